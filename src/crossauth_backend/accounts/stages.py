@@ -1,0 +1,69 @@
+"""What stands between a proven first factor and a session.
+
+Every way of signing in (password, and later passkey, link, social login) enters `LOGIN_STAGES` at the top, so none can skip a
+stage. A stage is a pure function: it lets the attempt pass, asks for something, or refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeAlias
+
+from crossauth_backend.accounts.context import has_factor2
+from crossauth_backend.core.errors import ErrorCode
+from crossauth_backend.users.record import User
+from crossauth_backend.users.states import UserState, refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Somebody who has proven the first factor of `user`, and what else has been proven."""
+
+    user: User
+    factor2_passed: bool = False
+
+
+class Ask(Enum):
+    """What an attempt still lacks."""
+
+    FACTOR2 = "factor2"
+    PASSWORD_CHANGE = "passwordchange"
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The attempt ends here."""
+
+    code: ErrorCode
+
+
+Step: TypeAlias = Ask | Refuse | None
+Stage: TypeAlias = Callable[[Attempt], Step]
+
+
+def check_state(attempt: Attempt) -> Step:
+    """Refuse an account that is not active; a forced change waits until everything is proven."""
+    if attempt.user.state == UserState.password_change_needed:
+        return None
+    code = refusal(attempt.user.state)
+    return Refuse(code) if code is not None else None
+
+
+def require_factor2(attempt: Attempt) -> Step:
+    """Ask for the second factor of a user who has one."""
+    return Ask.FACTOR2 if has_factor2(attempt.user) and not attempt.factor2_passed else None
+
+
+def force_change(attempt: Attempt) -> Step:
+    """Ask for a new password where an administrator demanded one."""
+    return Ask.PASSWORD_CHANGE if attempt.user.state == UserState.password_change_needed else None
+
+
+LOGIN_STAGES: Final[tuple[Stage, ...]] = (check_state, require_factor2, force_change)
+
+
+def next_step(attempt: Attempt) -> Step:
+    """What the first stage that does not pass says; `None` where a session may be opened."""
+    return next((step for stage in LOGIN_STAGES if (step := stage(attempt)) is not None), None)

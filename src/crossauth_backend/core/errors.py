@@ -1,0 +1,221 @@
+"""Every reason for which the library refuses something.
+
+A reason is an `ErrorCode`: its name is stable and is what clients should rely on. One table below gives each code its
+HTTP status and its default public text. Whatever must not reach a client (which user, which key, which column) goes
+into `detail`, which is logged and never sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from http import HTTPStatus
+from typing import NamedTuple
+
+
+class ErrorCode(Enum):
+    """Stable names for the reasons; the numbers are part of the documented JSON shape."""
+
+    UserNotExist = 1
+    PasswordInvalid = 2
+    EmailNotExist = 3
+    UsernameOrPasswordInvalid = 4
+    InvalidClientId = 5
+    ClientExists = 6
+    InvalidClientSecret = 7
+    InvalidClientIdOrSecret = 8
+    InvalidRedirectUri = 9
+    InvalidOAuthFlow = 10
+    UserNotActive = 11
+    EmailNotVerified = 12
+    TwoFactorIncomplete = 13
+    Unauthorized = 14
+    UnauthorizedClient = 15
+    InvalidScope = 16
+    InsufficientScope = 17
+    InsufficientPriviledges = 18
+    Forbidden = 19
+    InvalidKey = 20
+    InvalidCsrf = 21
+    InvalidSession = 22
+    Expired = 23
+    Connection = 24
+    InvalidHash = 25
+    UnsupportedAlgorithm = 26
+    KeyExists = 27
+    PasswordChangeNeeded = 28
+    PasswordResetNeeded = 29
+    Factor2ResetNeeded = 30
+    Configuration = 31
+    InvalidEmail = 32
+    InvalidPhoneNumber = 33
+    InvalidUsername = 34
+    PasswordMatch = 35
+    InvalidToken = 36
+    MfaRequired = 37
+    PasswordFormat = 38
+    DataFormat = 39
+    FetchError = 40
+    UserExists = 41
+    FormEntry = 42
+    BadRequest = 43
+    AuthorizationPending = 44
+    SlowDown = 45
+    ExpiredToken = 46
+    ConstraintViolation = 47
+    NotImplemented = 48
+    ValueError = 49
+    UnknownError = 50
+
+
+class _Reason(NamedTuple):
+    status: int
+    text: str
+
+
+_C = ErrorCode
+_REASONS: dict[ErrorCode, _Reason] = {
+    _C.UserNotExist: _Reason(401, "There is no such user"),
+    _C.PasswordInvalid: _Reason(401, "The password is wrong"),
+    _C.EmailNotExist: _Reason(401, "No user has this e-mail address"),
+    _C.UsernameOrPasswordInvalid: _Reason(401, "Invalid username or password"),
+    _C.InvalidClientId: _Reason(401, "The client ID is not known"),
+    _C.ClientExists: _Reason(500, "A client with this ID or name already exists"),
+    _C.InvalidClientSecret: _Reason(401, "The client secret is wrong"),
+    _C.InvalidClientIdOrSecret: _Reason(401, "The client ID or secret is wrong"),
+    _C.InvalidRedirectUri: _Reason(401, "The redirect URI is not registered for this client"),
+    _C.InvalidOAuthFlow: _Reason(500, "This OAuth flow is not known or not enabled"),
+    _C.UserNotActive: _Reason(403, "This account is not active"),
+    _C.EmailNotVerified: _Reason(403, "The e-mail address has not been verified"),
+    _C.TwoFactorIncomplete: _Reason(403, "Setting up the second factor has not been completed"),
+    _C.Unauthorized: _Reason(401, "You are not authorized to do this"),
+    _C.UnauthorizedClient: _Reason(401, "The client is not authorized to do this"),
+    _C.InvalidScope: _Reason(403, "The requested scope is not valid"),
+    _C.InsufficientScope: _Reason(403, "The granted scope does not cover this"),
+    _C.InsufficientPriviledges: _Reason(401, "You do not have the privileges to do this"),
+    _C.Forbidden: _Reason(403, "This is not allowed"),
+    _C.InvalidKey: _Reason(401, "The key or token is not valid"),
+    _C.InvalidCsrf: _Reason(401, "The CSRF token is missing or not valid; reload the page and try again"),
+    _C.InvalidSession: _Reason(401, "The session is not valid; log in again"),
+    _C.Expired: _Reason(401, "The key or token has expired"),
+    _C.Connection: _Reason(500, "A service this server depends on could not be reached"),
+    _C.InvalidHash: _Reason(500, "A stored hash is not in a known format"),
+    _C.UnsupportedAlgorithm: _Reason(500, "The algorithm is not supported"),
+    _C.KeyExists: _Reason(500, "The key already exists"),
+    _C.PasswordChangeNeeded: _Reason(403, "The password must be changed"),
+    _C.PasswordResetNeeded: _Reason(403, "The password must be reset"),
+    _C.Factor2ResetNeeded: _Reason(403, "The second factor must be set up again"),
+    _C.Configuration: _Reason(500, "The server is not configured correctly"),
+    _C.InvalidEmail: _Reason(400, "The e-mail address is not valid"),
+    _C.InvalidPhoneNumber: _Reason(400, "The phone number is not valid"),
+    _C.InvalidUsername: _Reason(400, "The username is not valid"),
+    _C.PasswordMatch: _Reason(401, "The two passwords are not the same"),
+    _C.InvalidToken: _Reason(401, "The token or code is not valid"),
+    _C.MfaRequired: _Reason(401, "A second factor is required"),
+    _C.PasswordFormat: _Reason(401, "The password does not meet the requirements"),
+    _C.DataFormat: _Reason(500, "Stored data is not in the expected format"),
+    _C.FetchError: _Reason(500, "Another server did not give a usable answer"),
+    _C.UserExists: _Reason(400, "This username or e-mail address is already in use"),
+    _C.FormEntry: _Reason(400, "A field is missing or not valid"),
+    _C.BadRequest: _Reason(400, "The request is not valid"),
+    _C.AuthorizationPending: _Reason(200, "The authorization has not been given yet"),
+    _C.SlowDown: _Reason(200, "Polling too fast; slow down"),
+    _C.ExpiredToken: _Reason(401, "The token has expired"),
+    _C.ConstraintViolation: _Reason(500, "The change conflicts with stored data"),
+    _C.NotImplemented: _Reason(500, "This is not implemented"),
+    _C.ValueError: _Reason(500, "A value is not valid"),
+    _C.UnknownError: _Reason(500, "An unknown error occurred"),
+}
+
+_FROM_OAUTH: dict[str, ErrorCode] = {
+    "invalid_request": _C.BadRequest,
+    "unauthorized_client": _C.UnauthorizedClient,
+    "access_denied": _C.Unauthorized,
+    "unsupported_response_type": _C.BadRequest,
+    "invalid_scope": _C.InvalidScope,
+    "temporarily_unavailable": _C.Connection,
+    "invalid_token": _C.InvalidToken,
+    "insufficient_scope": _C.InsufficientScope,
+    "expired_token": _C.ExpiredToken,
+    "mfa_required": _C.MfaRequired,
+    "authorization_pending": _C.AuthorizationPending,
+    "slow_down": _C.SlowDown,
+}
+
+_TO_OAUTH: dict[ErrorCode, str] = {
+    _C.BadRequest: "invalid_request",
+    _C.UnauthorizedClient: "unauthorized_client",
+    _C.Unauthorized: "access_denied",
+    _C.InvalidScope: "invalid_scope",
+    _C.Connection: "temporarily_unavailable",
+    _C.InvalidToken: "invalid_token",
+    _C.InsufficientScope: "insufficient_scope",
+    _C.Expired: "expired_token",
+    _C.ExpiredToken: "expired_token",
+    _C.MfaRequired: "mfa_required",
+    _C.AuthorizationPending: "authorization_pending",
+    _C.SlowDown: "slow_down",
+}
+
+
+class CrossauthError(Exception):
+    """A refusal with a stable reason.
+
+    Parameters:
+        code: the reason.
+        message: public text, or a list of them; the code's default text when omitted. It is sent to clients, so it must
+            name no other user and hold no secret.
+        detail: private text for the log.
+        status: another HTTP status than the code's own, for the few codes that stand for several (a body that is too
+            large is a `BadRequest` with 413).
+    """
+
+    isCrossAuthError = True  # noqa: N815 - documented marker
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str | Iterable[str] | None = None,
+        *,
+        detail: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        reason = _REASONS[code]
+        if message is None:
+            messages = [reason.text]
+        elif isinstance(message, str):
+            messages = [message]
+        else:
+            messages = list(message) or [reason.text]
+        self.code = code
+        self.code_name = code.name
+        self.http_status = status or reason.status
+        self.messages = messages
+        self.message = ". ".join(messages)
+        self.detail = detail
+        super().__init__(self.message)
+
+    @property
+    def oauthErrorCode(self) -> str:  # noqa: N802 - documented name
+        """The OAuth error this reason is reported as (RFC 6749 §5.2); `server_error` where none fits."""
+        return _TO_OAUTH.get(self.code, "server_error")
+
+    @staticmethod
+    def from_oauth_error(error: str, error_description: str | None = None) -> CrossauthError:
+        """The reason that an OAuth error response (RFC 6749 §5.2) stands for; `UnknownError` where none fits."""
+        return CrossauthError(_FROM_OAUTH.get(error, ErrorCode.UnknownError), error_description)
+
+    @staticmethod
+    def as_crossauth_error(e: object, default_message: str | None = None) -> CrossauthError:
+        """`e` itself if it is a `CrossauthError`; anything else becomes `UnknownError`, its text kept private."""
+        if isinstance(e, CrossauthError):
+            return e
+        return CrossauthError(ErrorCode.UnknownError, default_message, detail=f"{type(e).__name__}: {e}")
+
+    @staticmethod
+    def http_status_name(status: int | str) -> str:
+        """The phrase of an HTTP status (`404` → `Not Found`), for error pages."""
+        try:
+            return HTTPStatus(int(status)).phrase
+        except ValueError:
+            return "Unknown Error"

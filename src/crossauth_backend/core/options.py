@@ -1,0 +1,236 @@
+"""Options, parsed once at the door.
+
+A component declares its options as one frozen dataclass whose fields say default, environment variable and meaning: the
+table that the parser, the error messages and the reference page in the docs are all made from. What an application gave
+comes first, then `CROSSAUTH_*` from the environment, then the default.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import difflib
+import json
+import os
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, field, fields, is_dataclass
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+
+ENV_PREFIX: Final = "CROSSAUTH_"
+REQUIRED: Final[Any] = object()
+T = TypeVar("T")
+
+
+def option(
+    default: Any,
+    *,
+    doc: str,
+    env: str | None = None,
+    names: tuple[str, ...] = (),
+    shown: str | None = None,
+) -> Any:
+    """Declare one option.
+
+    Parameters:
+        default: its default; `REQUIRED` where it has none.
+        doc: what it does, with units; goes into the reference page.
+        env: its environment variable without `CROSSAUTH_`.
+        names: further spellings that are accepted.
+        shown: how the reference page prints a default that is computed.
+    """
+    metadata = {"doc": doc, "env": env, "names": names, "required": default is REQUIRED, "shown": shown}
+    if default is REQUIRED:
+        return field(default=None, metadata=metadata)
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def read_options(
+    table: type[T],
+    given: Mapping[str, Any],
+    *,
+    component: str,
+    also_known: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> T:
+    """Parse `given` by `table`; a key that is missing or `None` is looked up in the environment.
+
+    Parameters:
+        table: a dataclass made of `option` fields.
+        given: what the application wrote.
+        component: the class it wrote them for, named in messages.
+        also_known: keys that are not in the table and belong to another component that is given the same mapping.
+        environ: instead of `os.environ`.
+
+    Raises:
+        CrossauthError: `Configuration`, naming every unknown key with the nearest valid one, every wrong type with what was
+            expected, and every required option that is missing.
+    """
+    environ = os.environ if environ is None else environ
+    if not isinstance(given, Mapping):
+        raise CrossauthError(
+            ErrorCode.Configuration, f"{component}: options must be a mapping, not {type(given).__name__}"
+        )
+    problems = _unknown(given, table, also_known, component)
+    values: dict[str, Any] = {}
+    hints = _hints(table)
+    for name, spec in _fields(table).items():
+        spelled = [s for s in (name, *spec.metadata["names"]) if given.get(s) is not None]
+        try:
+            if spelled:
+                values[name] = _checked(given[spelled[0]], hints[name], f"option {spelled[0]!r}")
+            elif (variable := spec.metadata["env"]) and (ENV_PREFIX + variable) in environ:
+                variable = ENV_PREFIX + variable
+                values[name] = _from_text(environ[variable], hints[name], f"environment variable {variable}")
+            elif spec.metadata["required"]:
+                problems.append(f"{component}: option {name!r} is required: {spec.metadata['doc']}")
+        except _WrongType as e:
+            problems.append(f"{component}: {e}")
+    if problems:
+        raise CrossauthError(ErrorCode.Configuration, problems)
+    return table(**{k: v for k, v in values.items() if v is not None})
+
+
+def option_names(table: type) -> frozenset[str]:
+    """Every spelling that `read_options` accepts for `table`."""
+    return frozenset(_spellings(table))
+
+
+def describe(table: type) -> list[dict[str, str]]:
+    """The rows of the reference page: name, type, default, environment variable, meaning."""
+    hints = _hints(table)
+    return [
+        {
+            "name": name,
+            "type": _type_name(hints[name]),
+            "default": "required" if spec.metadata["required"] else spec.metadata["shown"] or _default(spec),
+            "env": ENV_PREFIX + spec.metadata["env"] if spec.metadata["env"] else "",
+            "doc": spec.metadata["doc"],
+            "names": ", ".join(spec.metadata["names"]),
+        }
+        for name, spec in _fields(table).items()
+    ]
+
+
+class _WrongType(Exception):
+    pass
+
+
+def _fields(table: type) -> dict[str, Field[Any]]:
+    assert is_dataclass(table)
+    return {f.name: f for f in fields(table) if "doc" in f.metadata}
+
+
+def _hints(table: type) -> dict[str, Any]:
+    return get_type_hints(table)
+
+
+def _spellings(table: type) -> dict[str, str]:
+    return {s: name for name, spec in _fields(table).items() for s in (name, *spec.metadata["names"])}
+
+
+def _default(spec: Field[Any]) -> str:
+    value = spec.default_factory() if spec.default_factory is not MISSING else spec.default
+    return "" if value is None else repr(value).replace("'", '"')
+
+
+def _unknown(given: Mapping[str, Any], table: type, also_known: Iterable[str], component: str) -> list[str]:
+    ours = _spellings(table)
+    known = set(ours) | set(also_known)
+    problems = []
+    for name in given:
+        if name in known:
+            continue
+        near = difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0.5)
+        advice = ""
+        if near:
+            expected = f" ({_type_name(_hints(table)[ours[near[0]]])})" if near[0] in ours else ""
+            advice = f"; did you mean {near[0]!r}{expected}?"
+        problems.append(f"{component}: unknown option {name!r}{advice}")
+    return problems
+
+
+def _alternatives(hint: Any) -> list[Any]:
+    if get_origin(hint) in (Union, types.UnionType):
+        return [a for a in get_args(hint) if a is not type(None)]
+    return [hint]
+
+
+def _type_name(hint: Any) -> str:
+    names = []
+    for alternative in _alternatives(hint):
+        origin = get_origin(alternative)
+        if origin is Literal:
+            names.append(" or ".join(repr(a) for a in get_args(alternative)))
+        elif origin is collections.abc.Callable or alternative is collections.abc.Callable:
+            names.append("function")
+        elif origin in (list, collections.abc.Sequence):
+            names.append(f"list of {_type_name(get_args(alternative)[0])}")
+        elif origin is not None:
+            names.append("mapping")
+        else:
+            names.append(
+                {bool: "true or false", int: "whole number", str: "text"}.get(alternative, "")
+                or getattr(alternative, "__name__", "any value")
+            )
+    return " or ".join(names)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin = get_origin(hint)
+    if hint is Any:
+        return True
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin is collections.abc.Callable or hint is Callable:
+        return callable(value)
+    if origin in (list, collections.abc.Sequence):
+        inner = get_args(hint)[0]
+        return isinstance(value, (list, tuple)) and all(_fits(v, inner) for v in value)
+    if origin is not None:
+        return isinstance(value, Mapping)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _checked(value: Any, hint: Any, what: str) -> Any:
+    alternatives = _alternatives(hint)
+    if not any(_fits(value, a) for a in alternatives):
+        # The value itself is not repeated: it may be a secret that was put under the wrong name.
+        raise _WrongType(f"{what} must be {_type_name(hint)}, not {type(value).__name__}")
+    return (
+        list(value)
+        if isinstance(value, tuple) and any(get_origin(a) is list for a in alternatives)
+        else value
+    )
+
+
+def _from_text(text: str, hint: Any, what: str) -> Any:
+    alternatives = _alternatives(hint)
+    if text == "null":
+        return None
+    if bool in alternatives:
+        known = {"1": True, "true": True, "yes": True, "on": True, "": False} | dict.fromkeys(
+            ("0", "false", "no", "off"), False
+        )
+        if text.lower() not in known:
+            raise _WrongType(f"{what} must be true or false (1 or 0)")
+        return known[text.lower()]
+    if str in alternatives or any(get_origin(a) is Literal for a in alternatives):
+        return _checked(text, hint, what)
+    try:
+        if int in alternatives or float in alternatives:
+            return _checked(int(text) if int in alternatives else float(text), hint, what)
+        return _checked(json.loads(text), hint, what)
+    except ValueError:
+        raise _WrongType(f"{what} must be {_type_name(hint)}{_json_note(alternatives)}") from None
+
+
+def _json_note(alternatives: list[Any]) -> str:
+    return "" if int in alternatives or float in alternatives else " written as JSON"

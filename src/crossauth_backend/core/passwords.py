@@ -1,0 +1,123 @@
+"""Password hashing: argon2id, never on the event loop, and every older format that an application may bring along.
+
+The parameters are OWASP's first choice (Password Storage Cheat Sheet: 19 MiB, 2 passes, 1 lane). Hashes made by
+PBKDF2, bcrypt and scrypt verify, and `needs_rehash` tells the caller to replace them after a correct password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from argon2 import PasswordHasher as Argon2
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.legacy_hashes import verify_legacy
+
+MAX_PASSWORD_BYTES: Final = 4096
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Argon2Parameters:
+    """Cost of one hash: `memory_cost` in KiB, `time_cost` in passes, `parallelism` in lanes."""
+
+    memory_cost: int = 19456
+    time_cost: int = 2
+    parallelism: int = 1
+
+
+class PasswordHasher:
+    """Makes and checks password hashes in a small thread pool of its own.
+
+    The pool is small on purpose: hashing on every core would make all other requests wait.
+
+    Parameters:
+        parameters: cost of new hashes; a stored hash of another cost is upgraded at the next login.
+        pepper: secret mixed into every hash made and checked. Losing it loses every password.
+        threads: size of the pool; by default one less than there are cores, at least one.
+    """
+
+    def __init__(
+        self,
+        parameters: Argon2Parameters | None = None,
+        *,
+        pepper: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        cost = parameters or Argon2Parameters()
+        self._argon2 = Argon2(
+            time_cost=cost.time_cost, memory_cost=cost.memory_cost, parallelism=cost.parallelism
+        )
+        self._pepper = pepper
+        self._threads = ThreadPoolExecutor(
+            threads or max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="crossauth-hash"
+        )
+        self._dummy: str | None = None
+
+    async def hash(self, password: str) -> str:
+        """The encoded argon2id hash of `password`.
+
+        Raises:
+            CrossauthError: `PasswordFormat` for text that cannot be hashed (longer than 4096 bytes, unpaired surrogate).
+        """
+        secret = self._prepared(password)
+        if secret is None:
+            raise CrossauthError(ErrorCode.PasswordFormat, "The password is too long or not valid text")
+        return await self._in_thread(lambda: self._argon2.hash(secret))
+
+    async def verify(self, password: str, encoded: str | None) -> bool:
+        """Whether `password` is the one behind `encoded`.
+
+        `None` (no such user, or one without a password) costs the same time as a wrong password and is `False`.
+
+        Raises:
+            CrossauthError: `InvalidHash` where `encoded` is in no known format.
+        """
+        secret = self._prepared(password)
+        return await self._in_thread(lambda: self._verify(secret, password, encoded))
+
+    def needs_rehash(self, encoded: str) -> bool:
+        """Whether a correct password should be hashed anew: older algorithm or other cost."""
+        try:
+            return self._argon2.check_needs_rehash(encoded)
+        except InvalidHashError:
+            return True
+
+    def _verify(self, secret: bytes | None, password: str, encoded: str | None) -> bool:
+        if encoded is None or secret is None:
+            if self._dummy is None:
+                self._dummy = self._argon2.hash(b"nobody has this password")
+            self._matches(self._dummy, secret or b"")
+            return False
+        if encoded.startswith("$argon2"):
+            return self._matches(encoded, secret)
+        return verify_legacy(password, encoded, self._pepper)
+
+    def _matches(self, encoded: str, secret: bytes) -> bool:
+        try:
+            return self._argon2.verify(encoded, secret)
+        except InvalidHashError as e:
+            raise CrossauthError(ErrorCode.InvalidHash) from e
+        except Argon2Error:
+            return False
+
+    def _prepared(self, password: str) -> bytes | None:
+        try:
+            raw = password.encode()
+        except UnicodeEncodeError:
+            return None
+        if len(raw) > MAX_PASSWORD_BYTES:
+            return None
+        if self._pepper is None:
+            return raw
+        return hashlib.blake2b(raw, key=hashlib.sha256(self._pepper.encode()).digest()).hexdigest().encode()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

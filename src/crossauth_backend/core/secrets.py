@@ -1,0 +1,135 @@
+"""The one place that makes randomness, hashes, signatures and ciphertexts, and that compares secrets."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets as _random
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+
+MIN_SECRET_LENGTH: Final = 32
+_BASE32: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no I, O, 0, 1: codes are read aloud and typed
+
+
+def random_value(n_bytes: int) -> str:
+    """`n_bytes` of randomness as base64url without padding."""
+    return to_base64url(_random.token_bytes(n_bytes))
+
+
+def random_bytes(n_bytes: int) -> bytes:
+    """`n_bytes` of randomness."""
+    return _random.token_bytes(n_bytes)
+
+
+def random_base32(length: int, dash_every: int | None = None) -> str:
+    """A code of `length` characters for people to type, with a dash after every `dash_every`."""
+    code = "".join(_random.choice(_BASE32) for _ in range(length))
+    if not dash_every:
+        return code
+    return "-".join(code[i : i + dash_every] for i in range(0, length, dash_every))
+
+
+def random_digits(length: int) -> str:
+    """A uniform code of `length` decimal digits."""
+    return "".join(_random.choice("0123456789") for _ in range(length))
+
+
+def equal(a: str | bytes, b: str | bytes) -> bool:
+    """Whether two secrets are the same, in time that does not depend on where they differ."""
+    return hmac.compare_digest(_as_bytes(a), _as_bytes(b))
+
+
+def hash_token(token: str) -> str:
+    """SHA-256 of a random token, base64url: what is stored instead of it. Never for passwords."""
+    return to_base64url(hashlib.sha256(_as_bytes(token)).digest())
+
+
+def derive_key(secret: str, purpose: str) -> bytes:
+    """A 256-bit key for one purpose, so that a signature made for one is never valid for another (RFC 5869 idea)."""
+    return hmac.digest(_as_bytes(secret), f"crossauth {purpose}".encode(), "sha256")
+
+
+def sign(value: str, key: bytes) -> str:
+    """`value.signature`, HMAC-SHA256 base64url (contract 4.3)."""
+    return f"{value}.{_mac(value, key)}"
+
+
+def unsign(signed: str, key: bytes) -> str | None:
+    """The value of a signed text, or `None` where the signature is not ours."""
+    value, dot, signature = signed.rpartition(".")
+    if not dot or not equal(signature, _mac(value, key)):
+        return None
+    return value
+
+
+def encrypt(plain: str, key: bytes) -> str:
+    """AES-256-GCM, base64url of nonce and ciphertext."""
+    nonce = _random.token_bytes(12)
+    return to_base64url(nonce + AESGCM(key).encrypt(nonce, plain.encode(), None))
+
+
+def decrypt(cipher: str, key: bytes) -> str:
+    """The text that `encrypt` was given.
+
+    Raises:
+        CrossauthError: `InvalidKey` where it was not encrypted with this key or has been changed.
+    """
+    try:
+        raw = from_base64url(cipher)
+        return AESGCM(key).decrypt(raw[:12], raw[12:], None).decode()
+    except (InvalidTag, ValueError) as e:
+        raise CrossauthError(ErrorCode.InvalidKey, detail="ciphertext does not fit the key") from e
+
+
+def xor(value: bytes, mask: bytes) -> bytes:
+    """`value` masked byte by byte; both of the same length."""
+    return bytes(v ^ m for v, m in zip(value, mask, strict=True))
+
+
+def to_base64url(raw: bytes) -> str:
+    """Base64url without padding (RFC 7515 appendix C)."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def from_base64url(text: str) -> bytes:
+    """The bytes of base64url text, padded or not.
+
+    Raises:
+        ValueError: for anything that is not base64url.
+    """
+    return base64.b64decode(_as_bytes(text) + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def check_secret(secret: str | None, component: str) -> str:
+    """`secret`, if it is fit to sign with.
+
+    Raises:
+        CrossauthError: `Configuration` where it is missing or too short.
+    """
+    if not secret:
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"{component}: option 'secret' (or environment variable CROSSAUTH_SECRET) is required; make one with: "
+            'python -c "import secrets; print(secrets.token_urlsafe(48))"',
+        )
+    if len(secret) < MIN_SECRET_LENGTH:
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"{component}: option 'secret' must have at least {MIN_SECRET_LENGTH} characters, it has {len(secret)}",
+        )
+    return secret
+
+
+def _mac(value: str, key: bytes) -> str:
+    return to_base64url(hmac.digest(key, _as_bytes(value), "sha256"))
+
+
+def _as_bytes(value: str | bytes) -> bytes:
+    # Garbage may hold unpaired surrogates; it must compare unequal, not raise.
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value

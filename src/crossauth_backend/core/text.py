@@ -1,0 +1,30 @@
+"""Text that comes from outside: what is acceptable, and how names are compared."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_UNSAFE = re.compile("[\x00\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def is_storable(value: str) -> bool:
+    """Whether every database and encoder takes `value`: no NUL (PostgreSQL) and no unpaired surrogate (UTF-8)."""
+    return not _UNSAFE.search(value)
+
+
+def has_control_characters(value: str) -> bool:
+    """Whether `value` holds control characters or bidirectional overrides, which make two names look alike."""
+    return bool(_CONTROL.search(value))
+
+
+def normalize(value: str) -> str:
+    """The form in which usernames and e-mail addresses are compared: NFKD, marks stripped, lower case.
+
+    `"Zoë"`, `"zoe"` and `"ＺＯＥ"` are one name.
+    """
+    decomposed = unicodedata.normalize("NFKD", value.strip())
+    return unicodedata.normalize(
+        "NFKD", "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+    )

@@ -1,0 +1,155 @@
+"""What every factor can be asked. A factor may serve as the first (a password) or the second (a code) of a login."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypedDict
+
+from crossauth_backend.core.options import option, read_options
+from crossauth_backend.users.record import User, UserSecrets
+
+Params = Mapping[str, Any]
+
+
+class AuthenticationParameters(TypedDict, total=False):
+    """What a login form may carry."""
+
+    password: str
+    totpsecret: str
+    otp: str
+    expiry: int
+
+
+class AuthenticatorOptions(TypedDict, total=False):
+    """Options of every authenticator."""
+
+    friendly_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticatorCapabilities:
+    """What an authenticator can keep for a user."""
+
+    can_create_user: bool
+    can_update_user: bool
+    can_update_secrets: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticatorSettings:
+    """`AuthenticatorOptions`, parsed."""
+
+    friendly_name: str | None = option(None, doc="How pages call this factor.")
+
+
+class Authenticator(ABC):
+    """One factor. `factor_name` is the key under which the application gave it to the server.
+
+    Parameters:
+        options: `friendly_name`, and what the class itself documents.
+    """
+
+    default_friendly_name: ClassVar[str] = "Authenticator"
+    test_only: ClassVar[bool] = False
+    settings_table: ClassVar[type] = AuthenticatorSettings
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self.settings: Any = read_options(self.settings_table, options or {}, component=type(self).__name__)
+        self.friendly_name: str = self.settings.friendly_name or self.default_friendly_name
+        self.factor_name = ""
+
+    @abstractmethod
+    async def authenticate_user(
+        self, user: User | None, secrets: UserSecrets | Params | None, params: Params
+    ) -> None:
+        """Return if `params` prove that somebody is `user`; `None` for `user` must take as long as a wrong secret.
+
+        Raises:
+            CrossauthError: `UsernameOrPasswordInvalid`, `PasswordInvalid`, `InvalidToken` or `Expired`.
+        """
+
+    @abstractmethod
+    async def create_persistent_secrets(
+        self, username: str, params: Params, repeat_params: Params | None = None
+    ) -> dict[str, Any]:
+        """The secrets to store for `username`.
+
+        Raises:
+            CrossauthError: `PasswordMatch` where `repeat_params` differ.
+        """
+
+    async def prepare_configuration(self, user: Params | User) -> dict[str, dict[str, Any]] | None:
+        """`{"userData", "sessionData"}` for setting this factor up, or `None` where nothing is to be shown."""
+        return None
+
+    async def reprepare_configuration(
+        self, username: str, session_data: Params
+    ) -> dict[str, dict[str, Any]] | None:
+        """As `prepare_configuration`, for a set-up that was interrupted."""
+        return None
+
+    async def create_one_time_secrets(self, user: User) -> dict[str, Any]:
+        """What this login's code will be compared with; may send the code to the user."""
+        return {}
+
+    @abstractmethod
+    def secret_names(self) -> list[str]:
+        """Names of the secrets that are stored."""
+
+    @abstractmethod
+    def transient_secret_names(self) -> list[str]:
+        """Names of the fields that are sent once and not stored."""
+
+    @abstractmethod
+    def validate_secrets(self, params: Params) -> list[str]:
+        """What is wrong with new secrets, as texts for the user; empty where nothing is."""
+
+    def can_create_user(self) -> bool:
+        """Whether users may be created with this factor."""
+        return True
+
+    def can_update_user(self) -> bool:
+        """Whether users with this factor may be changed."""
+        return True
+
+    def can_update_secrets(self) -> bool:
+        """Whether the stored secrets may be changed."""
+        return True
+
+    def skip_email_verification_on_signup(self) -> bool:
+        """Whether setting this factor up proves the e-mail address already."""
+        return False
+
+    def require_user_entry(self) -> bool:
+        """Whether a user must be in the user storage before this factor can be checked."""
+        return True
+
+    def mfa_type(self) -> Literal["none", "oob", "otp"]:
+        """How a code travels: not at all, out of band, or from the user's own generator."""
+        return "none"
+
+    def mfa_channel(self) -> Literal["none", "email", "sms"]:
+        """The out-of-band channel."""
+        return "none"
+
+    def capabilities(self) -> AuthenticatorCapabilities:
+        """The three `can_*` answers as one record."""
+        return AuthenticatorCapabilities(
+            self.can_create_user(), self.can_update_user(), self.can_update_secrets()
+        )
+
+
+class PasswordAuthenticator(Authenticator):
+    """A factor whose one stored secret is a password."""
+
+    default_friendly_name = "Password"
+
+    def secret_names(self) -> list[str]:
+        """`["password"]`."""
+        return ["password"]
+
+    def transient_secret_names(self) -> list[str]:
+        """`[]`."""
+        return []

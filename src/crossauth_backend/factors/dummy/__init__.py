@@ -1,0 +1,1 @@
+"""A second factor for tests."""

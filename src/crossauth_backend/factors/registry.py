@@ -1,0 +1,67 @@
+"""The factors an application uses, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.factors.base import Authenticator
+
+NO_FACTOR2 = "none"
+
+
+class Factors:
+    """Looks factors up and refuses names that nobody registered.
+
+    Parameters:
+        authenticators: as the application gave them; each learns its name.
+
+    Raises:
+        CrossauthError: `Configuration` where a value is not an authenticator.
+    """
+
+    def __init__(self, authenticators: Mapping[str, Authenticator]) -> None:
+        for name, authenticator in authenticators.items():
+            if not isinstance(authenticator, Authenticator):
+                raise CrossauthError(
+                    ErrorCode.Configuration,
+                    f"authenticators: {name!r} must be an Authenticator, not {type(authenticator).__name__}",
+                )
+            authenticator.factor_name = name
+        self._by_name = dict(authenticators)
+
+    def __getitem__(self, name: str) -> Authenticator:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                "This way of logging in is not available",
+                detail=f"no authenticator is registered for factor {name!r}",
+            ) from None
+
+    def get(self, name: str) -> Authenticator | None:
+        """The factor of this name, or `None`."""
+        return self._by_name.get(name)
+
+    def password_factors(self) -> Iterator[Authenticator]:
+        """The registered factors whose secret is a password."""
+        return (a for a in self._by_name.values() if a.secret_names() == ["password"])
+
+    def require(self, names: Iterable[str], option_name: str) -> None:
+        """Refuse to start where an option names a factor that is not registered.
+
+        Raises:
+            CrossauthError: `Configuration`.
+        """
+        missing = [n for n in names if n not in self._by_name and n != NO_FACTOR2]
+        if missing:
+            registered = ", ".join(sorted(self._by_name)) or "none"
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"{option_name} names {', '.join(map(repr, missing))}, but the registered authenticators are: {registered}",
+            )
+
+    def test_only(self) -> list[str]:
+        """Names of registered factors that must not run in production."""
+        return [name for name, a in self._by_name.items() if a.test_only]

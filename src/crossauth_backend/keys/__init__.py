@@ -1,0 +1,1 @@
+"""Everything the library stores under a name nobody can guess: sessions, tokens, codes."""

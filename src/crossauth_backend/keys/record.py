@@ -1,0 +1,110 @@
+"""One stored key of any kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NotRequired, TypedDict
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.records import ItemReads
+from crossauth_backend.users.record import UserId
+
+
+class KeyPrefix:
+    """What kind of key a stored value is (contract 4.2); the value is the prefix and a hash."""
+
+    session: Final = "s:"
+    password_reset_token: Final = "p:"
+    email_verification_token: Final = "e:"
+    api_key: Final = "api:"
+    authorization_code: Final = "authz:"
+    access_token: Final = "access:"
+    refresh_token: Final = "refresh:"
+    mfa_token: Final = "omfa:"
+    device_code: Final = "dc:"
+    user_code: Final = "uc:"
+    known_device: Final = "kd:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key(ItemReads):
+    """A stored key.
+
+    `value` is prefix and hash, never what the client holds. `data` is JSON text (for e-mail tokens, plain text).
+    `extra` holds further columns of the application's table.
+    """
+
+    value: str
+    created: datetime
+    expires: datetime | None = None
+    userid: UserId | None = None
+    lastactive: datetime | None = None
+    data: str = field(default="", repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class KeyDataEntry(TypedDict):
+    """One change of a key's data: `data_name` may address nested objects with dots; without `value` the entry is removed."""
+
+    data_name: str
+    value: NotRequired[Any]
+
+
+def decode_data(data: str | None) -> dict[str, Any]:
+    """The JSON object in a key's `data`; empty where there is none.
+
+    Raises:
+        CrossauthError: `DataFormat` where the text is not a JSON object.
+    """
+    if not data:
+        return {}
+    try:
+        decoded = json.loads(data)
+    except ValueError:
+        decoded = None
+    if not isinstance(decoded, dict):
+        raise CrossauthError(ErrorCode.DataFormat, detail="the data of a key is not a JSON object")
+    return decoded
+
+
+def encode_data(data: Mapping[str, Any] | None) -> str:
+    """A key's `data` for `data`: JSON text, empty for `None` or an empty mapping.
+
+    Raises:
+        CrossauthError: `BadRequest` where a value has no JSON form.
+    """
+    if not data:
+        return ""
+    try:
+        return json.dumps(data, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as e:
+        raise CrossauthError(ErrorCode.BadRequest, f"Session data must be JSON values: {e}") from e
+
+
+def changed_data(data: str | None, changes: list[KeyDataEntry]) -> str:
+    """`data` after `changes`: the pure step between reading a key and storing it again."""
+    root = decode_data(data)
+    for change in changes:
+        *path, last = change["data_name"].split(".")
+        node = root
+        for name in path:
+            below = node.get(name)
+            if not isinstance(below, dict):
+                if "value" not in change:
+                    break
+                below = node[name] = {}
+            node = below
+        else:
+            if "value" in change:
+                node[last] = change["value"]
+            else:
+                node.pop(last, None)
+    return encode_data(root)
+
+
+def get_json_data(key: Key) -> dict[str, Any]:
+    """The JSON object in `key.data`."""
+    return decode_data(key.data)

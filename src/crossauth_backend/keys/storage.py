@@ -1,0 +1,156 @@
+"""What a storage of keys must do. The docstrings are the contract; `crossauth_backend.testing` checks it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from crossauth_backend.keys.record import Key, KeyDataEntry, decode_data, encode_data
+from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.storage import UserStorage
+
+KeyWithUser: TypeAlias = tuple[Key, User | None]
+KeyWithUserReader: TypeAlias = Callable[[str], Awaitable[KeyWithUser | None]]
+
+
+class KeyStorage(ABC):
+    """Keeps keys. Expiry is judged by the rooms that own the keys, not here: an expired key is returned."""
+
+    @abstractmethod
+    async def get_key(self, key: str) -> Key:
+        """The key whose value is `key`.
+
+        Raises:
+            CrossauthError: `InvalidKey` where there is none.
+        """
+
+    @abstractmethod
+    async def save_key(
+        self,
+        userid: UserId | None,
+        value: str,
+        date_created: datetime,
+        expires: datetime | None = None,
+        data: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Store a new key; `lastactive` may be among `extra_fields`.
+
+        Raises:
+            CrossauthError: `KeyExists` where the value is taken, also by a request that runs at the same time;
+                `BadRequest` for a column the storage does not have.
+        """
+
+    @abstractmethod
+    async def update_key(self, key: Mapping[str, Any]) -> None:
+        """Change the given fields of the key `key["value"]`; absent keys leave their field, `None` empties it.
+
+        Nothing happens where there is no such key: a key deleted meanwhile must stay deleted.
+        """
+
+    @abstractmethod
+    async def delete_key(self, value: str) -> None:
+        """Delete the key; nothing happens where there is none."""
+
+    @abstractmethod
+    async def delete_all_for_user(
+        self, userid: UserId | None, prefix: str, except_key: str | None = None
+    ) -> None:
+        """Delete every key of `userid` (`None`: of nobody) whose value starts with `prefix`, but `except_key`."""
+
+    @abstractmethod
+    async def delete_matching(self, key: Mapping[str, Any]) -> None:
+        """Delete every key that equals `key` on each given field; at least one field must be given."""
+
+    @abstractmethod
+    async def get_all_for_user(self, userid: UserId | None = None) -> list[Key]:
+        """Every key of `userid`, or with `None` every key of nobody."""
+
+    @abstractmethod
+    async def update_many_data(self, key_name: str, data_array: list[KeyDataEntry]) -> None:
+        """Apply all changes to the JSON in a key's `data`, all or none, losing no change made at the same time.
+
+        Raises:
+            CrossauthError: `InvalidKey` where there is no such key; `DataFormat` where its data is no JSON object.
+        """
+
+    async def update_data(self, key_name: str, data_name: str, value: Any) -> None:
+        """Set one entry of a key's data, see `update_many_data`."""
+        await self.update_many_data(key_name, [{"data_name": data_name, "value": value}])
+
+    async def delete_data(self, key_name: str, data_name: str) -> None:
+        """Remove one entry of a key's data, see `update_many_data`."""
+        await self.update_many_data(key_name, [{"data_name": data_name}])
+
+    @staticmethod
+    def decode_data(data: str | None) -> dict[str, Any]:
+        """The JSON object in a key's `data`."""
+        return decode_data(data)
+
+    @staticmethod
+    def encode_data(data: Mapping[str, Any] | None) -> str:
+        """A key's `data` for a mapping."""
+        return encode_data(data)
+
+
+@runtime_checkable
+class SupportsTake(Protocol):
+    """A key storage that can consume single-use keys."""
+
+    async def take_key(self, value: str) -> Key:
+        """Return the key and delete it in one step: of any number of calls at once exactly one gets it.
+
+        Raises:
+            CrossauthError: `InvalidKey` for all the others.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsTouch(Protocol):
+    """A key storage that writes a session's last use without reading it first."""
+
+    async def touch_key(self, value: str, lastactive: datetime) -> None:
+        """Set `lastactive`; nothing happens where there is no such key."""
+        ...
+
+
+@runtime_checkable
+class SupportsPurge(Protocol):
+    """A key storage that can throw away what has expired."""
+
+    async def purge_expired(self, now: datetime) -> int:
+        """Delete every key whose `expires` is before `now`; return how many there were."""
+        ...
+
+
+@runtime_checkable
+class SupportsKeyWithUser(Protocol):
+    """A key storage that can read a key and the user it belongs to in one query."""
+
+    def key_with_user_reader(self, users: UserStorage) -> KeyWithUserReader | None:
+        """A function from a key's value to key and user (no state check), or to `None` where there is no such key.
+
+        The user is `None` for a key of nobody and for one whose user is gone. `None` instead of a function where the
+        two storages are not on one engine.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsLifecycle(Protocol):
+    """A storage that has something to open and to close."""
+
+    async def start(self) -> None:
+        """Check (and where configured, create) what the storage needs. May be called more than once.
+
+        Raises:
+            CrossauthError: `Configuration`, saying what is missing and how to make it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections. May be called more than once."""
+        ...

@@ -1,0 +1,183 @@
+"""The token that shows that a request comes from our own page: signed double submit cookie (OWASP CSRF cheat sheet).
+
+The cookie holds `token.signature`; the page or script sends the same token back, masked differently every time so that a
+compressed response does not leak it (BREACH). Formats: contract 4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.secrets import (
+    check_secret,
+    derive_key,
+    equal,
+    from_base64url,
+    random_bytes,
+    random_value,
+    to_base64url,
+    xor,
+)
+from crossauth_backend.sessions.cookie import (
+    Cookie,
+    CookieOptions,
+    CookieSettings,
+    SameSite,
+    SignedCookie,
+    cookie_option,
+)
+
+TOKEN_BYTES: Final = 16
+
+
+class DoubleSubmitCsrfTokenOptions(CookieOptions, total=False):
+    """Options of `DoubleSubmitCsrfToken`."""
+
+    cookie_name: str
+    header_name: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsrfSettings(CookieSettings):
+    """`DoubleSubmitCsrfTokenOptions`, parsed."""
+
+    cookie_name: str | None = cookie_option(
+        None,
+        "CSRF_COOKIE_NAME",
+        "Name of the CSRF cookie; by default `CSRFTOKEN`, with `__Host-` before it on https.",
+    )
+    header_name: str = option(
+        "X-CROSSAUTH-CSRF", env="CSRF_HEADER_NAME", doc="Header that carries the token."
+    )
+    domain: str | None = cookie_option(None, "CSRF_COOKIE_DOMAIN", "Domain attribute.")
+    path: str = cookie_option("/", "CSRF_COOKIE_PATH", "Path attribute.")
+    secure: bool | None = cookie_option(
+        None, "CSRF_COOKIE_SECURE", "Secure attribute; by default on, but off on http://localhost."
+    )
+    sameSite: SameSite = cookie_option("lax", "CSRF_COOKIE_SAMESITE", "SameSite attribute.")  # noqa: N815
+    httpOnly: bool = cookie_option(
+        True,
+        "CSRF_COOKIE_HTTPONLY",
+        "HttpOnly attribute: scripts read the token from `api/getcsrftoken` instead.",
+    )  # noqa: N815
+    secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
+    expires: Any = option(None, doc="Not used: the cookie lasts as long as the browser.")
+    maxAge: int | None = option(None, doc="Not used: the cookie lasts as long as the browser.")  # noqa: N815
+
+
+class DoubleSubmitCsrfToken:
+    """Makes and checks CSRF tokens.
+
+    Parameters:
+        options: see `DoubleSubmitCsrfTokenOptions`.
+
+    Raises:
+        CrossauthError: `Configuration` without a fit secret.
+    """
+
+    def __init__(self, options: DoubleSubmitCsrfTokenOptions | Mapping[str, Any] | None = None) -> None:
+        self.settings = read_options(CsrfSettings, options or {}, component="DoubleSubmitCsrfToken")
+        secret = check_secret(self.settings.secret, "DoubleSubmitCsrfToken")
+        self.cookie = SignedCookie(self.settings, "CSRFTOKEN", derive_key(secret, "csrf cookie"))
+        self.header_name = self.settings.header_name
+
+    @property
+    def cookie_name(self) -> str:
+        """Name of the cookie on https."""
+        return self.cookie.remote.name
+
+    @property
+    def domain(self) -> str | None:
+        """Domain attribute."""
+        return self.settings.domain
+
+    @property
+    def path(self) -> str:
+        """Path attribute."""
+        return self.settings.path
+
+    @property
+    def secure(self) -> bool:
+        """Secure attribute on https."""
+        return self.cookie.remote.secure
+
+    @property
+    def httpOnly(self) -> bool:  # noqa: N802 - documented name
+        """HttpOnly attribute."""
+        return self.settings.httpOnly
+
+    @property
+    def sameSite(self) -> str:  # noqa: N802 - documented name
+        """SameSite attribute."""
+        return self.settings.sameSite
+
+    def create_csrf_token(self) -> str:
+        """A new random token."""
+        return random_value(TOKEN_BYTES)
+
+    def make_csrf_cookie(self, token: str, *, local: bool = False) -> Cookie:
+        """The cookie for a token; `local` for a request to http://localhost."""
+        return self.cookie.make(token, local)
+
+    def make_csrf_cookie_string(self, cookie_value: str) -> str:
+        """`name=value` with the attributes, as in a Set-Cookie header."""
+        options = self.cookie.options(local=False)
+        flags = "; Secure" * bool(options["secure"]) + "; HttpOnly" * bool(options["httpOnly"])
+        domain = f"; Domain={self.domain}" if self.domain else ""
+        return f"{self.cookie_name}={cookie_value}; Path={self.path}{domain}; SameSite={self.sameSite}{flags}"
+
+    def make_csrf_form_or_header_token(self, token: str) -> str:
+        """What a form field or header carries: the token under a fresh mask."""
+        return self.mask_csrf_token(token)
+
+    def unsign_cookie(self, cookie_value: str) -> str:
+        """The token in a cookie.
+
+        Raises:
+            CrossauthError: `InvalidCsrf` where we did not sign it.
+        """
+        token = self.cookie.unsign(cookie_value)
+        if token is None:
+            raise CrossauthError(ErrorCode.InvalidCsrf)
+        return token
+
+    def mask_csrf_token(self, token: str) -> str:
+        """`mask.(token XOR mask)`."""
+        raw = from_base64url(token)
+        mask = random_bytes(len(raw))
+        return f"{to_base64url(mask)}.{to_base64url(xor(raw, mask))}"
+
+    def unmask_csrf_token(self, masked: str) -> str:
+        """The token under its mask.
+
+        Raises:
+            CrossauthError: `InvalidCsrf` for anything that `mask_csrf_token` did not make.
+        """
+        mask, _, value = masked.partition(".")
+        try:
+            return to_base64url(xor(from_base64url(value), from_base64url(mask)))
+        except ValueError as e:
+            raise CrossauthError(ErrorCode.InvalidCsrf) from e
+
+    def validate_double_submit_csrf_token(self, cookie_value: str, form_or_header: str) -> None:
+        """Check that cookie and form field (or header) hold the same token.
+
+        Raises:
+            CrossauthError: `InvalidCsrf`.
+        """
+        token = self.unsign_cookie(cookie_value)
+        if not equal(self.unmask_csrf_token(form_or_header), token):
+            raise CrossauthError(ErrorCode.InvalidCsrf)
+
+    def validate_csrf_cookie(self, cookie_value: str) -> str:
+        """The token in a cookie.
+
+        Raises:
+            CrossauthError: `InvalidCsrf` where we did not sign it.
+        """
+        return self.unsign_cookie(cookie_value)

@@ -1,0 +1,299 @@
+"""Sessions as stored keys: made, read, kept alive, ended.
+
+A session id is 256 random bits. The browser holds it signed, the storage its hash. An id that we did not sign is never looked
+up, one that we did not issue is never adopted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from crossauth_backend.core.clock import Clock, utc_now
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.records import ItemReads
+from crossauth_backend.core.secrets import check_secret, derive_key, hash_token, random_value
+from crossauth_backend.keys.record import Key, KeyPrefix, encode_data
+from crossauth_backend.keys.storage import (
+    KeyStorage,
+    KeyWithUser,
+    KeyWithUserReader,
+    SupportsKeyWithUser,
+    SupportsTouch,
+)
+from crossauth_backend.sessions.cookie import (
+    Cookie,
+    CookieOptions,
+    CookieSettings,
+    SameSite,
+    SignedCookie,
+    cookie_option,
+)
+from crossauth_backend.sessions.rules import needs_touch, session_refusal
+from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.storage import UserStorage
+
+ID_BYTES: Final = 32
+DEFAULT_MAX_AGE: Final = 345600
+
+
+class SessionCookieOptions(CookieOptions, total=False):
+    """Options of `SessionCookie`; times in seconds."""
+
+    cookie_name: str
+    idle_timeout: int
+    persist: bool
+    secret: str
+    filter_function: Callable[[Key], bool]
+    hash_session_id: bool
+    user_storage: UserStorage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCookieSettings(CookieSettings):
+    """`SessionCookieOptions`, parsed."""
+
+    cookie_name: str | None = cookie_option(
+        None,
+        "SESSION_COOKIE_NAME",
+        "Name of the session cookie; by default `SESSIONID`, with `__Host-` before it on https.",
+    )
+    maxAge: int = option(
+        DEFAULT_MAX_AGE,
+        env="SESSION_COOKIE_MAX_AGE",
+        doc="Seconds after which a session ends, however much it is used; 0 for never.",
+    )  # noqa: N815
+    idle_timeout: int = option(
+        0,
+        env="SESSION_IDLE_TIMEOUT",
+        doc="Seconds without a request after which a user's session ends; 0 for never. Precise to a minute.",
+    )
+    persist: bool = option(
+        True,
+        env="PERSIST_SESSION_ID",
+        doc="Whether the cookie outlives the browser where a login does not say.",
+    )
+    domain: str | None = cookie_option(None, "SESSION_COOKIE_DOMAIN", "Domain attribute.")
+    path: str = cookie_option("/", "SESSION_COOKIE_PATH", "Path attribute.")
+    secure: bool | None = cookie_option(
+        None, "SESSION_COOKIE_SECURE", "Secure attribute; by default on, but off on http://localhost."
+    )
+    sameSite: SameSite = cookie_option("lax", "SESSION_COOKIE_SAMESITE", "SameSite attribute.")  # noqa: N815
+    httpOnly: bool = cookie_option(True, "SESSION_COOKIE_HTTPONLY", "HttpOnly attribute.")  # noqa: N815
+    secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
+    filter_function: Callable[[Key], bool] | None = option(
+        None, names=("filterFunction",), doc="A session key for which this is false signs nobody in."
+    )
+    hash_session_id: bool = option(True, doc="Only true is accepted: ids are always stored hashed.")
+    user_storage: UserStorage | None = option(
+        None, doc="Where the users of sessions are; without one all sessions are anonymous."
+    )
+    expires: Any = option(None, doc="Not used: see `maxAge`.")
+
+
+@dataclass(frozen=True, slots=True)
+class UserAndKey(ItemReads):
+    """A session: its key and its user, who is `None` in an anonymous one."""
+
+    user: User | None
+    key: Key
+
+
+class SessionCookie:
+    """Keeps sessions in `key_storage`.
+
+    Parameters:
+        key_storage: where the keys are.
+        options: see `SessionCookieOptions`.
+        clock: what time it is.
+
+    Raises:
+        CrossauthError: `Configuration` without a fit secret, or where ids were asked to be stored in clear.
+    """
+
+    def __init__(
+        self,
+        key_storage: KeyStorage,
+        options: SessionCookieOptions | Mapping[str, Any] | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.settings = read_options(SessionCookieSettings, options or {}, component="SessionCookie")
+        if not self.settings.hash_session_id:
+            raise CrossauthError(
+                ErrorCode.Configuration, "SessionCookie: session ids are always stored hashed"
+            )
+        secret = check_secret(self.settings.secret, "SessionCookie")
+        self.cookie = SignedCookie(self.settings, "SESSIONID", derive_key(secret, "session cookie"))
+        self.key_storage = key_storage
+        self.user_storage = self.settings.user_storage
+        self.clock = clock
+        self._idle = timedelta(seconds=self.settings.idle_timeout) if self.settings.idle_timeout else None
+        self._read = self._reader()
+
+    @property
+    def idle_timeout(self) -> int:
+        """Seconds without a request after which a user's session ends; 0 for never."""
+        return self.settings.idle_timeout
+
+    @property
+    def cookie_name(self) -> str:
+        """Name of the cookie on https."""
+        return self.cookie.remote.name
+
+    @property
+    def maxAge(self) -> int:  # noqa: N802 - documented name
+        """Seconds after which a session ends; 0 for never."""
+        return self.settings.maxAge
+
+    @property
+    def domain(self) -> str | None:
+        """Domain attribute."""
+        return self.settings.domain
+
+    @property
+    def path(self) -> str:
+        """Path attribute."""
+        return self.settings.path
+
+    @property
+    def secure(self) -> bool:
+        """Secure attribute on https."""
+        return self.cookie.remote.secure
+
+    @property
+    def httpOnly(self) -> bool:  # noqa: N802 - documented name
+        """HttpOnly attribute."""
+        return self.settings.httpOnly
+
+    @property
+    def sameSite(self) -> str:  # noqa: N802 - documented name
+        """SameSite attribute."""
+        return self.settings.sameSite
+
+    @staticmethod
+    def hash_session_id(session_id: str) -> str:
+        """The value under which a session id is stored."""
+        return KeyPrefix.session + hash_token(session_id)
+
+    async def create_session_key(
+        self,
+        userid: UserId | None,
+        extra_fields: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> Key:
+        """Store a new session.
+
+        Parameters:
+            userid: whose session it is; `None` for an anonymous one.
+            extra_fields: further columns of the key table.
+            data: the session data to begin with.
+
+        Returns:
+            The key with the session id itself as `value`, for `make_cookie`; stored is only its hash.
+        """
+        now = self.clock()
+        expires = now + timedelta(seconds=self.settings.maxAge) if self.settings.maxAge else None
+        session_id = random_value(ID_BYTES)
+        text = encode_data(data)
+        extra = {"lastactive": now, **(extra_fields or {})}
+        await self.key_storage.save_key(userid, self.hash_session_id(session_id), now, expires, text, extra)
+        return Key(value=session_id, created=now, expires=expires, userid=userid, lastactive=now, data=text)
+
+    def make_cookie(self, session_key: Key, persist: bool | None = None, *, local: bool = False) -> Cookie:
+        """The cookie for a new session; it outlives the browser if `persist` (default: option `persist`) says so."""
+        keep = self.settings.persist if persist is None else persist
+        return self.cookie.make(session_key.value, local, session_key.expires if keep else None)
+
+    def unsign_cookie(self, cookie_value: str) -> str:
+        """The session id in a cookie.
+
+        Raises:
+            CrossauthError: `InvalidSession` where we did not sign it.
+        """
+        session_id = self.cookie.unsign(cookie_value)
+        if session_id is None:
+            raise CrossauthError(ErrorCode.InvalidSession)
+        return session_id
+
+    async def get_user_for_session_id(self, session_id: str) -> UserAndKey:
+        """The session, if it is good; writes the time of use at most once a minute.
+
+        Raises:
+            CrossauthError: `InvalidSession`, `Expired`, or the reason for which the user's state refuses.
+        """
+        value = self.hash_session_id(session_id)
+        found = await self._read(value)
+        if found is None:
+            raise CrossauthError(ErrorCode.InvalidSession)
+        key, user = found
+        now = self.clock()
+        code = session_refusal(key, user, now, self._idle)
+        if (
+            code is None
+            and self.settings.filter_function is not None
+            and not self.settings.filter_function(key)
+        ):
+            code = ErrorCode.InvalidSession
+        if code is not None:
+            raise CrossauthError(code)
+        if needs_touch(key, now):
+            await self._touch(value, now)
+        return UserAndKey(user, key)
+
+    async def get_session_key(self, session_id: str) -> Key:
+        """The session's key, if the session is good.
+
+        Raises:
+            CrossauthError: as `get_user_for_session_id`.
+        """
+        return (await self.get_user_for_session_id(session_id)).key
+
+    async def update_session_key(self, session_key: Mapping[str, Any]) -> None:
+        """Change fields of a stored session; `session_key["value"]` is the session id."""
+        await self.key_storage.update_key(
+            {**session_key, "value": self.hash_session_id(session_key["value"])}
+        )
+
+    async def delete_session(self, session_id: str) -> None:
+        """End one session; nothing happens where there is none."""
+        await self.key_storage.delete_key(self.hash_session_id(session_id))
+
+    async def delete_all_for_user(self, userid: UserId, except_key: str | None = None) -> None:
+        """End every session of a user but the one with the id `except_key`."""
+        keep = self.hash_session_id(except_key) if except_key else None
+        await self.key_storage.delete_all_for_user(userid, KeyPrefix.session, keep)
+
+    async def _touch(self, value: str, now: datetime) -> None:
+        if isinstance(self.key_storage, SupportsTouch):
+            await self.key_storage.touch_key(value, now)
+        else:
+            await self.key_storage.update_key({"value": value, "lastactive": now})
+
+    def _reader(self) -> KeyWithUserReader:
+        if self.user_storage is not None and isinstance(self.key_storage, SupportsKeyWithUser):
+            reader = self.key_storage.key_with_user_reader(self.user_storage)
+            if reader is not None:
+                return reader
+        return self._read_separately
+
+    async def _read_separately(self, value: str) -> KeyWithUser | None:
+        try:
+            key = await self.key_storage.get_key(value)
+        except CrossauthError as e:
+            if e.code is not ErrorCode.InvalidKey:
+                raise
+            return None
+        if key.userid is None or self.user_storage is None:
+            return key, None
+        try:
+            found = await self.user_storage.get_user_by_id(
+                key.userid, {"skip_active_check": True, "skip_email_verified_check": True}
+            )
+        except CrossauthError as e:
+            if e.code is not ErrorCode.UserNotExist:
+                raise
+            return key, None
+        return key, found.user

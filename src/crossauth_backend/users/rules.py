@@ -1,0 +1,66 @@
+"""What a username and an e-mail address must be. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from email_validator import EmailNotValidError
+from email_validator import validate_email as check_email
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import has_control_characters, is_storable, normalize
+from crossauth_backend.users.record import User
+from crossauth_backend.users.storage import UserStorage
+
+MIN_USERNAME: Final = 2
+MAX_USERNAME: Final = 254
+
+
+def username_problems(username: object) -> list[str]:
+    """What is wrong with a username whatever an application's own rules are, as texts for the user."""
+    if not isinstance(username, str) or len(username.strip()) < MIN_USERNAME:
+        return [f"Username must be at least {MIN_USERNAME} characters"]
+    if len(username) > MAX_USERNAME:
+        return [f"Username must be at most {MAX_USERNAME} characters"]
+    if not is_storable(username) or has_control_characters(username):
+        return ["Username must not contain control characters"]
+    if username != username.strip():
+        return ["Username must not begin or end with a blank"]
+    if not normalize(username):
+        return ["Username must contain letters or digits"]
+    return []
+
+
+def default_user_validator(user: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a user to be created, as texts; empty where nothing is. Passwords are judged by their factor."""
+    return username_problems(user.get("username"))
+
+
+def valid_email(address: str) -> str:
+    """`address` in its normal form (domain in lower case, Unicode composed).
+
+    Raises:
+        CrossauthError: `InvalidEmail`. No DNS look-up is made.
+    """
+    try:
+        return check_email(address, check_deliverability=False).normalized
+    except (EmailNotValidError, UnicodeError) as e:
+        raise CrossauthError(ErrorCode.InvalidEmail) from e
+
+
+def public_user(user: User, storage: UserStorage) -> dict[str, Any]:
+    """`user` as its owner may see it: the documented fields and the extra ones that users may edit.
+
+    Other columns of an application's table are left out: they may be a note of the staff, or a hash.
+    """
+    shown: dict[str, Any] = {
+        "id": user.id if isinstance(user.id, int) else str(user.id),
+        "username": user.username,
+        "email": user.email,
+        "state": user.state,
+        "factor1": user.factor1,
+        "factor2": user.factor2 or "",
+        "admin": user.admin,
+    }
+    return shown | {name: user.get(name) for name in storage.user_editable_fields if name not in shown}

@@ -1,0 +1,40 @@
+"""The states of an account (contract 4.1) and why each but `active` refuses a login."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from crossauth_backend.core.errors import ErrorCode
+
+
+class UserState:
+    """The values of `User.state`."""
+
+    active: Final = "active"
+    disabled: Final = "disabled"
+    awaiting_two_factor_setup: Final = "awaitingtwofactorsetup"
+    awaiting_email_verification: Final = "awaitingemailverification"
+    awaiting_two_factor_setup_and_email_verification: Final = "awaitingtwofactorsetupandemailverification"
+    password_change_needed: Final = "passwordchangeneeded"
+    password_reset_needed: Final = "passwordresetneeded"
+    factor2_reset_needed: Final = "factor2resetneeded"
+    password_and_factor2_reset_needed: Final = "passwordandfactor2resetneeded"
+
+
+REFUSALS: Final[dict[str, ErrorCode]] = {
+    UserState.disabled: ErrorCode.UserNotActive,
+    UserState.awaiting_two_factor_setup: ErrorCode.TwoFactorIncomplete,
+    UserState.awaiting_two_factor_setup_and_email_verification: ErrorCode.TwoFactorIncomplete,
+    UserState.awaiting_email_verification: ErrorCode.EmailNotVerified,
+    UserState.password_change_needed: ErrorCode.PasswordChangeNeeded,
+    UserState.password_reset_needed: ErrorCode.PasswordResetNeeded,
+    UserState.factor2_reset_needed: ErrorCode.Factor2ResetNeeded,
+    UserState.password_and_factor2_reset_needed: ErrorCode.PasswordResetNeeded,
+}
+
+
+def refusal(state: str) -> ErrorCode | None:
+    """Why an account in `state` may not be signed in; `None` for an active one. An unknown state refuses."""
+    if state == UserState.active:
+        return None
+    return REFUSALS.get(state, ErrorCode.UserNotActive)

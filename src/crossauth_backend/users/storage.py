@@ -1,0 +1,193 @@
+"""What a storage of users must do. The docstrings are the contract; `crossauth_backend.testing` checks it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypedDict, runtime_checkable
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.text import normalize
+from crossauth_backend.users.record import User, UserAndSecrets, UserId
+from crossauth_backend.users.states import UserState
+
+
+class UserStorageGetOptions(TypedDict, total=False):
+    """Which checks of the account's state a read leaves to its caller."""
+
+    skip_email_verified_check: bool
+    skip_active_check: bool
+
+
+class UserStorageOptions(TypedDict, total=False):
+    """Options of every user storage."""
+
+    user_editable_fields: Sequence[str]
+    admin_editable_fields: Sequence[str]
+    normalize_username: bool
+    normalize_email: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserStorageSettings:
+    """`UserStorageOptions`, parsed."""
+
+    user_editable_fields: list[str] = option(
+        [],
+        env="USER_EDITABLE_FIELDS",
+        doc="Fields users may set from `user_*` form fields, and see in their own JSON.",
+    )
+    admin_editable_fields: list[str] = option(
+        [], env="ADMIN_EDITABLE_FIELDS", doc="Further fields that only administrators may set."
+    )
+    normalize_username: bool = option(
+        True, env="NORMALIZE_USERNAME", doc="Compare usernames without case and accents."
+    )
+    normalize_email: bool = option(
+        True, env="NORMALIZE_EMAIL", doc="Compare e-mail addresses without case and accents."
+    )
+
+
+class UserStorage(ABC):
+    """Keeps users and their secrets.
+
+    Five methods are abstract; the others are written in their terms, and a storage may override them.
+    """
+
+    def __init__(self, options: UserStorageOptions | None = None) -> None:
+        self.settings = read_options(
+            UserStorageSettings, options or {}, component="UserStorage", also_known=self.own_options()
+        )
+
+    @classmethod
+    def own_options(cls) -> frozenset[str]:
+        """The names of further options that a subclass reads from the same mapping."""
+        return frozenset()
+
+    @property
+    def user_editable_fields(self) -> list[str]:
+        """Fields that users may set themselves."""
+        return self.settings.user_editable_fields
+
+    @property
+    def admin_editable_fields(self) -> list[str]:
+        """Further fields that administrators may set."""
+        return self.settings.admin_editable_fields
+
+    @property
+    def normalize_username(self) -> bool:
+        """Whether usernames are compared without case and accents."""
+        return self.settings.normalize_username
+
+    @property
+    def normalize_email(self) -> bool:
+        """Whether e-mail addresses are compared without case and accents."""
+        return self.settings.normalize_email
+
+    @staticmethod
+    def normalize(value: str) -> str:
+        """The form in which names are compared, see `core.text.normalize`."""
+        return normalize(value)
+
+    @abstractmethod
+    async def get_user_by(
+        self, field: str, value: Any, options: UserStorageGetOptions | None = None
+    ) -> UserAndSecrets:
+        """The one user whose column `field` equals `value` exactly, with the secrets.
+
+        Raises:
+            CrossauthError: `UserNotExist`; or, unless skipped by `options`, the reason that the account's state gives
+                (see `refuse_inactive`). `BadRequest` where the storage has no such field.
+        """
+
+    @abstractmethod
+    async def create_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> User:
+        """Store a new user and secrets, both or neither, and return it with its id.
+
+        Raises:
+            CrossauthError: `UserExists` where the username or e-mail address is taken, also by a request that runs at
+                the same time: the storage's uniqueness decides, not a look beforehand. `BadRequest` for an unknown field.
+        """
+
+    @abstractmethod
+    async def update_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> None:
+        """Change the given fields of the user `user["id"]`: an absent key leaves its field, `None` empties it.
+
+        Raises:
+            CrossauthError: `UserNotExist`; `UserExists`; `BadRequest` for an unknown field or a missing id.
+        """
+
+    @abstractmethod
+    async def delete_user_by_id(self, id: UserId) -> None:
+        """Delete the user and the secrets; nothing happens where there is none."""
+
+    @abstractmethod
+    async def get_users(self, skip: int | None = None, take: int | None = None) -> list[User]:
+        """Users in the order of their ids: `take` of them after the first `skip`."""
+
+    async def get_user_by_id(
+        self, id: UserId, options: UserStorageGetOptions | None = None
+    ) -> UserAndSecrets:
+        """As `get_user_by`, by id."""
+        return await self.get_user_by("id", id, options)
+
+    async def get_user_by_username(
+        self, username: str, options: UserStorageGetOptions | None = None
+    ) -> UserAndSecrets:
+        """As `get_user_by`, by username in its normalised form where the storage normalises."""
+        if self.normalize_username:
+            return await self.get_user_by("username_normalized", normalize(username), options)
+        return await self.get_user_by("username", username, options)
+
+    async def get_user_by_email(
+        self, email: str, options: UserStorageGetOptions | None = None
+    ) -> UserAndSecrets:
+        """As `get_user_by`, by e-mail address in its normalised form where the storage normalises."""
+        if self.normalize_email:
+            return await self.get_user_by("email_normalized", normalize(email), options)
+        return await self.get_user_by("email", email, options)
+
+    async def delete_user_by_username(self, username: str) -> None:
+        """Delete the user of this name; nothing happens where there is none."""
+        try:
+            found = await self.get_user_by_username(
+                username, {"skip_active_check": True, "skip_email_verified_check": True}
+            )
+        except CrossauthError as e:
+            if e.code is not ErrorCode.UserNotExist:
+                raise
+            return
+        await self.delete_user_by_id(found.user.id)
+
+
+@runtime_checkable
+class SupportsSecretReplacement(Protocol):
+    """A user storage that can replace a secret only if nobody else did meanwhile."""
+
+    async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
+        """Set the secret `name` of the user to `new` if it still is `old`; whether it was. One atomic step."""
+        ...
+
+
+def refuse_inactive(user: User, options: UserStorageGetOptions | None) -> None:
+    """Raise the reason for which a read refuses `user`, in the documented order.
+
+    Second-factor set-up is never skipped over, e-mail verification by `skip_email_verified_check`, any other state but
+    active by `skip_active_check`.
+    """
+    options = options or {}
+    skip_active = options.get("skip_active_check", False)
+    state = user.state
+    if state in (
+        UserState.awaiting_two_factor_setup,
+        UserState.awaiting_two_factor_setup_and_email_verification,
+    ):
+        if not skip_active:
+            raise CrossauthError(ErrorCode.TwoFactorIncomplete)
+    elif state == UserState.awaiting_email_verification:
+        if not options.get("skip_email_verified_check", False):
+            raise CrossauthError(ErrorCode.EmailNotVerified)
+    elif state != UserState.active and not skip_active:
+        raise CrossauthError(ErrorCode.UserNotActive)

@@ -1,0 +1,1 @@
+"""Floor 1: bodies in, replies out, cookies, errors, redirects."""

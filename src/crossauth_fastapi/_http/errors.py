@@ -1,0 +1,70 @@
+"""Reasons as answers: the one place where a refusal becomes a status, a JSON body or the variables of a page."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from fastapi import Request
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+
+logger = logging.getLogger("crossauth.http")
+NO_STORE: Final = {"Cache-Control": "no-store"}
+
+
+class ErrorBody(BaseModel):
+    """How every JSON endpoint says no."""
+
+    ok: bool = Field(False, description="Always false.")
+    errorMessage: str = Field(description="What was wrong, for people.")
+    errorMessages: list[str] = Field(description="The same, one text per reason.")
+    errorCode: int = Field(description="Number of the reason; rely on its name instead.")
+    errorCodeName: str = Field(description="Stable name of the reason.")
+
+
+class LoginRequired(CrossauthError):
+    """Nobody is logged in, where somebody must be."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.Unauthorized, "Log in first")
+
+
+def sanitised(e: CrossauthError) -> CrossauthError:
+    """`e` as it may leave: whether the name or the password was wrong is nobody's business."""
+    if e.code in (ErrorCode.UserNotExist, ErrorCode.PasswordInvalid):
+        return CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
+    return e
+
+
+def as_reason(e: Exception) -> CrossauthError:
+    """What is answered for `e`, after logging it. Texts of unexpected exceptions stay in the log."""
+    if isinstance(e, CrossauthError):
+        reason = sanitised(e)
+        level = logging.ERROR if reason.http_status >= 500 else logging.INFO
+        logger.log(level, "refused: %s%s", e.code_name, f" ({e.detail})" if e.detail else "")
+        return reason
+    logger.error("unexpected exception", exc_info=e)
+    return CrossauthError(ErrorCode.UnknownError)
+
+
+def error_variables(e: CrossauthError) -> dict[str, Any]:
+    """The documented fields of an error, for JSON and for pages."""
+    return {
+        "errorMessage": e.message,
+        "errorMessages": e.messages,
+        "errorCode": e.code.value,
+        "errorCodeName": e.code_name,
+    }
+
+
+def error_json(e: CrossauthError, extra: dict[str, Any] | None = None) -> JSONResponse:
+    """The JSON form of a refusal."""
+    return JSONResponse({"ok": False, **error_variables(e), **(extra or {})}, e.http_status, headers=NO_STORE)
+
+
+async def crossauth_error_handler(request: Request, e: Exception) -> JSONResponse:
+    """Answers a refusal that an application's own route let through (a dependency's, mostly)."""
+    return error_json(as_reason(e))

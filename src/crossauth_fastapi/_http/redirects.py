@@ -1,0 +1,46 @@
+"""Where a browser may be sent after a form."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from starlette.responses import RedirectResponse
+
+from crossauth_backend.core.text import has_control_characters
+
+_SAFE: Final = "/:?#[]@!$&'()*+,;=%~-._"
+
+
+def local_path(target: str | None, default: str) -> str:
+    """`target` if it is a path of this site, else `default`.
+
+    Browsers read `//host`, `/\\host` and a path with a tab in it as other sites, so none of these is a path (OWASP
+    unvalidated redirects).
+    """
+    if (
+        not target
+        or not target.startswith("/")
+        or target.startswith("//")
+        or "\\" in target
+        or has_control_characters(target)
+        or len(target) > 2048
+    ):
+        return default
+    return target
+
+
+def with_query(url: str, **query: str) -> str:
+    """`url` with the given query parameters, empty ones left out."""
+    pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value)
+    return f"{url}?{pairs}" if pairs else url
+
+
+def see_other(url: str) -> RedirectResponse:
+    """After a form: 303, so that the browser does not send the credentials again (RFC 9700 §4.12)."""
+    return RedirectResponse(quote(url, safe=_SAFE), 303)
+
+
+def found(url: str) -> RedirectResponse:
+    """After a link: 302."""
+    return RedirectResponse(quote(url, safe=_SAFE), 302)

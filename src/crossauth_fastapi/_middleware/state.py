@@ -1,0 +1,152 @@
+"""What a request knows about who is asking: the dictionary behind `request.state`.
+
+Everything in it is `None` until a source says otherwise. Cookies to set or delete are queued here and written once, when the
+response starts. Some values are made only when something reads them: a page that shows no form needs no CSRF token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastapi import Request
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.sessions.cookie import Cookie, CookieOptions
+from crossauth_backend.users.record import User
+from crossauth_fastapi._http.cookies import (
+    FastApiCookieOptions,
+    cookie_headers,
+    parse_cookies,
+    toFastApiCookieOptions,
+)
+
+_ABSENT: Final = frozenset(
+    (
+        "user", "auth_type", "session_id", "scope", "csrf_token", "session_key", "access_token_payload",
+        "id_token_payload", "id_payload", "auth_error", "auth_error_description",
+    )
+)  # fmt: skip
+_LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
+
+
+def _nobody(user: User) -> bool:
+    return False
+
+
+class RequestState(dict[str, Any]):
+    """`request.state` for one request.
+
+    Parameters:
+        scope: the ASGI scope, whose headers are read when they are needed.
+        site_is_local: whether the site is on http://localhost, where the configuration says so.
+    """
+
+    __slots__ = (
+        "_cookies",
+        "_deletions",
+        "_headers",
+        "_local",
+        "csrf_header",
+        "is_admin",
+        "makers",
+        "scope_",
+    )
+
+    def __init__(self, scope: Any, site_is_local: bool | None = None) -> None:
+        inherited = scope.get("state")
+        if inherited:
+            super().__init__(inherited)
+        self.scope_ = scope
+        self.is_admin: Callable[[User], bool] = _nobody
+        self.makers: dict[str, Callable[[], Any]] | None = None
+        self.csrf_header: tuple[str, str] | None = None
+        self._local = site_is_local
+        self._cookies: dict[str, str] | None = None
+        self._deletions: dict[str, FastApiCookieOptions] | None = None
+
+    def __missing__(self, name: str) -> Any:
+        if self.makers is not None and name in self.makers:
+            value = self.makers.pop(name)()
+        elif name in _ABSENT:
+            return None
+        elif name == "set_cookies":
+            value = {}
+        elif name == "delete_cookies":
+            value = set()
+        else:
+            raise KeyError(name)
+        self[name] = value
+        return value
+
+    def later(self, name: str, make: Callable[[], Any]) -> None:
+        """Let `make` give the value of `name` when it is first read."""
+        if self.makers is None:
+            self.makers = {}
+        self.makers[name] = make
+
+    @property
+    def local(self) -> bool:
+        """Whether the request is for http://localhost, by configuration or else by its Host header.
+
+        A forged header gains nothing: it only changes how the forger's own cookies look.
+        """
+        if self._local is None:
+            host = self.header(b"host").rpartition(":")
+            name = host[0] if host[0] and host[2].isdigit() else self.header(b"host")
+            self._local = self.scope_.get("scheme") in ("http", "ws") and (
+                name in _LOCAL_HOSTS or name.endswith(".localhost")
+            )
+        return self._local
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The request's cookies."""
+        if self._cookies is None:
+            raw = "; ".join(v.decode("latin-1") for n, v in self.scope_["headers"] if n == b"cookie")
+            self._cookies = parse_cookies(raw)
+        return self._cookies
+
+    def header(self, name: bytes) -> str:
+        """The first header of this name (in lower case), or an empty text."""
+        return next((v.decode("latin-1") for n, v in self.scope_["headers"] if n == name), "")
+
+    def queue(self, cookie: Cookie) -> None:
+        """Set a cookie with the response."""
+        self["set_cookies"][cookie.name] = (cookie.value, toFastApiCookieOptions(cookie.options))
+        self["delete_cookies"].discard(cookie.name)
+
+    def queue_deletion(self, name: str, options: CookieOptions) -> None:
+        """Delete a cookie with the response; `options` are those it was set with."""
+        self["delete_cookies"].add(name)
+        self["set_cookies"].pop(name, None)
+        if self._deletions is None:
+            self._deletions = {}
+        self._deletions[name] = toFastApiCookieOptions(options)
+
+    def response_headers(self) -> list[tuple[bytes, bytes]]:
+        """What the response must carry: queued cookies and the CSRF token, where one was made."""
+        headers: list[tuple[bytes, bytes]] = []
+        if self.csrf_header is not None and self.get("csrf_token"):
+            headers.append(
+                (self.csrf_header[0].lower().encode("latin-1"), self["csrf_token"].encode("latin-1"))
+            )
+        if "set_cookies" in self or "delete_cookies" in self:
+            known = self._deletions or {}
+            gone = [(name, known.get(name, {"path": "/"})) for name in sorted(self["delete_cookies"])]
+            headers += cookie_headers(self["set_cookies"], gone)
+        return headers
+
+
+def state_of(request: Request) -> RequestState:
+    """The state behind `request.state`.
+
+    Raises:
+        CrossauthError: `Configuration` where the request did not come through our middleware.
+    """
+    state = request.scope.get("state")
+    if not isinstance(state, RequestState):
+        raise CrossauthError(
+            ErrorCode.Configuration, detail="the request did not pass the authentication middleware"
+        )
+    return state

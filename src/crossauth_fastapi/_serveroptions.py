@@ -1,0 +1,200 @@
+"""The options and parameters of `FastApiServer`, and how they reach its component servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Required, TypedDict
+
+from fastapi import FastAPI
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import option, option_names, read_options
+from crossauth_backend.factors.base import Authenticator
+from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.users.record import User
+from crossauth_fastapi._session.options import (
+    FastApiSessionServerOptions,
+    SessionServerSettings,
+    default_is_admin_fn,
+)
+from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
+
+COMPONENT: Final = "FastApiServer"
+Tokens = Literal[
+    "access_token", "refresh_token", "id_token", "have_access_token", "have_refresh_token", "have_id_token"
+]
+
+
+class FastApiServerOptions(FastApiSessionServerOptions, total=False):
+    """Options of `FastApiServer`: its own, and those of every component server, which the components' own options override.
+
+    Those of the OAuth components are accepted already, so that one configuration can be shared; nothing in this version
+    reads them.
+    """
+
+    api_delete_tokens_post_url: str
+    app: FastAPI
+    audience: str
+    auth_server_base_url: str
+    authenticators: Mapping[str, Authenticator]
+    authorized_page: str
+    authorized_url: str
+    bff_base_url: str
+    bff_endpoint_name: str
+    bff_endpoints: list[Any]
+    client_id: str
+    client_secret: str
+    clock_tolerance: int
+    code_challenge_method: Literal["plain", "S256"]
+    delete_tokens_get_url: str
+    delete_tokens_page: str
+    delete_tokens_post_url: str
+    device_authorization_url: str
+    device_code_flow_page: str
+    device_code_flow_url: str
+    device_code_poll_url: str
+    error_body: Mapping[str, Any]
+    error_fn: Callable[..., Any]
+    error_response_type: Literal["json_error", "page_error", "custom"]
+    id_token_match_field: str
+    jwt_key_type: str
+    jwt_public_key: str
+    jwt_public_key_file: str
+    jwt_secret_key: str
+    jwt_secret_key_file: str
+    jwt_tokens: list[Literal["access", "id", "refresh"]]
+    key_storage: KeyStorage | None
+    mfa_oob_page: str
+    mfa_otp_page: str
+    oauth_authorize_redirect: str | None
+    oauth_post_type: Literal["json", "form"]
+    oauth_use_user_info_endpoint: bool
+    oidc_config: Mapping[str, Any] | None
+    password_flow_page: str
+    password_flow_url: str
+    password_oob_url: str
+    password_otp_url: str
+    persist_access_token: bool
+    protected_endpoints: Mapping[str, Any]
+    receive_token_fn: Callable[..., Any]
+    redirect_uri: str
+    session_adapter: FastApiSessionAdapter
+    session_data_name: str
+    state_length: int
+    token_endpoints: list[Tokens]
+    token_locations: list[Literal["header", "beader", "session"]]
+    token_response_type: Literal[
+        "send_json", "save_in_session_and_load", "save_in_session_and_redirect", "send_in_page", "custom"
+    ]
+    user_creation_fn: Callable[..., Any]
+    user_creation_type: Literal["idToken", "merge", "embed", "custom"]
+    user_match_field: str
+    valid_flows: list[str]
+    verifier_length: int
+
+
+class FastApiSessionServerParams(TypedDict, total=False):
+    """What creates a session server."""
+
+    key_storage: Required[KeyStorage]
+    options: FastApiSessionServerOptions
+
+
+class FastApiOAuthClientParams(TypedDict, total=False):
+    """What will create an OAuth client. Not available in this version."""
+
+    auth_server_base_url: Required[str]
+    options: Mapping[str, Any]
+
+
+class FastApiOAuthResServerParams(TypedDict, total=False):
+    """What will create an OAuth resource server. Not available in this version."""
+
+    options: Mapping[str, Any]
+
+
+class FastApiServerParams(TypedDict, total=False):
+    """Which servers to create."""
+
+    session: FastApiSessionServerParams
+    session_adapter: FastApiSessionAdapter
+    oauth_client: FastApiOAuthClientParams
+    oauth_clients: list[FastApiOAuthClientParams]
+    oauth_resserver: FastApiOAuthResServerParams
+    options: FastApiServerOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerParams:
+    """`FastApiServerParams`, parsed."""
+
+    session: dict[str, Any] | None = option(None, doc="Creates a session server.")
+    session_adapter: FastApiSessionAdapter | None = option(None, doc="Sessions that are not ours.")
+    options: dict[str, Any] = option({}, doc="Options for every component.")
+    oauth_client: dict[str, Any] | None = option(None, doc="Not available in this version.")
+    oauth_clients: list[Any] | None = option(None, doc="Not available in this version.")
+    oauth_resserver: dict[str, Any] | None = option(None, doc="Not available in this version.")
+    oauth_auth_server: dict[str, Any] | None = option(None, doc="Not available in this version.")
+    api_key: dict[str, Any] | None = option(None, doc="Not available in this version.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionParams:
+    """`FastApiSessionServerParams`, parsed."""
+
+    key_storage: KeyStorage | None = option(None, doc="Where sessions are kept. Required.")
+    options: dict[str, Any] = option({}, doc="Options of the session server.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """The options that `FastApiServer` itself reads."""
+
+    app: FastAPI | None = option(None, doc="The application to attach to.", shown="a new FastAPI()")
+    authenticators: dict[str, Any] = option({}, doc='Factors by name, such as `{"localpassword": …}`.')
+    is_admin_fn: Callable[[User], bool] = option(
+        default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field"
+    )
+    template_dir: str = option(
+        "templates", env="TEMPLATE_DIR", doc="Folder with the application's own templates."
+    )
+    error_page: str = option("error.jinja2", env="ERROR_PAGE", doc="Template of error messages.")
+
+
+def read_params(params: Mapping[str, Any]) -> ServerParams:
+    """The parsed parameters.
+
+    Raises:
+        CrossauthError: `Configuration`; `NotImplemented` for a component that is not in this version.
+    """
+    parsed = read_options(ServerParams, params, component=f"{COMPONENT} params")
+    for name in ("oauth_client", "oauth_clients", "oauth_resserver", "oauth_auth_server", "api_key"):
+        if params.get(name) is not None:
+            raise CrossauthError(
+                ErrorCode.NotImplemented, f"{COMPONENT}: {name!r} is not available in this version"
+            )
+    if parsed.session is not None and parsed.session_adapter is not None:
+        raise CrossauthError(
+            ErrorCode.Configuration, f"{COMPONENT}: give either 'session' or 'session_adapter', not both"
+        )
+    return parsed
+
+
+def read_server_options(
+    params: ServerParams, options: Mapping[str, Any]
+) -> tuple[ServerSettings, dict[str, Any]]:
+    """The server's own settings, and the options that all components share.
+
+    Raises:
+        CrossauthError: `Configuration` for an unknown key or a wrong type.
+    """
+    merged = {**params.options, **options}
+    known = option_names(SessionServerSettings) | set(FastApiServerOptions.__annotations__)
+    return read_options(ServerSettings, merged, component=COMPONENT, also_known=known), merged
+
+
+def session_options(params: SessionParams, merged: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the session server: the shared ones that it knows, under its own."""
+    known = option_names(SessionServerSettings)
+    return {n: v for n, v in merged.items() if n in known} | params.options

@@ -1,0 +1,116 @@
+"""One action, two faces: what a handler returns, and how it becomes a page or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._http.errors import NO_STORE, error_json, error_variables
+from crossauth_fastapi._http.redirects import see_other
+from crossauth_fastapi._session.context import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Render the action's own template with these variables."""
+
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Send the browser to a page of this site."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an action did: its JSON form, and what a browser is shown."""
+
+    json: Mapping[str, Any]
+    page: Show | Go
+
+
+class CsrfRule(Enum):
+    """When a request must carry a CSRF token (contract 1.0)."""
+
+    ALWAYS = "always"
+    WITH_COOKIE = "with a session cookie"
+    NEVER = "never"
+
+
+Do: TypeAlias = Callable[[Call], Awaitable[Outcome]]
+Look: TypeAlias = Callable[[Call], Awaitable[Show | Go]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One thing a user can do.
+
+    Parameters:
+        name: its endpoint; the JSON face is `api/` and the name.
+        summary: what it does, for OpenAPI.
+        do: the handler behind both POST routes.
+        look: what the page shows before the form is sent; `None` where there is no page to look at.
+        template: the page, from the settings.
+        body: the fields it reads.
+        answer: what its JSON says.
+        csrf: when it needs a CSRF token.
+        echo: fields that a page shows again after an error; never a secret.
+    """
+
+    name: str
+    summary: str
+    do: Do
+    look: Look | None
+    template: Callable[[Call], str]
+    body: type[BaseModel]
+    answer: type[BaseModel]
+    csrf: CsrfRule = CsrfRule.ALWAYS
+    echo: tuple[str, ...] = ("next",)
+
+
+def check_csrf(action: Action, call: Call) -> None:
+    """Refuse a request that may come from another site.
+
+    Raises:
+        CrossauthError: `InvalidCsrf`.
+    """
+    needed = action.csrf is CsrfRule.ALWAYS or (
+        action.csrf is CsrfRule.WITH_COOKIE and call.state["auth_type"] == "cookie"
+    )
+    if needed and not call.state["csrf_token"]:
+        raise CrossauthError(ErrorCode.InvalidCsrf)
+
+
+def answer_json(outcome: Outcome) -> Response:
+    """The JSON face of an outcome."""
+    return JSONResponse(dict(outcome.json), headers=NO_STORE)
+
+
+def answer_page(action: Action, call: Call, page: Show | Go) -> Response:
+    """The page face of an outcome."""
+    if isinstance(page, Go):
+        return see_other(page.url)
+    return call.face.render(call.request, action.template(call), page.variables)
+
+
+def refuse_json(e: CrossauthError) -> Response:
+    """The JSON face of a refusal."""
+    return error_json(e)
+
+
+def refuse_page(action: Action | None, call: Call, e: CrossauthError, shown: Mapping[str, Any]) -> Response:
+    """The page face of a refusal: the action's own form again, with what was wrong and what was typed; or the error page."""
+    variables = {**error_variables(e), "httpStatus": e.http_status, **shown}
+    if action is None:
+        return call.face.render(call.request, call.face.settings.error_page, variables, e.http_status)
+    typed = {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
+    return call.face.render(call.request, action.template(call), {**variables, **typed}, e.http_status)

@@ -1,0 +1,139 @@
+"""From options to a session server's parts; everything that can be wrong with them is found here, at start-up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import option_names, read_options
+from crossauth_backend.factors.base import Authenticator
+from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
+from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
+from crossauth_fastapi._middleware.order import attach_source
+from crossauth_fastapi._pages.environment import Pages
+from crossauth_fastapi._session.context import SessionFace
+from crossauth_fastapi._session.endpoints import enabled_endpoints
+from crossauth_fastapi._session.options import SessionServerSettings, with_slashes
+from crossauth_fastapi._session.source import SessionSource
+
+COMPONENT = "FastApiSessionServer"
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def build_face(
+    key_storage: KeyStorage, authenticators: Mapping[str, Authenticator], options: Mapping[str, Any]
+) -> SessionFace:
+    """The parts of a session server.
+
+    Raises:
+        CrossauthError: `Configuration` or `NotImplemented`, saying what to change.
+    """
+    if not isinstance(key_storage, KeyStorage):
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"{COMPONENT}: key_storage must be a KeyStorage, not {type(key_storage).__name__}",
+        )
+    settings = read_options(SessionServerSettings, options, component=COMPONENT)
+    for flag in ("enable_admin_endpoints", "enable_oauth_client_management"):
+        if options.get(flag):
+            raise CrossauthError(
+                ErrorCode.NotImplemented, f"Option {flag!r} is not available in this version"
+            )
+    own = option_names(SessionManagerSettings)
+    manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
+    endpoints = _checked_endpoints(settings, manager)
+    _check_factors(settings, manager)
+    prefix = with_slashes(settings.prefix)
+    return SessionFace(
+        settings=settings,
+        manager=manager,
+        source=SessionSource(manager, settings.is_admin_fn, settings.validate_session),
+        pages=Pages(settings.template_dir, prefix),
+        endpoints=endpoints,
+        prefix=prefix,
+    )
+
+
+def attach(app: FastAPI, face: SessionFace) -> None:
+    """Let the session server of `face` find out who is asking `app`, and open and close its storages with it."""
+    attach_source(app, "session", face.source, site_is_local(face.settings))
+    storages = [
+        s for s in (face.manager.user_storage, face.manager.key_storage) if isinstance(s, SupportsLifecycle)
+    ]
+    attach_lifecycle(app, storages)
+
+
+def site_is_local(settings: SessionServerSettings) -> bool | None:
+    """Whether the site is on http://localhost, as `site_url` says; `None` where it is not set.
+
+    Raises:
+        CrossauthError: `Configuration` for a `site_url` that is no URL, or is plain http elsewhere without `secure: False`.
+    """
+    if settings.site_url is None:
+        return None
+    url = urlsplit(settings.site_url)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise CrossauthError(
+            ErrorCode.Configuration, f"{COMPONENT}: option 'site_url' must be like https://example.com"
+        )
+    if url.scheme == "https":
+        return False
+    if url.hostname in _LOCAL or url.hostname.endswith(".localhost"):
+        return True
+    if settings.session_cookie_options.get("secure") is not False:
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"{COMPONENT}: option 'site_url' is plain http, so anybody on the way can read the session cookie. Use https, "
+            "or say session_cookie_options={'secure': False} and double_submit_cookie_options={'secure': False}",
+        )
+    return False
+
+
+def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager) -> frozenset[str]:
+    endpoints = enabled_endpoints(settings.endpoints)
+    if manager.user_storage is not None:
+        return endpoints
+    if settings.endpoints is None:
+        return frozenset({"api/getcsrftoken"})
+    needing = sorted(endpoints - {"api/getcsrftoken"})
+    if needing:
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"{COMPONENT}: option 'user_storage' is required for {', '.join(needing)}",
+        )
+    return endpoints
+
+
+def _check_factors(settings: SessionServerSettings, manager: SessionManager) -> None:
+    if manager.user_storage is None:
+        return
+    manager.factors.require(settings.user_allowed_factor1, f"{COMPONENT}: option 'user_allowed_factor1'")
+    test_only = manager.factors.test_only()
+    if test_only and not site_is_local(settings):
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"{COMPONENT}: authenticator {', '.join(test_only)} is for tests; it needs site_url to be http://localhost",
+        )
+
+
+def attach_lifecycle(app: FastAPI, storages: list[SupportsLifecycle]) -> None:
+    """Open storages when `app` starts, so that what is wrong with them is known then, and close them when it ends."""
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[Any]:
+        for storage in storages:
+            await storage.start()
+        try:
+            async with inner(app) as state:
+                yield state
+        finally:
+            for storage in storages:
+                await storage.close()
+
+    app.router.lifespan_context = lifespan

@@ -1,0 +1,172 @@
+"""What every handler of the session server works with."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import Response
+
+from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.keys.record import Key
+from crossauth_backend.sessionmanager import SessionManager
+from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import public_user
+from crossauth_backend.users.storage import UserStorage
+from crossauth_fastapi._http.bodies import JsonOrFormData
+from crossauth_fastapi._http.errors import LoginRequired
+from crossauth_fastapi._http.redirects import local_path
+from crossauth_fastapi._middleware.state import RequestState, state_of
+from crossauth_fastapi._pages.environment import Pages
+from crossauth_fastapi._session.options import SessionServerSettings
+from crossauth_fastapi._session.source import SessionSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFace:
+    """The parts of one session server, and the few steps that several endpoints share."""
+
+    settings: SessionServerSettings
+    manager: SessionManager
+    source: SessionSource
+    pages: Pages
+    endpoints: frozenset[str]
+    prefix: str
+
+    @property
+    def accounts(self) -> Accounts:
+        """The account services."""
+        return Accounts(
+            users=self.users,
+            sessions=self.manager.session,
+            factors=self.manager.factors,
+            validate_user=self.settings.validate_user_fn,
+        )
+
+    @property
+    def users(self) -> UserStorage:
+        """The user storage.
+
+        Raises:
+            CrossauthError: `Configuration` without one.
+        """
+        if self.manager.user_storage is None:
+            raise CrossauthError(
+                ErrorCode.Configuration, detail="a user endpoint needs option 'user_storage'"
+            )
+        return self.manager.user_storage
+
+    def public(self, user: User) -> dict[str, Any]:
+        """`user` as JSON for its owner."""
+        return public_user(user, self.users)
+
+    def render(
+        self, request: Request, template: str, variables: Mapping[str, Any], status: int = 200
+    ) -> Response:
+        """A page, with the variables that every page gets."""
+        state = state_of(request)
+        context = self.pages.variables(
+            csrfToken=state["csrf_token"] or self.source.new_token(state),
+            user=state["user"],
+            endpoints=self.endpoints,
+            **variables,
+        )
+        return self.pages.templates.TemplateResponse(
+            request, template, context, status, headers=self.pages.headers(template)
+        )
+
+    async def extra_columns(self, request: Request) -> dict[str, Any]:
+        """What the application adds to every new session."""
+        if self.settings.add_to_session is None:
+            return {}
+        return dict(await awaited(self.settings.add_to_session(request)))
+
+    def start_session(self, request: Request, key: Key, user: User | None, persist: bool | None) -> None:
+        """Make a new session the request's own: its cookie and a new CSRF token go out with the response."""
+        state = state_of(request)
+        state.queue(self.manager.session.make_cookie(key, persist, local=state.local))
+        self.source.new_token(state)
+        state["session_id"] = key.value
+        state["user"] = user
+        state["auth_type"] = "cookie"
+
+    def end_session(self, request: Request) -> None:
+        """Delete both cookies with the response; the next form gets a new CSRF token."""
+        state = state_of(request)
+        self.source.forget_session(state)
+        csrf = self.manager.csrf_tokens.cookie
+        state.queue_deletion(csrf.shape(state.local).name, csrf.options(state.local))
+        state.pop("csrf_token", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a handler: the server, the request, the fields it sent."""
+
+    face: SessionFace
+    request: Request
+    form: JsonOrFormData
+    is_page: bool
+
+    @property
+    def state(self) -> RequestState:
+        """What is known of the request."""
+        return state_of(self.request)
+
+    @property
+    def user(self) -> User | None:
+        """Who is asking."""
+        user: User | None = self.state["user"]
+        return user
+
+    def text(self, name: str) -> str:
+        """A field as text, empty where it was not sent."""
+        return self.form.getAsStr(name) or ""
+
+    def next_page(self, default: str) -> str:
+        """Where to go afterwards: `next` from the form or the URL, if it is a page of this site."""
+        wanted = self.form.getAsStr("next") or self.request.query_params.get("next")
+        return local_path(wanted, default)
+
+    def persist(self) -> bool | None:
+        """Whether the login is to outlive the browser. An unticked box is not sent; JSON without the field leaves it open."""
+        return self.form.getAsBool("persist", False if self.is_page else None)
+
+    def session_user(self) -> User:
+        """The user logged in by cookie.
+
+        Raises:
+            CrossauthError: `Unauthorized` where there is none.
+        """
+        user = self.user
+        if user is None or self.state["auth_type"] != "cookie":
+            raise LoginRequired
+        return user
+
+    def editor(self) -> User:
+        """The user who may edit the account: logged in by cookie, or by a token with the scope `edit_user_scope`.
+
+        Raises:
+            CrossauthError: `Unauthorized` where there is none.
+        """
+        user = self.user
+        if user is None or not can_edit(self.face.settings, self.state):
+            raise LoginRequired
+        return user
+
+
+def can_edit(settings: SessionServerSettings, state: RequestState) -> bool:
+    """Whether the request may edit the account it is made for."""
+    if state["user"] is None:
+        return False
+    scope = settings.edit_user_scope
+    return state["auth_type"] == "cookie" or (scope is not None and scope in (state["scope"] or ()))
+
+
+async def awaited(value: Any) -> Any:
+    """`value`, awaited where the application's function is asynchronous."""
+    return await value if inspect.isawaitable(value) else value

@@ -1,0 +1,100 @@
+"""Users from form fields: what an application replaces by `create_user_fn` and `update_user_fn`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final, cast
+
+from fastapi import Request
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.users.record import User, UserInputFields
+from crossauth_backend.users.states import UserState
+
+PREFIX: Final = "user_"
+# Never from a form, even where an application lists them as editable: they are the server's to set.
+_RESERVED: Final = ("id", "state", "factor1", "factor2", "admin", "username_normalized", "email_normalized")
+
+
+def editable_values(body: dict[str, Any], editable: list[str]) -> dict[str, str | int | float | None]:
+    """The fields `user_x` of a body for which `x` may be edited, without the prefix.
+
+    Raises:
+        CrossauthError: `BadRequest` for a value that is no text, number or boolean.
+    """
+    values: dict[str, str | int | float | None] = {}
+    for name in editable:
+        if name in _RESERVED or PREFIX + name not in body:
+            continue
+        value = body[PREFIX + name]
+        if not isinstance(value, (str, int, float, bool, type(None))):
+            raise CrossauthError(
+                ErrorCode.BadRequest, f"{PREFIX}{name} must be text, a number, or true or false"
+            )
+        values[name] = value
+    email = values.get("email")
+    if isinstance(email, str):
+        values["email"] = email.strip() or None
+    elif email is not None:
+        raise CrossauthError(ErrorCode.BadRequest, f"{PREFIX}email must be text")
+    return values
+
+
+def default_create_user(
+    request: Request,
+    body: dict[str, Any],
+    userEditableFields: list[str],  # noqa: N803 - documented name
+    allowableFactor1: list[str],  # noqa: N803 - documented name
+) -> UserInputFields:
+    """The user that a sign-up form describes.
+
+    Takes the field `username`, and every `user_x` whose `x` is in `userEditableFields`.
+
+    Parameters:
+        request: the request.
+        body: the fields of the form.
+        userEditableFields: the fields a user may edit.
+        allowableFactor1: the first factors a user may choose; `factor1` in the form chooses where there are several.
+
+    Raises:
+        CrossauthError: `BadRequest` where no first factor was chosen, `Forbidden` for one that is not offered.
+    """
+    factor1 = body.get("factor1")
+    if factor1 is None:
+        if len(allowableFactor1) != 1:
+            raise CrossauthError(
+                ErrorCode.BadRequest, f"Choose factor1: one of {', '.join(allowableFactor1)}"
+            )
+        factor1 = allowableFactor1[0]
+    if factor1 not in allowableFactor1:
+        raise CrossauthError(ErrorCode.Forbidden, "This way of logging in is not offered")
+    user = {"username": body.get("username"), "state": UserState.active, "factor1": factor1}
+    return cast(
+        UserInputFields, user | editable_values(body, [f for f in userEditableFields if f != "username"])
+    )
+
+
+def default_update_user(
+    user: User,
+    request: Request,
+    body: dict[str, Any],
+    userEditableFields: list[str],  # noqa: N803 - documented name
+) -> User:
+    """`user` with the changes that a form asks for: every `user_x` whose `x` is in `userEditableFields`.
+
+    Parameters:
+        user: the user as stored.
+        request: the request.
+        body: the fields of the form.
+        userEditableFields: the fields a user may edit.
+    """
+    return with_changes(user, editable_values(body, userEditableFields))
+
+
+def with_changes(user: User, changes: Mapping[str, Any]) -> User:
+    """`user` with some fields and extra columns replaced."""
+    names = {n for n in type(user).__dataclass_fields__ if n != "extra"}
+    known = {n: v for n, v in changes.items() if n in names}
+    extra = {n: v for n, v in changes.items() if n not in names}
+    return replace(user, **known, extra={**user.extra, **extra})

@@ -1,0 +1,121 @@
+"""What an application's own code asks the session server about a request: its user, its CSRF token, its session data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import Response
+
+from crossauth_backend.accounts.stages import Attempt
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.keys.record import KeyDataEntry, get_json_data
+from crossauth_backend.users.record import User
+from crossauth_fastapi._http.bodies import JsonOrFormData
+from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._session.context import SessionFace, awaited
+from crossauth_fastapi._session.login import open_session
+from crossauth_fastapi._session.source import CSRF_FIELDS, cookie_value
+
+# What the library itself keeps in session data (contract 4.5). A second factor rests on nobody else writing these.
+RESERVED_DATA = ("2fa", "pre2fa", "passwordchange", "factor2change")
+
+
+async def create_anonymous_session(
+    face: SessionFace, request: Request, data: Mapping[str, Any] | None
+) -> str:
+    """Open a session of nobody with `data` in it; returns the value of its cookie."""
+    check_names(list(data or {}))
+    sessions = face.manager.session
+    key = await sessions.create_session_key(None, await face.extra_columns(request), data)
+    face.start_session(request, key, None, False)
+    return sessions.make_cookie(key, False).value
+
+
+def session_id(request: Request) -> str:
+    """The id of the request's session.
+
+    Raises:
+        CrossauthError: `InvalidSession` where it has none.
+    """
+    found = state_of(request)["session_id"]
+    if found is None:
+        raise CrossauthError(ErrorCode.InvalidSession, "There is no session")
+    return str(found)
+
+
+async def update_session_data(face: SessionFace, request: Request, entries: list[KeyDataEntry]) -> None:
+    """Change entries of the session data, all or none."""
+    check_names([entry["data_name"] for entry in entries])
+    await face.manager.update_many_session_data(session_id(request), entries)
+
+
+async def get_session_data(face: SessionFace, request: Request, name: str) -> Any:
+    """One entry of the session data as it is stored now; `None` where there is none, or no session."""
+    if state_of(request)["session_id"] is None:
+        return None
+    try:
+        key = await face.manager.key_storage.get_key(
+            face.manager.session.hash_session_id(session_id(request))
+        )
+    except CrossauthError as e:
+        if e.code is not ErrorCode.InvalidKey:
+            raise
+        return None
+    data: Any = get_json_data(key)
+    for part in name.split("."):
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
+
+
+def check_names(names: list[str]) -> None:
+    """Refuse names that the library keeps for itself.
+
+    Raises:
+        CrossauthError: `BadRequest`.
+    """
+    for name in names:
+        if name.split(".")[0] in RESERVED_DATA:
+            raise CrossauthError(ErrorCode.BadRequest, f"Session data {name!r} is reserved")
+
+
+def sent_csrf_token(face: SessionFace, form: JsonOrFormData, headers: Mapping[str, str]) -> object:
+    """The token that a request sent, by header or field."""
+    wanted = face.manager.csrf_header_name.lower()
+    header = next((value for name, value in headers.items() if name.lower() == wanted), None)
+    return header or next((form.get(name) for name in CSRF_FIELDS if form.get(name)), None)
+
+
+def valid_csrf_cookie(face: SessionFace, request: Request) -> str:
+    """The CSRF cookie of a request whose token was valid.
+
+    Raises:
+        CrossauthError: `InvalidCsrf`.
+    """
+    state = state_of(request)
+    cookie = cookie_value(state, face.manager.csrf_tokens.cookie)
+    if cookie is None or not state["csrf_token"]:
+        raise CrossauthError(ErrorCode.InvalidCsrf)
+    face.manager.validate_csrf_cookie(cookie)
+    return cookie
+
+
+async def login_with_user(
+    face: SessionFace,
+    user: User,
+    bypass_2fa: bool,
+    request: Request,
+    resp: Response,
+    success_fn: Callable[[Response, User], Any],
+) -> Response:
+    """Sign in a user who has been proven by other means, through the same stages as every login.
+
+    Raises:
+        CrossauthError: the reason for which the account's state refuses; `PasswordChangeNeeded` where it demands a change.
+    """
+    result = await open_session(face, request, Attempt(user, factor2_passed=bypass_2fa), None)
+    if result.asked is not None:
+        raise CrossauthError(ErrorCode.PasswordChangeNeeded)
+    answer: Response = await awaited(success_fn(resp, result.user))
+    return answer

@@ -1,0 +1,89 @@
+"""Changing one's profile, and deleting one's account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crossauth_backend.accounts import profile
+from crossauth_backend.users.record import User
+from crossauth_fastapi._http.redirects import with_query
+from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
+from crossauth_fastapi._session.bodies import DeleteUserBody, Ok, UpdateUserAnswer, UpdateUserBody
+from crossauth_fastapi._session.context import Call, awaited
+
+UPDATED = "Your details have been updated."
+DELETED = "Your account has been deleted."
+
+
+async def look_at_profile(call: Call) -> Show | Go:
+    """The form, filled in."""
+    return Show(profile_variables(call, call.editor()))
+
+
+def profile_variables(call: Call, user: User) -> dict[str, Any]:
+    """What the form shows."""
+    fields = [
+        {
+            "name": f"user_{name}",
+            "label": {"email": "E-mail address"}.get(name, name.replace("_", " ").capitalize()),
+            "value": call.form.get(f"user_{name}", user.get(name, "")),
+            "type": "email" if name == "email" else "text",
+        }
+        for name in call.face.users.user_editable_fields
+    ]
+    return {"user": user, "userEditableFields": fields, "allowedFactor2": [], "isAdmin": False}
+
+
+async def update_profile(call: Call) -> Outcome:
+    """Store the fields that users may edit."""
+    face, user = call.face, call.editor()
+    editable = list(face.users.user_editable_fields)
+    wanted = await awaited(face.settings.update_user_fn(user, call.request, call.form.to_dict(), editable))
+    changed = await profile.update_profile(face.accounts, user, wanted)
+    call.state["user"] = changed
+    shown = {"message": UPDATED, **profile_variables(call, changed)}
+    return Outcome({"ok": True, "emailVerificationRequired": False}, Show(shown))
+
+
+async def look_at_deletion(call: Call) -> Show | Go:
+    """The question; whoever is not logged in logs in first."""
+    if call.user is None:
+        here = f"{call.face.prefix}deleteuser"
+        return Go(with_query(f"{call.face.prefix}login", next=here))
+    return Show({"next": call.next_page(call.face.prefix), "isAdmin": False, "user": call.editor()})
+
+
+async def delete_account(call: Call) -> Outcome:
+    """Delete the account, its sessions and its keys."""
+    user = call.editor()
+    await profile.delete_account(call.face.accounts, user.id)
+    call.face.end_session(call.request)
+    shown = {
+        "message": DELETED,
+        "next": call.next_page(call.face.prefix),
+        "isAdmin": False,
+        "userid": user.id,
+    }
+    return Outcome({"ok": True, "userid": call.face.public(user)["id"]}, Show(shown))
+
+
+UPDATE_USER = Action(
+    name="updateuser",
+    summary="Change one's profile",
+    do=update_profile,
+    look=look_at_profile,
+    template=lambda call: call.face.settings.update_user_page,
+    body=UpdateUserBody,
+    answer=UpdateUserAnswer,
+    csrf=CsrfRule.WITH_COOKIE,
+)
+DELETE_USER = Action(
+    name="deleteuser",
+    summary="Delete one's account",
+    do=delete_account,
+    look=look_at_deletion,
+    template=lambda call: call.face.settings.delete_user_page,
+    body=DeleteUserBody,
+    answer=Ok,
+    csrf=CsrfRule.WITH_COOKIE,
+)

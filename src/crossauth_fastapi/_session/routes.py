@@ -1,0 +1,180 @@
+"""Actions as FastAPI routes: a page to look at, a form to send, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from starlette.responses import JSONResponse, Response
+
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_fastapi._http.bodies import JsonOrFormData
+from crossauth_fastapi._http.errors import NO_STORE, ErrorBody, as_reason
+from crossauth_fastapi._http.redirects import found
+from crossauth_fastapi._pages.environment import stylesheet
+from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._session.actions import (
+    Action,
+    Show,
+    answer_json,
+    answer_page,
+    check_csrf,
+    refuse_json,
+    refuse_page,
+)
+from crossauth_fastapi._session.bodies import CsrfAnswer, UserAnswer, form_or_json
+from crossauth_fastapi._session.context import Call, SessionFace
+from crossauth_fastapi._session.login import LOGIN, LOGOUT
+from crossauth_fastapi._session.password import CHANGE_PASSWORD
+from crossauth_fastapi._session.profile import DELETE_USER, UPDATE_USER
+from crossauth_fastapi._session.signup import SIGNUP
+
+ACTIONS: Final = (SIGNUP, LOGIN, LOGOUT, CHANGE_PASSWORD, UPDATE_USER, DELETE_USER)
+_PAGES: Final = "account pages"
+_API: Final = "account API"
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": ErrorBody, "description": text}
+    for status, text in (
+        (400, "A field is missing or not valid"),
+        (401, "Not logged in, wrong credentials, or no valid CSRF token"),
+        (403, "The account's state does not allow it"),
+        (413, "The body is too large"),
+        (415, "The body is neither JSON nor a form"),
+        (500, "The server could not do it"),
+    )
+}
+
+
+def page_routes(face: SessionFace, action: Action) -> APIRouter:
+    """GET and POST of an action's page."""
+    router = APIRouter(tags=[_PAGES])
+    path = face.prefix + action.name
+    if action.look is not None:
+        router.add_api_route(
+            path,
+            _look(face, action),
+            methods=["GET"],
+            name=f"{action.name}:page",
+            summary=f"{action.summary}: page",
+            response_class=HTMLResponse,
+        )
+    router.add_api_route(
+        path, _submit(face, action), methods=["POST"], name=f"{action.name}:form", summary=f"{action.summary}: form",
+        openapi_extra=form_or_json(action.body), responses={303: {"description": "Done: the next page"}}, response_class=HTMLResponse,
+    )  # fmt: skip
+    return router
+
+
+def api_routes(face: SessionFace, action: Action) -> APIRouter:
+    """The JSON face of an action."""
+    router = APIRouter(tags=[_API])
+    router.add_api_route(
+        f"{face.prefix}api/{action.name}", _call(face, action), methods=["POST"], name=f"{action.name}:api",
+        summary=action.summary, openapi_extra=form_or_json(action.body), response_model=None,
+        responses={200: {"model": action.answer}, **_ERRORS},
+    )  # fmt: skip
+    return router
+
+
+def session_routes(face: SessionFace) -> APIRouter:
+    """What a script asks: who is logged in."""
+    router = APIRouter(tags=[_API])
+
+    async def user_for_session_key(request: Request) -> Response:
+        user = state_of(request)["user"]
+        return JSONResponse({"ok": True, "user": face.public(user) if user else None}, headers=NO_STORE)
+
+    for method in ("GET", "POST"):
+        router.add_api_route(
+            f"{face.prefix}api/userforsessionkey", user_for_session_key, methods=[method], response_model=None,
+            name=f"userforsessionkey:{method.lower()}", summary="Who is logged in",
+            responses={200: {"model": UserAnswer}},
+        )  # fmt: skip
+    return router
+
+
+def csrf_routes(face: SessionFace) -> APIRouter:
+    """What a script needs before it may change anything: a CSRF token."""
+    router = APIRouter(tags=[_API])
+
+    async def get_csrf_token(request: Request) -> Response:
+        token = state_of(request)["csrf_token"] or face.source.token_for_page(state_of(request))
+        return JSONResponse({"ok": True, "csrfToken": token}, headers=NO_STORE)
+
+    for method in ("GET", "POST"):
+        router.add_api_route(
+            f"{face.prefix}api/getcsrftoken", get_csrf_token, methods=[method], response_model=None,
+            name=f"getcsrftoken:{method.lower()}", summary="Get a CSRF token",
+            responses={200: {"model": CsrfAnswer}},
+        )  # fmt: skip
+    return router
+
+
+def static_routes(face: SessionFace) -> APIRouter:
+    """The stylesheet of the default pages. Its URL changes with its content, so it may be kept for a year."""
+    router = APIRouter()
+    content, _ = stylesheet()
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+
+    async def css() -> Response:
+        return Response(content, media_type="text/css", headers=headers)
+
+    router.add_api_route(face.pages.stylesheet_path, css, methods=["GET"], include_in_schema=False)
+    return router
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _look(face: SessionFace, action: Action) -> Endpoint:
+    async def page(request: Request) -> Response:
+        call = Call(face, request, JsonOrFormData(request, {}), True)
+        assert action.look is not None
+        try:
+            shown = await action.look(call)
+            if isinstance(shown, Show):
+                return answer_page(action, call, shown)
+        except Exception as e:
+            return refuse_page(None, call, as_reason(e), {"next": request.url.path})
+        return found(shown.url)
+
+    return page
+
+
+def _submit(face: SessionFace, action: Action) -> Endpoint:
+    async def form(request: Request) -> Response:
+        call = Call(face, request, JsonOrFormData(request), True)
+        try:
+            await call.form.load()
+            check_csrf(action, call)
+            return answer_page(action, call, (await action.do(call)).page)
+        except Exception as e:
+            return await _show_again(action, call, as_reason(e))
+
+    return form
+
+
+def _call(face: SessionFace, action: Action) -> Endpoint:
+    async def api(request: Request) -> Response:
+        call = Call(face, request, JsonOrFormData(request), False)
+        try:
+            await call.form.load()
+            check_csrf(action, call)
+            return answer_json(await action.do(call))
+        except Exception as e:
+            return refuse_json(as_reason(e))
+
+    return api
+
+
+async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Response:
+    """The form with what was wrong; where the form may not be seen either, the error page."""
+    if not call.form.loaded:
+        call = Call(call.face, call.request, JsonOrFormData(call.request, {}), True)
+    try:
+        shown = await action.look(call) if action.look else Show()
+    except CrossauthError:
+        return refuse_page(None, call, reason, {"next": call.request.url.path})
+    return refuse_page(action, call, reason, shown.variables if isinstance(shown, Show) else {})

@@ -1,0 +1,185 @@
+"""Door: every server of this package on one application, from one configuration. Assembly only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.templating import Jinja2Templates
+from starlette.responses import Response
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import read_options
+from crossauth_fastapi._http.errors import error_json
+from crossauth_fastapi._middleware.order import attach_source
+from crossauth_fastapi._pages.environment import Pages
+from crossauth_fastapi._serveroptions import (
+    COMPONENT,
+    FastApiOAuthClientParams,
+    FastApiOAuthResServerParams,
+    FastApiServerOptions,
+    FastApiServerParams,
+    FastApiSessionServerParams,
+    SessionParams,
+    read_params,
+    read_server_options,
+    session_options,
+)
+from crossauth_fastapi._session.adaptersource import AdapterSource
+from crossauth_fastapi.fastapiserverbase import FastApiErrorFn, FastApiServerBase, MaybeErrorResponse
+from crossauth_fastapi.fastapisession import FastApiSessionServer
+from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
+
+__all__: Final = [
+    "FastApiOAuthClientParams", "FastApiOAuthResServerParams", "FastApiServer", "FastApiServerOptions",
+    "FastApiServerParams", "FastApiSessionServerParams",
+]  # fmt: skip
+
+
+class FastApiServer(FastApiServerBase):
+    """Puts the servers that `params` name onto one application.
+
+    Parameters:
+        params: which servers to create, see `FastApiServerParams`.
+        options: options for all of them, see `FastApiServerOptions`; a component's own options override these.
+
+    Raises:
+        CrossauthError: `Configuration`, naming the option, what was wrong with it and what would be right;
+            `NotImplemented` for a component that is not in this version.
+    """
+
+    def __init__(
+        self,
+        params: FastApiServerParams | Mapping[str, Any],
+        options: FastApiServerOptions | Mapping[str, Any] | None = None,
+    ) -> None:
+        parsed = read_params(params)
+        self._settings, merged = read_server_options(parsed, options or {})
+        self._app = self._settings.app or FastAPI()
+        self.is_admin_fn = self._settings.is_admin_fn
+        self._session_server: FastApiSessionServer | None = None
+        self._session_adapter = parsed.session_adapter
+        if parsed.session is not None:
+            session = read_options(SessionParams, parsed.session, component=f"{COMPONENT} params 'session'")
+            if session.key_storage is None:
+                raise CrossauthError(
+                    ErrorCode.Configuration, f"{COMPONENT} params 'session': 'key_storage' is required"
+                )
+            own = session_options(session, merged)
+            self._session_server = FastApiSessionServer(
+                self._app, session.key_storage, self._settings.authenticators, own
+            )
+            self._session_adapter = self._session_server
+        elif parsed.session_adapter is not None:
+            source = AdapterSource(parsed.session_adapter, self.is_admin_fn)
+            attach_source(self._app, "session", source)
+        pages = self._session_server or Pages(self._settings.template_dir, "/")
+        self._templates = pages.templates
+
+    @property
+    def app(self) -> FastAPI:
+        """The application."""
+        return self._app
+
+    @property
+    def error_page(self) -> str:
+        """Template of error messages."""
+        return self._settings.error_page
+
+    @property
+    def templates(self) -> Jinja2Templates:
+        """The templates, the application's and ours."""
+        return self._templates
+
+    @property
+    def session_server(self) -> FastApiSessionServer | None:
+        """The session server."""
+        return self._session_server
+
+    @property
+    def session_adapter(self) -> FastApiSessionAdapter | None:
+        """The sessions: the session server, or the adapter that was given."""
+        return self._session_adapter
+
+    @property
+    def have_session_server(self) -> bool:
+        """Whether there is a session server."""
+        return self._session_server is not None
+
+    @property
+    def have_session_adapter(self) -> bool:
+        """Whether there are sessions, ours or an adapter's."""
+        return self._session_adapter is not None
+
+    @property
+    def oauth_client(self) -> None:
+        """No OAuth client was created."""
+        return None
+
+    @property
+    def oauth_clients(self) -> None:
+        """No OAuth clients were created."""
+        return None
+
+    @property
+    def oauth_resserver(self) -> None:
+        """No resource server was created."""
+        return None
+
+    async def create_anonymous_session(
+        self, request: Request, response: Response, data: dict[str, Any] | None = None
+    ) -> str | None:
+        """See `FastApiSessionServer.create_anonymous_session`; `None` where there is only a session adapter.
+
+        Raises:
+            CrossauthError: `Configuration` where there is neither.
+        """
+        if self._session_server is None:
+            self._require_adapter()
+            return None
+        return await self._session_server.create_anonymous_session(request, response, data)
+
+    async def update_session_data(self, request: Request, name: str, value: Any) -> None:
+        """See `FastApiSessionAdapter.update_session_data`."""
+        await self._require_adapter().update_session_data(request, name, value)
+
+    async def delete_session_data(self, request: Request, name: str) -> None:
+        """See `FastApiSessionAdapter.delete_session_data`."""
+        await self._require_adapter().delete_session_data(request, name)
+
+    async def get_session_data(self, request: Request, name: str) -> dict[str, Any] | None:
+        """See `FastApiSessionAdapter.get_session_data`."""
+        return await self._require_adapter().get_session_data(request, name)
+
+    def get_session_cookie_value(self, request: Request) -> str | None:
+        """See `FastApiSessionServer.get_session_cookie_value`; `None` where there is only a session adapter."""
+        return self._session_server.get_session_cookie_value(request) if self._session_server else None
+
+    async def error_if_csrf_invalid(
+        self, request: Request, response: Response, error_fn: FastApiErrorFn | None
+    ) -> MaybeErrorResponse:
+        """Use this to require a CSRF token in an endpoint of your own.
+
+        Parameters:
+            request: the request.
+            response: the response so far.
+            error_fn: makes the answer to a request without a valid token; JSON with status 401 where it is `None`.
+
+        Returns:
+            `response` and `False`, or the refusal and `True`.
+        """
+        adapter = self._require_adapter()
+        if not adapter.csrf_protection_enabled() or adapter.get_csrf_token(request):
+            return MaybeErrorResponse(response, False)
+        error = CrossauthError(ErrorCode.InvalidCsrf)
+        if error_fn is None:
+            return MaybeErrorResponse(error_json(error), True)
+        return MaybeErrorResponse(await error_fn(self, request, response, error), True)
+
+    def _require_adapter(self) -> FastApiSessionAdapter:
+        if self._session_adapter is None:
+            raise CrossauthError(
+                ErrorCode.Configuration, f"{COMPONENT}: neither 'session' nor 'session_adapter' was given"
+            )
+        return self._session_adapter

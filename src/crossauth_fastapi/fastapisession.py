@@ -1,0 +1,229 @@
+"""Door: the session server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn, TypedDict
+
+from fastapi import FastAPI, Request
+from fastapi.templating import Jinja2Templates
+from starlette.responses import Response
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.factors.base import Authenticator
+from crossauth_backend.factors.registry import NO_FACTOR2
+from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.sessionmanager import SessionManager
+from crossauth_backend.users.rules import default_user_validator
+from crossauth_backend.users.storage import UserStorage
+from crossauth_fastapi._http.bodies import JsonOrFormData, create_body, get_body, set_body
+from crossauth_fastapi._http.cookies import toFastApiCookieOptions
+from crossauth_fastapi._session import routes
+from crossauth_fastapi._session.actions import Action
+from crossauth_fastapi._session.assembly import attach, build_face
+from crossauth_fastapi._session.forms import default_create_user, default_update_user
+from crossauth_fastapi._session.login import LOGIN, LOGOUT
+from crossauth_fastapi._session.options import FastApiSessionServerOptions
+from crossauth_fastapi._session.server import FastApiSessionServerBase
+from crossauth_fastapi._session.signup import SIGNUP
+
+__all__: Final = [
+    "AuthenticatorDetails", "FastApiSessionServer", "FastApiSessionServerOptions", "JsonOrFormData", "create_body",
+    "default_create_user", "default_update_user", "default_user_validator", "get_body", "set_body",
+    "toFastApiCookieOptions",
+]  # fmt: skip
+
+
+class AuthenticatorDetails(TypedDict):
+    """A factor as a page offers it."""
+
+    name: str
+    friendlyName: str
+    hasSecrets: bool
+
+
+class FastApiSessionServer(FastApiSessionServerBase):
+    """Signs users in by session cookie and serves the pages and JSON endpoints for it.
+
+    It attaches itself to `app` when it is constructed: its endpoints, and the middleware that fills in `request.state.user`,
+    `auth_type`, `session_id` and `csrf_token`.
+
+    Parameters:
+        app: the application.
+        key_storage: where sessions are kept.
+        authenticators: factors by name, such as `{"localpassword": LocalPasswordAuthenticator(user_storage)}`.
+        options: see `FastApiSessionServerOptions`.
+
+    Raises:
+        CrossauthError: `Configuration`, naming the option, what was wrong with it and what would be right.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        key_storage: KeyStorage,
+        authenticators: Mapping[str, Authenticator],
+        options: FastApiSessionServerOptions | Mapping[str, Any] | None = None,
+    ) -> None:
+        self._app = app
+        self._face = build_face(key_storage, authenticators, options or {})
+        self._added: set[str] = set()
+        attach(app, self._face)
+        self.add_endpoints()
+
+    def add_endpoints(self) -> None:
+        """Add every endpoint that the options switch on; called by the constructor."""
+        self._add("static", routes.static_routes)
+        self.add_api_getcsrftoken_endpoints()
+        if "api/userforsessionkey" in self._face.endpoints:
+            self.add_api_user_for_session_key_endpoints()
+        for action in routes.ACTIONS:
+            if action.name in self._face.endpoints:
+                self._add_page(action)
+            if f"api/{action.name}" in self._face.endpoints:
+                self._add_api(action)
+
+    def add_login_endpoints(self) -> None:
+        """Add the login page."""
+        self._add_page(LOGIN)
+
+    def add_api_login_endpoints(self) -> None:
+        """Add `api/login`."""
+        self._add_api(LOGIN)
+
+    def add_logout_endpoints(self) -> None:
+        """Add the logout page."""
+        self._add_page(LOGOUT)
+
+    def add_api_logout_endpoints(self) -> None:
+        """Add `api/logout`."""
+        self._add_api(LOGOUT)
+
+    def add_signup_endpoints(self) -> None:
+        """Add the sign-up page."""
+        self._add_page(SIGNUP)
+
+    def add_api_signup_endpoints(self) -> None:
+        """Add `api/signup`."""
+        self._add_api(SIGNUP)
+
+    def add_api_getcsrftoken_endpoints(self) -> None:
+        """Add `api/getcsrftoken`."""
+        self._add("api/getcsrftoken", routes.csrf_routes)
+
+    def add_api_user_for_session_key_endpoints(self) -> None:
+        """Add `api/userforsessionkey`."""
+        self._add("api/userforsessionkey", routes.session_routes)
+
+    def add_factor2_endpoints(self) -> None:
+        """Not available in this version."""
+        _not_built("add_factor2_endpoints")
+
+    def add_login_factor2_endpoints(self) -> None:
+        """Not available in this version."""
+        _not_built("add_login_factor2_endpoints")
+
+    def add_api_login_factor2_endpoints(self) -> None:
+        """Not available in this version."""
+        _not_built("add_api_login_factor2_endpoints")
+
+    def add_api_cancel_factor2_endpoints(self) -> None:
+        """Not available in this version."""
+        _not_built("add_api_cancel_factor2_endpoints")
+
+    async def cancel_factor2(
+        self, request: Request, resp: Response, success_fn: Callable[[Response], Response]
+    ) -> Response:
+        """Not available in this version."""
+        _not_built("cancel_factor2")
+
+    @property
+    def app(self) -> FastAPI:
+        """The application."""
+        return self._app
+
+    @property
+    def authenticators(self) -> dict[str, Authenticator]:
+        """Factors by name."""
+        return self._face.manager.authenticators
+
+    @property
+    def allowed_factor2(self) -> list[str]:
+        """Names of the factors that may be second factors."""
+        return self._face.manager.allowed_factor2
+
+    @property
+    def user_allowed_factor1(self) -> list[str]:
+        """First factors that users may choose at sign-up."""
+        return self._face.settings.user_allowed_factor1
+
+    @property
+    def admin_allowed_factor1(self) -> list[str]:
+        """First factors that administrators may choose for new users."""
+        return self._face.settings.admin_allowed_factor1
+
+    @property
+    def enable_csrf_protection(self) -> bool:
+        """Always true."""
+        return True
+
+    @property
+    def enable_email_verification(self) -> bool:
+        """Whether e-mail addresses must be proven."""
+        return self._face.settings.enable_email_verification
+
+    @property
+    def error_page(self) -> str:
+        """Template of error messages."""
+        return self._face.settings.error_page
+
+    @property
+    def login_redirect(self) -> str:
+        """Where to go after logging in."""
+        return self._face.settings.login_redirect
+
+    @property
+    def session_manager(self) -> SessionManager:
+        """Sessions and accounts without the web."""
+        return self._face.manager
+
+    @property
+    def templates(self) -> Jinja2Templates:
+        """The templates, the application's and ours."""
+        return self._face.pages.templates
+
+    @property
+    def user_storage(self) -> UserStorage | None:
+        """Where users are."""
+        return self._face.manager.user_storage
+
+    def allowed_factor2_details(self) -> list[AuthenticatorDetails]:
+        """The factors that may be second factors, as a page offers them."""
+        details: list[AuthenticatorDetails] = []
+        for name in self.allowed_factor2:
+            factor = self._face.manager.factors.get(name)
+            if name == NO_FACTOR2 or factor is None:
+                details.append({"name": NO_FACTOR2, "friendlyName": "None", "hasSecrets": False})
+            else:
+                has_secrets = bool(factor.secret_names())
+                details.append(
+                    {"name": name, "friendlyName": factor.friendly_name, "hasSecrets": has_secrets}
+                )
+        return details
+
+    def _add_page(self, action: Action) -> None:
+        self._add(action.name, lambda face: routes.page_routes(face, action))
+
+    def _add_api(self, action: Action) -> None:
+        self._add(f"api/{action.name}", lambda face: routes.api_routes(face, action))
+
+    def _add(self, name: str, make: Callable[..., Any]) -> None:
+        if name not in self._added:
+            self._added.add(name)
+            self._app.include_router(make(self._face))
+
+
+def _not_built(name: str) -> NoReturn:
+    raise CrossauthError(
+        ErrorCode.NotImplemented, f"FastApiSessionServer.{name} is not available in this version"
+    )
