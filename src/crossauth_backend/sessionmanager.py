@@ -133,9 +133,7 @@ class SessionManager:
             CrossauthError: `Configuration` without a user storage.
         """
         if self.user_storage is None:
-            raise CrossauthError(
-                ErrorCode.Configuration, "SessionManager: option 'user_storage' is required for this"
-            )
+            raise CrossauthError(ErrorCode.Configuration, "SessionManager: option 'user_storage' is required for this")
         return Accounts(users=self.user_storage, sessions=self.session, factors=self.factors)
 
     @property
@@ -226,9 +224,7 @@ class SessionManager:
         """The session id in a cookie; `InvalidSession` where the cookie is not ours."""
         return self.session.unsign_cookie(session_cookie_value)
 
-    def validate_double_submit_csrf_token(
-        self, csrf_cookie_value: str, csrf_form_or_header_value: str
-    ) -> None:
+    def validate_double_submit_csrf_token(self, csrf_cookie_value: str, csrf_form_or_header_value: str) -> None:
         """Raise `InvalidCsrf` unless cookie and form field (or header) hold the same token."""
         self.csrf_tokens.validate_double_submit_csrf_token(csrf_cookie_value, csrf_form_or_header_value)
 
@@ -276,9 +272,7 @@ class SessionManager:
         """Replace the secrets of the first factor and end every session; see `accounts.password.change_password`."""
         if factor_number != 1:
             _not_built("SessionManager.change_secrets(factor_number=2)")
-        return await password.change_password(
-            self.accounts(), username, old_params or {}, new_params, repeat_params
-        )
+        return await password.change_password(self.accounts(), username, old_params or {}, new_params, repeat_params)
 
     async def update_user(
         self, current_user: User, new_user: User | Mapping[str, Any],

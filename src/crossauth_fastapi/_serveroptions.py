@@ -13,10 +13,10 @@ from crossauth_backend.core.options import option, option_names, read_options
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._session.options import (
     FastApiSessionServerOptions,
     SessionServerSettings,
-    default_is_admin_fn,
 )
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
@@ -156,9 +156,7 @@ class ServerSettings:
     is_admin_fn: Callable[[User], bool] = option(
         default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field"
     )
-    template_dir: str = option(
-        "templates", env="TEMPLATE_DIR", doc="Folder with the application's own templates."
-    )
+    template_dir: str = option("templates", env="TEMPLATE_DIR", doc="Folder with the application's own templates.")
     error_page: str = option("error.jinja2", env="ERROR_PAGE", doc="Template of error messages.")
 
 
@@ -171,9 +169,7 @@ def read_params(params: Mapping[str, Any]) -> ServerParams:
     parsed = read_options(ServerParams, params, component=f"{COMPONENT} params")
     for name in ("oauth_client", "oauth_clients", "oauth_resserver", "oauth_auth_server", "api_key"):
         if params.get(name) is not None:
-            raise CrossauthError(
-                ErrorCode.NotImplemented, f"{COMPONENT}: {name!r} is not available in this version"
-            )
+            raise CrossauthError(ErrorCode.NotImplemented, f"{COMPONENT}: {name!r} is not available in this version")
     if parsed.session is not None and parsed.session_adapter is not None:
         raise CrossauthError(
             ErrorCode.Configuration, f"{COMPONENT}: give either 'session' or 'session_adapter', not both"
@@ -181,9 +177,7 @@ def read_params(params: Mapping[str, Any]) -> ServerParams:
     return parsed
 
 
-def read_server_options(
-    params: ServerParams, options: Mapping[str, Any]
-) -> tuple[ServerSettings, dict[str, Any]]:
+def read_server_options(params: ServerParams, options: Mapping[str, Any]) -> tuple[ServerSettings, dict[str, Any]]:
     """The server's own settings, and the options that all components share.
 
     Raises:

@@ -72,7 +72,7 @@ async def require_admin(request: Request, user: CurrentUser) -> User:
     Raises:
         CrossauthError: `Unauthorized` where nobody is logged in, `InsufficientPriviledges` where the user is no administrator.
     """
-    if not state_of(request).is_admin(user):
+    if not state_of(request).site.is_admin(user):
         raise CrossauthError(ErrorCode.InsufficientPriviledges)
     return user
 

@@ -13,6 +13,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import read_options
 from crossauth_fastapi._http.errors import error_json
 from crossauth_fastapi._middleware.order import attach_source
+from crossauth_fastapi._middleware.state import Site, state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._serveroptions import (
     COMPONENT,
@@ -27,6 +28,7 @@ from crossauth_fastapi._serveroptions import (
     session_options,
 )
 from crossauth_fastapi._session.adaptersource import AdapterSource
+from crossauth_fastapi._session.pagevariables import page_variables
 from crossauth_fastapi.fastapiserverbase import FastApiErrorFn, FastApiServerBase, MaybeErrorResponse
 from crossauth_fastapi.fastapisession import FastApiSessionServer
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
@@ -72,10 +74,9 @@ class FastApiServer(FastApiServerBase):
             )
             self._session_adapter = self._session_server
         elif parsed.session_adapter is not None:
-            source = AdapterSource(parsed.session_adapter, self.is_admin_fn)
+            source = AdapterSource(parsed.session_adapter, Site(is_admin=self.is_admin_fn))
             attach_source(self._app, "session", source)
-        pages = self._session_server or Pages(self._settings.template_dir, "/")
-        self._templates = pages.templates
+        self._pages = self._session_server.pages if self._session_server else self._bare_pages()
 
     @property
     def app(self) -> FastAPI:
@@ -90,7 +91,7 @@ class FastApiServer(FastApiServerBase):
     @property
     def templates(self) -> Jinja2Templates:
         """The templates, the application's and ours."""
-        return self._templates
+        return self._pages.templates
 
     @property
     def session_server(self) -> FastApiSessionServer | None:
@@ -176,6 +177,22 @@ class FastApiServer(FastApiServerBase):
         if error_fn is None:
             return MaybeErrorResponse(error_json(error), True)
         return MaybeErrorResponse(await error_fn(self, request, response, error), True)
+
+    def render(
+        self, request: Request, template: str, variables: Mapping[str, Any] | None = None, status: int = 200
+    ) -> Response:
+        """A page of the application's own, with the variables and the safe headers that the account pages have.
+
+        Parameters:
+            request: the request.
+            template: a file in `template_dir`, or one of the pages that come with the package.
+            variables: what it shows, besides `urlPrefix`, `csrfToken`, `user`, `stylesheet` and `endpoints`.
+            status: the HTTP status.
+        """
+        return self._pages.render(request, template, variables, status)
+
+    def _bare_pages(self) -> Pages:
+        return Pages(self._settings.template_dir, lambda request: page_variables(state_of(request), "/"))
 
     def _require_adapter(self) -> FastApiSessionAdapter:
         if self._session_adapter is None:

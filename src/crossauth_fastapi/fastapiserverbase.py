@@ -13,9 +13,9 @@ from starlette.responses import HTMLResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.errors import as_reason, error_variables
 from crossauth_fastapi._pages.environment import SAFE_HEADERS
-from crossauth_fastapi._session.options import default_is_admin_fn
 
 FastApiErrorFn = Callable[["FastApiServerBase", Request, Response, CrossauthError], Awaitable[Response]]
 
@@ -118,9 +118,7 @@ class FastApiServerBase(ABC):
             )
         except TemplateNotFound:
             title = CrossauthError.http_status_name(status)
-            return HTMLResponse(
-                f"<!doctype html><title>{title}</title><h1>{title}</h1>", status, SAFE_HEADERS
-            )
+            return HTMLResponse(f"<!doctype html><title>{title}</title><h1>{title}</h1>", status, SAFE_HEADERS)
 
 
 def _code(status: int) -> ErrorCode:

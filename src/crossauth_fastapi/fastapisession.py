@@ -18,6 +18,7 @@ from crossauth_backend.users.rules import default_user_validator
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._http.bodies import JsonOrFormData, create_body, get_body, set_body
 from crossauth_fastapi._http.cookies import toFastApiCookieOptions
+from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session import routes
 from crossauth_fastapi._session.actions import Action
 from crossauth_fastapi._session.assembly import attach, build_face
@@ -188,6 +189,11 @@ class FastApiSessionServer(FastApiSessionServerBase):
         return self._face.manager
 
     @property
+    def pages(self) -> Pages:
+        """The pages, with what every one of them is given."""
+        return self._face.pages
+
+    @property
     def templates(self) -> Jinja2Templates:
         """The templates, the application's and ours."""
         return self._face.pages.templates
@@ -206,9 +212,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
                 details.append({"name": NO_FACTOR2, "friendlyName": "None", "hasSecrets": False})
             else:
                 has_secrets = bool(factor.secret_names())
-                details.append(
-                    {"name": name, "friendlyName": factor.friendly_name, "hasSecrets": has_secrets}
-                )
+                details.append({"name": name, "friendlyName": factor.friendly_name, "hasSecrets": has_secrets})
         return details
 
     def _add_page(self, action: Action) -> None:
@@ -224,6 +228,4 @@ class FastApiSessionServer(FastApiSessionServerBase):
 
 
 def _not_built(name: str) -> NoReturn:
-    raise CrossauthError(
-        ErrorCode.NotImplemented, f"FastApiSessionServer.{name} is not available in this version"
-    )
+    raise CrossauthError(ErrorCode.NotImplemented, f"FastApiSessionServer.{name} is not available in this version")

@@ -12,9 +12,7 @@ from crossauth_backend.users.states import UserState
 MAY_CHANGE = (UserState.active, UserState.password_change_needed)
 
 
-async def change_password(
-    accounts: Accounts, username: str, old: Params, new: Params, repeat: Params | None
-) -> User:
+async def change_password(accounts: Accounts, username: str, old: Params, new: Params, repeat: Params | None) -> User:
     """Replace the secrets of the first factor, after checking the old ones, and end every session of the user.
 
     An account that was forced to change becomes active. The caller opens a new session for the browser that asked.
@@ -32,9 +30,7 @@ async def change_password(
         raise CrossauthError(ErrorCode.BadRequest, "This account has no password that could be changed here")
     await factor.authenticate_user(user, found.secrets, old)
     problems = factor.validate_secrets(new)
-    if not problems and any(
-        equal(str(new[n]), str(old.get(n, ""))) for n in factor.secret_names() if n in new
-    ):
+    if not problems and any(equal(str(new[n]), str(old.get(n, ""))) for n in factor.secret_names() if n in new):
         problems = ["The new password must be different from the old one"]
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)

@@ -204,11 +204,7 @@ def _checked(value: Any, hint: Any, what: str) -> Any:
     if not any(_fits(value, a) for a in alternatives):
         # The value itself is not repeated: it may be a secret that was put under the wrong name.
         raise _WrongType(f"{what} must be {_type_name(hint)}, not {type(value).__name__}")
-    return (
-        list(value)
-        if isinstance(value, tuple) and any(get_origin(a) is list for a in alternatives)
-        else value
-    )
+    return list(value) if isinstance(value, tuple) and any(get_origin(a) is list for a in alternatives) else value
 
 
 def _from_text(text: str, hint: Any, what: str) -> Any:

@@ -52,9 +52,7 @@ class PasswordHasher:
         threads: int | None = None,
     ) -> None:
         cost = parameters or Argon2Parameters()
-        self._argon2 = Argon2(
-            time_cost=cost.time_cost, memory_cost=cost.memory_cost, parallelism=cost.parallelism
-        )
+        self._argon2 = Argon2(time_cost=cost.time_cost, memory_cost=cost.memory_cost, parallelism=cost.parallelism)
         self._pepper = pepper
         self._threads = ThreadPoolExecutor(
             threads or max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="crossauth-hash"

@@ -25,6 +25,4 @@ def normalize(value: str) -> str:
     `"Zoë"`, `"zoe"` and `"ＺＯＥ"` are one name.
     """
     decomposed = unicodedata.normalize("NFKD", value.strip())
-    return unicodedata.normalize(
-        "NFKD", "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
-    )
+    return unicodedata.normalize("NFKD", "".join(c for c in decomposed if not unicodedata.combining(c)).casefold())

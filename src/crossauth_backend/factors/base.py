@@ -61,9 +61,7 @@ class Authenticator(ABC):
         self.factor_name = ""
 
     @abstractmethod
-    async def authenticate_user(
-        self, user: User | None, secrets: UserSecrets | Params | None, params: Params
-    ) -> None:
+    async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:
         """Return if `params` prove that somebody is `user`; `None` for `user` must take as long as a wrong secret.
 
         Raises:
@@ -84,9 +82,7 @@ class Authenticator(ABC):
         """`{"userData", "sessionData"}` for setting this factor up, or `None` where nothing is to be shown."""
         return None
 
-    async def reprepare_configuration(
-        self, username: str, session_data: Params
-    ) -> dict[str, dict[str, Any]] | None:
+    async def reprepare_configuration(self, username: str, session_data: Params) -> dict[str, dict[str, Any]] | None:
         """As `prepare_configuration`, for a set-up that was interrupted."""
         return None
 
@@ -136,9 +132,7 @@ class Authenticator(ABC):
 
     def capabilities(self) -> AuthenticatorCapabilities:
         """The three `can_*` answers as one record."""
-        return AuthenticatorCapabilities(
-            self.can_create_user(), self.can_update_user(), self.can_update_secrets()
-        )
+        return AuthenticatorCapabilities(self.can_create_user(), self.can_update_user(), self.can_update_secrets())
 
 
 class PasswordAuthenticator(Authenticator):

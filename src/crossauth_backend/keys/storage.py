@@ -55,9 +55,7 @@ class KeyStorage(ABC):
         """Delete the key; nothing happens where there is none."""
 
     @abstractmethod
-    async def delete_all_for_user(
-        self, userid: UserId | None, prefix: str, except_key: str | None = None
-    ) -> None:
+    async def delete_all_for_user(self, userid: UserId | None, prefix: str, except_key: str | None = None) -> None:
         """Delete every key of `userid` (`None`: of nobody) whose value starts with `prefix`, but `except_key`."""
 
     @abstractmethod

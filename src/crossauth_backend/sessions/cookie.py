@@ -120,9 +120,7 @@ class SignedCookie:
 
     def _check(self, name: str) -> None:
         if self.settings.sameSite == "none" and self.settings.secure is False:
-            raise CrossauthError(
-                ErrorCode.Configuration, f"Cookie {name}: sameSite 'none' needs secure to be true"
-            )
+            raise CrossauthError(ErrorCode.Configuration, f"Cookie {name}: sameSite 'none' needs secure to be true")
         if name.startswith(HOST_PREFIX) and (
             self.settings.domain is not None or self.settings.path != "/" or self.settings.secure is False
         ):

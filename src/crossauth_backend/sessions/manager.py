@@ -122,9 +122,7 @@ class SessionCookie:
     ) -> None:
         self.settings = read_options(SessionCookieSettings, options or {}, component="SessionCookie")
         if not self.settings.hash_session_id:
-            raise CrossauthError(
-                ErrorCode.Configuration, "SessionCookie: session ids are always stored hashed"
-            )
+            raise CrossauthError(ErrorCode.Configuration, "SessionCookie: session ids are always stored hashed")
         secret = check_secret(self.settings.secret, "SessionCookie")
         self.cookie = SignedCookie(self.settings, "SESSIONID", derive_key(secret, "session cookie"))
         self.key_storage = key_storage
@@ -231,11 +229,7 @@ class SessionCookie:
         key, user = found
         now = self.clock()
         code = session_refusal(key, user, now, self._idle)
-        if (
-            code is None
-            and self.settings.filter_function is not None
-            and not self.settings.filter_function(key)
-        ):
+        if code is None and self.settings.filter_function is not None and not self.settings.filter_function(key):
             code = ErrorCode.InvalidSession
         if code is not None:
             raise CrossauthError(code)
@@ -253,9 +247,7 @@ class SessionCookie:
 
     async def update_session_key(self, session_key: Mapping[str, Any]) -> None:
         """Change fields of a stored session; `session_key["value"]` is the session id."""
-        await self.key_storage.update_key(
-            {**session_key, "value": self.hash_session_id(session_key["value"])}
-        )
+        await self.key_storage.update_key({**session_key, "value": self.hash_session_id(session_key["value"])})
 
     async def delete_session(self, session_id: str) -> None:
         """End one session; nothing happens where there is none."""

@@ -64,3 +64,8 @@ def public_user(user: User, storage: UserStorage) -> dict[str, Any]:
         "admin": user.admin,
     }
     return shown | {name: user.get(name) for name in storage.user_editable_fields if name not in shown}
+
+
+def default_is_admin_fn(user: User) -> bool:
+    """Whether `user` is an administrator: the record's `admin` is true."""
+    return user.admin is True

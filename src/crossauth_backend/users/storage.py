@@ -42,9 +42,7 @@ class UserStorageSettings:
     admin_editable_fields: list[str] = option(
         [], env="ADMIN_EDITABLE_FIELDS", doc="Further fields that only administrators may set."
     )
-    normalize_username: bool = option(
-        True, env="NORMALIZE_USERNAME", doc="Compare usernames without case and accents."
-    )
+    normalize_username: bool = option(True, env="NORMALIZE_USERNAME", doc="Compare usernames without case and accents.")
     normalize_email: bool = option(
         True, env="NORMALIZE_EMAIL", doc="Compare e-mail addresses without case and accents."
     )
@@ -92,9 +90,7 @@ class UserStorage(ABC):
         return normalize(value)
 
     @abstractmethod
-    async def get_user_by(
-        self, field: str, value: Any, options: UserStorageGetOptions | None = None
-    ) -> UserAndSecrets:
+    async def get_user_by(self, field: str, value: Any, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """The one user whose column `field` equals `value` exactly, with the secrets.
 
         Raises:
@@ -127,23 +123,17 @@ class UserStorage(ABC):
     async def get_users(self, skip: int | None = None, take: int | None = None) -> list[User]:
         """Users in the order of their ids: `take` of them after the first `skip`."""
 
-    async def get_user_by_id(
-        self, id: UserId, options: UserStorageGetOptions | None = None
-    ) -> UserAndSecrets:
+    async def get_user_by_id(self, id: UserId, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As `get_user_by`, by id."""
         return await self.get_user_by("id", id, options)
 
-    async def get_user_by_username(
-        self, username: str, options: UserStorageGetOptions | None = None
-    ) -> UserAndSecrets:
+    async def get_user_by_username(self, username: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As `get_user_by`, by username in its normalised form where the storage normalises."""
         if self.normalize_username:
             return await self.get_user_by("username_normalized", normalize(username), options)
         return await self.get_user_by("username", username, options)
 
-    async def get_user_by_email(
-        self, email: str, options: UserStorageGetOptions | None = None
-    ) -> UserAndSecrets:
+    async def get_user_by_email(self, email: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As `get_user_by`, by e-mail address in its normalised form where the storage normalises."""
         if self.normalize_email:
             return await self.get_user_by("email_normalized", normalize(email), options)

@@ -168,9 +168,7 @@ class JsonOrFormData:
         if value is None:
             return default
         try:
-            number = (
-                float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
-            )
+            number = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
         except (ValueError, OverflowError):
             number = None
         if number is None or number != number or number in (float("inf"), float("-inf")):
@@ -230,9 +228,7 @@ def _json_fields(body: bytes) -> dict[str, Any]:
 
 def _form_fields(body: bytes) -> dict[str, Any]:
     try:
-        pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
-        )
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     except ValueError:
         raise bad_request("The body is not a valid form") from None
     return _no_repeats(pairs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from fastapi import Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
@@ -63,8 +62,3 @@ def error_variables(e: CrossauthError) -> dict[str, Any]:
 def error_json(e: CrossauthError, extra: dict[str, Any] | None = None) -> JSONResponse:
     """The JSON form of a refusal."""
     return JSONResponse({"ok": False, **error_variables(e), **(extra or {})}, e.http_status, headers=NO_STORE)
-
-
-async def crossauth_error_handler(request: Request, e: Exception) -> JSONResponse:
-    """Answers a refusal that an application's own route let through (a dependency's, mostly)."""
-    return error_json(as_reason(e))

@@ -69,9 +69,7 @@ def _add_headers(message: Message, headers: list[tuple[bytes, bytes]]) -> None:
     if not headers:
         return
     present = list(message.get("headers", ()))
-    if any(name == b"set-cookie" for name, _ in headers) and not any(
-        n == b"cache-control" for n, _ in present
-    ):
+    if any(name == b"set-cookie" for name, _ in headers) and not any(n == b"cache-control" for n, _ in present):
         # An answer that sets a cookie is one browser's; no cache on the way may keep it.
         present.append((b"cache-control", b"no-store"))
     message["headers"] = present + headers

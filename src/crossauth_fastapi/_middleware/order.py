@@ -7,8 +7,8 @@ from typing import Final
 from fastapi import FastAPI
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._http.errors import crossauth_error_handler
 from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
+from crossauth_fastapi._middleware.refusals import refuse
 
 # Who is asked first. A request that carries several credentials is judged by the first that applies.
 SOURCE_ORDER: Final = ("session", "bearer", "api_key", "id_token")
@@ -47,9 +47,7 @@ def attach_source(app: FastAPI, name: str, source: Source, site_is_local: bool |
         try:
             app.add_middleware(AuthenticationMiddleware, sources=sources, site_is_local=site_is_local)
         except RuntimeError as e:
-            raise CrossauthError(
-                ErrorCode.Configuration, "Create the server before the application starts"
-            ) from e
+            raise CrossauthError(ErrorCode.Configuration, "Create the server before the application starts") from e
         setattr(app.state, _ATTRIBUTE, sources)
-        app.add_exception_handler(CrossauthError, crossauth_error_handler)
+        app.add_exception_handler(CrossauthError, refuse)
     sources.register(name, source)

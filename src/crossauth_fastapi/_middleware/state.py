@@ -7,6 +7,7 @@ response starts. Some values are made only when something reads them: a page tha
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import Request
@@ -14,6 +15,7 @@ from fastapi import Request
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.sessions.cookie import Cookie, CookieOptions
 from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.cookies import (
     FastApiCookieOptions,
     cookie_headers,
@@ -30,8 +32,16 @@ _ABSENT: Final = frozenset(
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
-def _nobody(user: User) -> bool:
-    return False
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the answers of this application have in common."""
+
+    csrf_header: bytes | None = None
+    login_url: str | None = None
+    is_admin: Callable[[User], bool] = default_is_admin_fn
+
+
+NO_SITE: Final = Site()
 
 
 class RequestState(dict[str, Any]):
@@ -42,25 +52,15 @@ class RequestState(dict[str, Any]):
         site_is_local: whether the site is on http://localhost, where the configuration says so.
     """
 
-    __slots__ = (
-        "_cookies",
-        "_deletions",
-        "_headers",
-        "_local",
-        "csrf_header",
-        "is_admin",
-        "makers",
-        "scope_",
-    )
+    __slots__ = ("_cookies", "_deletions", "_local", "makers", "scope_", "site")
 
     def __init__(self, scope: Any, site_is_local: bool | None = None) -> None:
         inherited = scope.get("state")
         if inherited:
             super().__init__(inherited)
         self.scope_ = scope
-        self.is_admin: Callable[[User], bool] = _nobody
+        self.site: Site = NO_SITE
         self.makers: dict[str, Callable[[], Any]] | None = None
-        self.csrf_header: tuple[str, str] | None = None
         self._local = site_is_local
         self._cookies: dict[str, str] | None = None
         self._deletions: dict[str, FastApiCookieOptions] | None = None
@@ -127,10 +127,9 @@ class RequestState(dict[str, Any]):
     def response_headers(self) -> list[tuple[bytes, bytes]]:
         """What the response must carry: queued cookies and the CSRF token, where one was made."""
         headers: list[tuple[bytes, bytes]] = []
-        if self.csrf_header is not None and self.get("csrf_token"):
-            headers.append(
-                (self.csrf_header[0].lower().encode("latin-1"), self["csrf_token"].encode("latin-1"))
-            )
+        token = self.get("csrf_token")
+        if token and self.site.csrf_header is not None:
+            headers.append((self.site.csrf_header, token.encode("latin-1")))
         if "set_cookies" in self or "delete_cookies" in self:
             known = self._deletions or {}
             gone = [(name, known.get(name, {"path": "/"})) for name in sorted(self["delete_cookies"])]
@@ -146,7 +145,5 @@ def state_of(request: Request) -> RequestState:
     """
     state = request.scope.get("state")
     if not isinstance(state, RequestState):
-        raise CrossauthError(
-            ErrorCode.Configuration, detail="the request did not pass the authentication middleware"
-        )
+        raise CrossauthError(ErrorCode.Configuration, detail="the request did not pass the authentication middleware")
     return state

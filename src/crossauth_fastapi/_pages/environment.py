@@ -7,18 +7,22 @@ with `.jinja2`, `.html` or `.njk`, then the page that comes with the package.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from fastapi import Request
 from fastapi.templating import Jinja2Templates
-from jinja2 import BaseLoader, Environment, FileSystemLoader, PackageLoader, TemplateNotFound
+from jinja2 import BaseLoader, Environment, FileSystemLoader, TemplateNotFound
+from starlette.responses import Response
 
 SUFFIXES: Final = (".jinja2", ".html", ".njk")
 STYLESHEET: Final = "crossauth.css"
-PAGE_POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+PAGE_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 # No page of an account may be framed, cached, or named to another site.
 SAFE_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -26,6 +30,7 @@ SAFE_HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
 }
+_OURS: Final = Path(str(files("crossauth_fastapi") / "_pages" / "templates"))
 _Source = tuple[str, str | None, Callable[[], bool] | None]
 
 
@@ -38,7 +43,7 @@ class PageLoader(BaseLoader):
 
     def __init__(self, folder: str | Path) -> None:
         self._theirs = FileSystemLoader(str(folder))
-        self._ours = PackageLoader("crossauth_fastapi", "_pages/templates")
+        self._ours = FileSystemLoader(_OURS)
 
     def get_source(self, environment: Environment, template: str) -> _Source:
         """The source of a template.
@@ -61,27 +66,29 @@ class Pages:
 
     Parameters:
         template_dir: the application's own templates.
-        prefix: what goes before every URL, with slashes at both ends.
+        common: the variables that every page is given, from its request.
     """
 
-    def __init__(self, template_dir: str, prefix: str) -> None:
+    def __init__(self, template_dir: str, common: Callable[[Request], dict[str, Any]]) -> None:
         environment = Environment(loader=PageLoader(template_dir), autoescape=True)
-        self.templates = Jinja2Templates(env=environment)
-        self.prefix = prefix
-        self.stylesheet_path = f"{prefix}{STYLESHEET}"
-        self.stylesheet_url = f"{self.stylesheet_path}?v={stylesheet()[1]}"
+        self.templates = Jinja2Templates(env=environment, context_processors=[common])
 
-    def variables(self, **variables: Any) -> dict[str, Any]:
-        """What every page is given, with `variables` over it."""
-        return {"urlPrefix": self.prefix, "stylesheet": self.stylesheet_url, **variables}
+    def render(
+        self, request: Request, template: str, variables: Mapping[str, Any] | None = None, status: int = 200
+    ) -> Response:
+        """A page, with headers that keep it out of caches and frames.
 
-    def headers(self, name: str) -> dict[str, str]:
-        """The headers a page is served with. One of the application's own brings its own content policy."""
-        ours = files("crossauth_fastapi") / "_pages" / "templates"
-        source = self.templates.env.get_template(name).filename or ""
-        if Path(source).is_relative_to(Path(str(ours))):
-            return {**SAFE_HEADERS, "Content-Security-Policy": PAGE_POLICY}
-        return dict(SAFE_HEADERS)
+        A page of ours brings a strict content policy; one of the application's own brings what the application gives it.
+        """
+        headers = dict(SAFE_HEADERS)
+        if Path(self.templates.env.get_template(template).filename or "").is_relative_to(_OURS):
+            headers["Content-Security-Policy"] = PAGE_POLICY
+        return self.templates.TemplateResponse(request, template, dict(variables or {}), status, headers)
+
+
+def stylesheet_url(prefix: str) -> str:
+    """Where the stylesheet is; it changes when the stylesheet does."""
+    return f"{prefix}{STYLESHEET}?v={stylesheet()[1]}"
 
 
 @cache

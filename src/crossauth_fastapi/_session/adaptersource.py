@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from fastapi import Request
 from starlette.types import Receive
 
-from crossauth_backend.users.record import User
-from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._middleware.state import RequestState, Site
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
 
@@ -19,17 +16,17 @@ class AdapterSource:
 
     Parameters:
         adapter: the sessions.
-        is_admin: who is an administrator.
+        site: what the answers have in common.
     """
 
-    def __init__(self, adapter: FastApiSessionAdapter, is_admin: Callable[[User], bool]) -> None:
+    def __init__(self, adapter: FastApiSessionAdapter, site: Site) -> None:
         self._adapter = adapter
-        self._is_admin = is_admin
+        self._site = site
 
     async def identify(self, state: RequestState, receive: Receive) -> Receive:
         """See `Source.identify`."""
         request = Request(state.scope_)
-        state.is_admin = self._is_admin
+        state.site = self._site
         state.later("user", lambda: self._adapter.get_user(request))
         state.later("auth_type", lambda: self._auth_type(request))
         state.later("csrf_token", lambda: self._adapter.get_csrf_token(request))

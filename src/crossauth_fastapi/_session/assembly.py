@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
@@ -15,10 +15,12 @@ from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
 from crossauth_fastapi._middleware.order import attach_source
+from crossauth_fastapi._middleware.state import Site, state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.endpoints import enabled_endpoints
 from crossauth_fastapi._session.options import SessionServerSettings, with_slashes
+from crossauth_fastapi._session.pagevariables import page_variables
 from crossauth_fastapi._session.source import SessionSource
 
 COMPONENT = "FastApiSessionServer"
@@ -41,19 +43,27 @@ def build_face(
     settings = read_options(SessionServerSettings, options, component=COMPONENT)
     for flag in ("enable_admin_endpoints", "enable_oauth_client_management"):
         if options.get(flag):
-            raise CrossauthError(
-                ErrorCode.NotImplemented, f"Option {flag!r} is not available in this version"
-            )
+            raise CrossauthError(ErrorCode.NotImplemented, f"Option {flag!r} is not available in this version")
     own = option_names(SessionManagerSettings)
     manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
     endpoints = _checked_endpoints(settings, manager)
     _check_factors(settings, manager)
     prefix = with_slashes(settings.prefix)
+    site = Site(
+        csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
+        login_url=f"{prefix}login" if "login" in endpoints else None,
+        is_admin=settings.is_admin_fn,
+    )
+    source = SessionSource(manager, site, settings.validate_session)
+
+    def common(request: Request) -> dict[str, Any]:
+        return page_variables(state_of(request), prefix, endpoints, source)
+
     return SessionFace(
         settings=settings,
         manager=manager,
-        source=SessionSource(manager, settings.is_admin_fn, settings.validate_session),
-        pages=Pages(settings.template_dir, prefix),
+        source=source,
+        pages=Pages(settings.template_dir, common),
         endpoints=endpoints,
         prefix=prefix,
     )
@@ -62,9 +72,8 @@ def build_face(
 def attach(app: FastAPI, face: SessionFace) -> None:
     """Let the session server of `face` find out who is asking `app`, and open and close its storages with it."""
     attach_source(app, "session", face.source, site_is_local(face.settings))
-    storages = [
-        s for s in (face.manager.user_storage, face.manager.key_storage) if isinstance(s, SupportsLifecycle)
-    ]
+    candidates: tuple[object, ...] = (face.manager.user_storage, face.manager.key_storage)
+    storages = [storage for storage in candidates if isinstance(storage, SupportsLifecycle)]
     attach_lifecycle(app, storages)
 
 

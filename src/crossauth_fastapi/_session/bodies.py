@@ -18,9 +18,7 @@ class LoginBody(CsrfBody):
 
     username: str
     password: str
-    next: str | None = Field(
-        None, description="Where the page sends the browser afterwards; a path of this site."
-    )
+    next: str | None = Field(None, description="Where the page sends the browser afterwards; a path of this site.")
     persist: bool | None = Field(None, description="Whether the login outlives the browser.")
 
 

@@ -55,29 +55,16 @@ class SessionFace:
             CrossauthError: `Configuration` without one.
         """
         if self.manager.user_storage is None:
-            raise CrossauthError(
-                ErrorCode.Configuration, detail="a user endpoint needs option 'user_storage'"
-            )
+            raise CrossauthError(ErrorCode.Configuration, detail="a user endpoint needs option 'user_storage'")
         return self.manager.user_storage
 
     def public(self, user: User) -> dict[str, Any]:
         """`user` as JSON for its owner."""
         return public_user(user, self.users)
 
-    def render(
-        self, request: Request, template: str, variables: Mapping[str, Any], status: int = 200
-    ) -> Response:
-        """A page, with the variables that every page gets."""
-        state = state_of(request)
-        context = self.pages.variables(
-            csrfToken=state["csrf_token"] or self.source.new_token(state),
-            user=state["user"],
-            endpoints=self.endpoints,
-            **variables,
-        )
-        return self.pages.templates.TemplateResponse(
-            request, template, context, status, headers=self.pages.headers(template)
-        )
+    def render(self, request: Request, template: str, variables: Mapping[str, Any], status: int = 200) -> Response:
+        """A page of this server."""
+        return self.pages.render(request, template, variables, status)
 
     async def extra_columns(self, request: Request) -> dict[str, Any]:
         """What the application adds to every new session."""

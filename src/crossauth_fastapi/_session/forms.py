@@ -29,9 +29,7 @@ def editable_values(body: dict[str, Any], editable: list[str]) -> dict[str, str 
             continue
         value = body[PREFIX + name]
         if not isinstance(value, (str, int, float, bool, type(None))):
-            raise CrossauthError(
-                ErrorCode.BadRequest, f"{PREFIX}{name} must be text, a number, or true or false"
-            )
+            raise CrossauthError(ErrorCode.BadRequest, f"{PREFIX}{name} must be text, a number, or true or false")
         values[name] = value
     email = values.get("email")
     if isinstance(email, str):
@@ -63,16 +61,12 @@ def default_create_user(
     factor1 = body.get("factor1")
     if factor1 is None:
         if len(allowableFactor1) != 1:
-            raise CrossauthError(
-                ErrorCode.BadRequest, f"Choose factor1: one of {', '.join(allowableFactor1)}"
-            )
+            raise CrossauthError(ErrorCode.BadRequest, f"Choose factor1: one of {', '.join(allowableFactor1)}")
         factor1 = allowableFactor1[0]
     if factor1 not in allowableFactor1:
         raise CrossauthError(ErrorCode.Forbidden, "This way of logging in is not offered")
     user = {"username": body.get("username"), "state": UserState.active, "factor1": factor1}
-    return cast(
-        UserInputFields, user | editable_values(body, [f for f in userEditableFields if f != "username"])
-    )
+    return cast(UserInputFields, user | editable_values(body, [f for f in userEditableFields if f != "username"]))
 
 
 def default_update_user(

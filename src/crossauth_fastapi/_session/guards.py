@@ -22,9 +22,7 @@ from crossauth_fastapi._session.source import CSRF_FIELDS, cookie_value
 RESERVED_DATA = ("2fa", "pre2fa", "passwordchange", "factor2change")
 
 
-async def create_anonymous_session(
-    face: SessionFace, request: Request, data: Mapping[str, Any] | None
-) -> str:
+async def create_anonymous_session(face: SessionFace, request: Request, data: Mapping[str, Any] | None) -> str:
     """Open a session of nobody with `data` in it; returns the value of its cookie."""
     check_names(list(data or {}))
     sessions = face.manager.session
@@ -56,9 +54,7 @@ async def get_session_data(face: SessionFace, request: Request, name: str) -> An
     if state_of(request)["session_id"] is None:
         return None
     try:
-        key = await face.manager.key_storage.get_key(
-            face.manager.session.hash_session_id(session_id(request))
-        )
+        key = await face.manager.key_storage.get_key(face.manager.session.hash_session_id(session_id(request)))
     except CrossauthError as e:
         if e.code is not ErrorCode.InvalidKey:
             raise

@@ -14,7 +14,7 @@ from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.sessionmanager import SessionManagerOptions, SessionManagerSettings
 from crossauth_backend.users.record import User, UserInputFields
-from crossauth_backend.users.rules import default_user_validator
+from crossauth_backend.users.rules import default_is_admin_fn, default_user_validator
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
 
@@ -82,11 +82,6 @@ class FastApiSessionServerOptions(SessionManagerOptions, total=False):
     views: str
 
 
-def default_is_admin_fn(user: User) -> bool:
-    """Whether `user` is an administrator: the record's `admin` is true."""
-    return user.admin is True
-
-
 def _page(default: str, env: str, what: str) -> Any:
     return option(default, env=env, doc=f"Template of {what}.")
 
@@ -106,26 +101,18 @@ class SessionServerSettings(SessionManagerSettings):
     error_page: str = _page("error.jinja2", "ERROR_PAGE", "error messages")
     login_page: str = _page("login.njk", "LOGIN_PAGE", "the login page")
     signup_page: str = _page("signup.njk", "SIGNUP_PAGE", "the sign-up page")
-    change_password_page: str = _page(
-        "changepassword.njk", "CHANGE_PASSWORD_PAGE", "the page to change a password"
-    )
+    change_password_page: str = _page("changepassword.njk", "CHANGE_PASSWORD_PAGE", "the page to change a password")
     update_user_page: str = _page("updateuser.njk", "UPDATE_USER_PAGE", "the page to change a profile")
     delete_user_page: str = _page("deleteuser.njk", "DELETE_USER_PAGE", "the page to delete an account")
     factor2_page: str = _page("factor2.njk", "FACTOR2_PAGE", "the page that asks for the second factor")
     configure_factor2_page: str = _page("configurefactor2.njk", "SIGNUP_FACTOR2_PAGE", "the page to set up a second factor")  # fmt: skip
     change_factor2_page: str = _page("changefactor2.njk", "CHANGE_FACTOR2_PAGE", "the page to change the second factor")  # fmt: skip
     request_reset_password_page: str = option("requestpasswordreset.njk", names=("request_password_reset_page",), env="REQUEST_PASSWORD_RESET_PAGE", doc="Template of the page to ask for a password reset.")  # fmt: skip
-    reset_password_page: str = _page(
-        "resetpassword.njk", "RESET_PASSWORD_PAGE", "the page to reset a password"
-    )
+    reset_password_page: str = _page("resetpassword.njk", "RESET_PASSWORD_PAGE", "the page to reset a password")
     email_verified_page: str = _page("emailverified.njk", "EMAIL_VERIFIED_PAGE", "the page after an address is proven")  # fmt: skip
     admin_create_user_page: str = _page("admin/createuser.njk", "ADMIN_CREATE_USER_PAGE", "the page to create a user")  # fmt: skip
-    admin_select_user_page: str = _page(
-        "admin/selectuser.njk", "ADMIN_SELECT_USER_PAGE", "the page to find a user"
-    )
-    admin_create_client_page: str = _page(
-        "createclient.njk", "CREATE_CLIENT_PAGE", "the page to create a client"
-    )
+    admin_select_user_page: str = _page("admin/selectuser.njk", "ADMIN_SELECT_USER_PAGE", "the page to find a user")
+    admin_create_client_page: str = _page("createclient.njk", "CREATE_CLIENT_PAGE", "the page to create a client")
     delete_client_page: str = _page("deleteclient.njk", "DELETE_CLIENT_PAGE", "the page to delete a client")
     login_redirect: str = option("/", env="LOGIN_REDIRECT", doc="Where to go after logging in.")
     logout_redirect: str = option("/", env="LOGOUT_REDIRECT", doc="Where to go after logging out.")
@@ -140,9 +127,7 @@ class SessionServerSettings(SessionManagerSettings):
     validate_user_fn: Callable[..., Any] = option(default_user_validator, doc="What is wrong with a user, as a list of texts.", shown="default_user_validator")  # fmt: skip
     add_to_session: Callable[..., Any] | None = option(None, doc="`(request)`: further columns for every new session.")  # fmt: skip
     validate_session: Callable[..., Any] | None = option(None, doc="`(key, user, request)`: raises where a session must not be accepted.")  # fmt: skip
-    user_search_fn: Callable[..., Any] | None = _later(
-        "`(search, user_storage)`: finds users for administrators."
-    )
+    user_search_fn: Callable[..., Any] | None = _later("`(search, user_storage)`: finds users for administrators.")
     client_serach_dn: Callable[..., Any] | None = option(None, names=("client_search_fn",), doc="Finds clients for administrators. Read by a part that is not in this version.")  # fmt: skip
     factor2_protected_page_endpoints: list[str] | None = _later("Pages that ask for the second factor.", "FACTOR2_PROTECTED_PAGE_ENDPOINTS")  # fmt: skip
     factor2_protected_api_endpoints: list[str] | None = _later("API endpoints that ask for the second factor.", "FACTOR2_PROTECTED_API_ENDPOINTS")  # fmt: skip

@@ -13,7 +13,7 @@ from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import NO_STORE, ErrorBody, as_reason
 from crossauth_fastapi._http.redirects import found
-from crossauth_fastapi._pages.environment import stylesheet
+from crossauth_fastapi._pages.environment import STYLESHEET, stylesheet
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.actions import (
     Action,
@@ -121,7 +121,7 @@ def static_routes(face: SessionFace) -> APIRouter:
     async def css() -> Response:
         return Response(content, media_type="text/css", headers=headers)
 
-    router.add_api_route(face.pages.stylesheet_path, css, methods=["GET"], include_in_schema=False)
+    router.add_api_route(face.prefix + STYLESHEET, css, methods=["GET"], include_in_schema=False)
     return router
 
 

@@ -13,13 +13,14 @@ from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.keys.record import KeyDataEntry
 from crossauth_backend.sessions.cookie import CookieOptions
 from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import as_reason, error_json
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session import guards
 from crossauth_fastapi._session.context import SessionFace, can_edit
 from crossauth_fastapi._session.source import cookie_value
-from crossauth_fastapi.fastapiserverbase import FastApiServerBase, default_is_admin_fn
+from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
 

@@ -12,7 +12,6 @@ from starlette.types import Receive
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.sessions.cookie import SignedCookie
-from crossauth_backend.users.record import User
 from crossauth_fastapi._http.bodies import (
     FORM_TYPE,
     JSON_TYPE,
@@ -23,7 +22,7 @@ from crossauth_fastapi._http.bodies import (
     read_limited,
     replay,
 )
-from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._middleware.state import RequestState, Site
 
 logger = logging.getLogger("crossauth.session")
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
@@ -35,28 +34,27 @@ class SessionSource:
 
     Parameters:
         manager: sessions and CSRF tokens.
-        is_admin: who is an administrator.
+        site: what the answers have in common.
         validate_session: the application's own check, `(key, user, request)`.
     """
 
     def __init__(
         self,
         manager: SessionManager,
-        is_admin: Callable[[User], bool],
+        site: Site,
         validate_session: Callable[..., Any] | None = None,
     ) -> None:
         self.sessions = manager.session
         self.csrf = manager.csrf_tokens
-        self._is_admin = is_admin
+        self._site = site
         self._validate = validate_session
         self._header = self.csrf.header_name.lower().encode("latin-1")
-        self._csrf_header = (self.csrf.header_name, "")
 
     async def identify(self, state: RequestState, receive: Receive) -> Receive:
         """See `Source.identify`."""
         scope = state.scope_
         method = scope.get("method", "GET")
-        state.csrf_header = self._csrf_header
+        state.site = self._site
         if method in SAFE_METHODS:
             state.later("csrf_token", lambda: self.token_for_page(state))
         for name, _ in scope["headers"]:
@@ -114,7 +112,6 @@ class SessionSource:
         state["session_id"] = session_id
         state["session_key"] = found.key
         state["user"] = found.user
-        state.is_admin = self._is_admin
         state["auth_type"] = "cookie"
 
     def forget_session(self, state: RequestState) -> None:

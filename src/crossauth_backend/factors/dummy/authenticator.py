@@ -34,9 +34,7 @@ class DummyFactor2Authenticator(Authenticator):
         shown = {"username": user["username"], "factor2": self.factor_name}
         return {"userData": shown, "sessionData": {**shown, **self._secrets()}}
 
-    async def reprepare_configuration(
-        self, username: str, session_data: Params
-    ) -> dict[str, dict[str, Any]] | None:
+    async def reprepare_configuration(self, username: str, session_data: Params) -> dict[str, dict[str, Any]] | None:
         """As `prepare_configuration`, with a fresh minute."""
         shown = {"username": username, "factor2": self.factor_name}
         return {"userData": shown, "secrets": {}, "newSessionData": {**shown, **self._secrets()}}
@@ -45,9 +43,7 @@ class DummyFactor2Authenticator(Authenticator):
         """The code and when it expires, in milliseconds since the epoch."""
         return self._secrets()
 
-    async def authenticate_user(
-        self, user: User | None, secrets: UserSecrets | Params | None, params: Params
-    ) -> None:
+    async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:
         """Compare `params["otp"]` with the code.
 
         Raises:

@@ -35,9 +35,7 @@ class LocalPasswordAuthenticatorOptions(AuthenticatorOptions, total=False):
 class LocalPasswordSettings(AuthenticatorSettings):
     """`LocalPasswordAuthenticatorOptions`, parsed."""
 
-    secret: str | None = option(
-        None, env="HASHER_SECRET", doc="Pepper, see `enable_secret_for_password_hash`."
-    )
+    secret: str | None = option(None, env="HASHER_SECRET", doc="Pepper, see `enable_secret_for_password_hash`.")
     enable_secret_for_password_hash: bool = option(
         False,
         env="ENABLE_SECRET_FOR_PASSWORDS",
@@ -46,9 +44,7 @@ class LocalPasswordSettings(AuthenticatorSettings):
     validate_password_fn: Callable[[Params], list[str]] = option(
         default_password_validator, doc="What a new password must be.", shown="default_password_validator"
     )
-    argon2: Argon2Parameters = option(
-        Argon2Parameters(), doc="Cost of one hash.", shown="19 MiB, 2 passes, 1 lane"
-    )
+    argon2: Argon2Parameters = option(Argon2Parameters(), doc="Cost of one hash.", shown="19 MiB, 2 passes, 1 lane")
     hashing_threads: int | None = option(
         None, doc="How many passwords are hashed at once.", shown="cores - 1, at least 1"
     )
@@ -78,13 +74,9 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
         pepper = None
         if self.settings.enable_secret_for_password_hash:
             pepper = check_secret(self.settings.secret, "LocalPasswordAuthenticator")
-        self._hasher = PasswordHasher(
-            self.settings.argon2, pepper=pepper, threads=self.settings.hashing_threads
-        )
+        self._hasher = PasswordHasher(self.settings.argon2, pepper=pepper, threads=self.settings.hashing_threads)
 
-    async def authenticate_user(
-        self, user: User | None, secrets: UserSecrets | Params | None, params: Params
-    ) -> None:
+    async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:
         """Compare `params["password"]` with the stored hash.
 
         Raises:

@@ -1,0 +1,163 @@
+"""Keys in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Any, Final
+
+from crossauth_backend.core.clock import as_utc
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.keys.record import Key, KeyDataEntry, changed_data
+from crossauth_backend.keys.storage import KeyStorage, KeyWithUser, KeyWithUserReader
+from crossauth_backend.storages.fields import bad_field, refuse_unstorable
+from crossauth_backend.storages.memory.users import InMemoryUserStorage
+from crossauth_backend.users.record import UserId
+from crossauth_backend.users.storage import UserStorage
+
+_FIELDS: Final = frozenset(f.name for f in fields(Key)) - {"extra"}
+
+
+class InMemoryKeyStorage(KeyStorage):
+    """Keeps keys in one process and forgets them with it. Any field is a column.
+
+    No method gives up control between looking and changing, so each is atomic among the tasks of an event loop.
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[str, Key] = {}
+        # A user's keys by the user, so that ending a user's sessions does not look at everybody's.
+        self._of_user: dict[UserId | None, dict[str, None]] = {}
+
+    async def get_key(self, key: str) -> Key:
+        """As documented for `KeyStorage`."""
+        return self._found(key)
+
+    async def save_key(
+        self,
+        userid: UserId | None,
+        value: str,
+        date_created: datetime,
+        expires: datetime | None = None,
+        data: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        """As documented for `KeyStorage`."""
+        given = {"value": value, "userid": userid, "created": date_created, "expires": expires, "data": data}
+        for name in extra_fields or {}:
+            if name in given:
+                raise bad_field(name, "is not an extra field")
+        values = _storable({**(extra_fields or {}), **given})
+        if value in self._keys:
+            raise CrossauthError(ErrorCode.KeyExists)
+        extra = {name: values.pop(name) for name in list(values) if name not in _FIELDS}
+        self._store(Key(**values, extra=extra))
+
+    async def update_key(self, key: Mapping[str, Any]) -> None:
+        """As documented for `KeyStorage`."""
+        if key.get("value") is None:
+            raise bad_field("value", "is required")
+        values = _storable({name: key[name] for name in key if name != "value"})
+        if "created" in values and values["created"] is None:
+            raise bad_field("created", "cannot be emptied")
+        old = self._keys.get(key["value"])
+        if old is not None:
+            extra = {name: values.pop(name) for name in list(values) if name not in _FIELDS}
+            self._remove(old)
+            self._store(replace(old, **values, extra={**old.extra, **extra}))
+
+    async def delete_key(self, value: str) -> None:
+        """As documented for `KeyStorage`."""
+        self._remove(self._keys.get(value))
+
+    async def delete_all_for_user(
+        self, userid: UserId | None, prefix: str, except_key: str | None = None
+    ) -> None:
+        """As documented for `KeyStorage`."""
+        for value in list(self._of_user.get(userid, ())):
+            if value.startswith(prefix) and value != except_key:
+                self._remove(self._keys[value])
+
+    async def delete_matching(self, key: Mapping[str, Any]) -> None:
+        """As documented for `KeyStorage`."""
+        if not key:
+            raise CrossauthError(ErrorCode.BadRequest, "At least one field must be given")
+        wanted = _storable(key)
+        for stored in list(self._keys.values()):
+            if all(stored.get(name) == (wanted[name] or None) for name in wanted):
+                self._remove(stored)
+
+    async def get_all_for_user(self, userid: UserId | None = None) -> list[Key]:
+        """As documented for `KeyStorage`."""
+        return [self._keys[value] for value in self._of_user.get(userid, ())]
+
+    async def update_many_data(self, key_name: str, data_array: list[KeyDataEntry]) -> None:
+        """As documented for `KeyStorage`."""
+        old = self._found(key_name)
+        self._keys[key_name] = replace(old, data=changed_data(old.data, data_array))
+
+    async def take_key(self, value: str) -> Key:
+        """As documented for `SupportsTake`."""
+        taken = self._found(value)
+        self._remove(taken)
+        return taken
+
+    async def touch_key(self, value: str, lastactive: datetime) -> None:
+        """As documented for `SupportsTouch`."""
+        old = self._keys.get(value)
+        if old is not None:
+            self._keys[value] = replace(old, lastactive=as_utc(lastactive))
+
+    async def purge_expired(self, now: datetime) -> int:
+        """As documented for `SupportsPurge`."""
+        now = as_utc(now)
+        expired = [key for key in self._keys.values() if key.expires is not None and key.expires < now]
+        for key in expired:
+            self._remove(key)
+        return len(expired)
+
+    def key_with_user_reader(self, users: UserStorage) -> KeyWithUserReader | None:
+        """As documented for `SupportsKeyWithUser`; for users in memory too."""
+        if not isinstance(users, InMemoryUserStorage):
+            return None
+        get_key, get_user = self._keys.get, users.user_or_none
+
+        async def read(value: str) -> KeyWithUser | None:
+            key = get_key(value)
+            return None if key is None else (key, get_user(key.userid))
+
+        return read
+
+    def print(self) -> None:
+        """Write the stored keys to standard output; their data is not shown."""
+        for key in self._keys.values():
+            print(key)  # noqa: T201 - what the method is for
+
+    def _found(self, value: str) -> Key:
+        key = self._keys.get(value)
+        if key is None:
+            raise CrossauthError(ErrorCode.InvalidKey)
+        return key
+
+    def _store(self, key: Key) -> None:
+        self._keys[key.value] = key
+        self._of_user.setdefault(key.userid, {})[key.value] = None
+
+    def _remove(self, key: Key | None) -> None:
+        if key is None:
+            return
+        del self._keys[key.value]
+        of_user = self._of_user[key.userid]
+        del of_user[key.value]
+        if not of_user:
+            del self._of_user[key.userid]
+
+
+def _storable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` as they are kept: times in UTC, missing data as empty text."""
+    refuse_unstorable(values)
+    kept = {name: as_utc(value) if isinstance(value, datetime) else value for name, value in values.items()}
+    if "data" in kept:
+        kept["data"] = kept["data"] or ""
+    return kept

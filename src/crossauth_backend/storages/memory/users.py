@@ -1,0 +1,168 @@
+"""Users in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import option, option_names, read_options
+from crossauth_backend.storages.fields import (
+    MAX_ID,
+    changed_user_values,
+    new_user_values,
+    number_id,
+    refuse_unstorable,
+    same,
+    secrets_from,
+    user_from,
+)
+from crossauth_backend.users.record import User, UserAndSecrets, UserId
+from crossauth_backend.users.storage import (
+    UserStorage,
+    UserStorageGetOptions,
+    UserStorageOptions,
+    UserStorageSettings,
+    refuse_inactive,
+)
+
+_UNIQUE: Final = ("username", "email", "username_normalized", "email_normalized")
+
+
+class InMemoryUserStorageOptions(UserStorageOptions, total=False):
+    """Options of `InMemoryUserStorage`."""
+
+    record: type[User]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InMemoryUserStorageSettings:
+    """`InMemoryUserStorageOptions`, parsed: those the base class does not have."""
+
+    record: type = option(User, doc="The class of user records: `User` or a subclass of it.", shown="User")
+
+
+class InMemoryUserStorage(UserStorage):
+    """Keeps users in one process and forgets them with it. Any field is a column.
+
+    No method gives up control between looking and changing, so each is atomic among the tasks of an event loop.
+    """
+
+    def __init__(self, options: InMemoryUserStorageOptions | None = None) -> None:
+        super().__init__(options)
+        own = read_options(
+            InMemoryUserStorageSettings,
+            options or {},
+            component=type(self).__name__,
+            also_known=option_names(UserStorageSettings),
+        )
+        self._record: type[User] = own.record
+        self._users: dict[int, User] = {}
+        self._columns: dict[int, dict[str, Any]] = {}
+        self._secrets: dict[int, dict[str, Any]] = {}
+        self._taken: dict[str, dict[str, int]] = {name: {} for name in _UNIQUE}
+        self._ids = count(1)
+
+    @classmethod
+    def own_options(cls) -> frozenset[str]:
+        """The names of the options that only this class has."""
+        return option_names(InMemoryUserStorageSettings)
+
+    def user_or_none(self, id: UserId | None) -> User | None:
+        """The user of this id without a check of the state; for reading a key together with its user."""
+        return self._users.get(id)  # type: ignore[arg-type]  # a dictionary answers None for any other kind of key
+
+    async def get_user_by(
+        self, field: str, value: Any, options: UserStorageGetOptions | None = None
+    ) -> UserAndSecrets:
+        """As documented for `UserStorage`."""
+        id = self._find(field, value)
+        if id is None:
+            raise CrossauthError(ErrorCode.UserNotExist)
+        refuse_inactive(self._users[id], options)
+        return UserAndSecrets(self._users[id], secrets_from(self._secrets[id]))
+
+    async def create_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> User:
+        """As documented for `UserStorage`."""
+        values = new_user_values(user, self.settings)
+        own_secrets = _secret_values(secrets)
+        refuse_unstorable(values)
+        self._refuse_taken(values, None)
+        id = next(self._ids)
+        self._secrets[id] = {"userid": id, **own_secrets}
+        return self._store(id, {"id": id, **values})
+
+    async def update_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> None:
+        """As documented for `UserStorage`."""
+        values = changed_user_values(user, self.settings)
+        own_secrets = _secret_values(secrets)
+        refuse_unstorable(values)
+        id = self._find("id", user["id"])
+        if id is None:
+            raise CrossauthError(ErrorCode.UserNotExist)
+        self._refuse_taken(values, id)
+        self._secrets[id].update(own_secrets)
+        self._store(id, {**self._columns[id], **values})
+
+    async def delete_user_by_id(self, id: UserId) -> None:
+        """As documented for `UserStorage`."""
+        found = self._find("id", id)
+        if found is not None:
+            self._release(found)
+            del self._users[found], self._columns[found], self._secrets[found]
+
+    async def get_users(self, skip: int | None = None, take: int | None = None) -> list[User]:
+        """As documented for `UserStorage`."""
+        users = [self._users[id] for id in sorted(self._users)][max(skip or 0, 0) :]
+        return users if take is None else users[: max(take, 0)]
+
+    async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
+        """As documented for `SupportsSecretReplacement`."""
+        found = self._find("id", id)
+        values = _secret_values({name: new})
+        if found is None or self._secrets[found].get(name) != old:
+            return False
+        self._secrets[found].update(values)
+        return True
+
+    def _find(self, field: str, value: Any) -> int | None:
+        if field == "id":
+            number = number_id(value)
+            return number if number in self._users else None
+        if field in self._taken:
+            return self._taken[field].get(value) if isinstance(value, str) else None
+        if value is None:
+            return None
+        matches = same(value)
+        found = [id for id, columns in self._columns.items() if matches(columns.get(field))]
+        return found[0] if len(found) == 1 else None
+
+    def _refuse_taken(self, values: Mapping[str, Any], id: int | None) -> None:
+        for name, taken in self._taken.items():
+            if values.get(name) is not None and taken.get(values[name], id) != id:
+                raise CrossauthError(ErrorCode.UserExists, detail=f"{name} is taken")
+
+    def _store(self, id: int, columns: dict[str, Any]) -> User:
+        record = user_from(self._record, columns)
+        if id in self._columns:
+            self._release(id)
+        for name, taken in self._taken.items():
+            if columns.get(name) is not None:
+                taken[columns[name]] = id
+        self._columns[id] = columns
+        self._users[id] = record
+        return record
+
+    def _release(self, id: int) -> None:
+        for name, taken in self._taken.items():
+            taken.pop(self._columns[id].get(name), None)  # type: ignore[arg-type]
+
+
+def _secret_values(secrets: Mapping[str, Any] | None) -> dict[str, Any]:
+    values = {name: value for name, value in (secrets or {}).items() if name != "userid"}
+    refuse_unstorable(values)
+    if number_id(values.get("expiry") or 0) is None:
+        raise CrossauthError(ErrorCode.BadRequest, f"Field 'expiry' must be a whole number up to {MAX_ID}")
+    return values

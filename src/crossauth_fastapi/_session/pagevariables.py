@@ -1,0 +1,40 @@
+"""What every page is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._pages.environment import stylesheet_url
+from crossauth_fastapi._session.source import SessionSource
+
+
+class LazyText:
+    """Text that is made when a template prints it, so that a page without a form sets no CSRF cookie."""
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        self._make = make
+
+    def __str__(self) -> str:
+        return self._make()
+
+
+def page_variables(
+    state: RequestState, prefix: str, endpoints: Iterable[str] = (), source: SessionSource | None = None
+) -> dict[str, Any]:
+    """The variables common to all pages: where things are, who is logged in, and a CSRF token for forms."""
+
+    def token() -> str:
+        found = state["csrf_token"]
+        if not found and source is not None:
+            found = source.new_token(state)
+        return str(found or "")
+
+    return {
+        "urlPrefix": prefix,
+        "stylesheet": stylesheet_url(prefix),
+        "endpoints": frozenset(endpoints),
+        "user": state["user"],
+        "csrfToken": LazyText(token),
+    }
