@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from crossauth_backend.accounts import signup
 from crossauth_backend.accounts.stages import Attempt
+from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody
 from crossauth_fastapi._session.context import Call, awaited
@@ -31,6 +32,9 @@ async def sign_up(call: Call) -> Outcome:
             list(face.settings.user_allowed_factor1),
         )
     )
+    factor2 = call.text("factor2")
+    if factor2 not in ("", NO_FACTOR2):
+        user = {**user, "factor2": factor2}
     repeat = secrets_of(call, "repeat_") or None
     created = await signup.sign_up(face.accounts, user, secrets_of(call), repeat)
     await open_session(face, call.request, Attempt(created), call.persist())
