@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from fastapi import Request, Response
-from tests.services.uvicorn import serve
-from tests.support import Client, make_server
 
 from crossauth_fastapi import CurrentUser, FastApiServer
+from tests.services.uvicorn import serve
+from tests.support import Client, make_server
 
 
 @pytest.fixture

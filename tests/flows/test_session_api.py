@@ -1,6 +1,7 @@
 """The JSON endpoints of contract 1.1 to 1.3, over a real socket."""
 
 import pytest
+
 from tests.support import CSRF, PASSWORD, Client
 
 

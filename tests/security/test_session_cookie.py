@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from tests.support import CSRF, PASSWORD, SECRET, Client, make_server
 
 from crossauth_backend import (
     CrossauthError,
@@ -17,6 +16,7 @@ from crossauth_backend import (
     SessionManager,
 )
 from crossauth_fastapi import FastApiServer
+from tests.support import CSRF, PASSWORD, SECRET, Client, make_server
 
 
 def set_cookies(response: Any) -> dict[str, str]:

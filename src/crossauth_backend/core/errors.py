@@ -170,7 +170,7 @@ class CrossauthError(Exception):
             large is a `BadRequest` with 413).
     """
 
-    isCrossAuthError = True  # noqa: N815 - documented marker
+    isCrossAuthError = True
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class CrossauthError(Exception):
         super().__init__(self.message)
 
     @property
-    def oauthErrorCode(self) -> str:  # noqa: N802 - documented name
+    def oauthErrorCode(self) -> str:
         """The OAuth error this reason is reported as (RFC 6749 §5.2); `server_error` where none fits."""
         return _TO_OAUTH.get(self.code, "server_error")
 

@@ -45,7 +45,7 @@ def equal(a: str | bytes, b: str | bytes) -> bool:
     return hmac.compare_digest(_as_bytes(a), _as_bytes(b))
 
 
-def hash_token(token: str) -> str:
+def hash_token(token: str | bytes) -> str:
     """SHA-256 of a random token, base64url: what is stored instead of it. Never for passwords."""
     return to_base64url(hashlib.sha256(_as_bytes(token)).digest())
 

@@ -50,8 +50,8 @@ class CookieSettings:
     domain: str | None = None
     path: str = "/"
     secure: bool | None = None
-    sameSite: SameSite = "lax"  # noqa: N815 - documented name
-    httpOnly: bool = True  # noqa: N815 - documented name
+    sameSite: SameSite = "lax"
+    httpOnly: bool = True
 
 
 def cookie_option(default: Any, env: str, doc: str) -> Any:

@@ -57,15 +57,15 @@ class CsrfSettings(CookieSettings):
     secure: bool | None = cookie_option(
         None, "CSRF_COOKIE_SECURE", "Secure attribute; by default on, but off on http://localhost."
     )
-    sameSite: SameSite = cookie_option("lax", "CSRF_COOKIE_SAMESITE", "SameSite attribute.")  # noqa: N815
+    sameSite: SameSite = cookie_option("lax", "CSRF_COOKIE_SAMESITE", "SameSite attribute.")
     httpOnly: bool = cookie_option(
         True,
         "CSRF_COOKIE_HTTPONLY",
         "HttpOnly attribute: scripts read the token from `api/getcsrftoken` instead.",
-    )  # noqa: N815
+    )
     secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
     expires: Any = option(None, doc="Not used: the cookie lasts as long as the browser.")
-    maxAge: int | None = option(None, doc="Not used: the cookie lasts as long as the browser.")  # noqa: N815
+    maxAge: int | None = option(None, doc="Not used: the cookie lasts as long as the browser.")
 
 
 class DoubleSubmitCsrfToken:
@@ -105,12 +105,12 @@ class DoubleSubmitCsrfToken:
         return self.cookie.remote.secure
 
     @property
-    def httpOnly(self) -> bool:  # noqa: N802 - documented name
+    def httpOnly(self) -> bool:
         """HttpOnly attribute."""
         return self.settings.httpOnly
 
     @property
-    def sameSite(self) -> str:  # noqa: N802 - documented name
+    def sameSite(self) -> str:
         """SameSite attribute."""
         return self.settings.sameSite
 

@@ -65,7 +65,7 @@ class SessionCookieSettings(CookieSettings):
         DEFAULT_MAX_AGE,
         env="SESSION_COOKIE_MAX_AGE",
         doc="Seconds after which a session ends, however much it is used; 0 for never.",
-    )  # noqa: N815
+    )
     idle_timeout: int = option(
         0,
         env="SESSION_IDLE_TIMEOUT",
@@ -81,8 +81,8 @@ class SessionCookieSettings(CookieSettings):
     secure: bool | None = cookie_option(
         None, "SESSION_COOKIE_SECURE", "Secure attribute; by default on, but off on http://localhost."
     )
-    sameSite: SameSite = cookie_option("lax", "SESSION_COOKIE_SAMESITE", "SameSite attribute.")  # noqa: N815
-    httpOnly: bool = cookie_option(True, "SESSION_COOKIE_HTTPONLY", "HttpOnly attribute.")  # noqa: N815
+    sameSite: SameSite = cookie_option("lax", "SESSION_COOKIE_SAMESITE", "SameSite attribute.")
+    httpOnly: bool = cookie_option(True, "SESSION_COOKIE_HTTPONLY", "HttpOnly attribute.")
     secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
     filter_function: Callable[[Key], bool] | None = option(
         None, names=("filterFunction",), doc="A session key for which this is false signs nobody in."
@@ -142,7 +142,7 @@ class SessionCookie:
         return self.cookie.remote.name
 
     @property
-    def maxAge(self) -> int:  # noqa: N802 - documented name
+    def maxAge(self) -> int:
         """Seconds after which a session ends; 0 for never."""
         return self.settings.maxAge
 
@@ -162,12 +162,12 @@ class SessionCookie:
         return self.cookie.remote.secure
 
     @property
-    def httpOnly(self) -> bool:  # noqa: N802 - documented name
+    def httpOnly(self) -> bool:
         """HttpOnly attribute."""
         return self.settings.httpOnly
 
     @property
-    def sameSite(self) -> str:  # noqa: N802 - documented name
+    def sameSite(self) -> str:
         """SameSite attribute."""
         return self.settings.sameSite
 

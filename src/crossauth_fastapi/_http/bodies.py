@@ -133,7 +133,7 @@ class JsonOrFormData:
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
 
-    def getAsStr(self, name: str, default: str | None = None) -> str | None:  # noqa: N802 - documented name
+    def getAsStr(self, name: str, default: str | None = None) -> str | None:
         """A field as text; `BadRequest` where it is anything else."""
         value = self._fields.get(name)
         if value is None:
@@ -142,7 +142,7 @@ class JsonOrFormData:
             raise bad_request(f"{name} must be text")
         return value
 
-    def getAsBool(self, name: str, default: bool | None = None) -> bool | None:  # noqa: N802 - documented name
+    def getAsBool(self, name: str, default: bool | None = None) -> bool | None:
         """A field as true or false: `true t on 1 yes y` in any case are true."""
         value = self._fields.get(name)
         if value is None:
@@ -153,7 +153,7 @@ class JsonOrFormData:
             return bool(value)
         raise bad_request(f"{name} must be true or false")
 
-    def getAsInt(self, name: str, default: int | None = None) -> int | None:  # noqa: N802 - documented name
+    def getAsInt(self, name: str, default: int | None = None) -> int | None:
         """A field as a whole number; `BadRequest` where it is none."""
         number = self.getAsFloat(name)
         if number is None:
@@ -162,7 +162,7 @@ class JsonOrFormData:
             raise bad_request(f"{name} must be a whole number")
         return int(number)
 
-    def getAsFloat(self, name: str, default: float | None = None) -> float | None:  # noqa: N802 - documented name
+    def getAsFloat(self, name: str, default: float | None = None) -> float | None:
         """A field as a number; `BadRequest` where it is none."""
         value = self._fields.get(name)
         if value is None:

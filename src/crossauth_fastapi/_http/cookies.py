@@ -22,7 +22,7 @@ class FastApiCookieOptions(TypedDict, total=False):
     samesite: Literal["lax", "strict", "none"]
 
 
-def toFastApiCookieOptions(options: CookieOptions) -> FastApiCookieOptions:  # noqa: N802 - documented name
+def toFastApiCookieOptions(options: CookieOptions) -> FastApiCookieOptions:
     """The keyword arguments of `Response.set_cookie` for `options`."""
     return {
         "max_age": options.get("maxAge"),

@@ -6,7 +6,6 @@ with `.jinja2`, `.html` or `.njk`, then the page that comes with the package.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
@@ -17,6 +16,8 @@ from fastapi import Request
 from fastapi.templating import Jinja2Templates
 from jinja2 import BaseLoader, Environment, FileSystemLoader, TemplateNotFound
 from starlette.responses import Response
+
+from crossauth_backend.core.secrets import hash_token
 
 SUFFIXES: Final = (".jinja2", ".html", ".njk")
 STYLESHEET: Final = "crossauth.css"
@@ -95,4 +96,4 @@ def stylesheet_url(prefix: str) -> str:
 def stylesheet() -> tuple[bytes, str]:
     """The stylesheet, and a short hash of it that makes its URL change when it changes."""
     content = (files("crossauth_fastapi") / "_pages" / "static" / STYLESHEET).read_bytes()
-    return content, hashlib.sha256(content).hexdigest()[:12]
+    return content, hash_token(content)[:12]

@@ -42,8 +42,8 @@ def editable_values(body: dict[str, Any], editable: list[str]) -> dict[str, str 
 def default_create_user(
     request: Request,
     body: dict[str, Any],
-    userEditableFields: list[str],  # noqa: N803 - documented name
-    allowableFactor1: list[str],  # noqa: N803 - documented name
+    userEditableFields: list[str],
+    allowableFactor1: list[str],
 ) -> UserInputFields:
     """The user that a sign-up form describes.
 
@@ -73,7 +73,7 @@ def default_update_user(
     user: User,
     request: Request,
     body: dict[str, Any],
-    userEditableFields: list[str],  # noqa: N803 - documented name
+    userEditableFields: list[str],
 ) -> User:
     """`user` with the changes that a form asks for: every `user_x` whose `x` is in `userEditableFields`.
 

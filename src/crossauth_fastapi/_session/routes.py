@@ -13,8 +13,8 @@ from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import NO_STORE, ErrorBody, as_reason
 from crossauth_fastapi._http.redirects import found
-from crossauth_fastapi._pages.environment import STYLESHEET, stylesheet
 from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._pages.environment import STYLESHEET, stylesheet
 from crossauth_fastapi._session.actions import (
     Action,
     Show,
@@ -62,7 +62,8 @@ def page_routes(face: SessionFace, action: Action) -> APIRouter:
         )
     router.add_api_route(
         path, _submit(face, action), methods=["POST"], name=f"{action.name}:form", summary=f"{action.summary}: form",
-        openapi_extra=form_or_json(action.body), responses={303: {"description": "Done: the next page"}}, response_class=HTMLResponse,
+        openapi_extra=form_or_json(action.body), responses={303: {"description": "Done: the next page"}},
+        response_class=HTMLResponse,
     )  # fmt: skip
     return router
 

@@ -71,9 +71,7 @@ class InMemoryKeyStorage(KeyStorage):
         """As documented for `KeyStorage`."""
         self._remove(self._keys.get(value))
 
-    async def delete_all_for_user(
-        self, userid: UserId | None, prefix: str, except_key: str | None = None
-    ) -> None:
+    async def delete_all_for_user(self, userid: UserId | None, prefix: str, except_key: str | None = None) -> None:
         """As documented for `KeyStorage`."""
         for value in list(self._of_user.get(userid, ())):
             if value.startswith(prefix) and value != except_key:
@@ -132,7 +130,7 @@ class InMemoryKeyStorage(KeyStorage):
     def print(self) -> None:
         """Write the stored keys to standard output; their data is not shown."""
         for key in self._keys.values():
-            print(key)  # noqa: T201 - what the method is for
+            print(key)
 
     def _found(self, value: str) -> Key:
         key = self._keys.get(value)

@@ -74,9 +74,7 @@ class InMemoryUserStorage(UserStorage):
         """The user of this id without a check of the state; for reading a key together with its user."""
         return self._users.get(id)  # type: ignore[arg-type]  # a dictionary answers None for any other kind of key
 
-    async def get_user_by(
-        self, field: str, value: Any, options: UserStorageGetOptions | None = None
-    ) -> UserAndSecrets:
+    async def get_user_by(self, field: str, value: Any, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As documented for `UserStorage`."""
         id = self._find(field, value)
         if id is None:

@@ -1,0 +1,122 @@
+"""Every body is answered, whatever is in it: 4xx in the documented shape, never 500."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support import CSRF, PASSWORD, Client
+
+ENDPOINTS = ["login", "signup", "logout", "changepassword", "updateuser", "deleteuser"]
+BAD: list[tuple[str, str, bytes, int]] = [
+    ("not JSON", "application/json", b"{", 400),
+    ("not UTF-8", "application/json", b'{"username": "\xff"}', 400),
+    ("JSON, no object", "application/json", b"[1]", 400),
+    ("JSON null", "application/json", b"null", 400),
+    ("NaN", "application/json", b'{"username": NaN}', 400),
+    ("huge number", "application/json", b'{"username": ' + b"9" * 6000 + b"}", 400),
+    ("deep", "application/json", b'{"a":' * 9000 + b"1" + b"}" * 9000, 400),
+    ("repeated JSON field", "application/json", b'{"username": "a", "username": "b"}', 400),
+    ("NUL", "application/json", b'{"username": "a\\u0000b"}', 400),
+    ("unpaired surrogate", "application/json", b'{"username": "\\ud800"}', 400),
+    ("surrogate in a name", "application/json", b'{"\\udfff": 1}', 400),
+    ("nested surrogate", "application/json", b'{"user_x": {"a": ["\\ud800"]}}', 400),
+    ("text", "text/plain", b"username=a", 415),
+    ("XML", "application/xml", b"<a/>", 415),
+    ("no type", "", b"username=a", 415),
+    ("repeated form field", "application/x-www-form-urlencoded", b"username=a&username=b", 400),
+    ("form, not UTF-8", "application/x-www-form-urlencoded", b"username=%ff", 400),
+    ("form, raw bytes", "application/x-www-form-urlencoded", b"username=\xff", 400),
+    ("form, NUL", "application/x-www-form-urlencoded", b"username=a%00", 400),
+    ("form, many fields", "application/x-www-form-urlencoded", b"&".join(b"a%d=1" % i for i in range(500)), 400),
+    ("multipart without boundary", "multipart/form-data", b"x", 400),
+    ("multipart garbage", "multipart/form-data; boundary=b", b"--b\r\ngarbage", 400),
+    ("too large", "application/json", b'{"username": "' + b"a" * 70_000 + b'"}', 413),
+    ("too large form", "application/x-www-form-urlencoded", b"username=" + b"a" * 70_000, 413),
+]
+
+
+@pytest.mark.parametrize(("kind", "body", "status"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_bad_bodies(client: Client, kind: str, body: bytes, status: int) -> None:
+    client.sign_up()
+    headers = {CSRF: client.token(), "Content-Type": kind}
+    for name in ENDPOINTS:
+        answer = client.post(f"/api/{name}", content=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        assert answer.json()["errorCodeName"] == "BadRequest"
+        assert set(answer.json()) == {"ok", "errorMessage", "errorMessages", "errorCode", "errorCodeName"}
+        page = client.post(f"/{name}", content=body, headers=headers)
+        assert page.status_code == status
+        assert page.headers["content-type"].startswith("text/html")
+    assert client.who() == "alice"
+
+
+@pytest.mark.parametrize("value", [1, True, None, [], {}, ["a"], 1.5, ""])
+@pytest.mark.parametrize("name", ["login", "signup", "changepassword"])
+def test_fields_of_the_wrong_type_name_the_field_or_count_as_missing(client: Client, name: str, value: Any) -> None:
+    client.sign_up("bob")
+    if name != "changepassword":
+        client.call("/api/logout")
+    for field in ("username", "password", "old_password", "new_password", "repeat_password", "next", "persist"):
+        good = {"username": "carol", "password": PASSWORD, "old_password": PASSWORD, "new_password": "Another1one"}
+        answer = client.call(f"/api/{name}", **{**good, field: value})
+        assert answer.status_code < 500, answer.text
+        if answer.status_code != 200:
+            assert answer.json()["errorCodeName"] in (
+                "BadRequest", "FormEntry", "PasswordFormat", "UsernameOrPasswordInvalid", "PasswordMatch", "UserExists",
+                "Unauthorized",
+            )  # fmt: skip
+        else:
+            client.call("/api/logout")
+
+
+def test_a_chunked_body_without_length_is_limited_too(client: Client) -> None:
+    def chunks() -> Any:
+        yield b'{"username": "'
+        for _ in range(100):
+            yield b"a" * 1024
+        yield b'"}'
+
+    answer = client.post(
+        "/api/login", content=chunks(), headers={"Content-Type": "application/json", CSRF: client.token()}
+    )
+    assert answer.status_code == 413
+
+
+def test_a_large_upload_to_the_application_passes_untouched(client: Client) -> None:
+    client.sign_up()
+    body = b"x" * 300_000
+    answer = client.post("/change", content=body, headers={CSRF: client.token(), "Content-Type": "application/json"})
+    assert answer.json()["body"] == body.decode()
+    without = client.post("/change", content=body, headers={"Content-Type": "application/json"})
+    assert without.status_code == 401, "and without a token in the header it is not read to look for one"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+field_names = st.sampled_from(
+    ["username", "password", "repeat_password", "old_password", "new_password", "next", "persist", "factor1", "factor2",
+     "user_email", "user_nickname", "user_id", "csrfToken", "csrf_token", "required"]
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(ENDPOINTS), fields=st.dictionaries(field_names, json_values, max_size=6))
+def test_no_json_object_is_a_500(client: Client, name: str, fields: dict[str, Any]) -> None:
+    body = json.dumps(fields).encode()
+    headers = {CSRF: client.token(), "Content-Type": "application/json"}
+    for face in ("/", "/api/"):
+        assert client.post(face + name, content=body, headers=headers).status_code < 500
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200), kind=st.sampled_from([b[1] for b in BAD]), cookie=st.binary(max_size=40))
+def test_no_bytes_are_a_500(client: Client, body: bytes, kind: str, cookie: bytes) -> None:
+    cookie = bytes(c for c in cookie if c >= 32 and c != 127)
+    headers = [(b"Cookie", b"SESSIONID=" + cookie + b"; CSRFTOKEN=" + cookie), (b"Content-Type", kind.encode())]
+    assert client.post("/api/login", content=body, headers=headers).status_code in (400, 401, 413, 415)
