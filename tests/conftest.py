@@ -1,0 +1,59 @@
+"""Services for the tests, started when the first test asks for them."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.services.browser import chromium
+from tests.services.postgres import PostgresServer, postgres_server
+
+skipped: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """An empty PostgreSQL database."""
+    return postgres.create_database()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A new SQLite file."""
+    return f"sqlite:///{tmp_path}/test.db"
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium; tests that use it run on the session's event loop."""
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in os.environ if n.startswith("CROSSAUTH_")]:
+        monkeypatch.delenv(name)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Notes what was skipped."""
+    if report.skipped:
+        skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A skipped test is a failed run: what is not tested is not known to work."""
+    if skipped:
+        session.exitstatus = 1
+        print(f"\nskipped, which counts as failed: {', '.join(skipped)}")
