@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
@@ -238,6 +239,10 @@ async def _multipart_fields(request: Request, body: bytes) -> dict[str, Any]:
     async def no_more() -> Message:
         return {"type": "http.disconnect"}
 
+    _, parameters = parse_options_header(request.headers["content-type"])
+    boundary = parameters.get(b"boundary", b"")
+    if not boundary or b"--" + boundary + b"--" not in body:
+        raise bad_request("The body is not a complete multipart form")
     copy = Request(dict(request.scope), replay(body, True, no_more))
     try:
         async with copy.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES) as form:
