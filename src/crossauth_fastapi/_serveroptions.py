@@ -184,7 +184,7 @@ def read_server_options(params: ServerParams, options: Mapping[str, Any]) -> tup
         CrossauthError: `Configuration` for an unknown key or a wrong type.
     """
     merged = {**params.options, **options}
-    known = option_names(SessionServerSettings) | set(FastApiServerOptions.__annotations__)
+    known = dict.fromkeys(FastApiServerOptions.__annotations__, "") | option_names(SessionServerSettings)
     return read_options(ServerSettings, merged, component=COMPONENT, also_known=known), merged
 
 

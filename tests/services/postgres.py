@@ -34,7 +34,17 @@ class PostgresServer:
 
     def psql(self, statement: str) -> str:
         """Run one statement as administrator and return what it prints."""
-        command = [self.binaries / "psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-XAtqc", statement]
+        command = [
+            self.binaries / "psql",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-U",
+            "postgres",
+            "-XAtqc",
+            statement,
+        ]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

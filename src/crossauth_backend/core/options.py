@@ -12,7 +12,7 @@ import difflib
 import json
 import os
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -53,7 +53,7 @@ def read_options(
     given: Mapping[str, Any],
     *,
     component: str,
-    also_known: Iterable[str] = (),
+    also_known: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> T:
     """Parse `given` by `table`; a key that is missing or `None` is looked up in the environment.
@@ -62,7 +62,7 @@ def read_options(
         table: a dataclass made of `option` fields.
         given: what the application wrote.
         component: the class it wrote them for, named in messages.
-        also_known: keys that are not in the table and belong to another component that is given the same mapping.
+        also_known: keys that belong to another component which is given the same mapping, and what each expects.
         environ: instead of `os.environ`.
 
     Raises:
@@ -74,7 +74,7 @@ def read_options(
         raise CrossauthError(
             ErrorCode.Configuration, f"{component}: options must be a mapping, not {type(given).__name__}"
         )
-    problems = _unknown(given, table, also_known, component)
+    problems = _unknown(given, table, also_known or {}, component)
     values: dict[str, Any] = {}
     hints = _hints(table)
     for name, spec in _fields(table).items():
@@ -94,9 +94,10 @@ def read_options(
     return table(**{k: v for k, v in values.items() if v is not None})
 
 
-def option_names(table: type) -> frozenset[str]:
-    """Every spelling that `read_options` accepts for `table`."""
-    return frozenset(_spellings(table))
+def option_names(table: type) -> dict[str, str]:
+    """Every spelling that `read_options` accepts for `table`, and what it expects."""
+    hints = _hints(table)
+    return {spelling: _type_name(hints[name]) for spelling, name in _spellings(table).items()}
 
 
 def describe(table: type) -> list[dict[str, str]]:
@@ -137,18 +138,14 @@ def _default(spec: Field[Any]) -> str:
     return "" if value is None else repr(value).replace("'", '"')
 
 
-def _unknown(given: Mapping[str, Any], table: type, also_known: Iterable[str], component: str) -> list[str]:
-    ours = _spellings(table)
-    known = set(ours) | set(also_known)
+def _unknown(given: Mapping[str, Any], table: type, also_known: Mapping[str, str], component: str) -> list[str]:
+    known = {**also_known, **option_names(table)}
     problems = []
     for name in given:
         if name in known:
             continue
         near = difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0.5)
-        advice = ""
-        if near:
-            expected = f" ({_type_name(_hints(table)[ours[near[0]]])})" if near[0] in ours else ""
-            advice = f"; did you mean {near[0]!r}{expected}?"
+        advice = f"; did you mean {near[0]!r} ({known[near[0]] or 'any value'})?" if near else ""
         problems.append(f"{component}: unknown option {name!r}{advice}")
     return problems
 

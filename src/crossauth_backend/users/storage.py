@@ -60,9 +60,9 @@ class UserStorage(ABC):
         )
 
     @classmethod
-    def own_options(cls) -> frozenset[str]:
-        """The names of further options that a subclass reads from the same mapping."""
-        return frozenset()
+    def own_options(cls) -> Mapping[str, str]:
+        """Further options that a subclass reads from the same mapping, and what each expects; see `option_names`."""
+        return {}
 
     @property
     def user_editable_fields(self) -> list[str]:

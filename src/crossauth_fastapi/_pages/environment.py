@@ -74,6 +74,14 @@ class Pages:
         environment = Environment(loader=PageLoader(template_dir), autoescape=True)
         self.templates = Jinja2Templates(env=environment, context_processors=[common])
 
+    def has(self, template: str) -> bool:
+        """Whether there is such a template."""
+        try:
+            self.templates.env.get_template(template)
+        except TemplateNotFound:
+            return False
+        return True
+
     def render(
         self, request: Request, template: str, variables: Mapping[str, Any] | None = None, status: int = 200
     ) -> Response:

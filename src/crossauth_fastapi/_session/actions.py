@@ -59,7 +59,7 @@ class Action:
         summary: what it does, for OpenAPI.
         do: the handler behind both POST routes.
         look: what the page shows before the form is sent; `None` where there is no page to look at.
-        template: the page, from the settings.
+        page_option: the option that names its template.
         body: the fields it reads.
         answer: what its JSON says.
         csrf: when it needs a CSRF token.
@@ -70,7 +70,7 @@ class Action:
     summary: str
     do: Do
     look: Look | None
-    template: Callable[[Call], str]
+    page_option: str
     body: type[BaseModel]
     answer: type[BaseModel]
     csrf: CsrfRule = CsrfRule.ALWAYS
@@ -99,7 +99,7 @@ def answer_page(action: Action, call: Call, page: Show | Go) -> Response:
     """The page face of an outcome."""
     if isinstance(page, Go):
         return see_other(page.url)
-    return call.face.render(call.request, action.template(call), page.variables)
+    return call.face.render(call.request, call.face.settings.page(action.page_option), page.variables)
 
 
 def refuse_json(e: CrossauthError) -> Response:
@@ -113,4 +113,6 @@ def refuse_page(action: Action | None, call: Call, e: CrossauthError, shown: Map
     if action is None:
         return call.face.render(call.request, call.face.settings.error_page, variables, e.http_status)
     typed = {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
-    return call.face.render(call.request, action.template(call), {**variables, **typed}, e.http_status)
+    return call.face.render(
+        call.request, call.face.settings.page(action.page_option), {**variables, **typed}, e.http_status
+    )

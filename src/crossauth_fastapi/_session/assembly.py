@@ -21,6 +21,7 @@ from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.endpoints import enabled_endpoints
 from crossauth_fastapi._session.options import SessionServerSettings, with_slashes
 from crossauth_fastapi._session.pagevariables import page_variables
+from crossauth_fastapi._session.routes import ACTIONS
 from crossauth_fastapi._session.source import SessionSource
 
 COMPONENT = "FastApiSessionServer"
@@ -59,11 +60,13 @@ def build_face(
     def common(request: Request) -> dict[str, Any]:
         return page_variables(state_of(request), prefix, endpoints, source)
 
+    pages = Pages(settings.template_dir, common)
+    _check_templates(pages, settings, endpoints)
     return SessionFace(
         settings=settings,
         manager=manager,
         source=source,
-        pages=Pages(settings.template_dir, common),
+        pages=pages,
         endpoints=endpoints,
         prefix=prefix,
     )
@@ -116,6 +119,17 @@ def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager)
             f"{COMPONENT}: option 'user_storage' is required for {', '.join(needing)}",
         )
     return endpoints
+
+
+def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: frozenset[str]) -> None:
+    options = ["error_page", *(action.page_option for action in ACTIONS if action.name in endpoints)]
+    for option in options:
+        name = settings.page(option)
+        if not pages.has(name):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"{COMPONENT}: option {option!r}: there is no template {name!r} in {settings.template_dir!r}",
+            )
 
 
 def _check_factors(settings: SessionServerSettings, manager: SessionManager) -> None:

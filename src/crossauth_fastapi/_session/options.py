@@ -54,6 +54,7 @@ class FastApiSessionServerOptions(SessionManagerOptions, total=False):
     is_admin_fn: Callable[[User], bool]
     login_page: str
     login_redirect: str
+    logout_page: str
     logout_redirect: str
     password_reset_expires: int
     password_reset_html_body: str
@@ -100,6 +101,7 @@ class SessionServerSettings(SessionManagerSettings):
     template_dir: str = option("templates", env="TEMPLATE_DIR", doc="Folder with the application's own templates; what is not in it comes with the package.")  # fmt: skip
     error_page: str = _page("error.jinja2", "ERROR_PAGE", "error messages")
     login_page: str = _page("login.njk", "LOGIN_PAGE", "the login page")
+    logout_page: str = _page("logout.njk", "LOGOUT_PAGE", "the page that asks before logging out")
     signup_page: str = _page("signup.njk", "SIGNUP_PAGE", "the sign-up page")
     change_password_page: str = _page("changepassword.njk", "CHANGE_PASSWORD_PAGE", "the page to change a password")
     update_user_page: str = _page("updateuser.njk", "UPDATE_USER_PAGE", "the page to change a profile")
@@ -148,6 +150,11 @@ class SessionServerSettings(SessionManagerSettings):
     views: str | None = _later("Folder with e-mail templates.", "VIEWS")
     render: Callable[..., Any] | None = _later("`(template, data)`: renders e-mail.")
     email_token_storage: KeyStorage | None = _later("Where e-mail tokens are kept.")
+
+    def page(self, option_name: str) -> str:
+        """The template that an option names."""
+        name: str = getattr(self, option_name)
+        return name
 
 
 def with_slashes(path: str) -> str:

@@ -66,7 +66,7 @@ class InMemoryUserStorage(UserStorage):
         self._ids = count(1)
 
     @classmethod
-    def own_options(cls) -> frozenset[str]:
+    def own_options(cls) -> Mapping[str, str]:
         """The names of the options that only this class has."""
         return option_names(InMemoryUserStorageSettings)
 
