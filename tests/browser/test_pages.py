@@ -1,0 +1,136 @@
+"""Every page, in light and dark, on a phone and on a desk: accessible, styled, and blocked by no policy."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from fastapi import Request, Response
+from playwright.async_api import Browser, ConsoleMessage, Page
+
+from tests.services.uvicorn import serve
+from tests.support import PASSWORD, make_server
+
+SHOTS = Path(__file__).parents[2] / "test-screenshots"
+TIPS = [{"title": "Sign up", "text": "Make an account.", "href": "/signup"}, {"title": "Look around", "text": "Do."}]
+LONG_NAME = "a-rather-long-name-" * 8
+
+
+def sample() -> Any:
+    """A server with a home page and an account page."""
+    server = make_server()
+
+    @server.app.get("/")
+    async def home(request: Request) -> Response:
+        return server.render(request, "home.jinja2", {"tips": TIPS, "protectedUrl": "/account"})
+
+    @server.app.get("/account")
+    async def account(request: Request) -> Response:
+        return server.render(request, "account.jinja2", {"sessionCreated": request.state.session_key.created})
+
+    return server.app
+
+
+class Visitor:
+    """Looks at pages: takes a picture, runs axe, and collects what the browser complains of."""
+
+    def __init__(self, page: Page, url: str, kind: str) -> None:
+        self.page, self.url, self.kind = page, url, kind
+        self.complaints: list[str] = []
+        page.on("console", self._note)
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and "status of 4" not in message.text:
+            self.complaints.append(message.text)
+
+    async def look(self, name: str) -> None:
+        """Check the page that is open."""
+        SHOTS.mkdir(exist_ok=True)
+        await self.page.screenshot(path=SHOTS / f"{name}-{self.kind}.png", full_page=True)
+        results = await Axe().run(self.page)
+        assert results.violations_count == 0, f"{name} {self.kind}: {results.generate_report()}"
+        assert await self.page.locator("h1").count() == 1
+        wide = await self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        assert not wide, f"{name} {self.kind} scrolls sideways"
+
+    async def visit(self, path: str, name: str) -> None:
+        """Open a page and check it."""
+        await self.page.goto(self.url + path)
+        await self.look(name)
+
+    async def send(self, button: str, **fields: str) -> None:
+        """Fill in the form and send it."""
+        for field, value in fields.items():
+            await self.page.fill(f"#{field}", value)
+        await self.page.get_by_role("main").get_by_role("button", name=button).click()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.asyncio(loop_scope="session")
+async def test_every_page(browser: Browser, scheme: Any, width: int) -> None:
+    # axe is put into the page by the test; the policy that keeps everybody else's scripts out is checked elsewhere.
+    context = await browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True)
+    with serve(sample()) as url:
+        visitor = Visitor(await context.new_page(), url, f"{scheme}-{width}")
+        await visitor.visit("/", "home")
+        await visitor.visit("/login", "login")
+        await visitor.send("Log in", username="nobody", password="x")
+        await visitor.look("login-refused")
+        await visitor.visit("/signup", "signup")
+        await visitor.send("Sign up", username="x y", password="short", repeat_password="short")
+        await visitor.look("signup-refused")
+        await visitor.visit("/changepassword", "error")
+        await visitor.page.goto(f"{url}/signup")
+        await visitor.send(
+            "Sign up", username=LONG_NAME, user_email="a@example.com", password=PASSWORD, repeat_password=PASSWORD
+        )
+        await visitor.look("home-logged-in")
+        for name in ("account", "updateuser", "changepassword", "deleteuser", "logout"):
+            await visitor.visit(f"/{name}", name)
+        await visitor.page.goto(f"{url}/updateuser")
+        await visitor.send("Save", user_nickname="Al")
+        await visitor.look("updateuser-done")
+        await visitor.page.goto(f"{url}/changepassword")
+        await visitor.send(
+            "Change password", old_password=PASSWORD, new_password="Another1one", repeat_password="Another1one"
+        )
+        await visitor.look("changepassword-done")
+        await visitor.page.goto(f"{url}/deleteuser")
+        await visitor.send("Delete my account")
+        await visitor.look("deleteuser-done")
+        assert visitor.complaints == []
+    await context.close()
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_dark_is_dark_and_light_is_light_under_the_real_policy(browser: Browser) -> None:
+    with serve(sample()) as url:
+        seen = {}
+        for scheme in ("light", "dark"):
+            context = await browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+            visitor = Visitor(await context.new_page(), url, scheme)
+            await visitor.page.goto(f"{url}/login")
+            colour = await visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
+            seen[scheme] = [int(part) for part in colour.strip("rgb()").split(",")]
+            assert visitor.complaints == [], "the stylesheet must not be blocked"
+            await context.close()
+    assert min(seen["light"]) > 200
+    assert max(seen["dark"]) < 60
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_form_can_be_sent_from_the_keyboard(browser: Browser) -> None:
+    with serve(sample()) as url:
+        context = await browser.new_context(java_script_enabled=False)
+        page = await context.new_page()
+        await page.goto(f"{url}/login")
+        await page.keyboard.press("Tab")
+        assert await page.locator(":focus").inner_text() == "Skip to the content"
+        await page.focus("#username")
+        await page.keyboard.type("nobody")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("x")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("[role=alert]")
+        await context.close()

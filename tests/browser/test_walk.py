@@ -1,0 +1,101 @@
+"""A newcomer's walk through the sample application, in a browser without JavaScript."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.support import PASSWORD
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def example(folder: Path, port: int) -> Iterator[str]:
+    """examples/session_server.py as a newcomer runs it: a process of its own, SQLite in the current folder."""
+    environment = {**os.environ, "PORT": str(port)}
+    process = subprocess.Popen([sys.executable, ROOT / "examples" / "session_server.py"], cwd=folder, env=environment)
+    url = f"http://localhost:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                httpx2.get(url, trust_env=False)
+                break
+            except httpx2.TransportError:
+                assert process.poll() is None, "the example did not start"
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def fill(page: Page, button: str, **fields: str) -> None:
+    for name, value in fields.items():
+        await page.fill(f"#{name}", value)
+    await page.get_by_role("button", name=button).click()
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_sign_up_log_out_log_in_change_password_delete_account(browser: Browser, tmp_path: Path) -> None:
+    context = await browser.new_context(java_script_enabled=False)
+    page, port = await context.new_page(), free_port()
+    with example(tmp_path, port) as url:
+        await page.goto(url)
+        await page.get_by_role("main").get_by_role("link", name="See a protected page").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+        await page.get_by_role("main").get_by_role("link", name="Sign up").click()
+        await fill(
+            page, "Sign up", username="alice", user_email="alice@example.com", password="weak", repeat_password="w"
+        )
+        await expect(page.get_by_role("alert")).to_contain_text("at least 8 characters")
+        await expect(page.locator("#username")).to_have_value("alice")
+        await fill(page, "Sign up", password=PASSWORD, repeat_password=PASSWORD)
+        await expect(page).to_have_url(f"{url}/account")
+        await expect(page.get_by_role("main")).to_contain_text("alice@example.com")
+
+        await page.get_by_role("link", name="Log out").click()
+        await page.get_by_role("button", name="Log out").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Accounts you can trust")
+
+    # The server is restarted: accounts are kept, and so is the secret that signs the cookies.
+    with example(tmp_path, port) as url:
+        await page.goto(f"{url}/login")
+        await fill(page, "Log in", username="alice", password="Wrong1password")
+        await expect(page.get_by_role("alert")).to_have_text("Invalid username or password")
+        await fill(page, "Log in", username="ALICE", password=PASSWORD)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Hello, alice")
+
+        await page.get_by_role("link", name="Password").click()
+        await fill(
+            page, "Change password", old_password=PASSWORD, new_password="Another1one", repeat_password="Another1one"
+        )
+        await expect(page.get_by_role("status")).to_contain_text("Your password has been changed")
+
+    with example(tmp_path, port) as url:
+        await page.goto(f"{url}/account")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
+        await page.get_by_role("link", name="Delete account").click()
+        await page.get_by_role("button", name="Delete my account").click()
+        await expect(page.get_by_role("status")).to_have_text("Your account has been deleted.")
+        await page.goto(f"{url}/login")
+        await fill(page, "Log in", username="alice", password="Another1one")
+        await expect(page.get_by_role("alert")).to_have_text("Invalid username or password")
+    await context.close()
