@@ -18,10 +18,12 @@ from crossauth_backend.users.rules import default_user_validator
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._http.bodies import JsonOrFormData, create_body, get_body, set_body
 from crossauth_fastapi._http.cookies import toFastApiCookieOptions
+from crossauth_fastapi._http.router import ExactRouter
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session import routes
 from crossauth_fastapi._session.actions import Action
 from crossauth_fastapi._session.assembly import attach, build_face
+from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
 from crossauth_fastapi._session.login import LOGIN, LOGOUT
 from crossauth_fastapi._session.options import FastApiSessionServerOptions
@@ -69,7 +71,9 @@ class FastApiSessionServer(FastApiSessionServerBase):
         self._app = app
         self._face = build_face(key_storage, authenticators, options or {})
         self._added: set[str] = set()
+        self._router = ExactRouter()
         attach(app, self._face)
+        app.include_router(self._router)
         self.add_endpoints()
 
     def add_endpoints(self) -> None:
@@ -216,15 +220,15 @@ class FastApiSessionServer(FastApiSessionServerBase):
         return details
 
     def _add_page(self, action: Action) -> None:
-        self._add(action.name, lambda face: routes.page_routes(face, action))
+        self._add(action.name, lambda router, face: routes.page_routes(router, face, action))
 
     def _add_api(self, action: Action) -> None:
-        self._add(f"api/{action.name}", lambda face: routes.api_routes(face, action))
+        self._add(f"api/{action.name}", lambda router, face: routes.api_routes(router, face, action))
 
-    def _add(self, name: str, make: Callable[..., Any]) -> None:
+    def _add(self, name: str, add: Callable[[ExactRouter, SessionFace], None]) -> None:
         if name not in self._added:
             self._added.add(name)
-            self._app.include_router(make(self._face))
+            add(self._router, self._face)
 
 
 def _not_built(name: str) -> NoReturn:

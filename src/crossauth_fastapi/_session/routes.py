@@ -46,10 +46,14 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     )
 }
 
+_PAGE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": f"{error['description']}: the form again, or the error page"}
+    for status, error in _ERRORS.items()
+}
 
-def page_routes(face: SessionFace, action: Action) -> APIRouter:
+
+def page_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """GET and POST of an action's page."""
-    router = APIRouter(tags=[_PAGES])
     path = face.prefix + action.name
     if action.look is not None:
         router.add_api_route(
@@ -59,29 +63,26 @@ def page_routes(face: SessionFace, action: Action) -> APIRouter:
             name=f"{action.name}:page",
             summary=f"{action.summary}: page",
             response_class=HTMLResponse,
+            tags=[_PAGES],
         )
     router.add_api_route(
         path, _submit(face, action), methods=["POST"], name=f"{action.name}:form", summary=f"{action.summary}: form",
-        openapi_extra=form_or_json(action.body), responses={303: {"description": "Done: the next page"}},
-        response_class=HTMLResponse,
+        openapi_extra=form_or_json(action.body), responses={303: {"description": "Done: the next page"}, **_PAGE_ERRORS},
+        response_class=HTMLResponse, tags=[_PAGES],
     )  # fmt: skip
-    return router
 
 
-def api_routes(face: SessionFace, action: Action) -> APIRouter:
+def api_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """The JSON face of an action."""
-    router = APIRouter(tags=[_API])
     router.add_api_route(
         f"{face.prefix}api/{action.name}", _call(face, action), methods=["POST"], name=f"{action.name}:api",
         summary=action.summary, openapi_extra=form_or_json(action.body), response_model=None,
-        responses={200: {"model": action.answer}, **_ERRORS},
+        responses={200: {"model": action.answer}, **_ERRORS}, tags=[_API],
     )  # fmt: skip
-    return router
 
 
-def session_routes(face: SessionFace) -> APIRouter:
+def session_routes(router: APIRouter, face: SessionFace) -> None:
     """What a script asks: who is logged in."""
-    router = APIRouter(tags=[_API])
 
     async def user_for_session_key(request: Request) -> Response:
         user = state_of(request)["user"]
@@ -91,14 +92,12 @@ def session_routes(face: SessionFace) -> APIRouter:
         router.add_api_route(
             f"{face.prefix}api/userforsessionkey", user_for_session_key, methods=[method], response_model=None,
             name=f"userforsessionkey:{method.lower()}", summary="Who is logged in",
-            responses={200: {"model": UserAnswer}},
+            responses={200: {"model": UserAnswer}}, tags=[_API],
         )  # fmt: skip
-    return router
 
 
-def csrf_routes(face: SessionFace) -> APIRouter:
+def csrf_routes(router: APIRouter, face: SessionFace) -> None:
     """What a script needs before it may change anything: a CSRF token."""
-    router = APIRouter(tags=[_API])
 
     async def get_csrf_token(request: Request) -> Response:
         token = state_of(request)["csrf_token"] or face.source.token_for_page(state_of(request))
@@ -108,14 +107,12 @@ def csrf_routes(face: SessionFace) -> APIRouter:
         router.add_api_route(
             f"{face.prefix}api/getcsrftoken", get_csrf_token, methods=[method], response_model=None,
             name=f"getcsrftoken:{method.lower()}", summary="Get a CSRF token",
-            responses={200: {"model": CsrfAnswer}},
+            responses={200: {"model": CsrfAnswer}}, tags=[_API],
         )  # fmt: skip
-    return router
 
 
-def static_routes(face: SessionFace) -> APIRouter:
+def static_routes(router: APIRouter, face: SessionFace) -> None:
     """The stylesheet of the default pages. Its URL changes with its content, so it may be kept for a year."""
-    router = APIRouter()
     content, _ = stylesheet()
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
@@ -123,7 +120,6 @@ def static_routes(face: SessionFace) -> APIRouter:
         return Response(content, media_type="text/css", headers=headers)
 
     router.add_api_route(face.prefix + STYLESHEET, css, methods=["GET"], include_in_schema=False)
-    return router
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -1,0 +1,60 @@
+"""How a client logs in at each server, and the bytes of a login."""
+
+import json
+from typing import Any
+
+import httpx2
+
+from benchmarks.load import request_bytes
+from benchmarks.measure import Server
+
+PASSWORD = "Correct1horse"
+CSRF = "X-CROSSAUTH-CSRF"
+
+
+def _client(server: Server) -> httpx2.Client:
+    return httpx2.Client(base_url=server.url, trust_env=False, timeout=30)
+
+
+def _cookies(client: httpx2.Client) -> str:
+    return "; ".join(f"{c.name}={c.value}" for c in client.cookies.jar)
+
+
+def crossauth(server: Server) -> dict[str, str]:
+    """Sign up (or log in) at Crossauth; the cookie alone."""
+    with _client(server) as client:
+        for path in ("/api/signup", "/api/login"):
+            token = client.get("/api/getcsrftoken").json()["csrfToken"]
+            fields = {"username": "alice@example.com", "password": PASSWORD, "repeat_password": PASSWORD,
+                      "user_email": "alice@example.com", "csrfToken": token}  # fmt: skip
+            client.post(path, json=fields, headers={CSRF: token})
+        session = next(c for c in client.cookies.jar if c.name == "SESSIONID")
+        headers = {"Cookie": f"SESSIONID={session.value}"}
+        assert client.get("/me", headers=headers).json()["username"], server.name
+        return headers
+
+
+def crossauth_login(server: Server) -> bytes:
+    """A login at Crossauth."""
+    with _client(server) as client:
+        token = client.get("/api/getcsrftoken").json()["csrfToken"]
+        body = json.dumps({"username": "alice@example.com", "password": PASSWORD, "csrfToken": token}).encode()
+        headers = {"Cookie": _cookies(client), CSRF: token, "Content-Type": "application/json"}
+        return request_bytes(server.url, "/api/login", headers, "POST", body)
+
+
+def fastapi_users(server: Server) -> dict[str, str]:
+    """Register and log in at FastAPI Users."""
+    with _client(server) as client:
+        client.post("/auth/register", json={"email": "alice@example.com", "password": PASSWORD})
+        answer: Any = client.post("/auth/login", data={"username": "alice@example.com", "password": PASSWORD}).json()
+        headers = {"Authorization": f"Bearer {answer['access_token']}"}
+        assert client.get("/me", headers=headers).json()["username"], server.name
+        return headers
+
+
+def fastapi_users_login(server: Server) -> bytes:
+    """A login at FastAPI Users."""
+    body = f"username=alice%40example.com&password={PASSWORD}".encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    return request_bytes(server.url, "/auth/login", headers, "POST", body)

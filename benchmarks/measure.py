@@ -1,0 +1,139 @@
+"""Servers as processes, and what a request costs them."""
+
+import asyncio
+import os
+import socket
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+import psutil
+
+from benchmarks.load import percentile, request_bytes, run
+
+SERVERS = Path(__file__).parent / "servers"
+TIMEOUT = 30
+
+
+@dataclass
+class Server:
+    """One server, and how a client of it shows who is asking."""
+
+    name: str
+    python: str
+    app: str
+    environment: dict[str, str] = field(default_factory=dict)
+    enter: Callable[["Server"], dict[str, str]] = lambda server: {}
+    why_not: str | None = None
+    url: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    process: psutil.Popen | None = None
+    shares: list[tuple[float, float]] = field(default_factory=list)
+    absolute: list[tuple[float, float]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start it under uvicorn, one worker, on the first core, and log in."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        command = [self.python, "-m", "uvicorn", self.app, "--port", str(port), "--log-level", "error"]
+        environment = {**os.environ, **self.environment}
+        self.process = psutil.Popen(
+            [*command, "--loop", "asyncio", "--http", "h11"], cwd=SERVERS, env=environment, stdout=subprocess.DEVNULL
+        )
+        self.process.cpu_affinity([0])
+        self._wait()
+        self.headers = self.enter(self)
+
+    def _wait(self) -> None:
+        assert self.process is not None
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            try:
+                httpx2.get(f"{self.url}/ping", trust_env=False)
+                return
+            except httpx2.TransportError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"{self.name} did not start") from None
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop it."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+
+    def cpu(self) -> float:
+        """CPU seconds that the process has used, all threads."""
+        assert self.process is not None
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+
+def cost(server: Server, seconds: float, requests: list[bytes] | None = None) -> tuple[float, float]:
+    """Requests per CPU second of the server, and per second."""
+    requests = requests or [request_bytes(server.url, "/me", server.headers)]
+    before = server.cpu()
+    load = asyncio.run(run(server.url, requests, seconds))
+    used = server.cpu() - before
+    if load.failures:
+        raise RuntimeError(f"{server.name}: {load.failures} of {load.requests} requests failed")
+    return load.requests / used, load.requests / load.seconds
+
+
+def interleaved(servers: list[Server], rounds: int, seconds: float) -> None:
+    """Measure every server in turn, `rounds` times, each time as a share of the first."""
+    for server in servers:
+        cost(server, min(1.0, seconds))
+    for _ in range(rounds):
+        base = cost(servers[0], seconds)
+        for server in servers:
+            found = base if server is servers[0] else cost(server, seconds)
+            server.absolute.append(found)
+            server.shares.append((found[0] / base[0], found[1] / base[1]))
+
+
+def middle(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    """The medians of both halves."""
+    return statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs)
+
+
+@dataclass
+class Waits:
+    """How long an unrelated request waits, in milliseconds, and how many logins are served meanwhile."""
+
+    calm_p50: float
+    calm_p99: float
+    busy_p50: float
+    busy_p99: float
+    logins_per_second: float
+
+
+def waits(server: Server, login: list[bytes], seconds: float, ok: int) -> Waits:
+    """An unrelated request every few milliseconds, alone and while eight logins are in flight."""
+    ping = [request_bytes(server.url, "/ping", {})]
+
+    async def both(with_logins: bool) -> tuple[list[float], float]:
+        found: list[float] = []
+        logins = asyncio.create_task(run(server.url, login, seconds, 8, ok)) if with_logins else None
+        if logins is not None:
+            await asyncio.sleep(0.3)
+        deadline = time.perf_counter() + seconds - 0.4
+        while time.perf_counter() < deadline:
+            found += (await run(server.url, ping, 0.0001, 1)).waits or [0.0]
+            await asyncio.sleep(0.01)
+        if logins is None:
+            return found, 0.0
+        done = await logins
+        if done.failures:
+            raise RuntimeError(f"{server.name}: {done.failures} of {done.requests} logins failed")
+        return found, done.requests / done.seconds
+
+    calm, _ = asyncio.run(both(False))
+    busy, rate = asyncio.run(both(True))
+    return Waits(*(1000 * percentile(v, s) for v in (calm, busy) for s in (0.5, 0.99)), rate)

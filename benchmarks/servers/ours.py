@@ -1,0 +1,45 @@
+"""Crossauth. BENCH_DATABASE is a URL, or empty for memory."""
+
+import os
+from typing import Any
+
+from fastapi import FastAPI, Request
+
+from crossauth_backend import (
+    InMemoryKeyStorage,
+    InMemoryUserStorage,
+    KeyStorage,
+    LocalPasswordAuthenticator,
+    UserStorage,
+)
+from crossauth_fastapi import FastApiServer
+
+app = FastAPI()
+url = os.environ.get("BENCH_DATABASE", "")
+users: UserStorage = InMemoryUserStorage()
+keys: KeyStorage = InMemoryKeyStorage()
+if url:
+    from crossauth_backend import SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_engine
+
+    engine = open_engine(url)
+    users, keys = SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine)
+server = FastApiServer(
+    {"session": {"key_storage": keys}},
+    {
+        "app": app,
+        "authenticators": {"localpassword": LocalPasswordAuthenticator(users)},
+        "secret": "a secret of the benchmark, long enough",
+        "user_storage": users,
+    },
+)
+
+
+@app.get("/me")
+async def me(request: Request) -> dict[str, Any]:
+    user = request.state.user
+    return {"username": user.username if user else None}
+
+
+@app.get("/ping")
+async def ping() -> dict[str, str]:
+    return {"ping": "pong"}
