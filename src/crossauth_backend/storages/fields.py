@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import is_storable, normalize
@@ -93,13 +93,13 @@ def with_normalized_names(values: dict[str, Any], settings: UserStorageSettings)
 
 
 @cache
-def _own_fields(record: type) -> frozenset[str]:
+def _own_fields(record: Any) -> frozenset[str]:
     return frozenset(f.name for f in fields(record)) - {"extra"}
 
 
 def user_from(record: type[User], values: Mapping[str, Any]) -> User:
     """A user record from columns: the record's own fields by name, everything else in `extra`."""
-    own = _own_fields(record)
+    own = _own_fields(cast(Any, record))
     return record(
         **{name: value for name, value in values.items() if name in own},
         extra={name: value for name, value in values.items() if name not in own},

@@ -1,0 +1,260 @@
+"""Keys in an SQL database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, TypedDict
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import option, read_options
+from crossauth_backend.keys.record import Key, KeyDataEntry, changed_data
+from crossauth_backend.keys.storage import KeyStorage, KeyWithUserReader
+from crossauth_backend.storages.fields import bad_field, number_id, refuse_unstorable
+from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_backend.storages.sqlalchemy.read import SessionReader
+from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
+from crossauth_backend.storages.sqlalchemy.tables import check_name, key_table
+from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
+from crossauth_backend.users.record import UserId
+from crossauth_backend.users.storage import UserStorage
+
+_TRIES: Final = 500
+_OWN: Final = ("value", "created", "expires", "lastactive", "data")
+
+
+class SqlAlchemyKeyStorageOptions(TypedDict, total=False):
+    """Options of `SqlAlchemyKeyStorage`."""
+
+    key_table: str
+    userid_foreign_key_column: str
+    userid_type: Any
+    extra_columns: Sequence[sa.Column[Any]]
+    migrate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlKeySettings:
+    """`SqlAlchemyKeyStorageOptions`, parsed."""
+
+    key_table: str = option("Key", env="KEY_STORAGE_TABLE", doc="Table of keys.")
+    userid_foreign_key_column: str = option(
+        "userid", env="USER_ID_FOREIGN_KEY_COLUMN", doc="Column that says whose a key is."
+    )
+    userid_type: Any = option(
+        None, doc="SQLAlchemy type of users' ids, where an application's own table has other ids.", shown="Integer"
+    )
+    extra_columns: list[Any] = option([], doc="Further `sqlalchemy.Column`s, for `add_to_session`.")
+    migrate: bool = option(True, doc="Whether to create and upgrade the table when the application starts.")
+
+
+class SqlAlchemyKeyStorage(KeyStorage):
+    """Keeps keys in an SQL database.
+
+    Parameters:
+        engine: the database, best from `open_engine`.
+        options: see `SqlAlchemyKeyStorageOptions`.
+
+    Raises:
+        CrossauthError: `Configuration` for names that cannot be.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, options: SqlAlchemyKeyStorageOptions | Mapping[str, Any] | None = None
+    ) -> None:
+        own = read_options(SqlKeySettings, options or {}, component=type(self).__name__)
+        self.engine = engine
+        self._userid = check_name(own.userid_foreign_key_column, "userid_foreign_key_column")
+        userid_type = sa.types.to_instance(own.userid_type or sa.Integer)
+        self.table = key_table(check_name(own.key_table, "key_table"), self._userid, userid_type, own.extra_columns)
+        names = {"key_table": own.key_table, "userid_column": self._userid, "userid_type": userid_type}
+        self._prepared = Prepared([
+            Schema(
+                engine=engine, kind="keys", names=names, tables=(self.table,),
+                extra=tuple(own.extra_columns), migrate=own.migrate,
+            )
+        ])  # fmt: skip
+        self._reader: SessionReader | None = None
+        self._names = {"userid": self._userid} | {
+            c.name: c.name for c in self.table.c if c.name not in ("id", self._userid)
+        }
+
+    async def start(self) -> None:
+        """As documented for `SupportsLifecycle`."""
+        await self._prepared.once()
+
+    async def migrate(self) -> None:
+        """Create and upgrade the table now, whatever the option `migrate` says."""
+        for schema in self._prepared.schemas:
+            await replace(schema, migrate=True).prepare()
+
+    async def close(self) -> None:
+        """As documented for `SupportsLifecycle`."""
+        if self._reader is not None:
+            await self._reader.close()
+        await self.engine.dispose()
+
+    def key_with_user_reader(self, users: UserStorage) -> KeyWithUserReader | None:
+        """As documented for `SupportsKeyWithUser`."""
+        if not isinstance(users, SqlAlchemyUserStorage) or users.engine is not self.engine:
+            return None
+        self._reader = SessionReader(self.engine, self.table, self._userid, users, self._prepared)
+        return self._reader.read
+
+    async def get_key(self, key: str) -> Key:
+        """As documented for `KeyStorage`."""
+        await self._prepared.once()
+        with refusals(ErrorCode.InvalidKey):
+            async with self.engine.connect() as connection:
+                row = (await connection.execute(sa.select(self.table).where(self.table.c.value == _text(key)))).first()
+        if row is None:
+            raise CrossauthError(ErrorCode.InvalidKey)
+        return self._key(row)
+
+    async def save_key(
+        self,
+        userid: UserId | None,
+        value: str,
+        date_created: datetime,
+        expires: datetime | None = None,
+        data: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        """As documented for `KeyStorage`."""
+        await self._prepared.once()
+        fields = {
+            "userid": userid, "value": value, "created": date_created, "expires": expires, "data": data or "",
+            **(extra_fields or {}),
+        }  # fmt: skip
+        values = self._columns(fields)
+        with refusals(ErrorCode.BadRequest):
+            try:
+                async with self.engine.begin() as connection:
+                    await connection.execute(self.table.insert().values(values))
+            except IntegrityError as e:
+                raise CrossauthError(ErrorCode.KeyExists, detail=type(e.orig).__name__) from e
+
+    async def update_key(self, key: Mapping[str, Any]) -> None:
+        """As documented for `KeyStorage`."""
+        await self._prepared.once()
+        if not isinstance(key.get("value"), str):
+            raise bad_field("value", "is required")
+        values = self._columns({name: value for name, value in key.items() if name != "value"})
+        if values.get("data", "") is None:
+            values["data"] = ""
+        if values:
+            await self._write(self.table.update().where(self.table.c.value == key["value"]).values(values))
+
+    async def delete_key(self, value: str) -> None:
+        """As documented for `KeyStorage`."""
+        await self._prepared.once()
+        await self._write(self.table.delete().where(self.table.c.value == _text(value)))
+
+    async def delete_all_for_user(self, userid: UserId | None, prefix: str, except_key: str | None = None) -> None:
+        """As documented for `KeyStorage`."""
+        await self._prepared.once()
+        table = self.table
+        # A range, not LIKE, whose case and wildcards differ between databases; it uses the index on the value.
+        which = [self._is_of(userid), table.c.value.startswith(prefix, autoescape=True)]
+        if except_key is not None:
+            which.append(table.c.value != except_key)
+        await self._write(table.delete().where(*which))
+
+    async def delete_matching(self, key: Mapping[str, Any]) -> None:
+        """As documented for `KeyStorage`."""
+        await self._prepared.once()
+        if not key:
+            raise CrossauthError(ErrorCode.BadRequest, "Name at least one field of the keys to delete")
+        values = self._columns(key)
+        which = [self.table.c[n].is_(None) if v is None else self.table.c[n] == v for n, v in values.items()]
+        await self._write(self.table.delete().where(*which))
+
+    async def get_all_for_user(self, userid: UserId | None = None) -> list[Key]:
+        """As documented for `KeyStorage`."""
+        await self._prepared.once()
+        query = sa.select(self.table).where(self._is_of(userid)).order_by(self.table.c.id)
+        with refusals(ErrorCode.InvalidKey):
+            async with self.engine.connect() as connection:
+                rows = (await connection.execute(query)).all()
+        return [self._key(row) for row in rows]
+
+    async def update_many_data(self, key_name: str, data_array: list[KeyDataEntry]) -> None:
+        """As documented for `KeyStorage`."""
+        table = self.table
+        for attempt in range(_TRIES):
+            before = (await self.get_key(key_name)).data
+            after = changed_data(before, data_array)
+            refuse_unstorable({"data": after})
+            if after == before:
+                return
+            # Written only if it still is what was read: whoever was faster is not overwritten but built upon.
+            same = sa.func.coalesce(table.c.data, "") == before
+            change = table.update().where(table.c.value == key_name, same).values(data=after)
+            if await self._write(change):
+                return
+            await asyncio.sleep(min(0.001 * attempt, 0.02))
+        raise CrossauthError(ErrorCode.Connection, "The session is changed too often at once", status=503)
+
+    async def take_key(self, value: str) -> Key:
+        """As documented for `SupportsTake`."""
+        await self._prepared.once()
+        statement = self.table.delete().where(self.table.c.value == _text(value)).returning(self.table)
+        with refusals(ErrorCode.InvalidKey):
+            async with self.engine.begin() as connection:
+                row = (await connection.execute(statement)).first()
+        if row is None:
+            raise CrossauthError(ErrorCode.InvalidKey)
+        return self._key(row)
+
+    async def touch_key(self, value: str, lastactive: datetime) -> None:
+        """As documented for `SupportsTouch`."""
+        await self._write(self.table.update().where(self.table.c.value == value).values(lastactive=lastactive))
+
+    async def purge_expired(self, now: datetime) -> int:
+        """As documented for `SupportsPurge`."""
+        await self._prepared.once()
+        return await self._write(self.table.delete().where(self.table.c.expires < now))
+
+    async def _write(self, statement: sa.Update | sa.Delete) -> int:
+        with refusals(ErrorCode.BadRequest):
+            async with self.engine.begin() as connection:
+                return (await connection.execute(statement)).rowcount
+
+    def _is_of(self, userid: UserId | None) -> sa.ColumnElement[bool]:
+        column = self.table.c[self._userid]
+        if userid is None:
+            return column.is_(None)
+        known = number_id(userid) if column.type.python_type is int else userid
+        return sa.false() if known is None else column == known
+
+    def _columns(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        refuse_unstorable(fields)
+        for name in fields:
+            if name not in self._names:
+                raise bad_field(name, "does not exist")
+        values = {self._names[name]: value for name, value in fields.items()}
+        if values.get(self._userid) is not None and self.table.c[self._userid].type.python_type is int:
+            values[self._userid] = number_id(values[self._userid])
+        return values
+
+    def _key(self, row: Any) -> Key:
+        values = dict(zip(self.table.c.keys(), row, strict=True))
+        values.pop("id")
+        userid = values.pop(self._userid)
+        own = {name: values.pop(name) for name in _OWN}
+        own["data"] = own["data"] or ""
+        return Key(userid=userid, extra=values, **own)
+
+
+def _text(value: str) -> str:
+    try:
+        refuse_unstorable({"value": value})
+    except CrossauthError as e:
+        raise CrossauthError(ErrorCode.InvalidKey) from e
+    return value

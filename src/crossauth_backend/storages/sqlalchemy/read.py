@@ -1,0 +1,260 @@
+"""The one query that every request with a session makes: a key and its user, in one round trip.
+
+SQLAlchemy compiles it once; the driver runs it. SQLAlchemy's asynchronous execution costs several times as much as the query
+itself, and this is the only place where that is paid per request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import WeakKeyDictionary
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from crossauth_backend.core.errors import ErrorCode
+from crossauth_backend.keys.record import Key
+from crossauth_backend.keys.storage import KeyWithUser
+from crossauth_backend.storages.sqlalchemy.engine import refusals, unreachable
+from crossauth_backend.storages.sqlalchemy.schema import Prepared
+from crossauth_backend.storages.sqlalchemy.tables import AwareDateTime
+from crossauth_backend.users.record import User
+
+if TYPE_CHECKING:
+    from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
+
+_KEY_COLUMNS: Final = ("value", "created", "expires", "lastactive", "data")
+_CONNECT_SECONDS: Final = 5
+_QUERY_SECONDS: Final = 10
+Converter = Callable[[Any], Any]
+
+
+class Driver(Protocol):
+    """Runs one prepared query on one event loop."""
+
+    async def fetch(self, value: str) -> Sequence[Any] | None:
+        """The row, or `None`."""
+        ...
+
+    async def close(self) -> None:
+        """Release the connections."""
+        ...
+
+
+class SessionReader:
+    """Reads keys with their users.
+
+    Parameters:
+        engine: the database.
+        keys: the table of keys.
+        userid: its column that says whose a key is.
+        users: the storage of users on the same engine.
+        prepared: what makes sure that the tables are there.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, keys: sa.Table, userid: str, users: SqlAlchemyUserStorage, prepared: Prepared
+    ) -> None:
+        self._engine, self._users, self._prepared = engine, users, prepared
+        extra = [c for c in keys.c if c.name not in ("id", userid, *_KEY_COLUMNS)]
+        columns = [*(keys.c[n] for n in _KEY_COLUMNS), keys.c[userid], *extra, *users.table.c]
+        joined = keys.outerjoin(users.table, keys.c[userid] == users.id)
+        self._query = (
+            sa.select(*columns).select_from(joined).where(keys.c.value == sa.bindparam("wanted", type_=sa.String))
+        )
+        compiled = self._query.compile(dialect=engine.dialect)
+        self._sql = compiled.string
+        converters = [_converter(c, engine.dialect) for c in columns]
+        self._key_extra = [c.name for c in extra]
+        self._first_user = len(_KEY_COLUMNS) + 1 + len(extra)
+        self._id_at = self._first_user + list(users.table.c).index(users.id)
+        self._user = _user_maker(users)
+        self._drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, Driver] = WeakKeyDictionary()
+        self._open = _driver_for(engine, self._sql)
+        raw = self._open is not None
+        self._busy = [(i, f) for i, f in enumerate(converters) if f is not None and raw]
+
+    async def read(self, value: str) -> KeyWithUser | None:
+        """The key of this value and its user, see `SupportsKeyWithUser`."""
+        if not self._prepared.done or not self._users.ready:
+            await self._prepared.once()
+            await self._users.start()
+        loop = asyncio.get_running_loop()
+        driver = self._drivers.get(loop)
+        if driver is None:
+            driver = self._drivers[loop] = self._open() if self._open else SqlAlchemyDriver(self._engine, self._query)
+        row = await driver.fetch(value)
+        if row is None:
+            return None
+        values = list(row)
+        for place, convert in self._busy:
+            if values[place] is not None:
+                values[place] = convert(values[place])
+        first = self._first_user
+        key = Key(
+            value=values[0], created=values[1], expires=values[2], lastactive=values[3], data=values[4] or "",
+            userid=values[5], extra=dict(zip(self._key_extra, values[6:first], strict=True)) if self._key_extra else {},
+        )  # fmt: skip
+        return key, None if values[self._id_at] is None else self._user(values[first:])
+
+    async def close(self) -> None:
+        """Release this event loop's connections."""
+        driver = self._drivers.pop(asyncio.get_running_loop(), None)
+        if driver is not None:
+            await driver.close()
+
+
+def _user_maker(users: SqlAlchemyUserStorage) -> Callable[[list[Any]], User]:
+    """A function from a row's columns to a user; for plain `User`s on our own table without a detour by dictionaries."""
+    names = ["id" if c is users.id else c.name for c in users.table.c]
+    plain = [
+        "id",
+        "username",
+        "username_normalized",
+        "email",
+        "email_normalized",
+        "state",
+        "factor1",
+        "factor2",
+        "admin",
+    ]
+    if names == plain and users.record is User:
+
+        def quick(v: list[Any]) -> User:
+            return User(
+                id=v[0], username=v[1], username_normalized=v[2], email=v[3], email_normalized=v[4], state=v[5],
+                factor1=v[6], factor2=v[7], admin=v[8],
+            )  # fmt: skip
+
+        return quick
+    columns = users.table.c.keys()
+    return lambda v: users.user_from_columns(dict(zip(columns, v, strict=True)))
+
+
+def _converter(column: sa.Column[Any], dialect: sa.Dialect) -> Converter | None:
+    """What turns the driver's value into the column's; `None` where it already is."""
+    if isinstance(column.type, AwareDateTime):
+        return _aware if dialect.name == "sqlite" else None
+    if isinstance(column.type, sa.Boolean) and dialect.name == "sqlite":
+        return bool
+    convert: Converter | None = column.type.dialect_impl(dialect).result_processor(dialect, None)
+    return convert
+
+
+def _aware(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _driver_for(engine: AsyncEngine, sql: str) -> Callable[[], Driver] | None:
+    """What opens a connection to the database without SQLAlchemy; `None` where we cannot."""
+    database = engine.url.database
+    if engine.dialect.driver == "asyncpg" and not engine.url.query:
+        return lambda: AsyncpgDriver(engine, sql)
+    if engine.dialect.driver == "aiosqlite" and database and not database.startswith((":", "file:")):
+        return lambda: AiosqliteDriver(database, sql)
+    return None
+
+
+class AsyncpgDriver:
+    """A small pool whose connections only ever run this query, so that none needs to be reset between two uses."""
+
+    def __init__(self, engine: AsyncEngine, sql: str) -> None:
+        self._url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._sql = sql
+        self._pool: Any = None
+        self._lock = asyncio.Lock()
+
+    async def fetch(self, value: str) -> Sequence[Any] | None:
+        """The row, or `None`."""
+        import asyncpg
+
+        try:
+            pool = self._pool or await self._connect()
+            row: Sequence[Any] | None = await pool.fetchrow(self._sql, value)
+        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
+                asyncpg.AdminShutdownError, asyncpg.TooManyConnectionsError, OSError, TimeoutError) as e:  # fmt: skip
+            raise unreachable(e) from e
+        return row
+
+    async def _connect(self) -> Any:
+        import asyncpg
+
+        async with self._lock:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._url,
+                    min_size=0,
+                    max_size=8,
+                    reset=_nothing,
+                    timeout=_CONNECT_SECONDS,
+                    command_timeout=_QUERY_SECONDS,
+                )
+        return self._pool
+
+    async def close(self) -> None:
+        """Close the pool."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+
+async def _nothing(connection: Any) -> None:
+    pass
+
+
+class AiosqliteDriver:
+    """One read-only connection. In WAL mode it sees whatever has been committed, and waits for nobody."""
+
+    def __init__(self, path: str, sql: str) -> None:
+        self._path, self._sql = path, sql
+        self._connection: Any = None
+        self._lock = asyncio.Lock()
+
+    async def fetch(self, value: str) -> Sequence[Any] | None:
+        """The row, or `None`."""
+        import sqlite3
+
+        try:
+            connection = self._connection or await self._connect()
+            rows: list[Sequence[Any]] = await connection.execute_fetchall(self._sql, (value,))
+        except (sqlite3.Error, OSError, ValueError) as e:
+            await self.close()
+            raise unreachable(e) from e
+        return rows[0] if rows else None
+
+    async def _connect(self) -> Any:
+        import aiosqlite
+
+        async with self._lock:
+            if self._connection is None:
+                connection = await aiosqlite.connect(self._path, isolation_level=None)
+                await connection.execute("PRAGMA query_only=ON")
+                await connection.execute("PRAGMA busy_timeout=5000")
+                self._connection = connection
+        return self._connection
+
+    async def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+
+class SqlAlchemyDriver:
+    """For databases whose connections only SQLAlchemy can make: in memory, or by a driver we do not know."""
+
+    def __init__(self, engine: AsyncEngine, query: sa.Select[Any]) -> None:
+        self._engine, self._query = engine, query
+
+    async def fetch(self, value: str) -> Sequence[Any] | None:
+        """The row, or `None`."""
+        with refusals(ErrorCode.InvalidKey):
+            async with self._engine.connect() as connection:
+                row: Sequence[Any] | None = (await connection.execute(self._query, {"wanted": value})).first()
+        return row
+
+    async def close(self) -> None:
+        """Nothing is held."""

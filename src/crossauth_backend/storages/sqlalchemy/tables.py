@@ -1,0 +1,92 @@
+"""The tables (contract 5), with the names and extra columns an application gives them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from crossauth_backend.core.clock import as_utc
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+
+_NAME = re.compile(r"[A-Za-z0-9_]{1,63}")
+
+
+class AwareDateTime(sa.TypeDecorator[datetime]):
+    """Times in UTC that come back aware, also from SQLite, which forgets the zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """In UTC."""
+        return None if value is None else as_utc(value)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Aware."""
+        return None if value is None else as_utc(value)
+
+
+def check_name(name: str, option: str) -> str:
+    """`name`, if it is fit to be a table or column.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    if not _NAME.fullmatch(name):
+        raise CrossauthError(
+            ErrorCode.Configuration, f"Option {option!r}: {name!r} must be letters, digits and underscores"
+        )
+    return name
+
+
+def user_table(name: str, id_column: str, extra: Iterable[sa.Column[Any]]) -> sa.Table:
+    """The table of users."""
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column(id_column, sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("username", sa.String(254), nullable=False, unique=True),
+        sa.Column("username_normalized", sa.String(1024), unique=True),
+        sa.Column("email", sa.String(320), unique=True),
+        sa.Column("email_normalized", sa.String(1024), unique=True),
+        sa.Column("state", sa.String(64), nullable=False),
+        sa.Column("factor1", sa.String(64), nullable=False),
+        sa.Column("factor2", sa.String(64)),
+        sa.Column("admin", sa.Boolean, nullable=False),
+        *(column.copy() for column in extra),
+    )
+
+
+def secrets_table(name: str, userid_column: str, userid_type: sa.types.TypeEngine[Any]) -> sa.Table:
+    """The table of users' secrets; one row a user."""
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column(userid_column, userid_type, primary_key=True, autoincrement=False),
+        sa.Column("password", sa.Text),
+        sa.Column("totpsecret", sa.Text),
+        sa.Column("otp", sa.Text),
+        sa.Column("expiry", sa.BigInteger),
+    )
+
+
+def key_table(
+    name: str, userid_column: str, userid_type: sa.types.TypeEngine[Any], extra: Iterable[sa.Column[Any]]
+) -> sa.Table:
+    """The table of keys. Its users may be in another database, so `userid` is no foreign key."""
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("value", sa.String(255), nullable=False, unique=True),
+        sa.Column(userid_column, userid_type, index=True),
+        sa.Column("created", AwareDateTime, nullable=False),
+        sa.Column("expires", AwareDateTime, index=True),
+        sa.Column("lastactive", AwareDateTime),
+        sa.Column("data", sa.Text, nullable=False, server_default=""),
+        *(column.copy() for column in extra),
+    )

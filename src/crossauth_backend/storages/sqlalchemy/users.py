@@ -1,0 +1,300 @@
+"""Users in an SQL database."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import option, option_names, read_options
+from crossauth_backend.core.text import is_storable
+from crossauth_backend.storages.fields import (
+    DERIVED,
+    bad_field,
+    changed_user_values,
+    new_user_values,
+    number_id,
+    refuse_unstorable,
+    secrets_from,
+    user_from,
+)
+from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
+from crossauth_backend.storages.sqlalchemy.tables import check_name, secrets_table, user_table
+from crossauth_backend.users.record import User, UserAndSecrets, UserId
+from crossauth_backend.users.storage import (
+    UserStorage,
+    UserStorageGetOptions,
+    UserStorageOptions,
+    UserStorageSettings,
+    refuse_inactive,
+)
+
+_NEEDED: Final = ("username",)
+
+
+class SqlAlchemyUserStorageOptions(UserStorageOptions, total=False):
+    """Options of `SqlAlchemyUserStorage`."""
+
+    user_table: str
+    user_secrets_table: str
+    id_column: str
+    userid_foreign_key_column: str
+    extra_columns: Sequence[sa.Column[Any]]
+    table: Any
+    record: type[User]
+    migrate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlUserSettings:
+    """`SqlAlchemyUserStorageOptions`, parsed: those the base class does not have."""
+
+    user_table: str = option("User", env="USER_TABLE", doc="Table of users.")
+    user_secrets_table: str = option("UserSecrets", env="USER_SECRETS_TABLE", doc="Table of users' secrets.")
+    id_column: str = option("id", env="USER_ID_COLUMN", doc="Column with a user's id.")
+    userid_foreign_key_column: str = option(
+        "userid", env="USER_ID_FOREIGN_KEY_COLUMN", doc="Column of the table of secrets that says whose they are."
+    )
+    extra_columns: list[Any] = option([], doc="Further `sqlalchemy.Column`s for the table of users.")
+    table: Any = option(None, doc="An application's own table of users: a `sqlalchemy.Table` or a mapped class.")
+    record: type = option(User, doc="The class of user records: `User` or a subclass of it.", shown="User")
+    migrate: bool = option(True, doc="Whether to create and upgrade the tables when the application starts.")
+
+
+class SqlAlchemyUserStorage(UserStorage):
+    """Keeps users in an SQL database.
+
+    Parameters:
+        engine: the database, best from `open_engine`.
+        options: see `SqlAlchemyUserStorageOptions`.
+
+    Raises:
+        CrossauthError: `Configuration` for names that cannot be, and for an own table that lacks what is needed.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, options: SqlAlchemyUserStorageOptions | Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(options)  # type: ignore[arg-type]
+        self.engine = engine
+        own = read_options(
+            SqlUserSettings, options or {}, component=type(self).__name__, also_known=option_names(UserStorageSettings)
+        )
+        self.record: type[User] = own.record
+        for name in ("user_table", "user_secrets_table", "id_column", "userid_foreign_key_column"):
+            check_name(getattr(own, name), name)
+        self.id_name = own.id_column
+        self.table: sa.Table = _own_table(own.table) if own.table is not None else user_table(
+            own.user_table, own.id_column, own.extra_columns
+        )  # fmt: skip
+        self._check_table()
+        self.id = self.table.c[own.id_column]
+        self._userid = own.userid_foreign_key_column
+        self.secrets = secrets_table(own.user_secrets_table, self._userid, self.id.type)
+        names = {
+            "user_table": None if own.table is not None else own.user_table,
+            "user_secrets_table": own.user_secrets_table,
+            "id_column": own.id_column,
+            "userid_column": self._userid,
+            "userid_type": self.id.type,
+        }
+        self._prepared = Prepared([
+            Schema(
+                engine=engine, kind="users", names=names, tables=(self.table, self.secrets),
+                extra=tuple(own.extra_columns), migrate=own.migrate,
+            )
+        ])  # fmt: skip
+
+    @classmethod
+    def own_options(cls) -> Mapping[str, str]:
+        """The options that only this class has."""
+        return option_names(SqlUserSettings)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the tables are known to be there."""
+        return self._prepared.done
+
+    async def start(self) -> None:
+        """As documented for `SupportsLifecycle`."""
+        await self._prepared.once()
+
+    async def migrate(self) -> None:
+        """Create and upgrade the tables now, whatever the option `migrate` says."""
+        for schema in self._prepared.schemas:
+            await replace(schema, migrate=True).prepare()
+
+    async def close(self) -> None:
+        """As documented for `SupportsLifecycle`."""
+        await self.engine.dispose()
+
+    def user_from_columns(self, values: Mapping[str, Any]) -> User:
+        """The record for a row of the table of users."""
+        renamed = {("id" if name == self.id_name else name): value for name, value in values.items()}
+        return user_from(
+            self.record, {n: v for n, v in renamed.items() if v is not None or n not in ("state", "factor1", "admin")}
+        )
+
+    async def get_user_by(self, field: str, value: Any, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
+        """As documented for `UserStorage`."""
+        await self._prepared.once()
+        column = self._column(field)
+        given = self._id(value) if field == "id" else value
+        if given is None or (isinstance(given, str) and not is_storable(given)):
+            raise CrossauthError(ErrorCode.UserNotExist)
+        joined = self.table.outerjoin(self.secrets, self.secrets.c[self._userid] == self.id)
+        query = sa.select(self.table, self.secrets).select_from(joined).where(column == given).limit(2)
+        with refusals(ErrorCode.UserNotExist):
+            async with self.engine.connect() as connection:
+                rows = (await connection.execute(query)).all()
+        if len(rows) != 1:
+            raise CrossauthError(ErrorCode.UserNotExist)
+        count = len(self.table.c)
+        user = self.user_from_columns(dict(zip(self.table.c.keys(), rows[0][:count], strict=True)))
+        refuse_inactive(user, options)
+        secrets = dict(zip(self.secrets.c.keys(), rows[0][count:], strict=True))
+        secrets.pop(self._userid)
+        return UserAndSecrets(user, secrets_from({"userid": user.id, **secrets}))
+
+    async def create_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> User:
+        """As documented for `UserStorage`."""
+        await self._prepared.once()
+        values = self._columns(new_user_values(user, self.settings))
+        own_secrets = self._secret_values(secrets)
+        with refusals(ErrorCode.BadRequest):
+            try:
+                async with self.engine.begin() as connection:
+                    key = (await connection.execute(self.table.insert().values(values))).inserted_primary_key
+                    id = key[0] if key else None
+                    await connection.execute(self.secrets.insert().values({self._userid: id, **own_secrets}))
+            except IntegrityError as e:
+                raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+        found = await self.get_user_by("id", id, {"skip_active_check": True, "skip_email_verified_check": True})
+        return found.user
+
+    async def update_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> None:
+        """As documented for `UserStorage`."""
+        await self._prepared.once()
+        values = self._columns(changed_user_values(user, self.settings))
+        own_secrets = self._secret_values(secrets)
+        id = self._id(user["id"])
+        if id is None:
+            raise CrossauthError(ErrorCode.UserNotExist)
+        with refusals(ErrorCode.BadRequest):
+            try:
+                async with self.engine.begin() as connection:
+                    await self._update(connection, id, values, own_secrets)
+            except IntegrityError as e:
+                raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+
+    async def delete_user_by_id(self, id: UserId) -> None:
+        """As documented for `UserStorage`."""
+        await self._prepared.once()
+        known = self._id(id)
+        if known is None:
+            return
+        with refusals(ErrorCode.BadRequest):
+            async with self.engine.begin() as connection:
+                await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
+                await connection.execute(self.table.delete().where(self.id == known))
+
+    async def get_users(self, skip: int | None = None, take: int | None = None) -> list[User]:
+        """As documented for `UserStorage`."""
+        await self._prepared.once()
+        query = sa.select(self.table).order_by(self.id).offset(max(skip or 0, 0))
+        if take is not None:
+            query = query.limit(max(take, 0))
+        with refusals(ErrorCode.BadRequest):
+            async with self.engine.connect() as connection:
+                rows = (await connection.execute(query)).all()
+        return [self.user_from_columns(dict(zip(self.table.c.keys(), row, strict=True))) for row in rows]
+
+    async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
+        """As documented for `SupportsSecretReplacement`."""
+        await self._prepared.once()
+        values, known = self._secret_values({name: new}), self._id(id)
+        if known is None:
+            return False
+        table = self.secrets
+        same = table.c[name].is_(None) if old is None else table.c[name] == old
+        with refusals(ErrorCode.BadRequest):
+            async with self.engine.begin() as connection:
+                statement = table.update().where(table.c[self._userid] == known, same).values(values)
+                return (await connection.execute(statement)).rowcount == 1
+
+    async def _update(
+        self, connection: AsyncConnection, id: Any, values: dict[str, Any], secrets: dict[str, Any]
+    ) -> None:
+        change = self.table.update().where(self.id == id).values(values or {self.id_name: id})
+        if (await connection.execute(change)).rowcount != 1:
+            raise CrossauthError(ErrorCode.UserNotExist)
+        if not secrets:
+            return
+        mine = self.secrets.c[self._userid] == id
+        if (await connection.execute(self.secrets.update().where(mine).values(secrets))).rowcount == 0:
+            # A user of the application's own table may have no row of secrets yet.
+            await connection.execute(self.secrets.insert().values({self._userid: id, **secrets}))
+
+    def _check_table(self) -> None:
+        columns = self.table.c.keys()
+        needed = [self.id_name, *_NEEDED]
+        needed += ["username_normalized"] if self.normalize_username else []
+        needed += ["email_normalized"] if self.normalize_email and "email" in columns else []
+        missing = [name for name in needed if name not in columns]
+        if missing:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"Table {self.table.name!r} lacks the columns {', '.join(missing)}; a table without normalised names needs "
+                "the options normalize_username and normalize_email to be false",
+            )
+
+    def _column(self, field: str) -> sa.Column[Any]:
+        name = self.id_name if field == "id" else field
+        if name not in self.table.c:
+            raise bad_field(field, "does not exist")
+        return self.table.c[name]
+
+    def _id(self, value: Any) -> Any:
+        """`value` as an id of the table's type; `None` where it cannot be one."""
+        wanted = self.id.type.python_type
+        if wanted is int:
+            return number_id(value)
+        if wanted is uuid.UUID and not isinstance(value, uuid.UUID):
+            try:
+                return uuid.UUID(str(value))
+            except ValueError:
+                return None
+        return value if isinstance(value, wanted) else None
+
+    def _columns(self, values: dict[str, Any]) -> dict[str, Any]:
+        """`values` for the table's columns. A default for a column that an own table lacks is dropped; a given field is not."""
+        refuse_unstorable(values)
+        optional = ("state", "factor1", "admin", *DERIVED.values())
+        for name in values:
+            if name not in self.table.c and name not in optional and values[name] is not None:
+                raise bad_field(name, "does not exist")
+        return {name: value for name, value in values.items() if name in self.table.c}
+
+    def _secret_values(self, secrets: Mapping[str, Any] | None) -> dict[str, Any]:
+        values = {name: value for name, value in (secrets or {}).items() if name != "userid"}
+        refuse_unstorable(values)
+        for name in values:
+            if name not in self.secrets.c:
+                raise bad_field(name, "does not exist")
+        if number_id(values.get("expiry") or 0) is None:
+            raise bad_field("expiry", "must be a whole number")
+        return values
+
+
+def _own_table(given: Any) -> sa.Table:
+    table = getattr(given, "__table__", given)
+    if not isinstance(table, sa.Table):
+        raise CrossauthError(ErrorCode.Configuration, "Option 'table' must be a sqlalchemy.Table or a mapped class")
+    return table
