@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 
@@ -46,6 +47,9 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
     driver, extra = _DRIVERS.get(parsed.drivername, (parsed.drivername, ""))
     parsed = parsed.set(drivername=driver)
     _check_folder(parsed)
+    if _is_sqlite_in_memory(parsed):
+        # There is one connection, or there would be several databases; its users take turns.
+        options = {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0, **options}
     try:
         engine = create_async_engine(parsed, **options)
     except ModuleNotFoundError as e:
@@ -57,11 +61,15 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
 
 
 def _check_folder(url: URL) -> None:
-    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith(("file:", ":memory:")):
+    if url.get_backend_name() != "sqlite" or _is_sqlite_in_memory(url) or str(url.database).startswith("file:"):
         return
-    folder = Path(url.database).absolute().parent
+    folder = Path(str(url.database)).absolute().parent
     if not folder.is_dir():
         raise CrossauthError(ErrorCode.Configuration, f"The folder of the SQLite database does not exist: {folder}")
+
+
+def _is_sqlite_in_memory(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
 
 
 def _set_pragmas(connection: Any, record: object) -> None:

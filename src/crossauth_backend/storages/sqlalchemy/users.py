@@ -147,7 +147,7 @@ class SqlAlchemyUserStorage(UserStorage):
         await self._prepared.once()
         column = self._column(field)
         given = self._id(value) if field == "id" else value
-        if given is None or (isinstance(given, str) and not is_storable(given)):
+        if not isinstance(given, column.type.python_type) or (isinstance(given, str) and not is_storable(given)):
             raise CrossauthError(ErrorCode.UserNotExist)
         joined = self.table.outerjoin(self.secrets, self.secrets.c[self._userid] == self.id)
         query = sa.select(self.table, self.secrets).select_from(joined).where(column == given).limit(2)
