@@ -1,50 +1,14 @@
 """A newcomer's walk through the sample application, in a browser without JavaScript."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from tests.services.processes import free_port, running
 from tests.support import PASSWORD
 
-ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def example(folder: Path, port: int) -> Iterator[str]:
-    """examples/session_server.py as a newcomer runs it: a process of its own, SQLite in the current folder."""
-    environment = {**os.environ, "PORT": str(port)}
-    process = subprocess.Popen([sys.executable, ROOT / "examples" / "session_server.py"], cwd=folder, env=environment)
-    url = f"http://localhost:{port}"
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                httpx2.get(url, trust_env=False)
-                break
-            except httpx2.TransportError:
-                assert process.poll() is None, "the example did not start"
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+EXAMPLE = [str(Path(__file__).parents[2] / "examples" / "session_server.py")]
 
 
 async def fill(page: Page, button: str, **fields: str) -> None:
@@ -57,7 +21,7 @@ async def fill(page: Page, button: str, **fields: str) -> None:
 async def test_sign_up_log_out_log_in_change_password_delete_account(browser: Browser, tmp_path: Path) -> None:
     context = await browser.new_context(java_script_enabled=False)
     page, port = await context.new_page(), free_port()
-    with example(tmp_path, port) as url:
+    with running(EXAMPLE, tmp_path, port=port) as url:
         await page.goto(url)
         await page.get_by_role("main").get_by_role("link", name="See a protected page").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
@@ -76,7 +40,7 @@ async def test_sign_up_log_out_log_in_change_password_delete_account(browser: Br
         await expect(page.get_by_role("heading", level=1)).to_have_text("Accounts you can trust")
 
     # The server is restarted: accounts are kept, and so is the secret that signs the cookies.
-    with example(tmp_path, port) as url:
+    with running(EXAMPLE, tmp_path, port=port) as url:
         await page.goto(f"{url}/login")
         await fill(page, "Log in", username="alice", password="Wrong1password")
         await expect(page.get_by_role("alert")).to_have_text("Invalid username or password")
@@ -89,7 +53,7 @@ async def test_sign_up_log_out_log_in_change_password_delete_account(browser: Br
         )
         await expect(page.get_by_role("status")).to_contain_text("Your password has been changed")
 
-    with example(tmp_path, port) as url:
+    with running(EXAMPLE, tmp_path, port=port) as url:
         await page.goto(f"{url}/account")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
         await page.get_by_role("link", name="Delete account").click()

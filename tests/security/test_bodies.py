@@ -117,6 +117,6 @@ def test_no_json_object_is_a_500(client: Client, name: str, fields: dict[str, An
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200), kind=st.sampled_from([b[1] for b in BAD]), cookie=st.binary(max_size=40))
 def test_no_bytes_are_a_500(client: Client, body: bytes, kind: str, cookie: bytes) -> None:
-    cookie = bytes(c for c in cookie if c >= 32 and c != 127)
+    cookie = bytes(c for c in cookie if c > 32 and c != 127)
     headers = [(b"Cookie", b"SESSIONID=" + cookie + b"; CSRFTOKEN=" + cookie), (b"Content-Type", kind.encode())]
     assert client.post("/api/login", content=body, headers=headers).status_code in (400, 401, 413, 415)

@@ -1,0 +1,110 @@
+"""What the README and the examples promise, run as written."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.services.processes import kill, running
+from tests.support import PASSWORD, SECRET, Client
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def block() -> str:
+    found = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert found is not None
+    return found.group(1)
+
+
+def test_login_takes_fewer_than_fifteen_lines() -> None:
+    assert len([line for line in block().splitlines() if line.strip()]) < 15
+
+
+def test_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(block())
+    with running(["-m", "uvicorn", "app:app"], tmp_path, {"CROSSAUTH_SECRET": SECRET}) as url, Client(url) as client:
+        html = {"Accept": "text/html"}
+        assert client.get("/orders", headers=html).headers["location"] == "/login?next=%2Forders"
+        assert client.get("/orders").status_code == 401
+        answer = client.submit("/signup", username="alice", password=PASSWORD, repeat_password=PASSWORD, next="/orders")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/orders")
+        assert client.get("/orders").json() == {"orders of": "alice"}
+
+
+def test_the_sample_is_short() -> None:
+    assert len((ROOT / "examples" / "session_server.py").read_text().splitlines()) < 60
+
+
+def test_the_sample_keeps_accounts_and_sessions_over_a_restart(tmp_path: Path) -> None:
+    example = [str(ROOT / "examples" / "session_server.py")]
+    with running(example, tmp_path) as url, Client(url) as client:
+        client.sign_up()
+        cookie = client.cookies["SESSIONID"]
+    assert (tmp_path / "crossauth.db.secret").stat().st_mode & 0o077 == 0
+    with running(example, tmp_path) as url, Client(url) as client:
+        client.cookies.set("SESSIONID", cookie)
+        assert client.get("/api/me").json()["username"] == "alice"
+        assert client.get("/").status_code == 200
+        assert "alice" in client.get("/account").text
+
+
+def test_the_sample_runs_on_postgres(tmp_path: Path, postgres_url: str) -> None:
+    settings = {"CROSSAUTH_DATABASE_URL": postgres_url, "CROSSAUTH_SECRET": SECRET}
+    with running([str(ROOT / "examples" / "session_server.py")], tmp_path, settings) as url, Client(url) as client:
+        assert client.sign_up().json()["ok"] is True
+        assert client.get("/api/me").json()["username"] == "alice"
+
+
+def test_anything_not_on_localhost_needs_a_secret(tmp_path: Path) -> None:
+    environment = {"CROSSAUTH_SITE_URL": "https://example.com", "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "session_server.py"], cwd=tmp_path, env=environment, capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "CROSSAUTH_SECRET" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_workers_see_the_same_sessions(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(block())
+    command = ["-m", "uvicorn", "app:app", "--workers", "2"]
+    with running(command, tmp_path, {"CROSSAUTH_SECRET": SECRET}) as url, Client(url) as client:
+        client.sign_up()
+        cookie = {"Cookie": f"SESSIONID={client.cookies['SESSIONID']}"}
+        for _ in range(30):
+            # A new connection each time, so that both workers are asked.
+            assert httpx2.get(f"{url}/orders", headers=cookie, trust_env=False).json() == {"orders of": "alice"}
+        client.call("/api/logout")
+        for _ in range(30):
+            assert httpx2.get(f"{url}/orders", headers=cookie, trust_env=False).status_code == 401
+
+
+@pytest.mark.parametrize("where", ["sqlite", "postgres"])
+def test_a_killed_server_loses_nothing_that_was_answered(tmp_path: Path, postgres_url: str, where: str) -> None:
+    settings = {"CROSSAUTH_SECRET": SECRET}
+    if where == "postgres":
+        settings["CROSSAUTH_DATABASE_URL"] = postgres_url
+    example, names = [str(ROOT / "examples" / "session_server.py")], []
+    with running(example, tmp_path, settings) as url, Client(url) as client:
+        for number in range(40):
+            if number == 25:
+                kill(url)
+            try:
+                if client.sign_up(f"user{number}").status_code == 200:
+                    names.append(f"user{number}")
+                client.cookies.clear()
+            except httpx2.TransportError:
+                break
+    assert len(names) == 25
+    with running(example, tmp_path, settings) as url, Client(url) as client:
+        for name in (*names[:2], *names[-2:]):
+            client.cookies.clear()
+            assert client.log_in(name).json()["ok"] is True
+        client.cookies.clear()
+        assert client.sign_up("afterwards").status_code == 200
