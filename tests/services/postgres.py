@@ -5,6 +5,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -99,7 +100,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         _wait(server, process)
         yield server
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # fast shutdown: clients that are left are not waited for
         process.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 
 _KEY_COLUMNS: Final = ("value", "created", "expires", "lastactive", "data")
+_PG_FLOAT: Final = 701
+_PG_NUMERIC: Final = 1700
 _CONNECT_SECONDS: Final = 5
 _QUERY_SECONDS: Final = 10
 Converter = Callable[[Any], Any]
@@ -140,7 +142,9 @@ def _converter(column: sa.Column[Any], dialect: sa.Dialect) -> Converter | None:
         return _aware if dialect.name == "sqlite" else None
     if isinstance(column.type, sa.Boolean) and dialect.name == "sqlite":
         return bool
-    convert: Converter | None = column.type.dialect_impl(dialect).result_processor(dialect, None)
+    # The driver's own number for the type, by which SQLAlchemy tells PostgreSQL's floats from its numerics.
+    code = _PG_FLOAT if isinstance(column.type, sa.Float) else _PG_NUMERIC
+    convert: Converter | None = column.type.dialect_impl(dialect).result_processor(dialect, code)
     return convert
 
 

@@ -115,7 +115,7 @@ class Schema:
         operations = import_module("alembic.operations").Operations(context)
         for column in self.extra:
             if column.name not in there:
-                operations.add_column(name, column.copy())
+                operations.add_column(name, column._copy())
 
 
 async def _lock(connection: AsyncConnection) -> None:

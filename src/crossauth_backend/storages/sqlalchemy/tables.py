@@ -57,7 +57,7 @@ def user_table(name: str, id_column: str, extra: Iterable[sa.Column[Any]]) -> sa
         sa.Column("factor1", sa.String(64), nullable=False),
         sa.Column("factor2", sa.String(64)),
         sa.Column("admin", sa.Boolean, nullable=False),
-        *(column.copy() for column in extra),
+        *(column._copy() for column in extra),
     )
 
 
@@ -88,5 +88,5 @@ def key_table(
         sa.Column("expires", AwareDateTime, index=True),
         sa.Column("lastactive", AwareDateTime),
         sa.Column("data", sa.Text, nullable=False, server_default=""),
-        *(column.copy() for column in extra),
+        *(column._copy() for column in extra),
     )

@@ -1,0 +1,164 @@
+"""What every storage of keys must do."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from crossauth_backend.core.errors import ErrorCode
+from crossauth_backend.keys.record import Key, get_json_data
+from crossauth_backend.keys.storage import KeyStorage, SupportsPurge, SupportsTake, SupportsTouch
+from crossauth_backend.testing.expect import outcome, refused
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+GARBAGE: tuple[str, ...] = ("", "\x00", "\ud800", "x" * 5000, "s:%", "s:_", "' OR 1=1 --")
+
+
+async def save(keys: KeyStorage, value: str, userid: Any = None, data: str = "", days: int = 1) -> None:
+    """A key that expires after `days`."""
+    await keys.save_key(userid, value, NOW, NOW + timedelta(days=days), data)
+
+
+class KeyStorageContract:
+    """Subclass it and give it a fixture `keys`: an empty storage; `user_ids` are two ids that it takes."""
+
+    user_ids: tuple[Any, Any] = (1, 2)
+
+    async def test_a_key_comes_back_as_it_was_stored(self, keys: KeyStorage) -> None:
+        """With aware times, to the microsecond."""
+        fields = {"lastactive": NOW + timedelta(minutes=1)}
+        await keys.save_key(self.user_ids[0], "s:one", NOW, NOW + timedelta(days=1), '{"a":1}', fields)
+        found = await keys.get_key("s:one")
+        assert found == Key(
+            value="s:one", created=NOW, expires=NOW + timedelta(days=1), userid=self.user_ids[0],
+            lastactive=NOW + timedelta(minutes=1), data='{"a":1}',
+        )  # fmt: skip
+        await keys.save_key(None, "s:two", NOW)
+        anonymous = await keys.get_key("s:two")
+        assert (anonymous.userid, anonymous.expires, anonymous.lastactive, anonymous.data) == (None, None, None, "")
+
+    async def test_an_expired_key_is_returned(self, keys: KeyStorage) -> None:
+        """Expiry is judged elsewhere."""
+        await save(keys, "s:old", days=-10)
+        assert (await keys.get_key("s:old")).expires == NOW - timedelta(days=10)
+
+    async def test_a_value_is_unique(self, keys: KeyStorage) -> None:
+        """Also among requests at once."""
+        results = await asyncio.gather(*(outcome(save(keys, "s:one")) for _ in range(10)))
+        assert results.count(None) == 1
+        assert results.count(ErrorCode.KeyExists) == 9
+
+    async def test_an_unknown_key_is_refused_whatever_it_is(self, keys: KeyStorage) -> None:
+        """In reads; deletions do nothing."""
+        await save(keys, "s:one")
+        for value in GARBAGE:
+            with refused(ErrorCode.InvalidKey):
+                await keys.get_key(value)
+            assert await outcome(keys.delete_key(value)) in (None, ErrorCode.InvalidKey)
+            with refused(ErrorCode.InvalidKey):
+                await keys.update_data(value, "a", 1)
+        assert (await keys.get_key("s:one")).value == "s:one"
+
+    async def test_an_update_changes_what_is_given_and_nothing_else(self, keys: KeyStorage) -> None:
+        """And brings no deleted key back."""
+        await save(keys, "s:one", self.user_ids[0], '{"a":1}')
+        await keys.update_key({"value": "s:one", "lastactive": NOW})
+        changed = await keys.get_key("s:one")
+        assert (changed.lastactive, changed.data, changed.userid) == (NOW, '{"a":1}', self.user_ids[0])
+        await keys.update_key({"value": "s:one", "lastactive": None, "data": None})
+        changed = await keys.get_key("s:one")
+        assert (changed.lastactive, changed.data) == (None, "")
+        await keys.delete_key("s:one")
+        await keys.update_key({"value": "s:one", "lastactive": NOW})
+        with refused(ErrorCode.InvalidKey):
+            await keys.get_key("s:one")
+
+    async def test_the_keys_of_a_user_end_together(self, keys: KeyStorage) -> None:
+        """By prefix, but one; nobody else's."""
+        mine, other = self.user_ids
+        for value, userid in (("s:1", mine), ("s:2", mine), ("p:3", mine), ("s:4", other), ("s:5", None)):
+            await save(keys, value, userid)
+        await keys.delete_all_for_user(mine, "s:", "s:2")
+        assert [k.value for k in await keys.get_all_for_user(mine)] == ["s:2", "p:3"]
+        await keys.delete_all_for_user(mine, "")
+        assert await keys.get_all_for_user(mine) == []
+        assert [k.value for k in await keys.get_all_for_user(other)] == ["s:4"]
+        assert [k.value for k in await keys.get_all_for_user(None)] == ["s:5"]
+        await keys.delete_all_for_user(None, "s:")
+        assert await keys.get_all_for_user(None) == []
+
+    async def test_matching_keys_are_deleted_and_never_all_of_them(self, keys: KeyStorage) -> None:
+        """Every given field must be equal; none given is a mistake."""
+        mine, other = self.user_ids
+        await save(keys, "e:1", mine, "a@example.com")
+        await save(keys, "e:2", mine, "b@example.com")
+        await save(keys, "e:3", other, "a@example.com")
+        with refused(ErrorCode.BadRequest):
+            await keys.delete_matching({})
+        await keys.delete_matching({"userid": mine, "data": "a@example.com"})
+        left = [k.value for u in (mine, other) for k in await keys.get_all_for_user(u)]
+        assert left == ["e:2", "e:3"]
+
+    async def test_data_is_changed_in_place(self, keys: KeyStorage) -> None:
+        """Nested by dots, several at once, removed where no value is given."""
+        await save(keys, "s:one", data='{"a":{"b":1},"c":2}')
+        await keys.update_data("s:one", "a.x", "é\U0001f511")
+        await keys.update_many_data("s:one", [{"data_name": "d.e.f", "value": None}, {"data_name": "c"}])
+        await keys.delete_data("s:one", "a.b")
+        await keys.delete_data("s:one", "not.there")
+        assert get_json_data(await keys.get_key("s:one")) == {"a": {"x": "é\U0001f511"}, "d": {"e": {"f": None}}}
+        with refused(ErrorCode.BadRequest):
+            await keys.update_data("s:one", "a", object())
+        await save(keys, "e:text", data="not JSON")
+        with refused(ErrorCode.DataFormat):
+            await keys.update_data("e:text", "a", 1)
+
+    async def test_no_change_of_data_is_lost(self, keys: KeyStorage) -> None:
+        """Sixty writers at once."""
+        await save(keys, "s:one")
+        await asyncio.gather(*(keys.update_data("s:one", f"n{n}", n) for n in range(60)))
+        assert get_json_data(await keys.get_key("s:one")) == {f"n{n}": n for n in range(60)}
+
+    async def test_of_many_takers_one_gets_the_key(self, keys: KeyStorage) -> None:
+        """Where the storage can take."""
+        if not isinstance(keys, SupportsTake):
+            return
+        await save(keys, "p:one", self.user_ids[0])
+        results = await asyncio.gather(*(outcome(keys.take_key("p:one")) for _ in range(20)))
+        assert results.count(None) == 1
+        assert results.count(ErrorCode.InvalidKey) == 19
+        with refused(ErrorCode.InvalidKey):
+            await keys.get_key("p:one")
+
+    async def test_a_touch_writes_the_time_of_use(self, keys: KeyStorage) -> None:
+        """And brings no deleted key back."""
+        if not isinstance(keys, SupportsTouch):
+            return
+        await save(keys, "s:one")
+        await keys.touch_key("s:one", NOW + timedelta(hours=1))
+        assert (await keys.get_key("s:one")).lastactive == NOW + timedelta(hours=1)
+        await keys.touch_key("s:none", NOW)
+        with refused(ErrorCode.InvalidKey):
+            await keys.get_key("s:none")
+
+    async def test_what_has_expired_can_be_thrown_away(self, keys: KeyStorage) -> None:
+        """And nothing else."""
+        if not isinstance(keys, SupportsPurge):
+            return
+        await save(keys, "s:old", days=-1)
+        await save(keys, "s:new")
+        await keys.save_key(None, "s:ever", NOW)
+        assert await keys.purge_expired(NOW) == 1
+        assert sorted(k.value for k in await keys.get_all_for_user(None)) == ["s:ever", "s:new"]
+
+    async def test_an_unknown_column_is_refused(self, keys: KeyStorage) -> None:
+        """Column names never come from outside unchecked. A storage that takes any field has nothing to refuse."""
+        name = 'x"; DROP TABLE "Key'
+        results = {
+            await outcome(keys.save_key(None, "s:one", NOW, extra_fields={name: 1})),
+            await outcome(keys.delete_matching({name: 1})),
+        }
+        assert results <= {None, ErrorCode.BadRequest}
+        await save(keys, "s:two")
+        assert (await keys.get_key("s:two")).value == "s:two"

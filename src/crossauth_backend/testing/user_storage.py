@@ -1,0 +1,164 @@
+"""What every storage of users must do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from crossauth_backend.core.errors import ErrorCode
+from crossauth_backend.testing.expect import outcome, refused
+from crossauth_backend.users.states import UserState
+from crossauth_backend.users.storage import SupportsSecretReplacement, UserStorage, UserStorageGetOptions
+
+ANY: UserStorageGetOptions = {"skip_active_check": True, "skip_email_verified_check": True}
+GARBAGE: tuple[Any, ...] = (
+    "",
+    "\x00",
+    "a\x00b",
+    "\ud800",
+    "x" * 5000,
+    "%",
+    "_",
+    "' OR 1=1 --",
+    10**30,
+    -1,
+    None,
+    1.5,
+    True,
+)
+
+
+def new(username: str, **fields: Any) -> dict[str, Any]:
+    """A user to be created."""
+    return {"username": username, "state": UserState.active, "factor1": "localpassword", **fields}
+
+
+class UserStorageContract:
+    """Subclass it and give it a fixture `users`: an empty storage with normalisation on."""
+
+    async def test_a_user_comes_back_as_it_was_stored(self, users: UserStorage) -> None:
+        """Fields, defaults, secrets."""
+        made = await users.create_user(new("Alice", email="Alice@example.com"), {"password": "hash"})
+        found = await users.get_user_by_id(made.id)
+        assert found.user == made
+        assert (made.username, made.email, made.admin, made.factor2) == ("Alice", "Alice@example.com", False, None)
+        assert (found.secrets.password, found.secrets.totpsecret) == ("hash", None)
+        assert found.secrets.userid == made.id
+
+    async def test_names_are_found_without_case_and_accents(self, users: UserStorage) -> None:
+        """By username and by e-mail address."""
+        made = await users.create_user(new("Zoë", email="Zoe@Example.com"))
+        for name in ("zoe", "ZOË", "Ｚoe"):
+            assert (await users.get_user_by_username(name)).user.id == made.id
+        assert (await users.get_user_by_email("zoe@example.COM")).user.id == made.id
+        assert (await users.get_user_by("username", "Zoë")).user.id == made.id
+        with refused(ErrorCode.UserNotExist):
+            await users.get_user_by("username", "zoe")
+
+    async def test_names_and_addresses_are_unique(self, users: UserStorage) -> None:
+        """Also in another spelling; no address at all is no address twice."""
+        await users.create_user(new("alice", email="a@example.com"))
+        for taken in (new("ALICE"), new("bob", email="A@EXAMPLE.com")):
+            with refused(ErrorCode.UserExists):
+                await users.create_user(taken)
+        await users.create_user(new("carol"))
+        dave = await users.create_user(new("dave"))
+        with refused(ErrorCode.UserExists):
+            await users.update_user({"id": dave.id, "username": "Alice"})
+        with refused(ErrorCode.UserExists):
+            await users.update_user({"id": dave.id, "email": "a@example.com"})
+        assert (await users.get_user_by_id(dave.id)).user == dave
+
+    async def test_of_two_users_of_one_name_made_at_once_one_is(self, users: UserStorage) -> None:
+        """The storage decides, not a look beforehand."""
+        results = await asyncio.gather(*(outcome(users.create_user(new("alice"))) for _ in range(10)))
+        assert results.count(None) == 1
+        assert results.count(ErrorCode.UserExists) == 9
+        assert len(await users.get_users()) == 1
+
+    async def test_an_update_changes_what_is_given_and_nothing_else(self, users: UserStorage) -> None:
+        """`None` empties a field, an absent key leaves it."""
+        made = await users.create_user(new("alice", email="a@example.com"), {"password": "one"})
+        await users.update_user({"id": made.id, "username": "Ally"}, {"totpsecret": "s"})
+        found = await users.get_user_by_username("ALLY")
+        assert (found.user.username, found.user.email) == ("Ally", "a@example.com")
+        assert (found.secrets.password, found.secrets.totpsecret) == ("one", "s")
+        await users.update_user({"id": made.id, "email": None}, {"password": None})
+        found = await users.get_user_by_id(made.id)
+        assert (found.user.email, found.secrets.password) == (None, None)
+        with refused(ErrorCode.UserNotExist):
+            await users.get_user_by_email("a@example.com")
+        with refused(ErrorCode.UserNotExist):
+            await users.get_user_by_username("alice")
+
+    async def test_nobody_is_nobody(self, users: UserStorage) -> None:
+        """Unknown names and ids, and garbage of every kind."""
+        made = await users.create_user(new("alice", email="a@example.com"))
+        unknown = made.id + 1000 if isinstance(made.id, int) else "nobody"
+        with refused(ErrorCode.UserNotExist):
+            await users.get_user_by_id(unknown)
+        with refused(ErrorCode.UserNotExist, ErrorCode.BadRequest):
+            await users.update_user({"id": unknown, "state": UserState.disabled})
+        for value in GARBAGE:
+            for field in ("id", "username", "email"):
+                with refused(ErrorCode.UserNotExist):
+                    await users.get_user_by(field, value)
+            await users.delete_user_by_id(value)
+        assert await users.get_users() == [made]
+
+    async def test_what_cannot_be_stored_is_refused_and_changes_nothing(self, users: UserStorage) -> None:
+        """NUL, unpaired surrogates, missing ids and names."""
+        made = await users.create_user(new("alice"))
+        for name in ("a\x00b", "\ud800"):
+            with refused(ErrorCode.BadRequest):
+                await users.create_user(new(name))
+            with refused(ErrorCode.BadRequest):
+                await users.update_user({"id": made.id, "username": name})
+        with refused(ErrorCode.BadRequest):
+            await users.update_user({"username": "bob"})
+        assert await users.get_users() == [made]
+
+    async def test_the_state_refuses_in_the_documented_order(self, users: UserStorage) -> None:
+        """Each check can be skipped by its own option only."""
+        made = await users.create_user(new("alice"))
+        cases: list[tuple[str, ErrorCode, UserStorageGetOptions]] = [
+            (UserState.disabled, ErrorCode.UserNotActive, {"skip_active_check": True}),
+            (UserState.awaiting_email_verification, ErrorCode.EmailNotVerified, {"skip_email_verified_check": True}),
+            (UserState.awaiting_two_factor_setup, ErrorCode.TwoFactorIncomplete, {"skip_active_check": True}),
+        ]
+        for state, code, skip in cases:
+            await users.update_user({"id": made.id, "state": state})
+            with refused(code):
+                await users.get_user_by_username("alice")
+            assert (await users.get_user_by_username("alice", skip)).user.state == state
+            assert (await users.get_user_by_id(made.id, ANY)).user.state == state
+
+    async def test_a_deleted_user_is_gone_with_the_secrets(self, users: UserStorage) -> None:
+        """And deleting twice does nothing."""
+        made = await users.create_user(new("alice", email="a@example.com"), {"password": "hash"})
+        await users.update_user({"id": made.id, "state": UserState.disabled})
+        await users.delete_user_by_username("ALICE")
+        await users.delete_user_by_username("alice")
+        await users.delete_user_by_id(made.id)
+        with refused(ErrorCode.UserNotExist):
+            await users.get_user_by_id(made.id)
+        again = await users.create_user(new("alice", email="a@example.com"))
+        assert (await users.get_user_by_id(again.id)).secrets.password is None
+
+    async def test_users_are_listed_in_pages(self, users: UserStorage) -> None:
+        """In the order of their ids."""
+        made = [await users.create_user(new(f"user{n}")) for n in range(5)]
+        ordered = sorted(made, key=lambda user: str(user.id).zfill(40))
+        assert await users.get_users() == ordered
+        assert await users.get_users(skip=1, take=2) == ordered[1:3]
+        assert await users.get_users(skip=9) == []
+
+    async def test_a_secret_is_replaced_only_if_nobody_else_did(self, users: UserStorage) -> None:
+        """One of many wins; where a storage does not support it there is nothing to check."""
+        if not isinstance(users, SupportsSecretReplacement):
+            return
+        made = await users.create_user(new("alice"), {"password": "old"})
+        tries = [users.replace_secret(made.id, "password", "old", f"new{n}") for n in range(10)]
+        assert (await asyncio.gather(*tries)).count(True) == 1
+        assert (await users.get_user_by_id(made.id)).secrets.password != "old"
+        assert await users.replace_secret(made.id, "totpsecret", None, "t") is True

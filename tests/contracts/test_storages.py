@@ -1,0 +1,86 @@
+"""The shipped contract suites, on every storage we have."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from crossauth_backend import (
+    InMemoryKeyStorage,
+    InMemoryUserStorage,
+    KeyStorage,
+    SqlAlchemyKeyStorage,
+    SqlAlchemyUserStorage,
+    UserStorage,
+    open_engine,
+)
+from crossauth_backend.testing import KeyStorageContract, UserStorageContract
+
+
+class TestMemoryUsers(UserStorageContract):
+    @pytest.fixture
+    def users(self) -> UserStorage:
+        return InMemoryUserStorage()
+
+
+class TestMemoryKeys(KeyStorageContract):
+    @pytest.fixture
+    def keys(self) -> KeyStorage:
+        return InMemoryKeyStorage()
+
+
+class SqlUsers(UserStorageContract):
+    @pytest.fixture
+    async def users(self, url: str) -> AsyncIterator[UserStorage]:
+        storage = SqlAlchemyUserStorage(open_engine(url))
+        yield storage
+        await storage.close()
+
+
+class SqlKeys(KeyStorageContract):
+    @pytest.fixture
+    async def keys(self, url: str) -> AsyncIterator[KeyStorage]:
+        storage = SqlAlchemyKeyStorage(open_engine(url))
+        yield storage
+        await storage.close()
+
+
+class OnSqlite:
+    @pytest.fixture
+    def url(self, sqlite_url: str) -> str:
+        return sqlite_url
+
+
+class InMemorySqlite:
+    @pytest.fixture
+    def url(self) -> str:
+        return "sqlite://"
+
+
+class OnPostgres:
+    @pytest.fixture
+    def url(self, postgres_url: str) -> str:
+        return postgres_url
+
+
+class TestSqliteUsers(OnSqlite, SqlUsers):
+    pass
+
+
+class TestSqliteKeys(OnSqlite, SqlKeys):
+    pass
+
+
+class TestSqliteInMemoryUsers(InMemorySqlite, SqlUsers):
+    pass
+
+
+class TestSqliteInMemoryKeys(InMemorySqlite, SqlKeys):
+    pass
+
+
+class TestPostgresUsers(OnPostgres, SqlUsers):
+    pass
+
+
+class TestPostgresKeys(OnPostgres, SqlKeys):
+    pass
