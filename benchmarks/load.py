@@ -38,20 +38,22 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
 
 
 async def run(url: str, requests: list[bytes], seconds: float, connections: int = 8, ok: int = 200) -> Load:
-    """Send `requests` in turn over `connections` connections for `seconds`."""
+    """Send `requests` in turn over `connections` connections for `seconds`, at least one on each."""
     parts, load = urlsplit(url), Load()
     deadline = time.perf_counter() + seconds
 
     async def worker(number: int) -> None:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         turn = number
-        while time.perf_counter() < deadline:
+        while True:
             started = time.perf_counter()
             status = await exchange(reader, writer, requests[turn % len(requests)])
             load.waits.append(time.perf_counter() - started)
             load.requests += 1
             load.failures += status != ok
             turn += connections
+            if time.perf_counter() >= deadline:
+                break
         writer.close()
 
     began = time.perf_counter()

@@ -88,8 +88,13 @@ def cost(server: Server, seconds: float, requests: list[bytes] | None = None) ->
 
 def interleaved(servers: list[Server], rounds: int, seconds: float) -> None:
     """Measure every server in turn, `rounds` times, each time as a share of the first."""
-    for server in servers:
-        cost(server, min(1.0, seconds))
+    for server in list(servers):
+        try:
+            cost(server, min(1.0, seconds))
+        except (RuntimeError, OSError, EOFError) as e:
+            server.why_not = f"did not run: {e}"
+            server.stop()
+            servers.remove(server)
     for _ in range(rounds):
         base = cost(servers[0], seconds)
         for server in servers:
@@ -125,7 +130,7 @@ def waits(server: Server, login: list[bytes], seconds: float, ok: int) -> Waits:
             await asyncio.sleep(0.3)
         deadline = time.perf_counter() + seconds - 0.4
         while time.perf_counter() < deadline:
-            found += (await run(server.url, ping, 0.0001, 1)).waits or [0.0]
+            found += (await run(server.url, ping, 0.0, 1)).waits
             await asyncio.sleep(0.01)
         if logins is None:
             return found, 0.0

@@ -34,11 +34,19 @@ _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the answers of this application have in common."""
+    """What the answers of this application have in common.
+
+    Parameters:
+        csrf_header: header that says the CSRF token, in lower case.
+        login_url: where browsers log in.
+        is_admin: who is an administrator.
+        csrf_token: makes the token of a request that nobody has asked for one yet.
+    """
 
     csrf_header: bytes | None = None
     login_url: str | None = None
     is_admin: Callable[[User], bool] = default_is_admin_fn
+    csrf_token: Callable[[RequestState], str | None] | None = None
 
 
 NO_SITE: Final = Site()
@@ -52,22 +60,24 @@ class RequestState(dict[str, Any]):
         site_is_local: whether the site is on http://localhost, where the configuration says so.
     """
 
-    __slots__ = ("_cookies", "_deletions", "_local", "makers", "scope_", "site")
+    # Defaults on the class, not set by the constructor: a request that nobody asks about pays for none of them.
+    site: Site = NO_SITE
+    makers: dict[str, Callable[[], Any]] | None = None
+    _cookies: dict[str, str] | None = None
+    _deletions: dict[str, FastApiCookieOptions] | None = None
 
     def __init__(self, scope: Any, site_is_local: bool | None = None) -> None:
         inherited = scope.get("state")
         if inherited:
             super().__init__(inherited)
         self.scope_ = scope
-        self.site: Site = NO_SITE
-        self.makers: dict[str, Callable[[], Any]] | None = None
         self._local = site_is_local
-        self._cookies: dict[str, str] | None = None
-        self._deletions: dict[str, FastApiCookieOptions] | None = None
 
     def __missing__(self, name: str) -> Any:
         if self.makers is not None and name in self.makers:
             value = self.makers.pop(name)()
+        elif name == "csrf_token" and self.site.csrf_token is not None:
+            value = self.site.csrf_token(self)
         elif name in _ABSENT:
             return None
         elif name == "set_cookies":

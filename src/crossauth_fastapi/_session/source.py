@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import Request
@@ -46,26 +47,27 @@ class SessionSource:
     ) -> None:
         self.sessions = manager.session
         self.csrf = manager.csrf_tokens
-        self._site = site
+        self._site = replace(site, csrf_token=self.csrf_token)
         self._validate = validate_session
         self._header = self.csrf.header_name.lower().encode("latin-1")
 
     async def identify(self, state: RequestState, receive: Receive) -> Receive:
         """See `Source.identify`."""
-        scope = state.scope_
-        method = scope.get("method", "GET")
         state.site = self._site
-        if method in SAFE_METHODS:
-            state.later("csrf_token", lambda: self.token_for_page(state))
-        for name, _ in scope["headers"]:
+        for name, _ in state.scope_["headers"]:
             if name == b"cookie":
-                break
-        else:
-            return receive
-        if method not in SAFE_METHODS:
+                return await self._read_cookies(state, receive)
+        return receive
+
+    async def _read_cookies(self, state: RequestState, receive: Receive) -> Receive:
+        if state.scope_.get("method", "GET") not in SAFE_METHODS:
             receive = await self._check_csrf(state, receive)
         await self._load_session(state)
         return receive
+
+    def csrf_token(self, state: RequestState) -> str | None:
+        """The token for a form on the page that is asked for; `None` where a request that changes something had none."""
+        return self.token_for_page(state) if state.scope_.get("method", "GET") in SAFE_METHODS else None
 
     def token_for_page(self, state: RequestState) -> str:
         """A masked token for a form on a page, and its cookie where the browser has none yet."""
