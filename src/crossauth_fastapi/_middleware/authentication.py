@@ -16,7 +16,7 @@ from crossauth_fastapi._middleware.state import RequestState
 class Source(Protocol):
     """One way of knowing who is asking: a session cookie, a bearer token, an API key."""
 
-    async def identify(self, state: RequestState, receive: Receive) -> Receive:
+    async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """Fill `state` where the request carries this source's credential.
 
         Called for every request, so it must cost nothing where there is no such credential. Returns the `receive` that the
@@ -47,7 +47,7 @@ class AuthenticationMiddleware:
         scope["state"] = state = RequestState(scope, self.site_is_local)
         try:
             for source in self.sources:
-                receive = await source.identify(state, receive)
+                receive = await source.identify(scope, state, receive)
                 if "auth_type" in state:
                     break
         except ClientDisconnect:

@@ -56,7 +56,7 @@ class RequestState(dict[str, Any]):
     """`request.state` for one request.
 
     Parameters:
-        scope: the ASGI scope, whose headers are read when they are needed.
+        scope: the ASGI scope, of which headers, method and scheme are kept.
         site_is_local: whether the site is on http://localhost, where the configuration says so.
     """
 
@@ -70,7 +70,10 @@ class RequestState(dict[str, Any]):
         inherited = scope.get("state")
         if inherited:
             super().__init__(inherited)
-        self.scope_ = scope
+        # Not the scope itself: a circle of scope and state would be left to the garbage collector on every request.
+        self.headers_ = scope["headers"]
+        self.method_ = scope.get("method", "GET")
+        self._scheme = scope.get("scheme")
         self._local = site_is_local
 
     def __missing__(self, name: str) -> Any:
@@ -104,22 +107,20 @@ class RequestState(dict[str, Any]):
         if self._local is None:
             host = self.header(b"host").rpartition(":")
             name = host[0] if host[0] and host[2].isdigit() else self.header(b"host")
-            self._local = self.scope_.get("scheme") in ("http", "ws") and (
-                name in _LOCAL_HOSTS or name.endswith(".localhost")
-            )
+            self._local = self._scheme in ("http", "ws") and (name in _LOCAL_HOSTS or name.endswith(".localhost"))
         return self._local
 
     @property
     def cookies(self) -> dict[str, str]:
         """The request's cookies."""
         if self._cookies is None:
-            raw = "; ".join(v.decode("latin-1") for n, v in self.scope_["headers"] if n == b"cookie")
+            raw = "; ".join(v.decode("latin-1") for n, v in self.headers_ if n == b"cookie")
             self._cookies = parse_cookies(raw)
         return self._cookies
 
     def header(self, name: bytes) -> str:
         """The first header of this name (in lower case), or an empty text."""
-        return next((v.decode("latin-1") for n, v in self.scope_["headers"] if n == name), "")
+        return next((v.decode("latin-1") for n, v in self.headers_ if n == name), "")
 
     def queue(self, cookie: Cookie) -> None:
         """Set a cookie with the response."""

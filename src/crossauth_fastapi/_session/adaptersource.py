@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import Request
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from crossauth_fastapi._middleware.state import RequestState, Site
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
@@ -23,9 +23,9 @@ class AdapterSource:
         self._adapter = adapter
         self._site = site
 
-    async def identify(self, state: RequestState, receive: Receive) -> Receive:
+    async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """See `Source.identify`."""
-        request = Request(state.scope_)
+        request = Request(scope)
         state.site = self._site
         state.later("user", lambda: self._adapter.get_user(request))
         state.later("auth_type", lambda: self._auth_type(request))

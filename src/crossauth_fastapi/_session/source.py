@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import Request
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.sessionmanager import SessionManager
@@ -51,23 +51,23 @@ class SessionSource:
         self._validate = validate_session
         self._header = self.csrf.header_name.lower().encode("latin-1")
 
-    async def identify(self, state: RequestState, receive: Receive) -> Receive:
+    async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """See `Source.identify`."""
         state.site = self._site
-        for name, _ in state.scope_["headers"]:
+        for name, _ in scope["headers"]:
             if name == b"cookie":
-                return await self._read_cookies(state, receive)
+                return await self._read_cookies(scope, state, receive)
         return receive
 
-    async def _read_cookies(self, state: RequestState, receive: Receive) -> Receive:
-        if state.scope_.get("method", "GET") not in SAFE_METHODS:
-            receive = await self._check_csrf(state, receive)
-        await self._load_session(state)
+    async def _read_cookies(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
+        if state.method_ not in SAFE_METHODS:
+            receive = await self._check_csrf(scope, state, receive)
+        await self._load_session(scope, state)
         return receive
 
     def csrf_token(self, state: RequestState) -> str | None:
         """The token for a form on the page that is asked for; `None` where a request that changes something had none."""
-        return self.token_for_page(state) if state.scope_.get("method", "GET") in SAFE_METHODS else None
+        return self.token_for_page(state) if state.method_ in SAFE_METHODS else None
 
     def token_for_page(self, state: RequestState) -> str:
         """A masked token for a form on a page, and its cookie where the browser has none yet."""
@@ -94,7 +94,7 @@ class SessionSource:
         state["csrf_token"] = self.csrf.mask_csrf_token(self.csrf.unsign_cookie(cookie))
         return True
 
-    async def _load_session(self, state: RequestState) -> None:
+    async def _load_session(self, scope: Scope, state: RequestState) -> None:
         cookie = cookie_value(state, self.sessions.cookie)
         if cookie is None:
             return
@@ -104,7 +104,7 @@ class SessionSource:
                 raise CrossauthError(ErrorCode.InvalidSession)
             found = await self.sessions.get_user_for_session_id(session_id)
             if self._validate is not None:
-                self._validate(found.key, found.user, Request(state.scope_))
+                self._validate(found.key, found.user, Request(scope))
         except CrossauthError as e:
             if e.http_status == 503:
                 raise
@@ -123,17 +123,17 @@ class SessionSource:
         for name in ("session_id", "session_key", "user", "auth_type"):
             state.pop(name, None)
 
-    async def _check_csrf(self, state: RequestState, receive: Receive) -> Receive:
+    async def _check_csrf(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         if cookie_value(state, self.csrf.cookie) is None:
             return receive
         sent: object = state.header(self._header)
         if not sent:
-            sent, receive = await self._token_in_body(state, receive)
+            sent, receive = await self._token_in_body(scope, state, receive)
         if not self.accept_token(state, sent):
             state["csrf_token"] = None
         return receive
 
-    async def _token_in_body(self, state: RequestState, receive: Receive) -> tuple[object, Receive]:
+    async def _token_in_body(self, scope: Scope, state: RequestState, receive: Receive) -> tuple[object, Receive]:
         """The token among the fields of the body, and a `receive` that hands the same body out again."""
         kind = content_type(state.header(b"content-type"))
         length = state.header(b"content-length")
@@ -146,7 +146,7 @@ class SessionSource:
         if not complete:
             return None, receive
         try:
-            fields = await parse_body(Request(dict(state.scope_)), body)
+            fields = await parse_body(Request(dict(scope)), body)
         except CrossauthError:
             return None, receive
         return next((fields[name] for name in CSRF_FIELDS if fields.get(name)), None), receive

@@ -1,0 +1,144 @@
+"""Measures everything. `--quick` takes a tenth of the time and is for trying things out."""
+
+import argparse
+import os
+import random
+import sqlite3
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import enter, millions, peers
+from benchmarks.load import request_bytes
+from benchmarks.measure import Server, Waits, cost, interleaved, middle, waits
+from benchmarks.report import Report
+from tests.services.postgres import PostgresServer, postgres_server
+
+# pycrossauth makes no tables; these are the documented ones.
+PYCROSSAUTH_TABLES = """
+CREATE TABLE User (id INTEGER PRIMARY KEY AUTOINCREMENT, username TEXT UNIQUE, username_normalized TEXT UNIQUE,
+  email TEXT UNIQUE, email_normalized TEXT UNIQUE, phone TEXT, state TEXT DEFAULT 'active',
+  factor1 TEXT DEFAULT 'localpassword', factor2 TEXT DEFAULT '');
+CREATE TABLE UserSecrets (userid INTEGER UNIQUE REFERENCES User(id), password TEXT, totpsecret TEXT DEFAULT '',
+  otp TEXT DEFAULT '', expiry INTEGER);
+CREATE TABLE Key (id INTEGER PRIMARY KEY AUTOINCREMENT, value TEXT UNIQUE, userid INTEGER, created DATETIME,
+  expires DATETIME, lastactive DATETIME, data TEXT);
+"""
+
+
+def servers(folder: Path, postgres: PostgresServer) -> list[Server]:
+    """Everything that is measured, bare FastAPI first."""
+    ours, users, crossauth = sys.executable, peers.environment("fastapi-users", "3.11", peers.FASTAPI_USERS), None
+    newer = peers.newer_python()
+    if newer is not None:
+        crossauth = peers.environment("pycrossauth", newer, peers.PYCROSSAUTH)
+    no_python = "needs Python 3.12 or newer, which is not here" if newer is None else "could not be installed"
+    with sqlite3.connect(folder / "pycrossauth.db") as connection:
+        connection.executescript(PYCROSSAUTH_TABLES)
+
+    def database(name: str) -> dict[str, str]:
+        return {"BENCH_DATABASE": f"sqlite:///{folder}/{name}.db"}
+
+    def peer(name: str, strategy: str, where: dict[str, str]) -> Server:
+        settings = {**where, "BENCH_STRATEGY": strategy}
+        missing = None if users else "could not be installed"
+        return Server(name, users or "", "fastapi_users_app:app", settings, enter.fastapi_users, missing)
+
+    def older(name: str, where: dict[str, str]) -> Server:
+        return Server(
+            name, crossauth or "", "pycrossauth_app:app", where, enter.crossauth, None if crossauth else no_python
+        )
+
+    on_postgres = {"BENCH_DATABASE": postgres.create_database()}
+    peers_postgres = {"BENCH_DATABASE": postgres.create_database()}
+    return [
+        Server("bare FastAPI", ours, "bare:app"),
+        Server("Crossauth, no credential", ours, "ours:app"),
+        Server("Crossauth, session in memory", ours, "ours:app", {}, enter.crossauth),
+        Server("Crossauth, session on SQLite", ours, "ours:app", database("ours"), enter.crossauth),
+        Server("Crossauth, session on PostgreSQL", ours, "ours:app", on_postgres, enter.crossauth),
+        peer("FastAPI Users, JWT on SQLite", "jwt", database("jwt")),
+        peer("FastAPI Users, database strategy on SQLite", "database", database("users")),
+        peer("FastAPI Users, database strategy on PostgreSQL", "database", peers_postgres),
+        older("pycrossauth, session in memory", {}),
+        older("pycrossauth, session on SQLite", database("pycrossauth")),
+    ]
+
+
+def start(everything: list[Server]) -> list[Server]:
+    """Start them; one that does not start says why in its row."""
+    running = []
+    for server in everything:
+        if server.why_not is None:
+            try:
+                server.start()
+                running.append(server)
+            except Exception as e:
+                server.stop()
+                server.why_not = f"did not run: {type(e).__name__}: {str(e)[:80]}"
+    return running
+
+
+def login_waits(everything: list[Server], seconds: float) -> list[tuple[str, Waits | str]]:
+    """The wait of an unrelated request at one server of each kind."""
+    wanted = {
+        "Crossauth, session on SQLite": enter.crossauth_login,
+        "Crossauth, session on PostgreSQL": enter.crossauth_login,
+        "FastAPI Users, database strategy on SQLite": enter.fastapi_users_login,
+        "pycrossauth, session on SQLite": enter.crossauth_login,
+        "pycrossauth, session in memory": enter.crossauth_login,
+    }
+    found: list[tuple[str, Waits | str]] = []
+    for server in everything:
+        if server.name in wanted:
+            if server.why_not is not None:
+                found.append((server.name, server.why_not))
+                continue
+            try:
+                found.append((server.name, waits(server, [wanted[server.name](server)], seconds, 200)))
+            except Exception as e:
+                found.append((server.name, f"did not run: {type(e).__name__}: {str(e)[:80]}"))
+    return found
+
+
+def growth(everything: list[Server], rounds: int, seconds: float, many: int) -> list[tuple[str, float, float]]:
+    """What a request costs with a thousand and with a million stored sessions, on the same server."""
+    found = []
+    for server in everything:
+        if server.name not in ("Crossauth, session on SQLite", "Crossauth, session on PostgreSQL"):
+            continue
+        url = server.environment["BENCH_DATABASE"]
+        results = []
+        for stored, first in ((1000, 0), (many, 1000)):
+            millions.fill(url, first, stored)
+            numbers = [random.randrange(stored) for _ in range(1000)]
+            requests = [request_bytes(server.url, "/me", h) for h in millions.cookies(numbers)]
+            cost(server, seconds, requests)
+            results.append(middle([cost(server, seconds, requests) for _ in range(rounds)])[0])
+        found.append((server.name, results[0], results[1]))
+    return found
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    rounds, seconds, many = (2, 0.7, 100_000) if quick else (9, 2.0, 1_000_000)
+    if (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(0, [1])
+    with tempfile.TemporaryDirectory() as folder, postgres_server() as postgres:
+        report = Report(servers(Path(folder), postgres))
+        running = start(report.servers)
+        try:
+            interleaved(running, rounds, seconds)
+            report.waits = login_waits(report.servers, 3 if quick else 10)
+            report.growth = growth(running, rounds, seconds, many)
+        finally:
+            for server in running:
+                server.stop()
+    report.write()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Sessions by the million, put into the table directly."""
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from crossauth_backend.core.secrets import derive_key, hash_token, sign
+
+SECRET = "a secret of the benchmark, long enough"
+BATCH = 50_000
+
+
+def rows(first: int, count: int, text: bool) -> list[tuple[Any, ...]]:
+    """Sessions of the user 1, whose ids can be told from their numbers."""
+    now = datetime.now(UTC)
+    times: list[Any] = [now, now + timedelta(days=4), now]
+    if text:
+        times = [t.strftime("%Y-%m-%d %H:%M:%S.%f") for t in times]
+    return [("s:" + hash_token(f"bench{n}"), 1, *times, "") for n in range(first, first + count)]
+
+
+def cookies(numbers: list[int]) -> list[dict[str, str]]:
+    """The headers that a browser with session `bench<n>` sends."""
+    key = derive_key(SECRET, "session cookie")
+    return [{"Cookie": f"SESSIONID={sign(f'bench{n}', key)}"} for n in numbers]
+
+
+def fill(url: str, first: int, upto: int) -> None:
+    """Add the sessions from `first` to `upto`."""
+    if url.startswith("sqlite"):
+        _fill_sqlite(url.removeprefix("sqlite:///"), first, upto)
+    else:
+        asyncio.run(_fill_postgres(url, first, upto))
+
+
+def _fill_sqlite(path: str, first: int, upto: int) -> None:
+    connection = sqlite3.connect(path)
+    for start in range(first, upto, BATCH):
+        connection.executemany(
+            'INSERT INTO "Key" (value, userid, created, expires, lastactive, data) VALUES (?, ?, ?, ?, ?, ?)',
+            rows(start, min(BATCH, upto - start), True),
+        )
+    connection.commit()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+async def _fill_postgres(url: str, first: int, upto: int) -> None:
+    connection = await asyncpg.connect(url)
+    for start in range(first, upto, BATCH):
+        await connection.copy_records_to_table(
+            "Key", records=rows(start, min(BATCH, upto - start), False),
+            columns=["value", "userid", "created", "expires", "lastactive", "data"],
+        )  # fmt: skip
+    await connection.execute("VACUUM ANALYZE")
+    await connection.execute("CHECKPOINT")
+    await connection.close()

@@ -1,0 +1,122 @@
+"""The table, on the screen and in RESULTS.md."""
+
+import platform
+import sqlite3
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.measure import Server, Waits, middle
+from benchmarks.peers import ENVS, versions
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+# What the design demands of a share of bare FastAPI's requests per CPU second.
+TARGETS = {
+    "Crossauth, no credential": 0.95,
+    "Crossauth, session in memory": 0.65,
+    "Crossauth, session on SQLite": 0.50,
+    "Crossauth, session on PostgreSQL": 0.40,
+}
+MAX_DELAY_MS = 25.0
+MAX_GROWTH = 1.1
+
+
+@dataclass
+class Report:
+    """What was measured."""
+
+    servers: list[Server] = field(default_factory=list)
+    waits: list[tuple[str, Waits | str]] = field(default_factory=list)
+    growth: list[tuple[str, float, float]] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The page."""
+        return [
+            "# Results",
+            "",
+            f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: every server under uvicorn with one worker on one core, "
+            "the load generator (8 connections) on the other, all servers in turn in each round, medians over rounds.",
+            "",
+            *self._versions(),
+            "",
+            *self._shares(),
+            "",
+            *self._logins(),
+            "",
+            *self._growth(),
+            "",
+        ]
+
+    def _shares(self) -> list[str]:
+        out = [
+            "## A request that knows who is asking",
+            "",
+            "| `GET /me` | share of bare, per CPU second | share of bare, per second | requests per CPU second | at least |",
+            "|---|---|---|---|---|",
+        ]
+        for server in self.servers:
+            if server.why_not:
+                out.append(f"| {server.name} | {server.why_not} | | | |")
+                continue
+            (share, wall), (rate, _) = middle(server.shares), middle(server.absolute)
+            target = TARGETS.get(server.name)
+            wanted = "" if target is None else f"{target:.2f} {'holds' if share >= target else '**missed**'}"
+            out.append(f"| {server.name} | {share:.2f} | {wall:.2f} | {rate:,.0f} | {wanted} |")
+        return out
+
+    def _logins(self) -> list[str]:
+        out = [
+            "## Eight logins in flight",
+            "",
+            "| | logins per second | an unrelated request waits, p50 | p99 | p99 without logins | the delay |",
+            "|---|---|---|---|---|---|",
+        ]
+        for name, found in self.waits:
+            if isinstance(found, str):
+                out.append(f"| {name} | {found} | | | | |")
+                continue
+            delay = found.busy_p99 - found.calm_p99
+            verdict = ""
+            if name.startswith("Crossauth"):
+                verdict = f" (under {MAX_DELAY_MS:.0f} ms {'holds' if delay < MAX_DELAY_MS else '**missed**'})"
+            out.append(
+                f"| {name} | {found.logins_per_second:.1f} | {found.busy_p50:.1f} ms | {found.busy_p99:.1f} ms "
+                f"| {found.calm_p99:.1f} ms | {delay:.1f} ms{verdict} |"
+            )
+        return out
+
+    def _growth(self) -> list[str]:
+        out = [
+            "## A session request among many stored sessions",
+            "",
+            "| | CPU at 1,000 stored | at 1,000,000 | growth |",
+            "|---|---|---|---|",
+        ]
+        for name, few, many in self.growth:
+            growth = few / many
+            verdict = "holds" if growth <= MAX_GROWTH else "**missed**"
+            out.append(
+                f"| {name} | {1e6 / few:.0f} µs | {1e6 / many:.0f} µs | {growth:.2f} (at most {MAX_GROWTH} {verdict}) |"
+            )
+        return out
+
+    def _versions(self) -> list[str]:
+        ours = versions(
+            sys.executable, ["crossauth", "fastapi", "starlette", "uvicorn", "sqlalchemy", "aiosqlite", "asyncpg"]
+        )
+        out = [f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}; {ours}"]
+        peers = {
+            "fastapi-users": ["fastapi-users", "fastapi", "uvicorn"],
+            "pycrossauth": ["pycrossauth", "fastapi", "uvicorn"],
+        }
+        for name, packages in peers.items():
+            if (ENVS / name / ".installed").exists():
+                out.append(f"- {name}: {versions(str(ENVS / name / 'bin' / 'python'), packages)}")
+        return out
+
+    def write(self) -> None:
+        """Print the page and keep it."""
+        text = "\n".join(self.lines())
+        print(text)
+        RESULTS.write_text(text)
