@@ -53,7 +53,7 @@ def servers(folder: Path, postgres: PostgresServer) -> list[Server]:
     peers_postgres = {"BENCH_DATABASE": postgres.create_database()}
     return [
         Server("bare FastAPI", ours, "bare:app"),
-        Server("Crossauth, no credential", ours, "ours:app"),
+        Server("Crossauth, no credential", ours, "ours:app", path="/public"),
         Server("Crossauth, session in memory", ours, "ours:app", {}, enter.crossauth),
         Server("Crossauth, session on SQLite", ours, "ours:app", database("ours"), enter.crossauth),
         Server("Crossauth, session on PostgreSQL", ours, "ours:app", on_postgres, enter.crossauth),

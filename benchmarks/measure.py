@@ -29,6 +29,7 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
     enter: Callable[["Server"], dict[str, str]] = lambda server: {}
     why_not: str | None = None
+    path: str = "/me"
     url: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     process: psutil.Popen | None = None
@@ -77,7 +78,7 @@ class Server:
 
 def cost(server: Server, seconds: float, requests: list[bytes] | None = None) -> tuple[float, float]:
     """Requests per CPU second of the server, and per second."""
-    requests = requests or [request_bytes(server.url, "/me", server.headers)]
+    requests = requests or [request_bytes(server.url, server.path, server.headers)]
     before = server.cpu()
     load = asyncio.run(run(server.url, requests, seconds))
     used = server.cpu() - before

@@ -34,6 +34,12 @@ server = FastApiServer(
 )
 
 
+@app.get("/public")
+async def public() -> dict[str, str]:
+    """The same as the bare application's `/me`: nothing asks who is asking."""
+    return {"username": "alice"}
+
+
 @app.get("/me")
 async def me(request: Request) -> dict[str, Any]:
     user = request.state.user

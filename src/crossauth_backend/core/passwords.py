@@ -73,7 +73,8 @@ class PasswordHasher:
     async def verify(self, password: str, encoded: str | None) -> bool:
         """Whether `password` is the one behind `encoded`.
 
-        `None` (no such user, or one without a password) costs the same time as a wrong password and is `False`.
+        `None` (no such user, or one without a password) costs the same time as a wrong password and is `False`; so does a
+        hash that cannot be read, before it is refused.
 
         Raises:
             CrossauthError: `InvalidHash` where `encoded` is in no known format.
@@ -90,13 +91,21 @@ class PasswordHasher:
 
     def _verify(self, secret: bytes | None, password: str, encoded: str | None) -> bool:
         if encoded is None or secret is None:
-            if self._dummy is None:
-                self._dummy = self._argon2.hash(b"nobody has this password")
-            self._matches(self._dummy, secret or b"")
-            return False
-        if encoded.startswith("$argon2"):
-            return self._matches(encoded, secret)
-        return verify_legacy(password, encoded, self._pepper)
+            return self._verify_nobody(secret or b"")
+        try:
+            if encoded.startswith("$argon2"):
+                return self._matches(encoded, secret)
+            return verify_legacy(password, encoded, self._pepper)
+        except CrossauthError:
+            self._verify_nobody(secret)
+            raise
+
+    def _verify_nobody(self, secret: bytes) -> bool:
+        """The work of a wrong password."""
+        if self._dummy is None:
+            self._dummy = self._argon2.hash(b"nobody has this password")
+        self._matches(self._dummy, secret)
+        return False
 
     def _matches(self, encoded: str, secret: bytes) -> bool:
         try:

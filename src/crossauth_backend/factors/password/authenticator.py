@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from crossauth_backend.factors.base import (
 from crossauth_backend.factors.password.rules import default_password_validator
 from crossauth_backend.users.record import User, UserSecrets
 from crossauth_backend.users.storage import SupportsSecretReplacement, UserStorage
+
+logger = logging.getLogger("crossauth.factors.password")
 
 
 class LocalPasswordAuthenticatorOptions(AuthenticatorOptions, total=False):
@@ -84,7 +87,14 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
         """
         password = params.get("password")
         stored = secrets.get("password") if user is not None and secrets is not None else None
-        correct = await self._hasher.verify(password if isinstance(password, str) else "", stored)
+        try:
+            correct = await self._hasher.verify(password if isinstance(password, str) else "", stored)
+        except CrossauthError as e:
+            # A hash we cannot read must not tell an attacker that there is such an account; the log tells the owner.
+            logger.error(
+                "the password of user %r cannot be checked: %s", user.id if user else None, e.detail or e.message
+            )
+            correct = False
         if not correct or user is None or stored is None or not isinstance(password, str):
             raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
         if self._hasher.needs_rehash(stored):
