@@ -7,6 +7,8 @@ from crossauth_backend.core.options import describe
 from crossauth_backend.factors.password.authenticator import LocalPasswordSettings
 from crossauth_backend.sessions.csrf import CsrfSettings
 from crossauth_backend.sessions.manager import SessionCookieSettings
+from crossauth_backend.storages.sqlalchemy.keys import SqlKeySettings
+from crossauth_backend.storages.sqlalchemy.users import SqlUserSettings
 from crossauth_backend.users.storage import UserStorageSettings
 from crossauth_fastapi._serveroptions import ServerSettings
 from crossauth_fastapi._session.options import SessionServerSettings
@@ -23,6 +25,8 @@ TABLES = [
     ("The CSRF cookie", "Given as `double_submit_cookie_options`.", CsrfSettings),
     ("LocalPasswordAuthenticator", "Its second argument.", LocalPasswordSettings),
     ("User storages", "The last argument of every user storage.", UserStorageSettings),
+    ("SqlAlchemyUserStorage", "Besides those of every user storage.", SqlUserSettings),
+    ("SqlAlchemyKeyStorage", "Its last argument.", SqlKeySettings),
 ]
 HEAD = """# Options
 

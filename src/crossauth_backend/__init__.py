@@ -101,5 +101,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        try:
+            return getattr(import_module(_LAZY[name]), name)
+        except ModuleNotFoundError as e:
+            raise ImportError(f"{name} needs {e.name}: install crossauth[sqlite] or crossauth[postgres]") from e
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

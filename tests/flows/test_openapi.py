@@ -1,0 +1,59 @@
+"""What the OpenAPI page says."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support import make_server
+
+API = ("signup", "login", "logout", "changepassword", "updateuser", "deleteuser")
+
+
+@pytest.fixture(scope="module")
+def spec() -> dict[str, Any]:
+    spec: dict[str, Any] = make_server().app.openapi()
+    return spec
+
+
+def resolve(spec: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    return spec["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
+
+
+@pytest.mark.parametrize("name", API)
+def test_every_call_says_what_it_reads_answers_and_refuses(spec: dict[str, Any], name: str) -> None:
+    call = spec["paths"][f"/api/{name}"]["post"]
+    assert call["summary"]
+    assert set(call["requestBody"]["content"]) == {
+        "application/json", "application/x-www-form-urlencoded", "multipart/form-data"
+    }  # fmt: skip
+    ok = resolve(spec, call["responses"]["200"]["content"]["application/json"]["schema"])
+    assert "ok" in ok["properties"]
+    for status in ("400", "401", "403", "413", "415"):
+        refusal = resolve(spec, call["responses"][status]["content"]["application/json"]["schema"])
+        assert {"ok", "errorMessage", "errorMessages", "errorCode", "errorCodeName"} <= set(refusal["properties"])
+    assert "422" not in call["responses"]
+
+
+@pytest.mark.parametrize("name", API)
+def test_every_page_is_listed(spec: dict[str, Any], name: str) -> None:
+    page = spec["paths"][f"/{name}"]
+    assert set(page) == {"get", "post"}
+    assert "303" in page["post"]["responses"]
+    assert "text/html" in page["get"]["responses"]["200"]["content"]
+
+
+def test_the_cookie_and_the_csrf_header_are_security_schemes(spec: dict[str, Any]) -> None:
+    schemes = spec["components"]["securitySchemes"]
+    kinds = {(scheme["type"], scheme["in"], scheme["name"]) for scheme in schemes.values()}
+    assert ("apiKey", "header", "X-CROSSAUTH-CSRF") in kinds
+    assert any(kind[:2] == ("apiKey", "cookie") for kind in kinds)
+    assert spec["paths"]["/me"]["get"]["security"], "an application's own protected route says so too"
+    assert spec["paths"]["/me"]["get"]["responses"]["401"]
+    assert "security" not in spec["paths"]["/maybe"]["get"] or {} in spec["paths"]["/maybe"]["get"]["security"]
+
+
+def test_no_operation_has_the_name_of_another(spec: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for path in spec["paths"].values() for operation in path.values()]
+    assert len(ids) == len(set(ids))
+    json.dumps(spec)
