@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks import enter, millions, peers
 from benchmarks.load import request_bytes
-from benchmarks.measure import Server, Waits, cost, interleaved, middle, waits
-from benchmarks.report import Report
+from benchmarks.measure import Server, Waits, interleaved, middle, waits
+from benchmarks.report import Growth, Report
 from tests.services.postgres import PostgresServer, postgres_server
 
 # pycrossauth makes no tables; these are the documented ones.
@@ -85,6 +85,7 @@ def login_waits(everything: list[Server], seconds: float) -> list[tuple[str, Wai
         "Crossauth, session on SQLite": enter.crossauth_login,
         "Crossauth, session on PostgreSQL": enter.crossauth_login,
         "FastAPI Users, database strategy on SQLite": enter.fastapi_users_login,
+        "FastAPI Users, database strategy on PostgreSQL": enter.fastapi_users_login,
         "pycrossauth, session on SQLite": enter.crossauth_login,
         "pycrossauth, session in memory": enter.crossauth_login,
     }
@@ -101,21 +102,26 @@ def login_waits(everything: list[Server], seconds: float) -> list[tuple[str, Wai
     return found
 
 
-def growth(everything: list[Server], rounds: int, seconds: float, many: int) -> list[tuple[str, float, float]]:
-    """What a request costs with a thousand and with a million stored sessions, on the same server."""
+def growth(folder: Path, postgres: PostgresServer, rounds: int, seconds: float, many: int) -> list[Growth]:
+    """What a request costs with a thousand and with a million stored sessions: two servers, measured in turn."""
     found = []
-    for server in everything:
-        if server.name not in ("Crossauth, session on SQLite", "Crossauth, session on PostgreSQL"):
-            continue
-        url = server.environment["BENCH_DATABASE"]
-        results = []
-        for stored, first in ((1000, 0), (many, 1000)):
-            millions.fill(url, first, stored)
+    for name in ("SQLite", "PostgreSQL"):
+        pair = []
+        for stored in (1000, many):
+            url = f"sqlite:///{folder}/{stored}.db" if name == "SQLite" else postgres.create_database()
+            server = Server(f"{stored}", sys.executable, "ours:app", {"BENCH_DATABASE": url}, enter.crossauth)
+            server.start()
+            millions.fill(url, stored)
             numbers = [random.randrange(stored) for _ in range(1000)]
-            requests = [request_bytes(server.url, "/me", h) for h in millions.cookies(numbers)]
-            cost(server, seconds, requests)
-            results.append(middle([cost(server, seconds, requests) for _ in range(rounds)])[0])
-        found.append((server.name, results[0], results[1]))
+            server.requests = [request_bytes(server.url, "/me", h) for h in millions.cookies(numbers)]
+            pair.append(server)
+        try:
+            interleaved(pair, rounds, seconds)
+        finally:
+            for server in pair:
+                server.stop()
+        few, more = (middle(server.absolute)[0] for server in pair)
+        found.append((f"Crossauth, session on {name}", few, more, middle(pair[1].shares)[0]))
     return found
 
 
@@ -133,7 +139,7 @@ def main() -> None:
         try:
             interleaved(running, rounds, seconds)
             report.waits = login_waits(report.servers, 3 if quick else 10)
-            report.growth = growth(running, rounds, seconds, many)
+            report.growth = growth(Path(folder), postgres, rounds, seconds, many)
         finally:
             for server in running:
                 server.stop()

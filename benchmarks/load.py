@@ -47,7 +47,13 @@ async def run(url: str, requests: list[bytes], seconds: float, connections: int 
         turn = number
         while True:
             started = time.perf_counter()
-            status = await exchange(reader, writer, requests[turn % len(requests)])
+            try:
+                status = await exchange(reader, writer, requests[turn % len(requests)])
+            except (OSError, EOFError):
+                # The server gave up on the connection: that request failed, the next one goes over a new one.
+                status = 0
+                writer.close()
+                reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
             load.waits.append(time.perf_counter() - started)
             load.requests += 1
             load.failures += status != ok

@@ -28,17 +28,17 @@ def cookies(numbers: list[int]) -> list[dict[str, str]]:
     return [{"Cookie": f"SESSIONID={sign(f'bench{n}', key)}"} for n in numbers]
 
 
-def fill(url: str, first: int, upto: int) -> None:
-    """Add the sessions from `first` to `upto`."""
+def fill(url: str, count: int) -> None:
+    """Add the sessions from 0 to `count`."""
     if url.startswith("sqlite"):
-        _fill_sqlite(url.removeprefix("sqlite:///"), first, upto)
+        _fill_sqlite(url.removeprefix("sqlite:///"), count)
     else:
-        asyncio.run(_fill_postgres(url, first, upto))
+        asyncio.run(_fill_postgres(url, count))
 
 
-def _fill_sqlite(path: str, first: int, upto: int) -> None:
+def _fill_sqlite(path: str, upto: int) -> None:
     connection = sqlite3.connect(path)
-    for start in range(first, upto, BATCH):
+    for start in range(0, upto, BATCH):
         connection.executemany(
             'INSERT INTO "Key" (value, userid, created, expires, lastactive, data) VALUES (?, ?, ?, ?, ?, ?)',
             rows(start, min(BATCH, upto - start), True),
@@ -48,9 +48,9 @@ def _fill_sqlite(path: str, first: int, upto: int) -> None:
     connection.close()
 
 
-async def _fill_postgres(url: str, first: int, upto: int) -> None:
+async def _fill_postgres(url: str, upto: int) -> None:
     connection = await asyncpg.connect(url)
-    for start in range(first, upto, BATCH):
+    for start in range(0, upto, BATCH):
         await connection.copy_records_to_table(
             "Key", records=rows(start, min(BATCH, upto - start), False),
             columns=["value", "userid", "created", "expires", "lastactive", "data"],

@@ -16,6 +16,7 @@ from fastapi.security import APIKeyCookie
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import LoginRequired
+from crossauth_fastapi._http.openapi import SESSION_SCHEME
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.source import SAFE_METHODS
 
@@ -33,12 +34,7 @@ class _SessionUser(APIKeyCookie):
     """The user of the request; in OpenAPI, the session cookie."""
 
     def __init__(self, required: bool) -> None:
-        super().__init__(
-            name="SESSIONID",
-            scheme_name="Session",
-            description="The session cookie that logging in sets.",
-            auto_error=False,
-        )
+        super().__init__(**SESSION_SCHEME)
         self.required = required
 
     async def __call__(self, request: Request) -> User | None:  # type: ignore[override]

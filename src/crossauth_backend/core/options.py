@@ -41,11 +41,12 @@ def option(
         shown: how the reference page prints a default that is computed.
     """
     metadata = {"doc": doc, "env": env, "names": names, "required": default is REQUIRED, "shown": shown}
+    # Options hold secrets, and mappings with secrets in them: a repr shows none of their values.
     if default is REQUIRED:
-        return field(default=None, metadata=metadata)
+        return field(default=None, metadata=metadata, repr=False)
     if isinstance(default, (list, dict)):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+        return field(default_factory=lambda: type(default)(default), metadata=metadata, repr=False)
+    return field(default=default, metadata=metadata, repr=False)
 
 
 def read_options(

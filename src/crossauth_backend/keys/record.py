@@ -37,7 +37,7 @@ class Key(ItemReads):
     `extra` holds further columns of the application's table.
     """
 
-    value: str
+    value: str = field(repr=False)
     created: datetime
     expires: datetime | None = None
     userid: UserId | None = None

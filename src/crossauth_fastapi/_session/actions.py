@@ -63,6 +63,7 @@ class Action:
         body: the fields it reads.
         answer: what its JSON says.
         csrf: when it needs a CSRF token.
+        session: whether it is only for somebody who is logged in, for OpenAPI; the handler sees to it.
         echo: fields that a page shows again after an error; never a secret.
     """
 
@@ -74,6 +75,7 @@ class Action:
     body: type[BaseModel]
     answer: type[BaseModel]
     csrf: CsrfRule = CsrfRule.ALWAYS
+    session: bool = False
     echo: tuple[str, ...] = ("next",)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -101,10 +99,3 @@ class CsrfAnswer(Ok):
     """A CSRF token; its cookie comes with the response."""
 
     csrfToken: str
-
-
-def form_or_json(model: type[BaseModel]) -> dict[str, Any]:
-    """The OpenAPI description of a body that may be JSON or a form."""
-    schema = model.model_json_schema()
-    kinds = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
-    return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}}

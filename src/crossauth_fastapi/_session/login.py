@@ -107,4 +107,5 @@ LOGOUT = Action(
     body=LogoutBody,
     answer=Ok,
     csrf=CsrfRule.WITH_COOKIE,
+    session=True,
 )

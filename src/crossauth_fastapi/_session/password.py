@@ -65,4 +65,5 @@ CHANGE_PASSWORD = Action(
     body=ChangePasswordBody,
     answer=Ok,
     echo=("next", "required"),
+    session=True,
 )

@@ -76,6 +76,7 @@ UPDATE_USER = Action(
     body=UpdateUserBody,
     answer=UpdateUserAnswer,
     csrf=CsrfRule.WITH_COOKIE,
+    session=True,
 )
 DELETE_USER = Action(
     name="deleteuser",
@@ -86,4 +87,5 @@ DELETE_USER = Action(
     body=DeleteUserBody,
     answer=Ok,
     csrf=CsrfRule.WITH_COOKIE,
+    session=True,
 )

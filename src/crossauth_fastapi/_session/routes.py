@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import NO_STORE, ErrorBody, as_reason
+from crossauth_fastapi._http.openapi import form_or_json, needs, schemes
 from crossauth_fastapi._http.redirects import found
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import STYLESHEET, stylesheet
@@ -24,7 +25,7 @@ from crossauth_fastapi._session.actions import (
     refuse_json,
     refuse_page,
 )
-from crossauth_fastapi._session.bodies import CsrfAnswer, UserAnswer, form_or_json
+from crossauth_fastapi._session.bodies import CsrfAnswer, UserAnswer
 from crossauth_fastapi._session.context import Call, SessionFace
 from crossauth_fastapi._session.login import LOGIN, LOGOUT
 from crossauth_fastapi._session.password import CHANGE_PASSWORD
@@ -67,7 +68,7 @@ def page_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
         )
     router.add_api_route(
         path, _submit(face, action), methods=["POST"], name=f"{action.name}:form", summary=f"{action.summary}: form",
-        openapi_extra=form_or_json(action.body), responses={303: {"description": "Done: the next page"}, **_PAGE_ERRORS},
+        openapi_extra=_described(action), responses={303: {"description": "Done: the next page"}, **_PAGE_ERRORS},
         response_class=HTMLResponse, tags=[_PAGES],
     )  # fmt: skip
 
@@ -76,9 +77,13 @@ def api_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """The JSON face of an action."""
     router.add_api_route(
         f"{face.prefix}api/{action.name}", _call(face, action), methods=["POST"], name=f"{action.name}:api",
-        summary=action.summary, openapi_extra=form_or_json(action.body), response_model=None,
+        summary=action.summary, openapi_extra=_described(action), response_model=None,
         responses={200: {"model": action.answer}, **_ERRORS}, tags=[_API],
     )  # fmt: skip
+
+
+def _described(action: Action) -> dict[str, Any]:
+    return form_or_json(action.body) | needs(session=action.session, csrf=True)
 
 
 def session_routes(router: APIRouter, face: SessionFace) -> None:
@@ -92,7 +97,7 @@ def session_routes(router: APIRouter, face: SessionFace) -> None:
         router.add_api_route(
             f"{face.prefix}api/userforsessionkey", user_for_session_key, methods=[method], response_model=None,
             name=f"userforsessionkey:{method.lower()}", summary="Who is logged in",
-            responses={200: {"model": UserAnswer}}, tags=[_API],
+            responses={200: {"model": UserAnswer}}, tags=[_API], openapi_extra=needs(session=True),
         )  # fmt: skip
 
 
@@ -107,7 +112,8 @@ def csrf_routes(router: APIRouter, face: SessionFace) -> None:
         router.add_api_route(
             f"{face.prefix}api/getcsrftoken", get_csrf_token, methods=[method], response_model=None,
             name=f"getcsrftoken:{method.lower()}", summary="Get a CSRF token",
-            responses={200: {"model": CsrfAnswer}}, tags=[_API],
+            responses={200: {"model": CsrfAnswer}}, tags=[_API], openapi_extra=needs(),
+            dependencies=[Depends(scheme) for scheme in schemes(face.manager.csrf_header_name)],
         )  # fmt: skip
 
 

@@ -1,0 +1,41 @@
+"""What OpenAPI says of our routes: bodies that may be JSON or a form, and what proves who is asking."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi.security import APIKeyCookie, APIKeyHeader
+from pydantic import BaseModel
+
+_SESSION: Final = "Session"
+_CSRF: Final = "CSRF"
+_BODY_KINDS: Final = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+SESSION_SCHEME: Final[dict[str, Any]] = {
+    "name": "SESSIONID",
+    "scheme_name": _SESSION,
+    "description": "The session cookie that logging in sets; on https its name begins with `__Host-`.",
+    "auto_error": False,
+}
+
+
+def form_or_json(model: type[BaseModel]) -> dict[str, Any]:
+    """The description of a body that may be JSON or a form."""
+    schema = model.model_json_schema()
+    return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in _BODY_KINDS}}}
+
+
+def needs(*, session: bool = False, csrf: bool = False) -> dict[str, Any]:
+    """The description of what a call must carry: all of it, which dependencies cannot say."""
+    names = ([_SESSION] if session else []) + ([_CSRF] if csrf else [])
+    return {"security": [{name: [] for name in names}]}
+
+
+def schemes(csrf_header: str) -> list[Any]:
+    """Dependencies that do nothing but make the names known that `needs` uses."""
+    token = APIKeyHeader(
+        name=csrf_header,
+        scheme_name=_CSRF,
+        description="A CSRF token from `api/getcsrftoken`, sent with its cookie; or the field `csrfToken` of the body.",
+        auto_error=False,
+    )
+    return [APIKeyCookie(**SESSION_SCHEME), token]
