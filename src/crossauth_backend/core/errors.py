@@ -66,6 +66,7 @@ class ErrorCode(Enum):
     NotImplemented = 48
     ValueError = 49
     UnknownError = 50
+    TooManyAttempts = 51
 
 
 class _Reason(NamedTuple):
@@ -125,6 +126,7 @@ _REASONS: dict[ErrorCode, _Reason] = {
     _C.NotImplemented: _Reason(500, "This is not implemented"),
     _C.ValueError: _Reason(500, "A value is not valid"),
     _C.UnknownError: _Reason(500, "An unknown error occurred"),
+    _C.TooManyAttempts: _Reason(429, "Too many attempts; try again later"),
 }
 
 _FROM_OAUTH: dict[str, ErrorCode] = {
@@ -168,6 +170,7 @@ class CrossauthError(Exception):
         detail: private text for the log.
         status: another HTTP status than the code's own, for the few codes that stand for several (a body that is too
             large is a `BadRequest` with 413).
+        retry_after: seconds after which the same request may succeed (RFC 9110 §10.2.3).
     """
 
     isCrossAuthError = True
@@ -179,6 +182,7 @@ class CrossauthError(Exception):
         *,
         detail: str | None = None,
         status: int | None = None,
+        retry_after: int | None = None,
     ) -> None:
         reason = _REASONS[code]
         if message is None:
@@ -193,6 +197,7 @@ class CrossauthError(Exception):
         self.messages = messages
         self.message = ". ".join(messages)
         self.detail = detail
+        self.retry_after = retry_after
         super().__init__(self.message)
 
     @property

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import secrets as _random
+from collections.abc import Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 
 MIN_SECRET_LENGTH: Final = 32
+_ENCRYPTED: Final = "enc"
 _BASE32: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no I, O, 0, 1: codes are read aloud and typed
 
 
@@ -85,6 +87,45 @@ def decrypt(cipher: str, key: bytes) -> str:
         return AESGCM(key).decrypt(raw[:12], raw[12:], None).decode()
     except (InvalidTag, ValueError) as e:
         raise CrossauthError(ErrorCode.InvalidKey, detail="ciphertext does not fit the key") from e
+
+
+class KeyRing:
+    """Encrypts what must be read again, with keys that can be rotated.
+
+    Parameters:
+        secrets: newest first. The first encrypts; all of them decrypt.
+        purpose: what is encrypted, so that a ciphertext made for one purpose is worth nothing for another.
+    """
+
+    def __init__(self, secrets: Sequence[str], purpose: str) -> None:
+        keys = [derive_key(secret, purpose) for secret in secrets]
+        self._keys = {hash_token(key)[:8]: key for key in keys}
+        self._current = next(iter(self._keys))
+
+    def encrypt(self, plain: str) -> str:
+        """`enc.<key>.<ciphertext>`."""
+        return f"{_ENCRYPTED}.{self._current}.{encrypt(plain, self._keys[self._current])}"
+
+    def decrypt(self, cipher: str) -> str:
+        """The text that `encrypt` was given.
+
+        Raises:
+            CrossauthError: `InvalidKey` where no key of the ring fits, or the text has been changed.
+        """
+        mark, _, rest = cipher.partition(".")
+        name, _, body = rest.partition(".")
+        if mark != _ENCRYPTED or name not in self._keys:
+            raise CrossauthError(ErrorCode.InvalidKey, detail="no key of the ring fits the ciphertext")
+        return decrypt(body, self._keys[name])
+
+    def is_current(self, cipher: str) -> bool:
+        """Whether `cipher` was made with the newest key; if not, it is to be encrypted anew."""
+        return cipher.startswith(f"{_ENCRYPTED}.{self._current}.")
+
+    @staticmethod
+    def is_encrypted(text: str) -> bool:
+        """Whether `text` looks like something `encrypt` made."""
+        return text.startswith(f"{_ENCRYPTED}.")
 
 
 def xor(value: bytes, mask: bytes) -> bytes:

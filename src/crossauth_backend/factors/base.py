@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypedDict
 
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
+from crossauth_backend.factors.services import FactorServices
 from crossauth_backend.users.record import User, UserSecrets
 
 Params = Mapping[str, Any]
@@ -59,6 +61,29 @@ class Authenticator(ABC):
         self.settings: Any = read_options(self.settings_table, options or {}, component=type(self).__name__)
         self.friendly_name: str = self.settings.friendly_name or self.default_friendly_name
         self.factor_name = ""
+        self._services: FactorServices | None = None
+
+    def attach(self, services: FactorServices) -> None:
+        """Called once by the server that the factor was given to.
+
+        Raises:
+            CrossauthError: `Configuration` where the server lacks what this factor needs.
+        """
+        self._services = services
+
+    @property
+    def services(self) -> FactorServices:
+        """What the server hands to its factors.
+
+        Raises:
+            CrossauthError: `Configuration` for a factor that was given to no server.
+        """
+        if self._services is None:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"{type(self).__name__} must be given to a SessionManager or FastApiServer first",
+            )
+        return self._services
 
     @abstractmethod
     async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:

@@ -27,6 +27,9 @@ class KeyPrefix:
     device_code: Final = "dc:"
     user_code: Final = "uc:"
     known_device: Final = "kd:"
+    recovery_code: Final = "rc:"
+    spent: Final = "spent:"
+    counter: Final = "n:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

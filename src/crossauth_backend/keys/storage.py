@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from crossauth_backend.keys.record import Key, KeyDataEntry, decode_data, encode_data
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.secrets import hash_token
+from crossauth_backend.keys.record import Key, KeyDataEntry, KeyPrefix, decode_data, encode_data
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.storage import UserStorage
 
@@ -107,6 +109,18 @@ class SupportsTake(Protocol):
 
 
 @runtime_checkable
+class SupportsCounting(Protocol):
+    """A key storage that can count, for limits that several workers share."""
+
+    async def count_up(self, counters: Mapping[str, datetime], by: int = 1) -> dict[str, int]:
+        """Add `by` to each counter, in one step and losing no count made at the same time; return what they then are.
+
+        A counter is a key of nobody: `counters` maps its value to when it expires. One that is not there begins at 0.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsTouch(Protocol):
     """A key storage that writes a session's last use without reading it first."""
 
@@ -122,6 +136,24 @@ class SupportsPurge(Protocol):
     async def purge_expired(self, now: datetime) -> int:
         """Delete every key whose `expires` is before `now`; return how many there were."""
         ...
+
+
+async def spend(storage: KeyStorage, name: str, now: datetime, expires: datetime) -> bool:
+    """Mark something single-use as used; of any number of calls at once exactly one is told that it was the first.
+
+    Parameters:
+        storage: where the mark is kept. That its keys are unique is what decides.
+        name: what is used; it is stored hashed.
+        now: the time.
+        expires: when the mark is no longer needed, because the thing itself has expired.
+    """
+    try:
+        await storage.save_key(None, KeyPrefix.spent + hash_token(name), now, expires)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.KeyExists:
+            raise
+        return False
+    return True
 
 
 @runtime_checkable

@@ -8,7 +8,14 @@ from typing import Any
 
 from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.keys.record import Key, get_json_data
-from crossauth_backend.keys.storage import KeyStorage, SupportsPurge, SupportsTake, SupportsTouch
+from crossauth_backend.keys.storage import (
+    KeyStorage,
+    SupportsCounting,
+    SupportsPurge,
+    SupportsTake,
+    SupportsTouch,
+    spend,
+)
 from crossauth_backend.testing.expect import outcome, refused
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -130,6 +137,24 @@ class KeyStorageContract:
         assert results.count(ErrorCode.InvalidKey) == 19
         with refused(ErrorCode.InvalidKey):
             await keys.get_key("p:one")
+
+    async def test_counters_lose_no_count(self, keys: KeyStorage) -> None:
+        """Where the storage can count; several at once, up and down."""
+        if not isinstance(keys, SupportsCounting):
+            return
+        soon = NOW + timedelta(minutes=1)
+        both = await asyncio.gather(*(keys.count_up({"n:a": soon, "n:b": soon}) for _ in range(20)))
+        assert sorted(counts["n:a"] for counts in both) == list(range(1, 21))
+        assert await keys.count_up({"n:b": soon, "n:c": soon}) == {"n:b": 21, "n:c": 1}
+        assert await keys.count_up({"n:b": soon}, -1) == {"n:b": 20}
+        assert (await keys.get_key("n:a")).expires == soon
+
+    async def test_a_thing_is_spent_once(self, keys: KeyStorage) -> None:
+        """Among any number of calls at once."""
+        soon = NOW + timedelta(minutes=1)
+        first = await asyncio.gather(*(spend(keys, "thing", NOW, soon) for _ in range(20)))
+        assert first.count(True) == 1
+        assert await spend(keys, "other thing", NOW, soon)
 
     async def test_a_touch_writes_the_time_of_use(self, keys: KeyStorage) -> None:
         """And brings no deleted key back."""

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
 
-from crossauth_backend.core.clock import as_utc
+from crossauth_backend.core.clock import as_utc, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import Key, KeyDataEntry, changed_data
 from crossauth_backend.keys.storage import KeyStorage, KeyWithUser, KeyWithUserReader
@@ -100,6 +100,13 @@ class InMemoryKeyStorage(KeyStorage):
         taken = self._found(value)
         self._remove(taken)
         return taken
+
+    async def count_up(self, counters: Mapping[str, datetime], by: int = 1) -> dict[str, int]:
+        """As documented for `SupportsCounting`."""
+        for value, expires in counters.items():
+            old = self._keys.get(value) or Key(value=value, created=utc_now(), expires=as_utc(expires))
+            self._store(replace(old, data=str(int(old.data or 0) + by)))
+        return {value: int(self._keys[value].data) for value in counters}
 
     async def touch_key(self, value: str, lastactive: datetime) -> None:
         """As documented for `SupportsTouch`."""

@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import Any, Final, TypedDict
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.keys.record import Key, KeyDataEntry, changed_data
@@ -25,6 +27,7 @@ from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 from crossauth_backend.users.record import UserId
 from crossauth_backend.users.storage import UserStorage
 
+_UPSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _TRIES: Final = 500
 _OWN: Final = ("value", "created", "expires", "lastactive", "data")
 
@@ -211,6 +214,33 @@ class SqlAlchemyKeyStorage(KeyStorage):
         if row is None:
             raise CrossauthError(ErrorCode.InvalidKey)
         return self._key(row)
+
+    async def count_up(self, counters: Mapping[str, datetime], by: int = 1) -> dict[str, int]:
+        """As documented for `SupportsCounting`; on SQLite and PostgreSQL.
+
+        Raises:
+            CrossauthError: `Configuration` on any other database.
+        """
+        await self._prepared.once()
+        insert = _UPSERTS.get(self.engine.dialect.name)
+        if insert is None:
+            raise CrossauthError(ErrorCode.Configuration, f"Counting is not available on {self.engine.dialect.name}")
+        table, now = self.table, utc_now()
+        # In one order everywhere, so that two requests that count the same things do not wait for each other in a circle.
+        rows = [
+            {"value": value, "created": now, "expires": expires, "data": str(by)}
+            for value, expires in sorted(counters.items())
+        ]
+        added = sa.cast(sa.cast(table.c.data, sa.Integer) + by, sa.Text)
+        statement = (
+            insert(table)
+            .values(rows)
+            .on_conflict_do_update(index_elements=[table.c.value], set_={"data": added})
+            .returning(table.c.value, table.c.data)
+        )
+        with refusals(ErrorCode.BadRequest):
+            async with self.engine.begin() as connection:
+                return {value: int(data) for value, data in (await connection.execute(statement)).all()}
 
     async def touch_key(self, value: str, lastactive: datetime) -> None:
         """As documented for `SupportsTouch`."""

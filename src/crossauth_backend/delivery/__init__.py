@@ -1,0 +1,1 @@
+"""Floor 1: messages to users, by e-mail and by SMS."""

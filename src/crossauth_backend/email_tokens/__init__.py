@@ -1,0 +1,1 @@
+"""Floor 2: links that prove an e-mail address."""

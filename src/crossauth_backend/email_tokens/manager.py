@@ -1,0 +1,273 @@
+"""Making, sending and taking tokens by e-mail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+from crossauth_backend.core.clock import Clock, utc_now
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.secrets import random_value
+from crossauth_backend.core.text import normalize
+from crossauth_backend.delivery.messages import Messages
+from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer
+from crossauth_backend.delivery.queue import DeliveryQueue, Send
+from crossauth_backend.email_tokens.rules import (
+    TOKEN_BYTES,
+    EmailToken,
+    address_of,
+    check_still_his,
+    decode,
+    encode,
+    stored_value,
+)
+from crossauth_backend.keys.record import Key, KeyPrefix
+from crossauth_backend.keys.storage import KeyStorage, SupportsTake
+from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.rules import valid_email
+from crossauth_backend.users.states import UserState
+from crossauth_backend.users.storage import UserStorage
+
+_ANY: Final[Any] = {"skip_active_check": True, "skip_email_verified_check": True}
+# In these states a user may choose a new password by mail (contract 4.1).
+RESETTABLE: Final = (
+    UserState.active,
+    UserState.password_reset_needed,
+    UserState.password_and_factor2_reset_needed,
+)
+
+
+class TokenEmailerOptions(MailOptions, total=False):
+    """Options of `TokenEmailer`; times in seconds."""
+
+    email_verification_html_body: str
+    email_verification_subject: str
+    email_verification_text_body: str
+    password_reset_expires: int
+    password_reset_html_body: str
+    password_reset_subject: str
+    password_reset_text_body: str
+    prefix: str
+    site_url: str
+    verify_email_expires: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenEmailerSettings(MailSettings):
+    """`TokenEmailerOptions`, parsed."""
+
+    site_url: str | None = option(
+        None,
+        names=("siteUrl",),
+        env="SITE_URL",
+        doc="Where browsers find the site, such as `https://example.com`. Links in e-mail begin with it.",
+    )
+    prefix: str = option("/", env="PREFIX", doc="Goes before every URL.")
+    email_verification_text_body: str = option("emailverificationtextbody.njk", env="EMAIL_VERIFICATION_TEXT_BODY", doc="Template.")  # fmt: skip
+    email_verification_html_body: str | None = option("emailverificationhtmlbody.njk", env="EMAIL_VERIFICATION_HTML_BODY", doc="Template; empty for none.")  # fmt: skip
+    email_verification_subject: str = option("Please verify your email", env="EMAIL_VERIFICATION_SUBJECT", doc="Subject.")  # fmt: skip
+    password_reset_text_body: str = option("passwordresettextbody.njk", env="PASSWORD_RESET_TEXT_BODY", doc="Template.")
+    password_reset_html_body: str | None = option("passwordresethtmlbody.njk", env="PASSWORD_RESET_HTML_BODY", doc="Template; empty for none.")  # fmt: skip
+    password_reset_subject: str = option("Password reset", env="PASSWORD_RESET_SUBJECT", doc="Subject.")
+    password_reset_expires: int = option(86400, env="PASSWORD_RESET_EXPIRES", doc="Seconds a link to choose a new password works.")  # fmt: skip
+    verify_email_expires: int = option(86400, env="VERIFY_EMAIL_EXPIRES", doc="Seconds a link to prove an address works.")  # fmt: skip
+
+
+class TokenEmailer:
+    """Sends links that prove an e-mail address, and takes the tokens in them.
+
+    A token is 256 random bits, stored as a hash, good once and for one purpose. Everything is made and sent in the background.
+
+    Parameters:
+        user_storage: where users are.
+        key_storage: where tokens are kept.
+        options: see `TokenEmailerOptions`.
+        queue: what sends in the background; its own where none is given.
+        clock: what time it is.
+
+    Raises:
+        CrossauthError: `Configuration` without a `site_url`, without anything that sends, or where a template is missing.
+    """
+
+    def __init__(
+        self,
+        user_storage: UserStorage,
+        key_storage: KeyStorage,
+        options: TokenEmailerOptions | Mapping[str, Any] | TokenEmailerSettings,
+        queue: DeliveryQueue | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        component = type(self).__name__
+        if not isinstance(options, TokenEmailerSettings):
+            options = read_options(TokenEmailerSettings, options, component=component)
+        self.settings = options
+        mailer = make_mailer(options, component)
+        if mailer is None:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"{component}: e-mail needs option 'smtp_host' and 'email_from', or 'mailer' (in development an Outbox)",
+            )
+        if not options.site_url:
+            raise CrossauthError(ErrorCode.Configuration, f"{component}: e-mail needs option 'site_url' for its links")
+        if not isinstance(key_storage, SupportsTake):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"{component}: {type(key_storage).__name__} cannot take single-use keys: it needs the method `take_key`",
+            )
+        self.mailer = mailer
+        self.queue = queue or DeliveryQueue()
+        self.messages = Messages(options.views, options.render)
+        for name in ("email_verification_text_body", "email_verification_html_body",
+                     "password_reset_text_body", "password_reset_html_body"):  # fmt: skip
+            self.messages.check(getattr(options, name) or None, name)
+        self._users, self._keys, self._take = user_storage, key_storage, key_storage.take_key
+        self._clock = clock
+        self._site = {"siteUrl": options.site_url.rstrip("/"), "prefix": _with_slashes(options.prefix)}
+
+    def send_email_verification_token(
+        self, userid: UserId, new_email: str = "", extra_data: Mapping[str, Any] | None = None
+    ) -> None:
+        """Send a link that proves the user's address, or the address `new_email` that the user wants.
+
+        An address that another account has gets a note about that account instead: the answer to whoever asked is the same.
+        """
+        s = self.settings
+        self._put(partial(self._verification, userid, new_email, dict(extra_data or {}), s.verify_email_expires))
+
+    def send_password_reset_token(self, email: str, extra_data: Mapping[str, Any] | None = None) -> None:
+        """Send a link to choose a new password to the account of this address; to nobody where there is none.
+
+        It goes to the stored address, never to the one that was typed, which may only look like it.
+        """
+        self._put(partial(self._reset, email, dict(extra_data or {})))
+
+    def send_account_exists(self, email: str) -> None:
+        """Tell the owner of an address that somebody tried to sign up with it."""
+        mail = self.messages.mail(email, "You already have an account", "accountexistsbody.jinja2", None, self._site)
+        self._put(partial(_ready, partial(self.mailer.send, mail)))
+
+    def send_change_notice(self, user: User, old_email: str, changed: bool) -> None:
+        """Tell the old address that it was changed, or is asked to be."""
+        data = {**self._site, "username": user.username, "changed": changed}
+        subject = "Your e-mail address was changed" if changed else "A change of your e-mail address was asked for"
+        mail = self.messages.mail(old_email, subject, "emailchangenoticebody.jinja2", None, data)
+        self._put(partial(_ready, partial(self.mailer.send, mail)))
+
+    async def check_password_reset_token(self, token: str) -> User:
+        """The user for whom a token is good, without using it up.
+
+        Raises:
+            CrossauthError: `InvalidKey`, `Expired`, or `UserNotActive` where the account's state forbids a reset.
+        """
+        key = await self._keys.get_key(stored_value(KeyPrefix.password_reset_token, token))
+        return await self._user_for_reset(key)
+
+    async def take_password_reset_token(self, token: str) -> User:
+        """As `check_password_reset_token`, and the token is used up: of any number of calls at once one gets it."""
+        return await self._user_for_reset(await self._take(stored_value(KeyPrefix.password_reset_token, token)))
+
+    async def take_email_verification_token(self, token: str) -> EmailToken:
+        """What a token proves; it is used up.
+
+        Raises:
+            CrossauthError: `InvalidKey`, `Expired`.
+        """
+        key = await self._take(stored_value(KeyPrefix.email_verification_token, token))
+        found = decode(key, self._clock())
+        if not found.new_email:
+            check_still_his(found, (await self._users.get_user_by_id(found.userid, _ANY)).user)
+        return found
+
+    async def create_and_save_password_reset_token(self, userid: UserId) -> str:
+        """A token for a password reset, as the link would carry it."""
+        user = (await self._users.get_user_by_id(userid, _ANY)).user
+        seconds = self.settings.password_reset_expires
+        return await self._save(KeyPrefix.password_reset_token, EmailToken(user.id, address_of(user) or ""), seconds)
+
+    async def create_and_save_email_verification_token(self, userid: UserId, new_email: str = "") -> str:
+        """A token that proves an address, as the link would carry it."""
+        user = (await self._users.get_user_by_id(userid, _ANY)).user
+        token = EmailToken(user.id, new_email or address_of(user) or "", new_email)
+        return await self._save(KeyPrefix.email_verification_token, token, self.settings.verify_email_expires)
+
+    async def _user_for_reset(self, key: Key) -> User:
+        found = decode(key, self._clock())
+        user = (await self._users.get_user_by_id(found.userid, _ANY)).user
+        if user.state not in RESETTABLE:
+            raise CrossauthError(ErrorCode.UserNotActive)
+        check_still_his(found, user)
+        return user
+
+    async def _save(self, prefix: str, token: EmailToken, seconds: int) -> str:
+        value, now = random_value(TOKEN_BYTES), self._clock()
+        await self._keys.save_key(
+            token.userid, stored_value(prefix, value), now, now + timedelta(seconds=seconds), encode(token)
+        )
+        return value
+
+    async def _reset(self, email: str, extra: dict[str, Any]) -> Send | None:
+        user = await self._user_of(email)
+        address = None if user is None else address_of(user)
+        if user is None or address is None or user.state not in RESETTABLE:
+            return None
+        token = await self.create_and_save_password_reset_token(user.id)
+        s, data = self.settings, self._data(token, self.settings.password_reset_expires, extra)
+        mail = self.messages.mail(
+            address, s.password_reset_subject, s.password_reset_text_body, s.password_reset_html_body or None, data
+        )
+        return partial(self.mailer.send, mail)
+
+    async def _verification(self, userid: UserId, new_email: str, extra: dict[str, Any], seconds: int) -> Send | None:
+        user = (await self._users.get_user_by_id(userid, _ANY)).user
+        address = new_email or address_of(user)
+        if address is None:
+            return None
+        owner = await self._user_of(address) if new_email else None
+        if owner is not None and owner.id != user.id:
+            self.send_account_exists(address_of(owner) or address)
+            return None
+        token = await self.create_and_save_email_verification_token(user.id, new_email)
+        s, data = self.settings, self._data(token, seconds, extra)
+        mail = self.messages.mail(
+            address, s.email_verification_subject, s.email_verification_text_body,
+            s.email_verification_html_body or None, data,
+        )  # fmt: skip
+        return partial(self.mailer.send, mail)
+
+    async def _user_of(self, email: str) -> User | None:
+        """Whoever has this address: as e-mail address, or as a username that is one."""
+        for find in (self._users.get_user_by_email, self._users.get_user_by_username):
+            try:
+                user = (await find(email, _ANY)).user
+            except CrossauthError as e:
+                if e.code is not ErrorCode.UserNotExist:
+                    raise
+                continue
+            if normalize(address_of(user) or "") == normalize(email):
+                return user
+        return None
+
+    def _data(self, token: str, seconds: int, extra: dict[str, Any]) -> dict[str, Any]:
+        expires = self._clock() + timedelta(seconds=seconds)
+        return {**extra, **self._site, "token": token, "expires": f"{expires:%d %B %Y, %H:%M} UTC"}
+
+    def _put(self, job: Callable[[], Any]) -> None:
+        self.queue.put(job)
+
+    @staticmethod
+    def validate_email(email: str) -> str:
+        """`email` in normal form; raises `InvalidEmail`."""
+        return valid_email(email)
+
+
+async def _ready(send: Send) -> Send:
+    return send
+
+
+def _with_slashes(path: str) -> str:
+    inner = path.strip("/")
+    return f"/{inner}/" if inner else "/"

@@ -1,0 +1,78 @@
+"""Telling listeners, and the listeners that come with the library."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Final, Protocol, runtime_checkable
+
+from crossauth_backend.core.clock import Clock, utc_now
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.events.record import Event, EventName
+from crossauth_backend.users.record import User
+
+logger = logging.getLogger("crossauth.events")
+_WARNINGS: Final = (
+    EventName.login_failed,
+    EventName.factor2_failed,
+    EventName.attempts_limited,
+    EventName.mail_failed,
+)
+
+
+@runtime_checkable
+class EventListener(Protocol):
+    """Whoever wants to know. An application hands its own in by the option `event_listeners`."""
+
+    def on_event(self, event: Event) -> None:
+        """Called while the request is served, so it must return at once; what it raises is logged and goes no further."""
+        ...
+
+
+class LoggingListener:
+    """Writes every event to the logger `crossauth.events`: failures as warnings, the rest as information."""
+
+    def on_event(self, event: Event) -> None:
+        """Write it."""
+        level = logging.WARNING if event.name in _WARNINGS else logging.INFO
+        fields = {"userid": event.userid, "actor": event.actor, "address": event.address, "reason": event.reason}
+        text = " ".join(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))
+        logger.log(level, "%s %s", event.name.value, text, extra={"crossauth_event": event})
+
+
+class Events:
+    """Hands each event to every listener.
+
+    Parameters:
+        listeners: who wants to know.
+        clock: what time it is.
+
+    Raises:
+        CrossauthError: `Configuration` where one of them has no method `on_event`.
+    """
+
+    def __init__(self, listeners: Iterable[Any] = (), clock: Clock = utc_now) -> None:
+        self.listeners: list[EventListener] = list(listeners)
+        for listener in self.listeners:
+            if not isinstance(listener, EventListener):
+                raise CrossauthError(
+                    ErrorCode.Configuration,
+                    f"Option 'event_listeners': {type(listener).__name__} has no method 'on_event'",
+                )
+        self._clock = clock
+
+    def tell(
+        self, name: EventName, user: User | None = None, *, address: str = "", reason: str = "",
+        actor: User | None = None,
+    ) -> None:  # fmt: skip
+        """Something happened to the account of `user`."""
+        event = Event(
+            name=name, at=self._clock(), address=address, reason=reason,
+            userid=user.id if user else None, username=user.username if user else None,
+            actor=actor.id if actor else None,
+        )  # fmt: skip
+        for listener in self.listeners:
+            try:
+                listener.on_event(event)
+            except Exception:
+                logger.exception("a listener failed at %s", name.value)

@@ -1,0 +1,62 @@
+"""One thing that happened and that matters to security."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from crossauth_backend.users.record import UserId
+
+
+class EventName(StrEnum):
+    """What happened. The values are stable."""
+
+    signed_up = "signed_up"
+    login_succeeded = "login_succeeded"
+    login_failed = "login_failed"
+    logged_out = "logged_out"
+    attempts_limited = "attempts_limited"
+    factor2_asked = "factor2_asked"
+    factor2_failed = "factor2_failed"
+    factor2_set = "factor2_set"
+    factor2_removed = "factor2_removed"
+    recovery_codes_made = "recovery_codes_made"
+    recovery_code_used = "recovery_code_used"
+    password_changed = "password_changed"
+    password_reset_requested = "password_reset_requested"
+    password_reset = "password_reset"
+    email_verified = "email_verified"
+    email_change_requested = "email_change_requested"
+    email_changed = "email_changed"
+    session_ended = "session_ended"
+    sessions_ended = "sessions_ended"
+    user_created = "user_created"
+    user_updated = "user_updated"
+    user_deleted = "user_deleted"
+    mail_failed = "mail_failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Who did what, from where, and how it ended.
+
+    It has room for nothing else, so that no secret can be in one. `userid` and `username` are those of an account that exists;
+    what was typed in vain into a login form is not kept, for people type passwords there.
+
+    Parameters:
+        name: what happened.
+        at: when.
+        userid, username: whose account it is about.
+        actor: who did it, where that is somebody else: an administrator's id.
+        address: the peer's address.
+        reason: why something failed, or which factor it was: a name out of a fixed list, never free text.
+    """
+
+    name: EventName
+    at: datetime
+    userid: UserId | None = None
+    username: str | None = None
+    actor: UserId | None = None
+    address: str = ""
+    reason: str = ""

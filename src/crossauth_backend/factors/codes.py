@@ -1,0 +1,110 @@
+"""What factors have in common whose code is sent to the user."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+from crossauth_backend.core.clock import utc_now
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.secrets import equal, random_digits
+from crossauth_backend.factors.base import Authenticator, Params
+from crossauth_backend.users.record import User, UserSecrets
+
+DIGITS: Final = 6
+_CODE: Final = re.compile(r"[0-9]{6}", re.ASCII)
+
+
+class SentCodeAuthenticator(Authenticator):
+    """Six random digits, sent to the user, good for a few minutes. Nothing of them is stored with the user.
+
+    The code is kept, encrypted, with the login that asked for it, which ends with its first use.
+    """
+
+    @property
+    @abstractmethod
+    def code_seconds(self) -> int:
+        """Seconds a code is good for."""
+
+    @abstractmethod
+    def where_to(self, user: Params | User) -> dict[str, str]:
+        """Where the code goes, under the name of the user's field: `{"email": …}`.
+
+        Raises:
+            CrossauthError: `InvalidEmail` or `InvalidPhoneNumber` where the user has none that can be written to.
+        """
+
+    @abstractmethod
+    def send_code(self, to: str, code: str) -> None:
+        """Have the code sent in the background."""
+
+    async def prepare_configuration(self, user: Params | User) -> dict[str, dict[str, Any]] | None:
+        """Sends a code, which proves that it arrives."""
+        return self._prepared(str(user["username"]), self.where_to(user))
+
+    async def reprepare_configuration(self, username: str, session_data: Params) -> dict[str, dict[str, Any]] | None:
+        """Sends a new code to where the last one went."""
+        where = {n: str(session_data[n]) for n in ("email", "phone") if n in session_data}
+        prepared = self._prepared(username, where)
+        return {"userData": prepared["userData"], "secrets": {}, "newSessionData": prepared["sessionData"]}
+
+    async def create_one_time_secrets(self, user: User) -> dict[str, Any]:
+        """Sends a code; returns it and when it expires, in milliseconds since the epoch."""
+        return self._send(self.where_to(user))
+
+    async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:
+        """Compare `params["otp"]` with the code that was sent.
+
+        Raises:
+            CrossauthError: `InvalidToken`; `Expired`.
+        """
+        code = str(params.get("otp") or "").replace(" ", "")
+        sent = secrets.get("otp") if secrets is not None else None
+        expiry = secrets.get("expiry") if secrets is not None else None
+        if not isinstance(sent, str) or not _CODE.fullmatch(code) or not equal(sent, code):
+            raise CrossauthError(ErrorCode.InvalidToken, "Invalid code")
+        if not isinstance(expiry, int) or self._now_ms() > expiry:
+            raise CrossauthError(ErrorCode.Expired, "The code has expired")
+
+    async def create_persistent_secrets(
+        self, username: str, params: Params, repeat_params: Params | None = None
+    ) -> dict[str, Any]:
+        """Nothing is stored."""
+        return {}
+
+    def secret_names(self) -> list[str]:
+        """`[]`."""
+        return []
+
+    def transient_secret_names(self) -> list[str]:
+        """`["otp"]`."""
+        return ["otp"]
+
+    def validate_secrets(self, params: Params) -> list[str]:
+        """Nothing to be wrong with."""
+        return []
+
+    def can_update_secrets(self) -> bool:
+        """There are none."""
+        return False
+
+    def mfa_type(self) -> Literal["none", "oob", "otp"]:
+        """Out of band."""
+        return "oob"
+
+    def _prepared(self, username: str, where: dict[str, str]) -> dict[str, dict[str, Any]]:
+        shown = {"username": username, "factor2": self.factor_name, **where}
+        return {"userData": shown, "sessionData": {**shown, **self._send(where)}}
+
+    def _send(self, where: dict[str, str]) -> dict[str, Any]:
+        code = random_digits(DIGITS)
+        for to in where.values():
+            self.send_code(to, code)
+        expires = timedelta(seconds=self.code_seconds)
+        return {"otp": code, "expiry": self._now_ms() + int(expires.total_seconds() * 1000)}
+
+    def _now_ms(self) -> int:
+        clock = self._services.clock if self._services is not None else utc_now
+        return int(clock().timestamp() * 1000)

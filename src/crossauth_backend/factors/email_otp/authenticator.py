@@ -1,0 +1,93 @@
+"""A second factor by e-mail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import option
+from crossauth_backend.delivery.mailer import Mailer
+from crossauth_backend.delivery.messages import Messages
+from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer
+from crossauth_backend.delivery.queue import Send
+from crossauth_backend.factors.base import Params
+from crossauth_backend.factors.codes import SentCodeAuthenticator
+from crossauth_backend.factors.services import FactorServices
+from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import valid_email
+
+
+class EmailAuthenticatorOptions(MailOptions, total=False):
+    """Options of `EmailAuthenticator`."""
+
+    friendly_name: str
+    email_authenticator_html_body: str
+    email_authenticator_subject: str
+    email_authenticator_text_body: str
+    email_authenticator_token_expires: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailAuthenticatorSettings(MailSettings):
+    """`EmailAuthenticatorOptions`, parsed."""
+
+    friendly_name: str | None = option(None, doc="How pages call this factor.")
+    email_authenticator_text_body: str = option("emailauthenticationtextbody.njk", names=("email_authenticator_text_bod",), env="EMAIL_AUTHENTICATOR_TEXT_BODY", doc="Template.")  # fmt: skip
+    email_authenticator_html_body: str | None = option(None, env="EMAIL_AUTHENTICATOR_HTML_BODY", doc="Template.")
+    email_authenticator_subject: str = option("Login code", env="EMAIL_AUTHENTICATOR_SUBJECT", doc="Subject.")
+    email_authenticator_token_expires: int = option(300, env="EMAIL_AUTHENTICATOR_TOKEN_EXPIRES", doc="Seconds a code is good for.")  # fmt: skip
+
+
+class EmailAuthenticator(SentCodeAuthenticator):
+    """Sends a code to the user's e-mail address, or to a username that is one.
+
+    Parameters:
+        options: see `EmailAuthenticatorOptions`; without anything that sends, the server's mailer does.
+    """
+
+    default_friendly_name = "Code by e-mail"
+    settings_table = EmailAuthenticatorSettings
+    settings: EmailAuthenticatorSettings
+
+    def attach(self, services: FactorServices) -> None:
+        """See `Authenticator.attach`; there must be something that sends."""
+        super().attach(services)
+        self._mailer: Mailer | None = make_mailer(self.settings, type(self).__name__) or services.mailer
+        if self._mailer is None:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                "EmailAuthenticator: e-mail needs option 'smtp_host' and 'email_from', or 'mailer'; here or of the server",
+            )
+        self._messages = Messages(self.settings.views, self.settings.render)
+        self._messages.check(self.settings.email_authenticator_text_body, "email_authenticator_text_body")
+
+    @property
+    def code_seconds(self) -> int:
+        """See `SentCodeAuthenticator.code_seconds`."""
+        return self.settings.email_authenticator_token_expires
+
+    def where_to(self, user: Params | User) -> dict[str, str]:
+        """See `SentCodeAuthenticator.where_to`."""
+        return {"email": valid_email(str(user.get("email") or user["username"]))}
+
+    def send_code(self, to: str, code: str) -> None:
+        """See `SentCodeAuthenticator.send_code`."""
+        self.services.queue.put(partial(self._make, to, {"otp": code}))
+
+    def skip_email_verification_on_signup(self) -> bool:
+        """A code that arrived proves the address."""
+        return True
+
+    def mfa_channel(self) -> Literal["none", "email", "sms"]:
+        """By e-mail."""
+        return "email"
+
+    async def _make(self, to: str, data: dict[str, Any]) -> Send:
+        s = self.settings
+        mail = self._messages.mail(
+            to, s.email_authenticator_subject, s.email_authenticator_text_body, s.email_authenticator_html_body, data
+        )
+        assert self._mailer is not None
+        return partial(self._mailer.send, mail)

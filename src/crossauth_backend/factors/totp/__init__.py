@@ -1,0 +1,1 @@
+"""Codes from an authenticator application."""

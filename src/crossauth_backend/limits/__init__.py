@@ -1,0 +1,1 @@
+"""Floor 2: how often something may be tried."""

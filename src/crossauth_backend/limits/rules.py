@@ -1,0 +1,83 @@
+"""What may be tried how often. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `attempts` in any window of `seconds`. Windows are fixed: they begin at multiples of `seconds`."""
+
+    attempts: int
+    seconds: int
+
+
+# Named after what is tried and by what attempts are counted. An account is a name as it was typed, in its normalised form,
+# whether or not there is such a user; an address is a host, or the /64 network of an IPv6 host.
+DEFAULT_LIMITS: Final[Mapping[str, Limit]] = {
+    "login_account": Limit(20, 900),
+    "login_device": Limit(20, 900),
+    "login_address": Limit(100, 900),
+    "factor2_challenge": Limit(5, 900),
+    "factor2_account": Limit(20, 900),
+    "factor2_address": Limit(100, 900),
+    "password_account": Limit(20, 900),
+    "reset_account": Limit(5, 3600),
+    "reset_address": Limit(50, 3600),
+    "token_credential": Limit(20, 900),
+    "token_address": Limit(100, 900),
+    "verification_account": Limit(10, 3600),
+    "signup_address": Limit(100, 3600),
+}
+
+
+def read_limits(given: Mapping[str, Any]) -> dict[str, Limit]:
+    """The limits in force: the defaults, changed by `given`. `None` switches one off, by name.
+
+    Raises:
+        CrossauthError: `Configuration`, naming what is wrong.
+    """
+    limits: dict[str, Limit] = dict(DEFAULT_LIMITS)
+    for name, value in given.items():
+        if name not in DEFAULT_LIMITS:
+            near = get_close_matches(name, DEFAULT_LIMITS, n=1, cutoff=0.4)
+            advice = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(DEFAULT_LIMITS)}"
+            raise CrossauthError(ErrorCode.Configuration, f"Option 'attempt_limits': no limit {name!r}{advice}")
+        if value is None:
+            del limits[name]
+            continue
+        pair = (value.attempts, value.seconds) if isinstance(value, Limit) else value
+        if not (
+            isinstance(pair, (list, tuple))
+            and len(pair) == 2
+            and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in pair)
+        ):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"Option 'attempt_limits': {name!r} must be (attempts, seconds), two whole numbers above 0, or None",
+            )
+        limits[name] = Limit(*pair)
+    return limits
+
+
+def network_of(address: str) -> str:
+    """By what attempts from `address` are counted: the host, or the /64 of an IPv6 host, which has 2^64 of them.
+
+    An IPv4 address in IPv6 form is that IPv4 address. What is no address is counted as it is.
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
