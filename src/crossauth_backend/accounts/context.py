@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.secrets import KeyRing
+from crossauth_backend.email_tokens.manager import TokenEmailer
+from crossauth_backend.events.listeners import Events
+from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.registry import NO_FACTOR2, Factors
-from crossauth_backend.keys.record import KeyPrefix
+from crossauth_backend.keys.record import Key, KeyPrefix
+from crossauth_backend.keys.storage import KeyStorage, SupportsTake
+from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.sessions.manager import SessionCookie
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.rules import default_user_validator
@@ -16,7 +25,7 @@ from crossauth_backend.users.storage import UserStorage, UserStorageGetOptions
 
 ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
 
-# What stops being valid with a password: everything that was handed out on the strength of it.
+# What stops being valid with a password or a second factor: everything that was handed out on the strength of it.
 _REVOKED: Final = (
     KeyPrefix.session,
     KeyPrefix.password_reset_token,
@@ -26,6 +35,24 @@ _REVOKED: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request comes from.
+
+    Parameters:
+        address: the peer's address.
+        device: id of a browser in which the account was logged in to before, proven by a cookie of ours.
+        agent: what the browser calls itself.
+    """
+
+    address: str = ""
+    device: str | None = None
+    agent: str = ""
+
+
+NOWHERE: Final = Origin()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
     """Storages, factors and settings that the services in this room share."""
@@ -33,17 +60,90 @@ class Accounts:
     users: UserStorage
     sessions: SessionCookie
     factors: Factors
+    limits: AttemptLimits
+    events: Events
+    ring: KeyRing
+    emails: TokenEmailer | None = None
+    email_tokens: KeyStorage | None = None
+    verify_email: bool = False
+    reset_password: bool = False
     allowed_factor2: tuple[str, ...] = ()
     validate_user: Callable[[Mapping[str, Any]], list[str]] = default_user_validator
+
+    @property
+    def keys(self) -> KeyStorage:
+        """Where sessions and other keys are."""
+        return self.sessions.key_storage
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return self.sessions.clock()
 
     def factor1(self, user: User) -> Authenticator:
         """The first factor of `user`."""
         return self.factors[user.factor1]
 
+    def need_emails(self) -> TokenEmailer:
+        """What sends links by e-mail.
+
+        Raises:
+            CrossauthError: `Configuration` where e-mail is not configured.
+        """
+        if self.emails is None:
+            raise CrossauthError(ErrorCode.Configuration, detail="no e-mail is configured")
+        return self.emails
+
+    async def user(self, userid: UserId) -> User:
+        """The user of this id, in whatever state.
+
+        Raises:
+            CrossauthError: `UserNotExist`.
+        """
+        return (await self.users.get_user_by_id(userid, ANY_STATE)).user
+
+    async def take(self, value: str) -> Key:
+        """Take a single-use key.
+
+        Raises:
+            CrossauthError: `InvalidKey`; `Configuration` for a storage that cannot take.
+        """
+        if not isinstance(self.keys, SupportsTake):
+            raise CrossauthError(ErrorCode.Configuration, detail=f"{type(self.keys).__name__} has no method take_key")
+        return await self.keys.take_key(value)
+
     async def end_sessions(self, userid: UserId) -> None:
         """End every session of a user and revoke every token that could start a new one."""
         for prefix in _REVOKED:
-            await self.sessions.key_storage.delete_all_for_user(userid, prefix)
+            await self.keys.delete_all_for_user(userid, prefix)
+        if self.email_tokens is not None and self.email_tokens is not self.keys:
+            await self.email_tokens.delete_all_for_user(userid, KeyPrefix.password_reset_token)
+
+    @asynccontextmanager
+    async def limited(self, origin: Origin, user: User | None = None, **subjects: str | None) -> AsyncIterator[None]:
+        """Count an attempt before the block makes it, and give it back where the block succeeds.
+
+        Parameters:
+            origin: where the request comes from.
+            user: whose account it is about, where that is known.
+            subjects: by the name of a limit, what is counted under it.
+
+        Raises:
+            CrossauthError: `TooManyAttempts` where a limit is reached; the block is not run then.
+        """
+        try:
+            reservation = await self.limits.reserve(subjects)
+        except CrossauthError as e:
+            if e.code is ErrorCode.TooManyAttempts:
+                self.events.tell(
+                    EventName.attempts_limited,
+                    user,
+                    address=origin.address,
+                    reason=(e.detail or "").removeprefix("limit "),
+                )
+            raise
+        yield
+        await self.limits.give_back(reservation)
 
 
 def has_factor2(user: User) -> bool:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
-from crossauth_backend.accounts.context import ANY_STATE, Accounts
+from crossauth_backend.accounts import second_factor
+from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.stages import Ask, Attempt, Refuse, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import normalize
+from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
 
-PASSWORD_CHANGE = Ask.PASSWORD_CHANGE.value
+FORCED: Final = (Ask.PASSWORD_CHANGE, Ask.FACTOR2_CHANGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +28,19 @@ class LoginResult:
     asked: Ask | None = None
 
 
-async def check_credentials(accounts: Accounts, username: str, params: Params) -> User:
+async def check_credentials(accounts: Accounts, username: str, params: Params, origin: Origin = NOWHERE) -> User:
     """The user whose first factor `params` prove, in whatever state.
 
     Raises:
-        CrossauthError: `UsernameOrPasswordInvalid`, in the same words and time whether or not there is such a user.
+        CrossauthError: `UsernameOrPasswordInvalid`, in the same words and time whether or not there is such a user;
+            `TooManyAttempts`.
     """
-    try:
-        found = await accounts.users.get_user_by_username(username, ANY_STATE)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        await _check_nobody(accounts, params)
-        raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid) from None
-    await accounts.factor1(found.user).authenticate_user(found.user, found.secrets, params)
-    return found.user
+    name = normalize(username)
+    # A browser in which the user was logged in before is counted by itself: guesses from elsewhere cannot lock it out.
+    counted = {"login_device": origin.device} if origin.device else {"login_account": name}
+    async with accounts.limited(origin, None, login_address=origin.address, **counted):
+        user = await _check(accounts, username, params, origin)
+    return user
 
 
 async def sign_in(
@@ -49,6 +50,8 @@ async def sign_in(
     previous: str | None = None,
     extra_fields: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
+    origin: Origin = NOWHERE,
+    persist: bool | None = None,
 ) -> LoginResult:
     """Take an attempt through the stages and open the session it deserves.
 
@@ -58,32 +61,68 @@ async def sign_in(
         previous: id of the session the request came with; it ends, so that an id planted before login is worth nothing.
         extra_fields: further columns of the session's key.
         data: session data to begin with, where the new session goes on from one of the same user.
+        origin: where the request comes from.
+        persist: remembered with a login that waits for its second factor.
 
     Raises:
-        CrossauthError: the reason for which the account's state refuses.
+        CrossauthError: the reason for which the account's state refuses; `Factor2ResetNeeded` where the server does not
+            know the user's second factor.
     """
-    step = next_step(attempt)
-    if isinstance(step, Refuse):
-        raise CrossauthError(step.code)
     user, sessions = attempt.user, accounts.sessions
+    offered = user.factor2 in accounts.allowed_factor2
+    step = next_step(replace(attempt, factor2_offered=offered))
+    if isinstance(step, Refuse):
+        accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=step.code.name)
+        raise CrossauthError(step.code)
     if step is Ask.FACTOR2:
-        raise CrossauthError(
-            ErrorCode.NotImplemented,
-            "This account needs a second factor, which this server cannot ask for yet",
-        )
-    if step is Ask.PASSWORD_CHANGE:
-        pending = {PASSWORD_CHANGE: {"username": user.username}}
+        pending = await second_factor.pending_login(accounts, user, persist)
         session = await sessions.create_session_key(None, extra_fields, pending)
+        accounts.events.tell(EventName.factor2_asked, user, address=origin.address)
+    elif step is not None:
+        forced = {"username": user.username, "factor2_passed": attempt.factor2_passed}
+        session = await sessions.create_session_key(None, extra_fields, {step.value: forced})
     else:
-        session = await sessions.create_session_key(user.id, extra_fields, data)
+        kept = {**(data or {}), "crossauth": {"agent": origin.agent[:200], "address": origin.address}}
+        session = await sessions.create_session_key(user.id, extra_fields, kept)
+        accounts.events.tell(EventName.login_succeeded, user, address=origin.address)
     if previous is not None:
         await sessions.delete_session(previous)
     return LoginResult(user, session, step)
 
 
-async def log_out(accounts: Accounts, session_id: str) -> None:
+async def log_out(accounts: Accounts, session_id: str, user: User | None = None, origin: Origin = NOWHERE) -> None:
     """End one session."""
     await accounts.sessions.delete_session(session_id)
+    if user is not None:
+        accounts.events.tell(EventName.logged_out, user, address=origin.address)
+
+
+def forced_user(data: Mapping[str, Any], *steps: Ask) -> tuple[str, bool] | None:
+    """The name of the user whom a login sent to change something, and whether the second factor was proven then."""
+    for step in steps:
+        forced = data.get(step.value)
+        if isinstance(forced, dict) and isinstance(forced.get("username"), str):
+            return forced["username"], forced.get("factor2_passed") is True
+    return None
+
+
+async def _check(accounts: Accounts, username: str, params: Params, origin: Origin) -> User:
+    try:
+        found = await accounts.users.get_user_by_username(username, ANY_STATE)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserNotExist:
+            raise
+        found = None
+    try:
+        if found is None:
+            await _check_nobody(accounts, params)
+            raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
+        await accounts.factor1(found.user).authenticate_user(found.user, found.secrets, params)
+    except CrossauthError as e:
+        user = found.user if found else None
+        accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=e.code_name)
+        raise
+    return found.user
 
 
 async def _check_nobody(accounts: Accounts, params: Params) -> None:

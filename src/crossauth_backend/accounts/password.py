@@ -1,34 +1,42 @@
-"""Changing a password."""
+"""Changing a password, by the old one or by a link."""
 
 from __future__ import annotations
 
-from crossauth_backend.accounts.context import ANY_STATE, Accounts
+from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import equal
-from crossauth_backend.factors.base import Params
+from crossauth_backend.core.secrets import equal, hash_token
+from crossauth_backend.core.text import normalize
+from crossauth_backend.events.record import EventName
+from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import valid_email
 from crossauth_backend.users.states import UserState
 
 MAY_CHANGE = (UserState.active, UserState.password_change_needed)
+_AFTER_RESET = {
+    UserState.password_reset_needed: UserState.active,
+    UserState.password_and_factor2_reset_needed: UserState.factor2_reset_needed,
+}
 
 
-async def change_password(accounts: Accounts, username: str, old: Params, new: Params, repeat: Params | None) -> User:
+async def change_password(
+    accounts: Accounts, username: str, old: Params, new: Params, repeat: Params | None, origin: Origin = NOWHERE
+) -> User:
     """Replace the secrets of the first factor, after checking the old ones, and end every session of the user.
 
     An account that was forced to change becomes active. The caller opens a new session for the browser that asked.
 
     Raises:
         CrossauthError: `UsernameOrPasswordInvalid` where the old password is wrong; `UserNotActive`; `PasswordFormat` (list);
-            `PasswordMatch`; `BadRequest` where this factor has nothing to change.
+            `PasswordMatch`; `BadRequest` where this factor has nothing to change; `TooManyAttempts`.
     """
     found = await accounts.users.get_user_by_username(username, ANY_STATE)
     user = found.user
     if user.state not in MAY_CHANGE:
         raise CrossauthError(ErrorCode.UserNotActive)
-    factor = accounts.factor1(user)
-    if not factor.can_update_secrets():
-        raise CrossauthError(ErrorCode.BadRequest, "This account has no password that could be changed here")
-    await factor.authenticate_user(user, found.secrets, old)
+    factor = _changeable(accounts, user)
+    async with accounts.limited(origin, user, password_account=str(user.id)):
+        await factor.authenticate_user(user, found.secrets, old)
     problems = factor.validate_secrets(new)
     if not problems and any(equal(str(new[n]), str(old.get(n, ""))) for n in factor.secret_names() if n in new):
         problems = ["The new password must be different from the old one"]
@@ -37,4 +45,57 @@ async def change_password(accounts: Accounts, username: str, old: Params, new: P
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)
     await accounts.users.update_user({"id": user.id, "state": UserState.active}, secrets)
     await accounts.end_sessions(user.id)
-    return (await accounts.users.get_user_by_id(user.id)).user
+    accounts.events.tell(EventName.password_changed, user, address=origin.address)
+    return await accounts.user(user.id)
+
+
+async def request_reset(accounts: Accounts, email: str, origin: Origin = NOWHERE) -> None:
+    """Have a link to choose a new password sent, if there is an account of this address; the answer is the same if not.
+
+    Raises:
+        CrossauthError: `InvalidEmail` for what can be no address; `TooManyAttempts`.
+    """
+    address = valid_email(email)
+    counted = {"reset_account": normalize(address), "reset_address": origin.address}
+    await accounts.limits.reserve(counted)
+    accounts.need_emails().send_password_reset_token(address)
+    accounts.events.tell(EventName.password_reset_requested, address=origin.address)
+
+
+async def user_for_reset(accounts: Accounts, token: str, origin: Origin = NOWHERE) -> User:
+    """The user for whom a reset token is good; it is not used up.
+
+    Raises:
+        CrossauthError: `InvalidKey`, `Expired`, `UserNotActive`, `TooManyAttempts`.
+    """
+    async with accounts.limited(origin, None, token_credential=hash_token(token), token_address=origin.address):
+        user = await accounts.need_emails().check_password_reset_token(token)
+    return user
+
+
+async def reset_password(
+    accounts: Accounts, token: str, new: Params, repeat: Params | None, origin: Origin = NOWHERE
+) -> User:
+    """Replace the secrets of the first factor of whoever holds `token`, and end every session of the user.
+
+    Raises:
+        CrossauthError: as `user_for_reset`; `PasswordFormat` (list) and `PasswordMatch`, which leave the token good.
+    """
+    user = await user_for_reset(accounts, token, origin)
+    factor = _changeable(accounts, user)
+    problems = factor.validate_secrets(new)
+    if problems:
+        raise CrossauthError(ErrorCode.PasswordFormat, problems)
+    secrets = await factor.create_persistent_secrets(user.username, new, repeat)
+    user = await accounts.need_emails().take_password_reset_token(token)
+    await accounts.users.update_user({"id": user.id, "state": _AFTER_RESET.get(user.state, user.state)}, secrets)
+    await accounts.end_sessions(user.id)
+    accounts.events.tell(EventName.password_reset, user, address=origin.address)
+    return await accounts.user(user.id)
+
+
+def _changeable(accounts: Accounts, user: User) -> Authenticator:
+    factor = accounts.factor1(user)
+    if not factor.can_update_secrets():
+        raise CrossauthError(ErrorCode.BadRequest, "This account has no password that could be changed here")
+    return factor

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from crossauth_backend.accounts.context import ANY_STATE, Accounts
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.email_change import request_change
 from crossauth_backend.accounts.signup import checked_user
-from crossauth_backend.users.record import User, UserId
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import normalize
+from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.events.record import EventName
+from crossauth_backend.keys.record import KeyPrefix
+from crossauth_backend.users.record import User
 
 _DERIVED = ("id", "username_normalized", "email_normalized")
 
 
-async def update_profile(accounts: Accounts, current: User, changed: User | Mapping[str, Any]) -> User:
-    """Store the fields in which `changed` differs from `current`, and return the user as it then is.
+class Updated(NamedTuple):
+    """A changed user, and whether a link was sent to the address that is to be the new one."""
+
+    user: User
+    email_sent: bool = False
+
+
+async def update_profile(
+    accounts: Accounts, current: User, changed: User | Mapping[str, Any], origin: Origin = NOWHERE,
+    skip_email_verification: bool = False,
+) -> Updated:  # fmt: skip
+    """Store the fields in which `changed` differs from `current`.
+
+    Where addresses are proven, a new one is not stored yet: a link goes to it, and a note to the old one.
 
     Raises:
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `BadRequest` for a field the storage does not have.
@@ -21,22 +39,30 @@ async def update_profile(accounts: Accounts, current: User, changed: User | Mapp
     given = changed.to_dict() if isinstance(changed, User) else dict(changed)
     wanted = checked_user(accounts, current.to_dict() | given)
     fields = {n: v for n, v in wanted.items() if n not in _DERIVED and v != current.get(n)}
+    new_email = None
+    if accounts.verify_email and not skip_email_verification:
+        if "username" in fields and address_of(current) == current.username:
+            raise CrossauthError(ErrorCode.FormEntry, "This username is an e-mail address; it cannot be changed here")
+        if fields.get("email") and normalize(fields["email"]) != normalize(current.email or ""):
+            new_email = fields.pop("email")
+        elif "email" in fields and not fields["email"]:
+            raise CrossauthError(ErrorCode.FormEntry, "Give an e-mail address")
     if fields:
         await accounts.users.update_user({"id": current.id, **fields})
-    return (await accounts.users.get_user_by_id(current.id)).user
+        accounts.events.tell(EventName.user_updated, current, address=origin.address)
+    if "email" in fields:
+        # Whoever reads the old mailbox must not be able to choose a new password.
+        await (accounts.email_tokens or accounts.keys).delete_all_for_user(current.id, KeyPrefix.password_reset_token)
+    if new_email:
+        await request_change(accounts, current, new_email, origin)
+    return Updated(await accounts.user(current.id), bool(new_email))
 
 
-async def delete_account(accounts: Accounts, userid: UserId) -> None:
+async def delete_account(accounts: Accounts, user: User, origin: Origin = NOWHERE, actor: User | None = None) -> None:
     """Delete the user, the secrets, and every key of the user: sessions, tokens, API keys."""
     # The user goes first: a session whose user is gone signs nobody in, even if the second step is never reached.
-    await accounts.users.delete_user_by_id(userid)
-    await accounts.sessions.key_storage.delete_all_for_user(userid, "")
-
-
-async def find_user(accounts: Accounts, userid: UserId) -> User:
-    """The user of this id, in whatever state.
-
-    Raises:
-        CrossauthError: `UserNotExist`.
-    """
-    return (await accounts.users.get_user_by_id(userid, ANY_STATE)).user
+    await accounts.users.delete_user_by_id(user.id)
+    await accounts.keys.delete_all_for_user(user.id, "")
+    if accounts.email_tokens is not None:
+        await accounts.email_tokens.delete_all_for_user(user.id, "")
+    accounts.events.tell(EventName.user_deleted, user, address=origin.address, actor=actor)

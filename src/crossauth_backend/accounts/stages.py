@@ -1,7 +1,7 @@
 """What stands between a proven first factor and a session.
 
-Every way of signing in (password, and later passkey, link, social login) enters `LOGIN_STAGES` at the top, so none can skip a
-stage. A stage is a pure function: it lets the attempt pass, asks for something, or refuses.
+Every way of signing in (password, link by e-mail, and later passkey, social login) enters `LOGIN_STAGES` at the top, so none can
+skip a stage. A stage is a pure function: it lets the attempt pass, asks for something, or refuses.
 """
 
 from __future__ import annotations
@@ -19,10 +19,17 @@ from crossauth_backend.users.states import UserState, refusal
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Somebody who has proven the first factor of `user`, and what else has been proven."""
+    """Somebody who has proven the first factor of `user`, and what else is known.
+
+    Parameters:
+        user: whom to sign in.
+        factor2_passed: whether the second factor has been proven too.
+        factor2_offered: whether the server still offers the user's second factor.
+    """
 
     user: User
     factor2_passed: bool = False
+    factor2_offered: bool = True
 
 
 class Ask(Enum):
@@ -30,6 +37,7 @@ class Ask(Enum):
 
     FACTOR2 = "factor2"
     PASSWORD_CHANGE = "passwordchange"
+    FACTOR2_CHANGE = "factor2change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +49,36 @@ class Refuse:
 
 Step: TypeAlias = Ask | Refuse | None
 Stage: TypeAlias = Callable[[Attempt], Step]
+_FORCED: Final = (UserState.password_change_needed, UserState.factor2_reset_needed)
 
 
 def check_state(attempt: Attempt) -> Step:
     """Refuse an account that is not active; a forced change waits until everything is proven."""
-    if attempt.user.state == UserState.password_change_needed:
+    if attempt.user.state in _FORCED:
         return None
     code = refusal(attempt.user.state)
     return Refuse(code) if code is not None else None
 
 
 def require_factor2(attempt: Attempt) -> Step:
-    """Ask for the second factor of a user who has one."""
+    """Ask for the second factor of a user who has one; one that was reset by an administrator is gone."""
+    if attempt.user.state == UserState.factor2_reset_needed:
+        return None
     return Ask.FACTOR2 if has_factor2(attempt.user) and not attempt.factor2_passed else None
 
 
-def force_change(attempt: Attempt) -> Step:
+def force_password_change(attempt: Attempt) -> Step:
     """Ask for a new password where an administrator demanded one."""
     return Ask.PASSWORD_CHANGE if attempt.user.state == UserState.password_change_needed else None
 
 
-LOGIN_STAGES: Final[tuple[Stage, ...]] = (check_state, require_factor2, force_change)
+def force_factor2_change(attempt: Attempt) -> Step:
+    """Ask to set up a second factor anew where it was reset, or is no longer offered."""
+    no_longer = has_factor2(attempt.user) and not attempt.factor2_offered
+    return Ask.FACTOR2_CHANGE if no_longer or attempt.user.state == UserState.factor2_reset_needed else None
+
+
+LOGIN_STAGES: Final[tuple[Stage, ...]] = (check_state, require_factor2, force_password_change, force_factor2_change)
 
 
 def next_step(attempt: Attempt) -> Step:

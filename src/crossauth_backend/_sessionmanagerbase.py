@@ -1,0 +1,293 @@
+"""The half of the documented `SessionManager` that is about sessions, and how its parts are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.core.clock import Clock, utc_now
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.secrets import KeyRing, check_secret
+from crossauth_backend.delivery.options import make_mailer
+from crossauth_backend.delivery.queue import DeliveryQueue
+from crossauth_backend.email_tokens.manager import TokenEmailer, TokenEmailerOptions, TokenEmailerSettings
+from crossauth_backend.events.audit import AuditListener, AuditStorage
+from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
+from crossauth_backend.events.record import EventName
+from crossauth_backend.factors.base import Authenticator
+from crossauth_backend.factors.registry import NO_FACTOR2, Factors
+from crossauth_backend.factors.services import FactorServices
+from crossauth_backend.keys.purge import Purger
+from crossauth_backend.keys.record import KeyDataEntry, decode_data
+from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
+from crossauth_backend.limits.manager import AttemptLimits
+from crossauth_backend.limits.rules import Limit
+from crossauth_backend.sessions.cookie import Cookie
+from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken, DoubleSubmitCsrfTokenOptions
+from crossauth_backend.sessions.manager import SessionCookie, SessionCookieOptions, UserAndKey
+from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.storage import UserStorage
+
+
+class SessionManagerOptions(TokenEmailerOptions, total=False):
+    """Options of `SessionManager`."""
+
+    user_storage: UserStorage
+    session_cookie_options: SessionCookieOptions
+    double_submit_cookie_options: DoubleSubmitCsrfTokenOptions
+    secret: str
+    email_token_storage: KeyStorage
+    enable_email_verification: bool
+    enable_password_reset: bool
+    allowed_factor2: list[str]
+    encryption_keys: list[str]
+    attempt_limits: Mapping[str, Limit | tuple[int, int] | None]
+    event_listeners: list[EventListener]
+    audit_storage: AuditStorage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionManagerSettings(TokenEmailerSettings):
+    """`SessionManagerOptions`, parsed."""
+
+    user_storage: UserStorage | None = option(
+        None, doc="Where users are; without one there are anonymous sessions only."
+    )
+    session_cookie_options: dict[str, Any] = option({}, doc="Options of the session cookie, see there.")
+    double_submit_cookie_options: dict[str, Any] = option({}, doc="Options of the CSRF cookie, see there.")
+    secret: str | None = option(
+        None, env="SECRET", doc="Signs the session and CSRF cookies; at least 32 characters. Required."
+    )
+    email_token_storage: KeyStorage | None = option(
+        None, doc="Where e-mail tokens are kept.", shown="the session key storage"
+    )
+    enable_email_verification: bool = option(
+        False, env="ENABLE_EMAIL_VERIFICATION", doc="Whether e-mail addresses must be proven."
+    )
+    enable_password_reset: bool = option(
+        False, env="ENABLE_PASSWORD_RESET", doc="Whether passwords can be reset by e-mail."
+    )
+    allowed_factor2: list[str] = option([], env="ALLOWED_FACTOR2", doc="Authenticators that may be second factors.")
+    encryption_keys: list[str] = option(
+        [],
+        env="ENCRYPTION_KEYS",
+        doc="Encrypt what is stored of second factors, each at least 32 characters. The first encrypts, all decrypt: put a "
+        "new one in front to rotate.",
+        shown="made from `secret`",
+    )
+    attempt_limits: dict[str, Any] = option(
+        {},
+        env="ATTEMPT_LIMITS",
+        doc="Changes to the limits of attempts: `{name: (attempts, seconds)}`, or `None` to switch one off.",
+    )
+    event_listeners: list[Any] = option([], doc="Told of every security event, see `EventListener`.")
+    audit_storage: Any = option(None, doc="Keeps every security event: an `AuditStorage`.")
+
+
+class Csrf(NamedTuple):
+    """A new CSRF token: its cookie and its masked value."""
+
+    csrf_cookie: Cookie
+    csrf_form_or_header_value: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTokens:
+    """What a login hands out."""
+
+    session_cookie: Cookie | None = None
+    csrf_cookie: Cookie | None = None
+    csrf_form_or_header_value: str | None = field(default=None, repr=False)
+    user: User | None = None
+    secrets: Any = field(default=None, repr=False)
+
+
+class SessionManagerBase:
+    """Signs users in and out and keeps their sessions.
+
+    Parameters:
+        key_storage: where sessions are kept.
+        authenticators: factors by name.
+        options: see `SessionManagerOptions`.
+        clock: what time it is.
+
+    Raises:
+        CrossauthError: `Configuration`, saying what to change; `NotImplemented` for options of parts not built yet.
+    """
+
+    def __init__(
+        self,
+        key_storage: KeyStorage,
+        authenticators: Mapping[str, Authenticator],
+        options: SessionManagerOptions | Mapping[str, Any] | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.settings = read_options(SessionManagerSettings, options or {}, component="SessionManager")
+        common = {"secret": self.settings.secret}
+        self.csrf_tokens = DoubleSubmitCsrfToken({**common, **self.settings.double_submit_cookie_options})
+        cookie = {"user_storage": self.settings.user_storage, **self.settings.session_cookie_options}
+        self.session = SessionCookie(key_storage, {**common, **cookie}, clock)
+        self.key_storage = key_storage
+        self.email_token_storage = self.settings.email_token_storage or key_storage
+        self.user_storage = self.settings.user_storage
+        self.authenticators = dict(authenticators)
+        self.factors = Factors(authenticators)
+        self.allowed_factor2 = [f or NO_FACTOR2 for f in self.settings.allowed_factor2] or [NO_FACTOR2]
+        self.ring = KeyRing(encryption_keys(self.settings), "stored secrets")
+        self.audit = AuditListener(self.settings.audit_storage) if self.settings.audit_storage is not None else None
+        listeners = [LoggingListener(), *self.settings.event_listeners, *([self.audit] if self.audit else [])]
+        self.events = Events(listeners, self._now)
+        self.queue = DeliveryQueue(lambda: self.events.tell(EventName.mail_failed))
+        self.limits: AttemptLimits | None = None
+        self.emails: TokenEmailer | None = None
+        if self.user_storage is not None:
+            self._put_accounts_together(self.user_storage)
+
+    def _put_accounts_together(self, users: UserStorage) -> None:
+        settings = self.settings
+        self.limits = AttemptLimits(self.key_storage, settings.attempt_limits, self._now)
+        if settings.enable_email_verification or settings.enable_password_reset:
+            self.emails = TokenEmailer(users, self.email_token_storage, settings, self.queue, self._now)
+        services = FactorServices(
+            key_storage=self.key_storage, user_storage=users, ring=self.ring, queue=self.queue,
+            mailer=self.emails.mailer if self.emails else make_mailer(settings, "SessionManager"), clock=self._now,
+        )  # fmt: skip
+        for factor in self.authenticators.values():
+            factor.attach(services)
+        self.factors.require(self.allowed_factor2, "SessionManager: option 'allowed_factor2'")
+
+    def _now(self) -> datetime:
+        return self.session.clock()
+
+    def accounts(self) -> Accounts:
+        """What the account services work with.
+
+        Raises:
+            CrossauthError: `Configuration` without a user storage.
+        """
+        if self.user_storage is None or self.limits is None:
+            raise CrossauthError(ErrorCode.Configuration, "SessionManager: option 'user_storage' is required for this")
+        return Accounts(
+            users=self.user_storage, sessions=self.session, factors=self.factors, limits=self.limits,
+            events=self.events, ring=self.ring, emails=self.emails, email_tokens=self.email_token_storage,
+            verify_email=self.settings.enable_email_verification, reset_password=self.settings.enable_password_reset,
+            allowed_factor2=tuple(f for f in self.allowed_factor2 if f != NO_FACTOR2),
+        )  # fmt: skip
+
+    def parts(self) -> list[SupportsLifecycle]:
+        """What is to be started with the application, and closed with it in the opposite order."""
+        found: list[object] = [
+            self.user_storage,
+            self.key_storage,
+            self.email_token_storage,
+            self.settings.audit_storage,
+        ]
+        parts = [part for part in found if isinstance(part, SupportsLifecycle)]
+        return [*parts, Purger(self.key_storage, self._now), *([self.audit] if self.audit else []), self.queue]
+
+    @property
+    def session_cookie_name(self) -> str:
+        """Name of the session cookie on https."""
+        return self.session.cookie_name
+
+    @property
+    def session_cookie_path(self) -> str:
+        """Path of the session cookie."""
+        return self.session.path
+
+    @property
+    def csrf_cookie_name(self) -> str:
+        """Name of the CSRF cookie on https."""
+        return self.csrf_tokens.cookie_name
+
+    @property
+    def csrf_cookie_path(self) -> str:
+        """Path of the CSRF cookie."""
+        return self.csrf_tokens.path
+
+    @property
+    def csrf_header_name(self) -> str:
+        """Header that carries the CSRF token."""
+        return self.csrf_tokens.header_name
+
+    async def create_anonymous_session(self, extra_fields: Mapping[str, Any] | None = None) -> SessionTokens:
+        """Open a session of nobody; `data` among `extra_fields` is the JSON text it begins with."""
+        fields = dict(extra_fields or {})
+        key = await self.session.create_session_key(None, fields, decode_data(fields.pop("data", None)))
+        return SessionTokens(self.session.make_cookie(key, False), *self.create_csrf_token())
+
+    async def logout(self, session_id: str) -> None:
+        """End one session."""
+        await self.session.delete_session(session_id)
+
+    async def logout_from_all(self, userid: UserId, except_id: str | None = None) -> None:
+        """End every session of a user but the one with the id `except_id`."""
+        await self.session.delete_all_for_user(userid, except_id)
+
+    async def delete_session(self, session_id: str) -> None:
+        """End one session."""
+        await self.session.delete_session(session_id)
+
+    async def user_for_session_id(self, session_id: str) -> UserAndKey:
+        """User and key of a session; raises where it is not good."""
+        return await self.session.get_user_for_session_id(session_id)
+
+    async def data_string_for_session_id(self, session_id: str) -> str | None:
+        """The session data as JSON text."""
+        return (await self.session.get_session_key(session_id)).data or None
+
+    async def data_for_session_id(self, session_id: str) -> dict[str, Any] | None:
+        """The session data."""
+        return decode_data(await self.data_string_for_session_id(session_id)) or None
+
+    def create_csrf_token(self) -> Csrf:
+        """A new CSRF token."""
+        token = self.csrf_tokens.create_csrf_token()
+        return Csrf(self.csrf_tokens.make_csrf_cookie(token), self.csrf_tokens.mask_csrf_token(token))
+
+    def create_csrf_form_or_header_value(self, csrf_cookie_value: str) -> str:
+        """The token in a CSRF cookie, masked for a form or header; `InvalidCsrf` where the cookie is not ours."""
+        return self.csrf_tokens.mask_csrf_token(self.csrf_tokens.unsign_cookie(csrf_cookie_value))
+
+    def get_session_id(self, session_cookie_value: str) -> str:
+        """The session id in a cookie; `InvalidSession` where the cookie is not ours."""
+        return self.session.unsign_cookie(session_cookie_value)
+
+    def validate_double_submit_csrf_token(self, csrf_cookie_value: str, csrf_form_or_header_value: str) -> None:
+        """Raise `InvalidCsrf` unless cookie and form field (or header) hold the same token."""
+        self.csrf_tokens.validate_double_submit_csrf_token(csrf_cookie_value, csrf_form_or_header_value)
+
+    def validate_csrf_cookie(self, csrf_cookie_value: str) -> None:
+        """Raise `InvalidCsrf` unless the cookie is ours."""
+        self.csrf_tokens.validate_csrf_cookie(csrf_cookie_value)
+
+    async def update_session_activity(self, session_id: str) -> None:
+        """Write the time of the session's last use."""
+        await self.session.update_session_key({"value": session_id, "lastactive": self.session.clock()})
+
+    async def update_session_data(self, session_id: str, name: str, value: Any) -> None:
+        """Set one entry of the session data; dots in `name` address nested objects."""
+        await self.key_storage.update_data(self.session.hash_session_id(session_id), name, value)
+
+    async def update_many_session_data(self, session_id: str, data_array: list[KeyDataEntry]) -> None:
+        """Change several entries of the session data, all or none."""
+        await self.key_storage.update_many_data(self.session.hash_session_id(session_id), data_array)
+
+    async def delete_session_data(self, session_id: str, name: str) -> None:
+        """Remove one entry of the session data."""
+        await self.key_storage.delete_data(self.session.hash_session_id(session_id), name)
+
+
+def encryption_keys(settings: SessionManagerSettings) -> list[str]:
+    """What encrypts stored secrets, newest first.
+
+    Raises:
+        CrossauthError: `Configuration` for a key that is too short.
+    """
+    for number, key in enumerate(settings.encryption_keys):
+        check_secret(key, f"SessionManager: option 'encryption_keys'[{number}]")
+    return settings.encryption_keys or [check_secret(settings.secret, "SessionManager")]

@@ -1,0 +1,142 @@
+"""What an administrator does to accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
+from crossauth_backend.accounts.signup import checked_user
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.events.record import EventName
+from crossauth_backend.factors.base import Params
+from crossauth_backend.factors.registry import NO_FACTOR2
+from crossauth_backend.users.record import User
+from crossauth_backend.users.states import UserState
+
+STATES = tuple(v for n, v in vars(UserState).items() if not n.startswith("_"))
+_DERIVED = ("id", "username_normalized", "email_normalized")
+_BY_RESET = (UserState.password_reset_needed, UserState.password_and_factor2_reset_needed)
+MAX_PAGE = 100
+
+
+class Stored(NamedTuple):
+    """A user as now stored, and whether a link to choose a password was sent."""
+
+    user: User
+    reset_sent: bool = False
+
+
+async def create_user(
+    accounts: Accounts, admin: User, user: Mapping[str, Any], params: Params, repeat: Params | None,
+    origin: Origin = NOWHERE,
+) -> Stored:  # fmt: skip
+    """Create a user. Without a password the user is sent a link to choose one; a second factor is set up at the first login.
+
+    Raises:
+        CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `PasswordFormat`, `PasswordMatch`, `Forbidden`.
+    """
+    new = checked_user(accounts, user)
+    new["factor2"] = _offered(accounts, str(new.get("factor2") or ""))
+    factor = accounts.factors[new["factor1"]]
+    secrets: dict[str, Any] = {}
+    if any(params.values()):
+        problems = factor.validate_secrets(params)
+        if problems:
+            raise CrossauthError(ErrorCode.PasswordFormat, problems)
+        secrets = await factor.create_persistent_secrets(new["username"], params, repeat)
+        if new["factor2"] and new["state"] == UserState.active:
+            new["state"] = UserState.factor2_reset_needed
+    elif factor.secret_names():
+        if address_of(User(id=0, username=new["username"], email=new.get("email"))) is None:
+            raise CrossauthError(ErrorCode.FormEntry, "Give a password, or an e-mail address for a link to choose one")
+        if not accounts.reset_password:
+            raise CrossauthError(ErrorCode.FormEntry, "Give a password: this server sends no links to choose one")
+        new["state"] = _BY_RESET[1] if new["factor2"] else _BY_RESET[0]
+    created = await accounts.users.create_user(new, secrets)
+    accounts.events.tell(EventName.user_created, created, address=origin.address, actor=admin)
+    return Stored(created, _send_reset(accounts, created))
+
+
+async def update_user(
+    accounts: Accounts, admin: User, user: User, changed: Mapping[str, Any], origin: Origin = NOWHERE
+) -> Stored:
+    """Store the given fields of `user`. A new state or second factor ends the user's sessions.
+
+    Raises:
+        CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`; `Forbidden` for a factor that is not offered; `BadRequest`
+            for an unknown state, or where state and second factor are changed together.
+    """
+    wanted = checked_user(accounts, user.to_dict() | dict(changed))
+    if "factor2" in changed:
+        current = user.factor2 or ""
+        given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)
+        wanted["factor2"] = user.factor2 if given == current else _offered(accounts, given)
+    fields = {n: v for n, v in wanted.items() if n not in _DERIVED and v != user.get(n)}
+    if "state" in fields and fields["state"] not in STATES:
+        raise CrossauthError(ErrorCode.BadRequest, f"There is no state {str(fields['state'])[:50]!r}")
+    if "factor2" in fields:
+        if "state" in fields:
+            raise CrossauthError(ErrorCode.BadRequest, "Change the state and the second factor one after the other")
+        if fields["factor2"]:
+            fields["state"] = UserState.factor2_reset_needed
+    if fields:
+        await accounts.users.update_user({"id": user.id, **fields})
+        accounts.events.tell(EventName.user_updated, user, address=origin.address, actor=admin)
+    if "state" in fields or "factor2" in fields:
+        await accounts.end_sessions(user.id)
+    stored = await accounts.user(user.id)
+    return Stored(stored, "state" in fields and _send_reset(accounts, stored))
+
+
+async def change_password(
+    accounts: Accounts, admin: User, user: User, new: Params, repeat: Params | None, origin: Origin = NOWHERE
+) -> User:
+    """Give `user` a new password and make the account active; the second factor stays. Every session ends.
+
+    Raises:
+        CrossauthError: `PasswordFormat`, `PasswordMatch`.
+    """
+    factor = accounts.factor1(user)
+    problems = factor.validate_secrets(new)
+    if problems:
+        raise CrossauthError(ErrorCode.PasswordFormat, problems)
+    secrets = await factor.create_persistent_secrets(user.username, new, repeat)
+    waits = user.state in (UserState.factor2_reset_needed, _BY_RESET[1]) and has_factor2(user)
+    state = UserState.factor2_reset_needed if waits else UserState.active
+    await accounts.users.update_user({"id": user.id, "state": state}, secrets)
+    await accounts.end_sessions(user.id)
+    accounts.events.tell(EventName.password_changed, user, address=origin.address, actor=admin)
+    return await accounts.user(user.id)
+
+
+async def find_users(accounts: Accounts, search: str, skip: int, take: int) -> list[User]:
+    """Users in the order of their ids; with `search` those of exactly this username or e-mail address."""
+    if not search:
+        return await accounts.users.get_users(skip, take)
+    found: dict[Any, User] = {}
+    for find in (accounts.users.get_user_by_username, accounts.users.get_user_by_email):
+        try:
+            user = (await find(search, {"skip_active_check": True, "skip_email_verified_check": True})).user
+        except CrossauthError as e:
+            if e.code is not ErrorCode.UserNotExist:
+                raise
+            continue
+        found[user.id] = user
+    return list(found.values())[skip : skip + take]
+
+
+def _offered(accounts: Accounts, name: str) -> str | None:
+    name = name.removeprefix(NO_FACTOR2)
+    if name and name not in accounts.allowed_factor2:
+        raise CrossauthError(ErrorCode.Forbidden, "This second factor is not offered")
+    return name or None
+
+
+def _send_reset(accounts: Accounts, user: User) -> bool:
+    address = address_of(user)
+    if user.state not in _BY_RESET or not accounts.reset_password or address is None:
+        return False
+    accounts.need_emails().send_password_reset_token(address)
+    return True

@@ -1,0 +1,62 @@
+"""Recovery codes: what a user writes down for the day the second factor is lost."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.secrets import hash_token, random_base32
+from crossauth_backend.keys.record import KeyPrefix
+from crossauth_backend.users.record import User
+
+COUNT: Final = 10
+# 80 random bits: too many to guess, so a plain hash is enough to store.
+LENGTH: Final = 16
+
+
+async def make_codes(accounts: Accounts, user: User) -> list[str]:
+    """Ten new codes; all earlier ones stop working. They are stored hashed, so this is the only time they can be shown."""
+    await delete_codes(accounts, user)
+    codes = [random_base32(LENGTH, 4) for _ in range(COUNT)]
+    for code in codes:
+        await accounts.keys.save_key(user.id, _stored(user, code), accounts.now)
+    return codes
+
+
+async def take_code(accounts: Accounts, user: User, code: str) -> None:
+    """Use a code up; of any number of calls at once one succeeds.
+
+    Raises:
+        CrossauthError: `InvalidToken` for one that is wrong or was used.
+    """
+    try:
+        await accounts.take(_stored(user, code))
+    except CrossauthError as e:
+        if e.code is not ErrorCode.InvalidKey:
+            raise
+        raise CrossauthError(ErrorCode.InvalidToken, "Invalid code") from None
+
+
+async def count_codes(accounts: Accounts, user: User) -> int:
+    """How many are left."""
+    keys = await accounts.keys.get_all_for_user(user.id)
+    return sum(key.value.startswith(KeyPrefix.recovery_code) for key in keys)
+
+
+async def delete_codes(accounts: Accounts, user: User) -> None:
+    """Make all codes stop working."""
+    await accounts.keys.delete_all_for_user(user.id, KeyPrefix.recovery_code)
+
+
+def looks_like_code(text: str) -> bool:
+    """Whether `text` can be a recovery code, so that one field may take either."""
+    return len(_plain(text)) == LENGTH
+
+
+def _plain(code: str) -> str:
+    return "".join(c for c in code.upper() if c.isalnum())
+
+
+def _stored(user: User, code: str) -> str:
+    return KeyPrefix.recovery_code + hash_token(f"{user.id} {_plain(code)}")

@@ -1,0 +1,75 @@
+"""Where a user is logged in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.secrets import hash_token
+from crossauth_backend.events.record import EventName
+from crossauth_backend.keys.record import Key, KeyPrefix, get_json_data
+from crossauth_backend.users.record import User
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """One session as its user sees it. `handle` names it and is worth nothing as a cookie."""
+
+    handle: str
+    created: datetime
+    last_active: datetime | None
+    agent: str
+    address: str
+    current: bool
+
+
+async def list_sessions(accounts: Accounts, user: User, current: str | None) -> list[SessionInfo]:
+    """The live sessions of `user`, the current one first and then the latest used.
+
+    Parameters:
+        accounts: the account services.
+        user: whose.
+        current: id of the session that asks.
+    """
+    mine = accounts.sessions.hash_session_id(current) if current else None
+    found = []
+    for key in await _keys(accounts, user):
+        told = get_json_data(key).get("crossauth")
+        told = told if isinstance(told, dict) else {}
+        found.append(SessionInfo(
+            _handle(key), key.created, key.lastactive, str(told.get("agent", "")), str(told.get("address", "")),
+            key.value == mine,
+        ))  # fmt: skip
+    return sorted(found, key=lambda s: (s.current, s.last_active or s.created), reverse=True)
+
+
+async def end_session(accounts: Accounts, user: User, handle: str, origin: Origin = NOWHERE) -> None:
+    """End one session of `user`.
+
+    Raises:
+        CrossauthError: `BadRequest` where the user has no such session.
+    """
+    for key in await _keys(accounts, user):
+        if _handle(key) == handle:
+            await accounts.keys.delete_key(key.value)
+            accounts.events.tell(EventName.session_ended, user, address=origin.address)
+            return
+    raise CrossauthError(ErrorCode.BadRequest, "There is no such session; it may have ended already")
+
+
+async def end_other_sessions(accounts: Accounts, user: User, current: str | None, origin: Origin = NOWHERE) -> None:
+    """End every session of `user` but the one with the id `current`."""
+    await accounts.sessions.delete_all_for_user(user.id, current)
+    accounts.events.tell(EventName.sessions_ended, user, address=origin.address)
+
+
+async def _keys(accounts: Accounts, user: User) -> list[Key]:
+    now = accounts.now
+    keys = await accounts.keys.get_all_for_user(user.id)
+    return [k for k in keys if k.value.startswith(KeyPrefix.session) and (k.expires is None or k.expires > now)]
+
+
+def _handle(key: Key) -> str:
+    return hash_token(key.value)[:22]
