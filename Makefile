@@ -13,7 +13,7 @@ help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime  ## serve the sample application at http://localhost:8000 (PORT changes it)
-	$(BIN)/python examples/session_server.py
+	$(BIN)/python examples/accounts.py
 
 test: $(VENV)/.dev  ## run every test, on real services and a real browser
 	scripts/install-services.sh

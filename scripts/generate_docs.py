@@ -4,9 +4,13 @@ import sys
 from pathlib import Path
 
 from crossauth_backend.core.options import describe
+from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticatorSettings
 from crossauth_backend.factors.password.authenticator import LocalPasswordSettings
+from crossauth_backend.factors.sms_otp.authenticator import SmsAuthenticatorSettings
 from crossauth_backend.sessions.csrf import CsrfSettings
+from crossauth_backend.sessions.device import KnownDeviceSettings
 from crossauth_backend.sessions.manager import SessionCookieSettings
+from crossauth_backend.storages.sqlalchemy.audit import SqlAuditSettings
 from crossauth_backend.storages.sqlalchemy.keys import SqlKeySettings
 from crossauth_backend.storages.sqlalchemy.users import SqlUserSettings
 from crossauth_backend.users.storage import UserStorageSettings
@@ -22,11 +26,15 @@ TABLES = [
         SessionServerSettings,
     ),
     ("The session cookie", "Given as `session_cookie_options`.", SessionCookieSettings),
+    ("The cookie of known devices", "Given as `known_device_cookie_options`.", KnownDeviceSettings),
     ("The CSRF cookie", "Given as `double_submit_cookie_options`.", CsrfSettings),
     ("LocalPasswordAuthenticator", "Its second argument.", LocalPasswordSettings),
+    ("EmailAuthenticator", "Its argument. Mail options that it lacks are the server's.", EmailAuthenticatorSettings),
+    ("SmsAuthenticator", "Its argument; the same for `TwilioAuthenticator`.", SmsAuthenticatorSettings),
     ("User storages", "The last argument of every user storage.", UserStorageSettings),
     ("SqlAlchemyUserStorage", "Besides those of every user storage.", SqlUserSettings),
     ("SqlAlchemyKeyStorage", "Its last argument.", SqlKeySettings),
+    ("SqlAlchemyAuditStorage", "Its last argument.", SqlAuditSettings),
 ]
 HEAD = """# Options
 

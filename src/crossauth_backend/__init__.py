@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import Argon2Parameters
+from crossauth_backend.delivery.mailer import Mail, Mailer
+from crossauth_backend.delivery.outbox import Outbox
+from crossauth_backend.delivery.sms import SmsSender
+from crossauth_backend.delivery.smtp import SmtpMailer
+from crossauth_backend.delivery.twilio import TwilioSender
+from crossauth_backend.email_tokens.manager import TokenEmailer, TokenEmailerOptions
+from crossauth_backend.events.audit import AuditStorage
+from crossauth_backend.events.listeners import EventListener, LoggingListener
+from crossauth_backend.events.record import Event, EventName
 from crossauth_backend.factors.base import (
     AuthenticationParameters,
     Authenticator,
@@ -16,17 +25,34 @@ from crossauth_backend.factors.base import (
     PasswordAuthenticator,
 )
 from crossauth_backend.factors.dummy.authenticator import DummyFactor2Authenticator
+from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticator, EmailAuthenticatorOptions
 from crossauth_backend.factors.password.authenticator import (
     LocalPasswordAuthenticator,
     LocalPasswordAuthenticatorOptions,
 )
 from crossauth_backend.factors.password.rules import default_password_validator
+from crossauth_backend.factors.sms_otp.authenticator import (
+    DummySmsAuthenticator,
+    SmsAuthenticator,
+    SmsAuthenticatorOptions,
+    TwilioAuthenticator,
+)
+from crossauth_backend.factors.totp.authenticator import TotpAuthenticator
 from crossauth_backend.keys.record import Key, KeyDataEntry, KeyPrefix, get_json_data
 from crossauth_backend.keys.storage import KeyStorage
-from crossauth_backend.sessionmanager import Csrf, SessionManager, SessionManagerOptions, SessionTokens
+from crossauth_backend.limits.rules import DEFAULT_LIMITS, Limit
+from crossauth_backend.sessionmanager import (
+    Csrf,
+    SessionManager,
+    SessionManagerOptions,
+    SessionTokens,
+    TokensSent,
+    UserIdAndData,
+)
 from crossauth_backend.sessions.cookie import Cookie, CookieOptions, to_cookie_serialize_options
 from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken, DoubleSubmitCsrfTokenOptions
 from crossauth_backend.sessions.manager import SessionCookie, SessionCookieOptions, UserAndKey
+from crossauth_backend.storages.memory.audit import InMemoryAuditStorage
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_backend.storages.memory.users import InMemoryUserStorage
 from crossauth_backend.users.record import (
@@ -41,18 +67,22 @@ from crossauth_backend.users.states import UserState
 from crossauth_backend.users.storage import UserStorage, UserStorageGetOptions, UserStorageOptions
 
 if TYPE_CHECKING:
+    from crossauth_backend.storages.sqlalchemy.audit import SqlAlchemyAuditStorage
     from crossauth_backend.storages.sqlalchemy.engine import open_engine
     from crossauth_backend.storages.sqlalchemy.keys import SqlAlchemyKeyStorage
     from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 
 _LAZY = {
+    "SqlAlchemyAuditStorage": "crossauth_backend.storages.sqlalchemy.audit",
     "SqlAlchemyKeyStorage": "crossauth_backend.storages.sqlalchemy.keys",
     "SqlAlchemyUserStorage": "crossauth_backend.storages.sqlalchemy.users",
     "open_engine": "crossauth_backend.storages.sqlalchemy.engine",
 }
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "Argon2Parameters",
+    "AuditStorage",
     "AuthenticationParameters",
     "Authenticator",
     "AuthenticatorCapabilities",
@@ -64,26 +94,50 @@ __all__ = [
     "DoubleSubmitCsrfToken",
     "DoubleSubmitCsrfTokenOptions",
     "DummyFactor2Authenticator",
+    "DummySmsAuthenticator",
+    "EmailAuthenticator",
+    "EmailAuthenticatorOptions",
     "ErrorCode",
+    "Event",
+    "EventListener",
+    "EventName",
+    "InMemoryAuditStorage",
     "InMemoryKeyStorage",
     "InMemoryUserStorage",
     "Key",
     "KeyDataEntry",
     "KeyPrefix",
     "KeyStorage",
+    "Limit",
     "LocalPasswordAuthenticator",
     "LocalPasswordAuthenticatorOptions",
+    "LoggingListener",
+    "Mail",
+    "Mailer",
+    "Outbox",
     "PasswordAuthenticator",
     "SessionCookie",
     "SessionCookieOptions",
     "SessionManager",
     "SessionManagerOptions",
     "SessionTokens",
+    "SmsAuthenticator",
+    "SmsAuthenticatorOptions",
+    "SmsSender",
+    "SmtpMailer",
+    "SqlAlchemyAuditStorage",
     "SqlAlchemyKeyStorage",
     "SqlAlchemyUserStorage",
+    "TokenEmailer",
+    "TokenEmailerOptions",
+    "TokensSent",
+    "TotpAuthenticator",
+    "TwilioAuthenticator",
+    "TwilioSender",
     "User",
     "UserAndKey",
     "UserAndSecrets",
+    "UserIdAndData",
     "UserInputFields",
     "UserSecrets",
     "UserSecretsInputFields",

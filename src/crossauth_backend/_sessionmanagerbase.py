@@ -26,8 +26,9 @@ from crossauth_backend.keys.record import KeyDataEntry, decode_data
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.limits.rules import Limit
-from crossauth_backend.sessions.cookie import Cookie
+from crossauth_backend.sessions.cookie import Cookie, CookieOptions
 from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken, DoubleSubmitCsrfTokenOptions
+from crossauth_backend.sessions.device import KnownDevices
 from crossauth_backend.sessions.manager import SessionCookie, SessionCookieOptions, UserAndKey
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.storage import UserStorage
@@ -48,6 +49,7 @@ class SessionManagerOptions(TokenEmailerOptions, total=False):
     attempt_limits: Mapping[str, Limit | tuple[int, int] | None]
     event_listeners: list[EventListener]
     audit_storage: AuditStorage
+    known_device_cookie_options: CookieOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class SessionManagerSettings(TokenEmailerSettings):
     )
     event_listeners: list[Any] = option([], doc="Told of every security event, see `EventListener`.")
     audit_storage: Any = option(None, doc="Keeps every security event: an `AuditStorage`.")
+    known_device_cookie_options: dict[str, Any] = option({}, doc="Options of the cookie of known devices, see there.")
 
 
 class Csrf(NamedTuple):
@@ -131,6 +134,9 @@ class SessionManagerBase:
         self.csrf_tokens = DoubleSubmitCsrfToken({**common, **self.settings.double_submit_cookie_options})
         cookie = {"user_storage": self.settings.user_storage, **self.settings.session_cookie_options}
         self.session = SessionCookie(key_storage, {**common, **cookie}, clock)
+        # Where the session cookie travels over plain http by name, so does this one.
+        secure = {"secure": self.settings.session_cookie_options.get("secure")}
+        self.devices = KnownDevices({**secure, **self.settings.known_device_cookie_options}, self.settings.secret)
         self.key_storage = key_storage
         self.email_token_storage = self.settings.email_token_storage or key_storage
         self.user_storage = self.settings.user_storage

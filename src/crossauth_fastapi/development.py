@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+from fastapi import FastAPI
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import random_value
+from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
+from crossauth_backend.users.storage import UserStorage
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -41,3 +48,48 @@ def local_secret(database_url: str, site_url: str) -> str:
         pass
     print(f"CROSSAUTH_SECRET is not set: using the development secret in {file}", file=sys.stderr)
     return file.read_text().strip()
+
+
+def first_administrator(app: FastAPI, users: UserStorage, passwords: LocalPasswordAuthenticator) -> None:
+    """Let `app` make an administrator when it starts, if it has no user yet.
+
+    Name and password come from the environment variable CROSSAUTH_ADMIN (`name:password`); without it the name is `admin` and
+    the password is made up and printed, once. For samples: an application's own administrators are its own affair.
+
+    Parameters:
+        app: the application.
+        users: where users are.
+        passwords: makes the hash.
+
+    Raises:
+        CrossauthError: `Configuration` at start-up where CROSSAUTH_ADMIN has no name or no password.
+    """
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[Any]:
+        async with inner(app) as state:
+            await _make_administrator(users, passwords)
+            yield state
+
+    app.router.lifespan_context = lifespan
+
+
+async def _make_administrator(users: UserStorage, passwords: LocalPasswordAuthenticator) -> None:
+    given = os.environ.get("CROSSAUTH_ADMIN")
+    name, colon, password = (given or "admin:").partition(":")
+    if given is not None and not (name and colon and password):
+        raise CrossauthError(ErrorCode.Configuration, "CROSSAUTH_ADMIN must be name:password")
+    if given is None and await users.get_users(0, 1):
+        return
+    password = password or random_value(15)
+    user = {"username": name, "state": "active", "factor1": "localpassword", "admin": True}
+    try:
+        await users.create_user(user, {"password": await passwords.create_password_for_storage(password)})
+    except CrossauthError as e:
+        # There already, or another worker was faster.
+        if e.code is not ErrorCode.UserExists:
+            raise
+        return
+    if given is None:
+        print(f"The administrator is {name!r} with the password {password}", file=sys.stderr, flush=True)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn, TypedDict
+from typing import Any, Final, TypedDict
 
 from fastapi import FastAPI, Request
 from fastapi.templating import Jinja2Templates
 from starlette.responses import Response
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.base import Authenticator
-from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.rules import default_user_validator
@@ -23,10 +21,12 @@ from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session import routes
 from crossauth_fastapi._session.actions import Action
 from crossauth_fastapi._session.assembly import attach, build_face
-from crossauth_fastapi._session.context import SessionFace
+from crossauth_fastapi._session.context import Call, SessionFace
+from crossauth_fastapi._session.factor2 import CANCEL_FACTOR2, FACTOR2, LOGIN_FACTOR2, cancel
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
 from crossauth_fastapi._session.login import LOGIN, LOGOUT
 from crossauth_fastapi._session.options import FastApiSessionServerOptions
+from crossauth_fastapi._session.outbox import outbox_routes
 from crossauth_fastapi._session.server import FastApiSessionServerBase
 from crossauth_fastapi._session.signup import SIGNUP
 
@@ -82,10 +82,11 @@ class FastApiSessionServer(FastApiSessionServerBase):
         self.add_api_getcsrftoken_endpoints()
         if "api/userforsessionkey" in self._face.endpoints:
             self.add_api_user_for_session_key_endpoints()
+        self._add("outbox", outbox_routes)
         for action in routes.ACTIONS:
-            if action.name in self._face.endpoints:
+            if action.page_endpoint in self._face.endpoints:
                 self._add_page(action)
-            if f"api/{action.name}" in self._face.endpoints:
+            if action.api_endpoint in self._face.endpoints:
                 self._add_api(action)
 
     def add_login_endpoints(self) -> None:
@@ -121,26 +122,31 @@ class FastApiSessionServer(FastApiSessionServerBase):
         self._add("api/userforsessionkey", routes.session_routes)
 
     def add_factor2_endpoints(self) -> None:
-        """Not available in this version."""
-        _not_built("add_factor2_endpoints")
+        """Add the page that asks for the second factor of a request that waits for it."""
+        self._add_page(FACTOR2)
 
     def add_login_factor2_endpoints(self) -> None:
-        """Not available in this version."""
-        _not_built("add_login_factor2_endpoints")
+        """Add the page that asks for the second factor of a login."""
+        self._add_page(LOGIN_FACTOR2)
 
     def add_api_login_factor2_endpoints(self) -> None:
-        """Not available in this version."""
-        _not_built("add_api_login_factor2_endpoints")
+        """Add `api/loginfactor2`."""
+        self._add_api(LOGIN_FACTOR2)
 
     def add_api_cancel_factor2_endpoints(self) -> None:
-        """Not available in this version."""
-        _not_built("add_api_cancel_factor2_endpoints")
+        """Add `api/cancelfactor2`."""
+        self._add_api(CANCEL_FACTOR2)
 
     async def cancel_factor2(
         self, request: Request, resp: Response, success_fn: Callable[[Response], Response]
     ) -> Response:
-        """Not available in this version."""
-        _not_built("cancel_factor2")
+        """Forget what waits for a second factor, and answer by `success_fn(resp)`.
+
+        Raises:
+            CrossauthError: `Unauthorized` where nothing waits.
+        """
+        await cancel(Call(self._face, request, JsonOrFormData(request, {}), False))
+        return success_fn(resp)
 
     @property
     def app(self) -> FastAPI:
@@ -212,11 +218,9 @@ class FastApiSessionServer(FastApiSessionServerBase):
         details: list[AuthenticatorDetails] = []
         for name in self.allowed_factor2:
             factor = self._face.manager.factors.get(name)
-            if name == NO_FACTOR2 or factor is None:
-                details.append({"name": NO_FACTOR2, "friendlyName": "None", "hasSecrets": False})
-            else:
-                has_secrets = bool(factor.secret_names())
-                details.append({"name": name, "friendlyName": factor.friendly_name, "hasSecrets": has_secrets})
+            friendly = factor.friendly_name if factor else "None"
+            has_secrets = bool(factor and factor.secret_names())
+            details.append({"name": name, "friendlyName": friendly, "hasSecrets": has_secrets})
         return details
 
     def _add_page(self, action: Action) -> None:
@@ -229,7 +233,3 @@ class FastApiSessionServer(FastApiSessionServerBase):
         if name not in self._added:
             self._added.add(name)
             add(self._router, self._face)
-
-
-def _not_built(name: str) -> NoReturn:
-    raise CrossauthError(ErrorCode.NotImplemented, f"FastApiSessionServer.{name} is not available in this version")

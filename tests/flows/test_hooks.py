@@ -130,7 +130,7 @@ def test_a_user_with_a_second_factor_is_never_signed_in_without_it() -> None:
     asyncio.run(users.update_user({"id": 1, "factor2": "totp"}))
     post(client, "/api/logout")
     answer = post(client, "/api/login", username="alice", password=PASSWORD)
-    assert answer.json()["errorCodeName"] == "NotImplemented"
+    assert answer.json()["errorCodeName"] == "Factor2ResetNeeded", "nobody gets in for a factor that the server lost"
     assert client.get("/me").status_code == 401
 
 

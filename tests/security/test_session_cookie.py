@@ -42,7 +42,7 @@ def signed_up(server: FastApiServer) -> tuple[TestClient, dict[str, str]]:
 @pytest.mark.parametrize("options", [{}, {"site_url": "https://accounts.example.com"}])
 def test_on_https_cookies_are_host_only_secure_and_out_of_reach_of_scripts(options: dict[str, Any]) -> None:
     _, cookies = signed_up(make_server(**options))
-    assert set(cookies) == {"__Host-SESSIONID", "__Host-CSRFTOKEN"}
+    assert set(cookies) == {"__Host-SESSIONID", "__Host-CSRFTOKEN", "__Host-KNOWNDEVICE"}
     for cookie in cookies.values():
         attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
         assert {"httponly", "secure", "path=/", "samesite=lax"} <= attributes
@@ -51,7 +51,7 @@ def test_on_https_cookies_are_host_only_secure_and_out_of_reach_of_scripts(optio
 
 def test_on_localhost_cookies_work_on_plain_http(client: Client) -> None:
     cookies = set_cookies(client.sign_up())
-    assert set(cookies) == {"SESSIONID", "CSRFTOKEN"}
+    assert set(cookies) == {"SESSIONID", "CSRFTOKEN", "KNOWNDEVICE"}
     assert all("secure" not in c.lower() and "httponly" in c.lower() for c in cookies.values())
 
 
@@ -72,7 +72,7 @@ def test_plain_http_elsewhere_is_refused_unless_said_by_name() -> None:
         site_url="http://accounts.example.com", session_cookie_options=weak, double_submit_cookie_options=weak
     )
     _, cookies = signed_up(server)
-    assert set(cookies) == {"SESSIONID", "CSRFTOKEN"}
+    assert set(cookies) == {"SESSIONID", "CSRFTOKEN", "KNOWNDEVICE"}
 
 
 def test_a_configured_name_is_kept() -> None:

@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", ["crossauth_backend", "crossauth_backend.common", "crossauth_fastapi"])
-def test_every_exported_name_is_there_once_and_in_order(name: str) -> None:
+def test_every_exported_name_is_there_once(name: str) -> None:
     module = importlib.import_module(name)
-    assert list(module.__all__) == sorted(set(module.__all__))
+    assert len(module.__all__) == len(set(module.__all__))
     for exported in module.__all__:
         assert getattr(module, exported) is not None
     with pytest.raises(AttributeError, match="nonsense"):

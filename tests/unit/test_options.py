@@ -71,13 +71,9 @@ def test_a_secret_under_a_wrong_name_is_not_repeated() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"enable_email_verification": True}, "enable_email_verification"),
-        ({"enable_password_reset": True}, "enable_password_reset"),
-        ({"allowed_factor2": ["totp"]}, "allowed_factor2"),
-        ({"enable_admin_endpoints": True}, "enable_admin_endpoints"),
         ({"enable_oauth_client_management": True}, "enable_oauth_client_management"),
-        ({"endpoints": ["all"]}, "admin/createuser"),
-        ({"endpoints": ["factor2"]}, "factor2"),
+        ({"endpoints": ["all"]}, "admin/createclient"),
+        ({"endpoints": ["selectclient"]}, "selectclient"),
     ],
 )
 def test_what_is_not_built_is_never_ignored(options: dict[str, Any], text: str) -> None:

@@ -19,6 +19,12 @@ def has_control_characters(value: str) -> bool:
     return bool(_CONTROL.search(value))
 
 
+def with_slashes(path: str) -> str:
+    """`path` with exactly one slash at its beginning and one at its end."""
+    inner = path.strip("/")
+    return f"/{inner}/" if inner else "/"
+
+
 def normalize(value: str) -> str:
     """The form in which usernames and e-mail addresses are compared: NFKD, marks stripped, lower case.
 

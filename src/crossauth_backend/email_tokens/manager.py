@@ -12,7 +12,7 @@ from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.secrets import random_value
-from crossauth_backend.core.text import normalize
+from crossauth_backend.core.text import normalize, with_slashes
 from crossauth_backend.delivery.messages import Messages
 from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer
 from crossauth_backend.delivery.queue import DeliveryQueue, Send
@@ -126,7 +126,7 @@ class TokenEmailer:
             self.messages.check(getattr(options, name) or None, name)
         self._users, self._keys, self._take = user_storage, key_storage, key_storage.take_key
         self._clock = clock
-        self._site = {"siteUrl": options.site_url.rstrip("/"), "prefix": _with_slashes(options.prefix)}
+        self._site = {"siteUrl": options.site_url.rstrip("/"), "prefix": with_slashes(options.prefix)}
 
     def send_email_verification_token(
         self, userid: UserId, new_email: str = "", extra_data: Mapping[str, Any] | None = None
@@ -266,8 +266,3 @@ class TokenEmailer:
 
 async def _ready(send: Send) -> Send:
     return send
-
-
-def _with_slashes(path: str) -> str:
-    inner = path.strip("/")
-    return f"/{inner}/" if inner else "/"

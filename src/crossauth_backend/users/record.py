@@ -26,6 +26,7 @@ class User(ItemReads):
     factor1: str = "localpassword"
     factor2: str | None = None
     email: str | None = None
+    phone: str | None = None
     admin: bool = False
     username_normalized: str | None = None
     email_normalized: str | None = None

@@ -6,7 +6,7 @@ import logging
 from typing import Any, Final
 
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 
@@ -59,6 +59,15 @@ def error_variables(e: CrossauthError) -> dict[str, Any]:
     }
 
 
-def error_json(e: CrossauthError, extra: dict[str, Any] | None = None) -> JSONResponse:
+def error_json(e: CrossauthError, extra: dict[str, Any] | None = None) -> Response:
     """The JSON form of a refusal."""
-    return JSONResponse({"ok": False, **error_variables(e), **(extra or {})}, e.http_status, headers=NO_STORE)
+    return with_retry_after(
+        JSONResponse({"ok": False, **error_variables(e), **(extra or {})}, e.http_status, headers=NO_STORE), e
+    )
+
+
+def with_retry_after(response: Response, e: CrossauthError) -> Response:
+    """`response`, saying when the same request may succeed, where the reason knows (RFC 9110 §10.2.3)."""
+    if e.retry_after is not None:
+        response.headers["Retry-After"] = str(e.retry_after)
+    return response

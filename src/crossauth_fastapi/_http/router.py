@@ -14,20 +14,26 @@ from starlette.types import Scope
 
 
 class ExactRouter(APIRouter):
-    """A router of routes without path parameters: one look into a set says whether any of them is meant."""
+    """A router of routes whose path has at most one parameter, at its end: one look says whether any of them is meant."""
 
     def __init__(self) -> None:
         super().__init__()
         self._paths: set[str] = set()
+        self._beginnings: tuple[str, ...] = ()
 
     def add_api_route(self, path: str, *args: Any, **kwargs: Any) -> None:
-        """Add a route; `path` must have no parameters."""
-        assert "{" not in path
-        self._paths.add(path)
+        """Add a route; a parameter of `path` must be its last part."""
+        beginning, brace, rest = path.partition("{")
+        assert rest.count("/") == 0
+        if brace:
+            self._beginnings = (*self._beginnings, beginning)
+        else:
+            self._paths.add(path)
         super().add_api_route(path, *args, **kwargs)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether one of the routes is meant."""
-        if scope["path"] not in self._paths and not scope.get("root_path"):
+        path = scope["path"]
+        if path not in self._paths and not path.startswith(self._beginnings) and not scope.get("root_path"):
             return Match.NONE, {}
         return super().matches(scope)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect
@@ -25,18 +25,30 @@ class Source(Protocol):
         ...
 
 
+class Gate(Protocol):
+    """What stands before a path, for whoever is known: it lets the request pass, changes it, or answers itself."""
+
+    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request, by `app` or otherwise."""
+        ...
+
+
 class AuthenticationMiddleware:
     """Pure ASGI; one for an application, however many servers of ours it has.
 
     Parameters:
         app: what comes next.
         sources: asked in this order; the first to set `user` or `auth_type` is the last asked.
+        gates: by path, what stands before it. Looked up only where somebody is known.
         site_is_local: whether the site is on http://localhost; `None` to judge by each request.
     """
 
-    def __init__(self, app: ASGIApp, sources: Sequence[Source], site_is_local: bool | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, sources: Sequence[Source], gates: Mapping[str, Gate], site_is_local: bool | None = None
+    ) -> None:
         self.app = app
         self.sources = sources
+        self.gates = gates
         self.site_is_local = site_is_local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,6 +74,9 @@ class AuthenticationMiddleware:
                 _add_headers(message, state.response_headers())
             await send(message)
 
+        if "auth_type" in state and (gate := self.gates.get(scope["path"])) is not None:
+            await gate(self.app, scope, receive, send_with_cookies)
+            return
         await self.app(scope, receive, send_with_cookies)
 
 

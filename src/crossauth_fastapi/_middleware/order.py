@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from fastapi import FastAPI
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
+from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Gate, Source
 from crossauth_fastapi._middleware.refusals import refuse
 
 # Who is asked first. A request that carries several credentials is judged by the first that applies.
@@ -21,6 +22,7 @@ class Sources(list[Source]):
     def __init__(self) -> None:
         super().__init__()
         self._names: list[str] = []
+        self.gates: dict[str, Gate] = {}
 
     def register(self, name: str, source: Source) -> None:
         """Add a source.
@@ -35,8 +37,10 @@ class Sources(list[Source]):
         self.insert(place, source)
 
 
-def attach_source(app: FastAPI, name: str, source: Source, site_is_local: bool | None = None) -> None:
-    """Let `source` take part in finding out who is asking `app`.
+def attach_source(
+    app: FastAPI, name: str, source: Source, site_is_local: bool | None = None, gates: Mapping[str, Gate] | None = None
+) -> None:
+    """Let `source` take part in finding out who is asking `app`, and put `gates` before paths.
 
     Raises:
         CrossauthError: `Configuration` where the application has started, or has such a source already.
@@ -45,9 +49,12 @@ def attach_source(app: FastAPI, name: str, source: Source, site_is_local: bool |
     if sources is None:
         sources = Sources()
         try:
-            app.add_middleware(AuthenticationMiddleware, sources=sources, site_is_local=site_is_local)
+            app.add_middleware(
+                AuthenticationMiddleware, sources=sources, gates=sources.gates, site_is_local=site_is_local
+            )
         except RuntimeError as e:
             raise CrossauthError(ErrorCode.Configuration, "Create the server before the application starts") from e
         setattr(app.state, _ATTRIBUTE, sources)
         app.add_exception_handler(CrossauthError, refuse)
     sources.register(name, source)
+    sources.gates.update(gates or {})

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._http.errors import NO_STORE, error_json, error_variables
+from crossauth_fastapi._http.errors import NO_STORE, error_json, error_variables, with_retry_after
 from crossauth_fastapi._http.redirects import see_other
+from crossauth_fastapi._session.bodies import CsrfBody
 from crossauth_fastapi._session.context import Call
 
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Render the action's own template with these variables."""
+    """Render the action's own template with these variables, or the one that the option `page_option` names."""
 
     variables: Mapping[str, Any] = field(default_factory=dict)
+    page_option: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ Do: TypeAlias = Callable[[Call], Awaitable[Outcome]]
 Look: TypeAlias = Callable[[Call], Awaitable[Show | Go]]
 
 
+# The parameter of a page whose token may come as part of the path or as `?token=` (contract 1.4).
+OPTIONAL_TOKEN: Final = "{token}?"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """One thing a user can do.
@@ -57,8 +63,11 @@ class Action:
     Parameters:
         name: its endpoint; the JSON face is `api/` and the name.
         summary: what it does, for OpenAPI.
-        do: the handler behind both POST routes.
+        do: the handler behind both POST routes; `None` where there is nothing to send.
         look: what the page shows before the form is sent; `None` where there is no page to look at.
+        fetch: the handler behind the JSON face's GET; `None` where it has none.
+        parameter: a last part of the path that is a parameter, such as `{id}`.
+        admin: whether it is for administrators, and under their prefix.
         page_option: the option that names its template.
         body: the fields it reads.
         answer: what its JSON says.
@@ -69,14 +78,27 @@ class Action:
 
     name: str
     summary: str
-    do: Do
+    do: Do | None
     look: Look | None
     page_option: str
-    body: type[BaseModel]
     answer: type[BaseModel]
+    body: type[BaseModel] = CsrfBody
+    fetch: Do | None = None
+    parameter: str = ""
+    admin: bool = False
     csrf: CsrfRule = CsrfRule.ALWAYS
     session: bool = False
     echo: tuple[str, ...] = ("next",)
+
+    @property
+    def page_endpoint(self) -> str:
+        """The name under which its page is switched on."""
+        return f"admin/{self.name}" if self.admin else self.name
+
+    @property
+    def api_endpoint(self) -> str:
+        """The name under which its JSON face is switched on."""
+        return f"admin/api/{self.name}" if self.admin else f"api/{self.name}"
 
 
 def check_csrf(action: Action, call: Call) -> None:
@@ -101,7 +123,8 @@ def answer_page(action: Action, call: Call, page: Show | Go) -> Response:
     """The page face of an outcome."""
     if isinstance(page, Go):
         return see_other(page.url)
-    return call.face.render(call.request, call.face.settings.page(action.page_option), page.variables)
+    template = call.face.settings.page(page.page_option or action.page_option)
+    return call.face.render(call.request, template, page.variables)
 
 
 def refuse_json(e: CrossauthError) -> Response:
@@ -112,9 +135,8 @@ def refuse_json(e: CrossauthError) -> Response:
 def refuse_page(action: Action | None, call: Call, e: CrossauthError, shown: Mapping[str, Any]) -> Response:
     """The page face of a refusal: the action's own form again, with what was wrong and what was typed; or the error page."""
     variables = {**error_variables(e), "httpStatus": e.http_status, **shown}
-    if action is None:
-        return call.face.render(call.request, call.face.settings.error_page, variables, e.http_status)
-    typed = {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
-    return call.face.render(
-        call.request, call.face.settings.page(action.page_option), {**variables, **typed}, e.http_status
-    )
+    settings, page = call.face.settings, "error_page"
+    if action is not None:
+        page = action.page_option
+        variables |= {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
+    return with_retry_after(call.face.render(call.request, settings.page(page), variables, e.http_status), e)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,15 +11,22 @@ from fastapi import FastAPI, Request
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
+from crossauth_backend.core.text import with_slashes
+from crossauth_backend.delivery.outbox import Outbox
 from crossauth_backend.factors.base import Authenticator
+from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
+from crossauth_fastapi._http.address import read_proxies
+from crossauth_fastapi._middleware.authentication import Gate
 from crossauth_fastapi._middleware.order import attach_source
 from crossauth_fastapi._middleware.state import Site, state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.context import SessionFace
-from crossauth_fastapi._session.endpoints import enabled_endpoints
-from crossauth_fastapi._session.options import SessionServerSettings, with_slashes
+from crossauth_fastapi._session.endpoints import Switches, enabled_endpoints
+from crossauth_fastapi._session.gate import PAGES, Factor2Gate
+from crossauth_fastapi._session.options import SessionServerSettings
+from crossauth_fastapi._session.outbox import check_outbox
 from crossauth_fastapi._session.pagevariables import page_variables
 from crossauth_fastapi._session.routes import ACTIONS
 from crossauth_fastapi._session.source import SessionSource
@@ -42,14 +49,15 @@ def build_face(
             f"{COMPONENT}: key_storage must be a KeyStorage, not {type(key_storage).__name__}",
         )
     settings = read_options(SessionServerSettings, options, component=COMPONENT)
-    for flag in ("enable_admin_endpoints", "enable_oauth_client_management"):
-        if options.get(flag):
-            raise CrossauthError(ErrorCode.NotImplemented, f"Option {flag!r} is not available in this version")
+    if settings.enable_oauth_client_management:
+        raise CrossauthError(
+            ErrorCode.NotImplemented, "Option 'enable_oauth_client_management' is not available in this version"
+        )
     own = option_names(SessionManagerSettings)
     manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
     endpoints = _checked_endpoints(settings, manager)
     _check_factors(settings, manager)
-    prefix = with_slashes(settings.prefix)
+    prefix, admin_prefix = with_slashes(settings.prefix), with_slashes(settings.admin_prefix)
     site = Site(
         csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
         login_url=f"{prefix}login" if "login" in endpoints else None,
@@ -58,26 +66,44 @@ def build_face(
     source = SessionSource(manager, site, settings.validate_session)
 
     def common(request: Request) -> dict[str, Any]:
-        return page_variables(state_of(request), prefix, endpoints, source)
+        shared = page_variables(state_of(request), prefix, endpoints, source)
+        own = {"adminPrefix": admin_prefix, "haveOutbox": isinstance(settings.mailer, Outbox)}
+        return {**shared, **own, "haveAudit": manager.audit is not None}
 
     pages = Pages(settings.template_dir, common)
     _check_templates(pages, settings, endpoints)
-    return SessionFace(
+    face = SessionFace(
         settings=settings,
         manager=manager,
         source=source,
         pages=pages,
         endpoints=endpoints,
         prefix=prefix,
+        admin_prefix=admin_prefix,
+        proxies=read_proxies(settings.trusted_proxies),
+        local_site=site_is_local(settings),
     )
+    check_outbox(face)
+    return face
 
 
 def attach(app: FastAPI, face: SessionFace) -> None:
     """Let the session server of `face` find out who is asking `app`, and open and close its storages with it."""
-    attach_source(app, "session", face.source, site_is_local(face.settings))
-    candidates: tuple[object, ...] = (face.manager.user_storage, face.manager.key_storage)
-    storages = [storage for storage in candidates if isinstance(storage, SupportsLifecycle)]
-    attach_lifecycle(app, storages)
+    attach_source(app, "session", face.source, face.local_site, factor2_gates(face))
+    attach_lifecycle(app, face.manager.parts())
+
+
+def factor2_gates(face: SessionFace) -> dict[str, Gate]:
+    """What stands before the paths that ask for the second factor; nothing where there are no second factors."""
+    if face.manager.user_storage is None or not face.accounts.allowed_factor2:
+        return {}
+    pages, apis = (face.settings.factor2_protected_page_endpoints, face.settings.factor2_protected_api_endpoints)
+    page_paths = PAGES if pages is None else pages
+    api_paths = [f"api/{name}" for name in PAGES] if apis is None else apis
+    gate = Factor2Gate(
+        face, (face.prefix + p.lstrip("/") for p in page_paths), (face.prefix + p.lstrip("/") for p in api_paths)
+    )
+    return dict.fromkeys(gate.paths, gate)
 
 
 def site_is_local(settings: SessionServerSettings) -> bool | None:
@@ -107,7 +133,13 @@ def site_is_local(settings: SessionServerSettings) -> bool | None:
 
 
 def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager) -> frozenset[str]:
-    endpoints = enabled_endpoints(settings.endpoints)
+    on = Switches(
+        admin=settings.enable_admin_endpoints,
+        factor2=any(name != NO_FACTOR2 for name in manager.allowed_factor2),
+        verify=settings.enable_email_verification,
+        reset=settings.enable_password_reset,
+    )
+    endpoints = enabled_endpoints(settings.endpoints, on)
     if manager.user_storage is not None:
         return endpoints
     if settings.endpoints is None:
@@ -122,7 +154,7 @@ def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager)
 
 
 def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: frozenset[str]) -> None:
-    options = ["error_page", *(action.page_option for action in ACTIONS if action.name in endpoints)]
+    options = ["error_page", *(action.page_option for action in ACTIONS if action.page_endpoint in endpoints)]
     for option in options:
         name = settings.page(option)
         if not pages.has(name):
@@ -144,19 +176,19 @@ def _check_factors(settings: SessionServerSettings, manager: SessionManager) -> 
         )
 
 
-def attach_lifecycle(app: FastAPI, storages: list[SupportsLifecycle]) -> None:
-    """Open storages when `app` starts, so that what is wrong with them is known then, and close them when it ends."""
+def attach_lifecycle(app: FastAPI, parts: Sequence[SupportsLifecycle]) -> None:
+    """Open `parts` when `app` starts, so that what is wrong is known then, and close them, last first, when it ends."""
     inner = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[Any]:
-        for storage in storages:
-            await storage.start()
+        for part in parts:
+            await part.start()
         try:
             async with inner(app) as state:
                 yield state
         finally:
-            for storage in storages:
-                await storage.close()
+            for part in reversed(parts):
+                await part.close()
 
     app.router.lifespan_context = lifespan

@@ -77,14 +77,163 @@ class Ok(BaseModel):
     ok: bool
 
 
+class LoginFactor2Body(CsrfBody):
+    """The code of a second factor, or a recovery code."""
+
+    otp: str | None = Field(None, description="The code; a recovery code is taken here too.")
+    recovery_code: str | None = None
+    next: str | None = Field(None, description="Where the page sends the browser afterwards.")
+    persist: bool | None = Field(None, description="Whether the login outlives the browser.")
+
+
+class Factor2Body(CsrfBody):
+    """The code that a request waits for."""
+
+    otp: str | None = Field(None, description="The code; a recovery code is taken here too.")
+    recovery_code: str | None = None
+
+
+class ChangeFactor2Body(CsrfBody):
+    """Choosing a second factor."""
+
+    factor2: str = Field(description='Its name; "none" gives the second factor up.')
+    next: str | None = Field(None, description="Where the page sends the browser afterwards.")
+
+
+class RequestResetBody(CsrfBody):
+    """Asking for a link to choose a new password."""
+
+    email: str
+    next: str | None = Field(None, description="Where the page leads afterwards.")
+
+
+class ResetBody(CsrfBody):
+    """Choosing a new password by the token in a link."""
+
+    token: str
+    new_password: str
+    repeat_password: str | None = Field(None, description="Compared with `new_password` where it is sent.")
+
+
+class SessionsBody(CsrfBody):
+    """Ending sessions."""
+
+    session: str | None = Field(None, description="The session to end, as the list names it.")
+    all: bool | None = Field(None, description="End every session but this one.")
+
+
+class SetPasswordBody(CsrfBody):
+    """Giving a user a password."""
+
+    new_password: str
+    repeat_password: str | None = Field(None, description="Compared with `new_password` where it is sent.")
+    next: str | None = Field(None, description="Where the page sends the browser afterwards.")
+
+
+class AdminCreateBody(CsrfBody):
+    """Creating a user; further fields have the prefix `user_`. Without a password a link to choose one is sent."""
+
+    model_config = ConfigDict(extra="allow")
+    username: str
+    password: str | None = None
+    repeat_password: str | None = None
+    factor1: str | None = None
+    factor2: str | None = None
+    state: str | None = None
+    next: str | None = Field(None, description="Where the page sends the browser afterwards.")
+
+
+class AdminUpdateBody(CsrfBody):
+    """Changing a user; further fields have the prefix `user_`."""
+
+    model_config = ConfigDict(extra="allow")
+    username: str | None = None
+    state: str | None = None
+    factor2: str | None = None
+
+
 class UserAnswer(Ok):
     """It was done, and this is the user; `null` where nobody is logged in."""
 
     user: UserView | None
 
 
+class LoginAnswer(Ok):
+    """Logged in; or, with `twoFactorRequired`, the code of `factor2` is waited for at `api/loginfactor2`."""
+
+    user: UserView | None = None
+    twoFactorRequired: bool | None = None
+    factor2: str | None = None
+
+
+class ConfigureAnswer(Ok):
+    """What is to be shown to set a factor up, or the user whose factor is set up now, with new recovery codes."""
+
+    user: UserView | None = None
+    factor2: str | None = None
+    totpsecret: str | None = None
+    otpauthUri: str | None = None
+    qr: str | None = Field(None, description="The QR code as a `data:` URI.")
+    qrSvg: str | None = Field(None, description="The QR code as inline SVG.")
+    recoveryCodes: list[str] | None = None
+
+
+class RecoveryAnswer(Ok):
+    """New recovery codes, shown this once; or how many are left."""
+
+    recoveryCodes: list[str] | None = None
+    left: int | None = None
+
+
+class SessionView(BaseModel):
+    """One session."""
+
+    session: str
+    created: str
+    lastActive: str | None
+    agent: str
+    address: str
+    current: bool
+
+
+class SessionsAnswer(Ok):
+    """Where one is logged in."""
+
+    sessions: list[SessionView]
+
+
+class UsersAnswer(Ok):
+    """A page of users."""
+
+    users: list[UserView]
+    skip: int
+    take: int
+    haveNext: bool
+
+
+class EventView(BaseModel):
+    """One thing that happened."""
+
+    name: str
+    at: str
+    userid: int | str | None
+    username: str | None
+    actor: int | str | None
+    address: str
+    reason: str
+
+
+class AuditAnswer(Ok):
+    """What happened, newest first."""
+
+    events: list[EventView]
+    skip: int
+    take: int
+    haveNext: bool
+
+
 class SignupAnswer(UserAnswer):
-    """The account exists and its user is logged in."""
+    """The account exists; `user` is `null` while an address is to be proven or a second factor to be set up."""
 
     emailVerificationNeeded: bool
 

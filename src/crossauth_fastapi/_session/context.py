@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response
 
-from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.keys.record import Key
+from crossauth_backend.keys.record import Key, KeyDataEntry
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import public_user
 from crossauth_backend.users.storage import UserStorage
+from crossauth_fastapi._http.address import Network, peer_address
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.redirects import local_path
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.options import SessionServerSettings
-from crossauth_fastapi._session.source import SessionSource
+from crossauth_fastapi._session.source import SessionSource, cookie_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +37,14 @@ class SessionFace:
     pages: Pages
     endpoints: frozenset[str]
     prefix: str
+    admin_prefix: str = "/admin/"
+    proxies: tuple[Network, ...] = ()
+    local_site: bool | None = None
 
     @property
     def accounts(self) -> Accounts:
         """The account services."""
-        return Accounts(
-            users=self.users,
-            sessions=self.manager.session,
-            factors=self.manager.factors,
-            validate_user=self.settings.validate_user_fn,
-        )
+        return replace(self.manager.accounts(), validate_user=self.settings.validate_user_fn)
 
     @property
     def users(self) -> UserStorage:
@@ -81,6 +80,38 @@ class SessionFace:
         state["user"] = user
         state["auth_type"] = "cookie"
 
+    def origin(self, request: Request, username: str = "") -> Origin:
+        """Where a request comes from; with the device it comes from, if `username` was logged in there before."""
+        state = state_of(request)
+        cookie = cookie_value(state, self.manager.devices.cookie)
+        device = self.manager.devices.device_of(cookie, username) if username else None
+        return Origin(peer_address(request.scope, self.proxies), device, state.header(b"user-agent"))
+
+    async def remember_device(self, request: Request, user: User, factor2_passed: bool) -> None:
+        """Know this browser again as one in which `user` was logged in."""
+        state, devices = state_of(request), self.manager.devices
+        device = devices.device_of(cookie_value(state, devices.cookie), user.username)
+        keep = factor2_passed and self.settings.enable_known_devices
+        if device is not None and not keep:
+            return
+        now = self.manager.session.clock()
+        device, cookie, expires = devices.make(user.username, state.local, now)
+        state.queue(cookie)
+        if keep:
+            await self.manager.key_storage.save_key(user.id, devices.stored(device), now, expires)
+
+    async def keep(self, request: Request, data: Mapping[str, Any]) -> None:
+        """Write entries into the data of the request's session.
+
+        Raises:
+            CrossauthError: `Unauthorized` where it has none.
+        """
+        session_id = state_of(request)["session_id"]
+        if session_id is None:
+            raise LoginRequired
+        entries: list[KeyDataEntry] = [{"data_name": name, "value": value} for name, value in data.items()]
+        await self.manager.update_many_session_data(session_id, entries)
+
     def end_session(self, request: Request) -> None:
         """Delete both cookies with the response; the next form gets a new CSRF token."""
         state = state_of(request)
@@ -114,6 +145,17 @@ class Call:
         """A field as text, empty where it was not sent."""
         return self.form.getAsStr(name) or ""
 
+    @property
+    def origin(self) -> Origin:
+        """Where the request comes from."""
+        named = self.user.username if self.user else self.form.get("username")
+        return self.face.origin(self.request, named if isinstance(named, str) else "")
+
+    @property
+    def path_parameter(self) -> str:
+        """The parameter of the path."""
+        return str(next(iter(self.request.path_params.values()), ""))
+
     def next_page(self, default: str) -> str:
         """Where to go afterwards: `next` from the form or the URL, if it is a page of this site."""
         wanted = self.form.getAsStr("next") or self.request.query_params.get("next")
@@ -132,6 +174,17 @@ class Call:
         user = self.user
         if user is None or self.state["auth_type"] != "cookie":
             raise LoginRequired
+        return user
+
+    def admin(self) -> User:
+        """The administrator who is asking.
+
+        Raises:
+            CrossauthError: `Unauthorized` where nobody is logged in, `InsufficientPriviledges` where it is somebody else.
+        """
+        user = self.session_user()
+        if not self.face.settings.is_admin_fn(user):
+            raise CrossauthError(ErrorCode.InsufficientPriviledges)
         return user
 
     def editor(self) -> User:

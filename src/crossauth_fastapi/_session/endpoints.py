@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -43,46 +45,75 @@ _CLIENTS: Final = [
     *SessionClientPageEndpoints,
     *SessionClientApiEndpoints,
 ]
-_HERE: Final = [*SignupPageEndpoints, *SignupApiEndpoints, *SessionPageEndpoints, *SessionApiEndpoints]
-AllEndpointsMinusOAuth: Final = [
-    *_HERE,
-    *SessionAdminPageEndpoints,
-    *SessionAdminApiEndpoints,
-    *Factor2PageEndpoints,
-    *Factor2ApiEndpoints,
-    *EmailVerificationPageEndpoints,
-    *EmailVerificationApiEndpoints,
-    *PasswordResetPageEndpoints,
-    *PasswordResetApiEndpoints,
-]
+# Beyond the documented lists.
+SessionListEndpoints: Final = ["sessions", "api/sessions"]
+RecoveryEndpoints: Final = ["recoverycodes", "api/recoverycodes"]
+AuditEndpoints: Final = ["admin/audit", "admin/api/audit", "admin/api/selectuser"]
+
+_BASIC: Final = [
+    *SignupPageEndpoints, *SignupApiEndpoints, *SessionPageEndpoints, *SessionApiEndpoints, *SessionListEndpoints,
+]  # fmt: skip
+_ADMIN: Final = [*SessionAdminPageEndpoints, *SessionAdminApiEndpoints, *AuditEndpoints]
+_FACTOR2: Final = [*Factor2PageEndpoints, *Factor2ApiEndpoints, *RecoveryEndpoints]
+_VERIFY: Final = [*EmailVerificationPageEndpoints, *EmailVerificationApiEndpoints]
+_RESET: Final = [*PasswordResetPageEndpoints, *PasswordResetApiEndpoints]
+AllEndpointsMinusOAuth: Final = [*_BASIC, *_ADMIN, *_FACTOR2, *_VERIFY, *_RESET]
 AllEndpoints: Final = [*AllEndpointsMinusOAuth, *_CLIENTS]
 
 
-def enabled_endpoints(given: Sequence[str] | None) -> frozenset[str]:
-    """The endpoints to create: those named, or sign-up and sessions where none are.
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """What the options switch on."""
+
+    admin: bool = False
+    factor2: bool = False
+    verify: bool = False
+    reset: bool = False
+
+
+def enabled_endpoints(given: Sequence[str] | None, on: Switches) -> frozenset[str]:
+    """The endpoints to create: those named, or those of everything that is switched on where none are.
 
     Raises:
-        CrossauthError: `Configuration` for a name that is no endpoint; `NotImplemented` for endpoints of parts that are not
-            built yet, naming them, so that nothing an application relies on is missing in silence.
+        CrossauthError: `Configuration` for a name that is no endpoint, or one whose option is off; `NotImplemented` for
+            endpoints of parts that are not built yet, naming them, so that nothing an application relies on is missing in
+            silence.
     """
-    if given is None:
-        return frozenset(_HERE)
-    wanted: set[str] = set()
-    for name in given:
-        if name == "all":
-            wanted.update(AllEndpoints)
-        elif name in ("allMinusOAuth", ""):
-            wanted.update(AllEndpointsMinusOAuth)
-        elif name in AllEndpoints:
-            wanted.add(name)
-        else:
-            raise CrossauthError(
-                ErrorCode.Configuration, f"FastApiSessionServer: option 'endpoints': {name!r} is no endpoint"
-            )
-    missing = sorted(wanted - set(_HERE))
+    wanted: set[str] = set(_BASIC) if given is None else set()
+    if given is None and on.admin:
+        wanted.update(_ADMIN)
+    if given is None or set(given) & {"all", "allMinusOAuth", ""}:
+        wanted.update(_VERIFY if on.verify else (), _RESET if on.reset else ())
+    for name in given or ():
+        wanted.update(_named(name, on))
+    if on.factor2:
+        wanted.update(_FACTOR2)
+    missing = sorted(wanted & set(_CLIENTS))
     if missing:
         raise CrossauthError(
             ErrorCode.NotImplemented,
             f"FastApiSessionServer: option 'endpoints': not available in this version: {', '.join(missing)}",
         )
     return frozenset(wanted)
+
+
+def _named(name: str, on: Switches) -> list[str]:
+    if name == "all":
+        return [*_BASIC, *_ADMIN, *_FACTOR2, *_CLIENTS]
+    if name in ("allMinusOAuth", ""):
+        return [*_BASIC, *_ADMIN, *_FACTOR2]
+    if name not in AllEndpoints:
+        near = get_close_matches(name, AllEndpoints, n=1, cutoff=0.5)
+        advice = f"; did you mean {near[0]!r}?" if near else ""
+        raise CrossauthError(
+            ErrorCode.Configuration, f"FastApiSessionServer: option 'endpoints': {name!r} is no endpoint{advice}"
+        )
+    for names, switch, option in (
+        (_VERIFY, on.verify, "enable_email_verification"),
+        (_RESET, on.reset, "enable_password_reset"),
+    ):
+        if name in names and not switch:
+            raise CrossauthError(
+                ErrorCode.Configuration, f"FastApiSessionServer: endpoint {name!r} needs option {option!r} to be true"
+            )
+    return [name]

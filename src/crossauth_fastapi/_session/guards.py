@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from crossauth_backend.accounts.stages import Attempt
+from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import KeyDataEntry, get_json_data
 from crossauth_backend.users.record import User
@@ -18,8 +18,13 @@ from crossauth_fastapi._session.context import SessionFace, awaited
 from crossauth_fastapi._session.login import open_session
 from crossauth_fastapi._session.source import CSRF_FIELDS, cookie_value
 
+_ASKED = {
+    Ask.FACTOR2: ErrorCode.MfaRequired,
+    Ask.PASSWORD_CHANGE: ErrorCode.PasswordChangeNeeded,
+    Ask.FACTOR2_CHANGE: ErrorCode.Factor2ResetNeeded,
+}
 # What the library itself keeps in session data (contract 4.5). A second factor rests on nobody else writing these.
-RESERVED_DATA = ("2fa", "pre2fa", "passwordchange", "factor2change")
+RESERVED_DATA = ("2fa", "pre2fa", "passwordchange", "factor2change", "crossauth")
 
 
 async def create_anonymous_session(face: SessionFace, request: Request, data: Mapping[str, Any] | None) -> str:
@@ -108,10 +113,11 @@ async def login_with_user(
     """Sign in a user who has been proven by other means, through the same stages as every login.
 
     Raises:
-        CrossauthError: the reason for which the account's state refuses; `PasswordChangeNeeded` where it demands a change.
+        CrossauthError: the reason for which the account's state refuses; `MfaRequired` where the second factor is waited for
+            at `loginfactor2`; `PasswordChangeNeeded` or `Factor2ResetNeeded` where the account demands a change.
     """
     result = await open_session(face, request, Attempt(user, factor2_passed=bypass_2fa), None)
     if result.asked is not None:
-        raise CrossauthError(ErrorCode.PasswordChangeNeeded)
+        raise CrossauthError(_ASKED[result.asked])
     answer: Response = await awaited(success_fn(resp, result.user))
     return answer

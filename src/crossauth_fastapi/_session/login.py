@@ -1,4 +1,4 @@
-"""Logging in and out, and what a script asks about its session."""
+"""Logging in and out."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from crossauth_backend.users.record import User
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
-from crossauth_fastapi._session.bodies import LoginBody, LogoutBody, Ok, UserAnswer
+from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody, LogoutBody, Ok
 from crossauth_fastapi._session.context import Call, SessionFace
+
+_FORCED = {
+    Ask.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),
+    Ask.FACTOR2_CHANGE: ("changefactor2", ErrorCode.Factor2ResetNeeded),
+}
 
 
 async def look_at_login(call: Call) -> Show | Go:
@@ -32,14 +37,51 @@ async def log_in(call: Call) -> Outcome:
     username = call.form.getAsStr("username")
     if not username:
         raise CrossauthError(ErrorCode.BadRequest, "username is missing")
-    user = await login.check_credentials(face.accounts, username, secrets_of(call))
-    result = await open_session(face, call.request, Attempt(user), call.persist())
-    if result.asked is Ask.PASSWORD_CHANGE:
-        if not call.is_page or "changepassword" not in face.endpoints:
-            raise CrossauthError(ErrorCode.PasswordChangeNeeded)
-        back = with_query(f"{face.prefix}login", next=after)
-        return Outcome({}, Go(with_query(f"{face.prefix}changepassword", required="true", next=back)))
-    return Outcome({"ok": True, "user": face.public(result.user)}, Go(after))
+    user = await login.check_credentials(face.accounts, username, secrets_of(call), call.origin)
+    return await sign_in(call, Attempt(user), call.persist(), after)
+
+
+async def sign_in(
+    call: Call, attempt: Attempt, persist: bool | None, after: str, more: Mapping[str, Any] | None = None
+) -> Outcome:
+    """Take an attempt through the login stages, and answer with what comes of it.
+
+    Parameters:
+        call: the call; its session so far ends.
+        attempt: whom to sign in, and what has been proven.
+        persist: whether the cookie outlives the browser; `None` for what the options say.
+        after: where the browser goes then.
+        more: what else the JSON says.
+
+    Raises:
+        CrossauthError: the reason for which the account's state refuses; a forced change where it cannot be made here.
+    """
+    face = call.face
+    result = await open_session(face, call.request, attempt, persist)
+    if result.asked is None:
+        return Outcome({"ok": True, "user": face.public(result.user), **(more or {})}, Go(after))
+    if result.asked is Ask.FACTOR2:
+        factor2 = result.user.factor2
+        page = Show(ask_variables(call, str(factor2), "loginfactor2", after, persist), "factor2_page")
+        return Outcome({"ok": True, "twoFactorRequired": True, "factor2": factor2, **(more or {})}, page)
+    endpoint, code = _FORCED[result.asked]
+    if not call.is_page or endpoint not in face.endpoints:
+        raise CrossauthError(code)
+    back = with_query(f"{face.prefix}login", next=after)
+    return Outcome({}, Go(with_query(f"{face.prefix}{endpoint}", required="true", next=back)))
+
+
+def ask_variables(call: Call, factor2: str, action: str, after: str, persist: bool | None = None) -> dict[str, Any]:
+    """What the page that asks for a second factor is given."""
+    factor = call.face.manager.factors.get(factor2)
+    return {
+        "factor2": factor2,
+        "factor2Name": factor.friendly_name if factor else factor2,
+        "factor2Channel": factor.mfa_channel() if factor else "none",
+        "action": action,
+        "next": after,
+        "persist": "on" if persist else "",
+    }
 
 
 async def open_session(
@@ -60,10 +102,13 @@ async def open_session(
     """
     previous = state_of(request)["session_id"]
     result = await login.sign_in(
-        face.accounts, attempt, previous=previous, extra_fields=await face.extra_columns(request), data=data
-    )
+        face.accounts, attempt, previous=previous, extra_fields=await face.extra_columns(request), data=data,
+        origin=face.origin(request), persist=persist,
+    )  # fmt: skip
     signed_in: User | None = result.user if result.asked is None else None
     face.start_session(request, result.session, signed_in, persist if signed_in else False)
+    if signed_in is not None:
+        await face.remember_device(request, signed_in, attempt.factor2_passed)
     return result
 
 
@@ -77,15 +122,23 @@ async def log_out(call: Call) -> Outcome:
     """End the session and delete the cookies."""
     session_id = call.state["session_id"]
     if session_id is not None:
-        await login.log_out(call.face.accounts, session_id)
+        await login.log_out(call.face.accounts, session_id, call.user, call.origin)
         call.face.end_session(call.request)
     return Outcome({"ok": True}, Go(call.next_page(call.face.settings.logout_redirect)))
 
 
 def secrets_of(call: Call, prefix: str = "") -> dict[str, str]:
     """The secrets in a form: the fields that some first factor stores, under `prefix`."""
-    names = {n for a in call.face.manager.authenticators.values() for n in a.secret_names()}
+    names = {n for a in call.face.manager.authenticators.values() for n in a.secret_names()} - {"totpsecret"}
     return {n: v for n in names if (v := call.form.getAsStr(prefix + n)) is not None}
+
+
+def code_of(call: Call) -> dict[str, str]:
+    """The code in a form: the fields that some second factor reads, and a recovery code."""
+    names = {n for a in call.face.manager.authenticators.values() for n in a.transient_secret_names()}
+    sent = {n: v for n in (*names, "token", "recovery_code") if (v := call.form.getAsStr(n)) is not None}
+    # An older name of the same field (contract 1.5).
+    return {"otp": sent["token"], **sent} if "token" in sent else sent
 
 
 LOGIN = Action(
@@ -95,7 +148,7 @@ LOGIN = Action(
     look=look_at_login,
     page_option="login_page",
     body=LoginBody,
-    answer=UserAnswer,
+    answer=LoginAnswer,
     echo=("next", "persist", "username"),
 )
 LOGOUT = Action(

@@ -31,10 +31,12 @@ def page_variables(
             found = source.new_token(state)
         return str(found or "")
 
+    user = state["user"]
     return {
         "urlPrefix": prefix,
         "stylesheet": stylesheet_url(prefix),
         "endpoints": frozenset(endpoints),
-        "user": state["user"],
+        "user": user,
+        "isAdministrator": user is not None and state.site.is_admin(user),
         "csrfToken": LazyText(token),
     }

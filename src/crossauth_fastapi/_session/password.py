@@ -1,34 +1,39 @@
-"""Changing one's password, by choice or because the account demands it."""
+"""Changing one's password: by choice, because the account demands it, or by a link."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from crossauth_backend.accounts import password
-from crossauth_backend.accounts.login import PASSWORD_CHANGE
-from crossauth_backend.accounts.stages import Attempt
+from crossauth_backend.accounts.login import forced_user
+from crossauth_backend.accounts.stages import Ask, Attempt
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import get_json_data
+from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import LoginRequired
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
-from crossauth_fastapi._session.bodies import ChangePasswordBody, Ok
+from crossauth_fastapi._session.actions import OPTIONAL_TOKEN, Action, Go, Outcome, Show
+from crossauth_fastapi._session.bodies import ChangePasswordBody, LoginAnswer, Ok, RequestResetBody, ResetBody
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import open_session, secrets_of
+from crossauth_fastapi._session.login import open_session, secrets_of, sign_in
 
 CHANGED = "Your password has been changed."
+RESET_SENT = "If there is an account with this address, we have sent it a link to choose a new password."
 
 
-def whose_password(call: Call) -> str:
-    """The name of the user whose password may be changed: logged in, or sent here by a login that demanded it.
+def whose_password(call: Call) -> tuple[str, bool]:
+    """The name of the user whose password may be changed, and whether a second factor is out of the question.
+
+    That is whoever is logged in, or was sent here by a login that demanded it.
 
     Raises:
         CrossauthError: `Unauthorized` where there is neither.
     """
     key = call.state["session_key"]
     if call.user is None and key is not None and key.userid is None:
-        forced = get_json_data(key).get(PASSWORD_CHANGE)
-        if isinstance(forced, dict) and isinstance(forced.get("username"), str):
-            return str(forced["username"])
-    if call.user is None or call.state["auth_type"] != "cookie":
-        raise LoginRequired
-    return call.user.username
+        forced = forced_user(get_json_data(key), Ask.PASSWORD_CHANGE)
+        if forced is not None:
+            return forced
+    return call.session_user().username, True
 
 
 async def look_at_password(call: Call) -> Show | Go:
@@ -41,19 +46,66 @@ async def look_at_password(call: Call) -> Show | Go:
 async def change_password(call: Call) -> Outcome:
     """Check the old password, store the new one, and end every other session."""
     face, forced = call.face, call.user is None
+    username, factor2_passed = whose_password(call)
     user = await password.change_password(
         face.accounts,
-        whose_password(call),
+        username,
         old=secrets_of(call, "old_"),
         new=secrets_of(call, "new_"),
         repeat=secrets_of(call, "repeat_") or None,
+        origin=call.origin,
     )
-    # Every session is gone, this one too: whoever copied its cookie is out, and the browser gets a new one.
-    data = None if forced else get_json_data(call.state["session_key"])
-    await open_session(face, call.request, Attempt(user, factor2_passed=not forced), False, data)
     after = call.next_page("")
-    page = Go(after) if forced and after else Show({"message": CHANGED, "next": after, "required": False})
+    if forced:
+        return await sign_in(call, Attempt(user, factor2_passed), False, after or face.settings.login_redirect)
+    # Every session is gone, this one too: whoever copied its cookie is out, and the browser gets a new one.
+    data = get_json_data(call.state["session_key"])
+    await open_session(face, call.request, Attempt(user, factor2_passed=True), False, data)
+    page = Show({"message": CHANGED, "next": after, "required": False})
     return Outcome({"ok": True, "message": CHANGED}, page)
+
+
+async def look_at_request(call: Call) -> Show | Go:
+    """The form that asks for the address."""
+    return Show({"next": call.next_page(""), "required": call.request.query_params.get("required") == "true"})
+
+
+async def request_reset(call: Call) -> Outcome:
+    """Have a link sent; the answer is the same whether or not there is such an account."""
+    email = call.text("email")
+    if not email:
+        raise CrossauthError(ErrorCode.BadRequest, "email is missing")
+    await password.request_reset(call.face.accounts, email, call.origin)
+    shown = {"message": RESET_SENT, "email": email, "next": call.next_page("")}
+    return Outcome({"ok": True, "message": RESET_SENT, "email": email}, Show(shown))
+
+
+async def look_at_reset(call: Call) -> Show | Go:
+    """The form that asks for the new password, if the token in the link is good."""
+    token = call.path_parameter or call.request.query_params.get("token", "")
+    await password.user_for_reset(call.face.accounts, token, call.origin)
+    return Show({"token": token})
+
+
+async def reset_password(call: Call) -> Outcome:
+    """Store the new password of whoever holds the token; a second factor is still asked for."""
+    face = call.face
+    user: User = await password.reset_password(
+        face.accounts, call.text("token"), secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
+    )
+    result = await sign_in(call, Attempt(user), False, face.settings.login_redirect)
+    if call.user is None:
+        return result
+    shown: dict[str, Any] = {"message": CHANGED, "user": call.user}
+    return Outcome({**result.json, "message": CHANGED}, Show(shown))
+
+
+async def look_again(call: Call) -> Show | Go:
+    """The form after a refusal: the token comes from the form."""
+    token = call.text("token") or call.path_parameter or call.request.query_params.get("token", "")
+    if not token:
+        raise LoginRequired
+    return await look_at_reset(call) if call.request.method == "GET" else Show({"token": token})
 
 
 CHANGE_PASSWORD = Action(
@@ -64,6 +116,26 @@ CHANGE_PASSWORD = Action(
     page_option="change_password_page",
     body=ChangePasswordBody,
     answer=Ok,
-    echo=("next", "required"),
     session=True,
+    echo=("next", "required"),
+)
+REQUEST_RESET = Action(
+    name="requestpasswordreset",
+    summary="Have a link sent to choose a new password",
+    do=request_reset,
+    look=look_at_request,
+    page_option="request_reset_password_page",
+    body=RequestResetBody,
+    answer=Ok,
+    echo=("next", "required", "email"),
+)
+RESET = Action(
+    name="resetpassword",
+    summary="Choose a new password by the token in a link",
+    do=reset_password,
+    look=look_again,
+    parameter=OPTIONAL_TOKEN,
+    page_option="reset_password_page",
+    body=ResetBody,
+    answer=LoginAnswer,
 )

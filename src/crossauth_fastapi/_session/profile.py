@@ -10,8 +10,10 @@ from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
 from crossauth_fastapi._session.bodies import DeleteUserBody, Ok, UpdateUserAnswer, UpdateUserBody
 from crossauth_fastapi._session.context import Call, awaited
+from crossauth_fastapi._session.signup import factor2_details
 
 UPDATED = "Your details have been updated."
+LINK_SENT = "We have sent a link to your new address. It becomes yours when you open it."
 DELETED = "Your account has been deleted."
 
 
@@ -31,7 +33,7 @@ def profile_variables(call: Call, user: User) -> dict[str, Any]:
         }
         for name in call.face.users.user_editable_fields
     ]
-    return {"user": user, "userEditableFields": fields, "allowedFactor2": [], "isAdmin": False}
+    return {"user": user, "userEditableFields": fields, "allowedFactor2": factor2_details(call), "isAdmin": False}
 
 
 async def update_profile(call: Call) -> Outcome:
@@ -39,10 +41,10 @@ async def update_profile(call: Call) -> Outcome:
     face, user = call.face, call.editor()
     editable = list(face.users.user_editable_fields)
     wanted = await awaited(face.settings.update_user_fn(user, call.request, call.form.to_dict(), editable))
-    changed = await profile.update_profile(face.accounts, user, wanted)
+    changed, link_sent = await profile.update_profile(face.accounts, user, wanted, call.origin)
     call.state["user"] = changed
-    shown = {"message": UPDATED, **profile_variables(call, changed)}
-    return Outcome({"ok": True, "emailVerificationRequired": False}, Show(shown))
+    shown = {"message": LINK_SENT if link_sent else UPDATED, **profile_variables(call, changed)}
+    return Outcome({"ok": True, "emailVerificationRequired": link_sent}, Show(shown))
 
 
 async def look_at_deletion(call: Call) -> Show | Go:
@@ -56,7 +58,7 @@ async def look_at_deletion(call: Call) -> Show | Go:
 async def delete_account(call: Call) -> Outcome:
     """Delete the account, its sessions and its keys."""
     user = call.editor()
-    await profile.delete_account(call.face.accounts, user.id)
+    await profile.delete_account(call.face.accounts, user, call.origin)
     call.face.end_session(call.request)
     shown = {
         "message": DELETED,

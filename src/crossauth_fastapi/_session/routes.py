@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -16,8 +17,11 @@ from crossauth_fastapi._http.openapi import form_or_json, needs, schemes
 from crossauth_fastapi._http.redirects import found
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import STYLESHEET, stylesheet
+from crossauth_fastapi._session import admin
 from crossauth_fastapi._session.actions import (
+    OPTIONAL_TOKEN,
     Action,
+    Do,
     Show,
     answer_json,
     answer_page,
@@ -27,14 +31,32 @@ from crossauth_fastapi._session.actions import (
 )
 from crossauth_fastapi._session.bodies import CsrfAnswer, UserAnswer
 from crossauth_fastapi._session.context import Call, SessionFace
+from crossauth_fastapi._session.factor2 import (
+    CANCEL_FACTOR2,
+    CHANGE_FACTOR2,
+    CONFIGURE_FACTOR2,
+    FACTOR2,
+    LOGIN_FACTOR2,
+    RECOVERY_CODES,
+)
 from crossauth_fastapi._session.login import LOGIN, LOGOUT
-from crossauth_fastapi._session.password import CHANGE_PASSWORD
+from crossauth_fastapi._session.password import CHANGE_PASSWORD, REQUEST_RESET, RESET
 from crossauth_fastapi._session.profile import DELETE_USER, UPDATE_USER
-from crossauth_fastapi._session.signup import SIGNUP
+from crossauth_fastapi._session.sessions import SESSIONS
+from crossauth_fastapi._session.signup import SIGNUP, VERIFY_EMAIL
 
-ACTIONS: Final = (SIGNUP, LOGIN, LOGOUT, CHANGE_PASSWORD, UPDATE_USER, DELETE_USER)
+ACTIONS: Final = (
+    SIGNUP, VERIFY_EMAIL, LOGIN, LOGIN_FACTOR2, LOGOUT, CHANGE_PASSWORD, REQUEST_RESET, RESET, UPDATE_USER, DELETE_USER,
+    SESSIONS, CONFIGURE_FACTOR2, CHANGE_FACTOR2, FACTOR2, CANCEL_FACTOR2, RECOVERY_CODES,
+    admin.CREATE, admin.SELECT, admin.UPDATE, admin.PASSWORD, admin.DELETE, admin.AUDIT,
+)  # fmt: skip
 _PAGES: Final = "account pages"
 _API: Final = "account API"
+_ADMIN: Final = "administration"
+_FETCHES: Final = {
+    "configurefactor2": "What is to be done to set a second factor up", "sessions": "Where one is logged in",
+    "recoverycodes": "How many recovery codes are left",
+}  # fmt: skip
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorBody, "description": text}
     for status, text in (
@@ -43,6 +65,7 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
         (403, "The account's state does not allow it"),
         (413, "The body is too large"),
         (415, "The body is neither JSON nor a form"),
+        (429, "Too many attempts; `Retry-After` says how many seconds to wait"),
         (500, "The server could not do it"),
     )
 }
@@ -55,31 +78,54 @@ _PAGE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 
 def page_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """GET and POST of an action's page."""
-    path = face.prefix + action.name
+    path = _path(face, action)
+    tags: list[str | Enum] = [_ADMIN if action.admin else _PAGES]
     if action.look is not None:
+        paths = [path] if action.parameter != OPTIONAL_TOKEN else [f"{path}/{{token}}", path]
+        for look_at in paths:
+            router.add_api_route(
+                look_at, _look(face, action), methods=["GET"], name=f"{action.page_endpoint}:page",
+                summary=f"{action.summary}: page", response_class=HTMLResponse, tags=tags, openapi_extra=_in_path(look_at),
+            )  # fmt: skip
+    if action.do is not None:
         router.add_api_route(
-            path,
-            _look(face, action),
-            methods=["GET"],
-            name=f"{action.name}:page",
-            summary=f"{action.summary}: page",
-            response_class=HTMLResponse,
-            tags=[_PAGES],
-        )
-    router.add_api_route(
-        path, _submit(face, action), methods=["POST"], name=f"{action.name}:form", summary=f"{action.summary}: form",
-        openapi_extra=_described(action), responses={303: {"description": "Done: the next page"}, **_PAGE_ERRORS},
-        response_class=HTMLResponse, tags=[_PAGES],
-    )  # fmt: skip
+            path, _submit(face, action, action.do), methods=["POST"], name=f"{action.page_endpoint}:form",
+            summary=f"{action.summary}: form", openapi_extra=_described(action) | _in_path(path),
+            responses={303: {"description": "Done: the next page"}, **_PAGE_ERRORS},
+            response_class=HTMLResponse, tags=tags,
+        )  # fmt: skip
 
 
 def api_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """The JSON face of an action."""
-    router.add_api_route(
-        f"{face.prefix}api/{action.name}", _call(face, action), methods=["POST"], name=f"{action.name}:api",
-        summary=action.summary, openapi_extra=_described(action), response_model=None,
-        responses={200: {"model": action.answer}, **_ERRORS}, tags=[_API],
-    )  # fmt: skip
+    path = _path(face, action, "api/")
+    tags: list[str | Enum] = [_ADMIN if action.admin else _API]
+    responses: dict[int | str, dict[str, Any]] = {200: {"model": action.answer}, **_ERRORS}
+    if action.fetch is not None:
+        router.add_api_route(
+            path, _call(face, action, action.fetch, changes=False), methods=["GET"],
+            name=f"{action.api_endpoint}:get", summary=_FETCHES.get(action.name, action.summary), response_model=None,
+            responses=responses, tags=tags, openapi_extra=needs(session=action.session) | _in_path(path),
+        )  # fmt: skip
+    if action.do is not None:
+        router.add_api_route(
+            path, _call(face, action, action.do), methods=["POST"], name=f"{action.api_endpoint}:post",
+            summary=action.summary, openapi_extra=_described(action) | _in_path(path), response_model=None,
+            responses=responses, tags=tags,
+        )  # fmt: skip
+
+
+def _path(face: SessionFace, action: Action, api: str = "") -> str:
+    prefix = face.admin_prefix if action.admin else face.prefix
+    parameter = action.parameter if action.parameter != OPTIONAL_TOKEN else ""
+    return f"{prefix}{api}{action.name}" + (f"/{parameter}" if parameter else "")
+
+
+def _in_path(path: str) -> dict[str, Any]:
+    _, brace, rest = path.partition("{")
+    name = rest.rstrip("}")
+    text = {"type": "string"}
+    return {"parameters": [{"name": name, "in": "path", "required": True, "schema": text}]} if brace else {}
 
 
 def _described(action: Action) -> dict[str, Any]:
@@ -146,26 +192,27 @@ def _look(face: SessionFace, action: Action) -> Endpoint:
     return page
 
 
-def _submit(face: SessionFace, action: Action) -> Endpoint:
+def _submit(face: SessionFace, action: Action, do: Do) -> Endpoint:
     async def form(request: Request) -> Response:
         call = Call(face, request, JsonOrFormData(request), True)
         try:
             await call.form.load()
             check_csrf(action, call)
-            return answer_page(action, call, (await action.do(call)).page)
+            return answer_page(action, call, (await do(call)).page)
         except Exception as e:
             return await _show_again(action, call, as_reason(e))
 
     return form
 
 
-def _call(face: SessionFace, action: Action) -> Endpoint:
+def _call(face: SessionFace, action: Action, do: Do, changes: bool = True) -> Endpoint:
     async def api(request: Request) -> Response:
-        call = Call(face, request, JsonOrFormData(request), False)
+        call = Call(face, request, JsonOrFormData(request, None if changes else {}), False)
         try:
-            await call.form.load()
-            check_csrf(action, call)
-            return answer_json(await action.do(call))
+            if changes:
+                await call.form.load()
+                check_csrf(action, call)
+            return answer_json(await do(call))
         except Exception as e:
             return refuse_json(as_reason(e))
 

@@ -1,14 +1,22 @@
-"""Signing up."""
+"""Signing up, and proving an e-mail address."""
 
 from __future__ import annotations
 
-from crossauth_backend.accounts import signup
-from crossauth_backend.accounts.stages import Attempt
+from collections.abc import Mapping
+from typing import Any
+
+from crossauth_backend.accounts import email_change, second_factor, signup
+from crossauth_backend.accounts.pending import PENDING, read_pending
+from crossauth_backend.accounts.stages import Ask, Attempt
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.registry import NO_FACTOR2
+from crossauth_backend.users.record import User
 from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
-from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody
+from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody, UserAnswer
 from crossauth_fastapi._session.context import Call, awaited
-from crossauth_fastapi._session.login import open_session, secrets_of
+from crossauth_fastapi._session.login import open_session, secrets_of, sign_in
+
+CHECK_MAIL = "We have sent you an e-mail. Open the link in it to finish."
 
 
 async def look_at_signup(call: Call) -> Show | Go:
@@ -16,14 +24,31 @@ async def look_at_signup(call: Call) -> Show | Go:
     return Show({"next": call.next_page(call.face.settings.login_redirect), **form_variables(call)})
 
 
-def form_variables(call: Call) -> dict[str, object]:
+def form_variables(call: Call) -> dict[str, Any]:
     """What the form needs to know."""
-    return {"allowedFactor2": [], "userEditableFields": call.face.users.user_editable_fields}
+    return {
+        "allowedFactor2": factor2_details(call),
+        "userEditableFields": call.face.users.user_editable_fields,
+        "emailRequired": call.face.settings.enable_email_verification,
+    }
+
+
+def factor2_details(call: Call) -> list[dict[str, Any]]:
+    """The second factors that users may choose, as a page offers them; empty where there is no choice."""
+    manager = call.face.manager
+    if not manager.accounts().allowed_factor2:
+        return []
+    details = []
+    for name in manager.allowed_factor2:
+        factor = manager.factors.get(name)
+        friendly = factor.friendly_name if factor else "None"
+        details.append({"name": name, "friendlyName": friendly, "hasSecrets": bool(factor and factor.secret_names())})
+    return details
 
 
 async def sign_up(call: Call) -> Outcome:
-    """Create the account and log its user in."""
-    face = call.face
+    """Create the account; log its user in, or ask for what is still lacking."""
+    face, after = call.face, call.next_page(call.face.settings.login_redirect)
     user = await awaited(
         face.settings.create_user_fn(
             call.request,
@@ -32,14 +57,78 @@ async def sign_up(call: Call) -> Outcome:
             list(face.settings.user_allowed_factor1),
         )
     )
-    factor2 = call.text("factor2")
-    if factor2 not in ("", NO_FACTOR2):
-        user = {**user, "factor2": factor2}
+    user = {**user, "factor2": chosen_factor2(call)}
     repeat = secrets_of(call, "repeat_") or None
-    created = await signup.sign_up(face.accounts, user, secrets_of(call), repeat)
-    await open_session(face, call.request, Attempt(created), call.persist())
-    answer = {"ok": True, "user": face.public(created), "emailVerificationNeeded": False}
-    return Outcome(answer, Go(call.next_page(face.settings.login_redirect)))
+    done = await signup.sign_up(face.accounts, user, secrets_of(call), repeat, call.origin)
+    if done.resumed:
+        _check_same_session(call, done.user)
+    if done.factor2:
+        return await _set_factor2_up(call, user, done, after)
+    if done.verify or done.user is None:
+        return check_mail(call, after)
+    return await sign_in(call, Attempt(done.user), call.persist(), after, {"emailVerificationNeeded": False})
+
+
+def chosen_factor2(call: Call) -> str:
+    """The second factor that the form names; the first that is allowed where it names none (contract 1.2).
+
+    Raises:
+        CrossauthError: `Forbidden` for none where one is needed.
+    """
+    allowed = call.face.manager.allowed_factor2
+    chosen = call.text("factor2") or allowed[0]
+    if chosen == NO_FACTOR2 and NO_FACTOR2 not in allowed:
+        raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
+    return chosen
+
+
+def check_mail(call: Call, after: str, more: Mapping[str, Any] | None = None) -> Outcome:
+    """The answer to whoever must look into a mailbox now; the same whether or not the address was known."""
+    shown = {"message": CHECK_MAIL, "next": after, **form_variables(call), **(more or {})}
+    answer = {"ok": True, "user": None, "emailVerificationNeeded": True, **(more or {})}
+    return Outcome(answer, Show(shown, "signup_page"))
+
+
+async def _set_factor2_up(call: Call, user: dict[str, Any], done: signup.SignedUp, after: str) -> Outcome:
+    face = call.face
+    fields = done.user.to_dict() if done.user else user
+    shown, data = await second_factor.start_setup(
+        face.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, call.persist()
+    )
+    previous = call.state["session_id"]
+    key = await face.manager.session.create_session_key(None, await face.extra_columns(call.request), data)
+    face.start_session(call.request, key, None, False)
+    if previous is not None:
+        await face.manager.delete_session(previous)
+    answer = {"ok": True, "user": None, "emailVerificationNeeded": done.verify, **shown}
+    return Outcome(answer, Show({**shown, "next": after}, "configure_factor2_page"))
+
+
+def _check_same_session(call: Call, user: User | None) -> None:
+    """A sign-up that was interrupted goes on in the browser in which it began."""
+    pending = read_pending(call.state["session_key"], call.face.accounts.ring, PENDING, "signup")
+    if user is None or str(pending.userid) != str(user.id):
+        raise CrossauthError(ErrorCode.Unauthorized)
+
+
+async def verify_email(call: Call) -> Outcome:
+    """Apply the token in the link; an account that waited for it is logged in, unless it has a second factor."""
+    face = call.face
+    done = await email_change.verify_email(face.accounts, call.path_parameter, call.origin)
+    asked = None
+    if call.user is not None and call.user.id == done.user.id:
+        call.state["user"] = done.user
+    elif done.waited:
+        asked = (await open_session(face, call.request, Attempt(done.user), None)).asked
+    answer = {"ok": True, "user": face.public(call.user) if call.user else None}
+    if asked is Ask.FACTOR2:
+        answer["twoFactorRequired"] = True
+    return Outcome(answer, Show({"user": call.user, "factor2Needed": asked is Ask.FACTOR2}))
+
+
+async def look_at_verification(call: Call) -> Show | Go:
+    """As `verify_email`, for the link in the mail."""
+    return (await verify_email(call)).page
 
 
 SIGNUP = Action(
@@ -51,4 +140,14 @@ SIGNUP = Action(
     body=SignupBody,
     answer=SignupAnswer,
     echo=("next", "persist", "username", "factor1", "factor2"),
+)
+VERIFY_EMAIL = Action(
+    name="verifyemail",
+    summary="Prove an e-mail address by the token in a link",
+    do=None,
+    look=look_at_verification,
+    fetch=verify_email,
+    parameter="{token}",
+    page_option="email_verified_page",
+    answer=UserAnswer,
 )

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.storages.sqlalchemy.engine import unreachable
 
-HEADS: Final = {"users": "0001", "keys": "0001"}
+HEADS: Final = {"users": "0001", "keys": "0001", "audit": "0001"}
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x63726F7373  # any number that is ours
 
@@ -27,7 +27,7 @@ class Schema:
 
     Parameters:
         engine: the database.
-        kind: `users` or `keys`: which migrations are its own.
+        kind: `users`, `keys` or `audit`: which migrations are its own.
         names: what the migrations create, by the storage's options.
         tables: the tables as they must be.
         extra: columns to add to the first table where they are missing.

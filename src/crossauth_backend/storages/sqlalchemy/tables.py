@@ -57,6 +57,7 @@ def user_table(name: str, id_column: str, extra: Iterable[sa.Column[Any]]) -> sa
         sa.Column("factor1", sa.String(64), nullable=False),
         sa.Column("factor2", sa.String(64)),
         sa.Column("admin", sa.Boolean, nullable=False),
+        sa.Column("phone", sa.String(32)),
         *(column._copy() for column in extra),
     )
 
@@ -89,4 +90,20 @@ def key_table(
         sa.Column("lastactive", AwareDateTime),
         sa.Column("data", sa.Text, nullable=False, server_default=""),
         *(column._copy() for column in extra),
+    )
+
+
+def audit_table(name: str) -> sa.Table:
+    """The table of security events. A user may be gone while its events stay, so `userid` is no foreign key."""
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("at", AwareDateTime, nullable=False),
+        sa.Column("userid", sa.String(64), index=True),
+        sa.Column("username", sa.String(254)),
+        sa.Column("actor", sa.String(64)),
+        sa.Column("address", sa.String(64), nullable=False),
+        sa.Column("reason", sa.String(128), nullable=False),
     )

@@ -23,6 +23,7 @@ def upgrade() -> None:
             sa.Column("factor1", sa.String(64), nullable=False),
             sa.Column("factor2", sa.String(64)),
             sa.Column("admin", sa.Boolean, nullable=False),
+            sa.Column("phone", sa.String(32)),
         )
     if names["user_secrets_table"] not in present:
         op.create_table(

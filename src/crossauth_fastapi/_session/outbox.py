@@ -1,0 +1,74 @@
+"""In development: the mail that would have been sent, as a page and as JSON."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import JSONResponse, Response
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.delivery.outbox import Outbox
+from crossauth_fastapi._http.errors import NO_STORE
+from crossauth_fastapi._session.context import SessionFace
+
+
+def check_outbox(face: SessionFace) -> None:
+    """Refuse to start with an outbox on anything but localhost.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    if outbox_of(face) is not None and not face.local_site:
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            "Option 'mailer': an Outbox shows everybody's mail, so it needs site_url to be http://localhost; "
+            "anywhere else configure 'smtp_host'",
+        )
+
+
+def outbox_of(face: SessionFace) -> Outbox | None:
+    """The outbox that is the server's mailer, if it is one."""
+    mailer = face.manager.emails.mailer if face.manager.emails else face.manager.settings.mailer
+    return mailer if isinstance(mailer, Outbox) else None
+
+
+def outbox_routes(router: APIRouter, face: SessionFace) -> None:
+    """The two routes; they are not there unless the mailer is an outbox."""
+    outbox = outbox_of(face)
+    if outbox is None:
+        return
+
+    async def page(request: Request) -> Response:
+        return face.render(request, face.settings.page("outbox_page"), {"sent": outbox.sent})
+
+    async def api(request: Request) -> Response:
+        shown = [
+            {"to": mail.to, "subject": mail.subject, "text": mail.text, "html": mail.html, "sent": at.isoformat()}
+            for mail, at in outbox.sent
+        ]
+        return JSONResponse(shown, headers=NO_STORE)
+
+    for path, endpoint in (("outbox", page), ("api/outbox", api)):
+        router.add_api_route(face.prefix + path, _local_only(face, endpoint), methods=["GET"], include_in_schema=False)
+
+
+def _local_only(
+    face: SessionFace, endpoint: Callable[[Request], Awaitable[Response]]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def checked(request: Request) -> Response:
+        # The site says it is on localhost; the socket must say so too, should the server listen to the network after all.
+        if request.client is None or not _is_loopback(request.client.host):
+            raise HTTPException(404)
+        await face.manager.queue.idle()
+        return await endpoint(request)
+
+    return checked
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("localhost", "testclient")

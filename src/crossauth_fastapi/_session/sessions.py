@@ -1,0 +1,72 @@
+"""Where one is logged in, and logging out elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crossauth_backend.accounts import sessions
+from crossauth_backend.accounts.sessions import SessionInfo
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
+from crossauth_fastapi._session.bodies import SessionsAnswer, SessionsBody
+from crossauth_fastapi._session.context import Call
+
+ENDED = "The session has been ended."
+ALL_ENDED = "All other sessions have been ended."
+
+
+async def look_at_sessions(call: Call) -> Show | Go:
+    """The list."""
+    return Show({"sessions": await _list(call)})
+
+
+async def fetch_sessions(call: Call) -> Outcome:
+    """The list, as JSON."""
+    return Outcome({"ok": True, "sessions": [_as_json(s) for s in await _list(call)]}, Show())
+
+
+async def end_sessions(call: Call) -> Outcome:
+    """End the session that `session` names, or with `all` every other one."""
+    accounts, user, current = call.face.accounts, call.session_user(), call.state["session_id"]
+    if call.form.getAsBool("all"):
+        await sessions.end_other_sessions(accounts, user, current, call.origin)
+        message = ALL_ENDED
+    else:
+        handle = call.text("session")
+        if not handle:
+            raise CrossauthError(ErrorCode.BadRequest, "Name a session, or all")
+        if any(s.current and s.handle == handle for s in await _list(call)):
+            raise CrossauthError(ErrorCode.BadRequest, "This is the session you are using; log out instead")
+        await sessions.end_session(accounts, user, handle, call.origin)
+        message = ENDED
+    left = await _list(call)
+    answer = {"ok": True, "message": message, "sessions": [_as_json(s) for s in left]}
+    return Outcome(answer, Show({"message": message, "sessions": left}))
+
+
+async def _list(call: Call) -> list[SessionInfo]:
+    return await sessions.list_sessions(call.face.accounts, call.session_user(), call.state["session_id"])
+
+
+def _as_json(session: SessionInfo) -> dict[str, Any]:
+    return {
+        "session": session.handle,
+        "created": session.created.isoformat(),
+        "lastActive": session.last_active.isoformat() if session.last_active else None,
+        "agent": session.agent,
+        "address": session.address,
+        "current": session.current,
+    }
+
+
+SESSIONS = Action(
+    name="sessions",
+    summary="End sessions of one's own",
+    do=end_sessions,
+    look=look_at_sessions,
+    fetch=fetch_sessions,
+    page_option="sessions_page",
+    body=SessionsBody,
+    answer=SessionsAnswer,
+    session=True,
+)
