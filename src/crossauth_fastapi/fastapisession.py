@@ -224,10 +224,10 @@ class FastApiSessionServer(FastApiSessionServerBase):
         return details
 
     def _add_page(self, action: Action) -> None:
-        self._add(action.name, lambda router, face: routes.page_routes(router, face, action))
+        self._add(action.page_endpoint, lambda router, face: routes.page_routes(router, face, action))
 
     def _add_api(self, action: Action) -> None:
-        self._add(f"api/{action.name}", lambda router, face: routes.api_routes(router, face, action))
+        self._add(action.api_endpoint, lambda router, face: routes.api_routes(router, face, action))
 
     def _add(self, name: str, add: Callable[[ExactRouter, SessionFace], None]) -> None:
         if name not in self._added:

@@ -104,7 +104,7 @@ def test_a_sign_up_with_a_known_address_is_answered_as_any_other(world: World, b
                 200, {"ok", "user", "emailVerificationNeeded", "recoveryCodes"}
             ), answer.text  # fmt: skip
     assert browser.mail(ALICE)[0]["subject"] == "You already have an account"
-    assert [u.username for u in asyncio.run(world.users.get_users())][0] == "alice"
+    assert next(u.username for u in asyncio.run(world.users.get_users())) == "alice"
     assert "mallory" not in [u.username for u in asyncio.run(world.users.get_users())]
 
 

@@ -82,7 +82,7 @@ def test_the_totp_secret_is_encrypted_at_rest_and_its_key_can_be_rotated() -> No
     stored = asyncio.run(world.users.get_user_by_id(1)).secrets.totpsecret
     assert stored is not None
     assert KeyRing([new], "stored secrets").decrypt(stored) == shown["totpsecret"], "encrypted anew when it was used"
-    with pytest.raises(CrossauthError, match="InvalidKey|not valid"):
+    with pytest.raises(CrossauthError, match=r"InvalidKey|not valid"):
         KeyRing([old], "stored secrets").decrypt(stored)
 
 
@@ -233,7 +233,9 @@ def test_a_factor_that_an_administrator_reset_is_set_up_anew(world: World, brows
     assert "must set up a second factor" in browser.get(where).text
     assert browser.who() is None
     shown = browser.call("/api/changefactor2", factor2="totp").json()
-    assert browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).json()["user"]["state"] == "active"
+    assert (
+        browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).json()["user"]["state"] == "active"
+    )
     assert browser.who() == "alice"
 
 

@@ -164,6 +164,9 @@ def test_a_known_device_is_not_asked_where_that_is_switched_on() -> None:
         change = {"old_password": PASSWORD, "new_password": "Another1one"}
         other.asked()
         other.give(world.code(secret))
-        assert other.call("/api/updateuser", user_nickname="x").json() == {"ok": True, "emailVerificationRequired": False}
+        assert other.call("/api/updateuser", user_nickname="x").json() == {
+            "ok": True,
+            "emailVerificationRequired": False,
+        }
         other.cookies.delete("KNOWNDEVICE")
         assert other.call("/api/changepassword", **change).json()["factor2Required"] is True

@@ -13,7 +13,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, SupportsCounting
-from crossauth_backend.limits.rules import read_limits
+from crossauth_backend.limits.rules import network_of, read_limits
 
 logger = logging.getLogger("crossauth.limits")
 
@@ -69,6 +69,8 @@ class AttemptLimits:
         for name, subject in subjects.items():
             limit = self.limits.get(name)
             if limit is not None and subject:
+                if name.endswith("_address"):
+                    subject = network_of(subject)
                 window = int(now.timestamp()) // limit.seconds
                 value = f"{KeyPrefix.counter}{hash_token(f'{name} {window} {subject}')}"
                 wanted[value] = (name, limit, datetime.fromtimestamp((window + 1) * limit.seconds, UTC))
