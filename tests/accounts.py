@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pyotp
+import pytest
 
 from crossauth_backend import (
     DummySmsAuthenticator,
@@ -18,8 +19,12 @@ from crossauth_backend import (
     KeyStorage,
     LocalPasswordAuthenticator,
     Outbox,
+    SqlAlchemyKeyStorage,
+    SqlAlchemyUserStorage,
     TotpAuthenticator,
     UserStorage,
+    UserStorageOptions,
+    open_engine,
 )
 from crossauth_backend.core.clock import utc_now
 from crossauth_fastapi import FastApiServer
@@ -27,6 +32,7 @@ from tests.services.uvicorn import serve
 from tests.support import CHEAP, PASSWORD, Client, make_server
 
 NEW = "Another1one"
+FIELDS = ["email", "phone"]
 
 
 class Heard:
@@ -43,12 +49,20 @@ class Heard:
         return [event.name.value for event in self.events]
 
 
+def storages(request: pytest.FixtureRequest, kind: str) -> dict[str, Any]:
+    """A user and a key storage of this kind: memory, sqlite or postgres."""
+    options: UserStorageOptions = {"user_editable_fields": FIELDS}
+    if kind == "memory":
+        return {"users": InMemoryUserStorage(options), "keys": InMemoryKeyStorage()}
+    engine = open_engine(request.getfixturevalue(f"{kind}_url"))
+    return {"users": SqlAlchemyUserStorage(engine, options), "keys": SqlAlchemyKeyStorage(engine)}
+
+
 class World:
     """A server, its storages and its clock. Passwords are cheap, limits are the defaults, mail goes to the outbox."""
 
     def __init__(self, users: UserStorage | None = None, keys: KeyStorage | None = None, **options: Any) -> None:
-        fields = ["email", "nickname", "phone"]
-        self.users = users or InMemoryUserStorage({"user_editable_fields": fields})
+        self.users = users or InMemoryUserStorage({"user_editable_fields": FIELDS})
         self.keys = keys or InMemoryKeyStorage()
         self.sms, self.heard, self.outbox = DummySmsAuthenticator(), Heard(), Outbox()
         self.ahead = timedelta()

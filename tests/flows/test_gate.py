@@ -164,7 +164,7 @@ def test_a_known_device_is_not_asked_where_that_is_switched_on() -> None:
         change = {"old_password": PASSWORD, "new_password": "Another1one"}
         other.asked()
         other.give(world.code(secret))
-        assert other.call("/api/updateuser", user_nickname="x").json() == {
+        assert other.call("/api/updateuser", user_phone="+441632960961").json() == {
             "ok": True,
             "emailVerificationRequired": False,
         }

@@ -60,7 +60,9 @@ class Attacker:
 
     def link(self) -> str:
         """A token that was mailed to Alice: mostly one of the newest."""
-        found = self.links[-1:] + [t for m in self.mail()[:6] for t in re.findall(r"(?:token=|verifyemail/)([\w.-]+)", m["text"])]
+        found = self.links[-1:] + [
+            t for m in self.mail()[:6] for t in re.findall(r"(?:token=|verifyemail/)([\w.-]+)", m["text"])
+        ]
         return self.chance.choice([*found[:2], *found[:2], *found])
 
     def step(self) -> None:
@@ -140,7 +142,7 @@ ACTIONS: list[Callable[[Attacker, bool], Any]] = [
     lambda a, page: a.send("/configurefactor2", page, otp=a.code()),
     lambda a, page: a.send("/factor2", page, otp=a.code()),
     lambda a, page: a.send("/changefactor2", page, factor2=a.chance.choice(["none", "totp", "email"])),
-    lambda a, page: a.send("/updateuser", page, user_nickname="x", user_email=EMAIL, otp=a.code()),
+    lambda a, page: a.send("/updateuser", page, user_phone="+441632960961", user_email=EMAIL, otp=a.code()),
     getter("/configurefactor2"), getter("/changefactor2"), getter("/factor2"), getter("/loginfactor2"),
     getter("/changepassword"), getter("/recoverycodes"), getter("/sessions"),
     poster("/recoverycodes"), poster("/cancelfactor2"), poster("/logout"), poster("/deletesessions", all=True),

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from crossauth_backend import SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_engine
-from tests.accounts import NEW, Browser, World
+from tests.accounts import NEW, Browser, World, storages
 from tests.support import CSRF, PASSWORD
 
 MANY = 20
@@ -21,12 +20,8 @@ NO_LIMITS = dict.fromkeys(
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
 def world(request: pytest.FixtureRequest) -> World:
-    options: dict[str, Any] = {"enable_email_verification": True, "attempt_limits": NO_LIMITS}
-    if request.param == "memory":
-        return World(**options)
-    engine = open_engine(request.getfixturevalue(f"{request.param}_url"))
-    users = SqlAlchemyUserStorage(engine, {"user_editable_fields": ["email", "phone"]})
-    return World(users, SqlAlchemyKeyStorage(engine), **options)
+    found = storages(request, request.param)
+    return World(**found, enable_email_verification=True, attempt_limits=NO_LIMITS)
 
 
 @pytest.fixture
