@@ -82,6 +82,9 @@ async def _make_administrator(users: UserStorage, passwords: LocalPasswordAuthen
         raise CrossauthError(ErrorCode.Configuration, "CROSSAUTH_ADMIN must be name:password")
     if given is None and await users.get_users(0, 1):
         return
+    problems = passwords.validate_secrets({"password": password}) if password else []
+    if problems:
+        print(f"CROSSAUTH_ADMIN: the password is weak: {'; '.join(problems)}", file=sys.stderr)
     password = password or random_value(15)
     user = {"username": name, "state": "active", "factor1": "localpassword", "admin": True}
     try:

@@ -1,9 +1,11 @@
 """Holes that were found in other libraries, tried on ours. Each test is named after its identifier."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 
 from crossauth_backend import (
@@ -12,6 +14,8 @@ from crossauth_backend import (
     LocalPasswordAuthenticator,
     SessionCookie,
 )
+from crossauth_fastapi._session.guards import RESERVED_DATA
+from tests.accounts import NEW, Browser, World, name_of
 from tests.support import CHEAP, CSRF, PASSWORD, SECRET, Client, make_server
 
 OUTSIDE = (
@@ -243,3 +247,185 @@ def test_own_findings_no_token_is_stored_as_it_is_sent() -> None:
     session_id = client.cookies["__Host-SESSIONID"].split(".")[0]
     (key,) = asyncio.run(keys.get_all_for_user(1))
     assert session_id not in key.value
+
+
+def test_cve_2019_19844_a_reset_goes_to_the_stored_address_only() -> None:
+    world = World()
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up(user_email="mike@example.org", factor2="none")
+        for typed in ("MIKE@example.org", "m\u0131ke@example.org", "mi\u212ae@example.org"):
+            assert browser.call("/api/requestpasswordreset", email=typed).status_code in (200, 400)
+        assert {mail["to"] for mail in browser.mail()} == {"mike@example.org"}
+
+
+@pytest.mark.parametrize("sign", ["\uff20", "\ufe6b"])
+def test_ghsa_7rqj_j65f_68wh_an_address_is_normalised_before_it_is_checked(sign: str) -> None:
+    world = World()
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up(user_email="victim@example.org", factor2="none")
+        typed = f"victim@example.org{sign}evil.example"
+        assert browser.call("/api/requestpasswordreset", email=typed).status_code == 400
+        assert name_of(browser.call("/api/updateuser", user_email=typed)) == "InvalidEmail"
+        assert browser.mail() == []
+
+
+def test_0_44_0_and_0_51_0_case_and_form_do_not_reset_a_counter() -> None:
+    world = World(attempt_limits={"login_account": (3, 900)})
+    with world.open() as url, Browser(url) as browser:
+        names = ("alice", "ALICE", "\uff21lice", "alice ")
+        statuses = [browser.log_in(name, "Wrong1password").status_code for name in names]
+        assert statuses == [401] * 3 + [429]
+
+
+def test_65_14_2_a_forged_forwarding_header_is_no_address() -> None:
+    world = World(attempt_limits={"login_address": (3, 900)})
+    with world.open() as url, Browser(url) as browser:
+        token = browser.token()
+        statuses = [
+            browser.post(
+                "/api/login", json={"username": f"user{n}", "password": "x"},
+                headers={CSRF: token, "X-Forwarded-For": f"192.0.2.{n}", "Forwarded": f"for=192.0.2.{n}",
+                         "X-Real-IP": f"192.0.2.{n}"},
+            ).status_code
+            for n in range(5)
+        ]  # fmt: skip
+        assert statuses == [401] * 3 + [429] * 2
+
+
+def test_cve_2026_45364_addresses_of_one_ipv6_network_are_one() -> None:
+    world = World(attempt_limits={"login_address": (3, 900)}, trusted_proxies=["127.0.0.1"])
+    spellings = ("2001:db8:1:2::1", "2001:0db8:0001:0002:0000:0000:0000:0002", "2001:DB8:1:2:ffff::", "2001:db8:1:2::9")
+    with world.open() as url, Browser(url) as browser:
+        token = browser.token()
+
+        def attempt(address: str) -> int:
+            headers = {CSRF: token, "X-Forwarded-For": address}
+            body = {"username": address[:40], "password": "x"}
+            return browser.post("/api/login", json=body, headers=headers).status_code
+
+        assert [attempt(address) for address in spellings] == [401] * 3 + [429]
+        assert attempt("2001:db8:1:3::1") == 401, "another network"
+        assert [attempt(a) for a in ("192.0.2.7", "::ffff:192.0.2.7", "::ffff:c000:207", "192.0.2.7")] == [401] * 3 + [
+            429
+        ]
+
+
+def test_0_55_0_and_0_63_4_sign_up_and_change_of_address_do_not_say_who_is_known() -> None:
+    world = World(enable_email_verification=True)
+    with world.open() as url, Browser(url) as victim, Browser(url) as browser:
+        victim.sign_up(user_email="victim@example.org", factor2="none")
+        known = browser.sign_up("other", user_email="victim@example.org", factor2="none")
+        fresh = browser.sign_up("another", user_email="fresh@example.org", factor2="none")
+        assert (known.status_code, known.json()) == (fresh.status_code, fresh.json())
+        assert set(known.headers) == set(fresh.headers)
+        known_totp = browser.sign_up("third", user_email="victim@example.org", factor2="totp").json()
+        fresh_totp = browser.sign_up("fourth", user_email="fourth@example.org", factor2="totp").json()
+        assert known_totp.keys() == fresh_totp.keys()
+        assert browser.mail("victim@example.org")[0]["subject"] == "You already have an account"
+
+
+def test_65_2_0_tries_of_a_code_are_counted_to_the_maximum_at_once() -> None:
+    world = World()
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up(factor2="none")
+        secret, _ = browser.add_totp(world)
+        browser.call("/api/logout")
+        browser.asked()
+        with ThreadPoolExecutor(20) as pool:
+            token = browser.token()
+            statuses = list(
+                pool.map(
+                    lambda n: browser.post("/api/loginfactor2", json={"otp": f"{n:06}"}, headers={CSRF: token}).status_code,
+                    range(20),
+                )
+            )  # fmt: skip
+        assert statuses.count(401) == 5
+        assert statuses.count(429) == 15
+        assert browser.give(world.code(secret)).status_code == 429
+
+
+def test_65_12_1_an_address_is_not_ones_own_before_it_is_proven() -> None:
+    world = World(enable_email_verification=True)
+    with world.open() as url, Browser(url) as browser, Browser(url) as other:
+        browser.sign_up(user_email="old@example.org", factor2="none")
+        browser.get(f"/api{browser.link('old@example.org')}")
+        browser.call("/api/updateuser", user_email="new@example.org")
+        assert browser.get("/api/userforsessionkey").json()["user"]["email"] == "old@example.org"
+        other.call("/api/requestpasswordreset", email="new@example.org")
+        assert [m["subject"] for m in other.mail("new@example.org")] != ["Password reset"]
+        other.call("/api/requestpasswordreset", email="old@example.org")
+        assert other.mail("old@example.org")[0]["subject"] == "Password reset"
+
+
+def test_64_2_1_an_account_whose_address_is_not_proven_sets_up_no_second_factor() -> None:
+    world = World(enable_email_verification=True)
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up(user_email="someone@example.org", factor2="none")
+        assert browser.call("/api/changefactor2", factor2="totp").status_code == 401
+        assert browser.get("/configurefactor2").status_code == 401
+
+
+def test_0_34_0_the_old_password_is_always_needed() -> None:
+    world = World()
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up(factor2="none")
+        for fields in ({}, {"old_password": ""}, {"old_password": "Wrong1password"}):
+            answer = browser.call("/api/changepassword", new_password=NEW, repeat_password=NEW, **fields)
+            assert answer.status_code in (400, 401), fields
+        browser.call("/api/logout")
+        assert browser.log_in().status_code == 200
+
+
+def test_better_auth_8067_an_old_code_does_not_outlive_a_new_login() -> None:
+    world = World()
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up(user_email="alice@example.org", factor2="none")
+        browser.call("/api/changefactor2", factor2="email")
+        browser.call("/api/configurefactor2", otp=browser.mailed_code())
+        browser.call("/api/logout")
+        browser.asked()
+        first = browser.mailed_code()
+        browser.asked()
+        second = browser.mailed_code()
+        if first != second:
+            assert name_of(browser.give(first)) == "InvalidToken"
+        assert browser.give(second).status_code == 200
+        browser.call("/api/logout")
+        browser.asked()
+        assert name_of(browser.give(second)) == "InvalidToken"
+
+
+@pytest.mark.parametrize("name", RESERVED_DATA)
+def test_own_findings_a_body_sets_no_reserved_session_data(name: str) -> None:
+    world = World()
+    planted = {"purpose": "login", "userid": 1, "username": "victim", "factor2_passed": True}
+    fields = {name: planted, f"user_{name}": planted, "data": {name: planted}, f"data.{name}": planted}
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up("victim", factor2="none")
+        browser.call("/api/logout")
+        browser.sign_up("mallory", factor2="none")
+        for path in ("updateuser", "configurefactor2", "changefactor2", "changepassword", "factor2", "deletesession"):
+            assert browser.call(f"/api/{path}", **fields).status_code < 500
+        session = world.manager.get_session_id(browser.cookies["SESSIONID"])
+        kept = asyncio.run(world.manager.data_for_session_id(session)) or {}
+        assert "victim" not in str(kept)
+        browser.call("/api/logout")
+        for path in ("login", "signup", "loginfactor2", "requestpasswordreset", "resetpassword"):
+            assert browser.call(f"/api/{path}", username="mallory", password=PASSWORD, **fields).status_code < 500
+            assert browser.who() in (None, "mallory")
+            browser.call("/api/logout")
+    assert all("victim" not in key.data for user in (1, 2) for key in asyncio.run(world.keys.get_all_for_user(user)))
+
+
+@pytest.mark.parametrize("name", RESERVED_DATA)
+def test_own_findings_an_application_cannot_set_it_by_accident(name: str) -> None:
+    server = make_server()
+
+    @server.app.post("/data")
+    async def set_data(request: Request) -> None:
+        await server.update_session_data(request, f"{name}.x", 1)
+
+    client = TestClient(server.app, base_url="https://testserver")
+    post(client, "/api/signup", username="alice", password=PASSWORD)
+    answer = post(client, "/data")
+    assert (answer.status_code, answer.json()["errorCodeName"]) == (400, "BadRequest")

@@ -1,8 +1,10 @@
 """What the README and the examples promise, run as written."""
 
+import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -108,3 +110,74 @@ def test_a_killed_server_loses_nothing_that_was_answered(tmp_path: Path, postgre
             assert client.log_in(name).json()["ok"] is True
         client.cookies.clear()
         assert client.sign_up("afterwards").status_code == 200
+
+
+def test_four_workers_share_the_limits(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(block())
+    command = ["-m", "uvicorn", "app:app", "--workers", "4"]
+    with running(command, tmp_path, {"CROSSAUTH_SECRET": SECRET}) as url, Client(url) as client:
+        headers = {"X-CROSSAUTH-CSRF": client.token(), "Cookie": f"CSRFTOKEN={client.cookies['CSRFTOKEN']}"}
+        body = {"username": "alice", "password": "Wrong1password"}
+
+        def attempt(_: int) -> int:
+            # A new connection each time, so that every worker is asked.
+            return httpx2.post(f"{url}/api/login", json=body, headers=headers, trust_env=False, timeout=60).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(attempt, range(60)))
+    assert (statuses.count(401), statuses.count(429)) == (20, 40)
+
+
+ACCOUNTS = [str(ROOT / "examples" / "accounts.py")]
+
+
+def test_the_accounts_sample_makes_the_administrator_it_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with running(ACCOUNTS, tmp_path, {"CROSSAUTH_ADMIN": f"root:{PASSWORD}"}) as url, Client(url) as client:
+        assert client.log_in("root").json()["user"]["username"] == "root"
+        assert client.get("/admin/api/selectuser").status_code == 200
+        assert client.get("/").status_code == 200
+        assert client.get("/outbox").status_code == 200
+    output = "".join(capfd.readouterr())
+    assert PASSWORD not in output
+    with running(ACCOUNTS, tmp_path, {"CROSSAUTH_ADMIN": "root:Another1one"}) as url, Client(url) as client:
+        assert client.log_in("root", "Another1one").status_code == 401, "an administrator who exists is left alone"
+
+
+def test_the_accounts_sample_makes_up_an_administrator_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with running(ACCOUNTS, tmp_path) as url, Client(url) as client:
+        printed = "".join(capfd.readouterr())
+        found = re.search(r"\badmin\b.*?password (\S+)", printed, re.DOTALL)
+        assert found is not None, printed
+        assert client.log_in("admin", found.group(1)).json()["ok"] is True
+    with running(ACCOUNTS, tmp_path) as url, Client(url) as client:
+        assert found.group(1) not in "".join(capfd.readouterr())
+        assert client.log_in("admin", found.group(1)).json()["ok"] is True
+
+
+def test_the_accounts_sample_runs_on_postgres(tmp_path: Path, postgres_url: str) -> None:
+    settings = {
+        "CROSSAUTH_DATABASE_URL": postgres_url,
+        "CROSSAUTH_SECRET": SECRET,
+        "CROSSAUTH_ADMIN": f"root:{PASSWORD}",
+    }
+    with running(ACCOUNTS, tmp_path, settings) as url, Client(url) as client:
+        email = "alice@example.com"
+        signed_up = client.sign_up(user_email=email, factor2="none").json()
+        assert (signed_up["ok"], signed_up["emailVerificationNeeded"]) == (True, True)
+        assert client.get("/api/outbox").json()[0]["to"] == email
+        assert client.log_in("root").json()["ok"] is True
+        names = [u["username"] for u in client.get("/admin/api/selectuser").json()["users"]]
+        assert set(names) == {"root", "alice"}
+
+
+@pytest.mark.parametrize("told", ["root", ":", "root:", ":password"])
+def test_a_wrong_first_administrator_is_said_at_start_up(tmp_path: Path, told: str) -> None:
+    environment = {**os.environ, "CROSSAUTH_ADMIN": told, "PORT": "1"}
+    done = subprocess.run(
+        [sys.executable, *ACCOUNTS], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "CROSSAUTH_ADMIN" in done.stderr
