@@ -8,6 +8,10 @@ from axe_playwright_python.async_playwright import Axe
 from fastapi import Request, Response
 from playwright.async_api import Browser, ConsoleMessage, Page
 
+from crossauth_fastapi import FastApiServer
+from crossauth_fastapi.fastapisession import default_create_user
+from tests.accounts import Browser as Person
+from tests.accounts import World
 from tests.services.uvicorn import serve
 from tests.support import PASSWORD, make_server
 
@@ -16,9 +20,9 @@ TIPS = [{"title": "Sign up", "text": "Make an account.", "href": "/signup"}, {"t
 LONG_NAME = "a-rather-long-name-" * 8
 
 
-def sample() -> Any:
+def sample(server: FastApiServer | None = None) -> Any:
     """A server with a home page and an account page."""
-    server = make_server()
+    server = server or make_server()
 
     @server.app.get("/")
     async def home(request: Request) -> Response:
@@ -99,6 +103,94 @@ async def test_every_page(browser: Browser, scheme: Any, width: int) -> None:
         await visitor.page.goto(f"{url}/deleteuser")
         await visitor.send("Delete my account")
         await visitor.look("deleteuser-done")
+        assert visitor.complaints == []
+    await context.close()
+
+
+def administrator(request: Request, body: dict[str, Any], editable: list[str], factors: list[str]) -> Any:
+    return {**default_create_user(request, body, editable, factors), "admin": True}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.asyncio(loop_scope="session")
+async def test_every_page_of_factors_mail_and_administration(browser: Browser, scheme: Any, width: int) -> None:
+    agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+    context = await browser.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True, user_agent=agent
+    )
+    world = World(create_user_fn=administrator, enable_email_verification=True)
+    with serve(sample(world.server)) as url, Person(url) as person, Person(url) as elsewhere:
+        visitor = Visitor(await context.new_page(), url, f"{scheme}-{width}")
+        page = visitor.page
+        await visitor.visit("/signup", "signup-factors")
+        await page.check("input[value=totp]")
+        email = f"somebody.with.a.rather.long.address.{'x' * 20}@example.com"
+        await visitor.send("Sign up", username="root", user_email=email, password=PASSWORD, repeat_password=PASSWORD)
+        await visitor.look("configurefactor2")
+        await visitor.send("Confirm", otp="000000")
+        await visitor.look("configurefactor2-refused")
+        await page.get_by_text("Cannot scan it?").click()
+        await visitor.look("configurefactor2-key")
+        secret = await page.locator("code.key").inner_text()
+        await visitor.send("Confirm", otp=world.code(secret))
+        await visitor.look("signup-done")
+        await visitor.visit(person.link(email), "emailverified")
+        await page.get_by_role("link", name="Log in with your second factor").click()
+        await visitor.send("Continue", otp=world.code(secret))
+        for name in ("account", "changefactor2", "recoverycodes", "sessions", "outbox"):
+            await visitor.visit(f"/{name}", f"{name}-first")
+        elsewhere.asked("root")
+        elsewhere.give(world.code(secret))
+        await visitor.visit("/sessions", "sessions")
+        await page.goto(f"{url}/recoverycodes")
+        await visitor.send("Make ten new codes")
+        await visitor.look("factor2-visit")
+        await visitor.send("Continue", otp="000000")
+        await visitor.look("factor2-visit-refused")
+        await visitor.send("Continue", otp=world.code(secret))
+        await visitor.look("recoverycodes-done")
+
+        await visitor.visit("/admin/createuser", "admin-createuser")
+        await visitor.send("Create", username="x y", user_email="wrong", password="a", repeat_password="b")
+        await visitor.look("admin-createuser-refused")
+        await visitor.send("Create", username=LONG_NAME, user_email=email.replace("some", "any"))
+        await visitor.look("admin-selectuser")
+        await page.goto(f"{url}/admin/createuser")
+        await visitor.send("Create", username="bob", user_email="bob@example.com")
+        for name in ("updateuser/2", "changepassword/2", "deleteuser/2", "audit", "selectuser?search=nobody"):
+            await visitor.visit(f"/admin/{name}", f"admin-{name.split('/')[0].split('?')[0]}-page")
+        await page.goto(f"{url}/admin/updateuser/2")
+        await page.select_option("#state", "disabled")
+        await visitor.send("Save")
+        await visitor.look("admin-updateuser-done")
+        await page.goto(f"{url}/admin/changepassword/2")
+        await page.fill("#new_password", PASSWORD)
+        await page.fill("#repeat_password", PASSWORD)
+        await page.get_by_role("main").get_by_role("button").first.click()
+        await visitor.look("admin-changepassword-done")
+
+        await visitor.visit("/outbox", "outbox")
+        await context.clear_cookies()
+        await visitor.visit("/requestpasswordreset", "requestpasswordreset")
+        await visitor.send("Send me a link", email="bob@example.com")
+        await visitor.look("requestpasswordreset-done")
+        await visitor.visit("/resetpassword?token=wrong", "resetpassword-wrong")
+        await visitor.visit(person.link("bob@example.com"), "resetpassword")
+        await visitor.send("Save the new password", new_password="short", repeat_password="short")
+        await visitor.look("resetpassword-refused")
+        await visitor.send("Save the new password", new_password="Third1one", repeat_password="Third1one")
+        await visitor.look("resetpassword-done")
+        await context.clear_cookies()
+        await page.goto(f"{url}/login")
+        await visitor.send("Log in", username="root", password=PASSWORD)
+        await visitor.look("factor2")
+        await visitor.visit("/verifyemail/wrong", "verifyemail-wrong")
+        await page.goto(f"{url}/login")
+        for _ in range(25):
+            person.log_in("nobody", "Wrong1password")
+        await visitor.send("Log in", username="nobody", password="Wrong1password")
+        await visitor.look("login-limited")
         assert visitor.complaints == []
     await context.close()
 

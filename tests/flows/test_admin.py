@@ -58,6 +58,20 @@ def test_only_administrators_get_there(admin: Browser, other: Browser) -> None:
         assert admin.get(f"/admin/{page}").status_code == 200
 
 
+def test_pages_are_about_the_user_they_name_and_not_about_who_is_logged_in(admin: Browser) -> None:
+    userid = create(admin)
+    for name in ("updateuser", "changepassword", "deleteuser"):
+        page = admin.get(f"/admin/{name}/{userid}").text
+        assert f'action="/admin/{name}/{userid}"' in page
+        assert "bob" in page.split("<main")[1]
+        assert "root" not in page.split("<main")[1]
+        assert 'title="root"' in page, "the head names who is logged in"
+    done = admin.submit(f"/admin/updateuser/{userid}", username="robert", state="active").text
+    assert ("Edit robert" in done, f'action="/admin/updateuser/{userid}"' in done) == (True, True)
+    refused = admin.submit(f"/admin/updateuser/{userid}", username="root", state="active")
+    assert (refused.status_code, f'action="/admin/updateuser/{userid}"' in refused.text) == (400, True)
+
+
 def test_every_change_needs_a_csrf_token(admin: Browser) -> None:
     for call in CALLS:
         assert (

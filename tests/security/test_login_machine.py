@@ -145,7 +145,7 @@ ACTIONS: list[Callable[[Attacker, bool], Any]] = [
     lambda a, page: a.send("/updateuser", page, user_phone="+441632960961", user_email=EMAIL, otp=a.code()),
     getter("/configurefactor2"), getter("/changefactor2"), getter("/factor2"), getter("/loginfactor2"),
     getter("/changepassword"), getter("/recoverycodes"), getter("/sessions"),
-    poster("/recoverycodes"), poster("/cancelfactor2"), poster("/logout"), poster("/deletesessions", all=True),
+    poster("/recoverycodes"), poster("/cancelfactor2"), poster("/logout"), poster("/sessions", all=True),
 ]  # fmt: skip
 
 

@@ -72,7 +72,8 @@ class Pages:
 
     def __init__(self, template_dir: str, common: Callable[[Request], dict[str, Any]]) -> None:
         environment = Environment(loader=PageLoader(template_dir), autoescape=True)
-        self.templates = Jinja2Templates(env=environment, context_processors=[common])
+        self.templates = Jinja2Templates(env=environment)
+        self._common = common
 
     def has(self, template: str) -> bool:
         """Whether there is such a template."""
@@ -92,7 +93,9 @@ class Pages:
         headers = dict(SAFE_HEADERS)
         if Path(self.templates.env.get_template(template).filename or "").is_relative_to(_OURS):
             headers["Content-Security-Policy"] = PAGE_POLICY
-        return self.templates.TemplateResponse(request, template, dict(variables or {}), status, headers)
+        # What the page is about wins: on a page of an administrator `user` is somebody else.
+        given = {**self._common(request), **(variables or {})}
+        return self.templates.TemplateResponse(request, template, given, status, headers)
 
 
 def stylesheet_url(prefix: str) -> str:

@@ -37,6 +37,7 @@ def page_variables(
         "stylesheet": stylesheet_url(prefix),
         "endpoints": frozenset(endpoints),
         "user": user,
+        "sessionUser": user,
         "isAdministrator": user is not None and state.site.is_admin(user),
         "csrfToken": LazyText(token),
     }
