@@ -152,9 +152,10 @@ async def test_every_page_of_factors_mail_and_administration(browser: Browser, s
         await visitor.look("recoverycodes-done")
 
         await visitor.visit("/admin/createuser", "admin-createuser")
-        await visitor.send("Create", username="x y", user_email="wrong", password="a", repeat_password="b")
+        await visitor.send("Create", username="x y", user_email="any@body", password="a", repeat_password="b")
         await visitor.look("admin-createuser-refused")
-        await visitor.send("Create", username=LONG_NAME, user_email=email.replace("some", "any"))
+        await visitor.send("Create", username=LONG_NAME, user_email=email.replace("some", "any"), password="",
+                           repeat_password="")  # fmt: skip
         await visitor.look("admin-selectuser")
         await page.goto(f"{url}/admin/createuser")
         await visitor.send("Create", username="bob", user_email="bob@example.com")

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from crossauth_backend.accounts.sessions import SessionInfo
+from crossauth_backend.core.clock import utc_now
 from tests.accounts import Browser, World, name_of
 
 
@@ -59,3 +61,17 @@ def test_nobody_ends_the_sessions_of_somebody_else(url: str) -> None:
         mallory.call("/api/logout")
         for answer in (mallory.get("/api/sessions"), mallory.call("/api/sessions", all=True)):
             assert name_of(answer) == "Unauthorized"
+
+
+@pytest.mark.parametrize(
+    ("agent", "shown"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36", "Chrome on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0", "Edge on Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile Safari/604.1", "Safari on iPhone"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:130.0) Gecko/20100101 Firefox/130.0", "Firefox on macOS"),
+        ("curl/8.0", "curl/8.0"),
+    ],
+)  # fmt: skip
+def test_a_browser_is_called_as_people_call_it(agent: str, shown: str) -> None:
+    assert SessionInfo("h", utc_now(), None, agent, "", False).browser == shown

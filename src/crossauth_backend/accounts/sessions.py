@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -11,6 +12,16 @@ from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import Key, KeyPrefix, get_json_data
 from crossauth_backend.users.record import User
+
+# Every browser names those it wants to be taken for, so the pretenders come first.
+_BROWSERS: Final = (
+    ("Edg/", "Edge"), ("EdgA/", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser/", "Samsung Internet"),
+    ("Firefox/", "Firefox"), ("FxiOS/", "Firefox"), ("CriOS/", "Chrome"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+_SYSTEMS: Final = (
+    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,13 @@ class SessionInfo:
     agent: str
     address: str
     current: bool
+
+    @property
+    def browser(self) -> str:
+        """The browser and its system as people call them; what it says of itself where that tells neither."""
+        name = next((name for mark, name in _BROWSERS if mark in self.agent), "")
+        system = next((name for mark, name in _SYSTEMS if mark in self.agent), "")
+        return f"{name or 'A browser'} on {system}" if system else name or self.agent
 
 
 async def list_sessions(accounts: Accounts, user: User, current: str | None) -> list[SessionInfo]:
