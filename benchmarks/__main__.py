@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import enter, millions, peers
+from benchmarks import alike, enter, millions, peers
 from benchmarks.load import request_bytes
 from benchmarks.measure import Server, Waits, interleaved, middle, waits
 from benchmarks.report import Growth, Report
@@ -125,6 +125,21 @@ def growth(folder: Path, postgres: PostgresServer, rounds: int, seconds: float, 
     return found
 
 
+def known_and_unknown(folder: Path, postgres: PostgresServer, count: int) -> list[alike.Alike]:
+    """How long answers take about accounts that exist and about others."""
+    found = []
+    for name in ("SQLite", "PostgreSQL"):
+        url = f"sqlite:///{folder}/alike.db" if name == "SQLite" else postgres.create_database()
+        settings = {"BENCH_DATABASE": url, "BENCH_RECOVERY": "1"}
+        server = Server(name, sys.executable, "ours:app", settings, enter.crossauth)
+        server.start()
+        try:
+            found += alike.measure(server, count)
+        finally:
+            server.stop()
+    return found
+
+
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
@@ -139,6 +154,7 @@ def main() -> None:
         try:
             interleaved(running, rounds, seconds)
             report.waits = login_waits(report.servers, 3 if quick else 10)
+            report.alike = known_and_unknown(Path(folder), postgres, 30 if quick else 200)
             report.growth = growth(Path(folder), postgres, rounds, seconds, many)
         finally:
             for server in running:

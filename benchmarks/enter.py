@@ -12,7 +12,8 @@ PASSWORD = "Correct1horse"
 CSRF = "X-CROSSAUTH-CSRF"
 
 
-def _client(server: Server) -> httpx2.Client:
+def client_of(server: Server) -> httpx2.Client:
+    """A client of it."""
     return httpx2.Client(base_url=server.url, trust_env=False, timeout=30)
 
 
@@ -22,7 +23,7 @@ def _cookies(client: httpx2.Client) -> str:
 
 def crossauth(server: Server) -> dict[str, str]:
     """Sign up (or log in) at Crossauth; the cookie alone."""
-    with _client(server) as client:
+    with client_of(server) as client:
         for path in ("/api/signup", "/api/login"):
             token = client.get("/api/getcsrftoken").json()["csrfToken"]
             fields = {"username": "alice@example.com", "password": PASSWORD, "repeat_password": PASSWORD,
@@ -36,7 +37,7 @@ def crossauth(server: Server) -> dict[str, str]:
 
 def crossauth_login(server: Server) -> bytes:
     """A login at Crossauth."""
-    with _client(server) as client:
+    with client_of(server) as client:
         token = client.get("/api/getcsrftoken").json()["csrfToken"]
         body = json.dumps({"username": "alice@example.com", "password": PASSWORD, "csrfToken": token}).encode()
         headers = {"Cookie": _cookies(client), CSRF: token, "Content-Type": "application/json"}
@@ -45,7 +46,7 @@ def crossauth_login(server: Server) -> bytes:
 
 def fastapi_users(server: Server) -> dict[str, str]:
     """Register and log in at FastAPI Users."""
-    with _client(server) as client:
+    with client_of(server) as client:
         client.post("/auth/register", json={"email": "alice@example.com", "password": PASSWORD})
         answer: Any = client.post("/auth/login", data={"username": "alice@example.com", "password": PASSWORD}).json()
         headers = {"Authorization": f"Bearer {answer['access_token']}"}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.alike import MOST, Alike
 from benchmarks.measure import Server, Waits, middle
 from benchmarks.peers import ENVS, versions
 
@@ -31,6 +32,7 @@ class Report:
     servers: list[Server] = field(default_factory=list)
     waits: list[tuple[str, Waits | str]] = field(default_factory=list)
     growth: list[Growth] = field(default_factory=list)
+    alike: list[Alike] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The page."""
@@ -45,6 +47,8 @@ class Report:
             *self._shares(),
             "",
             *self._logins(),
+            "",
+            *self._alike(),
             "",
             *self._growth(),
             "",
@@ -87,6 +91,18 @@ class Report:
                 f"| {name} | {found.logins_per_second:.1f}{failed} | {found.busy_p50:.1f} ms | {found.busy_p99:.1f} ms "
                 f"| {found.calm_p99:.1f} ms | {delay:.1f} ms{verdict} |"
             )
+        return out
+
+    def _alike(self) -> list[str]:
+        out = [
+            "## An account that exists and one that does not",
+            "",
+            "| an answer to | known | unknown | ratio |",
+            "|---|---|---|---|",
+        ]
+        for row in self.alike:
+            verdict = f"at most {MOST} {'holds' if row.ratio <= MOST else '**missed**'}"
+            out.append(f"| {row.what} | {row.known:.2f} ms | {row.unknown:.2f} ms | {row.ratio:.2f} ({verdict}) |")
         return out
 
     def _growth(self) -> list[str]:

@@ -6,10 +6,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 from crossauth_backend import (
+    DEFAULT_LIMITS,
     InMemoryKeyStorage,
     InMemoryUserStorage,
     KeyStorage,
     LocalPasswordAuthenticator,
+    Mail,
     UserStorage,
 )
 from crossauth_fastapi import FastApiServer
@@ -23,6 +25,22 @@ if url:
 
     engine = open_engine(url)
     users, keys = SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine)
+
+
+class Nowhere:
+    """Takes mail and throws it away."""
+
+    async def send(self, mail: Mail) -> None:
+        pass
+
+
+# Recovery is on, and the limits count as they always do but are too wide to be reached.
+more: dict[str, Any] = {
+    "enable_password_reset": True,
+    "mailer": Nowhere(),
+    "site_url": "http://localhost:8000",
+    "attempt_limits": dict.fromkeys(DEFAULT_LIMITS, (10**6, 900)),
+}
 server = FastApiServer(
     {"session": {"key_storage": keys}},
     {
@@ -30,6 +48,7 @@ server = FastApiServer(
         "authenticators": {"localpassword": LocalPasswordAuthenticator(users)},
         "secret": "a secret of the benchmark, long enough",
         "user_storage": users,
+        **(more if "BENCH_RECOVERY" in os.environ else {}),
     },
 )
 
