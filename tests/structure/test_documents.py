@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from crossauth_backend import DEFAULT_LIMITS, EventName, UserState
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 PLACES = re.compile(
@@ -48,3 +50,14 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
             continue
         found += [f"{path.relative_to(ROOT)}:{n}" for n, line in enumerate(text.splitlines(), 1) if PLACES.search(line)]
     assert found == []
+
+
+def test_the_tables_of_limits_and_events_are_whole() -> None:
+    limits = (ROOT / "docs" / "limits.md").read_text()
+    for name, limit in DEFAULT_LIMITS.items():
+        window = "an hour" if limit.seconds == 3600 else f"{limit.seconds // 60} minutes"
+        assert f"| `{name}` | {limit.attempts} | {window} |" in limits
+    events = (ROOT / "docs" / "events.md").read_text()
+    assert [event.value for event in EventName if f"`{event.value}`" not in events] == []
+    states = (ROOT / "docs" / "administration.md").read_text()
+    assert [value for name, value in vars(UserState).items() if name[0] != "_" and f"`{value}`" not in states] == []
