@@ -12,7 +12,7 @@ from crossauth_backend._sessionmanagerbase import (
     SessionManagerSettings,
     SessionTokens,
 )
-from crossauth_backend.accounts import email_change, login, password, profile, second_factor, signup
+from crossauth_backend.accounts import email_change, factor2_setup, login, password, profile, second_factor, signup
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE
 from crossauth_backend.accounts.page_visit import Visit, complete_visit, start_visit
 from crossauth_backend.accounts.pending import PENDING, VISIT
@@ -145,7 +145,7 @@ class SessionManager(SessionManagerBase):
         """Create a user and begin to set up `user["factor2"]`, in the anonymous session `session_id`."""
         accounts = self.accounts()
         done = await signup.sign_up(accounts, user, params, repeat_params)
-        shown, data = await second_factor.start_setup(
+        shown, data = await factor2_setup.start_setup(
             accounts, done.user, str(user["username"]), done.factor2, "signup", user
         )
         await self._keep(session_id, data)
@@ -154,7 +154,7 @@ class SessionManager(SessionManagerBase):
     async def repeat_two_factor_signup(self, session_id: str) -> UserIdAndData:
         """Show again what `initiate_two_factor_signup` showed."""
         key = await self.session.get_session_key(session_id)
-        shown, data = await second_factor.repeat_setup(self.accounts(), key)
+        shown, data = await factor2_setup.repeat_setup(self.accounts(), key)
         await self._keep(session_id, data)
         return UserIdAndData(data[PENDING]["userid"], shown, {})
 
@@ -165,9 +165,9 @@ class SessionManager(SessionManagerBase):
             What the user is to be shown.
         """
         if not new_factor2:
-            await second_factor.remove(self.accounts(), user, NOWHERE)
+            await factor2_setup.remove(self.accounts(), user, NOWHERE)
             return {}
-        shown, data = await second_factor.start_setup(
+        shown, data = await factor2_setup.start_setup(
             self.accounts(), user, user.username, new_factor2, "setup", user.to_dict()
         )
         await self._keep(session_id, data)
@@ -180,7 +180,7 @@ class SessionManager(SessionManagerBase):
             CrossauthError: `Unauthorized`, `InvalidToken`, `Expired`, `TooManyAttempts`, `UserExists`.
         """
         key = await self.session.get_session_key(session_id)
-        done = await second_factor.complete_setup(self.accounts(), key, params, NOWHERE)
+        done = await factor2_setup.complete_setup(self.accounts(), key, params, NOWHERE)
         if done.user is None:
             raise CrossauthError(ErrorCode.UserExists)
         return done.user

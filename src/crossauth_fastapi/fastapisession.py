@@ -22,9 +22,9 @@ from crossauth_fastapi._session import routes
 from crossauth_fastapi._session.actions import Action
 from crossauth_fastapi._session.assembly import attach, build_face
 from crossauth_fastapi._session.context import Call, SessionFace
-from crossauth_fastapi._session.factor2 import CANCEL_FACTOR2, FACTOR2, LOGIN_FACTOR2, cancel
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
 from crossauth_fastapi._session.login import LOGIN, LOGOUT
+from crossauth_fastapi._session.loginfactor2 import CANCEL_FACTOR2, FACTOR2, LOGIN_FACTOR2, cancel
 from crossauth_fastapi._session.options import FastApiSessionServerOptions
 from crossauth_fastapi._session.outbox import outbox_routes
 from crossauth_fastapi._session.server import FastApiSessionServerBase

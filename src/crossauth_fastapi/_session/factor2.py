@@ -1,12 +1,11 @@
-"""Second factors: asked for at a login, set up, changed, given up; and the codes for the day one is lost."""
+"""Setting a second factor up, changing it, giving it up; and the codes for the day it is lost."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from crossauth_backend.accounts import login, recovery, second_factor
-from crossauth_backend.accounts.page_visit import waiting_visit
-from crossauth_backend.accounts.pending import PENDING, VISIT, read_pending
+from crossauth_backend.accounts import factor2_setup, login, recovery
+from crossauth_backend.accounts.pending import PENDING
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
@@ -18,74 +17,15 @@ from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
 from crossauth_fastapi._session.bodies import (
     ChangeFactor2Body,
     ConfigureAnswer,
-    Factor2Body,
-    LoginAnswer,
     LoginFactor2Body,
-    Ok,
     RecoveryAnswer,
 )
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import ask_variables, code_of, open_session, sign_in
+from crossauth_fastapi._session.login import code_of, open_session, sign_in
 from crossauth_fastapi._session.signup import check_mail, factor2_details
 
 SET_UP = "Your second factor has been set up."
 REMOVED = "You now log in without a second factor."
-
-
-async def look_at_login(call: Call) -> Show | Go:
-    """The form that asks for the code, where a login waits for one."""
-    if call.user is not None:
-        return Go(call.next_page(call.face.settings.login_redirect))
-    pending = read_pending(call.state["session_key"], call.face.accounts.ring, PENDING, "login")
-    after = call.next_page(call.face.settings.login_redirect)
-    return Show(ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist))
-
-
-async def log_in(call: Call) -> Outcome:
-    """Check the code, and open the session."""
-    face, after = call.face, call.next_page(call.face.settings.login_redirect)
-    if call.user is not None:
-        return Outcome({"ok": False, "user": face.public(call.user)}, Go(after))
-    key = call.state["session_key"]
-    pending = read_pending(key, face.accounts.ring, PENDING, "login")
-    origin = face.origin(call.request, pending.username)
-    attempt, pending = await second_factor.complete_login(face.accounts, key, code_of(call), origin)
-    persist = call.form.getAsBool("persist", pending.persist)
-    return await sign_in(call, attempt, persist, after)
-
-
-async def look_at_visit(call: Call) -> Show | Go:
-    """The form that asks for the code of a request that waits; it is sent to where that request went."""
-    user = call.session_user()
-    visit = waiting_visit(call.face.accounts, call.state["session_key"])
-    if visit is None:
-        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
-    shown: dict[str, Any] = ask_variables(call, str(user.factor2), visit.path, "")
-    code = call.request.query_params.get("error", "")
-    if code in ErrorCode.__members__:
-        shown |= {"errorCodeName": code, "errorMessage": CrossauthError(ErrorCode[code]).message}
-    return Show(shown)
-
-
-async def no_visit(call: Call) -> Outcome:
-    """Reached only where nothing waits: what waits is answered before it comes here, by `gate`."""
-    raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
-
-
-async def cancel(call: Call) -> Outcome:
-    """Forget what waits for a code: a login, or a request."""
-    key = call.state["session_key"]
-    data = get_json_data(key) if key is not None else {}
-    waiting = [name for name in (PENDING, VISIT) if name in data]
-    if not waiting:
-        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
-    if call.user is None:
-        await login.log_out(call.face.accounts, call.state["session_id"])
-        call.face.end_session(call.request)
-    else:
-        for name in waiting:
-            await call.face.manager.delete_session_data(call.state["session_id"], name)
-    return Outcome({"ok": True}, Go(call.face.prefix))
 
 
 async def look_at_setup(call: Call) -> Show | Go:
@@ -102,7 +42,7 @@ async def fetch_setup(call: Call) -> Outcome:
 async def configure(call: Call) -> Outcome:
     """Check the first code; the factor is the user's then."""
     face, key = call.face, call.state["session_key"]
-    done = await second_factor.complete_setup(face.accounts, key, code_of(call), call.origin)
+    done = await factor2_setup.complete_setup(face.accounts, key, code_of(call), call.origin)
     after = call.next_page(face.settings.login_redirect)
     user = done.user
     if user is None or user.state == UserState.awaiting_email_verification:
@@ -138,13 +78,13 @@ async def change(call: Call) -> Outcome:
     if not wanted:
         if NO_FACTOR2 not in face.manager.allowed_factor2:
             raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
-        stored = await second_factor.remove(face.accounts, user, call.origin)
+        stored = await factor2_setup.remove(face.accounts, user, call.origin)
         if forced:
             return await sign_in(call, Attempt(stored), False, call.next_page(face.settings.login_redirect))
         await open_session(face, call.request, Attempt(stored), False)
         shown = {**_change_variables(call, stored), "message": REMOVED}
         return Outcome({"ok": True, "message": REMOVED}, Show(shown))
-    shown, data = await second_factor.start_setup(
+    shown, data = await factor2_setup.start_setup(
         face.accounts, user, user.username, wanted, "setup", user.to_dict(), False
     )
     await face.keep(call.request, data)
@@ -193,12 +133,12 @@ async def _begin_setup(call: Call) -> dict[str, Any]:
     face, key = call.face, call.state["session_key"]
     waiting = key is not None and PENDING in get_json_data(key)
     if waiting:
-        shown, data = await second_factor.repeat_setup(face.accounts, key)
+        shown, data = await factor2_setup.repeat_setup(face.accounts, key)
     else:
         user = call.session_user()
         if user.factor2 not in face.accounts.allowed_factor2:
             raise CrossauthError(ErrorCode.BadRequest, "Choose a second factor first")
-        shown, data = await second_factor.start_setup(
+        shown, data = await factor2_setup.start_setup(
             face.accounts, user, user.username, str(user.factor2), "setup", user.to_dict(), False
         )
     await face.keep(call.request, data)
@@ -213,34 +153,6 @@ def _change_variables(call: Call, user: User) -> dict[str, Any]:
     }  # fmt: skip
 
 
-LOGIN_FACTOR2 = Action(
-    name="loginfactor2",
-    summary="Give the second factor of a login",
-    do=log_in,
-    look=look_at_login,
-    page_option="factor2_page",
-    body=LoginFactor2Body,
-    answer=LoginAnswer,
-)
-FACTOR2 = Action(
-    name="factor2",
-    summary="Give the second factor of a request that waits for it; answers as that request",
-    do=no_visit,
-    look=look_at_visit,
-    page_option="factor2_page",
-    body=Factor2Body,
-    answer=Ok,
-    session=True,
-)
-CANCEL_FACTOR2 = Action(
-    name="cancelfactor2",
-    summary="Forget what waits for a second factor",
-    do=cancel,
-    look=None,
-    page_option="factor2_page",
-    answer=Ok,
-    session=True,
-)
 CONFIGURE_FACTOR2 = Action(
     name="configurefactor2",
     summary="Set a second factor up",

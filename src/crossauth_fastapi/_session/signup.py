@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crossauth_backend.accounts import email_change, second_factor, signup
+from crossauth_backend.accounts import email_change, factor2_setup, signup
 from crossauth_backend.accounts.pending import PENDING, read_pending
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -92,7 +92,7 @@ def check_mail(call: Call, after: str, more: Mapping[str, Any] | None = None) ->
 async def _set_factor2_up(call: Call, user: dict[str, Any], done: signup.SignedUp, after: str) -> Outcome:
     face = call.face
     fields = done.user.to_dict() if done.user else user
-    shown, data = await second_factor.start_setup(
+    shown, data = await factor2_setup.start_setup(
         face.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, call.persist()
     )
     previous = call.state["session_id"]
