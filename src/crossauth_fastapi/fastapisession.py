@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.templating import Jinja2Templates
@@ -28,21 +28,13 @@ from crossauth_fastapi._session.loginfactor2 import CANCEL_FACTOR2, FACTOR2, LOG
 from crossauth_fastapi._session.options import FastApiSessionServerOptions
 from crossauth_fastapi._session.outbox import outbox_routes
 from crossauth_fastapi._session.server import FastApiSessionServerBase
-from crossauth_fastapi._session.signup import SIGNUP
+from crossauth_fastapi._session.signup import SIGNUP, AuthenticatorDetails, factor2_details
 
 __all__: Final = [
     "AuthenticatorDetails", "FastApiSessionServer", "FastApiSessionServerOptions", "JsonOrFormData", "create_body",
     "default_create_user", "default_update_user", "default_user_validator", "get_body", "set_body",
     "toFastApiCookieOptions",
 ]  # fmt: skip
-
-
-class AuthenticatorDetails(TypedDict):
-    """A factor as a page offers it."""
-
-    name: str
-    friendlyName: str
-    hasSecrets: bool
 
 
 class FastApiSessionServer(FastApiSessionServerBase):
@@ -215,13 +207,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
 
     def allowed_factor2_details(self) -> list[AuthenticatorDetails]:
         """The factors that may be second factors, as a page offers them."""
-        details: list[AuthenticatorDetails] = []
-        for name in self.allowed_factor2:
-            factor = self._face.manager.factors.get(name)
-            friendly = factor.friendly_name if factor else "None"
-            has_secrets = bool(factor and factor.secret_names())
-            details.append({"name": name, "friendlyName": friendly, "hasSecrets": has_secrets})
-        return details
+        return factor2_details(self._face.manager)
 
     def _add_page(self, action: Action) -> None:
         self._add(action.page_endpoint, lambda router, face: routes.page_routes(router, face, action))

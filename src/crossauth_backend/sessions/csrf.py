@@ -26,6 +26,7 @@ from crossauth_backend.sessions.cookie import (
     Cookie,
     CookieOptions,
     CookieSettings,
+    HasCookie,
     SameSite,
     SignedCookie,
     cookie_option,
@@ -68,7 +69,7 @@ class CsrfSettings(CookieSettings):
     maxAge: int | None = option(None, doc="Not used: the cookie lasts as long as the browser.")
 
 
-class DoubleSubmitCsrfToken:
+class DoubleSubmitCsrfToken(HasCookie):
     """Makes and checks CSRF tokens.
 
     Parameters:
@@ -83,36 +84,6 @@ class DoubleSubmitCsrfToken:
         secret = check_secret(self.settings.secret, "DoubleSubmitCsrfToken")
         self.cookie = SignedCookie(self.settings, "CSRFTOKEN", derive_key(secret, "csrf cookie"))
         self.header_name = self.settings.header_name
-
-    @property
-    def cookie_name(self) -> str:
-        """Name of the cookie on https."""
-        return self.cookie.remote.name
-
-    @property
-    def domain(self) -> str | None:
-        """Domain attribute."""
-        return self.settings.domain
-
-    @property
-    def path(self) -> str:
-        """Path attribute."""
-        return self.settings.path
-
-    @property
-    def secure(self) -> bool:
-        """Secure attribute on https."""
-        return self.cookie.remote.secure
-
-    @property
-    def httpOnly(self) -> bool:
-        """HttpOnly attribute."""
-        return self.settings.httpOnly
-
-    @property
-    def sameSite(self) -> str:
-        """SameSite attribute."""
-        return self.settings.sameSite
 
     def create_csrf_token(self) -> str:
         """A new random token."""

@@ -28,6 +28,7 @@ from crossauth_backend.sessions.cookie import (
     Cookie,
     CookieOptions,
     CookieSettings,
+    HasCookie,
     SameSite,
     SignedCookie,
     cookie_option,
@@ -102,7 +103,7 @@ class UserAndKey(ItemReads):
     key: Key
 
 
-class SessionCookie:
+class SessionCookie(HasCookie):
     """Keeps sessions in `key_storage`.
 
     Parameters:
@@ -137,39 +138,9 @@ class SessionCookie:
         return self.settings.idle_timeout
 
     @property
-    def cookie_name(self) -> str:
-        """Name of the cookie on https."""
-        return self.cookie.remote.name
-
-    @property
     def maxAge(self) -> int:
         """Seconds after which a session ends; 0 for never."""
         return self.settings.maxAge
-
-    @property
-    def domain(self) -> str | None:
-        """Domain attribute."""
-        return self.settings.domain
-
-    @property
-    def path(self) -> str:
-        """Path attribute."""
-        return self.settings.path
-
-    @property
-    def secure(self) -> bool:
-        """Secure attribute on https."""
-        return self.cookie.remote.secure
-
-    @property
-    def httpOnly(self) -> bool:
-        """HttpOnly attribute."""
-        return self.settings.httpOnly
-
-    @property
-    def sameSite(self) -> str:
-        """SameSite attribute."""
-        return self.settings.sameSite
 
     @staticmethod
     def hash_session_id(session_id: str) -> str:

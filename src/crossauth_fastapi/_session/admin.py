@@ -25,7 +25,7 @@ from crossauth_fastapi._session.context import Call, awaited
 from crossauth_fastapi._session.forms import editable_values
 from crossauth_fastapi._session.login import secrets_of
 from crossauth_fastapi._session.profile import DELETED
-from crossauth_fastapi._session.signup import factor2_details
+from crossauth_fastapi._session.signup import choice_of_factors
 
 UPDATED = "The user has been updated."
 UPDATED_AND_RESET = "The user has been updated and sent a link to choose a new password."
@@ -194,7 +194,7 @@ def _editable(call: Call) -> list[str]:
 
 def _form_variables(call: Call) -> dict[str, Any]:
     return {
-        "allowedFactor2": factor2_details(call),
+        "allowedFactor2": choice_of_factors(call),
         "allowedFactor1": call.face.settings.admin_allowed_factor1,
         "userEditableFields": _editable(call),
         "states": admin.STATES,

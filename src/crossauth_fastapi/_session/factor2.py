@@ -22,7 +22,7 @@ from crossauth_fastapi._session.bodies import (
 )
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.login import code_of, open_session, sign_in
-from crossauth_fastapi._session.signup import check_mail, factor2_details
+from crossauth_fastapi._session.signup import check_mail, choice_of_factors
 
 SET_UP = "Your second factor has been set up."
 REMOVED = "You now log in without a second factor."
@@ -149,7 +149,7 @@ def _change_variables(call: Call, user: User) -> dict[str, Any]:
     required = call.user is None or call.request.query_params.get("required") == "true"
     current = user.factor2 or NO_FACTOR2
     return {
-        "next": call.next_page(""), "allowedFactor2": factor2_details(call), "factor2": current, "required": required,
+        "next": call.next_page(""), "allowedFactor2": choice_of_factors(call), "factor2": current, "required": required,
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
 from crossauth_fastapi._session.bodies import DeleteUserBody, Ok, UpdateUserAnswer, UpdateUserBody
 from crossauth_fastapi._session.context import Call, awaited
-from crossauth_fastapi._session.signup import factor2_details
+from crossauth_fastapi._session.signup import choice_of_factors
 
 UPDATED = "Your details have been updated."
 LINK_SENT = "We have sent a link to your new address. It becomes yours when you open it."
@@ -33,7 +33,7 @@ def profile_variables(call: Call, user: User) -> dict[str, Any]:
         }
         for name in call.face.users.user_editable_fields
     ]
-    return {"user": user, "userEditableFields": fields, "allowedFactor2": factor2_details(call), "isAdmin": False}
+    return {"user": user, "userEditableFields": fields, "allowedFactor2": choice_of_factors(call), "isAdmin": False}
 
 
 async def update_profile(call: Call) -> Outcome:

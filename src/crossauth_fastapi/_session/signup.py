@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from crossauth_backend.accounts import email_change, factor2_setup, signup
 from crossauth_backend.accounts.pending import PENDING, read_pending
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.registry import NO_FACTOR2
+from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody, UserAnswer
@@ -27,23 +28,34 @@ async def look_at_signup(call: Call) -> Show | Go:
 def form_variables(call: Call) -> dict[str, Any]:
     """What the form needs to know."""
     return {
-        "allowedFactor2": factor2_details(call),
+        "allowedFactor2": choice_of_factors(call),
         "userEditableFields": call.face.users.user_editable_fields,
         "emailRequired": call.face.settings.enable_email_verification,
     }
 
 
-def factor2_details(call: Call) -> list[dict[str, Any]]:
-    """The second factors that users may choose, as a page offers them; empty where there is no choice."""
-    manager = call.face.manager
-    if not manager.accounts().allowed_factor2:
-        return []
-    details = []
+class AuthenticatorDetails(TypedDict):
+    """A factor, as a page offers it. `hasSecrets` says whether users store something for it."""
+
+    name: str
+    friendlyName: str
+    hasSecrets: bool
+
+
+def factor2_details(manager: SessionManager) -> list[AuthenticatorDetails]:
+    """The second factors that users may choose, "none" among them where they may go without."""
+    details: list[AuthenticatorDetails] = []
     for name in manager.allowed_factor2:
         factor = manager.factors.get(name)
-        friendly = factor.friendly_name if factor else "None"
-        details.append({"name": name, "friendlyName": friendly, "hasSecrets": bool(factor and factor.secret_names())})
+        friendly, has_secrets = (factor.friendly_name, bool(factor.secret_names())) if factor else ("None", False)
+        details.append({"name": name, "friendlyName": friendly, "hasSecrets": has_secrets})
     return details
+
+
+def choice_of_factors(call: Call) -> list[AuthenticatorDetails]:
+    """The same for a page; empty where the server has no second factors."""
+    manager = call.face.manager
+    return factor2_details(manager) if manager.accounts().allowed_factor2 else []
 
 
 async def sign_up(call: Call) -> Outcome:
