@@ -86,7 +86,7 @@ def test_a_code_by_e_mail_in_one_login(browsers: list[Browser]) -> None:
     first.asked(password=PASSWORD)
     code = first.mailed_code(EMAIL)
     for browser in browsers[1:]:
-        browser.cookies.set("SESSIONID", first.cookies["SESSIONID"])
+        browser.cookies.set("SESSIONID", first.cookies["SESSIONID"], domain="127.0.0.1")
     assert at_once(browsers, post("/api/loginfactor2", otp=code)) == [200] + [401] * (MANY - 1)
     assert logged_in(browsers) == 1
 

@@ -72,8 +72,8 @@ class Pages:
 
     def __init__(self, template_dir: str, common: Callable[[Request], dict[str, Any]]) -> None:
         environment = Environment(loader=PageLoader(template_dir), autoescape=True)
-        self.templates = Jinja2Templates(env=environment)
-        self._common = common
+        self.templates = Jinja2Templates(env=environment, context_processors=[common])
+        self._common, self._plain = common, Jinja2Templates(env=environment)
 
     def has(self, template: str) -> bool:
         """Whether there is such a template."""
@@ -93,9 +93,9 @@ class Pages:
         headers = dict(SAFE_HEADERS)
         if Path(self.templates.env.get_template(template).filename or "").is_relative_to(_OURS):
             headers["Content-Security-Policy"] = PAGE_POLICY
-        # What the page is about wins: on a page of an administrator `user` is somebody else.
+        # What a page is given wins, as it would not over a context processor: for an administrator `user` is somebody else.
         given = {**self._common(request), **(variables or {})}
-        return self.templates.TemplateResponse(request, template, given, status, headers)
+        return self._plain.TemplateResponse(request, template, given, status, headers)
 
 
 def stylesheet_url(prefix: str) -> str:
