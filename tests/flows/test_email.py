@@ -64,8 +64,9 @@ def test_an_address_is_needed_where_it_must_be_proven(browser: Browser) -> None:
 
 def test_a_link_expires(world: World, browser: Browser) -> None:
     browser.sign_up(user_email=ALICE)
+    link = browser.link()
     world.later(days=2)
-    assert name_of(browser.get(f"/api{browser.link()}")) == "Expired"
+    assert name_of(browser.get(f"/api{link}")) == "Expired"
     assert state_of(world) == UserState.awaiting_email_verification
 
 
