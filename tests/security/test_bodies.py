@@ -1,12 +1,16 @@
 """Every body is answered, whatever is in it: 4xx in the documented shape, never 500."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crossauth_backend import DEFAULT_LIMITS
+from crossauth_fastapi.fastapisession import default_create_user
+from tests.accounts import Browser, World
 from tests.support import CSRF, PASSWORD, Client
 
 ENDPOINTS = ["login", "signup", "logout", "changepassword", "updateuser", "deleteuser"]
@@ -120,3 +124,48 @@ def test_no_bytes_are_a_500(client: Client, body: bytes, kind: str, cookie: byte
     cookie = bytes(c for c in cookie if c > 32 and c != 127)
     headers = [(b"Cookie", b"SESSIONID=" + cookie + b"; CSRFTOKEN=" + cookie), (b"Content-Type", kind.encode())]
     assert client.post("/api/login", content=body, headers=headers).status_code in (400, 401, 413, 415)
+
+
+FURTHER = ["loginfactor2", "configurefactor2", "changefactor2", "factor2", "cancelfactor2", "recoverycodes", "sessions",
+           "requestpasswordreset", "resetpassword", "signup", "updateuser", "admin/createuser", "admin/updateuser/1",
+           "admin/updateuser/x", "admin/changepassword/1", "admin/deleteuser/999"]  # fmt: skip
+further_names = st.sampled_from(
+    ["username", "otp", "token", "recovery_code", "factor2", "email", "new_password", "repeat_password", "state", "session",
+     "all", "persist", "next", "user_email", "user_phone", "password"]
+)  # fmt: skip
+odd_texts = st.sampled_from(
+    ["", "\0", "\ud800", "a" * 5000, "١٢٣٤٥٦", "123456", "totp", "email", "none", "active", "a@b.example"]
+)
+
+
+@pytest.fixture(scope="module", params=["nobody", "alice", "waiting", "administrator"])
+def somebody(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """A browser of nobody, of a user, of one who is asked for a second factor, or of an administrator."""
+    world = World(
+        attempt_limits=dict.fromkeys(DEFAULT_LIMITS), enable_email_verification=False, factor2_protected_api_endpoints=[],
+        create_user_fn=lambda request, body, editable, factors: {
+            **default_create_user(request, body, editable, factors),
+            "admin": body["username"] == "administrator",
+        },
+    )  # fmt: skip
+    with world.open() as url, Browser(url) as browser:
+        if request.param != "nobody":
+            browser.sign_up(request.param, factor2="none", user_email="alice@example.com")
+        if request.param == "waiting":
+            browser.add_totp(world)
+            browser.call("/api/logout")
+            browser.asked("waiting")
+        yield browser
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(FURTHER), fields=st.dictionaries(further_names, json_values | odd_texts, max_size=5))
+def test_no_fields_of_the_further_endpoints_are_a_500(somebody: Browser, name: str, fields: dict[str, Any]) -> None:
+    headers = {CSRF: somebody.token(), "Content-Type": "application/json"}
+    path = f"/admin/api/{name[6:]}" if name.startswith("admin/") else f"/api/{name}"
+    assert somebody.post(path, content=json.dumps(fields).encode(), headers=headers).status_code < 500
+    form = {n: str(v).encode("utf-8", "surrogatepass") for n, v in fields.items()}
+    assert somebody.post(f"/{name}", data=form, headers={CSRF: somebody.token()}).status_code < 500
+    query = {n: str(v).encode("utf-8", "replace").decode() for n, v in fields.items()}
+    for page in (f"/{name}", path):
+        assert somebody.get(page, params=query).status_code < 500
