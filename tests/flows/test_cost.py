@@ -6,8 +6,15 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from crossauth_backend import InMemoryKeyStorage, InMemoryUserStorage, KeyStorage, UserStorage
-from tests.support import CSRF, PASSWORD, make_server
+from crossauth_backend import (
+    InMemoryKeyStorage,
+    InMemoryUserStorage,
+    KeyStorage,
+    LocalPasswordAuthenticator,
+    TotpAuthenticator,
+    UserStorage,
+)
+from tests.support import CHEAP, CSRF, PASSWORD, make_server
 
 
 def counting(base: type[Any], calls: Counter[str]) -> type[Any]:
@@ -49,7 +56,8 @@ class Counted:
         self.calls: Counter[str] = Counter()
         self.users: UserStorage = counting(InMemoryUserStorage, self.calls)()
         self.keys: KeyStorage = counting(InMemoryKeyStorage, self.calls)()
-        self.server = make_server(self.users, self.keys, **options)
+        factors = {"localpassword": LocalPasswordAuthenticator(self.users, CHEAP), "totp": TotpAuthenticator("Test")}
+        self.server = make_server(self.users, self.keys, **({"authenticators": factors} | options))
         self.client = TestClient(self.server.app, base_url="https://testserver")
 
     def of(self, method: str, path: str, **kwargs: Any) -> dict[str, int]:
@@ -107,3 +115,16 @@ def test_a_login_costs_one_read_and_at_most_two_writes() -> None:
     counted.client.post("/api/logout", headers=counted.token())
     cost = counted.of("POST", "/api/login", json={"username": "alice", "password": PASSWORD}, headers=counted.token())
     assert cost == {"count_up": 1, "get_user_by": 1, "save_key": 1}
+
+
+def test_an_unprotected_path_costs_nothing_for_the_gate() -> None:
+    gated = Counted(allowed_factor2=["none", "totp"], factor2_protected_page_endpoints=["/elsewhere"])
+    plain = Counted()
+    costs = []
+    for counted in (plain, gated):
+        body = {"username": "alice", "password": PASSWORD, "factor2": "none"}
+        assert counted.client.post("/api/signup", json=body, headers=counted.token()).status_code == 200
+        costs.append([counted.of("GET", "/me"), counted.of("POST", "/change", headers=counted.token())])
+        counted.client.cookies.clear()
+        assert counted.of("GET", "/maybe") == {}
+    assert costs[0] == costs[1]
