@@ -1,12 +1,16 @@
 #!/bin/sh
-# Installs what the tests need besides Python packages: Chromium. PostgreSQL comes as a Python package.
+# Installs what the tests need besides Python packages: Chromium and Redis. PostgreSQL comes as a Python package.
 set -eu
 
-[ -x /usr/bin/chromium ] && exit 0
+missing=""
+[ -x /usr/bin/chromium ] || missing="chromium"
+command -v redis-server >/dev/null || missing="$missing redis-server"
+[ -z "$missing" ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "The browser tests need Chromium at /usr/bin/chromium: install it (Debian: apt-get install chromium) and try again" >&2
+    echo "The tests need Chromium at /usr/bin/chromium and redis-server: install them (Debian: apt-get install chromium redis-server) and try again" >&2
     exit 1
 fi
-export DEBIAN_FRONTEND=noninteractive
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends chromium >/dev/null
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $missing >/dev/null

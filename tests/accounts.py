@@ -19,12 +19,14 @@ from crossauth_backend import (
     KeyStorage,
     LocalPasswordAuthenticator,
     Outbox,
+    RedisKeyStorage,
     SqlAlchemyKeyStorage,
     SqlAlchemyUserStorage,
     TotpAuthenticator,
     UserStorage,
     UserStorageOptions,
     open_engine,
+    open_redis,
 )
 from crossauth_backend.core.clock import utc_now
 from crossauth_fastapi import FastApiServer
@@ -50,10 +52,13 @@ class Heard:
 
 
 def storages(request: pytest.FixtureRequest, kind: str) -> dict[str, Any]:
-    """A user and a key storage of this kind: memory, sqlite or postgres."""
+    """A user and a key storage of this kind: memory, sqlite, postgres, or redis for keys with users in memory."""
     options: UserStorageOptions = {"user_editable_fields": FIELDS}
     if kind == "memory":
         return {"users": InMemoryUserStorage(options), "keys": InMemoryKeyStorage()}
+    if kind == "redis":
+        keys = RedisKeyStorage(open_redis(request.getfixturevalue("redis_url")))
+        return {"users": InMemoryUserStorage(options), "keys": keys}
     engine = open_engine(request.getfixturevalue(f"{kind}_url"))
     return {"users": SqlAlchemyUserStorage(engine, options), "keys": SqlAlchemyKeyStorage(engine)}
 

@@ -10,6 +10,7 @@ from playwright.async_api import Browser
 
 from tests.services.browser import chromium
 from tests.services.postgres import PostgresServer, postgres_server
+from tests.services.redis import RedisServer, redis_cluster, redis_server
 
 skipped: list[str] = []
 
@@ -31,6 +32,28 @@ def postgres_url(postgres: PostgresServer) -> str:
 def sqlite_url(tmp_path: Path) -> str:
     """A new SQLite file."""
     return f"sqlite:///{tmp_path}/test.db"
+
+
+@pytest.fixture(scope="session")
+def redis_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis server that lives as long as the tests."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_instance: RedisServer) -> str:
+    """An empty Redis database."""
+    with redis_instance.client() as client:
+        client.flushall()
+    return redis_instance.url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A node of a Redis Cluster."""
+    with redis_cluster(tmp_path_factory.mktemp("cluster")) as server:
+        yield server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

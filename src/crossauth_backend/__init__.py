@@ -1,6 +1,6 @@
 """The public names of the backend, and nothing else.
 
-What needs SQLAlchemy is imported when it is first asked for, so that the core works without it.
+What needs SQLAlchemy or Redis is imported when it is first asked for, so that the core works without it.
 """
 
 from importlib import import_module
@@ -67,16 +67,20 @@ from crossauth_backend.users.states import UserState
 from crossauth_backend.users.storage import UserStorage, UserStorageGetOptions, UserStorageOptions
 
 if TYPE_CHECKING:
+    from crossauth_backend.storages.redis.client import open_redis
+    from crossauth_backend.storages.redis.keys import RedisKeyStorage
     from crossauth_backend.storages.sqlalchemy.audit import SqlAlchemyAuditStorage
     from crossauth_backend.storages.sqlalchemy.engine import open_engine
     from crossauth_backend.storages.sqlalchemy.keys import SqlAlchemyKeyStorage
     from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 
 _LAZY = {
+    "RedisKeyStorage": "crossauth_backend.storages.redis.keys",
     "SqlAlchemyAuditStorage": "crossauth_backend.storages.sqlalchemy.audit",
     "SqlAlchemyKeyStorage": "crossauth_backend.storages.sqlalchemy.keys",
     "SqlAlchemyUserStorage": "crossauth_backend.storages.sqlalchemy.users",
     "open_engine": "crossauth_backend.storages.sqlalchemy.engine",
+    "open_redis": "crossauth_backend.storages.redis.client",
 }
 
 __all__ = [
@@ -116,6 +120,7 @@ __all__ = [
     "Mailer",
     "Outbox",
     "PasswordAuthenticator",
+    "RedisKeyStorage",
     "SessionCookie",
     "SessionCookieOptions",
     "SessionManager",
@@ -149,6 +154,7 @@ __all__ = [
     "default_user_validator",
     "get_json_data",
     "open_engine",
+    "open_redis",
     "to_cookie_serialize_options",
 ]
 
@@ -158,5 +164,6 @@ def __getattr__(name: str) -> Any:
         try:
             return getattr(import_module(_LAZY[name]), name)
         except ModuleNotFoundError as e:
-            raise ImportError(f"{name} needs {e.name}: install crossauth[sqlite] or crossauth[postgres]") from e
+            extra = "crossauth[redis]" if e.name == "redis" else "crossauth[sqlite] or crossauth[postgres]"
+            raise ImportError(f"{name} needs {e.name}: install {extra}") from e
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

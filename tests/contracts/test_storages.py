@@ -8,12 +8,15 @@ from crossauth_backend import (
     InMemoryKeyStorage,
     InMemoryUserStorage,
     KeyStorage,
+    RedisKeyStorage,
     SqlAlchemyKeyStorage,
     SqlAlchemyUserStorage,
     UserStorage,
     open_engine,
+    open_redis,
 )
 from crossauth_backend.testing import KeyStorageContract, UserStorageContract
+from tests.services.redis import RedisServer
 
 
 class TestMemoryUsers(UserStorageContract):
@@ -84,3 +87,23 @@ class TestPostgresUsers(OnPostgres, SqlUsers):
 
 class TestPostgresKeys(OnPostgres, SqlKeys):
     pass
+
+
+class TestRedisKeys(KeyStorageContract):
+    @pytest.fixture
+    async def keys(self, redis_url: str) -> AsyncIterator[KeyStorage]:
+        storage = RedisKeyStorage(open_redis(redis_url))
+        yield storage
+        await storage.close()
+
+
+class TestRedisClusterKeys(KeyStorageContract):
+    @pytest.fixture
+    async def keys(
+        self, redis_cluster_instance: RedisServer, request: pytest.FixtureRequest
+    ) -> AsyncIterator[KeyStorage]:
+        client = open_redis(redis_cluster_instance.url, cluster=True)
+        storage = RedisKeyStorage(client, {"prefix": f"{request.node.name}:"})
+        await storage.start()
+        yield storage
+        await storage.close()

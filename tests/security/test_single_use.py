@@ -18,7 +18,7 @@ NO_LIMITS = dict.fromkeys(
 )  # fmt: skip
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
 def world(request: pytest.FixtureRequest) -> World:
     found = storages(request, request.param)
     return World(**found, enable_email_verification=True, attempt_limits=NO_LIMITS)

@@ -18,7 +18,7 @@ KeyWithUserReader: TypeAlias = Callable[[str], Awaitable[KeyWithUser | None]]
 
 
 class KeyStorage(ABC):
-    """Keeps keys. Expiry is judged by the rooms that own the keys, not here: an expired key is returned."""
+    """Keeps keys. Expiry is judged by the rooms that own the keys, not here: an expired key is returned, or gone."""
 
     @abstractmethod
     async def get_key(self, key: str) -> Key:
@@ -66,7 +66,7 @@ class KeyStorage(ABC):
 
     @abstractmethod
     async def get_all_for_user(self, userid: UserId | None = None) -> list[Key]:
-        """Every key of `userid`, or with `None` every key of nobody."""
+        """Every key of `userid`, or with `None` every key of nobody, in any order."""
 
     @abstractmethod
     async def update_many_data(self, key_name: str, data_array: list[KeyDataEntry]) -> None:
@@ -113,7 +113,7 @@ class SupportsCounting(Protocol):
     """A key storage that can count, for limits that several workers share."""
 
     async def count_up(self, counters: Mapping[str, datetime], by: int = 1) -> dict[str, int]:
-        """Add `by` to each counter, in one step and losing no count made at the same time; return what they then are.
+        """Add `by` to each counter, each in one step that loses no count made at the same time; return what they then are.
 
         A counter is a key of nobody: `counters` maps its value to when it expires. One that is not there begins at 0.
         """
