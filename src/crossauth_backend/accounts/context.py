@@ -131,19 +131,24 @@ class Accounts:
         Raises:
             CrossauthError: `TooManyAttempts` where a limit is reached; the block is not run then.
         """
-        try:
-            reservation = await self.limits.reserve(subjects)
-        except CrossauthError as e:
-            if e.code is ErrorCode.TooManyAttempts:
-                self.events.tell(
-                    EventName.attempts_limited,
-                    user,
-                    address=origin.address,
-                    reason=(e.detail or "").removeprefix("limit "),
-                )
-            raise
-        yield
-        await self.limits.give_back(reservation)
+        async with limited(self.limits, self.events, origin, user, **subjects):
+            yield
+
+
+@asynccontextmanager
+async def limited(
+    limits: AttemptLimits, events: Events, origin: Origin, user: User | None = None, **subjects: str | None
+) -> AsyncIterator[None]:
+    """As `Accounts.limited`, for whoever has no accounts but limits and events."""
+    try:
+        reservation = await limits.reserve(subjects)
+    except CrossauthError as e:
+        if e.code is ErrorCode.TooManyAttempts:
+            reason = (e.detail or "").removeprefix("limit ")
+            events.tell(EventName.attempts_limited, user, address=origin.address, reason=reason)
+        raise
+    yield
+    await limits.give_back(reservation)
 
 
 def has_factor2(user: User) -> bool:

@@ -65,10 +65,14 @@ class PasswordHasher:
         Raises:
             CrossauthError: `PasswordFormat` for text that cannot be hashed (longer than 4096 bytes, unpaired surrogate).
         """
+        return await self.run(lambda: self.hash_now(password))
+
+    def hash_now(self, password: str) -> str:
+        """As `hash`, on the thread that calls."""
         secret = self._prepared(password)
         if secret is None:
             raise CrossauthError(ErrorCode.PasswordFormat, "The password is too long or not valid text")
-        return await self._in_thread(lambda: self._argon2.hash(secret))
+        return self._argon2.hash(secret)
 
     async def verify(self, password: str, encoded: str | None) -> bool:
         """Whether `password` is the one behind `encoded`.
@@ -79,8 +83,7 @@ class PasswordHasher:
         Raises:
             CrossauthError: `InvalidHash` where `encoded` is in no known format.
         """
-        secret = self._prepared(password)
-        return await self._in_thread(lambda: self._verify(secret, password, encoded))
+        return await self.run(lambda: self.verify_now(password, encoded))
 
     def needs_rehash(self, encoded: str) -> bool:
         """Whether a correct password should be hashed anew: older algorithm or other cost."""
@@ -89,7 +92,9 @@ class PasswordHasher:
         except InvalidHashError:
             return True
 
-    def _verify(self, secret: bytes | None, password: str, encoded: str | None) -> bool:
+    def verify_now(self, password: str, encoded: str | None) -> bool:
+        """As `verify`, on the thread that calls."""
+        secret = self._prepared(password)
         if encoded is None or secret is None:
             return self._verify_nobody(secret or b"")
         try:
@@ -126,5 +131,6 @@ class PasswordHasher:
             return raw
         return hashlib.blake2b(raw, key=hashlib.sha256(self._pepper.encode()).digest()).hexdigest().encode()
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do `work` in the pool."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

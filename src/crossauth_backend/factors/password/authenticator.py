@@ -77,7 +77,7 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
         pepper = None
         if self.settings.enable_secret_for_password_hash:
             pepper = check_secret(self.settings.secret, "LocalPasswordAuthenticator")
-        self._hasher = PasswordHasher(self.settings.argon2, pepper=pepper, threads=self.settings.hashing_threads)
+        self.hasher = PasswordHasher(self.settings.argon2, pepper=pepper, threads=self.settings.hashing_threads)
 
     async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:
         """Compare `params["password"]` with the stored hash.
@@ -88,7 +88,7 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
         password = params.get("password")
         stored = secrets.get("password") if user is not None and secrets is not None else None
         try:
-            correct = await self._hasher.verify(password if isinstance(password, str) else "", stored)
+            correct = await self.hasher.verify(password if isinstance(password, str) else "", stored)
         except CrossauthError as e:
             # A hash we cannot read must not tell an attacker that there is such an account; the log tells the owner.
             logger.error(
@@ -97,7 +97,7 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
             correct = False
         if not correct or user is None or stored is None or not isinstance(password, str):
             raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
-        if self._hasher.needs_rehash(stored):
+        if self.hasher.needs_rehash(stored):
             await self._upgrade(user, stored, password)
 
     async def create_persistent_secrets(
@@ -117,11 +117,11 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
 
     async def create_password_for_storage(self, password: str) -> str:
         """The encoded hash of `password`."""
-        return await self._hasher.hash(password)
+        return await self.hasher.hash(password)
 
     async def password_matches_hash(self, password: str, password_hash: str) -> bool:
         """Whether `password` is behind `password_hash`, in any supported format."""
-        return await self._hasher.verify(password, password_hash)
+        return await self.hasher.verify(password, password_hash)
 
     def validate_secrets(self, params: Params) -> list[str]:
         """What `validate_password_fn` says."""
@@ -130,4 +130,4 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
     async def _upgrade(self, user: User, stored: str, password: str) -> None:
         # Replaced only if it is still what was checked: a password changed meanwhile must not come back.
         if isinstance(self._users, SupportsSecretReplacement):
-            await self._users.replace_secret(user.id, "password", stored, await self._hasher.hash(password))
+            await self._users.replace_secret(user.id, "password", stored, await self.hasher.hash(password))

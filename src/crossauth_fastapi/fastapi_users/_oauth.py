@@ -1,0 +1,228 @@
+"""What a flow with a provider rests on: its state, its proof key, and where it comes back to."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from fastapi import HTTPException, Request, Response
+from pydantic import BaseModel
+
+from crossauth_backend.core.clock import utc_now
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.errors import ErrorCode as Reason
+from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, sign
+from crossauth_backend.keys.storage import spend
+from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users.authentication.transport.cookie import CookieTransport
+from crossauth_fastapi.fastapi_users.jwt import (
+    JwtExpiredError,
+    JwtInvalidError,
+    SecretType,
+    decode_jwt,
+    generate_jwt,
+    secret_value,
+)
+from crossauth_fastapi.fastapi_users.router.common import ErrorCode, FurtherErrorCode, refused
+
+STATE_TOKEN_AUDIENCE: Final = "fastapi-users:oauth-state"
+CSRF_TOKEN_KEY: Final = "csrftoken"
+CSRF_TOKEN_COOKIE_NAME: Final = "fastapiusersoauthcsrf"
+STATE_LIFETIME_SECONDS: Final = 3600
+_BYTES: Final = 32
+_ERROR: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+logger = logging.getLogger("crossauth.fastapi_users")
+
+
+class OAuth2AuthorizeResponse(BaseModel):
+    """Where to send the user."""
+
+    authorization_url: str
+
+
+def generate_state_token(
+    data: Mapping[str, Any], secret: SecretType, lifetime_seconds: int = STATE_LIFETIME_SECONDS
+) -> str:
+    """A signed state (RFC 6749 §10.12) with these claims."""
+    return generate_jwt({**data, "aud": STATE_TOKEN_AUDIENCE}, secret, lifetime_seconds)
+
+
+def generate_csrf_token() -> str:
+    """A random text that binds a flow to a browser: 43 characters."""
+    return random_value(_BYTES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsrfCookie:
+    """The cookie that binds a flow to a browser."""
+
+    name: str = CSRF_TOKEN_COOKIE_NAME
+    path: str = "/"
+    domain: str | None = None
+    secure: bool = True
+    httponly: bool = True
+    samesite: Literal["lax", "strict", "none"] = "lax"
+
+    def set(self, response: Response, value: str, max_age: int = STATE_LIFETIME_SECONDS) -> None:
+        """Set it; with no value and an age of 0 it is deleted."""
+        response.set_cookie(
+            self.name, value, max_age=max_age, path=self.path, domain=self.domain, secure=self.secure,
+            httponly=self.httponly, samesite=self.samesite,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """The flows of one router: with one provider, for one purpose.
+
+    Parameters:
+        client: the provider, any object with the methods of httpx-oauth's `BaseOAuth2`.
+        purpose: "login" with the backend's name, or "associate".
+        secret: signs states.
+        redirect_url: where the provider sends the user back to; where it is missing, the callback's URL on the site.
+        route_name: the callback's route.
+        cookie: binds a flow to a browser.
+        core: marks states as used.
+    """
+
+    client: Any
+    purpose: str
+    secret: SecretType
+    redirect_url: str | None
+    route_name: str
+    cookie: CsrfCookie
+    core: Core
+
+    async def begin(
+        self, request: Request, response: Response, scopes: list[str] | None, userid: str | None = None
+    ) -> OAuth2AuthorizeResponse:
+        """Where to send the user; the cookie is set with `response`."""
+        csrf = generate_csrf_token()
+        claims = {CSRF_TOKEN_KEY: csrf, "flow": self._flow, "jti": random_value(16)}
+        state = generate_state_token(claims | ({"sub": userid} if userid else {}), self.secret)
+        arguments: dict[str, Any] = {}
+        if self._takes_pkce:
+            # RFC 7636 §4.2; the verifier is made again from the cookie when the user comes back.
+            arguments = {"code_challenge": hash_token(self._verifier(csrf)), "code_challenge_method": "S256"}
+        url = await self.client.get_authorization_url(self._redirect_url(request), state, scopes, **arguments)
+        self.cookie.set(response, csrf)
+        return OAuth2AuthorizeResponse(authorization_url=url)
+
+    async def finish(
+        self, request: Request, code: str | None, state: str | None, error: str | None, userid: str | None = None
+    ) -> dict[str, Any]:
+        """The provider's token, for a user who came back in the browser that set out.
+
+        The state is checked, and used up, before anything is asked of the provider.
+
+        Raises:
+            HTTPException: 400 with the documented code, or 400 `OAUTH_PROVIDER_ERROR` where the provider refuses.
+        """
+        if code is None:
+            raise _provider_refusal(error)
+        claims = self._claims(state)
+        csrf = claims.get(CSRF_TOKEN_KEY)
+        cookie = request.cookies.get(self.cookie.name)
+        own = isinstance(csrf, str) and cookie is not None and equal(cookie.encode("utf-8", "replace"), csrf)
+        if not own or claims.get("flow") != self._flow:
+            raise refused(ErrorCode.OAUTH_INVALID_STATE)
+        if claims.get("sub") != userid:
+            raise HTTPException(400)
+        expires = datetime.fromtimestamp(claims["exp"], UTC)
+        if not await spend(self.core.keys, f"oauth state {claims.get('jti')}", utc_now(), expires):
+            raise refused(ErrorCode.OAUTH_INVALID_STATE)
+        verifier = self._verifier(str(csrf)) if self._takes_pkce else None
+        try:
+            token: dict[str, Any] = await self.client.get_access_token(code, self._redirect_url(request), verifier)
+        except Exception as e:
+            raise self._failed("get_access_token", e) from e
+        return token
+
+    async def account(self, token: Mapping[str, Any]) -> tuple[str, str]:
+        """Id and e-mail address of the account at the provider.
+
+        Raises:
+            HTTPException: 400 `OAUTH_NOT_AVAILABLE_EMAIL`, or `OAUTH_PROVIDER_ERROR` where the provider does not say.
+        """
+        try:
+            account_id, email = await self.client.get_id_email(token["access_token"])
+        except Exception as e:
+            raise self._failed("get_id_email", e) from e
+        if email is None:
+            raise refused(ErrorCode.OAUTH_NOT_AVAILABLE_EMAIL)
+        return str(account_id), str(email)
+
+    async def says_verified(self, token: Mapping[str, Any], email: str) -> bool:
+        """Whether the provider says that the address is proven (OpenID Connect Core §5.1, `email_verified`)."""
+        try:
+            profile = await self.client.get_profile(token["access_token"])
+        except Exception as e:
+            logger.info("the provider %s gave no profile: %r", self.client.name, type(e))
+            return False
+        if not isinstance(profile, dict) or profile.get("email") != email:
+            return False
+        return any(profile.get(name) is True for name in ("email_verified", "verified_email", "verified"))
+
+    @property
+    def _flow(self) -> str:
+        return f"{self.client.name} {self.purpose}"
+
+    @property
+    def _takes_pkce(self) -> bool:
+        return "code_challenge" in inspect.signature(self.client.get_authorization_url).parameters
+
+    def _verifier(self, csrf: str) -> str:
+        return sign(csrf, derive_key(secret_value(self.secret), "oauth proof key")).rpartition(".")[2]
+
+    def _claims(self, state: str | None) -> dict[str, Any]:
+        try:
+            return decode_jwt(state or "", self.secret, [STATE_TOKEN_AUDIENCE], needs_exp=True)
+        except JwtExpiredError as e:
+            raise refused(ErrorCode.ACCESS_TOKEN_ALREADY_EXPIRED) from e
+        except JwtInvalidError as e:
+            raise refused(ErrorCode.ACCESS_TOKEN_DECODE_ERROR) from e
+
+    def _failed(self, what: str, e: Exception) -> Exception:
+        # Of the provider's words nothing goes on to the client; they may hold a code or a token.
+        logger.warning("%s of the provider %s failed: %s", what, self.client.name, type(e).__name__)
+        return refused(FurtherErrorCode.OAUTH_PROVIDER_ERROR)
+
+    def _redirect_url(self, request: Request) -> str:
+        if self.redirect_url is not None:
+            return self.redirect_url
+        path = request.url_for(self.route_name).path
+        if self.core.site_url is not None:
+            return self.core.site_url.rstrip("/") + path
+        host = urlsplit(str(request.base_url)).hostname or ""
+        if "." in host and host != "127.0.0.1":
+            # A Host header says what its sender likes; whoever follows the URL would come back there, with a code.
+            logger.error("OAuth: give the router a 'redirect_url', or FastAPIUsers a 'site_url'")
+            raise refused(FurtherErrorCode.OAUTH_REDIRECT_URL_NEEDED)
+        return str(request.url_for(self.route_name))
+
+
+def _provider_refusal(error: str | None) -> HTTPException:
+    """What the provider said (RFC 6749 §4.1.2.1), where it is a word such as `access_denied`."""
+    if error is None:
+        return HTTPException(400)
+    if _ERROR.fullmatch(error):
+        return HTTPException(400, error)
+    return refused(FurtherErrorCode.OAUTH_PROVIDER_ERROR)
+
+
+def check_redirect(url: str, transport: Any) -> None:
+    """Refuse to hand out tokens in URLs.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    if not isinstance(transport, CookieTransport):
+        raise CrossauthError(
+            Reason.Configuration, f"OAuth: only a CookieTransport can redirect to {url}; a token would be in the URL"
+        )

@@ -1,0 +1,69 @@
+"""A way to be logged in: a strategy that says what a token is, a transport that says how it travels."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Generic
+
+from fastapi import Response
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
+    Strategy,
+    StrategyDestroyNotSupportedError,
+    check_lifetime,
+)
+from crossauth_fastapi.fastapi_users.authentication.transport.base import (
+    EmptyResponse,
+    Transport,
+    TransportLogoutNotSupportedError,
+)
+from crossauth_fastapi.fastapi_users.authentication.transport.bearer import BearerTransport
+from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.types import DependencyCallable
+
+
+class AuthenticationBackend(Generic[UP, ID]):
+    """One way to be logged in.
+
+    Parameters:
+        name: names its routes.
+        transport: how the token travels.
+        get_strategy: a dependency that gives the strategy.
+        refresh_lifetime_seconds: with a bearer transport, seconds after a login for which its token can be renewed; `None`
+            for no refresh tokens.
+
+    Raises:
+        CrossauthError: `Configuration` for refresh tokens that could not be handed out, or would never be good.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        transport: Transport,
+        get_strategy: DependencyCallable[Strategy[UP, ID]],
+        *,
+        refresh_lifetime_seconds: int | None = None,
+    ) -> None:
+        check_lifetime("AuthenticationBackend", refresh_lifetime_seconds)
+        if refresh_lifetime_seconds is not None and not isinstance(transport, BearerTransport):
+            raise CrossauthError(
+                ErrorCode.Configuration, "AuthenticationBackend: only a BearerTransport hands out refresh tokens"
+            )
+        self.refresh_lifetime_seconds = refresh_lifetime_seconds
+        self.name = name
+        self.transport = transport
+        self.get_strategy: DependencyCallable[Any] = get_strategy
+
+    async def login(self, strategy: Strategy[UP, ID], user: UP) -> Response:
+        """The answer that logs a user in."""
+        return await self.transport.get_login_response(await strategy.write_token(user))
+
+    async def logout(self, strategy: Strategy[UP, ID], user: UP, token: str) -> Response:
+        """The answer that logs a user out; the token ends, where tokens of its kind can."""
+        with suppress(StrategyDestroyNotSupportedError):
+            await strategy.destroy_token(token, user)
+        try:
+            return await self.transport.get_logout_response()
+        except TransportLogoutNotSupportedError:
+            return EmptyResponse()

@@ -1,0 +1,76 @@
+"""What a token is, and whose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi.fastapi_users.manager import BaseUserManager
+from crossauth_fastapi.fastapi_users.models import ID, UP
+
+
+class StrategyDestroyNotSupportedError(Exception):
+    """Tokens of this kind end by themselves only."""
+
+
+class Strategy(Protocol[UP, ID]):
+    """Makes, reads and ends tokens."""
+
+    async def read_token(self, token: str | None, user_manager: BaseUserManager[UP, ID]) -> UP | None:
+        """The user of a token; `None` where it is not good."""
+        ...
+
+    async def write_token(self, user: UP) -> str:
+        """A new token for a user."""
+        ...
+
+    async def destroy_token(self, token: str, user: UP) -> None:
+        """End a token.
+
+        Raises:
+            StrategyDestroyNotSupportedError: such tokens cannot be ended.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """One login of a user. `handle` names it and is worth nothing as a token."""
+
+    handle: str
+    created: datetime
+    expires: datetime | None
+    current: bool
+
+
+@runtime_checkable
+class SupportsTokenLists(Protocol):
+    """A strategy that knows the tokens of a user."""
+
+    async def list_tokens(self, user: Any, current: str | None = None) -> Sequence[TokenInfo]:
+        """The live tokens of a user, newest first; `current` is the token that asks."""
+        ...
+
+    async def destroy_listed(self, user: Any, handle: str) -> bool:
+        """End the token of this handle; whether there was one."""
+        ...
+
+    async def destroy_all(self, user: Any, except_token: str | None = None) -> None:
+        """End every token of a user, but one."""
+        ...
+
+
+def check_lifetime(component: str, lifetime_seconds: int | None) -> None:
+    """Refuse a lifetime that is no time.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    if lifetime_seconds is not None and lifetime_seconds <= 0:
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"{component}: 'lifetime_seconds' must be above 0, or None for tokens that never expire",
+        )

@@ -1,0 +1,100 @@
+"""Tokens that say themselves whose they are: nothing is stored, and nothing can be ended before its time."""
+
+from __future__ import annotations
+
+from typing import Any, Generic
+
+from crossauth_backend.core.jose import JwtInvalidError, load_key
+from crossauth_backend.core.secrets import equal
+from crossauth_fastapi.fastapi_users import exceptions
+from crossauth_fastapi.fastapi_users._rules import fingerprint
+from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
+    Strategy,
+    StrategyDestroyNotSupportedError,
+    check_lifetime,
+)
+from crossauth_fastapi.fastapi_users.jwt import SecretType, decode_jwt, generate_jwt, secret_value
+from crossauth_fastapi.fastapi_users.manager import BaseUserManager
+from crossauth_fastapi.fastapi_users.models import ID, UP
+
+PASSWORD_CLAIM = "pwd"
+
+
+class JWTStrategyDestroyNotSupportedError(StrategyDestroyNotSupportedError):
+    """A JWT is good until it expires, or the password changes."""
+
+    def __init__(self) -> None:
+        super().__init__("A JWT can't be invalidated: it's valid until it expires.")
+
+
+class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
+    """Signed tokens (RFC 7519).
+
+    A token carries a mark of the user's password, so that a change or reset of it ends every token from before.
+
+    Parameters:
+        secret: secret, or private key as PEM.
+        lifetime_seconds: seconds a token is good; `None` for ever.
+        token_audience: for whom tokens are.
+        algorithm: how they are signed; no other is accepted.
+        public_key: what verifies them, where `secret` is a private key.
+
+    Raises:
+        CrossauthError: `Configuration` for a lifetime that is not above 0, or a key that does not fit the algorithm.
+    """
+
+    def __init__(
+        self,
+        secret: SecretType,
+        lifetime_seconds: int | None,
+        token_audience: list[str] | None = None,
+        algorithm: str = "HS256",
+        public_key: SecretType | None = None,
+    ) -> None:
+        check_lifetime("JWTStrategy", lifetime_seconds)
+        self.secret = secret
+        self.lifetime_seconds = lifetime_seconds
+        self.token_audience = ["fastapi-users:auth"] if token_audience is None else token_audience
+        self.algorithm = algorithm
+        self.public_key = public_key
+        load_key(secret_value(self.encode_key, algorithm), algorithm)
+        load_key(secret_value(self.decode_key, algorithm), algorithm)
+
+    @property
+    def encode_key(self) -> SecretType:
+        """What signs."""
+        return self.secret
+
+    @property
+    def decode_key(self) -> SecretType:
+        """What verifies."""
+        return self.public_key or self.secret
+
+    async def read_token(self, token: str | None, user_manager: BaseUserManager[UP, ID]) -> UP | None:
+        """The user of a token; `None` where it is not good."""
+        if token is None:
+            return None
+        try:
+            claims = decode_jwt(
+                token, self.decode_key, self.token_audience, [self.algorithm],
+                needs_exp=self.lifetime_seconds is not None,
+            )  # fmt: skip
+            user = await user_manager.get(user_manager.parse_id(claims["sub"]))
+        except (JwtInvalidError, KeyError, exceptions.UserNotExists, exceptions.InvalidID):
+            return None
+        # A token from before tokens had this mark ends by itself.
+        mark = claims.get(PASSWORD_CLAIM)
+        return user if mark is None or equal(str(mark), self._mark(user)) else None
+
+    async def write_token(self, user: UP) -> str:
+        """A new token."""
+        claims: dict[str, Any] = {"sub": str(user.id), "aud": self.token_audience, PASSWORD_CLAIM: self._mark(user)}
+        return generate_jwt(claims, self.encode_key, self.lifetime_seconds, self.algorithm)
+
+    async def destroy_token(self, token: str, user: UP) -> None:
+        """Not supported."""
+        raise JWTStrategyDestroyNotSupportedError
+
+    def _mark(self, user: UP) -> str:
+        # By the key that verifies: a service that only has the public key can check it too.
+        return fingerprint(secret_value(self.decode_key, self.algorithm), user.hashed_password or "")

@@ -1,0 +1,26 @@
+"""Random tokens in Redis."""
+
+from __future__ import annotations
+
+from typing import Any, Generic
+
+from crossauth_backend.storages.redis.keys import RedisKeyStorage
+from crossauth_fastapi.fastapi_users.authentication.strategy.stored import KeyStorageStrategy
+from crossauth_fastapi.fastapi_users.models import ID, UP
+
+
+class RedisStrategy(KeyStorageStrategy[UP, ID], Generic[UP, ID]):
+    """Random tokens, kept hashed in Redis, which deletes them when they expire.
+
+    Parameters:
+        redis: a client of `redis.asyncio`, best from `open_redis`; whether it decodes replies does not matter.
+        lifetime_seconds: seconds a token is good; `None` for ever.
+        key_prefix: goes before the name of everything kept there.
+    """
+
+    def __init__(
+        self, redis: Any, lifetime_seconds: int | None = None, *, key_prefix: str = "fastapi_users_token:"
+    ) -> None:
+        super().__init__(RedisKeyStorage(redis, {"prefix": key_prefix}), lifetime_seconds)
+        self.redis = redis
+        self.key_prefix = key_prefix

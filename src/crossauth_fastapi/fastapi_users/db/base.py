@@ -1,0 +1,77 @@
+"""What a database of users must do, for user managers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, Protocol, TypeAlias, runtime_checkable
+
+from crossauth_fastapi.fastapi_users.models import ID, OAP, UOAP, UP
+from crossauth_fastapi.fastapi_users.types import DependencyCallable
+
+
+class BaseUserDatabase(Generic[UP, ID]):
+    """Base of every database adapter."""
+
+    async def get(self, id: ID) -> UP | None:
+        """The user of this id."""
+        raise NotImplementedError
+
+    async def get_by_email(self, email: str) -> UP | None:
+        """The user of this e-mail address, whatever the case of its letters."""
+        raise NotImplementedError
+
+    async def get_by_oauth_account(self, oauth: str, account_id: str) -> UP | None:
+        """The user who logs in with this account at the provider `oauth`."""
+        raise NotImplementedError
+
+    async def create(self, create_dict: dict[str, Any]) -> UP:
+        """Store a new user. Where the address is taken, by a request at the same time too, it raises."""
+        raise NotImplementedError
+
+    async def update(self, user: UP, update_dict: dict[str, Any]) -> UP:
+        """Change a user."""
+        raise NotImplementedError
+
+    async def delete(self, user: UP) -> None:
+        """Delete a user."""
+        raise NotImplementedError
+
+    async def add_oauth_account(self: BaseUserDatabase[UOAP, ID], user: UOAP, create_dict: dict[str, Any]) -> UOAP:
+        """Link an account at a provider to a user."""
+        raise NotImplementedError
+
+    async def update_oauth_account(
+        self: BaseUserDatabase[UOAP, ID], user: UOAP, oauth_account: OAP, update_dict: dict[str, Any]
+    ) -> UOAP:
+        """Change a linked account."""
+        raise NotImplementedError
+
+
+UserDatabaseDependency: TypeAlias = DependencyCallable[BaseUserDatabase[UP, ID]]
+
+
+@runtime_checkable
+class SupportsReplace(Protocol):
+    """A database that can change a user only if nobody else did meanwhile: what is used once needs it."""
+
+    async def replace(self, user: Any, expected: Mapping[str, Any], update_dict: Mapping[str, Any]) -> bool:
+        """Set `update_dict` where the stored user still has every value of `expected`; whether it had. One atomic step."""
+        ...
+
+
+@runtime_checkable
+class SupportsFields(Protocol):
+    """A database that finds users by other unique fields than the e-mail address."""
+
+    async def get_by_field(self, name: str, value: str) -> Any | None:
+        """The user whose field `name` is `value`."""
+        ...
+
+
+@runtime_checkable
+class SupportsUnlink(Protocol):
+    """A database that can unlink accounts at providers."""
+
+    async def remove_oauth_account(self, user: Any, oauth_account: Any) -> Any:
+        """Unlink an account; the user without it."""
+        ...

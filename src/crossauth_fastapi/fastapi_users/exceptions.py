@@ -1,0 +1,49 @@
+"""Why a user manager refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class FastAPIUsersException(Exception):
+    """Base of what this package raises."""
+
+
+class InvalidID(FastAPIUsersException):
+    """Text that is no id."""
+
+
+class UserAlreadyExists(FastAPIUsersException):
+    """Another user has the e-mail address."""
+
+
+class UserNotExists(FastAPIUsersException):
+    """There is no such user."""
+
+
+class UserInactive(FastAPIUsersException):
+    """The user is not active."""
+
+
+class UserAlreadyVerified(FastAPIUsersException):
+    """The e-mail address was proven before."""
+
+
+class InvalidVerifyToken(FastAPIUsersException):
+    """A verification token that is not ours, expired, or for an address the user no longer has."""
+
+
+class InvalidResetPasswordToken(FastAPIUsersException):
+    """A reset token that is not ours, expired, used, or for an address or password the user no longer has."""
+
+
+class InvalidPasswordException(FastAPIUsersException):
+    """A password that the application's policy refuses.
+
+    Parameters:
+        reason: what to tell the user; anything JSON can say.
+    """
+
+    def __init__(self, reason: Any) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,85 @@
+"""Password hashes: argon2id, with every older format verified and replaced at the next login."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import Protocol
+
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.passwords import PasswordHasher
+from crossauth_backend.core.secrets import random_value
+
+logger = logging.getLogger("crossauth.fastapi_users")
+_GENERATED_BYTES = 32
+
+
+class PasswordHelperProtocol(Protocol):
+    """What makes and checks password hashes. It may block: it is called in a thread."""
+
+    def verify_and_update(self, plain_password: str, hashed_password: str) -> tuple[bool, str | None]:
+        """Whether the password is right, and a new hash where the old one should be replaced."""
+        ...
+
+    def hash(self, password: str) -> str:
+        """The hash to store."""
+        ...
+
+    def generate(self) -> str:
+        """A random password."""
+        ...
+
+
+class PasswordHashProtocol(Protocol):
+    """What `pwdlib.PasswordHash` offers."""
+
+    def verify_and_update(self, password: str, hash: str) -> tuple[bool, str | None]:
+        """Whether the password is right, and a new hash where the old one should be replaced."""
+        ...
+
+    def hash(self, password: str) -> str:
+        """The hash to store."""
+        ...
+
+
+class PasswordHelper(PasswordHelperProtocol):
+    """Hashes with argon2id.
+
+    Parameters:
+        password_hash: what to hash with instead: a `PasswordHasher` of other cost, or a `pwdlib.PasswordHash`.
+    """
+
+    def __init__(self, password_hash: PasswordHasher | PasswordHashProtocol | None = None) -> None:
+        self.password_hash = password_hash or shared_hasher()
+
+    def verify_and_update(self, plain_password: str, hashed_password: str) -> tuple[bool, str | None]:
+        """Whether the password is right, and a new hash where the old one should be replaced.
+
+        A hash that nobody can read fits no password: it is said in the log, not to whoever tries.
+        """
+        if not isinstance(self.password_hash, PasswordHasher):
+            return self.password_hash.verify_and_update(plain_password, hashed_password)
+        try:
+            correct = self.password_hash.verify_now(plain_password, hashed_password)
+        except CrossauthError as e:
+            logger.error("a stored password cannot be checked: %s", e.detail or e.message)
+            return False, None
+        if correct and self.password_hash.needs_rehash(hashed_password):
+            return True, self.password_hash.hash_now(plain_password)
+        return correct, None
+
+    def hash(self, password: str) -> str:
+        """The argon2id hash of a password."""
+        if isinstance(self.password_hash, PasswordHasher):
+            return self.password_hash.hash_now(password)
+        return self.password_hash.hash(password)
+
+    def generate(self) -> str:
+        """A random password of 43 characters."""
+        return random_value(_GENERATED_BYTES)
+
+
+@cache
+def shared_hasher() -> PasswordHasher:
+    """The hasher whose few threads all user managers share: they are made anew for every request."""
+    return PasswordHasher()

@@ -1,0 +1,281 @@
+"""Logging in with an account at a provider, and linking one."""
+
+from typing import Any, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from starlette.responses import RedirectResponse
+
+from crossauth_backend.events.record import EventName
+from crossauth_fastapi.fastapi_users import exceptions, schemas
+from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users._login import log_in
+from crossauth_fastapi.fastapi_users._oauth import (
+    CSRF_TOKEN_COOKIE_NAME,
+    CSRF_TOKEN_KEY,
+    STATE_TOKEN_AUDIENCE,
+    CsrfCookie,
+    Flow,
+    OAuth2AuthorizeResponse,
+    check_redirect,
+    generate_csrf_token,
+    generate_state_token,
+)
+from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
+from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
+from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy
+from crossauth_fastapi.fastapi_users.jwt import SecretType
+from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
+from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.router.common import (
+    UNAUTHORIZED,
+    ErrorCode,
+    FurtherErrorCode,
+    describe,
+    new_router,
+    refused,
+)
+
+__all__ = [
+    "CSRF_TOKEN_COOKIE_NAME", "CSRF_TOKEN_KEY", "STATE_TOKEN_AUDIENCE", "OAuth2AuthorizeResponse",
+    "generate_csrf_token", "generate_state_token", "get_oauth_associate_router", "get_oauth_router",
+]  # fmt: skip
+
+SameSite = Literal["lax", "strict", "none"]
+_REFUSED = describe(
+    ErrorCode.OAUTH_INVALID_STATE, ErrorCode.ACCESS_TOKEN_DECODE_ERROR, ErrorCode.ACCESS_TOKEN_ALREADY_EXPIRED,
+    ErrorCode.OAUTH_NOT_AVAILABLE_EMAIL, ErrorCode.OAUTH_USER_ALREADY_EXISTS, ErrorCode.LOGIN_BAD_CREDENTIALS,
+    FurtherErrorCode.OAUTH_PROVIDER_ERROR,
+)  # fmt: skip
+
+
+def get_oauth_router(
+    oauth_client: Any,
+    backend: AuthenticationBackend[UP, ID],
+    get_user_manager: UserManagerDependency[UP, ID],
+    state_secret: SecretType,
+    redirect_url: str | None = None,
+    associate_by_email: bool | None = None,
+    is_verified_by_default: bool = False,
+    *,
+    csrf_token_cookie_name: str = CSRF_TOKEN_COOKIE_NAME,
+    csrf_token_cookie_path: str = "/",
+    csrf_token_cookie_domain: str | None = None,
+    csrf_token_cookie_secure: bool = True,
+    csrf_token_cookie_httponly: bool = True,
+    csrf_token_cookie_samesite: SameSite = "lax",
+    login_redirect_url: str | None = None,
+    requires_verification: bool = False,
+    core: Core | None = None,
+) -> APIRouter:
+    """`/authorize` and `/callback`: log in with an account at a provider.
+
+    Parameters:
+        oauth_client: the provider, any object with the methods of httpx-oauth's `BaseOAuth2`.
+        backend: how users are logged in.
+        get_user_manager: a dependency that gives the user manager.
+        state_secret: signs what binds a flow to a browser.
+        redirect_url: where the provider sends the user back to.
+        associate_by_email: whether a user of the same e-mail address is linked to the account. `None`: if the provider says
+            that the address is proven, and the user has proven it here. `True`: always; the password of a user who has not
+            proven the address is replaced. `False`: never.
+        is_verified_by_default: whether the address of a new user counts as proven.
+        csrf_token_cookie_name, csrf_token_cookie_path, csrf_token_cookie_domain, csrf_token_cookie_secure,
+            csrf_token_cookie_httponly, csrf_token_cookie_samesite: the cookie that binds a flow to a browser.
+        login_redirect_url: where `/callback` sends the browser instead of answering it; after a refusal too, with the code in
+            the parameter `error`. With a `CookieTransport` only.
+        requires_verification: whether users must have proven their address.
+        core: limits and events; see `FastAPIUsers`.
+
+    Raises:
+        CrossauthError: `Configuration` for a redirect that would carry a token.
+    """
+    core = core or Core()
+    router = new_router()
+    if login_redirect_url is not None:
+        check_redirect(login_redirect_url, backend.transport)
+    cookie = CsrfCookie(
+        name=csrf_token_cookie_name, path=csrf_token_cookie_path, domain=csrf_token_cookie_domain,
+        secure=csrf_token_cookie_secure, httponly=csrf_token_cookie_httponly, samesite=csrf_token_cookie_samesite,
+    )  # fmt: skip
+    callback_name = f"oauth:{oauth_client.name}.{backend.name}.callback"
+    flow = Flow(
+        client=oauth_client, purpose=f"login {backend.name}", secret=state_secret, redirect_url=redirect_url,
+        route_name=callback_name, cookie=cookie, core=core,
+    )  # fmt: skip
+
+    @router.get(
+        "/authorize",
+        name=f"oauth:{oauth_client.name}.{backend.name}.authorize",
+        response_model=OAuth2AuthorizeResponse,
+    )
+    async def authorize(
+        request: Request, response: Response, scopes: list[str] | None = Query(None)
+    ) -> OAuth2AuthorizeResponse:
+        return await flow.begin(request, response, scopes)
+
+    @router.get(
+        "/callback",
+        name=callback_name,
+        response_model=None,
+        responses={**backend.transport.get_openapi_login_responses_success(), 400: _REFUSED},
+    )
+    async def callback(
+        request: Request,
+        code: str | None = None,
+        state: str | None = None,
+        error: str | None = None,
+        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
+        strategy: Strategy[UP, ID] = Depends(backend.get_strategy),
+    ) -> Response:
+        try:
+            user = await _user_for(
+                flow, user_manager, request, await flow.finish(request, code, state, error), associate_by_email,
+                is_verified_by_default,
+            )  # fmt: skip
+            response = await log_in(
+                core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
+            )
+        except HTTPException as e:
+            if login_redirect_url is None:
+                _forget(e, cookie)
+                raise
+            response = _redirect(login_redirect_url, e)
+        else:
+            if login_redirect_url is not None:
+                response = _redirect(login_redirect_url, response)
+        cookie.set(response, "", 0)
+        return response
+
+    return router
+
+
+def get_oauth_associate_router(
+    oauth_client: Any,
+    authenticator: Authenticator[UP, ID],
+    get_user_manager: UserManagerDependency[UP, ID],
+    user_schema: type[schemas.U],
+    state_secret: SecretType,
+    redirect_url: str | None = None,
+    requires_verification: bool = False,
+    *,
+    csrf_token_cookie_name: str = CSRF_TOKEN_COOKIE_NAME,
+    csrf_token_cookie_path: str = "/",
+    csrf_token_cookie_domain: str | None = None,
+    csrf_token_cookie_secure: bool = True,
+    csrf_token_cookie_httponly: bool = True,
+    csrf_token_cookie_samesite: SameSite = "lax",
+    core: Core | None = None,
+) -> APIRouter:
+    """`/authorize` and `/callback`: link an account at a provider to whoever is logged in; `DELETE /{account_id}` unlinks it.
+
+    Parameters:
+        oauth_client: the provider, any object with the methods of httpx-oauth's `BaseOAuth2`.
+        authenticator: knows who is logged in.
+        get_user_manager: a dependency that gives the user manager.
+        user_schema: the answer.
+        state_secret: signs what binds a flow to a browser.
+        redirect_url: where the provider sends the user back to.
+        requires_verification: whether users must have proven their address.
+        csrf_token_cookie_name, csrf_token_cookie_path, csrf_token_cookie_domain, csrf_token_cookie_secure,
+            csrf_token_cookie_httponly, csrf_token_cookie_samesite: the cookie that binds a flow to a browser.
+        core: limits and events; see `FastAPIUsers`.
+    """
+    core = core or Core()
+    router = new_router()
+    cookie = CsrfCookie(
+        name=csrf_token_cookie_name, path=csrf_token_cookie_path, domain=csrf_token_cookie_domain,
+        secure=csrf_token_cookie_secure, httponly=csrf_token_cookie_httponly, samesite=csrf_token_cookie_samesite,
+    )  # fmt: skip
+    name = f"oauth-associate:{oauth_client.name}"
+    flow = Flow(
+        client=oauth_client, purpose="associate", secret=state_secret, redirect_url=redirect_url,
+        route_name=f"{name}.callback", cookie=cookie, core=core,
+    )  # fmt: skip
+    current = authenticator.current_user(active=True, verified=requires_verification)
+
+    @router.get("/authorize", name=f"{name}.authorize", response_model=OAuth2AuthorizeResponse, responses=UNAUTHORIZED)
+    async def authorize(
+        request: Request, response: Response, scopes: list[str] | None = Query(None), user: Any = Depends(current)
+    ) -> OAuth2AuthorizeResponse:
+        return await flow.begin(request, response, scopes, str(user.id))
+
+    @router.get(
+        "/callback", name=f"{name}.callback", response_model=user_schema, responses={**UNAUTHORIZED, 400: _REFUSED}
+    )
+    async def callback(
+        request: Request,
+        response: Response,
+        code: str | None = None,
+        state: str | None = None,
+        error: str | None = None,
+        user: Any = Depends(current),
+        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
+    ) -> object:
+        token = await flow.finish(request, code, state, error, str(user.id))
+        account_id, email = await flow.account(token)
+        try:
+            linked = await user_manager.oauth_associate_callback(
+                user, oauth_client.name, token["access_token"], account_id, email, token.get("expires_at"),
+                token.get("refresh_token"), request,
+            )  # fmt: skip
+        except exceptions.UserAlreadyExists as e:
+            raise refused(ErrorCode.OAUTH_USER_ALREADY_EXISTS) from e
+        core.tell(EventName.user_updated, request, linked, "oauth account linked")
+        cookie.set(response, "", 0)
+        return user_schema.model_validate(linked)
+
+    @router.delete(
+        "/{account_id}", status_code=204, name=f"{name}.unlink",
+        responses={**UNAUTHORIZED, 404: describe(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED)},
+    )  # fmt: skip
+    async def unlink(
+        account_id: str,
+        request: Request,
+        user: Any = Depends(current),
+        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
+    ) -> Response:
+        """Unlink an account. Its user logs in by password, or by a reset of it, from then on."""
+        try:
+            await user_manager.oauth_unlink(user, oauth_client.name, account_id, request)
+        except exceptions.UserNotExists as e:
+            raise refused(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED, 404) from e
+        core.tell(EventName.user_updated, request, user, "oauth account unlinked")
+        return Response(status_code=204)
+
+    return router
+
+
+async def _user_for(
+    flow: Flow, user_manager: BaseUserManager[UP, ID], request: Request, token: dict[str, Any],
+    associate_by_email: bool | None, is_verified_by_default: bool,
+) -> UP:  # fmt: skip
+    account_id, email = await flow.account(token)
+    associate: bool | Literal["verified"] = bool(associate_by_email)
+    if associate_by_email is None and await flow.says_verified(token, email):
+        associate = "verified"
+    try:
+        return await user_manager.oauth_callback(
+            flow.client.name, token["access_token"], account_id, email, token.get("expires_at"),
+            token.get("refresh_token"), request, associate_by_email=associate,
+            is_verified_by_default=is_verified_by_default,
+        )  # fmt: skip
+    except exceptions.UserAlreadyExists as e:
+        raise refused(ErrorCode.OAUTH_USER_ALREADY_EXISTS) from e
+
+
+def _redirect(url: str, result: Response | HTTPException) -> Response:
+    """To the front end: with the cookies of a login, or the code of a refusal."""
+    if isinstance(result, Response):
+        response = RedirectResponse(url, 303)
+        response.raw_headers += [pair for pair in result.raw_headers if pair[0] == b"set-cookie"]
+        return response
+    code = result.detail if isinstance(result.detail, str) else result.detail.get("code", "")
+    return RedirectResponse(f"{url}{'&' if '?' in url else '?'}error={quote(str(code))}", 303)
+
+
+def _forget(e: HTTPException, cookie: CsrfCookie) -> None:
+    """Let a refusal delete the cookie of the flow it ends."""
+    response = Response()
+    cookie.set(response, "", 0)
+    e.headers = {**(e.headers or {}), "Set-Cookie": response.headers["set-cookie"]}

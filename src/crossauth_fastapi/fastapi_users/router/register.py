@@ -1,0 +1,64 @@
+"""Registering."""
+
+from fastapi import APIRouter, Body, Depends, Request
+
+from crossauth_backend.events.record import EventName
+from crossauth_fastapi.fastapi_users import exceptions, schemas
+from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
+from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.router.common import (
+    TOO_MANY,
+    ErrorCode,
+    describe,
+    new_router,
+    refuse_unstorable,
+    refused,
+    refused_with,
+)
+
+
+def get_register_router(
+    get_user_manager: UserManagerDependency[UP, ID],
+    user_schema: type[schemas.U],
+    user_create_schema: type[schemas.UC],
+    *,
+    core: Core | None = None,
+) -> APIRouter:
+    """`/register`.
+
+    Parameters:
+        get_user_manager: a dependency that gives the user manager.
+        user_schema: the answer.
+        user_create_schema: the body.
+        core: limits and events; see `FastAPIUsers`.
+    """
+    core = core or Core()
+    router = new_router()
+    codes = (ErrorCode.REGISTER_USER_ALREADY_EXISTS, ErrorCode.REGISTER_INVALID_PASSWORD)
+
+    @router.post(
+        "/register",
+        response_model=user_schema,
+        status_code=201,
+        name="register:register",
+        responses={400: describe(*codes), **TOO_MANY},
+    )
+    async def register(
+        request: Request,
+        user_create: user_create_schema = Body(),  # type: ignore[valid-type]
+        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
+    ) -> object:
+        values: schemas.BaseUserCreate = user_create
+        refuse_unstorable(values.model_dump())
+        async with core.limited(request, signup_address=core.origin(request).address):
+            try:
+                user = await user_manager.create(values, safe=True, request=request)
+            except exceptions.UserAlreadyExists as e:
+                raise refused(ErrorCode.REGISTER_USER_ALREADY_EXISTS) from e
+            except exceptions.InvalidPasswordException as e:
+                raise refused_with(ErrorCode.REGISTER_INVALID_PASSWORD, e.reason) from e
+            core.tell(EventName.signed_up, request, user)
+            return user_schema.model_validate(user)
+
+    return router

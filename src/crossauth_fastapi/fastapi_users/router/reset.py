@@ -1,0 +1,100 @@
+"""Choosing a new password with a token from the mailbox."""
+
+import logging
+from typing import Any
+
+from fastapi import APIRouter, BackgroundTasks, Body, Depends, Request, Response
+from pydantic import EmailStr
+
+from crossauth_backend.core.text import normalize
+from crossauth_backend.events.record import EventName
+from crossauth_fastapi.fastapi_users import exceptions
+from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
+from crossauth_fastapi.fastapi_users.authentication.transport.base import EmptyResponse
+from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
+from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.router.common import (
+    TOO_MANY,
+    ErrorCode,
+    describe,
+    new_router,
+    refused,
+    refused_with,
+)
+
+logger = logging.getLogger("crossauth.fastapi_users")
+
+
+def get_reset_password_router(
+    get_user_manager: UserManagerDependency[UP, ID],
+    *,
+    authenticator: Authenticator[UP, ID] | None = None,
+    core: Core | None = None,
+) -> APIRouter:
+    """`/forgot-password` and `/reset-password`.
+
+    Parameters:
+        get_user_manager: a dependency that gives the user manager.
+        authenticator: whose tokens end with the password; `FastAPIUsers` gives its own.
+        core: limits and events; see `FastAPIUsers`.
+    """
+    core = core or Core()
+    router = new_router()
+    authenticator = authenticator or Authenticator([], get_user_manager)
+
+    @router.post(
+        "/forgot-password", status_code=202, name="reset:forgot_password", response_model=None, responses={**TOO_MANY}
+    )
+    async def forgot_password(
+        request: Request,
+        background: BackgroundTasks,
+        email: EmailStr = Body(embed=True),
+        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
+    ) -> None:
+        address = core.origin(request).address
+        async with core.limited(request, reset_address=address, reset_account=normalize(email)):
+            # After the answer, or its time would say whether there is such a user.
+            background.add_task(_forgot, core, user_manager, email, request)
+
+    codes = (ErrorCode.RESET_PASSWORD_BAD_TOKEN, ErrorCode.RESET_PASSWORD_INVALID_PASSWORD)
+
+    @router.post(
+        "/reset-password",
+        name="reset:reset_password",
+        response_model=None,
+        responses={400: describe(*codes), **TOO_MANY},
+    )
+    async def reset_password(
+        request: Request,
+        token: str = Body(),
+        password: str = Body(),
+        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
+        end_tokens: Any = Depends(authenticator.end_tokens()),
+    ) -> Response:
+        async with core.limited(request, token_address=core.origin(request).address):
+            try:
+                user = await user_manager.reset_password(token, password, request)
+            except (
+                exceptions.InvalidResetPasswordToken, exceptions.UserNotExists, exceptions.UserInactive,
+            ) as e:  # fmt: skip
+                raise refused(ErrorCode.RESET_PASSWORD_BAD_TOKEN) from e
+            except exceptions.InvalidPasswordException as e:
+                raise refused_with(ErrorCode.RESET_PASSWORD_INVALID_PASSWORD, e.reason) from e
+        await core.end_logins(user, end_tokens)
+        core.tell(EventName.password_reset, request, user)
+        return EmptyResponse(200)
+
+    return router
+
+
+async def _forgot(core: Core, user_manager: BaseUserManager[Any, Any], email: str, request: Request) -> None:
+    try:
+        user = await user_manager.get_by_email(email)
+        core.tell(EventName.password_reset_requested, request, user)
+        await user_manager.forgot_password(user, request)
+    except (exceptions.UserNotExists, exceptions.UserInactive):
+        pass
+    except Exception:
+        # The answer is on its way; there is nobody but the log to be told.
+        logger.exception("on_after_forgot_password failed")

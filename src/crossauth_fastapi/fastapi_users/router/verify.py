@@ -1,0 +1,78 @@
+"""Proving an e-mail address with a token from the mailbox."""
+
+import logging
+from typing import Any
+
+from fastapi import APIRouter, BackgroundTasks, Body, Depends, Request
+from pydantic import EmailStr
+
+from crossauth_backend.core.text import normalize
+from crossauth_backend.events.record import EventName
+from crossauth_fastapi.fastapi_users import exceptions, schemas
+from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
+from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.router.common import TOO_MANY, ErrorCode, describe, new_router, refused
+
+logger = logging.getLogger("crossauth.fastapi_users")
+
+
+def get_verify_router(
+    get_user_manager: UserManagerDependency[UP, ID], user_schema: type[schemas.U], *, core: Core | None = None
+) -> APIRouter:
+    """`/request-verify-token` and `/verify`.
+
+    Parameters:
+        get_user_manager: a dependency that gives the user manager.
+        user_schema: the answer.
+        core: limits and events; see `FastAPIUsers`.
+    """
+    core = core or Core()
+    router = new_router()
+
+    @router.post(
+        "/request-verify-token", status_code=202, name="verify:request-token", response_model=None,
+        responses={**TOO_MANY},
+    )  # fmt: skip
+    async def request_verify_token(
+        request: Request,
+        background: BackgroundTasks,
+        email: EmailStr = Body(embed=True),
+        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
+    ) -> None:
+        address = core.origin(request).address
+        async with core.limited(request, reset_address=address, verification_account=normalize(email)):
+            # After the answer, or its time would say whether there is such a user.
+            background.add_task(_request_verify, user_manager, email, request)
+
+    codes = (ErrorCode.VERIFY_USER_BAD_TOKEN, ErrorCode.VERIFY_USER_ALREADY_VERIFIED)
+
+    @router.post(
+        "/verify", response_model=user_schema, name="verify:verify", responses={400: describe(*codes), **TOO_MANY}
+    )
+    async def verify(
+        request: Request,
+        token: str = Body(embed=True),
+        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
+    ) -> object:
+        async with core.limited(request, token_address=core.origin(request).address):
+            try:
+                user = await user_manager.verify(token, request)
+            except (exceptions.InvalidVerifyToken, exceptions.UserNotExists) as e:
+                raise refused(ErrorCode.VERIFY_USER_BAD_TOKEN) from e
+            except exceptions.UserAlreadyVerified as e:
+                raise refused(ErrorCode.VERIFY_USER_ALREADY_VERIFIED) from e
+        core.tell(EventName.email_verified, request, user)
+        return user_schema.model_validate(user)
+
+    return router
+
+
+async def _request_verify(user_manager: BaseUserManager[Any, Any], email: str, request: Request) -> None:
+    try:
+        await user_manager.request_verify(await user_manager.get_by_email(email), request)
+    except (exceptions.UserNotExists, exceptions.UserInactive, exceptions.UserAlreadyVerified):
+        pass
+    except Exception:
+        # The answer is on its way; there is nobody but the log to be told.
+        logger.exception("on_after_request_verify failed")

@@ -1,0 +1,86 @@
+"""The bodies of requests and answers, to be derived from by the application."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, EmailStr
+
+from crossauth_fastapi.fastapi_users.models import ID
+
+SCHEMA = TypeVar("SCHEMA", bound=BaseModel)
+
+_NEVER_FROM_USERS = {"id", "is_superuser", "is_active", "is_verified", "oauth_accounts"}
+
+
+class CreateUpdateDictModel(BaseModel):
+    """A body, as the fields that were sent."""
+
+    def create_update_dict(self) -> dict[str, Any]:
+        """What users may set of themselves: everything that was sent but id, flags and linked accounts.
+
+        A field that the application adds to its schema may be set by every user; fields that are not theirs to set belong
+        into a schema of their own.
+        """
+        return self.model_dump(exclude_unset=True, exclude=_NEVER_FROM_USERS)
+
+    def create_update_dict_superuser(self) -> dict[str, Any]:
+        """What superusers may set: everything that was sent but the id."""
+        return self.model_dump(exclude_unset=True, exclude={"id"})
+
+
+class BaseUser(CreateUpdateDictModel, Generic[ID]):
+    """A user as the answers show it."""
+
+    id: ID
+    email: EmailStr
+    is_active: bool = True
+    is_superuser: bool = False
+    is_verified: bool = False
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class BaseUserCreate(CreateUpdateDictModel):
+    """A registration. The flags are ignored where users register themselves."""
+
+    email: EmailStr
+    password: str
+    is_active: bool | None = True
+    is_superuser: bool | None = False
+    is_verified: bool | None = False
+
+
+class BaseUserUpdate(CreateUpdateDictModel):
+    """A change of a user. What is not sent stays, and so does what is sent as null."""
+
+    password: str | None = None
+    email: EmailStr | None = None
+    is_active: bool | None = None
+    is_superuser: bool | None = None
+    is_verified: bool | None = None
+
+
+U = TypeVar("U", bound="BaseUser[Any]")
+UC = TypeVar("UC", bound=BaseUserCreate)
+UU = TypeVar("UU", bound=BaseUserUpdate)
+
+
+class BaseOAuthAccount(BaseModel, Generic[ID]):
+    """An account at a provider, with its tokens."""
+
+    id: ID
+    oauth_name: str
+    access_token: str
+    expires_at: int | None = None
+    refresh_token: str | None = None
+    account_id: str
+    account_email: str
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class BaseOAuthAccountMixin(BaseModel):
+    """Adds a user's accounts at providers to its schema."""
+
+    oauth_accounts: list[BaseOAuthAccount[Any]] = []
