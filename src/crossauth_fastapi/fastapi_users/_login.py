@@ -13,13 +13,13 @@ from crossauth_backend.accounts.stages import Ask, Refuse
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.events.record import EventName
+from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused, refused_with
 from crossauth_fastapi.fastapi_users._core import Core, record_of
 from crossauth_fastapi.fastapi_users._refresh import RefreshTokens
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy
 from crossauth_fastapi.fastapi_users.authentication.transport.bearer import NO_STORE
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
-from crossauth_fastapi.fastapi_users.router.common import ErrorCode, FurtherErrorCode, refused, refused_with
 
 _REFUSALS: Final[dict[object, ErrorCode | FurtherErrorCode]] = {
     Reason.EmailNotVerified: ErrorCode.LOGIN_USER_NOT_VERIFIED,

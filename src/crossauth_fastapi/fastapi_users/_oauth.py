@@ -19,6 +19,7 @@ from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, sign
 from crossauth_backend.keys.storage import spend
+from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users.authentication.transport.cookie import CookieTransport
 from crossauth_fastapi.fastapi_users.jwt import (
@@ -29,7 +30,6 @@ from crossauth_fastapi.fastapi_users.jwt import (
     generate_jwt,
     secret_value,
 )
-from crossauth_fastapi.fastapi_users.router.common import ErrorCode, FurtherErrorCode, refused
 
 STATE_TOKEN_AUDIENCE: Final = "fastapi-users:oauth-state"
 CSRF_TOKEN_KEY: Final = "csrftoken"

@@ -7,8 +7,8 @@ from typing import Any, Generic, Literal, cast
 
 from fastapi import Request
 
-from crossauth_fastapi.fastapi_users import exceptions
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, SupportsUnlink
+from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserNotExists
 from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.password import PasswordHelperProtocol, shared_hasher
 
@@ -27,7 +27,7 @@ class OAuthAccounts(Generic[UP, ID]):
         """
         user = await self.user_db.get_by_oauth_account(oauth, account_id)
         if user is None:
-            raise exceptions.UserNotExists
+            raise UserNotExists
         return user
 
     async def oauth_callback(
@@ -75,7 +75,7 @@ class OAuthAccounts(Generic[UP, ID]):
                 user = await self.user_db.update(user, {"hashed_password": await self._random_password()})
             user = await db.add_oauth_account(user, account)
         else:
-            raise exceptions.UserAlreadyExists
+            raise UserAlreadyExists
         return cast(UP, user)
 
     async def oauth_associate_callback(
@@ -98,7 +98,7 @@ class OAuthAccounts(Generic[UP, ID]):
         db = cast("BaseUserDatabase[Any, ID]", self.user_db)
         owner = await self.user_db.get_by_oauth_account(oauth_name, account_id)
         if owner is not None and owner.id != user.id:
-            raise exceptions.UserAlreadyExists
+            raise UserAlreadyExists
         linked = find_account(user, oauth_name, account_id)
         if linked is not None:
             updated = await db.update_oauth_account(user, linked, account)
@@ -115,7 +115,7 @@ class OAuthAccounts(Generic[UP, ID]):
         """
         linked = find_account(user, oauth_name, account_id)
         if linked is None or not isinstance(self.user_db, SupportsUnlink):
-            raise exceptions.UserNotExists
+            raise UserNotExists
         updated = cast(UP, await self.user_db.remove_oauth_account(user, linked))
         await self.on_after_update(updated, {}, request)
         return updated

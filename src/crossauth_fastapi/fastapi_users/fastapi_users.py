@@ -12,7 +12,6 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.listeners import EventListener
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.sessionmanager import SessionManager
-from crossauth_fastapi.fastapi_users import router, schemas
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._oauth import CSRF_TOKEN_COOKIE_NAME
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
@@ -20,7 +19,9 @@ from crossauth_fastapi.fastapi_users.authentication.backend import Authenticatio
 from crossauth_fastapi.fastapi_users.jwt import SecretType
 from crossauth_fastapi.fastapi_users.manager import UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.router import auth, oauth, register, reset, sessions, users, verify
 from crossauth_fastapi.fastapi_users.router.oauth import SameSite
+from crossauth_fastapi.fastapi_users.schemas import UC, UU, U
 
 
 class FastAPIUsers(Generic[UP, ID]):
@@ -67,12 +68,12 @@ class FastAPIUsers(Generic[UP, ID]):
         for backend in auth_backends:
             _try(backend, keeps=session_manager is not None or key_storage is not None)
 
-    def get_register_router(self, user_schema: type[schemas.U], user_create_schema: type[schemas.UC]) -> APIRouter:
-        """See `router.get_register_router`."""
-        return router.get_register_router(self.get_user_manager, user_schema, user_create_schema, core=self._core)
+    def get_register_router(self, user_schema: type[U], user_create_schema: type[UC]) -> APIRouter:
+        """See `router.register.get_register_router`."""
+        return register.get_register_router(self.get_user_manager, user_schema, user_create_schema, core=self._core)
 
-    def get_verify_router(self, user_schema: type[schemas.U]) -> APIRouter:
-        """See `router.get_verify_router`.
+    def get_verify_router(self, user_schema: type[U]) -> APIRouter:
+        """See `router.verify.get_verify_router`.
 
         Raises:
             CrossauthError: `Configuration` where the session server does not verify addresses.
@@ -82,13 +83,11 @@ class FastAPIUsers(Generic[UP, ID]):
                 ErrorCode.Configuration,
                 "get_verify_router: switch 'enable_email_verification' of the session server on",
             )
-        return router.get_verify_router(self.get_user_manager, user_schema, core=self._core)
+        return verify.get_verify_router(self.get_user_manager, user_schema, core=self._core)
 
     def get_reset_password_router(self) -> APIRouter:
-        """See `router.get_reset_password_router`."""
-        return router.get_reset_password_router(
-            self.get_user_manager, authenticator=self.authenticator, core=self._core
-        )
+        """See `router.reset.get_reset_password_router`."""
+        return reset.get_reset_password_router(self.get_user_manager, authenticator=self.authenticator, core=self._core)
 
     def get_auth_router(
         self,
@@ -97,27 +96,27 @@ class FastAPIUsers(Generic[UP, ID]):
         *,
         logout_status_code: int = 200,
     ) -> APIRouter:
-        """See `router.get_auth_router`."""
-        return router.get_auth_router(
+        """See `router.auth.get_auth_router`."""
+        return auth.get_auth_router(
             backend, self.get_user_manager, self.authenticator, requires_verification,
             logout_status_code=logout_status_code, core=self._core,
         )  # fmt: skip
 
     def get_users_router(
         self,
-        user_schema: type[schemas.U],
-        user_update_schema: type[schemas.UU],
+        user_schema: type[U],
+        user_update_schema: type[UU],
         requires_verification: bool = False,
     ) -> APIRouter:
-        """See `router.get_users_router`."""
-        return router.get_users_router(
+        """See `router.users.get_users_router`."""
+        return users.get_users_router(
             self.get_user_manager, user_schema, user_update_schema, self.authenticator, requires_verification,
             core=self._core,
         )  # fmt: skip
 
     def get_sessions_router(self, requires_verification: bool = False) -> APIRouter:
-        """See `router.get_sessions_router`."""
-        return router.get_sessions_router(self.authenticator, requires_verification, core=self._core)
+        """See `router.sessions.get_sessions_router`."""
+        return sessions.get_sessions_router(self.authenticator, requires_verification, core=self._core)
 
     def get_oauth_router(
         self,
@@ -137,8 +136,8 @@ class FastAPIUsers(Generic[UP, ID]):
         login_redirect_url: str | None = None,
         requires_verification: bool = False,
     ) -> APIRouter:
-        """See `router.get_oauth_router`."""
-        return router.get_oauth_router(
+        """See `router.oauth.get_oauth_router`."""
+        return oauth.get_oauth_router(
             oauth_client, backend, self.get_user_manager, state_secret, redirect_url, associate_by_email,
             is_verified_by_default, csrf_token_cookie_name=csrf_token_cookie_name,
             csrf_token_cookie_path=csrf_token_cookie_path, csrf_token_cookie_domain=csrf_token_cookie_domain,
@@ -150,7 +149,7 @@ class FastAPIUsers(Generic[UP, ID]):
     def get_oauth_associate_router(
         self,
         oauth_client: Any,
-        user_schema: type[schemas.U],
+        user_schema: type[U],
         state_secret: SecretType,
         redirect_url: str | None = None,
         requires_verification: bool = False,
@@ -161,8 +160,8 @@ class FastAPIUsers(Generic[UP, ID]):
         csrf_token_cookie_httponly: bool = True,
         csrf_token_cookie_samesite: SameSite = "lax",
     ) -> APIRouter:
-        """See `router.get_oauth_associate_router`."""
-        return router.get_oauth_associate_router(
+        """See `router.oauth.get_oauth_associate_router`."""
+        return oauth.get_oauth_associate_router(
             oauth_client, self.authenticator, self.get_user_manager, user_schema, state_secret, redirect_url,
             requires_verification, csrf_token_cookie_name=csrf_token_cookie_name,
             csrf_token_cookie_path=csrf_token_cookie_path, csrf_token_cookie_domain=csrf_token_cookie_domain,

@@ -11,13 +11,23 @@ from fastapi.security import OAuth2PasswordRequestForm
 
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import is_storable, normalize
-from crossauth_fastapi.fastapi_users import exceptions, schemas
 from crossauth_fastapi.fastapi_users._oauthaccounts import OAuthAccounts
 from crossauth_fastapi.fastapi_users._rules import fingerprint, password_problem, sent_values
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, SupportsFields, SupportsReplace
+from crossauth_fastapi.fastapi_users.exceptions import (
+    InvalidID,
+    InvalidPasswordException,
+    InvalidResetPasswordToken,
+    InvalidVerifyToken,
+    UserAlreadyExists,
+    UserAlreadyVerified,
+    UserInactive,
+    UserNotExists,
+)
 from crossauth_fastapi.fastapi_users.jwt import JwtInvalidError, SecretType, decode_jwt, generate_jwt, secret_value
 from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.password import PasswordHelper, PasswordHelperProtocol, shared_hasher
+from crossauth_fastapi.fastapi_users.schemas import BaseUserCreate, BaseUserUpdate
 from crossauth_fastapi.fastapi_users.types import DependencyCallable
 
 RESET_PASSWORD_TOKEN_AUDIENCE: Final = "fastapi-users:reset"
@@ -77,9 +87,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         """
         return _found(await self.user_db.get_by_email(user_email) if is_storable(user_email) else None)
 
-    async def create(
-        self, user_create: schemas.BaseUserCreate, safe: bool = False, request: Request | None = None
-    ) -> UP:
+    async def create(self, user_create: BaseUserCreate, safe: bool = False, request: Request | None = None) -> UP:
         """Create a user.
 
         Parameters:
@@ -93,7 +101,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         """
         await self._check_password(user_create.password, user_create)
         if await self.user_db.get_by_email(user_create.email) is not None:
-            raise exceptions.UserAlreadyExists
+            raise UserAlreadyExists
         values = sent_values(user_create, safe)
         values["hashed_password"] = await self._hash(values.pop("password"))
         user = await self._create(values)
@@ -108,9 +116,9 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             UserAlreadyVerified: there is nothing to prove.
         """
         if not user.is_active:
-            raise exceptions.UserInactive
+            raise UserInactive
         if user.is_verified:
-            raise exceptions.UserAlreadyVerified
+            raise UserAlreadyVerified
         token = generate_jwt(
             {"sub": str(user.id), "email": user.email, "aud": self.verification_token_audience},
             self.verification_token_secret,
@@ -131,12 +139,12 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             )
             user = await self.get_by_email(str(claims["email"]))
             right = self.parse_id(claims["sub"]) == user.id
-        except (JwtInvalidError, KeyError, exceptions.UserNotExists, exceptions.InvalidID) as e:
-            raise exceptions.InvalidVerifyToken from e
+        except (JwtInvalidError, KeyError, UserNotExists, InvalidID) as e:
+            raise InvalidVerifyToken from e
         if not right:
-            raise exceptions.InvalidVerifyToken
+            raise InvalidVerifyToken
         if user.is_verified or not await self._replace(user, {"is_verified": False}, {"is_verified": True}):
-            raise exceptions.UserAlreadyVerified
+            raise UserAlreadyVerified
         await self.on_after_verify(user, request)
         return user
 
@@ -147,7 +155,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             UserInactive: the user is not active.
         """
         if not user.is_active:
-            raise exceptions.UserInactive
+            raise UserInactive
         token = generate_jwt(
             {
                 "sub": str(user.id),
@@ -174,21 +182,21 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             )
             user = await self.get(self.parse_id(claims["sub"]))
             right = equal(str(claims["password_fgpt"]), self._reset_fingerprint(user))
-        except (JwtInvalidError, KeyError, exceptions.UserNotExists, exceptions.InvalidID) as e:
-            raise exceptions.InvalidResetPasswordToken from e
+        except (JwtInvalidError, KeyError, UserNotExists, InvalidID) as e:
+            raise InvalidResetPasswordToken from e
         if not right:
-            raise exceptions.InvalidResetPasswordToken
+            raise InvalidResetPasswordToken
         if not user.is_active:
-            raise exceptions.UserInactive
+            raise UserInactive
         await self._check_password(password, user)
         expected = {"hashed_password": user.hashed_password, "email": user.email}
         if not await self._replace(user, expected, {"hashed_password": await self._hash(password)}):
-            raise exceptions.InvalidResetPasswordToken
+            raise InvalidResetPasswordToken
         await self.on_after_reset_password(user, request)
         return user
 
     async def update(
-        self, user_update: schemas.BaseUserUpdate, user: UP, safe: bool = False, request: Request | None = None
+        self, user_update: BaseUserUpdate, user: UP, safe: bool = False, request: Request | None = None
     ) -> UP:
         """Change a user. Another e-mail address is unproven, unless a superuser says otherwise.
 
@@ -255,7 +263,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         correct, _ = await shared_hasher().run(lambda: self.password_helper.verify_and_update(password, hashed))
         return correct
 
-    async def validate_password(self, password: str, user: schemas.BaseUserCreate | UP) -> None:
+    async def validate_password(self, password: str, user: BaseUserCreate | UP) -> None:
         """Refuse a new password, by raising `InvalidPasswordException(reason)`; by default any is taken that can be hashed."""
 
     async def on_after_register(self, user: UP, request: Request | None = None) -> None:
@@ -291,7 +299,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         if email is not None and email != user.email:
             owner = await self.user_db.get_by_email(email)
             if owner is not None and owner.id != user.id:
-                raise exceptions.UserAlreadyExists
+                raise UserAlreadyExists
             if normalize(email) != normalize(user.email):
                 values.setdefault("is_verified", False)
         if password is not None:
@@ -314,7 +322,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         """Whatever the database raised: where another user has the address by now, that is why."""
         owner = await self.user_db.get_by_email(email) if email is not None else None
         if owner is not None and owner.id != own_id:
-            raise exceptions.UserAlreadyExists from cause
+            raise UserAlreadyExists from cause
 
     async def _replace(self, user: UP, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
         if isinstance(self.user_db, SupportsReplace):
@@ -322,10 +330,10 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         await self.user_db.update(user, dict(values))
         return True
 
-    async def _check_password(self, password: str, user: schemas.BaseUserCreate | UP) -> None:
+    async def _check_password(self, password: str, user: BaseUserCreate | UP) -> None:
         problem = password_problem(password)
         if problem is not None:
-            raise exceptions.InvalidPasswordException(problem)
+            raise InvalidPasswordException(problem)
         await self.validate_password(password, user)
 
     async def _hash(self, password: str) -> str:
@@ -349,7 +357,7 @@ class UUIDIDMixin:
         try:
             return uuid.UUID(value)
         except (ValueError, TypeError, AttributeError) as e:
-            raise exceptions.InvalidID from e
+            raise InvalidID from e
 
 
 class IntegerIDMixin:
@@ -364,7 +372,7 @@ class IntegerIDMixin:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_ID:
-            raise exceptions.InvalidID
+            raise InvalidID
         return value
 
 
@@ -376,5 +384,5 @@ UserManagerDependency: TypeAlias = DependencyCallable[BaseUserManager[UP, ID]]
 
 def _found(user: UP | None) -> UP:
     if user is None:
-        raise exceptions.UserNotExists
+        raise UserNotExists
     return user

@@ -7,6 +7,15 @@ from fastapi.security import OAuth2PasswordRequestForm
 
 from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
+from crossauth_fastapi.fastapi_users._answers import (
+    TOO_MANY,
+    UNAUTHORIZED,
+    ErrorCode,
+    FurtherErrorCode,
+    describe,
+    new_router,
+    refused,
+)
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._login import check_factor2, log_in, with_refresh_token
 from crossauth_fastapi.fastapi_users._refresh import RefreshTokens
@@ -18,15 +27,6 @@ from crossauth_fastapi.fastapi_users.exceptions import InvalidID, UserNotExists
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
-from crossauth_fastapi.fastapi_users.router.common import (
-    TOO_MANY,
-    UNAUTHORIZED,
-    ErrorCode,
-    FurtherErrorCode,
-    describe,
-    new_router,
-    refused,
-)
 
 
 def get_auth_router(
@@ -50,21 +50,31 @@ def get_auth_router(
     """
     core = core or Core()
     router = new_router()
-    transport = backend.transport
     login_responses: OpenAPIResponseType = {
-        **transport.get_openapi_login_responses_success(),
+        **backend.transport.get_openapi_login_responses_success(),
         400: describe(ErrorCode.LOGIN_BAD_CREDENTIALS, ErrorCode.LOGIN_USER_NOT_VERIFIED),
         **({403: describe(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED)} if core.accounts else {}),
         **TOO_MANY,
     }
-    logged_in = authenticator.logged_in(active=True, verified=requires_verification)
+    _add_login(router, core, backend, get_user_manager, login_responses, requires_verification)
+    if core.accounts is not None:
+        _add_factor2(router, core, backend, get_user_manager, login_responses, requires_verification)
+    if backend.refresh_lifetime_seconds is not None:
+        _add_refresh(router, core, backend, get_user_manager, login_responses, requires_verification)
+    _add_logout(router, core, backend, authenticator, requires_verification, logout_status_code)
+    return router
 
-    @router.post("/login", name=f"auth:{backend.name}.login", responses=login_responses)
+
+def _add_login(
+    router: APIRouter, core: Core, backend: AuthenticationBackend[Any, Any], get_user_manager: Any,
+    responses: OpenAPIResponseType, requires_verification: bool,
+) -> None:  # fmt: skip
+    @router.post("/login", name=f"auth:{backend.name}.login", responses=responses)
     async def login(
         request: Request,
         credentials: Annotated[OAuth2PasswordRequestForm, Depends()],
-        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
-        strategy: Strategy[UP, ID] = Depends(backend.get_strategy),
+        user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
+        strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
         name = normalize(credentials.username)
         async with core.limited(request, login_address=core.origin(request).address, login_account=name):
@@ -76,40 +86,31 @@ def get_auth_router(
             core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
         )
 
-    if core.accounts is not None:
-        _add_factor2(router, core, backend, get_user_manager, login_responses, requires_verification)
-    if backend.refresh_lifetime_seconds is not None:
-        _add_refresh(router, core, backend, get_user_manager, login_responses, requires_verification)
 
-    logout_responses: OpenAPIResponseType = {
-        **(UNAUTHORIZED | _logout_success(logout_status_code)),
-        **({403: {"description": "The user is not verified."}} if requires_verification else {}),
+def _add_logout(
+    router: APIRouter, core: Core, backend: AuthenticationBackend[Any, Any], authenticator: Authenticator[Any, Any],
+    requires_verification: bool, status_code: int,
+) -> None:  # fmt: skip
+    responses: OpenAPIResponseType = {
+        **UNAUTHORIZED,
+        status_code: {"description": "The logout process was successful."},
     }
+    if requires_verification:
+        responses[403] = {"description": "The user is not verified."}
+    logged_in = authenticator.logged_in(active=True, verified=requires_verification)
 
     @router.post(
-        "/logout",
-        name=f"auth:{backend.name}.logout",
-        status_code=logout_status_code,
-        response_model=None,
-        responses=logout_responses,
+        "/logout", name=f"auth:{backend.name}.logout", status_code=status_code, response_model=None, responses=responses
     )
     async def logout(
-        request: Request,
-        refresh_token: Annotated[str, Form()] = "",
-        who: LoggedIn[UP, ID] = Depends(logged_in),
+        request: Request, refresh_token: Annotated[str, Form()] = "", who: LoggedIn[Any, Any] = Depends(logged_in)
     ) -> Response:
         if refresh_token and who.backend.refresh_lifetime_seconds is not None:
             await RefreshTokens(core.keys, who.backend).end(refresh_token)
         # By the backend that knew the token, whichever this route is of: what was shown ends.
         response = await who.backend.logout(who.strategy, who.user, who.token)
         core.tell(EventName.logged_out, request, who.user)
-        return response.with_status(logout_status_code) if isinstance(response, EmptyResponse) else response
-
-    return router
-
-
-def _logout_success(status: int) -> OpenAPIResponseType:
-    return {status: {"description": "The logout process was successful."}}
+        return response.with_status(status_code) if isinstance(response, EmptyResponse) else response
 
 
 def _add_factor2(

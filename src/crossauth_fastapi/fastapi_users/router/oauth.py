@@ -1,5 +1,6 @@
 """Logging in with an account at a provider, and linking one."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -7,7 +8,14 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from starlette.responses import RedirectResponse
 
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users import exceptions, schemas
+from crossauth_fastapi.fastapi_users._answers import (
+    UNAUTHORIZED,
+    ErrorCode,
+    FurtherErrorCode,
+    describe,
+    new_router,
+    refused,
+)
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._login import log_in
 from crossauth_fastapi.fastapi_users._oauth import (
@@ -24,17 +32,12 @@ from crossauth_fastapi.fastapi_users._oauth import (
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy
+from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserNotExists
 from crossauth_fastapi.fastapi_users.jwt import SecretType
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
-from crossauth_fastapi.fastapi_users.router.common import (
-    UNAUTHORIZED,
-    ErrorCode,
-    FurtherErrorCode,
-    describe,
-    new_router,
-    refused,
-)
+from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
+from crossauth_fastapi.fastapi_users.schemas import U
 
 __all__ = [
     "CSRF_TOKEN_COOKIE_NAME", "CSRF_TOKEN_KEY", "STATE_TOKEN_AUDIENCE", "OAuth2AuthorizeResponse",
@@ -98,63 +101,62 @@ def get_oauth_router(
         name=csrf_token_cookie_name, path=csrf_token_cookie_path, domain=csrf_token_cookie_domain,
         secure=csrf_token_cookie_secure, httponly=csrf_token_cookie_httponly, samesite=csrf_token_cookie_samesite,
     )  # fmt: skip
-    callback_name = f"oauth:{oauth_client.name}.{backend.name}.callback"
+    name = f"oauth:{oauth_client.name}.{backend.name}"
     flow = Flow(
         client=oauth_client, purpose=f"login {backend.name}", secret=state_secret, redirect_url=redirect_url,
-        route_name=callback_name, cookie=cookie, core=core,
+        route_name=f"{name}.callback", cookie=cookie, core=core,
     )  # fmt: skip
 
-    @router.get(
-        "/authorize",
-        name=f"oauth:{oauth_client.name}.{backend.name}.authorize",
-        response_model=OAuth2AuthorizeResponse,
-    )
+    @router.get("/authorize", name=f"{name}.authorize", response_model=OAuth2AuthorizeResponse)
     async def authorize(
         request: Request, response: Response, scopes: list[str] | None = Query(None)
     ) -> OAuth2AuthorizeResponse:
         return await flow.begin(request, response, scopes)
 
-    @router.get(
-        "/callback",
-        name=callback_name,
-        response_model=None,
-        responses={**backend.transport.get_openapi_login_responses_success(), 400: _REFUSED},
-    )
+    async def user_for(user_manager: Any, request: Request, token: dict[str, Any]) -> Any:
+        return await _user_for(flow, user_manager, request, token, associate_by_email, is_verified_by_default)
+
+    _add_login_callback(router, flow, backend, get_user_manager, user_for, login_redirect_url, requires_verification)
+    return router
+
+
+def _add_login_callback(
+    router: APIRouter, flow: Flow, backend: AuthenticationBackend[Any, Any], get_user_manager: Any,
+    user_for: Callable[..., Any], login_redirect_url: str | None, requires_verification: bool,
+) -> None:  # fmt: skip
+    responses: OpenAPIResponseType = {**backend.transport.get_openapi_login_responses_success(), 400: _REFUSED}
+
+    @router.get("/callback", name=flow.route_name, response_model=None, responses=responses)
     async def callback(
         request: Request,
         code: str | None = None,
         state: str | None = None,
         error: str | None = None,
-        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
-        strategy: Strategy[UP, ID] = Depends(backend.get_strategy),
+        user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
+        strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
         try:
-            user = await _user_for(
-                flow, user_manager, request, await flow.finish(request, code, state, error), associate_by_email,
-                is_verified_by_default,
-            )  # fmt: skip
+            user = await user_for(user_manager, request, await flow.finish(request, code, state, error))
             response = await log_in(
-                core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
+                flow.core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
             )
         except HTTPException as e:
             if login_redirect_url is None:
-                _forget(e, cookie)
+                _forget(e, flow.cookie)
                 raise
             response = _redirect(login_redirect_url, e)
         else:
             if login_redirect_url is not None:
                 response = _redirect(login_redirect_url, response)
-        cookie.set(response, "", 0)
+        flow.cookie.set(response, "", 0)
         return response
-
-    return router
 
 
 def get_oauth_associate_router(
     oauth_client: Any,
     authenticator: Authenticator[UP, ID],
     get_user_manager: UserManagerDependency[UP, ID],
-    user_schema: type[schemas.U],
+    user_schema: type[U],
     state_secret: SecretType,
     redirect_url: str | None = None,
     requires_verification: bool = False,
@@ -200,9 +202,17 @@ def get_oauth_associate_router(
     ) -> OAuth2AuthorizeResponse:
         return await flow.begin(request, response, scopes, str(user.id))
 
-    @router.get(
-        "/callback", name=f"{name}.callback", response_model=user_schema, responses={**UNAUTHORIZED, 400: _REFUSED}
-    )
+    _add_associate_callback(router, flow, current, get_user_manager, user_schema)
+    _add_unlink(router, flow, f"{name}.unlink", current, get_user_manager)
+    return router
+
+
+def _add_associate_callback(
+    router: APIRouter, flow: Flow, current: Any, get_user_manager: Any, user_schema: type[U]
+) -> None:
+    responses: OpenAPIResponseType = {**UNAUTHORIZED, 400: _REFUSED}
+
+    @router.get("/callback", name=flow.route_name, response_model=user_schema, responses=responses)
     async def callback(
         request: Request,
         response: Response,
@@ -210,40 +220,39 @@ def get_oauth_associate_router(
         state: str | None = None,
         error: str | None = None,
         user: Any = Depends(current),
-        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
+        user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
     ) -> object:
         token = await flow.finish(request, code, state, error, str(user.id))
         account_id, email = await flow.account(token)
         try:
             linked = await user_manager.oauth_associate_callback(
-                user, oauth_client.name, token["access_token"], account_id, email, token.get("expires_at"),
+                user, flow.client.name, token["access_token"], account_id, email, token.get("expires_at"),
                 token.get("refresh_token"), request,
             )  # fmt: skip
-        except exceptions.UserAlreadyExists as e:
+        except UserAlreadyExists as e:
             raise refused(ErrorCode.OAUTH_USER_ALREADY_EXISTS) from e
-        core.tell(EventName.user_updated, request, linked, "oauth account linked")
-        cookie.set(response, "", 0)
+        flow.core.tell(EventName.user_updated, request, linked, "oauth account linked")
+        flow.cookie.set(response, "", 0)
         return user_schema.model_validate(linked)
 
-    @router.delete(
-        "/{account_id}", status_code=204, name=f"{name}.unlink",
-        responses={**UNAUTHORIZED, 404: describe(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED)},
-    )  # fmt: skip
+
+def _add_unlink(router: APIRouter, flow: Flow, name: str, current: Any, get_user_manager: Any) -> None:
+    responses: OpenAPIResponseType = {**UNAUTHORIZED, 404: describe(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED)}
+
+    @router.delete("/{account_id}", status_code=204, name=name, responses=responses)
     async def unlink(
         account_id: str,
         request: Request,
         user: Any = Depends(current),
-        user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
+        user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
     ) -> Response:
         """Unlink an account. Its user logs in by password, or by a reset of it, from then on."""
         try:
-            await user_manager.oauth_unlink(user, oauth_client.name, account_id, request)
-        except exceptions.UserNotExists as e:
+            await user_manager.oauth_unlink(user, flow.client.name, account_id, request)
+        except UserNotExists as e:
             raise refused(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED, 404) from e
-        core.tell(EventName.user_updated, request, user, "oauth account unlinked")
+        flow.core.tell(EventName.user_updated, request, user, "oauth account unlinked")
         return Response(status_code=204)
-
-    return router
 
 
 async def _user_for(
@@ -260,7 +269,7 @@ async def _user_for(
             token.get("refresh_token"), request, associate_by_email=associate,
             is_verified_by_default=is_verified_by_default,
         )  # fmt: skip
-    except exceptions.UserAlreadyExists as e:
+    except UserAlreadyExists as e:
         raise refused(ErrorCode.OAUTH_USER_ALREADY_EXISTS) from e
 
 

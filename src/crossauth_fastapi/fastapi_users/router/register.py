@@ -3,11 +3,7 @@
 from fastapi import APIRouter, Body, Depends, Request
 
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users import exceptions, schemas
-from crossauth_fastapi.fastapi_users._core import Core
-from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
-from crossauth_fastapi.fastapi_users.models import ID, UP
-from crossauth_fastapi.fastapi_users.router.common import (
+from crossauth_fastapi.fastapi_users._answers import (
     TOO_MANY,
     ErrorCode,
     describe,
@@ -16,12 +12,17 @@ from crossauth_fastapi.fastapi_users.router.common import (
     refused,
     refused_with,
 )
+from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users.exceptions import InvalidPasswordException, UserAlreadyExists
+from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
+from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.schemas import UC, BaseUserCreate, U
 
 
 def get_register_router(
     get_user_manager: UserManagerDependency[UP, ID],
-    user_schema: type[schemas.U],
-    user_create_schema: type[schemas.UC],
+    user_schema: type[U],
+    user_create_schema: type[UC],
     *,
     core: Core | None = None,
 ) -> APIRouter:
@@ -49,14 +50,14 @@ def get_register_router(
         user_create: user_create_schema = Body(),  # type: ignore[valid-type]
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
     ) -> object:
-        values: schemas.BaseUserCreate = user_create
+        values: BaseUserCreate = user_create
         refuse_unstorable(values.model_dump())
         async with core.limited(request, signup_address=core.origin(request).address):
             try:
                 user = await user_manager.create(values, safe=True, request=request)
-            except exceptions.UserAlreadyExists as e:
+            except UserAlreadyExists as e:
                 raise refused(ErrorCode.REGISTER_USER_ALREADY_EXISTS) from e
-            except exceptions.InvalidPasswordException as e:
+            except InvalidPasswordException as e:
                 raise refused_with(ErrorCode.REGISTER_INVALID_PASSWORD, e.reason) from e
             core.tell(EventName.signed_up, request, user)
             return user_schema.model_validate(user)

@@ -8,13 +8,7 @@ from pydantic import EmailStr
 
 from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users import exceptions
-from crossauth_fastapi.fastapi_users._core import Core
-from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
-from crossauth_fastapi.fastapi_users.authentication.transport.base import EmptyResponse
-from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
-from crossauth_fastapi.fastapi_users.models import ID, UP
-from crossauth_fastapi.fastapi_users.router.common import (
+from crossauth_fastapi.fastapi_users._answers import (
     TOO_MANY,
     ErrorCode,
     describe,
@@ -22,6 +16,17 @@ from crossauth_fastapi.fastapi_users.router.common import (
     refused,
     refused_with,
 )
+from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
+from crossauth_fastapi.fastapi_users.authentication.transport.base import EmptyResponse
+from crossauth_fastapi.fastapi_users.exceptions import (
+    InvalidPasswordException,
+    InvalidResetPasswordToken,
+    UserInactive,
+    UserNotExists,
+)
+from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
+from crossauth_fastapi.fastapi_users.models import ID, UP
 
 logger = logging.getLogger("crossauth.fastapi_users")
 
@@ -76,10 +81,10 @@ def get_reset_password_router(
             try:
                 user = await user_manager.reset_password(token, password, request)
             except (
-                exceptions.InvalidResetPasswordToken, exceptions.UserNotExists, exceptions.UserInactive,
+                InvalidResetPasswordToken, UserNotExists, UserInactive,
             ) as e:  # fmt: skip
                 raise refused(ErrorCode.RESET_PASSWORD_BAD_TOKEN) from e
-            except exceptions.InvalidPasswordException as e:
+            except InvalidPasswordException as e:
                 raise refused_with(ErrorCode.RESET_PASSWORD_INVALID_PASSWORD, e.reason) from e
         await core.end_logins(user, end_tokens)
         core.tell(EventName.password_reset, request, user)
@@ -93,7 +98,7 @@ async def _forgot(core: Core, user_manager: BaseUserManager[Any, Any], email: st
         user = await user_manager.get_by_email(email)
         core.tell(EventName.password_reset_requested, request, user)
         await user_manager.forgot_password(user, request)
-    except (exceptions.UserNotExists, exceptions.UserInactive):
+    except (UserNotExists, UserInactive):
         pass
     except Exception:
         # The answer is on its way; there is nobody but the log to be told.

@@ -8,18 +8,18 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users._core import Core
-from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
-from crossauth_fastapi.fastapi_users.authentication.strategy.base import SupportsTokenLists, TokenInfo
-from crossauth_fastapi.fastapi_users.models import ID, UP
-from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
-from crossauth_fastapi.fastapi_users.router.common import (
+from crossauth_fastapi.fastapi_users._answers import (
     UNAUTHORIZED,
     FurtherErrorCode,
     describe,
     new_router,
     refused,
 )
+from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
+from crossauth_fastapi.fastapi_users.authentication.strategy.base import SupportsTokenLists, TokenInfo
+from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 
 
 class SessionRead(BaseModel):

@@ -6,13 +6,7 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Request, Response
 
 from crossauth_backend.core.text import is_storable, normalize
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users import exceptions, schemas
-from crossauth_fastapi.fastapi_users._core import Core
-from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
-from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
-from crossauth_fastapi.fastapi_users.models import ID, UP
-from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
-from crossauth_fastapi.fastapi_users.router.common import (
+from crossauth_fastapi.fastapi_users._answers import (
     UNAUTHORIZED,
     ErrorCode,
     FurtherErrorCode,
@@ -22,6 +16,18 @@ from crossauth_fastapi.fastapi_users.router.common import (
     refused,
     refused_with,
 )
+from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
+from crossauth_fastapi.fastapi_users.exceptions import (
+    InvalidID,
+    InvalidPasswordException,
+    UserAlreadyExists,
+    UserNotExists,
+)
+from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
+from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
+from crossauth_fastapi.fastapi_users.schemas import UU, BaseUserUpdate, U
 
 _UPDATE_CODES = (ErrorCode.UPDATE_USER_EMAIL_ALREADY_EXISTS, ErrorCode.UPDATE_USER_INVALID_PASSWORD)
 _NOT_SUPERUSER: OpenAPIResponseType = {
@@ -32,8 +38,8 @@ _NOT_SUPERUSER: OpenAPIResponseType = {
 
 def get_users_router(
     get_user_manager: UserManagerDependency[UP, ID],
-    user_schema: type[schemas.U],
-    user_update_schema: type[schemas.UU],
+    user_schema: type[U],
+    user_update_schema: type[UU],
     authenticator: Authenticator[UP, ID],
     requires_verification: bool = False,
     *,
@@ -73,7 +79,7 @@ def get_users_router(
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
         end_tokens: Any = Depends(authenticator.end_tokens()),
     ) -> object:
-        values: schemas.BaseUserUpdate = user_update
+        values: BaseUserUpdate = user_update
         if values.password is not None and user_manager.require_old_password:
             await _check_old_password(core, user_manager, who.user, request)
         user = await _change(core, user_manager, values, who.user, request, safe=True)
@@ -87,8 +93,8 @@ def get_users_router(
 
 
 def _add_superuser_routes(
-    router: APIRouter, core: Core, get_user_manager: Any, user_schema: type[schemas.U],
-    user_update_schema: type[schemas.UU], authenticator: Authenticator[Any, Any], requires_verification: bool,
+    router: APIRouter, core: Core, get_user_manager: Any, user_schema: type[U],
+    user_update_schema: type[UU], authenticator: Authenticator[Any, Any], requires_verification: bool,
 ) -> None:  # fmt: skip
     superuser = authenticator.current_user(active=True, verified=requires_verification, superuser=True)
     about: OpenAPIResponseType = {**UNAUTHORIZED, **_NOT_SUPERUSER}
@@ -98,9 +104,9 @@ def _add_superuser_routes(
     ) -> Any:
         try:
             if not is_storable(id):
-                raise exceptions.InvalidID
+                raise InvalidID
             return await user_manager.get(user_manager.parse_id(id))
-        except (exceptions.UserNotExists, exceptions.InvalidID) as e:
+        except (UserNotExists, InvalidID) as e:
             raise HTTPException(404) from e
 
     superusers = [Depends(superuser)]
@@ -120,7 +126,7 @@ def _add_superuser_routes(
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
         end_tokens: Any = Depends(authenticator.end_tokens()),
     ) -> object:
-        values: schemas.BaseUserUpdate = user_update
+        values: BaseUserUpdate = user_update
         user = await _change(core, user_manager, values, user, request, safe=False)
         if values.password is not None or not user.is_active:
             await core.end_logins(user, end_tokens)
@@ -142,15 +148,15 @@ def _add_superuser_routes(
 
 
 async def _change(
-    core: Core, user_manager: BaseUserManager[Any, Any], values: schemas.BaseUserUpdate, user: Any, request: Request,
+    core: Core, user_manager: BaseUserManager[Any, Any], values: BaseUserUpdate, user: Any, request: Request,
     *, safe: bool,
 ) -> Any:  # fmt: skip
     refuse_unstorable(values.model_dump(exclude_unset=True))
     try:
         changed = await user_manager.update(values, user, safe=safe, request=request)
-    except exceptions.InvalidPasswordException as e:
+    except InvalidPasswordException as e:
         raise refused_with(ErrorCode.UPDATE_USER_INVALID_PASSWORD, e.reason) from e
-    except exceptions.UserAlreadyExists as e:
+    except UserAlreadyExists as e:
         raise refused(ErrorCode.UPDATE_USER_EMAIL_ALREADY_EXISTS) from e
     core.tell(EventName.user_updated, request, changed)
     if values.password is not None:

@@ -8,17 +8,23 @@ from pydantic import EmailStr
 
 from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users import exceptions, schemas
+from crossauth_fastapi.fastapi_users._answers import TOO_MANY, ErrorCode, describe, new_router, refused
 from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users.exceptions import (
+    InvalidVerifyToken,
+    UserAlreadyVerified,
+    UserInactive,
+    UserNotExists,
+)
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
-from crossauth_fastapi.fastapi_users.router.common import TOO_MANY, ErrorCode, describe, new_router, refused
+from crossauth_fastapi.fastapi_users.schemas import U
 
 logger = logging.getLogger("crossauth.fastapi_users")
 
 
 def get_verify_router(
-    get_user_manager: UserManagerDependency[UP, ID], user_schema: type[schemas.U], *, core: Core | None = None
+    get_user_manager: UserManagerDependency[UP, ID], user_schema: type[U], *, core: Core | None = None
 ) -> APIRouter:
     """`/request-verify-token` and `/verify`.
 
@@ -58,9 +64,9 @@ def get_verify_router(
         async with core.limited(request, token_address=core.origin(request).address):
             try:
                 user = await user_manager.verify(token, request)
-            except (exceptions.InvalidVerifyToken, exceptions.UserNotExists) as e:
+            except (InvalidVerifyToken, UserNotExists) as e:
                 raise refused(ErrorCode.VERIFY_USER_BAD_TOKEN) from e
-            except exceptions.UserAlreadyVerified as e:
+            except UserAlreadyVerified as e:
                 raise refused(ErrorCode.VERIFY_USER_ALREADY_VERIFIED) from e
         core.tell(EventName.email_verified, request, user)
         return user_schema.model_validate(user)
@@ -71,7 +77,7 @@ def get_verify_router(
 async def _request_verify(user_manager: BaseUserManager[Any, Any], email: str, request: Request) -> None:
     try:
         await user_manager.request_verify(await user_manager.get_by_email(email), request)
-    except (exceptions.UserNotExists, exceptions.UserInactive, exceptions.UserAlreadyVerified):
+    except (UserNotExists, UserInactive, UserAlreadyVerified):
         pass
     except Exception:
         # The answer is on its way; there is nobody but the log to be told.

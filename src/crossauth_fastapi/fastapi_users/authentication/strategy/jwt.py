@@ -6,13 +6,13 @@ from typing import Any, Generic
 
 from crossauth_backend.core.jose import JwtInvalidError, load_key
 from crossauth_backend.core.secrets import equal
-from crossauth_fastapi.fastapi_users import exceptions
 from crossauth_fastapi.fastapi_users._rules import fingerprint
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
     Strategy,
     StrategyDestroyNotSupportedError,
     check_lifetime,
 )
+from crossauth_fastapi.fastapi_users.exceptions import InvalidID, UserNotExists
 from crossauth_fastapi.fastapi_users.jwt import SecretType, decode_jwt, generate_jwt, secret_value
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapi_users.models import ID, UP
@@ -80,7 +80,7 @@ class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
                 needs_exp=self.lifetime_seconds is not None,
             )  # fmt: skip
             user = await user_manager.get(user_manager.parse_id(claims["sub"]))
-        except (JwtInvalidError, KeyError, exceptions.UserNotExists, exceptions.InvalidID):
+        except (JwtInvalidError, KeyError, UserNotExists, InvalidID):
             return None
         # A token from before tokens had this mark ends by itself.
         mark = claims.get(PASSWORD_CLAIM)

@@ -12,8 +12,8 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage
-from crossauth_fastapi.fastapi_users import exceptions
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, TokenInfo, check_lifetime
+from crossauth_fastapi.fastapi_users.exceptions import InvalidID, UserNotExists
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapi_users.models import ID, UP
 
@@ -51,7 +51,7 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
             return None
         try:
             return await user_manager.get(user_manager.parse_id(key.userid))
-        except (exceptions.UserNotExists, exceptions.InvalidID):
+        except (UserNotExists, InvalidID):
             return None
 
     async def write_token(self, user: UP) -> str:

@@ -9,10 +9,10 @@ from typing import Any, Final, Generic
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.secrets import hash_token, random_value
-from crossauth_fastapi.fastapi_users import exceptions
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, TokenInfo, check_lifetime
 from crossauth_fastapi.fastapi_users.authentication.strategy.db.adapter import AccessTokenDatabase, SupportsUserTokens
 from crossauth_fastapi.fastapi_users.authentication.strategy.db.models import AP
+from crossauth_fastapi.fastapi_users.exceptions import InvalidID, UserNotExists
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapi_users.models import ID, UP
 
@@ -55,7 +55,7 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
             return None
         try:
             return await user_manager.get(user_manager.parse_id(row.user_id))
-        except (exceptions.UserNotExists, exceptions.InvalidID):
+        except (UserNotExists, InvalidID):
             return None
 
     async def write_token(self, user: UP) -> str:

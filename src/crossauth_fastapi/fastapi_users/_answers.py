@@ -1,0 +1,193 @@
+"""What every router has: error codes, how they are described, and answers to garbage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.errors import ErrorCode as Reason
+from crossauth_backend.core.text import is_storable
+from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
+
+_SECRETS: Final = ("password", "token", "secret", "otp", "code")
+_MASK: Final = "**********"
+
+
+class ErrorModel(BaseModel):
+    """A refusal: `detail` is a code, or a code with a reason."""
+
+    detail: str | dict[str, Any]
+
+
+class ErrorCodeReasonModel(BaseModel):
+    """A refusal with a reason."""
+
+    code: str
+    reason: str
+
+
+class ErrorCode(StrEnum):
+    """The documented codes."""
+
+    REGISTER_INVALID_PASSWORD = "REGISTER_INVALID_PASSWORD"
+    REGISTER_USER_ALREADY_EXISTS = "REGISTER_USER_ALREADY_EXISTS"
+    OAUTH_NOT_AVAILABLE_EMAIL = "OAUTH_NOT_AVAILABLE_EMAIL"
+    OAUTH_USER_ALREADY_EXISTS = "OAUTH_USER_ALREADY_EXISTS"
+    OAUTH_INVALID_STATE = "OAUTH_INVALID_STATE"
+    LOGIN_BAD_CREDENTIALS = "LOGIN_BAD_CREDENTIALS"
+    LOGIN_USER_NOT_VERIFIED = "LOGIN_USER_NOT_VERIFIED"
+    RESET_PASSWORD_BAD_TOKEN = "RESET_PASSWORD_BAD_TOKEN"
+    RESET_PASSWORD_INVALID_PASSWORD = "RESET_PASSWORD_INVALID_PASSWORD"
+    VERIFY_USER_BAD_TOKEN = "VERIFY_USER_BAD_TOKEN"
+    VERIFY_USER_ALREADY_VERIFIED = "VERIFY_USER_ALREADY_VERIFIED"
+    UPDATE_USER_EMAIL_ALREADY_EXISTS = "UPDATE_USER_EMAIL_ALREADY_EXISTS"
+    UPDATE_USER_INVALID_PASSWORD = "UPDATE_USER_INVALID_PASSWORD"
+    ACCESS_TOKEN_ALREADY_EXPIRED = "ACCESS_TOKEN_ALREADY_EXPIRED"
+    ACCESS_TOKEN_DECODE_ERROR = "ACCESS_TOKEN_DECODE_ERROR"
+
+
+class FurtherErrorCode(StrEnum):
+    """Codes of what goes beyond the documented routes."""
+
+    TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
+    LOGIN_FACTOR2_REQUIRED = "LOGIN_FACTOR2_REQUIRED"
+    LOGIN_FACTOR2_INVALID = "LOGIN_FACTOR2_INVALID"
+    LOGIN_FACTOR2_SETUP_NEEDED = "LOGIN_FACTOR2_SETUP_NEEDED"
+    LOGIN_PASSWORD_CHANGE_NEEDED = "LOGIN_PASSWORD_CHANGE_NEEDED"
+    REFRESH_BAD_TOKEN = "REFRESH_BAD_TOKEN"
+    UPDATE_USER_OLD_PASSWORD_INVALID = "UPDATE_USER_OLD_PASSWORD_INVALID"
+    SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
+    OAUTH_PROVIDER_ERROR = "OAUTH_PROVIDER_ERROR"
+    OAUTH_REDIRECT_URL_NEEDED = "OAUTH_REDIRECT_URL_NEEDED"
+    OAUTH_ACCOUNT_NOT_LINKED = "OAUTH_ACCOUNT_NOT_LINKED"
+
+
+def refused(code: ErrorCode | FurtherErrorCode, status: int = 400) -> HTTPException:
+    """A refusal with a code."""
+    return HTTPException(status, code.value)
+
+
+def refused_with(code: ErrorCode | FurtherErrorCode, reason: Any, status: int = 400) -> HTTPException:
+    """A refusal with a code and a reason."""
+    return HTTPException(status, {"code": code.value, "reason": reason})
+
+
+def describe(*codes: ErrorCode | FurtherErrorCode) -> dict[str, Any]:
+    """The description of a refusal, with an example of each code."""
+    return {"model": ErrorModel, "content": {"application/json": {"examples": {c.value: _example(c) for c in codes}}}}
+
+
+def _example(code: ErrorCode | FurtherErrorCode) -> dict[str, Any]:
+    if code.value.endswith("INVALID_PASSWORD") and not code.value.startswith("UPDATE_USER_OLD"):
+        reason = "Password should be at least 3 characters"
+        return {"summary": "The password is refused.", "value": {"detail": {"code": code.value, "reason": reason}}}
+    return {"summary": _SUMMARIES.get(code.value, code.value), "value": {"detail": code.value}}
+
+
+_SUMMARIES: Final = {
+    "LOGIN_BAD_CREDENTIALS": "Bad credentials or the user is inactive.",
+    "LOGIN_USER_NOT_VERIFIED": "The user is not verified.",
+    "REGISTER_USER_ALREADY_EXISTS": "A user with this email already exists.",
+    "RESET_PASSWORD_BAD_TOKEN": "Bad or expired token.",
+    "VERIFY_USER_BAD_TOKEN": "Bad token, not existing user or not the e-mail currently set for the user.",
+    "VERIFY_USER_ALREADY_VERIFIED": "The user is already verified.",
+    "UPDATE_USER_EMAIL_ALREADY_EXISTS": "A user with this email already exists.",
+    "OAUTH_NOT_AVAILABLE_EMAIL": "The provider gives no e-mail address.",
+    "OAUTH_USER_ALREADY_EXISTS": "Another user exists with this e-mail address or account.",
+    "OAUTH_INVALID_STATE": "The flow was not begun in this browser, or has been used.",
+    "ACCESS_TOKEN_DECODE_ERROR": "The state is not ours.",
+    "ACCESS_TOKEN_ALREADY_EXPIRED": "The state has expired.",
+    "TOO_MANY_ATTEMPTS": "Try again after the seconds in the header Retry-After.",
+    "LOGIN_FACTOR2_INVALID": "Wrong or expired code.",
+}
+UNAUTHORIZED: Final[OpenAPIResponseType] = {401: {"description": "Missing token or inactive user."}}
+TOO_MANY: Final[OpenAPIResponseType] = {429: describe(FurtherErrorCode.TOO_MANY_ATTEMPTS)}
+
+
+class UsersRoute(APIRoute):
+    """A route whose refusals can be sent whatever was in the request, and repeat no secret of it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except RequestValidationError as e:
+                raise RequestValidationError(shown(e.errors())) from None
+            except CrossauthError as e:
+                raise http_error(e) from e
+
+        return handle
+
+
+def new_router() -> APIRouter:
+    """An empty router."""
+    return APIRouter(route_class=UsersRoute)
+
+
+def http_error(e: CrossauthError) -> HTTPException:
+    """A refusal of the core, as these routes answer."""
+    if e.code is Reason.TooManyAttempts:
+        headers = {"Retry-After": str(e.retry_after)} if e.retry_after else None
+        return HTTPException(429, FurtherErrorCode.TOO_MANY_ATTEMPTS.value, headers)
+    if e.http_status >= 500 and e.http_status != 503:
+        return HTTPException(500)
+    return HTTPException(e.http_status)
+
+
+def shown(errors: Sequence[Any]) -> list[Any]:
+    """What is wrong with a request, fit to be sent: without secrets, and as JSON and UTF-8 can say it."""
+    found = []
+    for error in errors:
+        secret = any(_is_secret(part) for part in error.get("loc", ()))
+        kept = {name: value for name, value in error.items() if name != "ctx"}
+        if secret and "input" in kept:
+            kept["input"] = _MASK
+        if "ctx" in error:
+            kept["ctx"] = {name: str(value) for name, value in error["ctx"].items()}
+        found.append(_sayable(kept))
+    return found
+
+
+def refuse_unstorable(values: dict[str, Any]) -> None:
+    """Refuse text that some database would not take, as a field that is not valid."""
+    errors = [
+        {"type": "string_unicode", "loc": ("body", name), "msg": "Text must have no NUL and no unpaired surrogate"}
+        for name, value in values.items()
+        if isinstance(value, str) and name != "password" and not is_storable(value)
+    ]
+    if errors:
+        raise RequestValidationError(errors)
+
+
+def _is_secret(name: object) -> bool:
+    return isinstance(name, str) and any(word in name.lower() for word in _SECRETS)
+
+
+def _sayable(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, str):
+        return value[:1000].encode("utf-8", "backslashreplace").decode()
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if depth > 8:
+        return "..."
+    if isinstance(value, dict):
+        return {
+            str(_sayable(str(name))): _MASK if _is_secret(name) else _sayable(inner, depth + 1)
+            for name, inner in list(value.items())[:100]
+        }
+    if isinstance(value, (list, tuple)):
+        return [_sayable(inner, depth + 1) for inner in value[:100]]
+    return type(value).__name__
