@@ -17,7 +17,7 @@ from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.registry import NO_FACTOR2, Factors
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, SupportsTake
-from crossauth_backend.limits.manager import AttemptLimits
+from crossauth_backend.limits.manager import AttemptLimits, Reservation
 from crossauth_backend.sessions.manager import SessionCookie
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.rules import default_user_validator
@@ -140,15 +140,26 @@ async def limited(
     limits: AttemptLimits, events: Events, origin: Origin, user: User | None = None, **subjects: str | None
 ) -> AsyncIterator[None]:
     """As `Accounts.limited`, for whoever has no accounts but limits and events."""
+    reservation = await reserve(limits, events, origin, user, **subjects)
+    yield
+    await limits.give_back(reservation)
+
+
+async def reserve(
+    limits: AttemptLimits, events: Events, origin: Origin, user: User | None = None, **subjects: str | None
+) -> Reservation:
+    """Count an attempt, whether or not it will succeed.
+
+    Raises:
+        CrossauthError: `TooManyAttempts` where a limit is reached.
+    """
     try:
-        reservation = await limits.reserve(subjects)
+        return await limits.reserve(subjects)
     except CrossauthError as e:
         if e.code is ErrorCode.TooManyAttempts:
             reason = (e.detail or "").removeprefix("limit ")
             events.tell(EventName.attempts_limited, user, address=origin.address, reason=reason)
         raise
-    yield
-    await limits.give_back(reservation)
 
 
 def has_factor2(user: User) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from crossauth_backend.accounts.context import Accounts, Origin, limited
+from crossauth_backend.accounts.context import Accounts, Origin, limited, reserve
 from crossauth_backend.accounts.stages import Attempt, Step, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
@@ -79,6 +79,14 @@ class Core:
         """Count an attempt before the block makes it; see `Accounts.limited`."""
         async with limited(self.limits, self.events, self.origin(connection), None, **subjects):
             yield
+
+    async def count(self, connection: HTTPConnection, **subjects: str | None) -> None:
+        """Count what costs something whether or not it succeeds, such as a message.
+
+        Raises:
+            CrossauthError: `TooManyAttempts` where a limit is reached.
+        """
+        await reserve(self.limits, self.events, self.origin(connection), None, **subjects)
 
     def tell(self, name: EventName, connection: HTTPConnection, user: Any = None, reason: str = "") -> None:
         """Tell the listeners what happened to a user of the application's."""

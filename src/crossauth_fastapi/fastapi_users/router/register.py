@@ -52,14 +52,14 @@ def get_register_router(
     ) -> object:
         values: BaseUserCreate = user_create
         refuse_unstorable(values.model_dump())
-        async with core.limited(request, signup_address=core.origin(request).address):
-            try:
-                user = await user_manager.create(values, safe=True, request=request)
-            except UserAlreadyExists as e:
-                raise refused(ErrorCode.REGISTER_USER_ALREADY_EXISTS) from e
-            except InvalidPasswordException as e:
-                raise refused_with(ErrorCode.REGISTER_INVALID_PASSWORD, e.reason) from e
-            core.tell(EventName.signed_up, request, user)
-            return user_schema.model_validate(user)
+        await core.count(request, signup_address=core.origin(request).address)
+        try:
+            user = await user_manager.create(values, safe=True, request=request)
+        except UserAlreadyExists as e:
+            raise refused(ErrorCode.REGISTER_USER_ALREADY_EXISTS) from e
+        except InvalidPasswordException as e:
+            raise refused_with(ErrorCode.REGISTER_INVALID_PASSWORD, e.reason) from e
+        core.tell(EventName.signed_up, request, user)
+        return user_schema.model_validate(user)
 
     return router

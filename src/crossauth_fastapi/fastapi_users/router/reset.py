@@ -58,9 +58,9 @@ def get_reset_password_router(
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
     ) -> None:
         address = core.origin(request).address
-        async with core.limited(request, reset_address=address, reset_account=normalize(email)):
-            # After the answer, or its time would say whether there is such a user.
-            background.add_task(_forgot, core, user_manager, email, request)
+        await core.count(request, reset_address=address, reset_account=normalize(email))
+        # After the answer, or its time would say whether there is such a user.
+        background.add_task(_forgot, core, user_manager, email, request)
 
     codes = (ErrorCode.RESET_PASSWORD_BAD_TOKEN, ErrorCode.RESET_PASSWORD_INVALID_PASSWORD)
 

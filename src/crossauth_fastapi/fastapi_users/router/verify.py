@@ -47,9 +47,9 @@ def get_verify_router(
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
     ) -> None:
         address = core.origin(request).address
-        async with core.limited(request, reset_address=address, verification_account=normalize(email)):
-            # After the answer, or its time would say whether there is such a user.
-            background.add_task(_request_verify, user_manager, email, request)
+        await core.count(request, reset_address=address, verification_account=normalize(email))
+        # After the answer, or its time would say whether there is such a user.
+        background.add_task(_request_verify, user_manager, email, request)
 
     codes = (ErrorCode.VERIFY_USER_BAD_TOKEN, ErrorCode.VERIFY_USER_ALREADY_VERIFIED)
 
