@@ -105,8 +105,8 @@ def _add_logout(
     async def logout(
         request: Request, refresh_token: Annotated[str, Form()] = "", who: LoggedIn[Any, Any] = Depends(logged_in)
     ) -> Response:
-        if refresh_token and who.backend.refresh_lifetime_seconds is not None:
-            await RefreshTokens(core.keys, who.backend).end(refresh_token)
+        if refresh_token and backend.refresh_lifetime_seconds is not None:
+            await RefreshTokens(core.keys, backend).end(refresh_token)
         # By the backend that knew the token, whichever this route is of: what was shown ends.
         response = await who.backend.logout(who.strategy, who.user, who.token)
         core.tell(EventName.logged_out, request, who.user)
