@@ -1,0 +1,252 @@
+"""One core, two faces: users of a session server log in by these routes, and the other way round."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import Request
+
+from crossauth_backend import CrossauthError
+from crossauth_fastapi.fastapi_users import BaseUserManager, FastAPIUsers, IntegerIDMixin, schemas
+from crossauth_fastapi.fastapi_users.authentication import AuthenticationBackend, BearerTransport, KeyStorageStrategy
+from crossauth_fastapi.fastapi_users.db import CrossauthUserDatabase
+from tests.accounts import Browser, World, storages
+from tests.fastapi_users.app import SECRET
+from tests.support import PASSWORD
+
+EMAIL = "alice@example.com"
+NEW = "Another1one"
+
+
+class UserRead(schemas.BaseUser[int]):
+    username: str
+
+
+class Manager(IntegerIDMixin, BaseUserManager[Any, int]):
+    reset_password_token_secret = SECRET
+    verification_token_secret = SECRET
+    login_fields = ("email", "username")
+    sent: list[str]
+
+    async def on_after_request_verify(self, user: Any, token: str, request: Request | None = None) -> None:
+        self.sent.append(token)
+
+    async def on_after_forgot_password(self, user: Any, token: str, request: Request | None = None) -> None:
+        self.sent.append(token)
+
+
+def add_routes(world: World) -> list[str]:
+    """Put the routes beside the session server; returns what is sent."""
+    sent: list[str] = []
+
+    async def get_user_manager() -> Manager:
+        manager = Manager(CrossauthUserDatabase(world.manager))
+        manager.sent = sent
+        return manager
+
+    backend: Any = AuthenticationBackend(
+        "jwt",
+        BearerTransport("rest/login"),
+        lambda: KeyStorageStrategy(world.keys, 3600),
+        refresh_lifetime_seconds=3600,
+    )
+    users = FastAPIUsers[Any, int](get_user_manager, [backend], session_manager=world.manager)
+    for router in (
+        users.get_auth_router(backend), users.get_register_router(UserRead, schemas.BaseUserCreate),
+        users.get_reset_password_router(), users.get_users_router(UserRead, schemas.BaseUserUpdate),
+        *([users.get_verify_router(UserRead)] if world.manager.settings.enable_email_verification else []),
+    ):  # fmt: skip
+        world.server.app.include_router(router, prefix="/rest")
+    return sent
+
+
+class Both(Browser):
+    """A browser of the session server, and a client of the routes."""
+
+    def rest_login(self, name: str = EMAIL, password: str = PASSWORD) -> Any:
+        return self.post("/rest/login", data={"username": name, "password": password})
+
+    def header(self, name: str = EMAIL, password: str = PASSWORD) -> dict[str, str]:
+        answer = self.rest_login(name, password)
+        assert answer.status_code == 200, answer.text
+        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def name_of_refusal(answer: Any) -> Any:
+    assert answer.status_code >= 400, answer.text
+    found = answer.json()["detail"]
+    return found["code"] if isinstance(found, dict) else found
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
+def world(request: pytest.FixtureRequest) -> World:
+    return World(**storages(request, request.param))
+
+
+@pytest.fixture
+def both(world: World) -> Iterator[Both]:
+    add_routes(world)
+    with world.open() as url, Both(url) as both:
+        yield both
+
+
+def test_signed_up_there_logs_in_here(both: Both) -> None:
+    assert both.sign_up("alice", user_email=EMAIL).status_code == 200
+    me = both.get("/rest/me", headers=both.header()).json()
+    assert me == {
+        "id": me["id"], "email": EMAIL, "is_active": True, "is_superuser": False, "is_verified": False, "username": "alice",
+    }  # fmt: skip
+    assert both.get("/rest/me", headers=both.header("ALICE")).json() == me, "by username too"
+    assert name_of_refusal(both.rest_login(password="x")) == "LOGIN_BAD_CREDENTIALS"
+    assert name_of_refusal(both.rest_login("nobody")) == "LOGIN_BAD_CREDENTIALS"
+
+
+def test_registered_here_logs_in_there(both: Both) -> None:
+    answer = both.post("/rest/register", json={"email": EMAIL, "password": PASSWORD})
+    assert answer.status_code == 201, answer.text
+    assert both.log_in(EMAIL).status_code == 200
+    assert both.who() == EMAIL
+    again = both.post("/rest/register", json={"email": "ALICE@example.com", "password": PASSWORD})
+    assert name_of_refusal(again) == "REGISTER_USER_ALREADY_EXISTS"
+
+
+def test_the_second_factor_is_asked_here_too(world: World, both: Both) -> None:
+    both.sign_up("alice", user_email=EMAIL)
+    secret, codes = both.add_totp(world)
+    asked = both.rest_login()
+    assert (asked.status_code, name_of_refusal(asked)) == (403, "LOGIN_FACTOR2_REQUIRED")
+    reason = asked.json()["detail"]["reason"]
+    assert reason["factor2"] == "totp"
+    form = {"mfa_token": reason["mfa_token"], "otp": "000000"}
+    assert name_of_refusal(both.post("/rest/login/factor2", data=form)) == "LOGIN_FACTOR2_INVALID"
+    form["otp"] = world.code(secret)
+    done = both.post("/rest/login/factor2", data=form)
+    assert done.status_code == 200, done.text
+    header = {"Authorization": f"Bearer {done.json()['access_token']}"}
+    assert both.get("/rest/me", headers=header).status_code == 200
+    assert name_of_refusal(both.post("/rest/login/factor2", data=form)) == "LOGIN_FACTOR2_INVALID", "each counts once"
+    renewed = both.post("/rest/refresh", data={"refresh_token": done.json()["refresh_token"]})
+    assert renewed.status_code == 200, "it was proven at the login"
+    again = both.rest_login().json()["detail"]["reason"]["mfa_token"]
+    recovered = both.post("/rest/login/factor2", data={"mfa_token": again, "otp": codes[0]})
+    assert recovered.status_code == 200
+
+
+def test_a_challenge_is_no_session_and_no_session_is_a_challenge(world: World, both: Both) -> None:
+    both.sign_up("alice", user_email=EMAIL)
+    secret, _ = both.add_totp(world)
+    cookie = next(iter(c for c in both.cookies.jar if "SESSIONID" in c.name)).value or ""
+    token = both.rest_login().json()["detail"]["reason"]["mfa_token"]
+    assert both.get("/rest/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+    for wrong in (cookie, cookie.partition(".")[0], "", "x", "\x00", "x" * 10_000):
+        answer = both.post("/rest/login/factor2", data={"mfa_token": wrong, "otp": world.code(secret)})
+        assert answer.status_code in (400, 422), answer.text
+
+
+def test_limits_are_counted_together(both: Both) -> None:
+    for _ in range(10):
+        both.log_in("nobody@example.com", "x")
+        both.rest_login("nobody@example.com", "x")
+    assert both.rest_login("nobody@example.com").status_code == 429
+    assert both.log_in("nobody@example.com").status_code == 429
+
+
+def test_a_new_password_ends_what_both_faces_opened(both: Both) -> None:
+    both.sign_up("alice", user_email=EMAIL)
+    assert both.who() == "alice"
+    mine, other = both.header(), both.header()
+    assert both.patch("/rest/me", headers=mine, json={"password": NEW}).status_code == 200
+    assert [both.get("/rest/me", headers=h).status_code for h in (mine, other)] == [200, 401]
+    assert both.who() is None
+    assert both.log_in("alice", NEW).status_code == 200
+    changed = both.call("/api/changepassword", old_password=NEW, new_password=PASSWORD, repeat_password=PASSWORD)
+    assert changed.status_code == 200, changed.text
+    assert both.rest_login(password=NEW).status_code == 400
+    assert both.rest_login(password=PASSWORD).status_code == 200
+
+
+def test_a_disabled_account(world: World, both: Both) -> None:
+    both.sign_up("alice", user_email=EMAIL)
+    header = both.header()
+    root = both.post("/rest/register", json={"email": "root@example.com", "password": PASSWORD}).json()
+    update(world, {"id": root["id"], "admin": True})
+    boss = both.header("root@example.com")
+    me = both.get("/rest/me", headers=header).json()
+    changed = both.patch(f"/rest/{me['id']}", headers=boss, json={"is_active": False, "is_superuser": True})
+    assert (changed.json()["is_active"], changed.json()["is_superuser"]) == (False, True)
+    assert both.get("/rest/me", headers=header).status_code == 401
+    assert name_of_refusal(both.rest_login()) == "LOGIN_BAD_CREDENTIALS"
+    assert both.log_in("alice").status_code == 403
+    both.patch(f"/rest/{me['id']}", headers=boss, json={"is_active": True, "email": "alice@two.example.com"})
+    assert both.rest_login("alice@two.example.com").status_code == 200
+    assert both.delete(f"/rest/{me['id']}", headers=boss).status_code == 204
+    assert both.log_in("alice").status_code == 401
+
+
+def update(world: World, values: dict[str, Any]) -> None:
+    """Change a user behind the application's back; on the storages' own event loop, which is the server's."""
+    import asyncio
+
+    from crossauth_backend import SqlAlchemyUserStorage, open_engine
+
+    async def run() -> None:
+        users = world.users
+        if isinstance(users, SqlAlchemyUserStorage):
+            users = SqlAlchemyUserStorage(open_engine(users.engine.url.render_as_string(hide_password=False)))
+        await users.update_user(values)
+        if users is not world.users:
+            await users.close()  # type: ignore[attr-defined]
+
+    asyncio.run(run())
+
+
+def test_reset_here(world: World) -> None:
+    sent = add_routes(world)
+    with world.open() as url, Both(url) as both:
+        both.sign_up("alice", user_email=EMAIL)
+        assert both.post("/rest/forgot-password", json={"email": EMAIL}).status_code == 202
+        token = wait(sent)
+        for status in (200, 400):
+            answer = both.post("/rest/reset-password", json={"token": token, "password": NEW})
+            assert answer.status_code == status, answer.text
+        assert both.who() is None
+        assert both.log_in("alice", NEW).status_code == 200
+
+
+def wait(sent: list[str]) -> str:
+    import time
+
+    deadline = time.monotonic() + 10
+    while not sent:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return sent.pop()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_an_address_that_must_be_proven(request: pytest.FixtureRequest, kind: str) -> None:
+    world = World(**storages(request, kind), enable_email_verification=True)
+    sent = add_routes(world)
+    with world.open() as url, Both(url) as both:
+        both.post("/rest/register", json={"email": EMAIL, "password": PASSWORD})
+        assert name_of_refusal(both.rest_login()) == "LOGIN_USER_NOT_VERIFIED"
+        assert both.log_in(EMAIL).status_code == 403
+        both.post("/rest/request-verify-token", json={"email": EMAIL})
+        answer = both.post("/rest/verify", json={"token": wait(sent)})
+        assert answer.json()["is_verified"] is True, answer.text
+        header = both.header()
+        assert both.log_in(EMAIL).status_code == 200
+        both.patch("/rest/me", headers=header, json={"email": "b@example.com"})
+        assert name_of_refusal(both.rest_login("b@example.com")) == "LOGIN_USER_NOT_VERIFIED"
+
+
+def test_what_would_not_work_does_not_start() -> None:
+    world = World()
+
+    async def manager() -> Any: ...
+
+    users = FastAPIUsers[Any, int](manager, [], session_manager=world.manager)
+    with pytest.raises(CrossauthError, match="enable_email_verification"):
+        users.get_verify_router(UserRead)
+    with pytest.raises(CrossauthError, match="give them there"):
+        FastAPIUsers[Any, int](manager, [], session_manager=world.manager, key_storage=world.keys)
