@@ -1,0 +1,5 @@
+"""`python -m crossauth_fastapi.cli`."""
+
+from crossauth_fastapi.cli import main
+
+main()

@@ -1,0 +1,95 @@
+"""`crossauth create-superuser`: the first superuser of an application, or one more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Annotated, Any, Final
+
+import typer
+from fastapi import FastAPI
+from pydantic import ConfigDict, ValidationError
+
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_fastapi.cli.target import UserManager, load, with_user_manager
+from crossauth_fastapi.fastapi_users.exceptions import InvalidPasswordException, UserAlreadyExists
+from crossauth_fastapi.fastapi_users.fastapi_users import FastAPIUsers
+from crossauth_fastapi.fastapi_users.schemas import BaseUserCreate, BaseUserUpdate
+
+PASSWORD_VARIABLE: Final = "CROSSAUTH_SUPERUSER_PASSWORD"
+
+
+class _SuperuserCreate(BaseUserCreate):
+    model_config = ConfigDict(extra="allow")
+
+
+def create_superuser(
+    users: Annotated[str, typer.Argument(help="The FastAPIUsers of the application, as module:name.")],
+    email: Annotated[str, typer.Option(prompt="E-mail address", help="Asked for where it is not given.")],
+    app: Annotated[
+        str | None,
+        typer.Option(help="Its FastAPI application, as module:name; it is started first, for tables made at start-up."),
+    ] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(help="A further column, as name=value; may be given several times.")
+    ] = None,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Make a user who exists a superuser; the password stays.")
+    ] = False,
+) -> None:
+    """Create a superuser.
+
+    The password is asked for, or taken from the environment variable CROSSAUTH_SUPERUSER_PASSWORD; it is never an argument, for
+    those can be seen by everybody on the machine.
+    """
+    loaded, application = load(users, FastAPIUsers), load(app, FastAPI) if app is not None else None
+    more = dict(_pair(text) for text in field or ())
+    password = "" if promote else os.environ.get(PASSWORD_VARIABLE) or _ask_password()
+
+    async def act(manager: UserManager) -> str:
+        return await (_promote(manager, email) if promote else _create(manager, email, password, more))
+
+    try:
+        print(asyncio.run(with_user_manager(loaded, application, act)))
+    except CrossauthError as e:
+        raise typer.BadParameter(e.message) from e
+
+
+async def _create(manager: UserManager, email: str, password: str, more: dict[str, str]) -> str:
+    flags: dict[str, Any] = {"is_active": True, "is_superuser": True, "is_verified": True}
+    try:
+        user = await manager.create(
+            _SuperuserCreate.model_validate({**more, "email": email, "password": password, **flags})
+        )
+    except ValidationError as e:
+        raise typer.BadParameter("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in e.errors())) from e
+    except InvalidPasswordException as e:
+        raise typer.BadParameter(f"the password is refused: {e.reason}") from e
+    except UserAlreadyExists as e:
+        raise typer.BadParameter(f"{email} exists already: add --promote to make that user a superuser") from e
+    except Exception as e:
+        # Of a database's error only what the driver said: the statement's values hold the hash.
+        cause = getattr(e, "orig", None) or e
+        raise typer.BadParameter(
+            f"the user cannot be stored ({type(cause).__name__}: {cause}); --field fills further columns"
+        ) from None
+    return f"{user.email} is a superuser, with the id {user.id}"
+
+
+async def _promote(manager: UserManager, email: str) -> str:
+    user = await manager.user_db.get_by_email(email)
+    if user is None:
+        raise typer.BadParameter(f"there is no user {email}: leave --promote out to create one")
+    user = await manager.update(BaseUserUpdate(is_superuser=True), user)
+    return f"{user.email} is a superuser now, with the id {user.id}"
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise typer.BadParameter(f"{text!r} must be name=value")
+    return name, value
+
+
+def _ask_password() -> str:
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
