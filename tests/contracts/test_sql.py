@@ -120,6 +120,15 @@ async def test_a_table_of_the_applications_own(engine: AsyncEngine) -> None:
     found = await read("s:1")
     assert found is not None
     assert (found[0].userid, found[1]) == (made.id, made)
+    assert not await users.replace_user(made.id, {"shoe_size": 1.0, "state": "active"}, {"shoe_size": 43.0})
+    assert not await users.replace_user(made.id, {"state": "disabled"}, {"shoe_size": 43.0})
+    kept = {"shoe_size": 42.5, "state": "active", "admin": False, "factor2": None, "email": "a@example.com"}
+    assert await users.replace_user(str(made.id), kept, {"shoe_size": 43.0, "email": None})
+    assert (await users.get_user_by_id(made.id)).user["shoe_size"] == 43.0
+    for wrong in ({"unknown": None}, {"unknown": 1}):
+        with pytest.raises(CrossauthError) as refused:
+            await users.replace_user(made.id, wrong, {"shoe_size": 1.0})
+        assert refused.value.code is ErrorCode.BadRequest
     await users.delete_user_by_id(str(made.id))
     assert await users.get_users() == []
     await keys.close()

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.testing.expect import outcome, refused
 from crossauth_backend.users.states import UserState
-from crossauth_backend.users.storage import SupportsSecretReplacement, UserStorage, UserStorageGetOptions
+from crossauth_backend.users.storage import (
+    SupportsSecretReplacement,
+    SupportsUserReplacement,
+    UserStorage,
+    UserStorageGetOptions,
+)
 
 ANY: UserStorageGetOptions = {"skip_active_check": True, "skip_email_verified_check": True}
 GARBAGE: tuple[Any, ...] = (
@@ -154,7 +160,7 @@ class UserStorageContract:
         assert await users.get_users(skip=9) == []
 
     async def test_a_secret_is_replaced_only_if_nobody_else_did(self, users: UserStorage) -> None:
-        """One of many wins; where a storage does not support it there is nothing to check."""
+        """One of many wins; a storage that cannot is not asked."""
         if not isinstance(users, SupportsSecretReplacement):
             return
         made = await users.create_user(new("alice"), {"password": "old"})
@@ -162,3 +168,37 @@ class UserStorageContract:
         assert (await asyncio.gather(*tries)).count(True) == 1
         assert (await users.get_user_by_id(made.id)).secrets.password != "old"
         assert await users.replace_secret(made.id, "totpsecret", None, "t") is True
+
+    async def test_a_user_is_replaced_only_if_nobody_else_did(self, users: UserStorage) -> None:
+        """One of many wins, and changes what it was given; a storage that cannot is not asked."""
+        if not isinstance(users, SupportsUserReplacement):
+            return
+        made = await users.create_user(new("alice", email="a@example.com"), {"password": "hash"})
+        other = await users.create_user(new("bob"))
+        expected = {"state": UserState.active, "email": "a@example.com", "factor2": None, "admin": False}
+        tries = [users.replace_user(made.id, expected, {"email": f"{n}@Example.com"}) for n in range(20)]
+        results = await asyncio.gather(*tries)
+        assert sorted(results) == [False] * 19 + [True]
+        won = results.index(True)
+        assert await users.replace_user(made.id, expected, {"username": "eve"}) is False
+        found = await users.get_user_by_email(f"{won}@example.com")
+        assert found.user == replace(made, email=f"{won}@Example.com", email_normalized=f"{won}@example.com")
+        assert found.secrets.password == "hash"
+        assert await users.get_users() == [found.user, other]
+
+    async def test_a_user_is_not_replaced_by_what_cannot_be(self, users: UserStorage) -> None:
+        """Nobody, a name that is taken, a field that is none of the record's, one that may not be empty."""
+        if not isinstance(users, SupportsUserReplacement):
+            return
+        made = await users.create_user(new("alice"))
+        await users.create_user(new("bob"))
+        unknown = made.id + 1000 if isinstance(made.id, int) else "nobody"
+        assert await users.replace_user(unknown, {}, {"state": UserState.disabled}) is False
+        assert await users.replace_user(made.id, {"email": "a@example.com"}, {"state": UserState.disabled}) is False
+        for name, code in (("BOB", ErrorCode.UserExists), ("\x00", ErrorCode.BadRequest), (None, ErrorCode.BadRequest)):
+            with refused(code):
+                await users.replace_user(made.id, {"state": UserState.active}, {"username": name})
+        with refused(ErrorCode.BadRequest):
+            await users.replace_user(made.id, {"username": "\ud800"}, {})
+        assert (await users.get_user_by_id(made.id)).user == made
+        assert await users.replace_user(made.id, {"id": made.id, "username": "alice"}, {}) is True

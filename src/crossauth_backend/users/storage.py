@@ -161,6 +161,21 @@ class SupportsSecretReplacement(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsUserReplacement(Protocol):
+    """A user storage that can change a user only if nobody else did meanwhile."""
+
+    async def replace_user(self, id: UserId, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+        """Set `values` where the stored user still has every value of `expected`; whether it had. One atomic step.
+
+        Fields are named as in the record. A user who is gone has no value any more.
+
+        Raises:
+            CrossauthError: `UserExists`; `BadRequest` for an unknown field.
+        """
+        ...
+
+
 def refuse_inactive(user: User, options: UserStorageGetOptions | None) -> None:
     """Raise the reason for which a read refuses `user`, in the documented order.
 

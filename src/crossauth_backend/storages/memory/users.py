@@ -125,6 +125,18 @@ class InMemoryUserStorage(UserStorage):
         self._secrets[found].update(values)
         return True
 
+    async def replace_user(self, id: UserId, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+        """As documented for `SupportsUserReplacement`."""
+        changed = changed_user_values({**values, "id": id}, self.settings)
+        refuse_unstorable(expected)
+        refuse_unstorable(changed)
+        found = self._find("id", id)
+        if found is None or any(self._users[found].get(name) != value for name, value in expected.items()):
+            return False
+        self._refuse_taken(changed, found)
+        self._store(found, {**self._columns[found], **changed})
+        return True
+
     def _find(self, field: str, value: Any) -> int | None:
         if field == "id":
             number = number_id(value)

@@ -16,6 +16,7 @@ from crossauth_backend.core.options import option, option_names, read_options
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.storages.fields import (
     DERIVED,
+    USER_DEFAULTS,
     bad_field,
     changed_user_values,
     new_user_values,
@@ -228,6 +229,34 @@ class SqlAlchemyUserStorage(UserStorage):
             async with self.engine.begin() as connection:
                 statement = table.update().where(table.c[self._userid] == known, same).values(values)
                 return (await connection.execute(statement)).rowcount == 1
+
+    async def replace_user(self, id: UserId, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+        """As documented for `SupportsUserReplacement`."""
+        await self._prepared.once()
+        known = self._id(id)
+        changed = self._columns(changed_user_values({**values, "id": id}, self.settings))
+        refuse_unstorable(expected)
+        still = [self._has(name, value) for name, value in expected.items()]
+        if known is None:
+            return False
+        statement = self.table.update().where(self.id == known, *still).values(changed or {self.id_name: known})
+        with refusals(ErrorCode.BadRequest):
+            try:
+                async with self.engine.begin() as connection:
+                    return (await connection.execute(statement)).rowcount == 1
+            except IntegrityError as e:
+                raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+
+    def _has(self, name: str, value: Any) -> sa.ColumnElement[bool]:
+        """Whether a user's record says `value`: for a column that an own table lacks or leaves empty, its default."""
+        default = USER_DEFAULTS.get(name)
+        if name not in self.table.c and name in User.__dataclass_fields__ and (name in USER_DEFAULTS or value is None):
+            return sa.true() if value == default else sa.false()
+        column = self._column(name)
+        if value is None:
+            return column.is_(None) if default is None else sa.false()
+        same = column == (self._id(value) if name == "id" else value)
+        return sa.or_(same, column.is_(None)) if default is not None and value == default else same
 
     async def _update(
         self, connection: AsyncConnection, id: Any, values: dict[str, Any], secrets: dict[str, Any]
