@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +29,7 @@ ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_emai
 _REVOKED: Final = (
     KeyPrefix.session,
     KeyPrefix.password_reset_token,
+    KeyPrefix.access_token,
     KeyPrefix.refresh_token,
     KeyPrefix.mfa_token,
     KeyPrefix.known_device,
@@ -112,10 +113,16 @@ class Accounts:
             raise CrossauthError(ErrorCode.Configuration, detail=f"{type(self.keys).__name__} has no method take_key")
         return await self.keys.take_key(value)
 
-    async def end_sessions(self, userid: UserId) -> None:
-        """End every session of a user and revoke every token that could start a new one."""
+    async def end_sessions(self, userid: UserId, keep: Collection[str] = ()) -> None:
+        """End every session of a user and revoke every token that stands for one or could start a new one.
+
+        Parameters:
+            userid: whose.
+            keep: prefixes of keys that the caller sees to itself.
+        """
         for prefix in _REVOKED:
-            await self.keys.delete_all_for_user(userid, prefix)
+            if prefix not in keep:
+                await self.keys.delete_all_for_user(userid, prefix)
         if self.email_tokens is not None and self.email_tokens is not self.keys:
             await self.email_tokens.delete_all_for_user(userid, KeyPrefix.password_reset_token)
 

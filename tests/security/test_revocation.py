@@ -1,0 +1,99 @@
+"""What an account's keys are worth after what they were handed out for has changed."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+
+from crossauth_backend import UserState
+from crossauth_backend.core.clock import utc_now
+from crossauth_backend.keys.record import KeyPrefix
+from tests.accounts import NEW, Browser, World
+from tests.support import PASSWORD
+
+EMAIL = "alice@example.com"
+LOGINS = (KeyPrefix.access_token, KeyPrefix.refresh_token, KeyPrefix.mfa_token)
+KEPT = KeyPrefix.api_key
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def alice(world: World) -> Iterator[Browser]:
+    with world.open() as url, Browser(url) as alice:
+        assert alice.sign_up("alice", user_email=EMAIL, factor2="none").status_code == 200
+        yield alice
+
+
+@pytest.fixture
+def admin(world: World, alice: Browser) -> Iterator[Browser]:
+    with Browser(str(alice.base_url)) as admin:
+        admin.sign_up("root", factor2="none")
+        asyncio.run(world.users.update_user({"id": 2, "admin": True}))
+        yield admin
+
+
+def hand_out(world: World) -> None:
+    """Store for alice a token of each kind, as other faces of the same accounts do."""
+    for prefix in (*LOGINS, KEPT):
+        asyncio.run(world.keys.save_key(1, f"{prefix}token", utc_now(), utc_now() + timedelta(hours=2)))
+
+
+def left(world: World) -> set[str]:
+    return {key.value for key in asyncio.run(world.keys.get_all_for_user(1)) if key.value.endswith("token")}
+
+
+def change(world: World, alice: Browser, admin: Browser) -> None:
+    answer = alice.call("/api/changepassword", old_password=PASSWORD, new_password=NEW, repeat_password=NEW)
+    assert answer.status_code == 200, answer.text
+
+
+def reset(world: World, alice: Browser, admin: Browser) -> None:
+    alice.call("/api/requestpasswordreset", email=EMAIL)
+    token = alice.link(EMAIL).split("token=")[1]
+    answer = alice.call("/api/resetpassword", token=token, new_password=NEW, repeat_password=NEW)
+    assert answer.status_code == 200, answer.text
+
+
+def add_factor2(world: World, alice: Browser, admin: Browser) -> None:
+    alice.add_totp(world)
+
+
+def remove_factor2(world: World, alice: Browser, admin: Browser) -> None:
+    secret, _ = alice.add_totp(world)
+    asyncio.run(world.keys.delete_all_for_user(1, KEPT))
+    hand_out(world)
+    alice.call("/api/changefactor2", factor2="none")
+    assert alice.call("/api/factor2", otp=world.code(secret)).json()["ok"] is True
+    assert asyncio.run(world.users.get_user_by_id(1)).user.factor2 is None
+
+
+def by_admin(world: World, alice: Browser, admin: Browser) -> None:
+    answer = admin.call("/admin/api/changepassword/1", new_password=NEW, repeat_password=NEW)
+    assert answer.status_code == 200, answer.text
+
+
+def other_state(world: World, alice: Browser, admin: Browser) -> None:
+    answer = admin.call("/admin/api/updateuser/1", username="alice", state=UserState.disabled)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("act", [change, reset, add_factor2, remove_factor2, by_admin, other_state])
+def test_tokens_of_every_face_end_with_what_they_were_given_for(
+    world: World, alice: Browser, admin: Browser, act: Callable[[World, Browser, Browser], None]
+) -> None:
+    hand_out(world)
+    assert len(left(world)) == 4
+    act(world, alice, admin)
+    assert left(world) == {f"{KEPT}token"}, "what an application made with its own hands stays"
+
+
+async def test_a_face_that_ends_its_own_tokens_can_say_so(world: World) -> None:
+    for prefix in LOGINS:
+        await world.keys.save_key(1, f"{prefix}token", utc_now())
+    await world.manager.accounts().end_sessions(1, keep=(KeyPrefix.access_token,))
+    assert [key.value for key in await world.keys.get_all_for_user(1)] == [f"{KeyPrefix.access_token}token"]
