@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -104,6 +105,35 @@ def load_key(key: str, algorithm: str) -> Any:
 
 
 @lru_cache(maxsize=64)
+def check_keys(sign_key: str, verify_key: str, algorithm: str) -> None:
+    """Sign something and verify it, so that keys which cannot work are found when an application starts.
+
+    Parameters:
+        sign_key: secret, or private key as PEM.
+        verify_key: the same secret, or the public key as PEM; a private key holds its public one.
+        algorithm: how tokens are signed.
+
+    Raises:
+        CrossauthError: `Configuration`, saying what does not fit; nothing of the keys is in it.
+    """
+    signs, verifies = load_key(sign_key, algorithm), load_key(verify_key, algorithm)
+    header = {"alg": algorithm, "typ": "JWT"}
+    # A public key makes no signature, and each ES algorithm has one curve (RFC 7518 §3.4).
+    with _key_problem(f"JWT: the key cannot sign with {algorithm}: it must be a private key that fits the algorithm"):
+        probe = jwt.encode(header, {}, signs, algorithms=[algorithm])
+    with _key_problem(f"JWT: the key that verifies {algorithm} does not fit the key that signs"):
+        jwt.decode(probe, verifies, algorithms=[algorithm])
+
+
+@contextmanager
+def _key_problem(text: str) -> Iterator[None]:
+    try:
+        yield
+    except (JoseError, ValueError, TypeError, AttributeError) as e:
+        raise CrossauthError(ErrorCode.Configuration, text, detail=type(e).__name__) from None
+
+
+@lru_cache(maxsize=64)
 def _load(key: str, kind: Any) -> Any:
     if not key or (kind is OctKey and key.lstrip().startswith(_NO_SECRETS)):
         raise CrossauthError(ErrorCode.Configuration, "JWT: a secret for HMAC must be text of its own, not a key file")
@@ -135,6 +165,13 @@ def _time(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None and name not in claims:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise JwtInvalidError(name)
-    return value
+    try:
+        # A whole number of any length is valid JSON, and may be too large for a float.
+        seconds = float(value)
+    except OverflowError:
+        raise JwtInvalidError(name) from None
+    if not math.isfinite(seconds):
+        raise JwtInvalidError(name)
+    return seconds
