@@ -128,6 +128,38 @@ def test_an_address_changes_when_the_new_one_is_proven(world: World, browser: Br
     assert {"email_change_requested", "email_changed"} <= set(world.heard.names)
 
 
+@pytest.mark.parametrize(
+    ("proven", "other_mailbox"),
+    [
+        ("info@bucher.example.com", "info@bücher.example.com"), ("info@strasse.example.com", "info@straße.example.com"),
+        ("rene@example.com", "rené@example.com"), ("vicki@example.com", "vıcki@example.com"),
+    ],
+)  # fmt: skip
+def test_what_is_proven_of_an_address_is_not_proven_of_one_that_looks_like_it(
+    world: World, browser: Browser, proven: str, other_mailbox: str
+) -> None:
+    verified(browser, email=proven)
+    browser.call("/api/requestpasswordreset", email=proven)
+    token = browser.link(proven).split("token=")[1]
+    assert browser.call("/api/updateuser", user_email=other_mailbox).json()["emailVerificationRequired"] is True
+    assert asyncio.run(world.users.get_user_by_id(1)).user.email == proven
+    link = browser.link(other_mailbox)
+    assert browser.get(f"/api{link}").json()["ok"] is True
+    assert asyncio.run(world.users.get_user_by_id(1)).user.email == other_mailbox
+    assert name_of(browser.call("/api/resetpassword", token=token, new_password=NEW)) == "InvalidKey"
+    browser.call("/api/requestpasswordreset", email=other_mailbox)
+    token = browser.link(other_mailbox).split("token=")[1]
+    asyncio.run(world.users.update_user({"id": 1, "email": proven}))
+    assert name_of(browser.call("/api/resetpassword", token=token, new_password=NEW)) == "InvalidKey"
+
+
+def test_another_way_to_write_a_proven_address_is_stored_at_once(world: World, browser: Browser) -> None:
+    verified(browser, email="rené@example.com")
+    answer = browser.call("/api/updateuser", user_email="RENE\u0301@Example.com").json()
+    assert (answer["ok"], answer["emailVerificationRequired"]) == (True, False)
+    assert asyncio.run(world.users.get_user_by_id(1)).user.email == "RENÉ@example.com"
+
+
 def test_a_change_to_a_known_address_is_answered_as_any_other(browser: Browser, other: Browser) -> None:
     verified(other, "bob", "bob@example.com")
     verified(browser)

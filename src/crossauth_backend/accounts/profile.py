@@ -9,7 +9,7 @@ from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.email_change import request_change
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.text import normalize
+from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
@@ -43,7 +43,7 @@ async def update_profile(
     if accounts.verify_email and not skip_email_verification:
         if "username" in fields and address_of(current) == current.username:
             raise CrossauthError(ErrorCode.FormEntry, "This username is an e-mail address; it cannot be changed here")
-        if fields.get("email") and normalize(fields["email"]) != normalize(current.email or ""):
+        if fields.get("email") and not same_mailbox(fields["email"], current.email or ""):
             new_email = fields.pop("email")
         elif "email" in fields and not fields["email"]:
             raise CrossauthError(ErrorCode.FormEntry, "Give an e-mail address")

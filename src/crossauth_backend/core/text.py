@@ -28,7 +28,16 @@ def with_slashes(path: str) -> str:
 def normalize(value: str) -> str:
     """The form in which usernames and e-mail addresses are compared: NFKD, marks stripped, lower case.
 
-    `"Zoë"`, `"zoe"` and `"ＺＯＥ"` are one name.
+    `"Zoë"`, `"zoe"` and `"ＺＯＥ"` are one name. Whether two addresses are one mailbox is for `same_mailbox` to say.
     """
     decomposed = unicodedata.normalize("NFKD", value.strip())
     return unicodedata.normalize("NFKD", "".join(c for c in decomposed if not unicodedata.combining(c)).casefold())
+
+
+def same_mailbox(a: str, b: str) -> bool:
+    """Whether two e-mail addresses are one mailbox, so that what was proven of one is proven of the other.
+
+    Nothing but composition and case may differ. `normalize` is no answer to this question: two domains that it takes for one
+    name, `bücher.example` and `bucher.example`, belong to two people.
+    """
+    return unicodedata.normalize("NFC", a).lower() == unicodedata.normalize("NFC", b).lower()

@@ -9,7 +9,7 @@ from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
-from crossauth_backend.core.text import normalize
+from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.rules import valid_email
@@ -63,7 +63,7 @@ def check_still_his(token: EmailToken, user: User) -> None:
     Raises:
         CrossauthError: `InvalidKey`.
     """
-    if normalize(token.sent_to) != normalize(address_of(user) or ""):
+    if not same_mailbox(token.sent_to, address_of(user) or ""):
         raise CrossauthError(ErrorCode.InvalidKey)
 
 
