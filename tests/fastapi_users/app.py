@@ -113,7 +113,7 @@ class Site:
     """The application, its database and what its hooks were told."""
 
     def __init__(
-        self, url: str, *, more_backends: Any = (), require_old_password: bool = False, **options: Any
+        self, url: str, *, more_backends: Any = (), require_old_password: bool | None = None, **options: Any
     ) -> None:
         driver = url.replace("sqlite:", "sqlite+aiosqlite:").replace("postgresql:", "postgresql+asyncpg:")
         self.engine = create_async_engine(driver)
@@ -121,7 +121,7 @@ class Site:
             event.listen(self.engine.sync_engine, "connect", lambda c, _: c.execute("PRAGMA busy_timeout=5000"))
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.calls: list[tuple[Any, ...]] = []
-        self.manager = type("Manager", (UserManager,), {"require_old_password": require_old_password})
+        self.manager = type("Manager", (UserManager,), {})
 
         async def get_session() -> AsyncIterator[AsyncSession]:
             async with self.sessions() as session:
@@ -154,7 +154,8 @@ class Site:
         self.app.include_router(self.users.get_reset_password_router(), prefix="/auth", tags=["auth"])
         self.app.include_router(self.users.get_verify_router(UserRead), prefix="/auth", tags=["auth"])
         self.app.include_router(self.users.get_sessions_router(), prefix="/auth", tags=["auth"])
-        self.app.include_router(self.users.get_users_router(UserRead, UserUpdate), prefix="/users", tags=["users"])
+        users_router = self.users.get_users_router(UserRead, UserUpdate, require_old_password=require_old_password)
+        self.app.include_router(users_router, prefix="/users", tags=["users"])
 
         @self.app.get("/hello")
         async def hello(user: User = Depends(self.users.current_user(active=True))) -> dict[str, str]:

@@ -155,7 +155,12 @@ def test_a_new_password_ends_what_both_faces_opened(both: Both) -> None:
     both.sign_up("alice", user_email=EMAIL)
     assert both.who() == "alice"
     mine, other = both.header(), both.header()
-    assert both.patch("/rest/me", headers=mine, json={"password": NEW}).status_code == 200
+    refused = both.patch("/rest/me", headers=mine, json={"password": NEW})
+    assert name_of_refusal(refused) == "UPDATE_USER_OLD_PASSWORD_INVALID", "as the session server asks for it"
+    weak = both.patch("/rest/me", headers=mine, json={"password": "x", "old_password": PASSWORD})
+    assert name_of_refusal(weak) == "UPDATE_USER_INVALID_PASSWORD", "its rules count here too"
+    change = {"password": NEW, "old_password": PASSWORD}
+    assert both.patch("/rest/me", headers=mine, json=change).status_code == 200
     assert [both.get("/rest/me", headers=h).status_code for h in (mine, other)] == [200, 401]
     assert both.who() is None
     assert both.log_in("alice", NEW).status_code == 200

@@ -445,9 +445,16 @@ def test_a_password_change_without_the_old_one(tmp_path: Any) -> None:
     with open_site(tmp_path, require_old_password=True) as api:
         api.register()
         header = api.cookie_login()
-        for old in ({}, {"old_password": "x"}, {"old_password": None}, {"old_password": ["guinevere"]}):
-            answer = api.patch("/users/me", headers=header, json={"password": "merlin", **old})
-            assert (answer.status_code, detail(answer)) == (400, "UPDATE_USER_OLD_PASSWORD_INVALID")
-        changed = {"password": "merlin", "old_password": "guinevere"}
-        assert api.patch("/users/me", headers=header, json=changed).status_code == 200
-        assert api.patch("/users/me", headers=header, json={"email": "b@camelot.bt"}).status_code == 200
+        for change in ({"password": "merlin"}, {"email": "b@camelot.bt"}):
+            for old in ({}, {"old_password": "x"}, {"old_password": None}):
+                answer = api.patch("/users/me", headers=header, json={**change, **old})
+                assert (answer.status_code, detail(answer)) == (400, "UPDATE_USER_OLD_PASSWORD_INVALID")
+            assert api.patch("/users/me", headers=header, json={**change, "old_password": ["x"]}).status_code == 422
+        assert api.patch("/users/me", headers=header, json={"email": EMAIL}).status_code == 200, "nothing changes"
+        for change in ({"password": "merlin", "old_password": "guinevere"},
+                       {"email": "b@camelot.bt", "old_password": "merlin"}):  # fmt: skip
+            assert api.patch("/users/me", headers=header, json=change).status_code == 200
+        assert api.log_in("b@camelot.bt", "merlin").status_code == 200
+        fields = api.get("/openapi.json").json()["components"]["schemas"]["UserUpdateWithProof"]["properties"]
+        assert "old_password" in fields
+        assert not {"mfa_token", "otp"} & set(fields)

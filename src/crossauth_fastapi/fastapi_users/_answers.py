@@ -64,6 +64,7 @@ class FurtherErrorCode(StrEnum):
     LOGIN_PASSWORD_CHANGE_NEEDED = "LOGIN_PASSWORD_CHANGE_NEEDED"
     REFRESH_BAD_TOKEN = "REFRESH_BAD_TOKEN"
     UPDATE_USER_OLD_PASSWORD_INVALID = "UPDATE_USER_OLD_PASSWORD_INVALID"
+    UPDATE_USER_CONFLICT = "UPDATE_USER_CONFLICT"
     SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
     OAUTH_PROVIDER_ERROR = "OAUTH_PROVIDER_ERROR"
     OAUTH_REDIRECT_URL_NEEDED = "OAUTH_REDIRECT_URL_NEEDED"
@@ -86,9 +87,12 @@ def describe(*codes: ErrorCode | FurtherErrorCode) -> dict[str, Any]:
 
 
 def _example(code: ErrorCode | FurtherErrorCode) -> dict[str, Any]:
-    if code.value.endswith("INVALID_PASSWORD") and not code.value.startswith("UPDATE_USER_OLD"):
-        reason = "Password should be at least 3 characters"
-        return {"summary": "The password is refused.", "value": {"detail": {"code": code.value, "reason": reason}}}
+    reasons: dict[str, Any] = {"LOGIN_FACTOR2_REQUIRED": {"factor2": "totp", "mfa_token": "VuW0…"}}
+    if code.value.endswith("INVALID_PASSWORD"):
+        reasons[code.value] = "Password should be at least 3 characters"
+    if code.value in reasons:
+        summary = _SUMMARIES.get(code.value, "The password is refused.")
+        return {"summary": summary, "value": {"detail": {"code": code.value, "reason": reasons[code.value]}}}
     return {"summary": _SUMMARIES.get(code.value, code.value), "value": {"detail": code.value}}
 
 
@@ -106,9 +110,20 @@ _SUMMARIES: Final = {
     "ACCESS_TOKEN_DECODE_ERROR": "The state is not ours.",
     "ACCESS_TOKEN_ALREADY_EXPIRED": "The state has expired.",
     "TOO_MANY_ATTEMPTS": "Try again after the seconds in the header Retry-After.",
+    "LOGIN_FACTOR2_REQUIRED": "A code is asked for; `reason` names the factor and holds the `mfa_token`.",
     "LOGIN_FACTOR2_INVALID": "Wrong or expired code.",
+    "LOGIN_FACTOR2_SETUP_NEEDED": "The second factor must be set up in the session server first.",
+    "LOGIN_PASSWORD_CHANGE_NEEDED": "The password must be changed in the session server first.",
+    "REFRESH_BAD_TOKEN": "Bad, used or expired refresh token.",
+    "UPDATE_USER_OLD_PASSWORD_INVALID": "The old password is missing or wrong.",
+    "UPDATE_USER_CONFLICT": "Another request changed password or address meanwhile; nothing was changed.",
+    "SESSION_NOT_FOUND": "There is no such login.",
+    "OAUTH_PROVIDER_ERROR": "The provider refused, failed, or answered what cannot be used.",
+    "OAUTH_REDIRECT_URL_NEEDED": "The application must say where providers send users back to.",
+    "OAUTH_ACCOUNT_NOT_LINKED": "The account is not linked.",
 }
 UNAUTHORIZED: Final[OpenAPIResponseType] = {401: {"description": "Missing token or inactive user."}}
+UNVERIFIED: Final[OpenAPIResponseType] = {403: {"description": "The user is not verified."}}
 TOO_MANY: Final[OpenAPIResponseType] = {429: describe(FurtherErrorCode.TOO_MANY_ATTEMPTS)}
 
 
@@ -123,16 +138,16 @@ class UsersRoute(APIRoute):
             try:
                 return await handler(request)
             except RequestValidationError as e:
-                raise RequestValidationError(shown(e.errors())) from None
+                raise RequestValidationError(shown(e.errors()), body=e.body) from None
             except CrossauthError as e:
                 raise http_error(e) from e
 
         return handle
 
 
-def new_router() -> APIRouter:
+def new_router(lifespan: Any = None) -> APIRouter:
     """An empty router."""
-    return APIRouter(route_class=UsersRoute)
+    return APIRouter(route_class=UsersRoute, lifespan=lifespan)
 
 
 def http_error(e: CrossauthError) -> HTTPException:
@@ -154,7 +169,8 @@ def shown(errors: Sequence[Any]) -> list[Any]:
         if secret and "input" in kept:
             kept["input"] = _MASK
         if "ctx" in error:
-            kept["ctx"] = {name: str(value) for name, value in error["ctx"].items()}
+            plain = (str, int, float, bool, type(None))
+            kept["ctx"] = {n: value if isinstance(value, plain) else str(value) for n, value in error["ctx"].items()}
         found.append(_sayable(kept))
     return found
 
@@ -164,10 +180,19 @@ def refuse_unstorable(values: dict[str, Any]) -> None:
     errors = [
         {"type": "string_unicode", "loc": ("body", name), "msg": "Text must have no NUL and no unpaired surrogate"}
         for name, value in values.items()
-        if isinstance(value, str) and name != "password" and not is_storable(value)
+        if name != "password" and not _storable(value)
     ]
     if errors:
         raise RequestValidationError(errors)
+
+
+def _storable(value: Any) -> bool:
+    """Whether every text in a value, however deep, can be stored."""
+    if isinstance(value, str):
+        return is_storable(value)
+    if isinstance(value, dict):
+        return all(_storable(name) and _storable(inner) for name, inner in value.items())
+    return all(map(_storable, value)) if isinstance(value, (list, tuple, set)) else True
 
 
 def _is_secret(name: object) -> bool:

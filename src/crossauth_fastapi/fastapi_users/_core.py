@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.accounts.context import Accounts, Origin, limited, reserve
-from crossauth_backend.accounts.stages import Attempt, Step, next_step
+from crossauth_backend.accounts.stages import Step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import normalize
 from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
 from crossauth_backend.events.record import EventName
+from crossauth_backend.keys.purge import Purger
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
-from crossauth_backend.users.record import User
-from crossauth_backend.users.states import UserState
 from crossauth_fastapi._http.address import peer_address, read_proxies
-from crossauth_fastapi.fastapi_users.authentication.strategy.stored import key_owner
+from crossauth_fastapi.fastapi_users._addresses import folded
+from crossauth_fastapi.fastapi_users._records import key_owner, record_of, step_of
+from crossauth_fastapi.fastapi_users._refresh import end_refresh_tokens
+from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
+from crossauth_fastapi.fastapi_users.authentication.logins import Logins
+
+logger = logging.getLogger("crossauth.fastapi_users")
+# What the session server may not end by itself, for one of them may be kept.
+TOKEN_PREFIXES: Final = (KeyPrefix.access_token, KeyPrefix.refresh_token)
 
 
 class Core:
@@ -54,7 +65,13 @@ class Core:
         self.site_url = site_url
         self._proxies = read_proxies(trusted_proxies)
         self.accounts: Callable[[], Accounts] | None = None
+        self.keeps = session_manager is not None or key_storage is not None
+        self._running = False
         if session_manager is None:
+            if key_storage is None:
+                logger.warning(
+                    "FastAPIUsers has no 'key_storage': this process alone knows how often was tried, and what counts once"
+                )
             self.keys = key_storage or InMemoryKeyStorage()
             self.limits = AttemptLimits(self.keys, attempt_limits or {})
             self.events = Events([LoggingListener(), *event_listeners])
@@ -68,6 +85,11 @@ class Core:
         accounts = session_manager.accounts()
         self.keys, self.limits, self.events = accounts.keys, accounts.limits, accounts.events
         self.accounts = session_manager.accounts
+
+    def account_name(self, name: str) -> str:
+        """The name under which attempts on an account are counted: whatever finds one account is one name."""
+        # A session server finds its users by looser rules, and counts by them.
+        return normalize(name) if self.accounts is not None else folded(name)
 
     def origin(self, connection: HTTPConnection) -> Origin:
         """Where a request comes from."""
@@ -93,29 +115,73 @@ class Core:
         record = record_of(user) if user is not None else None
         self.events.tell(name, record, address=self.origin(connection).address, reason=reason)
 
-    async def end_logins(self, user: Any, end_tokens: Any, except_token: str | None = None) -> None:
-        """End what a user's password has opened: the tokens of every backend but one, refresh tokens, and sessions."""
-        await end_tokens(user, except_token)
+    async def end_logins(self, user: Any, logins: Logins, *, keep_shown: bool = False) -> None:
+        """End what a user's password has opened: tokens of every backend, refresh tokens, and sessions.
+
+        Parameters:
+            user: whose.
+            logins: of the request at hand.
+            keep_shown: whether the login that asks goes on.
+        """
+        await logins.end_all(user, keep_shown=keep_shown)
+        kept = await logins.ids() if keep_shown else set()
+        await end_refresh_tokens(self.keys, user, except_sids=kept)
         if self.accounts is not None:
-            await self.accounts().end_sessions(key_owner(user))
-        else:
-            await self.keys.delete_all_for_user(key_owner(user), KeyPrefix.refresh_token)
+            await self.accounts().end_sessions(key_owner(user), keep=TOKEN_PREFIXES)
 
     def next_step(self, user: Any, *, factor2_passed: bool = False) -> Step:
         """What stands between a user who has proven the first factor and a token: the stages of every login."""
-        record = record_of(user)
         offered = self.accounts().allowed_factor2 if self.accounts is not None else ()
-        return next_step(Attempt(record, factor2_passed=factor2_passed, factor2_offered=record.factor2 in offered))
+        is_offered = record_of(user).factor2 in offered
+        return step_of(user, factor2_passed=factor2_passed, factor2_offered=is_offered)
+
+    def check(self, backend: AuthenticationBackend[Any, Any]) -> None:
+        """Find out now what would go wrong at a login by this backend.
+
+        Raises:
+            CrossauthError: `Configuration`.
+        """
+        if backend.refresh_lifetime_seconds is not None and not self.keeps:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                "FastAPIUsers: refresh tokens need 'key_storage' (or 'session_manager'), for all workers to know them",
+            )
+        get_strategy = backend.get_strategy
+        if not inspect.isfunction(get_strategy) or inspect.signature(get_strategy).parameters:
+            return
+        try:
+            made = get_strategy()
+        except CrossauthError:
+            raise
+        except Exception as e:
+            # It may need what the application has only once it has started.
+            logger.debug("the strategy of %s cannot be tried yet: %s", backend.name, type(e).__name__)
+            return
+        if inspect.iscoroutine(made):
+            made.close()
+
+    @asynccontextmanager
+    async def lifespan(self, app: Any) -> AsyncIterator[None]:
+        """Open the key storage, and throw away now and then what has expired, while the application runs.
+
+        Every router brings it along, and one of them does it. A session server does it for its own storage itself.
+        """
+        if self.accounts is not None or self._running:
+            yield
+            return
+        purger = Purger(self.keys)
+        self._running = True
+        try:
+            if isinstance(self.keys, SupportsLifecycle):
+                await self.keys.start()
+            await purger.start()
+            yield
+        finally:
+            self._running = False
+            await purger.close()
 
 
-def record_of(user: Any) -> User:
-    """A user of the application's as the stages and events know users.
-
-    One of the library's own storage (see `CrossauthUserDatabase`) brings its record along. Of others it is only known whether
-    they are active.
-    """
-    record = getattr(user, "crossauth_record", None)
-    if isinstance(record, User):
-        return record
-    state = UserState.active if user.is_active else UserState.disabled
-    return User(id=user.id, username=user.email, email=user.email, state=state, admin=user.is_superuser is True)
+@cache
+def default_core() -> Core:
+    """That of routers which are made by functions, without `FastAPIUsers`: one for all, so that they count together."""
+    return Core()

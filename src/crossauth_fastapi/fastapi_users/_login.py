@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, Final
 
 from fastapi import HTTPException, Request, Response
@@ -12,13 +13,20 @@ from crossauth_backend.accounts import second_factor
 from crossauth_backend.accounts.stages import Ask, Refuse
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
+from crossauth_backend.core.secrets import equal
 from crossauth_backend.events.record import EventName
+from crossauth_backend.keys.record import Key
 from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused, refused_with
-from crossauth_fastapi.fastapi_users._core import Core, record_of
-from crossauth_fastapi.fastapi_users._refresh import RefreshTokens
+from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users._records import login_mark, record_of
+from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, new_sid
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
-from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy
-from crossauth_fastapi.fastapi_users.authentication.transport.bearer import NO_STORE
+from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
+    Strategy,
+    StrategyDestroyNotSupportedError,
+    SupportsLoginIds,
+)
+from crossauth_fastapi.fastapi_users.exceptions import UserNotExists
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 
 _REFUSALS: Final[dict[object, ErrorCode | FurtherErrorCode]] = {
@@ -57,21 +65,89 @@ async def log_in(
         core.tell(EventName.login_failed, request, user, Reason.EmailNotVerified.name)
         raise refused(ErrorCode.LOGIN_USER_NOT_VERIFIED)
     if step is Ask.FACTOR2:
-        raise await _ask_factor2(core, user, request)
-    response = await backend.login(strategy, user)
-    if backend.refresh_lifetime_seconds is not None:
-        response = with_refresh_token(response, await RefreshTokens(core.keys, backend).issue(user))
+        raise await ask_factor2(core, user, request)
+    response = await open_login(core, backend, strategy, user_manager, user)
     await user_manager.on_after_login(user, request, response)
     core.tell(EventName.login_succeeded, request, user)
     return response
 
 
+async def open_login(
+    core: Core,
+    backend: AuthenticationBackend[Any, Any],
+    strategy: Strategy[Any, Any],
+    user_manager: BaseUserManager[Any, Any],
+    user: Any,
+    taken: Key | None = None,
+) -> Response:
+    """The answer with a token, and where the backend has them a refresh token.
+
+    Parameters:
+        core, backend, strategy, user_manager: of the route.
+        user: whose login it is.
+        taken: the refresh token that the login goes on with; `None` for a new one.
+
+    Raises:
+        HTTPException: 400, where the password, or whatever else a login rests on, was changed while this went on.
+    """
+    code = ErrorCode.LOGIN_BAD_CREDENTIALS if taken is None else FurtherErrorCode.REFRESH_BAD_TOKEN
+    before, tokens, successor = login_mark(user), RefreshTokens(core.keys, backend), None
+    sid = taken.data if taken is not None else new_sid()
+    writing = _Writing(strategy, sid)
+    if taken is not None:
+        successor = await tokens.rotate(user, taken)
+        if successor is None:
+            raise refused(code)
+    elif backend.refresh_lifetime_seconds is not None:
+        successor = await tokens.issue(user, sid)
+    response = await backend.login(writing, user)
+    # Who changes a password stores it and then ends what the old one opened. What was opened after that is found here.
+    if not await _still(user_manager, user, before):
+        if successor is not None:
+            await tokens.forget(successor)
+        with suppress(StrategyDestroyNotSupportedError):
+            await strategy.destroy_token(writing.token, user)
+        raise refused(code)
+    return response if successor is None else with_refresh_token(response, successor)
+
+
+class _Writing:
+    """A strategy that notes the token it writes, and says in it of which login it is."""
+
+    def __init__(self, strategy: Strategy[Any, Any], sid: str) -> None:
+        self._strategy, self._sid = strategy, sid
+        self.token = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._strategy, name)
+
+    async def write_token(self, user: Any) -> str:
+        if isinstance(self._strategy, SupportsLoginIds):
+            self.token = await self._strategy.write_token_of(user, self._sid)
+        else:
+            self.token = await self._strategy.write_token(user)
+        return self.token
+
+
+async def _still(user_manager: BaseUserManager[Any, Any], user: Any, mark: str) -> bool:
+    try:
+        current = await user_manager.get(user.id)
+    except UserNotExists:
+        return False
+    return bool(current.is_active or not user.is_active) and equal(login_mark(current), mark)
+
+
 def with_refresh_token(response: Response, token: str) -> Response:
     """The answer of a bearer transport with a refresh token in it."""
-    return JSONResponse({**json.loads(bytes(response.body)), "refresh_token": token}, headers=NO_STORE)
+    content = {**json.loads(bytes(response.body)), "refresh_token": token}
+    answer = JSONResponse(content, response.status_code, background=response.background)
+    kept = [pair for pair in response.raw_headers if pair[0] not in (b"content-length", b"content-type")]
+    answer.raw_headers += kept
+    return answer
 
 
-async def _ask_factor2(core: Core, user: Any, request: Request) -> HTTPException:
+async def ask_factor2(core: Core, user: Any, request: Request) -> HTTPException:
+    """The question for a user's second factor, as a refusal that names the factor and holds the `mfa_token`."""
     if core.accounts is None:
         return refused(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED, 403)
     accounts, record = core.accounts(), record_of(user)

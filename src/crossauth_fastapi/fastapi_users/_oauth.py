@@ -6,9 +6,9 @@ import inspect
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request, Response
@@ -18,9 +18,12 @@ from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, sign
+from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.storage import spend
+from crossauth_fastapi.fastapi_users._addresses import valid_address
 from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users._provenemail import in_list, in_profile
 from crossauth_fastapi.fastapi_users.authentication.transport.cookie import CookieTransport
 from crossauth_fastapi.fastapi_users.jwt import (
     JwtExpiredError,
@@ -37,6 +40,9 @@ CSRF_TOKEN_COOKIE_NAME: Final = "fastapiusersoauthcsrf"
 STATE_LIFETIME_SECONDS: Final = 3600
 _BYTES: Final = 32
 _ERROR: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1", "testserver")
+_MAX_ACCOUNT_ID: Final = 320
+_MAX_TIME: Final = 2**31 - 1
 logger = logging.getLogger("crossauth.fastapi_users")
 
 
@@ -78,6 +84,22 @@ class CsrfCookie:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderToken:
+    """What a provider answered to the code; `expires_at` is seconds since the epoch."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    expires_at: int | None
+
+
+class Account(NamedTuple):
+    """An account at a provider."""
+
+    id: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
     """The flows of one router: with one provider, for one purpose.
 
@@ -93,11 +115,15 @@ class Flow:
 
     client: Any
     purpose: str
-    secret: SecretType
+    secret: SecretType = field(repr=False)
     redirect_url: str | None
     route_name: str
     cookie: CsrfCookie
     core: Core
+
+    def __post_init__(self) -> None:
+        if not secret_value(self.secret):
+            raise CrossauthError(Reason.Configuration, "OAuth: 'state_secret' must not be empty")
 
     async def begin(
         self, request: Request, response: Response, scopes: list[str] | None, userid: str | None = None
@@ -116,7 +142,7 @@ class Flow:
 
     async def finish(
         self, request: Request, code: str | None, state: str | None, error: str | None, userid: str | None = None
-    ) -> dict[str, Any]:
+    ) -> ProviderToken:
         """The provider's token, for a user who came back in the browser that set out.
 
         The state is checked, and used up, before anything is asked of the provider.
@@ -124,7 +150,7 @@ class Flow:
         Raises:
             HTTPException: 400 with the documented code, or 400 `OAUTH_PROVIDER_ERROR` where the provider refuses.
         """
-        if code is None:
+        if code is None or error is not None:
             raise _provider_refusal(error)
         claims = self._claims(state)
         csrf = claims.get(CSRF_TOKEN_KEY)
@@ -139,35 +165,54 @@ class Flow:
             raise refused(ErrorCode.OAUTH_INVALID_STATE)
         verifier = self._verifier(str(csrf)) if self._takes_pkce else None
         try:
-            token: dict[str, Any] = await self.client.get_access_token(code, self._redirect_url(request), verifier)
+            token = await self.client.get_access_token(code, self._redirect_url(request), verifier)
         except Exception as e:
-            raise self._failed("get_access_token", e) from e
-        return token
+            raise self._failed("get_access_token", type(e).__name__) from e
+        return self._read_token(token)
 
-    async def account(self, token: Mapping[str, Any]) -> tuple[str, str]:
-        """Id and e-mail address of the account at the provider.
+    async def account(self, token: ProviderToken) -> Account:
+        """The account at the provider.
 
         Raises:
-            HTTPException: 400 `OAUTH_NOT_AVAILABLE_EMAIL`, or `OAUTH_PROVIDER_ERROR` where the provider does not say.
+            HTTPException: 400 `OAUTH_NOT_AVAILABLE_EMAIL` where there is no address that could be registered, or
+                `OAUTH_PROVIDER_ERROR` where the provider does not say whose account it is.
         """
         try:
-            account_id, email = await self.client.get_id_email(token["access_token"])
+            found = await self.client.get_id_email(token.access_token)
+            account_id, email = found
         except Exception as e:
-            raise self._failed("get_id_email", e) from e
-        if email is None:
+            raise self._failed("get_id_email", type(e).__name__) from e
+        number = isinstance(account_id, int) and not isinstance(account_id, bool)
+        text = str(account_id) if number or isinstance(account_id, str) else ""
+        if not 0 < len(text) <= _MAX_ACCOUNT_ID or not is_storable(text):
+            raise self._failed("get_id_email", "no id")
+        address = valid_address(email)
+        if address is None:
             raise refused(ErrorCode.OAUTH_NOT_AVAILABLE_EMAIL)
-        return str(account_id), str(email)
+        return Account(text, address)
 
-    async def says_verified(self, token: Mapping[str, Any], email: str) -> bool:
-        """Whether the provider says that the address is proven (OpenID Connect Core §5.1, `email_verified`)."""
+    async def says_verified(self, token: ProviderToken, email: str) -> bool:
+        """Whether the provider says that the address is proven."""
         try:
-            profile = await self.client.get_profile(token["access_token"])
+            if hasattr(self.client, "get_emails"):
+                return in_list(await self.client.get_emails(token.access_token), email)
+            return in_profile(await self.client.get_profile(token.access_token), email, self.client.name)
         except Exception as e:
-            logger.info("the provider %s gave no profile: %r", self.client.name, type(e))
+            logger.info("the provider %s gave no profile: %s", self.client.name, type(e).__name__)
             return False
-        if not isinstance(profile, dict) or profile.get("email") != email:
-            return False
-        return any(profile.get(name) is True for name in ("email_verified", "verified_email", "verified"))
+
+    def _read_token(self, token: object) -> ProviderToken:
+        """What of a provider's answer can be kept."""
+        given = token if isinstance(token, Mapping) else {}
+        access, refresh, expires = (given.get(name) for name in ("access_token", "refresh_token", "expires_at"))
+        if not isinstance(access, str) or not access or not is_storable(access):
+            raise self._failed("get_access_token", "no access token")
+        sensible = isinstance(expires, (int, float)) and not isinstance(expires, bool) and 0 < expires <= _MAX_TIME
+        return ProviderToken(
+            access_token=access,
+            refresh_token=refresh if isinstance(refresh, str) and is_storable(refresh) else None,
+            expires_at=int(expires) if sensible else None,  # type: ignore[arg-type]
+        )
 
     @property
     def _flow(self) -> str:
@@ -188,9 +233,9 @@ class Flow:
         except JwtInvalidError as e:
             raise refused(ErrorCode.ACCESS_TOKEN_DECODE_ERROR) from e
 
-    def _failed(self, what: str, e: Exception) -> Exception:
+    def _failed(self, what: str, why: str) -> HTTPException:
         # Of the provider's words nothing goes on to the client; they may hold a code or a token.
-        logger.warning("%s of the provider %s failed: %s", what, self.client.name, type(e).__name__)
+        logger.warning("%s of the provider %s failed: %s", what, self.client.name, why)
         return refused(FurtherErrorCode.OAUTH_PROVIDER_ERROR)
 
     def _redirect_url(self, request: Request) -> str:
@@ -199,8 +244,7 @@ class Flow:
         path = request.url_for(self.route_name).path
         if self.core.site_url is not None:
             return self.core.site_url.rstrip("/") + path
-        host = urlsplit(str(request.base_url)).hostname or ""
-        if "." in host and host != "127.0.0.1":
+        if urlsplit(str(request.base_url)).hostname not in _LOCAL:
             # A Host header says what its sender likes; whoever follows the URL would come back there, with a code.
             logger.error("OAuth: give the router a 'redirect_url', or FastAPIUsers a 'site_url'")
             raise refused(FurtherErrorCode.OAUTH_REDIRECT_URL_NEEDED)

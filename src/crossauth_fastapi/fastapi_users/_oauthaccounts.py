@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Generic, Literal, cast
+from typing import Any, Generic, cast
 
 from fastapi import Request
 
-from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, SupportsUnlink
+from crossauth_fastapi.fastapi_users._passwords import Passwords
+from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, SupportsAccounts, SupportsUnlink
 from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserNotExists
 from crossauth_fastapi.fastapi_users.models import ID, UP
-from crossauth_fastapi.fastapi_users.password import PasswordHelperProtocol, shared_hasher
 
 
-class OAuthAccounts(Generic[UP, ID]):
+class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
     """Logs users in by, links and unlinks accounts at providers."""
-
-    user_db: BaseUserDatabase[UP, ID]
-    password_helper: PasswordHelperProtocol
 
     async def get_by_oauth_account(self, oauth: str, account_id: str) -> UP:
         """The user who logs in with this account.
@@ -40,7 +37,7 @@ class OAuthAccounts(Generic[UP, ID]):
         refresh_token: str | None = None,
         request: Request | None = None,
         *,
-        associate_by_email: bool | Literal["verified"] = False,
+        associate_by_email: bool = False,
         is_verified_by_default: bool = False,
     ) -> UP:
         """The user for an account at a provider: who is linked to it, else whoever may be linked to it now, else a new one.
@@ -50,9 +47,8 @@ class OAuthAccounts(Generic[UP, ID]):
             access_token, expires_at, refresh_token: its tokens.
             account_id, account_email: the account.
             request: the request it is for.
-            associate_by_email: whether a user of the same address is linked. "verified": if the user has proven it (the
-                provider must say so too). `True`: also if not; the user's password, which somebody else may have set, is then
-                replaced by a random one.
+            associate_by_email: whether a user of the same address is linked. One who has not proven the address may not be its
+                owner: the password is replaced by a random one then, and other accounts are unlinked.
             is_verified_by_default: whether the address of a new user counts as proven.
 
         Raises:
@@ -60,23 +56,28 @@ class OAuthAccounts(Generic[UP, ID]):
         """
         account = _account(oauth_name, access_token, account_id, account_email, expires_at, refresh_token)
         db = cast("BaseUserDatabase[Any, ID]", self.user_db)
-        user: Any = await self.user_db.get_by_oauth_account(oauth_name, account_id)
-        if user is not None:
-            linked = find_account(user, oauth_name, account_id)
-            return cast(UP, await db.update_oauth_account(user, linked, account)) if linked is not None else user
-        user = await self.user_db.get_by_email(account_email)
-        if user is None:
-            hashed = await self._random_password()
+        try:
+            known: Any = await self.get_by_oauth_account(oauth_name, account_id)
+        except UserNotExists:
+            known = None
+        if known is not None:
+            linked = find_account(known, oauth_name, account_id)
+            return cast(UP, await db.update_oauth_account(known, linked, account)) if linked is not None else known
+        try:
+            user: Any = await self.get_by_email(account_email)
+        except UserNotExists:
+            hashed = await self._random_hash()
             values = {"email": account_email, "hashed_password": hashed, "is_verified": is_verified_by_default}
-            user = await db.add_oauth_account(await self._create(values), account)
-            await self.on_after_register(user, request)
-        elif associate_by_email is True or (associate_by_email == "verified" and user.is_verified):
-            if not user.is_verified:
-                user = await self.user_db.update(user, {"hashed_password": await self._random_password()})
-            user = await db.add_oauth_account(user, account)
-        else:
+            created = await self._create(values, account)
+            await self.on_after_register(created, request)
+            return created
+        if not associate_by_email:
             raise UserAlreadyExists
-        return cast(UP, user)
+        if not user.is_verified:
+            user = await self.user_db.update(user, {"hashed_password": await self._random_hash()})
+            user = await self._unlink_all(user)
+            await self._end_logins(user)
+        return await self._link(user, account)
 
     async def oauth_associate_callback(
         self,
@@ -101,21 +102,24 @@ class OAuthAccounts(Generic[UP, ID]):
             raise UserAlreadyExists
         linked = find_account(user, oauth_name, account_id)
         if linked is not None:
-            updated = await db.update_oauth_account(user, linked, account)
+            updated = cast(UP, await db.update_oauth_account(user, linked, account))
         else:
-            updated = await db.add_oauth_account(user, account)
+            updated = await self._link(user, account)
         await self.on_after_update(updated, {}, request)
-        return cast(UP, updated)
+        return updated
 
     async def oauth_unlink(self, user: UP, oauth_name: str, account_id: str, request: Request | None = None) -> UP:
         """Unlink an account at a provider. The user logs in by password, or by a reset of it, from then on.
 
         Raises:
             UserNotExists: the user has no such account.
+            NotImplementedError: the database cannot unlink.
         """
         linked = find_account(user, oauth_name, account_id)
-        if linked is None or not isinstance(self.user_db, SupportsUnlink):
+        if linked is None:
             raise UserNotExists
+        if not isinstance(self.user_db, SupportsUnlink):
+            raise NotImplementedError(f"{type(self.user_db).__name__} has no method remove_oauth_account")
         updated = cast(UP, await self.user_db.remove_oauth_account(user, linked))
         await self.on_after_update(updated, {}, request)
         return updated
@@ -129,11 +133,36 @@ class OAuthAccounts(Generic[UP, ID]):
         """See `BaseUserManager`."""
 
     @abstractmethod
-    async def _create(self, values: dict[str, Any]) -> UP:
+    async def get_by_email(self, user_email: str) -> UP:
         """See `BaseUserManager`."""
 
-    async def _random_password(self) -> str:
-        return await shared_hasher().run(lambda: self.password_helper.hash(self.password_helper.generate()))
+    @abstractmethod
+    async def _create(self, values: dict[str, Any], account: dict[str, Any] | None = None) -> UP:
+        """See `BaseUserManager`."""
+
+    async def _create_with_account(self, values: dict[str, Any], account: dict[str, Any]) -> UP:
+        if isinstance(self.user_db, SupportsAccounts):
+            return cast(UP, await self.user_db.create_with_oauth_account(values, account))
+        db = cast("BaseUserDatabase[Any, ID]", self.user_db)
+        return cast(UP, await db.add_oauth_account(await self.user_db.create(values), account))
+
+    async def _link(self, user: Any, account: dict[str, Any]) -> UP:
+        db = cast("BaseUserDatabase[Any, ID]", self.user_db)
+        try:
+            return cast(UP, await db.add_oauth_account(user, account))
+        except Exception as e:
+            # Whatever the database raised: where another user has the account by now, that is why.
+            owner = await self.user_db.get_by_oauth_account(account["oauth_name"], account["account_id"])
+            if owner is not None:
+                raise UserAlreadyExists from e
+            raise
+
+    async def _unlink_all(self, user: Any) -> Any:
+        """The user, without accounts at providers."""
+        for account in list(getattr(user, "oauth_accounts", None) or ()):
+            if isinstance(self.user_db, SupportsUnlink):
+                user = await self.user_db.remove_oauth_account(user, account)
+        return user
 
 
 def find_account(user: Any, oauth_name: str, account_id: str) -> Any | None:

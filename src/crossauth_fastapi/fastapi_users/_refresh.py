@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, spend
+from crossauth_fastapi.fastapi_users._records import key_owner
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
-from crossauth_fastapi.fastapi_users.authentication.strategy.stored import MAX_TOKEN, TOKEN_BYTES, key_owner
+from crossauth_fastapi.fastapi_users.authentication.strategy.stored import MAX_TOKEN, TOKEN_BYTES
 
-_FAMILY_BYTES: Final = 16
+_SID_BYTES: Final = 16
+
+
+class Taken(NamedTuple):
+    """What is known of a refresh token. One that was used before (`reused`) has ended its login by now."""
+
+    key: Key
+    reused: bool
 
 
 class RefreshTokens:
@@ -28,14 +37,13 @@ class RefreshTokens:
         self._keys, self._backend = keys, backend
         self._life = timedelta(seconds=backend.refresh_lifetime_seconds or 0)
 
-    async def issue(self, user: Any, family: str | None = None, expires: datetime | None = None) -> str:
-        """A new token. A family is what descends from one login; it ends when its first token would have."""
-        now = utc_now()
-        token, family = random_value(TOKEN_BYTES), family or random_value(_FAMILY_BYTES)
-        await self._keys.save_key(key_owner(user), self._stored(token), now, expires or now + self._life, family)
+    async def issue(self, user: Any, sid: str, expires: datetime | None = None) -> str:
+        """A new token of the login `sid`. What descends from one login ends when its first token would have."""
+        now, token = utc_now(), random_value(TOKEN_BYTES)
+        await self._keys.save_key(key_owner(user), self._stored(token), now, expires or now + self._life, sid)
         return token
 
-    async def take(self, token: str) -> Key | None:
+    async def take(self, token: str) -> Taken | None:
         """What is known of a token, which is used up; `None` where it is not good.
 
         Of several at once all but one come too late. That is how a stolen token is noticed: whichever of thief and owner comes
@@ -43,54 +51,60 @@ class RefreshTokens:
         """
         if not token or len(token) > MAX_TOKEN:
             return None
-        try:
-            key = await self._keys.get_key(self._stored(token))
-        except CrossauthError as e:
-            if e.code is not ErrorCode.InvalidKey:
-                raise
-            return None
-        expires = key.expires
-        if expires is None or expires <= utc_now():
+        key = await _found(self._keys, self._stored(token))
+        if key is None or key.expires is None or key.expires <= utc_now():
             return None
         # The row stays until it expires, as the mark by which a second use is known.
-        if not await spend(self._keys, f"refresh {key.value}", utc_now(), expires):
-            await self.end_family(key)
-            return None
-        return key
+        if await spend(self._keys, f"refresh {key.value}", utc_now(), key.expires):
+            return Taken(key, reused=False)
+        await self.end(key.userid, key.data)
+        return Taken(key, reused=True)
 
     async def rotate(self, user: Any, key: Key) -> str | None:
-        """The successor of a token that was taken; `None` where its family has been ended meanwhile."""
+        """The successor of a token that was taken; `None` where its login has been ended meanwhile."""
         token = await self.issue(user, key.data, key.expires)
-        if await self._has_ended(key.data):
-            await self._keys.delete_key(self._stored(token))
+        if await _found(self._keys, KeyPrefix.spent + hash_token(_mark(key.data))) is not None:
+            await self.forget(token)
             return None
         return token
 
-    async def end(self, token: str) -> None:
-        """End the family of a token: its user logs out."""
-        try:
-            await self.end_family(await self._keys.get_key(self._stored(token)))
-        except CrossauthError as e:
-            if e.code is not ErrorCode.InvalidKey:
-                raise
+    async def forget(self, token: str) -> None:
+        """End one token."""
+        await self._keys.delete_key(self._stored(token))
 
-    async def end_family(self, key: Key) -> None:
-        """End every token that descends from the same login."""
+    async def end(self, userid: Any, sid: str) -> None:
+        """End every token of a login."""
         # Marked before they are deleted, so that one that is being made sees the mark.
-        await spend(self._keys, self._mark(key.data), utc_now(), utc_now() + self._life)
-        await self._keys.delete_matching({"userid": key.userid, "data": key.data})
-
-    async def _has_ended(self, family: str) -> bool:
-        try:
-            await self._keys.get_key(KeyPrefix.spent + hash_token(self._mark(family)))
-        except CrossauthError as e:
-            if e.code is not ErrorCode.InvalidKey:
-                raise
-            return False
-        return True
-
-    def _mark(self, family: str) -> str:
-        return f"refresh family {family}"
+        await spend(self._keys, _mark(sid), utc_now(), utc_now() + self._life)
+        await self._keys.delete_matching({"userid": userid, "data": sid})
 
     def _stored(self, token: str) -> str:
         return KeyPrefix.refresh_token + hash_token(f"{self._backend.name} {token}".encode(errors="replace"))
+
+
+def new_sid() -> str:
+    """The id of a login."""
+    return random_value(_SID_BYTES)
+
+
+async def end_refresh_tokens(keys: KeyStorage, user: Any, except_sids: Collection[str] = ()) -> None:
+    """End every refresh token of a user, but those of some logins."""
+    if not except_sids:
+        await keys.delete_all_for_user(key_owner(user), KeyPrefix.refresh_token)
+        return
+    for key in await keys.get_all_for_user(key_owner(user)):
+        if key.value.startswith(KeyPrefix.refresh_token) and key.data not in except_sids:
+            await keys.delete_key(key.value)
+
+
+async def _found(keys: KeyStorage, value: str) -> Key | None:
+    try:
+        return await keys.get_key(value)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.InvalidKey:
+            raise
+        return None
+
+
+def _mark(sid: str) -> str:
+    return f"refresh family {sid}"

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from crossauth_backend.core.passwords import MAX_PASSWORD_BYTES
 from crossauth_backend.core.secrets import derive_key, sign
-from crossauth_backend.core.text import normalize
 from crossauth_fastapi.fastapi_users.schemas import CreateUpdateDictModel
 
 # Columns that every user has: null for one of them means what leaving it out means.
 _NEVER_NULL: Final = ("email", "password", "is_active", "is_superuser", "is_verified")
+# What proves that a change is the user's own, and is never stored.
+PROOFS: Final = ("old_password", "mfa_token", "otp")
 
 
-def sent_values(body: CreateUpdateDictModel, safe: bool) -> dict[str, Any]:
-    """The fields that were sent, without those that users may not set where `safe`."""
+def sent_values(body: CreateUpdateDictModel, safe: bool, names: Iterable[str] = ()) -> dict[str, Any]:
+    """The fields that were sent, without those that users may not set where `safe`; `names` are those to log in by."""
     values = body.create_update_dict() if safe else body.create_update_dict_superuser()
-    values.pop("old_password", None)
-    return {name: value for name, value in values.items() if value is not None or name not in _NEVER_NULL}
+    for name in PROOFS:
+        values.pop(name, None)
+    never_null = {*_NEVER_NULL, *names}
+    return {name: value for name, value in values.items() if value is not None or name not in never_null}
 
 
 def password_problem(password: str) -> str | None:
@@ -26,14 +30,11 @@ def password_problem(password: str) -> str | None:
         size = len(password.encode())
     except UnicodeEncodeError:
         return "Password is not valid text"
-    if size == 0:
-        return "Password must not be empty"
     if size > MAX_PASSWORD_BYTES:
         return f"Password must be at most {MAX_PASSWORD_BYTES} bytes"
     return None
 
 
-def fingerprint(secret: str, hashed_password: str, email: str = "") -> str:
-    """A mark of a user's password (and address): it changes with them, and tells nothing about them."""
-    marked = sign(f"{hashed_password}\n{normalize(email)}", derive_key(secret, "password fingerprint"))
-    return marked.rpartition(".")[2]
+def fingerprint(secret: str, *parts: str) -> str:
+    """A mark of what it is made of: it changes with it, and tells nothing about it."""
+    return sign("\n".join(parts), derive_key(secret, "password fingerprint")).rpartition(".")[2]

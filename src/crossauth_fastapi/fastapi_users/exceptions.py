@@ -21,6 +21,10 @@ class UserNotExists(FastAPIUsersException):
     """There is no such user."""
 
 
+class UserChanged(FastAPIUsersException):
+    """Another request changed the user's password or address meanwhile."""
+
+
 class UserInactive(FastAPIUsersException):
     """The user is not active."""
 

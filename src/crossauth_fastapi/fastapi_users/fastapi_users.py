@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic
 
@@ -60,13 +59,14 @@ class FastAPIUsers(Generic[UP, ID]):
         self.authenticator = Authenticator(auth_backends, get_user_manager)
         self.get_user_manager = get_user_manager
         self.current_user = self.authenticator.current_user
+        self.current_claims = self.authenticator.current_claims
         self._core = Core(
             session_manager, key_storage=key_storage, attempt_limits=attempt_limits,
             event_listeners=event_listeners, trusted_proxies=trusted_proxies, site_url=site_url,
         )  # fmt: skip
         self._verifies = session_manager is None or session_manager.settings.enable_email_verification
         for backend in auth_backends:
-            _try(backend, keeps=session_manager is not None or key_storage is not None)
+            self._core.check(backend)
 
     def get_register_router(self, user_schema: type[U], user_create_schema: type[UC]) -> APIRouter:
         """See `router.register.get_register_router`."""
@@ -94,12 +94,13 @@ class FastAPIUsers(Generic[UP, ID]):
         backend: AuthenticationBackend[UP, ID],
         requires_verification: bool = False,
         *,
+        login_status_code: int = 204,
         logout_status_code: int = 200,
     ) -> APIRouter:
         """See `router.auth.get_auth_router`."""
         return auth.get_auth_router(
             backend, self.get_user_manager, self.authenticator, requires_verification,
-            logout_status_code=logout_status_code, core=self._core,
+            login_status_code=login_status_code, logout_status_code=logout_status_code, core=self._core,
         )  # fmt: skip
 
     def get_users_router(
@@ -107,11 +108,13 @@ class FastAPIUsers(Generic[UP, ID]):
         user_schema: type[U],
         user_update_schema: type[UU],
         requires_verification: bool = False,
+        *,
+        require_old_password: bool | None = None,
     ) -> APIRouter:
         """See `router.users.get_users_router`."""
         return users.get_users_router(
             self.get_user_manager, user_schema, user_update_schema, self.authenticator, requires_verification,
-            core=self._core,
+            require_old_password=require_old_password, core=self._core,
         )  # fmt: skip
 
     def get_sessions_router(self, requires_verification: bool = False) -> APIRouter:
@@ -168,17 +171,3 @@ class FastAPIUsers(Generic[UP, ID]):
             csrf_token_cookie_secure=csrf_token_cookie_secure, csrf_token_cookie_httponly=csrf_token_cookie_httponly,
             csrf_token_cookie_samesite=csrf_token_cookie_samesite, core=self._core,
         )  # fmt: skip
-
-
-def _try(backend: AuthenticationBackend[Any, Any], keeps: bool) -> None:
-    """Find out now what would go wrong at the first login."""
-    if backend.refresh_lifetime_seconds is not None and not keeps:
-        raise CrossauthError(
-            ErrorCode.Configuration,
-            "FastAPIUsers: refresh tokens need 'key_storage' (or 'session_manager'), for all workers to know them",
-        )
-    get_strategy = backend.get_strategy
-    if inspect.isfunction(get_strategy) and not inspect.signature(get_strategy).parameters:
-        made = get_strategy()
-        if inspect.iscoroutine(made):
-            made.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Generic, TypeAlias
 
@@ -10,10 +9,17 @@ from fastapi import Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
 from crossauth_backend.core.secrets import equal
-from crossauth_backend.core.text import is_storable, normalize
+from crossauth_backend.core.text import is_storable
+from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, folded, same_address
+from crossauth_fastapi.fastapi_users._ids import IntegerIDMixin, UUIDIDMixin
 from crossauth_fastapi.fastapi_users._oauthaccounts import OAuthAccounts
-from crossauth_fastapi.fastapi_users._rules import fingerprint, password_problem, sent_values
-from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, SupportsFields, SupportsReplace
+from crossauth_fastapi.fastapi_users._rules import fingerprint, sent_values
+from crossauth_fastapi.fastapi_users.db.base import (
+    BaseUserDatabase,
+    SupportsFields,
+    SupportsPasswordRules,
+    SupportsReplace,
+)
 from crossauth_fastapi.fastapi_users.exceptions import (
     InvalidID,
     InvalidPasswordException,
@@ -21,14 +27,20 @@ from crossauth_fastapi.fastapi_users.exceptions import (
     InvalidVerifyToken,
     UserAlreadyExists,
     UserAlreadyVerified,
+    UserChanged,
     UserInactive,
     UserNotExists,
 )
 from crossauth_fastapi.fastapi_users.jwt import JwtInvalidError, SecretType, decode_jwt, generate_jwt, secret_value
 from crossauth_fastapi.fastapi_users.models import ID, UP
-from crossauth_fastapi.fastapi_users.password import PasswordHelper, PasswordHelperProtocol, shared_hasher
+from crossauth_fastapi.fastapi_users.password import PasswordHelper, PasswordHelperProtocol
 from crossauth_fastapi.fastapi_users.schemas import BaseUserCreate, BaseUserUpdate
 from crossauth_fastapi.fastapi_users.types import DependencyCallable
+
+__all__ = [
+    "RESET_PASSWORD_TOKEN_AUDIENCE", "VERIFY_USER_TOKEN_AUDIENCE", "BaseUserManager", "IntegerIDMixin", "UUIDIDMixin",
+    "UserManagerDependency",
+]  # fmt: skip
 
 RESET_PASSWORD_TOKEN_AUDIENCE: Final = "fastapi-users:reset"
 VERIFY_USER_TOKEN_AUDIENCE: Final = "fastapi-users:verify"
@@ -51,11 +63,6 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
 
     # What a login may name a user by, tried in this order: "email", or a unique column such as "username".
     login_fields: ClassVar[tuple[str, ...]] = ("email",)
-    # Whether users who change their password must send the old one, as `old_password`.
-    require_old_password: ClassVar[bool] = False
-
-    user_db: BaseUserDatabase[UP, ID]
-    password_helper: PasswordHelperProtocol
 
     def __init__(
         self, user_db: BaseUserDatabase[UP, ID], password_helper: PasswordHelperProtocol | None = None
@@ -85,7 +92,8 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         Raises:
             UserNotExists: there is none.
         """
-        return _found(await self.user_db.get_by_email(user_email) if is_storable(user_email) else None)
+        sensible = len(user_email) <= MAX_ADDRESS and is_storable(user_email)
+        return _found(await self.user_db.get_by_email(user_email) if sensible else None)
 
     async def create(self, user_create: BaseUserCreate, safe: bool = False, request: Request | None = None) -> UP:
         """Create a user.
@@ -96,13 +104,13 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             request: the request it is for.
 
         Raises:
-            UserAlreadyExists: the address is taken, also by a request that runs at the same time.
+            UserAlreadyExists: the address, or another name to log in by, is taken; also by a request that runs at the same
+                time.
             InvalidPasswordException: the password is refused.
         """
         await self._check_password(user_create.password, user_create)
-        if await self.user_db.get_by_email(user_create.email) is not None:
-            raise UserAlreadyExists
-        values = sent_values(user_create, safe)
+        values = sent_values(user_create, safe, self.login_fields)
+        await self._refuse_taken(values)
         values["hashed_password"] = await self._hash(values.pop("password"))
         user = await self._create(values)
         await self.on_after_register(user, request)
@@ -143,10 +151,15 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             raise InvalidVerifyToken from e
         if not right:
             raise InvalidVerifyToken
-        if user.is_verified or not await self._replace(user, {"is_verified": False}, {"is_verified": True}):
+        if user.is_verified:
             raise UserAlreadyVerified
-        await self.on_after_verify(user, request)
-        return user
+        # Of the address too: another one may be on its way into the table.
+        verified = await self._replace(user, {"is_verified": False, "email": user.email}, {"is_verified": True})
+        if verified is None:
+            current = await self.user_db.get(user.id)
+            raise (UserAlreadyVerified if current is not None and current.is_verified else InvalidVerifyToken)
+        await self.on_after_verify(verified, request)
+        return verified
 
     async def forgot_password(self, user: UP, request: Request | None = None) -> None:
         """Make a token to choose a new password with, and hand it to `on_after_forgot_password`.
@@ -190,10 +203,15 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             raise UserInactive
         await self._check_password(password, user)
         expected = {"hashed_password": user.hashed_password, "email": user.email}
-        if not await self._replace(user, expected, {"hashed_password": await self._hash(password)}):
+        changed = await self._replace(user, expected, {"hashed_password": await self._hash(password)})
+        if changed is None:
             raise InvalidResetPasswordToken
-        await self.on_after_reset_password(user, request)
-        return user
+        await self._end_logins(changed)
+        if not changed.is_verified:
+            # Whoever registered somebody else's address, and linked an account of their own to it, must not stay.
+            changed = await self._unlink_all(changed)
+        await self.on_after_reset_password(changed, request)
+        return changed
 
     async def update(
         self, user_update: BaseUserUpdate, user: UP, safe: bool = False, request: Request | None = None
@@ -207,10 +225,11 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             request: the request it is for.
 
         Raises:
-            UserAlreadyExists: the new address is taken.
+            UserAlreadyExists: the new address, or another name to log in by, is taken.
+            UserChanged: password or address were changed by another request meanwhile; nothing is changed by this one.
             InvalidPasswordException: the new password is refused.
         """
-        values = sent_values(user_update, safe)
+        values = sent_values(user_update, safe, self.login_fields)
         updated = await self._update(user, values)
         await self.on_after_update(updated, values, request)
         return updated
@@ -219,52 +238,45 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         """Delete a user."""
         await self.on_before_delete(user, request)
         await self.user_db.delete(user)
+        await self._end_logins(user)
         await self.on_after_delete(user, request)
 
     async def authenticate(self, credentials: OAuth2PasswordRequestForm) -> UP | None:
         """The user of this name and password, active or not; `None` for all others, after the same work."""
         user = await self.get_by_login(credentials.username)
-        hashed = user.hashed_password if user is not None else None
-        if user is None or not hashed:
-            # So that the time of an answer does not say whether there is such a user.
-            nobodys = credentials.password.encode(errors="replace")[:1024].decode(errors="replace")
-            await shared_hasher().run(lambda: self.password_helper.hash(nobodys))
+        if user is None or not user.hashed_password:
+            await self._verify_nobody(credentials.password)
             return None
-        correct, replaced = await shared_hasher().run(
-            lambda: self.password_helper.verify_and_update(credentials.password, hashed)
-        )
-        if not correct:
-            return None
-        if replaced is not None:
-            # Only if it is still what was checked: a password changed meanwhile must not come back.
-            await self._replace(user, {"hashed_password": hashed}, {"hashed_password": replaced})
-        return user
+        correct, replaced = await self._verify(credentials.password, user.hashed_password)
+        if not correct or replaced is None:
+            return user if correct else None
+        # Only if it is still what was checked: a password changed meanwhile must not come back.
+        upgraded = await self._replace(user, {"hashed_password": user.hashed_password}, {"hashed_password": replaced})
+        if upgraded is None:
+            current = await self.user_db.get(user.id)
+            same = current is not None and await self.check_old_password(current, credentials.password)
+            return current if same else None
+        return upgraded
 
     async def get_by_login(self, name: str) -> UP | None:
         """Whom a login names, see `login_fields`."""
-        if not is_storable(name):
+        if len(name) > MAX_ADDRESS or not is_storable(name):
             return None
         for field in self.login_fields:
-            if field == "email":
-                user = await self.user_db.get_by_email(name)
-            elif isinstance(self.user_db, SupportsFields):
-                user = await self.user_db.get_by_field(field, name)
-            else:
-                raise NotImplementedError(f"{type(self.user_db).__name__} cannot find users by {field}")
+            user = await self._by_field(field, name)
             if user is not None:
                 return user
         return None
 
-    async def check_old_password(self, user: UP, password: str | None) -> bool:
-        """Whether `password` is the user's."""
-        hashed = user.hashed_password
-        if not password or not hashed:
-            return False
-        correct, _ = await shared_hasher().run(lambda: self.password_helper.verify_and_update(password, hashed))
-        return correct
-
     async def validate_password(self, password: str, user: BaseUserCreate | UP) -> None:
-        """Refuse a new password, by raising `InvalidPasswordException(reason)`; by default any is taken that can be hashed."""
+        """Refuse a new password, by raising `InvalidPasswordException(reason)`.
+
+        By default any is taken that can be hashed; users of a session server keep its rules.
+        """
+        if isinstance(self.user_db, SupportsPasswordRules):
+            problems = self.user_db.password_problems(password)
+            if problems:
+                raise InvalidPasswordException(". ".join(problems))
 
     async def on_after_register(self, user: UP, request: Request | None = None) -> None:
         """Hook: a user was created."""
@@ -294,90 +306,69 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         """Hook: a user was deleted."""
 
     async def _update(self, user: UP, update_dict: dict[str, Any]) -> UP:
-        values = dict(update_dict)
+        values, guarded = dict(update_dict), {}
         email, password = values.get("email"), values.pop("password", None)
+        await self._refuse_taken(values, user)
         if email is not None and email != user.email:
-            owner = await self.user_db.get_by_email(email)
-            if owner is not None and owner.id != user.id:
-                raise UserAlreadyExists
-            if normalize(email) != normalize(user.email):
+            guarded["email"] = user.email
+            if not same_address(email, user.email):
                 values.setdefault("is_verified", False)
         if password is not None:
             await self._check_password(password, user)
+            guarded["hashed_password"] = user.hashed_password
             values["hashed_password"] = await self._hash(password)
         try:
-            return await self.user_db.update(user, values)
+            changed = await (self._replace(user, guarded, values) if guarded else self.user_db.update(user, values))
         except Exception as e:
-            await self._refuse_taken(email, e, user.id)
+            await self._refuse_taken(values, user, e)
             raise
+        if changed is None:
+            raise UserChanged
+        if password is not None or values.get("is_active") is False:
+            await self._end_logins(changed)
+        return changed
 
-    async def _create(self, values: dict[str, Any]) -> UP:
+    async def _create(self, values: dict[str, Any], account: dict[str, Any] | None = None) -> UP:
         try:
-            return await self.user_db.create(values)
+            return await (
+                self.user_db.create(values) if account is None else self._create_with_account(values, account)
+            )
         except Exception as e:
-            await self._refuse_taken(values.get("email"), e)
+            await self._refuse_taken(values, cause=e)
             raise
 
-    async def _refuse_taken(self, email: str | None, cause: Exception, own_id: Any = None) -> None:
-        """Whatever the database raised: where another user has the address by now, that is why."""
-        owner = await self.user_db.get_by_email(email) if email is not None else None
-        if owner is not None and owner.id != own_id:
-            raise UserAlreadyExists from cause
+    async def _refuse_taken(
+        self, values: Mapping[str, Any], own: UP | None = None, cause: Exception | None = None
+    ) -> None:
+        """Refuse an address or name that somebody else could be meant by, in whatever field it is."""
+        fields = dict.fromkeys(("email", *self.login_fields))
+        for wanted in {str(values[field]) for field in fields if values.get(field) is not None}:
+            for field in fields:
+                owner = await self._by_field(field, wanted)
+                if owner is not None and (own is None or owner.id != own.id):
+                    raise UserAlreadyExists from cause
 
-    async def _replace(self, user: UP, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    async def _by_field(self, field: str, value: str) -> UP | None:
+        if field == "email":
+            try:
+                return await self.get_by_email(value)
+            except UserNotExists:
+                return None
+        if not isinstance(self.user_db, SupportsFields):
+            raise NotImplementedError(f"{type(self.user_db).__name__} cannot find users by {field}")
+        found: UP | None = await self.user_db.get_by_field(field, value)
+        return found
+
+    async def _replace(self, user: UP, expected: Mapping[str, Any], values: Mapping[str, Any]) -> UP | None:
         if isinstance(self.user_db, SupportsReplace):
-            return await self.user_db.replace(user, expected, values)
-        await self.user_db.update(user, dict(values))
-        return True
-
-    async def _check_password(self, password: str, user: BaseUserCreate | UP) -> None:
-        problem = password_problem(password)
-        if problem is not None:
-            raise InvalidPasswordException(problem)
-        await self.validate_password(password, user)
-
-    async def _hash(self, password: str) -> str:
-        return await shared_hasher().run(lambda: self.password_helper.hash(password))
+            changed: UP | None = await self.user_db.replace(user, expected, values)
+            return changed
+        return await self.user_db.update(user, dict(values))
 
     def _reset_fingerprint(self, user: UP) -> str:
-        return fingerprint(secret_value(self.reset_password_token_secret), user.hashed_password, user.email)
+        secret = secret_value(self.reset_password_token_secret)
+        return fingerprint(secret, user.hashed_password, folded(user.email))
 
-
-class UUIDIDMixin:
-    """For users whose ids are UUIDs."""
-
-    def parse_id(self, value: Any) -> uuid.UUID:
-        """`value` as an id.
-
-        Raises:
-            InvalidID: it is none.
-        """
-        if isinstance(value, uuid.UUID):
-            return value
-        try:
-            return uuid.UUID(value)
-        except (ValueError, TypeError, AttributeError) as e:
-            raise InvalidID from e
-
-
-class IntegerIDMixin:
-    """For users whose ids are whole numbers."""
-
-    def parse_id(self, value: Any) -> int:
-        """`value` as an id: a whole number, or the digits of one.
-
-        Raises:
-            InvalidID: it is none.
-        """
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_ID:
-            raise InvalidID
-        return value
-
-
-_MAX_ID: Final = 2**63 - 1
-_MAX_DIGITS: Final = 19
 
 UserManagerDependency: TypeAlias = DependencyCallable[BaseUserManager[UP, ID]]
 

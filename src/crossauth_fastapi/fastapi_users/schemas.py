@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, EmailStr
+from pydantic import BaseModel, ConfigDict, EmailStr, WithJsonSchema
 
 from crossauth_fastapi.fastapi_users.models import ID
 
@@ -33,7 +33,8 @@ class BaseUser(CreateUpdateDictModel, Generic[ID]):
     """A user as the answers show it."""
 
     id: ID
-    email: EmailStr
+    # What is stored is shown, also where it could not be registered today.
+    email: Annotated[str, WithJsonSchema({"type": "string", "format": "email"})]
     is_active: bool = True
     is_superuser: bool = False
     is_verified: bool = False

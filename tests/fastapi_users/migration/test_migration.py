@@ -75,7 +75,8 @@ def test_old_passwords_are_good_and_their_hashes_are_renewed(client: httpx2.Clie
         assert log_in(client, email, "wrong").json() == {"detail": "LOGIN_BAD_CREDENTIALS"}
         assert log_in(client, email.lower(), password).status_code == 200
     after = hashes(database)
-    assert all(hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$") for hashed in after.values()), after
+    assert all(hashed.startswith("$argon2id$v=19$m=65536,t=3,p=4$") for hashed in after.values()), after
+    assert after["arthur@camelot.bt"] == before["arthur@camelot.bt"], "what is strong already stays"
     for email, password in PASSWORDS.items():
         assert log_in(client, email, password).status_code == 200, "and again, by the new hash"
 

@@ -1,5 +1,6 @@
 """How users are known after they logged in."""
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from crossauth_fastapi.fastapi_users.authentication import strategy as _strategy
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuthenticationBackend", "Authenticator", "BearerTransport", "CookieTransport", "JWTStrategy", "KeyStorageStrategy",
-    "RedisStrategy", "Strategy", "Transport",
+    "Strategy", "Transport",
 ]  # fmt: skip
+if TYPE_CHECKING or find_spec("redis") is not None:
+    __all__ += ["RedisStrategy"]
 
 
 def __getattr__(name: str) -> Any:

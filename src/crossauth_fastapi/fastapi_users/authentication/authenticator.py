@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import inspect
+import keyword
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from inspect import Parameter, Signature
-from typing import Any, Generic
+from typing import Any, Final, Generic
 
 from fastapi import Depends, HTTPException, WebSocketException, status
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_fastapi.fastapi_users._records import may_stay
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
-from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, SupportsTokenLists
+from crossauth_fastapi.fastapi_users.authentication.logins import Logins, Shown
+from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, SupportsClaims
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.types import DependencyCallable
 
 EnabledBackends = DependencyCallable[Sequence[AuthenticationBackend[UP, ID]]]
+_OWN_NAMES: Final = ("_connection", "user_manager", "enabled_backends")
 
 
 class DuplicateBackendNamesError(Exception):
-    """Two backends have one name, or names that differ by punctuation only."""
+    """Two backends have one name, or names that differ by punctuation only, or one has a name that is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,27 @@ class LoggedIn(Generic[UP, ID]):
     """Who is asking, and by what."""
 
     user: UP
-    token: str
+    token: str = field(repr=False)
     backend: AuthenticationBackend[UP, ID]
     strategy: Strategy[UP, ID]
+
+
+@dataclass(frozen=True, slots=True)
+class _Demand:
+    """What a user must be."""
+
+    optional: bool = False
+    active: bool = False
+    verified: bool = False
+    superuser: bool = False
+
+    def refusal(self, user: Any) -> int | None:
+        """The status with which this user is refused; `None` where it is not."""
+        if user is None or (self.active and not (user.is_active and may_stay(user))):
+            return status.HTTP_401_UNAUTHORIZED
+        if (self.verified and not user.is_verified) or (self.superuser and not user.is_superuser):
+            return status.HTTP_403_FORBIDDEN
+        return None
 
 
 class Authenticator(Generic[UP, ID]):
@@ -44,7 +67,7 @@ class Authenticator(Generic[UP, ID]):
         get_user_manager: a dependency that gives the user manager.
 
     Raises:
-        DuplicateBackendNamesError: two backends have one name.
+        DuplicateBackendNamesError: two backends have one name, or one has a name that is taken.
     """
 
     def __init__(
@@ -53,12 +76,17 @@ class Authenticator(Generic[UP, ID]):
         self.backends = backends
         self.get_user_manager: DependencyCallable[Any] = get_user_manager
         self._names = [_parameter_name(backend.name) for backend in backends]
-        if len(set(self._names)) < len(self._names):
+        every = [*_OWN_NAMES, *self._names, *(f"strategy_{name}" for name in self._names)]
+        if len(set(every)) < len(every):
             raise DuplicateBackendNamesError(
-                f"the names of backends must differ in letters and digits: {[b.name for b in backends]}"
+                f"the names of backends must differ in letters and digits, and not be {' or '.join(_OWN_NAMES[1:])}: "
+                f"{[b.name for b in backends]}"
             )
+        self._strategies = [_strategy_dependency(backend.get_strategy) for backend in backends]
         # The same question is the same callable, so that a test can override it wherever it is asked.
-        self._dependency = lru_cache(maxsize=None)(self._make_dependency)
+        self._user_dependency = lru_cache(maxsize=None)(self._make_user_dependency)
+        self._claims_dependency = lru_cache(maxsize=None)(self._make_claims_dependency)
+        self.logins = self._make_logins_dependency()
 
     def current_user(
         self,
@@ -80,7 +108,7 @@ class Authenticator(Generic[UP, ID]):
             superuser: whether others than superusers are refused (403).
             get_enabled_backends: a dependency that gives those backends that count for this request.
         """
-        return self._dependency("user", optional, active, verified, superuser, get_enabled_backends)
+        return self._user_dependency("user", _Demand(optional, active, verified, superuser), get_enabled_backends)
 
     def current_user_token(
         self,
@@ -91,85 +119,130 @@ class Authenticator(Generic[UP, ID]):
         get_enabled_backends: EnabledBackends[UP, ID] | None = None,
     ) -> Callable[..., Any]:
         """As `current_user`, but it gives user and token."""
-        return self._dependency("token", optional, active, verified, superuser, get_enabled_backends)
+        return self._user_dependency("token", _Demand(optional, active, verified, superuser), get_enabled_backends)
 
-    def logged_in(self, active: bool = True, verified: bool = False) -> Callable[..., Any]:
-        """As `current_user`, but it gives a `LoggedIn`."""
-        return self._dependency("all", False, active, verified, False, None)
+    def every_login(self, active: bool = True, verified: bool = False) -> Callable[..., Any]:
+        """A dependency that gives a `LoggedIn` for every good token that the request shows; as `current_user` if none."""
+        return self._user_dependency("every", _Demand(active=active, verified=verified), None)
 
-    def end_tokens(self) -> Callable[..., Any]:
-        """A dependency that gives an async function `(user, except_token)`, which ends the user's tokens of every backend."""
-        return self._dependency("end", False, False, False, False, None)
-
-    def _make_dependency(
-        self, what: str, optional: bool, active: bool, verified: bool, superuser: bool, enabled: Any
+    def current_claims(
+        self, optional: bool = False, get_enabled_backends: EnabledBackends[UP, ID] | None = None
     ) -> Callable[..., Any]:
-        async def current(connection: HTTPConnection, **values: Any) -> Any:
-            if what == "end":
-                return self._ender(values)
-            try:
-                found = await self._find(values)
-            except CrossauthError as e:
-                # A storage that cannot be reached: nobody can be known.
-                if connection.scope["type"] == "websocket":
-                    raise WebSocketException(status.WS_1013_TRY_AGAIN_LATER) from e
-                raise HTTPException(e.http_status) from e
-            refusal = _refusal(found.user if found else None, active, verified, superuser)
-            if refusal is None and found is not None:
-                return {"user": found.user, "token": (found.user, found.token), "all": found}[what]
-            if optional:
-                return (None, None) if what == "token" else None
-            if connection.scope["type"] == "websocket":
-                raise WebSocketException(status.WS_1008_POLICY_VIOLATION)
-            raise HTTPException(refusal or status.HTTP_401_UNAUTHORIZED)
+        """A dependency that gives what a JWT says (RFC 7519 §4), without asking any storage.
 
-        parameters = [Parameter("connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)]
-        if what != "end":
+        Who was deleted, deactivated or has another password by now is **still known**, until the token expires: for routes
+        that may know that late, and are called often.
+
+        Parameters:
+            optional: whether it gives `None` instead of refusing (401).
+            get_enabled_backends: a dependency that gives those backends that count for this request.
+        """
+        return self._claims_dependency(optional, get_enabled_backends)
+
+    def _make_user_dependency(self, what: str, demand: _Demand, enabled: Any) -> Callable[..., Any]:
+        async def current(_connection: HTTPConnection, **values: Any) -> Any:
+            try:
+                found = [login async for login in self._find(values, every=what == "every")]
+            except CrossauthError as e:
+                raise _unreachable(_connection, e) from e
+            refusals = [demand.refusal(login.user) for login in found]
+            passed = [login for login, refusal in zip(found, refusals, strict=True) if refusal is None]
+            if passed:
+                return passed if what == "every" else _given(what, passed[0])
+            if demand.optional:
+                return (None, None) if what == "token" else None
+            raise _refused(_connection, refusals[0] if refusals else None)
+
+        return self._signed(current, user_manager=True, strategies=True, enabled=enabled)
+
+    def _make_claims_dependency(self, optional: bool, enabled: Any) -> Callable[..., Any]:
+        async def claims(_connection: HTTPConnection, **values: Any) -> Any:
+            for _, strategy, token in self._shown(values):
+                if token is not None and isinstance(strategy, SupportsClaims):
+                    found = strategy.read_claims(token)
+                    if found is not None:
+                        return found
+            if optional:
+                return None
+            raise _refused(_connection, None)
+
+        return self._signed(claims, user_manager=False, strategies=True, enabled=enabled)
+
+    def _make_logins_dependency(self) -> Callable[..., Any]:
+        """A dependency that gives `Logins`."""
+
+        async def logins(_connection: HTTPConnection, **values: Any) -> Logins:
+            return Logins(list(self._shown(values)))
+
+        return self._signed(logins, user_manager=False, strategies=True, enabled=None)
+
+    def _signed(self, function: Any, *, user_manager: bool, strategies: bool, enabled: Any) -> Callable[..., Any]:
+        """The function with the parameters that FastAPI is to fill."""
+        parameters = [Parameter("_connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)]
+        if user_manager:
             parameters.append(_keyword("user_manager", self.get_user_manager))
-            parameters += [
-                _keyword(name, backend.transport.scheme)
-                for name, backend in zip(self._names, self.backends, strict=True)
-            ]
-        parameters += [
-            _keyword(f"strategy_{name}", backend.get_strategy)
-            for name, backend in zip(self._names, self.backends, strict=True)
-        ]
+        for name, backend, strategy in zip(self._names, self.backends, self._strategies, strict=True):
+            parameters.append(_keyword(name, backend.transport.scheme))
+            if strategies:
+                parameters.append(_keyword(f"strategy_{name}", strategy))
         if enabled is not None:
             parameters.append(_keyword("enabled_backends", enabled))
-        current.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-        return current
+        function.__signature__ = Signature(parameters)
+        return function  # type: ignore[no-any-return]
 
-    async def _find(self, values: dict[str, Any]) -> LoggedIn[UP, ID] | None:
-        manager: BaseUserManager[UP, ID] = values["user_manager"]
+    def _shown(self, values: dict[str, Any]) -> Iterator[Shown]:
         enabled = values.get("enabled_backends", self.backends)
         for name, backend in zip(self._names, self.backends, strict=True):
-            token = values[name]
-            if token is None or backend not in enabled:
-                continue
-            strategy: Strategy[UP, ID] = values[f"strategy_{name}"]
-            user = await strategy.read_token(token, manager)
+            yield backend, values[f"strategy_{name}"], values[name] if backend in enabled else None
+
+    async def _find(self, values: dict[str, Any], *, every: bool) -> Any:
+        manager: BaseUserManager[UP, ID] = values["user_manager"]
+        for backend, strategy, token in self._shown(values):
+            user = await strategy.read_token(token, manager) if token is not None else None
             if user is not None:
-                return LoggedIn(user, token, backend, strategy)
-        return None
-
-    def _ender(self, values: dict[str, Any]) -> Callable[..., Any]:
-        strategies = [values[f"strategy_{name}"] for name in self._names]
-
-        async def end(user: Any, except_token: str | None = None) -> None:
-            for strategy in strategies:
-                if isinstance(strategy, SupportsTokenLists):
-                    await strategy.destroy_all(user, except_token)
-
-        return end
+                yield LoggedIn(user, token, backend, strategy)  # type: ignore[arg-type]
+                if not every:
+                    return
 
 
-def _refusal(user: Any, active: bool, verified: bool, superuser: bool) -> int | None:
-    """The status with which this user is refused; `None` where it is not."""
-    if user is None or (active and not user.is_active):
-        return status.HTTP_401_UNAUTHORIZED
-    if (verified and not user.is_verified) or (superuser and not user.is_superuser):
-        return status.HTTP_403_FORBIDDEN
-    return None
+def _given(what: str, login: LoggedIn[Any, Any]) -> Any:
+    return (login.user, login.token) if what == "token" else login.user
+
+
+def _refused(connection: HTTPConnection, refusal: int | None) -> Exception:
+    if connection.scope["type"] == "websocket":
+        return WebSocketException(status.WS_1008_POLICY_VIOLATION)
+    return HTTPException(refusal or status.HTTP_401_UNAUTHORIZED)
+
+
+def _unreachable(connection: HTTPConnection, e: CrossauthError) -> Exception:
+    """The refusal where a storage cannot be reached: nobody can be known."""
+    if connection.scope["type"] == "websocket":
+        return WebSocketException(status.WS_1013_TRY_AGAIN_LATER)
+    return HTTPException(e.http_status)
+
+
+def _strategy_dependency(get_strategy: DependencyCallable[Any]) -> Callable[..., Any]:
+    """`get_strategy` as FastAPI should call it.
+
+    A plain function without parameters is called where it is, for FastAPI would call it in a thread, which costs half of such a
+    request. An override of it in `dependency_overrides` counts.
+    """
+    plain = inspect.isfunction(get_strategy) and not inspect.signature(get_strategy).parameters
+    if not plain or inspect.iscoroutinefunction(get_strategy) or inspect.isgeneratorfunction(get_strategy):
+        return get_strategy
+    if inspect.isasyncgenfunction(get_strategy):
+        return get_strategy
+
+    async def strategy(_connection: HTTPConnection) -> Any:
+        overrides = getattr(_connection.scope.get("app"), "dependency_overrides", {})
+        made = overrides.get(get_strategy, get_strategy)()
+        return await made if inspect.isawaitable(made) else made
+
+    strategy.__signature__ = Signature(  # type: ignore[attr-defined]
+        [Parameter("_connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)]
+    )
+    return strategy
 
 
 def _keyword(name: str, dependency: Any) -> Parameter:
@@ -178,4 +251,6 @@ def _keyword(name: str, dependency: Any) -> Parameter:
 
 def _parameter_name(name: str) -> str:
     kept = re.sub(r"[^A-Za-z0-9_]", "", name)
+    if keyword.iskeyword(kept):
+        return f"{kept}_"
     return f"_{kept}" if kept[:1].isdigit() or not kept else kept

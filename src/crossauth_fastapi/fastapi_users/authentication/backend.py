@@ -37,6 +37,9 @@ class AuthenticationBackend(Generic[UP, ID]):
         CrossauthError: `Configuration` for refresh tokens that could not be handed out, or would never be good.
     """
 
+    # Seconds after a login for which its token can be renewed; `None` for no refresh tokens.
+    refresh_lifetime_seconds: int | None = None
+
     def __init__(
         self,
         name: str,
@@ -63,6 +66,10 @@ class AuthenticationBackend(Generic[UP, ID]):
         """The answer that logs a user out; the token ends, where tokens of its kind can."""
         with suppress(StrategyDestroyNotSupportedError):
             await strategy.destroy_token(token, user)
+        return await self.logout_response()
+
+    async def logout_response(self) -> Response:
+        """The answer to a logout, whatever ended."""
         try:
             return await self.transport.get_logout_response()
         except TransportLogoutNotSupportedError:

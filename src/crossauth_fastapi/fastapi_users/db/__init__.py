@@ -1,5 +1,6 @@
 """Where users are."""
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, UserDatabaseDependency
@@ -14,18 +15,20 @@ if TYPE_CHECKING:
         SQLAlchemyUserDatabase,
     )
 
-__all__ = [
-    "BaseUserDatabase", "CrossauthUserDatabase", "SQLAlchemyBaseOAuthAccountTable",
-    "SQLAlchemyBaseOAuthAccountTableUUID", "SQLAlchemyBaseUserTable", "SQLAlchemyBaseUserTableUUID",
-    "SQLAlchemyUserDatabase", "UserDatabaseDependency",
-]  # fmt: skip
+__all__ = ["BaseUserDatabase", "CrossauthUserDatabase", "UserDatabaseDependency"]
+if find_spec("sqlalchemy") is not None:
+    __all__ += [
+        "SQLAlchemyBaseOAuthAccountTable", "SQLAlchemyBaseOAuthAccountTableUUID", "SQLAlchemyBaseUserTable",
+        "SQLAlchemyBaseUserTableUUID", "SQLAlchemyUserDatabase",
+    ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("SQLAlchemy") and name in __all__:
+    if name.startswith("SQLAlchemy"):
         try:
             from crossauth_fastapi.fastapi_users.db import sqlalchemy
         except ModuleNotFoundError as e:
             raise ImportError(f"{name} needs {e.name}: install crossauth[sqlite] or crossauth[postgres]") from e
-        return getattr(sqlalchemy, name)
+        if hasattr(sqlalchemy, name):
+            return getattr(sqlalchemy, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

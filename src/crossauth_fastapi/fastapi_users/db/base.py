@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeAlias, runtime_checkable
 
 from crossauth_fastapi.fastapi_users.models import ID, OAP, UOAP, UP
@@ -54,8 +54,27 @@ UserDatabaseDependency: TypeAlias = DependencyCallable[BaseUserDatabase[UP, ID]]
 class SupportsReplace(Protocol):
     """A database that can change a user only if nobody else did meanwhile: what is used once needs it."""
 
-    async def replace(self, user: Any, expected: Mapping[str, Any], update_dict: Mapping[str, Any]) -> bool:
-        """Set `update_dict` where the stored user still has every value of `expected`; whether it had. One atomic step."""
+    async def replace(self, user: Any, expected: Mapping[str, Any], update_dict: Mapping[str, Any]) -> Any | None:
+        """Set `update_dict` where the stored user still has every value of `expected`: the changed user. `None` where it had
+        not, and nothing is changed. One atomic step."""
+        ...
+
+
+@runtime_checkable
+class SupportsAccounts(Protocol):
+    """A database that stores a user together with an account at a provider, both or neither."""
+
+    async def create_with_oauth_account(self, create_dict: dict[str, Any], account_dict: dict[str, Any]) -> Any:
+        """The new user."""
+        ...
+
+
+@runtime_checkable
+class SupportsPasswordRules(Protocol):
+    """A database whose users have rules of their own for passwords."""
+
+    def password_problems(self, password: str) -> Sequence[str]:
+        """What is wrong with a new password, as texts for the user."""
         ...
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
+from crossauth_backend.accounts.profile import delete_account
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.states import UserState
-from crossauth_backend.users.storage import SupportsSecretReplacement, UserStorageGetOptions
+from crossauth_backend.users.storage import SupportsSecretReplacement, SupportsUserReplacement, UserStorageGetOptions
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
-from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists
+from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserChanged, UserNotExists
 from crossauth_fastapi.fastapi_users.password import PasswordHelper
 
 _ANY: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
@@ -65,9 +67,14 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
             raise CrossauthError(
                 ErrorCode.Configuration, f"CrossauthUserDatabase: there is no authenticator {_PASSWORD_FACTOR!r}"
             )
-        self._users = accounts.users
+        self._accounts = session_manager.accounts
+        self._users, self._factor = accounts.users, factor
         self._verifies = accounts.verify_email
         self.password_helper = PasswordHelper(factor.hasher)
+
+    def password_problems(self, password: str) -> list[str]:
+        """See `SupportsPasswordRules`: what the session server would say."""
+        return self._factor.validate_secrets({"password": password})
 
     async def get(self, id: Any) -> CrossauthUser | None:
         """The user of this id."""
@@ -98,79 +105,96 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         values = dict(create_dict)
         password = values.pop("hashed_password")
         verified = values.pop("is_verified", False)
-        columns = self._columns(values)
-        if columns.setdefault("state", UserState.active) == UserState.active and self._verifies and not verified:
+        columns = _columns(values)
+        columns["state"] = UserState.active if values.get("is_active", True) else UserState.disabled
+        if columns["state"] == UserState.active and self._verifies and not verified:
             columns["state"] = UserState.awaiting_email_verification
         columns = {"username": columns["email"], "factor1": _PASSWORD_FACTOR, **columns}
-        try:
-            created = await self._users.create_user(columns, {"password": password})
-        except CrossauthError as e:
-            if e.code is ErrorCode.UserExists:
-                raise UserAlreadyExists from e
-            raise
-        return self._seen(created, password)
+        with _taken():
+            return self._seen(await self._users.create_user(columns, {"password": password}), password)
 
     async def update(self, user: CrossauthUser, update_dict: dict[str, Any]) -> CrossauthUser:
         """Change a user. A username that is the address changes with it."""
-        values, old = dict(update_dict), user.crossauth_record
-        password = values.pop("hashed_password", None)
-        verified = values.pop("is_verified", None)
-        columns = self._columns(values)
-        state = columns.get("state", old.state)
-        if "is_active" in values and values["is_active"] and old.state != UserState.disabled:
-            state = old.state
-        columns["state"] = self._proven(state, verified)
-        if "email" in columns and old.username == old.email:
-            columns["username"] = columns["email"]
-        try:
-            await self._users.update_user(
-                {"id": user.id, **columns}, {"password": password} if password is not None else None
-            )
-        except CrossauthError as e:
-            if e.code is ErrorCode.UserExists:
-                raise UserAlreadyExists from e
-            raise
-        return await self.get(user.id) or user
+        return await self.replace(user, {}, update_dict) or await self._gone(user)
 
-    async def replace(self, user: CrossauthUser, expected: Mapping[str, Any], update_dict: Mapping[str, Any]) -> bool:
-        """See `SupportsReplace`; passwords in one atomic step."""
+    async def replace(
+        self, user: CrossauthUser, expected: Mapping[str, Any], update_dict: Mapping[str, Any]
+    ) -> CrossauthUser | None:
+        """See `SupportsReplace`. Password and state are each changed in one step with what they were, the rest by itself."""
         current = await self.get(user.id)
         if current is None or any(getattr(current, name) != value for name, value in expected.items()):
-            return False
-        if "hashed_password" in update_dict and isinstance(self._users, SupportsSecretReplacement):
-            new = update_dict["hashed_password"]
-            if not await self._users.replace_secret(user.id, "password", current.hashed_password, new):
-                return False
-            updated = self._seen(current.crossauth_record, new)
-        else:
-            updated = await self.update(current, dict(update_dict))
-        user.__dict__.update(updated.__dict__)
-        return True
+            return None
+        values, old = dict(update_dict), current.crossauth_record
+        password, columns = values.pop("hashed_password", None), _columns(values)
+        if password is not None and not await self._replace_password(current, password):
+            return None
+        state = self._state(old.state, values.get("is_active"), values.get("is_verified"))
+        if "email" in columns and old.username == old.email:
+            columns["username"] = columns["email"]
+        given = {**columns, **({"state": state} if state != old.state else {})}
+        if given and not await self._replace_columns(old, given):
+            return None
+        return await self.get(user.id) or await self._gone(user)
 
     async def delete(self, user: CrossauthUser) -> None:
-        """Delete a user."""
-        await self._users.delete_user_by_id(user.id)
+        """Delete a user, with everything that the session server keeps of the user."""
+        await delete_account(self._accounts(), user.crossauth_record)
+
+    async def _replace_password(self, current: CrossauthUser, password: str) -> bool:
+        if isinstance(self._users, SupportsSecretReplacement):
+            return await self._users.replace_secret(current.id, "password", current.hashed_password, password)
+        await self._users.update_user({"id": current.id}, {"password": password})
+        return True
+
+    async def _replace_columns(self, old: User, columns: dict[str, Any]) -> bool:
+        with _taken():
+            if isinstance(self._users, SupportsUserReplacement):
+                # What was decided rests on state and address: an administrator's decision meanwhile is not undone.
+                kept = {"state": old.state, "email": old.email}
+                return await self._users.replace_user(old.id, kept, columns)
+            await self._users.update_user({"id": old.id, **columns})
+        return True
+
+    async def _gone(self, user: CrossauthUser) -> CrossauthUser:
+        if await self.get(user.id) is None:
+            raise UserNotExists
+        raise UserChanged
 
     def _seen(self, record: User, password: str | None) -> CrossauthUser:
         return CrossauthUser(record, password or "", self._verifies and record.state not in _UNPROVEN)
 
-    def _columns(self, values: dict[str, Any]) -> dict[str, Any]:
-        columns = {name: value for name, value in values.items() if name not in ("is_active", "is_superuser")}
-        if "is_superuser" in values:
-            columns["admin"] = values["is_superuser"]
-        if "is_active" in values:
-            columns["state"] = UserState.active if values["is_active"] else UserState.disabled
-        return columns
-
-    def _proven(self, state: str, verified: bool | None) -> str:
-        """The state of a user whose address has become proven, or another one."""
+    def _state(self, old: str, active: bool | None, verified: bool | None) -> str:
+        """The state that follows from what was sent."""
         if verified and not self._verifies:
             raise CrossauthError(
                 ErrorCode.Configuration, "Addresses are proven only where the session server verifies them: "
                 "switch 'enable_email_verification' on",
             )  # fmt: skip
+        state = old
+        if active is False:
+            return UserState.disabled
+        if active and old == UserState.disabled:
+            # Whether the address was proven before is not known any more.
+            state = UserState.awaiting_email_verification if self._verifies else UserState.active
         if verified:
             return _UNPROVEN.get(state, state)
         if verified is False and self._verifies and state == UserState.active:
             return UserState.awaiting_email_verification
         return state
+
+
+def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    columns = {n: value for n, value in values.items() if n not in ("is_active", "is_superuser", "is_verified")}
+    return columns | ({"admin": values["is_superuser"]} if "is_superuser" in values else {})
+
+
+@contextmanager
+def _taken() -> Iterator[None]:
+    try:
+        yield
+    except CrossauthError as e:
+        if e.code is ErrorCode.UserExists:
+            raise UserAlreadyExists from e
+        if e.code is ErrorCode.UserNotExist:
+            raise UserNotExists from e
+        raise

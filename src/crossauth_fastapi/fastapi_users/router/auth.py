@@ -5,23 +5,24 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
-from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
     TOO_MANY,
     UNAUTHORIZED,
+    UNVERIFIED,
     ErrorCode,
     FurtherErrorCode,
     describe,
     new_router,
     refused,
 )
-from crossauth_fastapi.fastapi_users._core import Core
-from crossauth_fastapi.fastapi_users._login import check_factor2, log_in, with_refresh_token
+from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._login import check_factor2, log_in, open_login
+from crossauth_fastapi.fastapi_users._records import key_owner
 from crossauth_fastapi.fastapi_users._refresh import RefreshTokens
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
-from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy
+from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, SupportsLoginIds
 from crossauth_fastapi.fastapi_users.authentication.transport.base import EmptyResponse
 from crossauth_fastapi.fastapi_users.exceptions import InvalidID, UserNotExists
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
@@ -35,6 +36,7 @@ def get_auth_router(
     authenticator: Authenticator[UP, ID],
     requires_verification: bool = False,
     *,
+    login_status_code: int = 204,
     logout_status_code: int = 200,
     core: Core | None = None,
 ) -> APIRouter:
@@ -45,18 +47,26 @@ def get_auth_router(
         get_user_manager: a dependency that gives the user manager.
         authenticator: knows who is logged in.
         requires_verification: whether users must have proven their address.
+        login_status_code: status of an empty answer to a login, as by cookie; the first versions had 200.
         logout_status_code: status of an empty answer to a logout; later versions of the documented routes have 204.
         core: limits and events; see `FastAPIUsers`.
+
+    Raises:
+        CrossauthError: `Configuration` for a backend that could not log anybody in.
     """
-    core = core or Core()
-    router = new_router()
+    core = core or default_core()
+    core.check(backend)
+    router = new_router(core.lifespan)
+    codes: list[ErrorCode | FurtherErrorCode] = [ErrorCode.LOGIN_BAD_CREDENTIALS, ErrorCode.LOGIN_USER_NOT_VERIFIED]
+    if core.accounts is not None:
+        codes += [FurtherErrorCode.LOGIN_FACTOR2_SETUP_NEEDED, FurtherErrorCode.LOGIN_PASSWORD_CHANGE_NEEDED]
     login_responses: OpenAPIResponseType = {
-        **backend.transport.get_openapi_login_responses_success(),
-        400: describe(ErrorCode.LOGIN_BAD_CREDENTIALS, ErrorCode.LOGIN_USER_NOT_VERIFIED),
+        **_as_status(backend.transport.get_openapi_login_responses_success(), login_status_code),
+        400: describe(*codes),
         **({403: describe(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED)} if core.accounts else {}),
         **TOO_MANY,
     }
-    _add_login(router, core, backend, get_user_manager, login_responses, requires_verification)
+    _add_login(router, core, backend, get_user_manager, login_responses, requires_verification, login_status_code)
     if core.accounts is not None:
         _add_factor2(router, core, backend, get_user_manager, login_responses, requires_verification)
     if backend.refresh_lifetime_seconds is not None:
@@ -67,7 +77,7 @@ def get_auth_router(
 
 def _add_login(
     router: APIRouter, core: Core, backend: AuthenticationBackend[Any, Any], get_user_manager: Any,
-    responses: OpenAPIResponseType, requires_verification: bool,
+    responses: OpenAPIResponseType, requires_verification: bool, status_code: int,
 ) -> None:  # fmt: skip
     @router.post("/login", name=f"auth:{backend.name}.login", responses=responses)
     async def login(
@@ -76,15 +86,21 @@ def _add_login(
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
-        name = normalize(credentials.username)
+        name = core.account_name(credentials.username)
         async with core.limited(request, login_address=core.origin(request).address, login_account=name):
             user = await user_manager.authenticate(credentials)
             if user is None:
                 core.tell(EventName.login_failed, request, reason=ErrorCode.LOGIN_BAD_CREDENTIALS.value)
                 raise refused(ErrorCode.LOGIN_BAD_CREDENTIALS)
-        return await log_in(
+        response = await log_in(
             core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
         )
+        return response.with_status(status_code) if isinstance(response, EmptyResponse) else response
+
+
+def _as_status(responses: OpenAPIResponseType, status_code: int) -> OpenAPIResponseType:
+    """The description of answers, of which an empty one has this status."""
+    return {(status_code if status == 204 else status): said for status, said in responses.items()}
 
 
 def _add_logout(
@@ -93,24 +109,31 @@ def _add_logout(
 ) -> None:  # fmt: skip
     responses: OpenAPIResponseType = {
         **UNAUTHORIZED,
+        **(UNVERIFIED if requires_verification else {}),
         status_code: {"description": "The logout process was successful."},
+        **_as_status(backend.transport.get_openapi_logout_responses_success(), status_code),
     }
-    if requires_verification:
-        responses[403] = {"description": "The user is not verified."}
-    logged_in = authenticator.logged_in(active=True, verified=requires_verification)
+    every_login = authenticator.every_login(active=True, verified=requires_verification)
 
     @router.post(
         "/logout", name=f"auth:{backend.name}.logout", status_code=status_code, response_model=None, responses=responses
     )
-    async def logout(
-        request: Request, refresh_token: Annotated[str, Form()] = "", who: LoggedIn[Any, Any] = Depends(logged_in)
-    ) -> Response:
-        if refresh_token and backend.refresh_lifetime_seconds is not None:
-            await RefreshTokens(core.keys, backend).end(refresh_token)
-        # By the backend that knew the token, whichever this route is of: what was shown ends.
-        response = await who.backend.logout(who.strategy, who.user, who.token)
-        core.tell(EventName.logged_out, request, who.user)
+    async def logout(request: Request, logins: list[LoggedIn[Any, Any]] = Depends(every_login)) -> Response:
+        # What was shown ends, each by the backend that knew it; the answer is this route's.
+        answers = {login.backend: await _log_out(core, login) for login in logins}
+        response = answers.pop(backend, None) or await backend.logout_response()
+        for other in answers.values():
+            response.raw_headers += [pair for pair in other.raw_headers if pair[0] == b"set-cookie"]
+        core.tell(EventName.logged_out, request, logins[0].user)
         return response.with_status(status_code) if isinstance(response, EmptyResponse) else response
+
+
+async def _log_out(core: Core, login: LoggedIn[Any, Any]) -> Response:
+    if login.backend.refresh_lifetime_seconds is not None and isinstance(login.strategy, SupportsLoginIds):
+        sid = await login.strategy.read_sid(login.token)
+        if sid is not None:
+            await RefreshTokens(core.keys, login.backend).end(key_owner(login.user), sid)
+    return await login.backend.logout(login.strategy, login.user, login.token)
 
 
 def _add_factor2(
@@ -128,8 +151,9 @@ def _add_factor2(
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
         """Answer the question for the second factor with a code, or with a recovery code."""
-        userid = await check_factor2(core, request, mfa_token, otp)
-        user = await user_manager.get(user_manager.parse_id(userid))
+        user = await _user(user_manager, await check_factor2(core, request, mfa_token, otp))
+        if user is None:
+            raise refused(FurtherErrorCode.LOGIN_FACTOR2_INVALID)
         return await log_in(
             core, backend, strategy, user_manager, user, request,
             requires_verification=requires_verification, factor2_passed=True,
@@ -140,7 +164,6 @@ def _add_refresh(
     router: APIRouter, core: Core, backend: AuthenticationBackend[Any, Any], get_user_manager: Any,
     responses: OpenAPIResponseType, requires_verification: bool,
 ) -> None:  # fmt: skip
-    tokens = RefreshTokens(core.keys, backend)
     wrong: OpenAPIResponseType = {400: describe(FurtherErrorCode.REFRESH_BAD_TOKEN)}
 
     @router.post("/refresh", name=f"auth:{backend.name}.refresh", responses={**responses, **wrong})
@@ -150,16 +173,13 @@ def _add_refresh(
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
         """A new token and a new refresh token for a refresh token, which is used up."""
-        user = None
-        key = await tokens.take(refresh_token)
-        if key is not None:
-            user = await _user(user_manager, key.userid)
-        if key is None or user is None or not _may_go_on(core, user, requires_verification):
+        taken = await RefreshTokens(core.keys, backend).take(refresh_token)
+        user = await _user(user_manager, taken.key.userid) if taken is not None else None
+        if taken is not None and taken.reused and user is not None and isinstance(strategy, SupportsLoginIds):
+            await strategy.destroy_sid(user, taken.key.data)
+        if taken is None or taken.reused or user is None or not _may_go_on(core, user, requires_verification):
             raise refused(FurtherErrorCode.REFRESH_BAD_TOKEN)
-        successor = await tokens.rotate(user, key)
-        if successor is None:
-            raise refused(FurtherErrorCode.REFRESH_BAD_TOKEN)
-        return with_refresh_token(await backend.login(strategy, user), successor)
+        return await open_login(core, backend, strategy, user_manager, user, taken.key)
 
 
 async def _user(user_manager: BaseUserManager[Any, Any], userid: Any) -> Any | None:
@@ -172,4 +192,4 @@ async def _user(user_manager: BaseUserManager[Any, Any], userid: Any) -> Any | N
 def _may_go_on(core: Core, user: Any, requires_verification: bool) -> bool:
     # The second factor was proven at the login that the token descends from.
     step = core.next_step(user, factor2_passed=True)
-    return step is None and bool(user.is_verified or not requires_verification)
+    return step is None and bool(user.is_active) and bool(user.is_verified or not requires_verification)

@@ -1,5 +1,6 @@
 """Logging in with an account at a provider, and linking one."""
 
+import logging
 from collections.abc import Callable
 from typing import Any, Literal
 from urllib.parse import quote
@@ -7,30 +8,36 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from starlette.responses import RedirectResponse
 
+from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
     UNAUTHORIZED,
+    UNVERIFIED,
     ErrorCode,
     FurtherErrorCode,
     describe,
     new_router,
     refused,
 )
-from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._login import log_in
 from crossauth_fastapi.fastapi_users._oauth import (
     CSRF_TOKEN_COOKIE_NAME,
     CSRF_TOKEN_KEY,
     STATE_TOKEN_AUDIENCE,
+    Account,
     CsrfCookie,
     Flow,
     OAuth2AuthorizeResponse,
+    ProviderToken,
     check_redirect,
     generate_csrf_token,
     generate_state_token,
 )
+from crossauth_fastapi.fastapi_users._passwords import ending_logins
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
+from crossauth_fastapi.fastapi_users.authentication.logins import Logins
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy
 from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserNotExists
 from crossauth_fastapi.fastapi_users.jwt import SecretType
@@ -44,12 +51,13 @@ __all__ = [
     "generate_csrf_token", "generate_state_token", "get_oauth_associate_router", "get_oauth_router",
 ]  # fmt: skip
 
+logger = logging.getLogger("crossauth.fastapi_users")
 SameSite = Literal["lax", "strict", "none"]
-_REFUSED = describe(
+_CODES: tuple[ErrorCode | FurtherErrorCode, ...] = (
     ErrorCode.OAUTH_INVALID_STATE, ErrorCode.ACCESS_TOKEN_DECODE_ERROR, ErrorCode.ACCESS_TOKEN_ALREADY_EXPIRED,
-    ErrorCode.OAUTH_NOT_AVAILABLE_EMAIL, ErrorCode.OAUTH_USER_ALREADY_EXISTS, ErrorCode.LOGIN_BAD_CREDENTIALS,
-    FurtherErrorCode.OAUTH_PROVIDER_ERROR,
+    ErrorCode.OAUTH_NOT_AVAILABLE_EMAIL, ErrorCode.OAUTH_USER_ALREADY_EXISTS, FurtherErrorCode.OAUTH_PROVIDER_ERROR,
 )  # fmt: skip
+_AUTHORIZE: OpenAPIResponseType = {400: describe(FurtherErrorCode.OAUTH_REDIRECT_URL_NEEDED)}
 
 
 def get_oauth_router(
@@ -95,8 +103,8 @@ def get_oauth_router(
     Raises:
         CrossauthError: `Configuration` for a redirect that would carry a token.
     """
-    core = core or Core()
-    router = new_router()
+    core = core or default_core()
+    router = new_router(core.lifespan)
     if login_redirect_url is not None:
         check_redirect(login_redirect_url, backend.transport)
     cookie = CsrfCookie(
@@ -109,25 +117,32 @@ def get_oauth_router(
         route_name=f"{name}.callback", cookie=cookie, core=core,
     )  # fmt: skip
 
-    @router.get("/authorize", name=f"{name}.authorize", response_model=OAuth2AuthorizeResponse)
+    @router.get("/authorize", name=f"{name}.authorize", response_model=OAuth2AuthorizeResponse, responses=_AUTHORIZE)
     async def authorize(
         request: Request, response: Response, scopes: list[str] | None = Query(None)
     ) -> OAuth2AuthorizeResponse:
         return await flow.begin(request, response, scopes)
 
-    async def user_for(user_manager: Any, request: Request, token: dict[str, Any], end_tokens: Any) -> Any:
-        account_id, email = await flow.account(token)
-        before = await user_manager.user_db.get_by_email(email) if associate_by_email else None
-        hashed = before.hashed_password if before is not None else None
-        user = await _user_for(
-            flow, user_manager, request, token, (account_id, email), associate_by_email, is_verified_by_default
+    async def user_for(user_manager: Any, request: Request, token: ProviderToken, logins: Logins) -> Any:
+        account = await flow.account(token)
+        associate = (
+            bool(associate_by_email)
+            if associate_by_email is not None
+            else await _both_have_proven(flow, user_manager, token, account)
         )
-        if before is not None and user.id == before.id and user.hashed_password != hashed:
-            # Somebody had a password who may not have been the owner of the address: what it opened ends with it.
-            await flow.core.end_logins(user, end_tokens)
-        return user
+        try:
+            with ending_logins(lambda user: flow.core.end_logins(user, logins)):
+                return await user_manager.oauth_callback(
+                    flow.client.name, token.access_token, account.id, account.email, token.expires_at,
+                    token.refresh_token, request, associate_by_email=associate,
+                    is_verified_by_default=is_verified_by_default,
+                )  # fmt: skip
+        except UserAlreadyExists as e:
+            raise refused(ErrorCode.OAUTH_USER_ALREADY_EXISTS) from e
+        except CrossauthError as e:
+            raise _unkept(flow, e) from e
 
-    ends = (authenticator or Authenticator([backend], get_user_manager)).end_tokens()
+    ends = (authenticator or Authenticator([backend], get_user_manager)).logins
     _add_login_callback(
         router, flow, backend, get_user_manager, user_for, ends, login_redirect_url, requires_verification
     )
@@ -138,7 +153,13 @@ def _add_login_callback(
     router: APIRouter, flow: Flow, backend: AuthenticationBackend[Any, Any], get_user_manager: Any,
     user_for: Callable[..., Any], ends: Any, login_redirect_url: str | None, requires_verification: bool,
 ) -> None:  # fmt: skip
-    responses: OpenAPIResponseType = {**backend.transport.get_openapi_login_responses_success(), 400: _REFUSED}
+    codes = [*_CODES, ErrorCode.LOGIN_BAD_CREDENTIALS]
+    if requires_verification:
+        codes.append(ErrorCode.LOGIN_USER_NOT_VERIFIED)
+    success = backend.transport.get_openapi_login_responses_success()
+    if login_redirect_url is not None:
+        success = {303: {"description": "To the front end: logged in, or with the parameter `error`."}}
+    responses: OpenAPIResponseType = {**success, 400: describe(*codes)}
 
     @router.get("/callback", name=flow.route_name, response_model=None, responses=responses)
     async def callback(
@@ -148,10 +169,10 @@ def _add_login_callback(
         error: str | None = None,
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
-        end_tokens: Any = Depends(ends),
+        logins: Logins = Depends(ends),
     ) -> Response:
         try:
-            user = await user_for(user_manager, request, await flow.finish(request, code, state, error), end_tokens)
+            user = await user_for(user_manager, request, await flow.finish(request, code, state, error), logins)
             response = await log_in(
                 flow.core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
             )
@@ -198,8 +219,8 @@ def get_oauth_associate_router(
             csrf_token_cookie_httponly, csrf_token_cookie_samesite: the cookie that binds a flow to a browser.
         core: limits and events; see `FastAPIUsers`.
     """
-    core = core or Core()
-    router = new_router()
+    core = core or default_core()
+    router = new_router(core.lifespan)
     cookie = CsrfCookie(
         name=csrf_token_cookie_name, path=csrf_token_cookie_path, domain=csrf_token_cookie_domain,
         secure=csrf_token_cookie_secure, httponly=csrf_token_cookie_httponly, samesite=csrf_token_cookie_samesite,
@@ -210,22 +231,28 @@ def get_oauth_associate_router(
         route_name=f"{name}.callback", cookie=cookie, core=core,
     )  # fmt: skip
     current = authenticator.current_user(active=True, verified=requires_verification)
+    about: OpenAPIResponseType = {**UNAUTHORIZED, **(UNVERIFIED if requires_verification else {})}
 
-    @router.get("/authorize", name=f"{name}.authorize", response_model=OAuth2AuthorizeResponse, responses=UNAUTHORIZED)
+    @router.get(
+        "/authorize",
+        name=f"{name}.authorize",
+        response_model=OAuth2AuthorizeResponse,
+        responses={**about, **_AUTHORIZE},
+    )
     async def authorize(
         request: Request, response: Response, scopes: list[str] | None = Query(None), user: Any = Depends(current)
     ) -> OAuth2AuthorizeResponse:
         return await flow.begin(request, response, scopes, str(user.id))
 
-    _add_associate_callback(router, flow, current, get_user_manager, user_schema)
-    _add_unlink(router, flow, f"{name}.unlink", current, get_user_manager)
+    _add_associate_callback(router, flow, current, get_user_manager, user_schema, about)
+    _add_unlink(router, flow, f"{name}.unlink", current, get_user_manager, about)
     return router
 
 
 def _add_associate_callback(
-    router: APIRouter, flow: Flow, current: Any, get_user_manager: Any, user_schema: type[U]
+    router: APIRouter, flow: Flow, current: Any, get_user_manager: Any, user_schema: type[U], about: OpenAPIResponseType
 ) -> None:
-    responses: OpenAPIResponseType = {**UNAUTHORIZED, 400: _REFUSED}
+    responses: OpenAPIResponseType = {**about, 400: describe(*_CODES)}
 
     @router.get("/callback", name=flow.route_name, response_model=user_schema, responses=responses)
     async def callback(
@@ -238,23 +265,28 @@ def _add_associate_callback(
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
     ) -> object:
         token = await flow.finish(request, code, state, error, str(user.id))
-        account_id, email = await flow.account(token)
+        account = await flow.account(token)
         try:
             linked = await user_manager.oauth_associate_callback(
-                user, flow.client.name, token["access_token"], account_id, email, token.get("expires_at"),
-                token.get("refresh_token"), request,
+                user, flow.client.name, token.access_token, account.id, account.email, token.expires_at,
+                token.refresh_token, request,
             )  # fmt: skip
         except UserAlreadyExists as e:
             raise refused(ErrorCode.OAUTH_USER_ALREADY_EXISTS) from e
+        except CrossauthError as e:
+            raise _unkept(flow, e) from e
         flow.core.tell(EventName.user_updated, request, linked, "oauth account linked")
         flow.cookie.set(response, "", 0)
         return user_schema.model_validate(linked)
 
 
-def _add_unlink(router: APIRouter, flow: Flow, name: str, current: Any, get_user_manager: Any) -> None:
-    responses: OpenAPIResponseType = {**UNAUTHORIZED, 404: describe(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED)}
+def _add_unlink(
+    router: APIRouter, flow: Flow, name: str, current: Any, get_user_manager: Any, about: OpenAPIResponseType
+) -> None:
+    responses: OpenAPIResponseType = {**about, 404: describe(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED)}
 
-    @router.delete("/{account_id}", status_code=204, name=name, responses=responses)
+    # The id of an account may have a slash in it (Google's do).
+    @router.delete("/{account_id:path}", status_code=204, name=name, responses=responses)
     async def unlink(
         account_id: str,
         request: Request,
@@ -266,26 +298,29 @@ def _add_unlink(router: APIRouter, flow: Flow, name: str, current: Any, get_user
             await user_manager.oauth_unlink(user, flow.client.name, account_id, request)
         except UserNotExists as e:
             raise refused(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED, 404) from e
+        except NotImplementedError as e:
+            raise HTTPException(501) from e
         flow.core.tell(EventName.user_updated, request, user, "oauth account unlinked")
         return Response(status_code=204)
 
 
-async def _user_for(
-    flow: Flow, user_manager: BaseUserManager[UP, ID], request: Request, token: dict[str, Any],
-    account: tuple[str, str], associate_by_email: bool | None, is_verified_by_default: bool,
-) -> UP:  # fmt: skip
-    account_id, email = account
-    associate: bool | Literal["verified"] = bool(associate_by_email)
-    if associate_by_email is None and await flow.says_verified(token, email):
-        associate = "verified"
+async def _both_have_proven(
+    flow: Flow, user_manager: BaseUserManager[Any, Any], token: ProviderToken, account: Account
+) -> bool:
+    """Whether a user of the account's address exists who has proven it, and the provider says the same of the account."""
     try:
-        return await user_manager.oauth_callback(
-            flow.client.name, token["access_token"], account_id, email, token.get("expires_at"),
-            token.get("refresh_token"), request, associate_by_email=associate,
-            is_verified_by_default=is_verified_by_default,
-        )  # fmt: skip
-    except UserAlreadyExists as e:
-        raise refused(ErrorCode.OAUTH_USER_ALREADY_EXISTS) from e
+        user = await user_manager.get_by_email(account.email)
+    except UserNotExists:
+        return False
+    return bool(user.is_verified) and await flow.says_verified(token, account.email)
+
+
+def _unkept(flow: Flow, e: CrossauthError) -> Exception:
+    """The refusal of an account that the database does not take: most often a token is longer than its column."""
+    if e.http_status >= 500:
+        return e
+    logger.error("what the provider %s answered does not fit the tables: widen their columns", flow.client.name)
+    return refused(FurtherErrorCode.OAUTH_PROVIDER_ERROR)
 
 
 def _redirect(url: str, result: Response | HTTPException) -> Response:

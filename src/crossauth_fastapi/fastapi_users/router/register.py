@@ -12,7 +12,7 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
     refused_with,
 )
-from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users.exceptions import InvalidPasswordException, UserAlreadyExists
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
@@ -34,8 +34,8 @@ def get_register_router(
         user_create_schema: the body.
         core: limits and events; see `FastAPIUsers`.
     """
-    core = core or Core()
-    router = new_router()
+    core = core or default_core()
+    router = new_router(core.lifespan)
     codes = (ErrorCode.REGISTER_USER_ALREADY_EXISTS, ErrorCode.REGISTER_INVALID_PASSWORD)
 
     @router.post(

@@ -6,7 +6,6 @@ from typing import Any
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, Request, Response
 from pydantic import EmailStr
 
-from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
     TOO_MANY,
@@ -16,8 +15,10 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
     refused_with,
 )
-from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._passwords import ending_logins
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
+from crossauth_fastapi.fastapi_users.authentication.logins import Logins
 from crossauth_fastapi.fastapi_users.authentication.transport.base import EmptyResponse
 from crossauth_fastapi.fastapi_users.exceptions import (
     InvalidPasswordException,
@@ -44,9 +45,11 @@ def get_reset_password_router(
         authenticator: whose tokens end with the password; `FastAPIUsers` gives its own.
         core: limits and events; see `FastAPIUsers`.
     """
-    core = core or Core()
-    router = new_router()
-    authenticator = authenticator or Authenticator([], get_user_manager)
+    core = core or default_core()
+    router = new_router(core.lifespan)
+    if authenticator is None:
+        logger.warning("get_reset_password_router has no 'authenticator': stored logins go on after a reset")
+        authenticator = Authenticator([], get_user_manager)
 
     @router.post(
         "/forgot-password", status_code=202, name="reset:forgot_password", response_model=None, responses={**TOO_MANY}
@@ -58,7 +61,7 @@ def get_reset_password_router(
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
     ) -> None:
         address = core.origin(request).address
-        await core.count(request, reset_address=address, reset_account=normalize(email))
+        await core.count(request, reset_address=address, reset_account=core.account_name(email))
         # After the answer, or its time would say whether there is such a user.
         background.add_task(_forgot, core, user_manager, email, request)
 
@@ -75,18 +78,16 @@ def get_reset_password_router(
         token: str = Body(),
         password: str = Body(),
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
-        end_tokens: Any = Depends(authenticator.end_tokens()),
+        logins: Logins = Depends(authenticator.logins),
     ) -> Response:
         async with core.limited(request, token_address=core.origin(request).address):
             try:
-                user = await user_manager.reset_password(token, password, request)
-            except (
-                InvalidResetPasswordToken, UserNotExists, UserInactive,
-            ) as e:  # fmt: skip
+                with ending_logins(lambda user: core.end_logins(user, logins)):
+                    user = await user_manager.reset_password(token, password, request)
+            except (InvalidResetPasswordToken, UserNotExists, UserInactive) as e:
                 raise refused(ErrorCode.RESET_PASSWORD_BAD_TOKEN) from e
             except InvalidPasswordException as e:
                 raise refused_with(ErrorCode.RESET_PASSWORD_INVALID_PASSWORD, e.reason) from e
-        await core.end_logins(user, end_tokens)
         core.tell(EventName.password_reset, request, user)
         return EmptyResponse(200)
 

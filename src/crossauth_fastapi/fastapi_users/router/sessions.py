@@ -1,6 +1,5 @@
 """Where a user is logged in."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,14 +9,17 @@ from pydantic import BaseModel, ConfigDict
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
     UNAUTHORIZED,
+    UNVERIFIED,
     FurtherErrorCode,
     describe,
     new_router,
     refused,
 )
-from crossauth_fastapi.fastapi_users._core import Core
-from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
-from crossauth_fastapi.fastapi_users.authentication.strategy.base import SupportsTokenLists, TokenInfo
+from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._records import key_owner
+from crossauth_fastapi.fastapi_users._refresh import RefreshTokens
+from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
+from crossauth_fastapi.fastapi_users.authentication.logins import Logins
 from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 
@@ -36,45 +38,47 @@ class SessionRead(BaseModel):
 def get_sessions_router(
     authenticator: Authenticator[UP, ID], requires_verification: bool = False, *, core: Core | None = None
 ) -> APIRouter:
-    """`/sessions`: lists the logins of whoever asks, made with the backend that is asked by, and ends them.
+    """`/sessions`: lists the logins of whoever asks, by whatever backend, and ends them.
 
     Parameters:
         authenticator: knows who is logged in.
         requires_verification: whether users must have proven their address.
         core: limits and events; see `FastAPIUsers`.
     """
-    core = core or Core()
-    router = new_router()
-    logged_in = authenticator.logged_in(active=True, verified=requires_verification)
+    core = core or default_core()
+    router = new_router(core.lifespan)
+    current = authenticator.current_user(active=True, verified=requires_verification)
+    about: OpenAPIResponseType = {**UNAUTHORIZED, **(UNVERIFIED if requires_verification else {})}
 
-    @router.get("/sessions", response_model=list[SessionRead], name="sessions:list", responses=UNAUTHORIZED)
-    async def sessions(who: LoggedIn[UP, ID] = Depends(logged_in)) -> Sequence[TokenInfo]:
-        """The live logins, newest first. Tokens that are not stored cannot be listed: the list is empty."""
-        return await who.strategy.list_tokens(who.user, who.token) if _lists(who) else []  # type: ignore[attr-defined]
+    @router.get("/sessions", response_model=list[SessionRead], name="sessions:list", responses=about)
+    async def sessions(user: Any = Depends(current), logins: Logins = Depends(authenticator.logins)) -> object:
+        """The live logins, newest first. Tokens that are not stored, such as JWTs, cannot be listed."""
+        return await logins.list(user)
 
-    @router.delete("/sessions", status_code=204, name="sessions:end_others", responses=UNAUTHORIZED)
+    @router.delete("/sessions", status_code=204, name="sessions:end_others", responses=about)
     async def end_others(
-        request: Request,
-        who: LoggedIn[UP, ID] = Depends(logged_in),
-        end_tokens: Any = Depends(authenticator.end_tokens()),
+        request: Request, user: Any = Depends(current), logins: Logins = Depends(authenticator.logins)
     ) -> Response:
-        """End every login but the one that asks."""
-        await core.end_logins(who.user, end_tokens, who.token)
-        core.tell(EventName.sessions_ended, request, who.user)
+        """End every login but the one that asks. Tokens that are not stored, such as JWTs, end by themselves; what would renew
+        them ends now."""
+        await core.end_logins(user, logins, keep_shown=True)
+        core.tell(EventName.sessions_ended, request, user)
         return Response(status_code=204)
 
     missing: OpenAPIResponseType = {404: describe(FurtherErrorCode.SESSION_NOT_FOUND)}
 
-    @router.delete("/sessions/{handle}", status_code=204, name="sessions:end", responses={**UNAUTHORIZED, **missing})
-    async def end(handle: str, request: Request, who: LoggedIn[UP, ID] = Depends(logged_in)) -> Response:
-        """End one login."""
-        if not _lists(who) or not await who.strategy.destroy_listed(who.user, handle):  # type: ignore[attr-defined]
+    @router.delete("/sessions/{handle}", status_code=204, name="sessions:end", responses={**about, **missing})
+    async def end(
+        handle: str, request: Request, user: Any = Depends(current), logins: Logins = Depends(authenticator.logins)
+    ) -> Response:
+        """End one login, and what would renew it."""
+        ended = await logins.end(user, handle)
+        if ended is None:
             raise refused(FurtherErrorCode.SESSION_NOT_FOUND, 404)
-        core.tell(EventName.session_ended, request, who.user)
+        backend, info = ended
+        if info.sid is not None and backend.refresh_lifetime_seconds is not None:
+            await RefreshTokens(core.keys, backend).end(key_owner(user), info.sid)
+        core.tell(EventName.session_ended, request, user)
         return Response(status_code=204)
 
     return router
-
-
-def _lists(who: LoggedIn[Any, Any]) -> bool:
-    return isinstance(who.strategy, SupportsTokenLists)

@@ -4,10 +4,12 @@ from typing import Any
 
 from fastapi import APIRouter, Body, Depends, HTTPException, Request, Response
 
-from crossauth_backend.core.text import is_storable, normalize
+from crossauth_backend.core.text import is_storable
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
+    TOO_MANY,
     UNAUTHORIZED,
+    UNVERIFIED,
     ErrorCode,
     FurtherErrorCode,
     describe,
@@ -16,12 +18,16 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
     refused_with,
 )
-from crossauth_fastapi.fastapi_users._core import Core
-from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
+from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._ownchange import OwnChange, with_proofs
+from crossauth_fastapi.fastapi_users._passwords import ending_logins
+from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
+from crossauth_fastapi.fastapi_users.authentication.logins import Logins
 from crossauth_fastapi.fastapi_users.exceptions import (
     InvalidID,
     InvalidPasswordException,
     UserAlreadyExists,
+    UserChanged,
     UserNotExists,
 )
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
@@ -30,6 +36,7 @@ from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 from crossauth_fastapi.fastapi_users.schemas import UU, BaseUserUpdate, U
 
 _UPDATE_CODES = (ErrorCode.UPDATE_USER_EMAIL_ALREADY_EXISTS, ErrorCode.UPDATE_USER_INVALID_PASSWORD)
+_CONFLICT: OpenAPIResponseType = {409: describe(FurtherErrorCode.UPDATE_USER_CONFLICT)}
 _NOT_SUPERUSER: OpenAPIResponseType = {
     403: {"description": "Not a superuser."},
     404: {"description": "The user does not exist."},
@@ -43,6 +50,7 @@ def get_users_router(
     authenticator: Authenticator[UP, ID],
     requires_verification: bool = False,
     *,
+    require_old_password: bool | None = None,
     core: Core | None = None,
 ) -> APIRouter:
     """`/me` for everybody, `/{id}` for superusers.
@@ -53,38 +61,37 @@ def get_users_router(
         user_update_schema: the bodies of changes.
         authenticator: knows who is logged in.
         requires_verification: whether users must have proven their address.
+        require_old_password: whether users who change their password or address must send the old password, as `old_password`.
+            `None`: where they are a session server's, which asks for it too.
         core: limits and events; see `FastAPIUsers`.
     """
-    core = core or Core()
-    router = new_router()
-    unverified: OpenAPIResponseType = (
-        {403: {"description": "The user is not verified."}} if requires_verification else {}
-    )
+    core = core or default_core()
+    router = new_router(core.lifespan)
+    about: OpenAPIResponseType = {**UNAUTHORIZED, **(UNVERIFIED if requires_verification else {})}
     current = authenticator.current_user(active=True, verified=requires_verification)
 
-    @router.get("/me", response_model=user_schema, name="users:current_user", responses={**UNAUTHORIZED, **unverified})
+    @router.get("/me", response_model=user_schema, name="users:current_user", responses=about)
     async def me(user: Any = Depends(current)) -> object:
         return user_schema.model_validate(user)
 
-    old = (FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID,)
+    own = OwnChange(core, core.accounts is not None if require_old_password is None else require_old_password)
+    body_schema: Any = with_proofs(user_update_schema, own)
+    codes: tuple[ErrorCode | FurtherErrorCode, ...] = (*_UPDATE_CODES, *own.codes)
+    factor2: OpenAPIResponseType = {403: describe(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED)} if core.accounts else {}
 
     @router.patch(
         "/me", response_model=user_schema, name="users:patch_current_user",
-        responses={**UNAUTHORIZED, **unverified, 400: describe(*_UPDATE_CODES, *old)},
+        responses={**about, 400: describe(*codes), **factor2, **_CONFLICT, **TOO_MANY},
     )  # fmt: skip
     async def update_me(
         request: Request,
-        who: LoggedIn[UP, ID] = Depends(authenticator.logged_in(active=True, verified=requires_verification)),
-        user_update: user_update_schema = Body(),  # type: ignore[valid-type]
+        user: Any = Depends(current),
+        user_update: body_schema = Body(),
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
-        end_tokens: Any = Depends(authenticator.end_tokens()),
+        logins: Logins = Depends(authenticator.logins),
     ) -> object:
-        values: BaseUserUpdate = user_update
-        if values.password is not None and user_manager.require_old_password:
-            await _check_old_password(core, user_manager, who.user, request)
-        user = await _change(core, user_manager, values, who.user, request, safe=True)
-        if values.password is not None:
-            await core.end_logins(user, end_tokens, who.token)
+        values = await own.allowed(user_update, user, user_manager, request)
+        user = await _change(core, user_manager, values, user, request, logins, safe=True)
         return user_schema.model_validate(user)
 
     _add_superuser_routes(router, core, get_user_manager, user_schema, user_update_schema, authenticator,
@@ -117,19 +124,17 @@ def _add_superuser_routes(
 
     @router.patch(
         "/{id}", response_model=user_schema, dependencies=superusers, name="users:patch_user",
-        responses={**about, 400: describe(*_UPDATE_CODES)},
+        responses={**about, 400: describe(*_UPDATE_CODES), **_CONFLICT},
     )  # fmt: skip
     async def update_user(
         request: Request,
         user: Any = Depends(user_of_id),
         user_update: user_update_schema = Body(),  # type: ignore[valid-type]
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
-        end_tokens: Any = Depends(authenticator.end_tokens()),
+        logins: Logins = Depends(authenticator.logins),
     ) -> object:
         values: BaseUserUpdate = user_update
-        user = await _change(core, user_manager, values, user, request, safe=False)
-        if values.password is not None or not user.is_active:
-            await core.end_logins(user, end_tokens)
+        user = await _change(core, user_manager, values, user, request, logins, safe=False)
         return user_schema.model_validate(user)
 
     @router.delete(
@@ -140,33 +145,30 @@ def _add_superuser_routes(
         request: Request,
         user: Any = Depends(user_of_id),
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
-        end_tokens: Any = Depends(authenticator.end_tokens()),
+        logins: Logins = Depends(authenticator.logins),
     ) -> None:
-        await core.end_logins(user, end_tokens)
-        await user_manager.delete(user, request)
+        with ending_logins(lambda gone: core.end_logins(gone, logins)):
+            await user_manager.delete(user, request)
         core.tell(EventName.user_deleted, request, user)
 
 
 async def _change(
     core: Core, user_manager: BaseUserManager[Any, Any], values: BaseUserUpdate, user: Any, request: Request,
-    *, safe: bool,
+    logins: Logins, *, safe: bool,
 ) -> Any:  # fmt: skip
     refuse_unstorable(values.model_dump(exclude_unset=True))
     try:
-        changed = await user_manager.update(values, user, safe=safe, request=request)
+        with ending_logins(lambda changed: core.end_logins(changed, logins, keep_shown=safe)):
+            changed = await user_manager.update(values, user, safe=safe, request=request)
     except InvalidPasswordException as e:
         raise refused_with(ErrorCode.UPDATE_USER_INVALID_PASSWORD, e.reason) from e
     except UserAlreadyExists as e:
         raise refused(ErrorCode.UPDATE_USER_EMAIL_ALREADY_EXISTS) from e
+    except UserChanged as e:
+        raise refused(FurtherErrorCode.UPDATE_USER_CONFLICT, 409) from e
+    except UserNotExists as e:
+        raise HTTPException(401 if safe else 404) from e
     core.tell(EventName.user_updated, request, changed)
     if values.password is not None:
         core.tell(EventName.password_changed, request, changed)
     return changed
-
-
-async def _check_old_password(core: Core, user_manager: BaseUserManager[Any, Any], user: Any, request: Request) -> None:
-    body = await request.json()
-    old = body.get("old_password") if isinstance(body, dict) else None
-    async with core.limited(request, password_account=normalize(str(user.id))):
-        if not isinstance(old, str) or not await user_manager.check_old_password(user, old):
-            raise refused(FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID)

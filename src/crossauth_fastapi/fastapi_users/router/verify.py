@@ -6,10 +6,9 @@ from typing import Any
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, Request
 from pydantic import EmailStr
 
-from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import TOO_MANY, ErrorCode, describe, new_router, refused
-from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users.exceptions import (
     InvalidVerifyToken,
     UserAlreadyVerified,
@@ -33,8 +32,8 @@ def get_verify_router(
         user_schema: the answer.
         core: limits and events; see `FastAPIUsers`.
     """
-    core = core or Core()
-    router = new_router()
+    core = core or default_core()
+    router = new_router(core.lifespan)
 
     @router.post(
         "/request-verify-token", status_code=202, name="verify:request-token", response_model=None,
@@ -47,7 +46,7 @@ def get_verify_router(
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
     ) -> None:
         address = core.origin(request).address
-        await core.count(request, reset_address=address, verification_account=normalize(email))
+        await core.count(request, reset_address=address, verification_account=core.account_name(email))
         # After the answer, or its time would say whether there is such a user.
         background.add_task(_request_verify, user_manager, email, request)
 

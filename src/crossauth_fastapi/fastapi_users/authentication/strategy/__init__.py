@@ -1,10 +1,13 @@
 """What tokens are."""
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
     Strategy,
     StrategyDestroyNotSupportedError,
+    SupportsClaims,
+    SupportsLoginIds,
     SupportsTokenLists,
     TokenInfo,
 )
@@ -25,9 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AP", "AccessTokenDatabase", "AccessTokenProtocol", "DatabaseStrategy", "JWTStrategy",
-    "JWTStrategyDestroyNotSupportedError", "KeyStorageStrategy", "RedisStrategy", "Strategy",
-    "StrategyDestroyNotSupportedError", "SupportsTokenLists", "TokenInfo",
+    "JWTStrategyDestroyNotSupportedError", "KeyStorageStrategy", "Strategy",
+    "StrategyDestroyNotSupportedError", "SupportsClaims", "SupportsLoginIds", "SupportsTokenLists", "TokenInfo",
 ]  # fmt: skip
+if TYPE_CHECKING or find_spec("redis") is not None:
+    __all__ += ["RedisStrategy"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,12 +38,13 @@ class Strategy(Protocol[UP, ID]):
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """One login of a user. `handle` names it and is worth nothing as a token."""
+    """One login of a user. `handle` names it and is worth nothing as a token; `sid` is the id of the login it began with."""
 
     handle: str
     created: datetime
     expires: datetime | None
     current: bool
+    sid: str | None = field(default=None, repr=False)
 
 
 @runtime_checkable
@@ -60,6 +61,35 @@ class SupportsTokenLists(Protocol):
 
     async def destroy_all(self, user: Any, except_token: str | None = None) -> None:
         """End every token of a user, but one."""
+        ...
+
+
+@runtime_checkable
+class SupportsLoginIds(Protocol):
+    """A strategy whose tokens say of which login they are, so that refresh tokens end with them.
+
+    The id is what OpenID Connect calls `sid`.
+    """
+
+    async def write_token_of(self, user: Any, sid: str) -> str:
+        """As `write_token`, for the login `sid`."""
+        ...
+
+    async def read_sid(self, token: str) -> str | None:
+        """The id of a token's login."""
+        ...
+
+    async def destroy_sid(self, user: Any, sid: str) -> None:
+        """End the tokens of a login, where tokens of this kind can be ended."""
+        ...
+
+
+@runtime_checkable
+class SupportsClaims(Protocol):
+    """A strategy whose tokens say themselves whose they are."""
+
+    def read_claims(self, token: str) -> dict[str, Any] | None:
+        """What a good token says; `None` where it is not good. No storage is asked."""
         ...
 
 

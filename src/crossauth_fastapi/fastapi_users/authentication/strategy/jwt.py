@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Generic
 
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.jose import JwtInvalidError, load_key
+
+def check_keys(a,b,c): load_key(a,c); load_key(b,c)
+
 from crossauth_backend.core.secrets import equal
+from crossauth_fastapi.fastapi_users._records import login_mark
 from crossauth_fastapi.fastapi_users._rules import fingerprint
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
     Strategy,
@@ -21,7 +26,7 @@ PASSWORD_CLAIM = "pwd"
 
 
 class JWTStrategyDestroyNotSupportedError(StrategyDestroyNotSupportedError):
-    """A JWT is good until it expires, or the password changes."""
+    """A JWT is good until it expires, or its user's password or second factor changes."""
 
     def __init__(self) -> None:
         super().__init__("A JWT can't be invalidated: it's valid until it expires.")
@@ -30,7 +35,7 @@ class JWTStrategyDestroyNotSupportedError(StrategyDestroyNotSupportedError):
 class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
     """Signed tokens (RFC 7519).
 
-    A token carries a mark of the user's password, so that a change or reset of it ends every token from before.
+    A token carries a mark of the user's password and second factor, so that a change of them ends every token from before.
 
     Parameters:
         secret: secret, or private key as PEM.
@@ -40,7 +45,8 @@ class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
         public_key: what verifies them, where `secret` is a private key.
 
     Raises:
-        CrossauthError: `Configuration` for a lifetime that is not above 0, or a key that does not fit the algorithm.
+        CrossauthError: `Configuration` for a lifetime that is not above 0, for no audience, or for keys that do not fit the
+            algorithm or each other.
     """
 
     def __init__(
@@ -57,8 +63,11 @@ class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
         self.token_audience = ["fastapi-users:auth"] if token_audience is None else token_audience
         self.algorithm = algorithm
         self.public_key = public_key
-        load_key(secret_value(self.encode_key, algorithm), algorithm)
-        load_key(secret_value(self.decode_key, algorithm), algorithm)
+        if isinstance(self.token_audience, str) or not self.token_audience or not all(self.token_audience):
+            raise CrossauthError(
+                ErrorCode.Configuration, "JWTStrategy: 'token_audience' must be a list of texts, with at least one"
+            )
+        check_keys(secret_value(self.encode_key, algorithm), secret_value(self.decode_key, algorithm), algorithm)
 
     @property
     def encode_key(self) -> SecretType:
@@ -74,22 +83,47 @@ class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
         """The user of a token; `None` where it is not good."""
         if token is None:
             return None
+        claims = self.read_claims(token)
+        if claims is None:
+            return None
         try:
-            claims = decode_jwt(
-                token, self.decode_key, self.token_audience, [self.algorithm],
-                needs_exp=self.lifetime_seconds is not None,
-            )  # fmt: skip
             user = await user_manager.get(user_manager.parse_id(claims["sub"]))
-        except (JwtInvalidError, KeyError, UserNotExists, InvalidID):
+        except (KeyError, UserNotExists, InvalidID):
             return None
         # A token from before tokens had this mark ends by itself.
         mark = claims.get(PASSWORD_CLAIM)
         return user if mark is None or equal(str(mark), self._mark(user)) else None
 
+    def read_claims(self, token: str) -> dict[str, Any] | None:
+        """See `SupportsClaims`."""
+        try:
+            return decode_jwt(
+                token, self.decode_key, self.token_audience, [self.algorithm],
+                needs_exp=self.lifetime_seconds is not None,
+            )  # fmt: skip
+        except JwtInvalidError:
+            return None
+
     async def write_token(self, user: UP) -> str:
         """A new token."""
-        claims: dict[str, Any] = {"sub": str(user.id), "aud": self.token_audience, PASSWORD_CLAIM: self._mark(user)}
+        return generate_jwt(self.claims(user), self.encode_key, self.lifetime_seconds, self.algorithm)
+
+    def claims(self, user: UP) -> dict[str, Any]:
+        """What a token says of its user. To be overridden for more, such as roles; everybody who holds a token can read it."""
+        return {"sub": str(user.id), "aud": self.token_audience, PASSWORD_CLAIM: self._mark(user)}
+
+    async def write_token_of(self, user: UP, sid: str) -> str:
+        """See `SupportsLoginIds`."""
+        claims = {**self.claims(user), "sid": sid}
         return generate_jwt(claims, self.encode_key, self.lifetime_seconds, self.algorithm)
+
+    async def read_sid(self, token: str) -> str | None:
+        """See `SupportsLoginIds`."""
+        sid = (self.read_claims(token) or {}).get("sid")
+        return sid if isinstance(sid, str) else None
+
+    async def destroy_sid(self, user: UP, sid: str) -> None:
+        """See `SupportsLoginIds`: such tokens end by themselves."""
 
     async def destroy_token(self, token: str, user: UP) -> None:
         """Not supported."""
@@ -97,4 +131,4 @@ class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
 
     def _mark(self, user: UP) -> str:
         # By the key that verifies: a service that only has the public key can check it too.
-        return fingerprint(secret_value(self.decode_key, self.algorithm), user.hashed_password or "")
+        return fingerprint(secret_value(self.decode_key, self.algorithm), login_mark(user))

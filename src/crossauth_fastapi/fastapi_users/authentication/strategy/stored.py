@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, Generic
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import hash_token, random_value
-from crossauth_backend.keys.record import Key, KeyPrefix
+from crossauth_backend.core.secrets import equal, hash_token, random_value
+from crossauth_backend.keys.record import Key, KeyPrefix, encode_data, get_json_data
 from crossauth_backend.keys.storage import KeyStorage
+from crossauth_fastapi.fastapi_users._records import key_owner, login_mark
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, TokenInfo, check_lifetime
 from crossauth_fastapi.fastapi_users.exceptions import InvalidID, UserNotExists
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
@@ -39,27 +39,38 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
 
     async def read_token(self, token: str | None, user_manager: BaseUserManager[UP, ID]) -> UP | None:
         """The user of a token; `None` where it is not good."""
-        if not token or len(token) > MAX_TOKEN:
+        key = await self._key(token)
+        if key is None:
             return None
         try:
-            key = await self.key_storage.get_key(_stored(token))
-        except CrossauthError as e:
-            if e.code is not ErrorCode.InvalidKey:
-                raise
-            return None
-        if key.userid is None or (key.expires is not None and key.expires <= utc_now()):
-            return None
-        try:
-            return await user_manager.get(user_manager.parse_id(key.userid))
+            user = await user_manager.get(user_manager.parse_id(key.userid))
         except (UserNotExists, InvalidID):
             return None
+        # A login rests on a password and a second factor: when they change it is over, whoever changed them.
+        return user if equal(str(get_json_data(key).get("mark")), login_mark(user)) else None
 
     async def write_token(self, user: UP) -> str:
         """A new token."""
+        return await self.write_token_of(user, "")
+
+    async def write_token_of(self, user: UP, sid: str) -> str:
+        """See `SupportsLoginIds`."""
         token, now = random_value(TOKEN_BYTES), utc_now()
         expires = None if self.lifetime_seconds is None else now + timedelta(seconds=self.lifetime_seconds)
-        await self.key_storage.save_key(key_owner(user), _stored(token), now, expires)
+        data = encode_data({"mark": login_mark(user), **({"sid": sid} if sid else {})})
+        await self.key_storage.save_key(key_owner(user), _stored(token), now, expires, data)
         return token
+
+    async def read_sid(self, token: str) -> str | None:
+        """See `SupportsLoginIds`."""
+        key = await self._key(token)
+        return _sid(key) if key is not None else None
+
+    async def destroy_sid(self, user: Any, sid: str) -> None:
+        """See `SupportsLoginIds`."""
+        for key in await self._keys(user):
+            if _sid(key) == sid:
+                await self.key_storage.delete_key(key.value)
 
     async def destroy_token(self, token: str, user: UP) -> None:
         """End a token."""
@@ -68,7 +79,10 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
     async def list_tokens(self, user: Any, current: str | None = None) -> Sequence[TokenInfo]:
         """See `SupportsTokenLists`."""
         mine = _stored(current) if current else None
-        found = [TokenInfo(_handle(key), key.created, key.expires, key.value == mine) for key in await self._keys(user)]
+        found = [
+            TokenInfo(_handle(key), key.created, key.expires, key.value == mine, _sid(key))
+            for key in await self._keys(user)
+        ]
         return sorted(found, key=lambda t: t.created, reverse=True)
 
     async def destroy_listed(self, user: Any, handle: str) -> bool:
@@ -82,6 +96,21 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
         """See `SupportsTokenLists`."""
         keep = _stored(except_token) if except_token else None
         await self.key_storage.delete_all_for_user(key_owner(user), KeyPrefix.access_token, keep)
+        if keep is not None and await self._key(except_token) is not None:
+            # The one that is kept goes on with what its user has now.
+            await self.key_storage.update_data(keep, "mark", login_mark(user))
+
+    async def _key(self, token: str | None) -> Key | None:
+        if not token or len(token) > MAX_TOKEN:
+            return None
+        try:
+            key = await self.key_storage.get_key(_stored(token))
+        except CrossauthError as e:
+            if e.code is not ErrorCode.InvalidKey:
+                raise
+            return None
+        good = key.userid is not None and (key.expires is None or key.expires > utc_now())
+        return key if good else None
 
     async def _keys(self, user: Any) -> list[Key]:
         now, keys = utc_now(), await self.key_storage.get_all_for_user(key_owner(user))
@@ -92,14 +121,14 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
         ]
 
 
-def key_owner(user: Any) -> Any:
-    """A user's id as key storages take it: a whole number or a UUID as it is, anything else as text."""
-    return user.id if isinstance(user.id, (int, str, uuid.UUID)) else str(user.id)
-
-
 def _stored(token: str) -> str:
     return KeyPrefix.access_token + hash_token(token.encode(errors="replace"))
 
 
 def _handle(key: Key) -> str:
     return hash_token(key.value)[:22]
+
+
+def _sid(key: Key) -> str | None:
+    sid = get_json_data(key).get("sid")
+    return sid if isinstance(sid, str) else None

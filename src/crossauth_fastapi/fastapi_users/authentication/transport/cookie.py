@@ -26,7 +26,8 @@ class _Cookie(APIKeyCookie):
 
 def _same_host(origin: str, request: HTTPConnection) -> bool:
     try:
-        return urlsplit(origin).netloc == request.headers.get("host", "")
+        parts = urlsplit(origin)
+        return parts.scheme in ("https", "http") and parts.netloc == request.headers.get("host", "")
     except ValueError:
         return False
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import uuid
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.orm import Mapped, declared_attr, has_inherited_table, mapped_column
 
-from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
 from crossauth_fastapi.fastapi_users.db.sqlalchemy.generics import GUID
-from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.db.sqlalchemy.users import SQLAlchemyUserDatabase
+from crossauth_fastapi.fastapi_users.models import ID
 
 __all__ = [
     "UUID_ID", "SQLAlchemyBaseOAuthAccountTable", "SQLAlchemyBaseOAuthAccountTableUUID", "SQLAlchemyBaseUserTable",
@@ -21,7 +18,8 @@ __all__ = [
 ]  # fmt: skip
 
 UUID_ID: TypeAlias = uuid.UUID
-_MOST_VARIANTS = 8
+# Which databases have indexes on an expression.
+_DIALECTS = ("postgresql", "sqlite")
 
 
 class SQLAlchemyBaseUserTable(Generic[ID]):
@@ -42,6 +40,14 @@ class SQLAlchemyBaseUserTable(Generic[ID]):
         is_active: Mapped[bool] = mapped_column(sa.Boolean, default=True, nullable=False)
         is_superuser: Mapped[bool] = mapped_column(sa.Boolean, default=False, nullable=False)
         is_verified: Mapped[bool] = mapped_column(sa.Boolean, default=False, nullable=False)
+
+        @declared_attr.directive
+        def __table_args__(cls) -> tuple[Any, ...]:
+            """One user for one address, whatever the case of its letters; every search for an address uses it."""
+            if has_inherited_table(cls):
+                return ()
+            index = sa.Index(f"ix_{cls.__tablename__}_email_lower", sa.text("lower(email)"), unique=True)
+            return (index.ddl_if(dialect=_DIALECTS),)
 
 
 class SQLAlchemyBaseUserTableUUID(SQLAlchemyBaseUserTable[UUID_ID]):
@@ -74,6 +80,13 @@ class SQLAlchemyBaseOAuthAccountTable(Generic[ID]):
         account_id: Mapped[str] = mapped_column(sa.String(length=320), index=True, nullable=False)
         account_email: Mapped[str] = mapped_column(sa.String(length=320), nullable=False)
 
+        @declared_attr.directive
+        def __table_args__(cls) -> tuple[Any, ...]:
+            """One user for one account at a provider."""
+            if has_inherited_table(cls):
+                return ()
+            return (sa.UniqueConstraint("oauth_name", "account_id", name=f"uq_{cls.__tablename__}_account"),)
+
 
 class SQLAlchemyBaseOAuthAccountTableUUID(SQLAlchemyBaseOAuthAccountTable[UUID_ID]):
     """A table of accounts at providers whose ids, and whose users' ids, are UUIDs."""
@@ -88,132 +101,3 @@ class SQLAlchemyBaseOAuthAccountTableUUID(SQLAlchemyBaseOAuthAccountTable[UUID_I
         def user_id(cls) -> Mapped[UUID_ID]:
             """Whose account it is."""
             return mapped_column(GUID, sa.ForeignKey("user.id", ondelete="cascade"), nullable=False)
-
-
-class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
-    """Users in the application's own tables. Every change is committed.
-
-    Parameters:
-        session: the application's session.
-        user_table: its model of users.
-        oauth_account_table: its model of accounts at providers, where it has one.
-    """
-
-    def __init__(
-        self, session: AsyncSession, user_table: type[UP], oauth_account_table: type[Any] | None = None
-    ) -> None:
-        self.session = session
-        self.user_table: Any = user_table
-        self.oauth_account_table = oauth_account_table
-
-    async def get(self, id: ID) -> UP | None:
-        """The user of this id."""
-        return await self._first(sa.select(self.user_table).where(self.user_table.id == id))
-
-    async def get_by_email(self, email: str) -> UP | None:
-        """The user of this e-mail address, whatever the case of its letters."""
-        return await self.get_by_field("email", email)
-
-    async def get_by_field(self, name: str, value: str) -> UP | None:
-        """The user whose column `name` is `value`, whatever the case of its letters."""
-        wanted = [sa.func.lower(variant) for variant in _variants(value)]
-        column = sa.func.lower(getattr(self.user_table, name))
-        return await self._first(sa.select(self.user_table).where(column.in_(wanted)))
-
-    async def get_by_oauth_account(self, oauth: str, account_id: str) -> UP | None:
-        """The user who logs in with this account; the first, where a table from before has several."""
-        account = self._accounts()
-        statement = (
-            sa.select(self.user_table)
-            .join(account, account.user_id == self.user_table.id)
-            .where(account.oauth_name == oauth, account.account_id == account_id)
-            .order_by(account.id)
-        )
-        return await self._first(statement)
-
-    async def create(self, create_dict: dict[str, Any]) -> UP:
-        """Store a new user."""
-        user: UP = self.user_table(**create_dict)
-        self.session.add(user)
-        await self._commit(user, new=True)
-        return user
-
-    async def update(self, user: UP, update_dict: dict[str, Any]) -> UP:
-        """Change a user."""
-        for name, value in update_dict.items():
-            setattr(user, name, value)
-        self.session.add(user)
-        await self._commit(user)
-        return user
-
-    async def replace(self, user: UP, expected: Mapping[str, Any], update_dict: Mapping[str, Any]) -> bool:
-        """See `SupportsReplace`."""
-        same = [getattr(self.user_table, name) == value for name, value in expected.items()]
-        statement = (
-            sa.update(self.user_table)
-            .where(self.user_table.id == user.id, *same)
-            .values(**update_dict)
-            .execution_options(synchronize_session=False)
-        )
-        result: Any = await self.session.execute(statement)
-        await self.session.commit()
-        if result.rowcount == 1:
-            await self.session.refresh(user)
-            return True
-        return False
-
-    async def delete(self, user: UP) -> None:
-        """Delete a user."""
-        await self.session.delete(user)
-        await self.session.commit()
-
-    async def add_oauth_account(self, user: Any, create_dict: dict[str, Any]) -> Any:
-        """Link an account at a provider to a user."""
-        user.oauth_accounts.append(self._accounts()(**create_dict))
-        self.session.add(user)
-        await self._commit(user)
-        return user
-
-    async def update_oauth_account(self, user: Any, oauth_account: Any, update_dict: dict[str, Any]) -> Any:
-        """Change a linked account."""
-        for name, value in update_dict.items():
-            setattr(oauth_account, name, value)
-        self.session.add(oauth_account)
-        await self._commit(user)
-        return user
-
-    async def remove_oauth_account(self, user: Any, oauth_account: Any) -> Any:
-        """Unlink an account."""
-        await self.session.delete(oauth_account)
-        await self.session.commit()
-        await self.session.refresh(user)
-        return user
-
-    def _accounts(self) -> Any:
-        if self.oauth_account_table is None:
-            raise NotImplementedError("SQLAlchemyUserDatabase was made without an 'oauth_account_table'")
-        return self.oauth_account_table
-
-    async def _first(self, statement: sa.Select[Any]) -> UP | None:
-        found: UP | None = (await self.session.execute(statement)).unique().scalars().first()
-        return found
-
-    async def _commit(self, user: Any, *, new: bool = False) -> None:
-        try:
-            await self.session.commit()
-        except BaseException:
-            await self.session.rollback()
-            if not new:
-                # A rollback makes what was loaded unreadable without another query, which no attribute access can make.
-                await self.session.refresh(user)
-            raise
-        if new or self.session.sync_session.expire_on_commit:
-            await self.session.refresh(user)
-
-
-def _variants(text: str) -> list[str]:
-    """Texts one of which a database that lowers ASCII letters only (SQLite) finds equal to whatever is equal to `text`."""
-    choices = [{c} if c.isascii() else {c, c.lower(), c.upper()} for c in text]
-    if sum(len(c) > 1 for c in choices) > _MOST_VARIANTS:
-        return list({text, text.lower(), text.upper()})
-    return ["".join(letters) for letters in itertools.product(*map(sorted, choices))]

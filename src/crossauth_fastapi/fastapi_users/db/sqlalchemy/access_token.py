@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
+from crossauth_backend.core.errors import ErrorCode
+from crossauth_backend.storages.sqlalchemy.engine import refusals
 from crossauth_fastapi.fastapi_users.authentication.strategy.db import AP, AccessTokenDatabase
 from crossauth_fastapi.fastapi_users.db.sqlalchemy import UUID_ID
 from crossauth_fastapi.fastapi_users.db.sqlalchemy.generics import GUID, TIMESTAMPAware, now_utc
@@ -65,14 +67,16 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
         statement = sa.select(table).where(table.token == token)
         if max_age is not None:
             statement = statement.where(table.created_at >= max_age)
-        found: AP | None = (await self.session.execute(statement)).scalar_one_or_none()
+        with refusals(ErrorCode.InvalidKey):
+            found: AP | None = (await self.session.execute(statement)).scalar_one_or_none()
         return found
 
     async def get_all_for_user(self, user_id: Any) -> Sequence[AP]:
         """See `SupportsUserTokens`."""
         table = self.access_token_table
         statement = sa.select(table).where(table.user_id == user_id).order_by(table.created_at.desc())
-        return (await self.session.execute(statement)).scalars().all()
+        with refusals(ErrorCode.InvalidKey):
+            return (await self.session.execute(statement)).scalars().all()
 
     async def delete_all_for_user(self, user_id: Any, except_token: str | None = None) -> None:
         """See `SupportsUserTokens`."""
@@ -80,19 +84,15 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
         statement = sa.delete(table).where(table.user_id == user_id)
         if except_token is not None:
             statement = statement.where(table.token != except_token)
-        await self.session.execute(statement)
-        await self.session.commit()
+        with refusals(ErrorCode.BadRequest):
+            await self.session.execute(statement)
+            await self.session.commit()
 
     async def create(self, create_dict: dict[str, Any]) -> AP:
         """Store a token."""
         row: AP = self.access_token_table(**create_dict)
         self.session.add(row)
-        try:
-            await self.session.commit()
-        except BaseException:
-            await self.session.rollback()
-            raise
-        await self.session.refresh(row)
+        await self._commit(row)
         return row
 
     async def update(self, access_token: AP, update_dict: dict[str, Any]) -> AP:
@@ -100,11 +100,22 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
         for name, value in update_dict.items():
             setattr(access_token, name, value)
         self.session.add(access_token)
-        await self.session.commit()
-        await self.session.refresh(access_token)
+        await self._commit(access_token)
         return access_token
 
     async def delete(self, access_token: AP) -> None:
-        """Delete a row."""
-        await self.session.delete(access_token)
-        await self.session.commit()
+        """Delete a row; nothing happens where it is gone."""
+        table = self.access_token_table
+        with refusals(ErrorCode.BadRequest):
+            await self.session.execute(sa.delete(table).where(table.token == access_token.token))
+            await self.session.commit()
+
+    async def _commit(self, row: Any) -> None:
+        with refusals(ErrorCode.BadRequest):
+            try:
+                await self.session.commit()
+            except BaseException:
+                await self.session.rollback()
+                raise
+            if self.session.sync_session.expire_on_commit:
+                await self.session.refresh(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from crossauth_fastapi.fastapi_users.exceptions import InvalidID, UserNotExists
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapi_users.models import ID, UP
 
+logger = logging.getLogger("crossauth.fastapi_users")
 _TOKEN_BYTES: Final = 32
 # The column has 43 characters. No token can look like a stored hash, for no token holds a colon.
 _HASHED: Final = "h:"
@@ -93,7 +95,11 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
 
     async def destroy_all(self, user: Any, except_token: str | None = None) -> None:
         """See `SupportsTokenLists`."""
-        if isinstance(self.database, SupportsUserTokens):
+        if not isinstance(self.database, SupportsUserTokens):
+            logger.warning(
+                "%s cannot end the logins of a user: it has no delete_all_for_user", type(self.database).__name__
+            )
+        else:
             keep = await self._row(except_token) if except_token else None
             await self.database.delete_all_for_user(user.id, keep.token if keep is not None else None)
 

@@ -1,0 +1,54 @@
+"""When two e-mail addresses, or two names, are one. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from typing import Final
+
+from pydantic import EmailStr, TypeAdapter, ValidationError
+
+# The column of the documented table; nothing longer is anybody's.
+MAX_ADDRESS: Final = 320
+_MOST_CHOICES: Final = 5
+_ADDRESS: Final = TypeAdapter(EmailStr)
+
+
+def folded(text: str) -> str:
+    """The form in which addresses and names are compared: composed, in lower case.
+
+    Nothing is taken away or replaced: `bücher.example` and `bucher.example`, `ß` and `ss` are different mailboxes.
+    """
+    return unicodedata.normalize("NFC", text).lower()
+
+
+def same_address(one: str | None, other: str | None) -> bool:
+    """Whether two addresses are one."""
+    return one is not None and other is not None and folded(one) == folded(other)
+
+
+def spellings(text: str) -> list[str]:
+    """What a database may make of the lower case of texts that are the same as `text`.
+
+    Some databases (SQLite, PostgreSQL with the locale C) lower the letters of ASCII only; for the others each is tried in
+    both cases, as long as there are few.
+    """
+    lower = folded(text)
+    choices = [{c, *_other_case(c)} for c in lower]
+    if sum(len(c) > 1 for c in choices) > _MOST_CHOICES:
+        return list({lower, text.lower(), "".join(_other_case(c) or c for c in lower)})
+    return list({text.lower(), *("".join(letters) for letters in itertools.product(*choices))})
+
+
+def _other_case(letter: str) -> str:
+    """The upper case of a letter that a database may leave as it is, where it is one letter that goes back."""
+    upper = "" if letter.isascii() else letter.upper()
+    return upper if len(upper) == 1 and upper != letter and upper.lower() == letter else ""
+
+
+def valid_address(text: object) -> str | None:
+    """The address in the form in which it is stored, as registering makes it; `None` for what is none."""
+    try:
+        return _ADDRESS.validate_python(text) if isinstance(text, str) and len(text) <= MAX_ADDRESS else None
+    except (ValidationError, UnicodeError):
+        return None

@@ -1,0 +1,89 @@
+"""What users must prove before they change their own password or address, and how a new address takes effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from pydantic import create_model
+
+from crossauth_backend.accounts.context import has_factor2
+from crossauth_backend.accounts.email_change import request_change
+from crossauth_fastapi.fastapi_users._addresses import same_address
+from crossauth_fastapi.fastapi_users._answers import FurtherErrorCode, refused
+from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users._login import ask_factor2, check_factor2
+from crossauth_fastapi.fastapi_users._records import record_of
+from crossauth_fastapi.fastapi_users.manager import BaseUserManager
+from crossauth_fastapi.fastapi_users.schemas import BaseUserUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class OwnChange:
+    """The rules of one router.
+
+    Parameters:
+        core: limits, and the session server whose users these are, if any.
+        asks_password: whether the old password must be sent.
+    """
+
+    core: Core
+    asks_password: bool
+
+    @property
+    def proofs(self) -> tuple[str, ...]:
+        """The fields by which a change is proven to be the user's own."""
+        password = ("old_password",) if self.asks_password else ()
+        return (*password, *(("mfa_token", "otp") if self.core.accounts is not None else ()))
+
+    @property
+    def codes(self) -> tuple[FurtherErrorCode, ...]:
+        """How it may be refused."""
+        password = (FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID,) if self.asks_password else ()
+        return (*password, *((FurtherErrorCode.LOGIN_FACTOR2_INVALID,) if self.core.accounts is not None else ()))
+
+    async def allowed(
+        self, body: BaseUserUpdate, user: Any, user_manager: BaseUserManager[Any, Any], request: Request
+    ) -> BaseUserUpdate:
+        """What of a change may be made now.
+
+        Where a session server proves addresses, a new one waits until it is proven: a link goes to it, and a note to the old one.
+
+        Raises:
+            HTTPException: 400 `UPDATE_USER_OLD_PASSWORD_INVALID`, `LOGIN_FACTOR2_INVALID`; 403 `LOGIN_FACTOR2_REQUIRED`.
+            CrossauthError: `TooManyAttempts`.
+        """
+        moves = body.email is not None and not same_address(body.email, user.email)
+        if body.password is None and not moves:
+            return body
+        accounts = self.core.accounts() if self.core.accounts is not None else None
+        waits = moves and accounts is not None and accounts.verify_email
+        account = self.core.account_name(str(user.id))
+        # Counted whatever comes of it: changing passwords over and over would spoil every link to choose a new one.
+        password = account if body.password is not None or self.asks_password else None
+        await self.core.count(
+            request, password_account=password, verification_account=account if moves and not waits else None
+        )
+        if self.asks_password and not await user_manager.check_old_password(user, getattr(body, "old_password", None)):
+            raise refused(FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID)
+        await self._prove_factor2(body, user, request)
+        if not waits or accounts is None or body.email is None:
+            return body
+        await request_change(accounts, record_of(user), body.email, self.core.origin(request))
+        return body.model_copy(update={"email": None})
+
+    async def _prove_factor2(self, body: BaseUserUpdate, user: Any, request: Request) -> None:
+        if self.core.accounts is None or not has_factor2(record_of(user)):
+            return
+        token, code = getattr(body, "mfa_token", None), getattr(body, "otp", None)
+        if not token or not code:
+            raise await ask_factor2(self.core, user, request)
+        if await check_factor2(self.core, request, token, code) != user.id:
+            raise refused(FurtherErrorCode.LOGIN_FACTOR2_INVALID)
+
+
+def with_proofs(schema: type[BaseUserUpdate], own: OwnChange) -> type[BaseUserUpdate]:
+    """The application's schema of changes with the fields by which they are proven."""
+    lacking: Any = {name: (str | None, None) for name in own.proofs if name not in schema.model_fields}
+    return create_model(f"{schema.__name__}WithProof", __base__=schema, **lacking) if lacking else schema

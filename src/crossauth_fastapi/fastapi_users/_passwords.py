@@ -1,0 +1,82 @@
+"""The half of the user manager that is about passwords."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, Generic, TypeAlias
+
+from crossauth_fastapi.fastapi_users._rules import password_problem
+from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
+from crossauth_fastapi.fastapi_users.exceptions import InvalidPasswordException
+from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.password import PasswordHelperProtocol, shared_hasher
+from crossauth_fastapi.fastapi_users.schemas import BaseUserCreate
+
+logger = logging.getLogger("crossauth.fastapi_users")
+EndLogins: TypeAlias = Callable[[Any], Awaitable[None]]
+_NOBODYS_BYTES: Final = 1024
+_end_logins: ContextVar[EndLogins | None] = ContextVar("end_logins", default=None)
+
+
+@contextmanager
+def ending_logins(end: EndLogins) -> Iterator[None]:
+    """Within the block, `end` ends the logins of whoever gets another password, is deactivated, or deleted.
+
+    The user manager calls it once that is stored and before any hook, which may fail.
+    """
+    token = _end_logins.set(end)
+    try:
+        yield
+    finally:
+        _end_logins.reset(token)
+
+
+class Passwords(Generic[UP, ID]):
+    """Makes and checks password hashes, in threads of their own."""
+
+    user_db: BaseUserDatabase[UP, ID]
+    password_helper: PasswordHelperProtocol
+
+    async def check_old_password(self, user: UP, password: str | None) -> bool:
+        """Whether `password` is the user's."""
+        return bool(password and user.hashed_password) and (await self._verify(password or "", user.hashed_password))[0]
+
+    @abstractmethod
+    async def validate_password(self, password: str, user: BaseUserCreate | UP) -> None:
+        """See `BaseUserManager`."""
+
+    async def _check_password(self, password: str, user: BaseUserCreate | UP) -> None:
+        problem = password_problem(password)
+        if problem is not None:
+            raise InvalidPasswordException(problem)
+        await self.validate_password(password, user)
+        if not password:
+            raise InvalidPasswordException("Password must not be empty")
+
+    async def _hash(self, password: str) -> str:
+        return await shared_hasher().run(lambda: self.password_helper.hash(password))
+
+    async def _random_hash(self) -> str:
+        return await shared_hasher().run(lambda: self.password_helper.hash(self.password_helper.generate()))
+
+    async def _verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
+        """Whether a password is right, and the hash that should replace the old one. One nobody can read fits none."""
+        try:
+            return await shared_hasher().run(lambda: self.password_helper.verify_and_update(password, hashed))
+        except Exception as e:
+            logger.error("a stored password cannot be checked: %s", type(e).__name__)
+            return False, None
+
+    async def _verify_nobody(self, password: str) -> None:
+        """The work of a wrong password, so that the time of an answer does not say whether there is such a user."""
+        nobodys = password.encode(errors="replace")[:_NOBODYS_BYTES].decode(errors="replace")
+        await shared_hasher().run(lambda: self.password_helper.hash(nobodys))
+
+    async def _end_logins(self, user: UP) -> None:
+        end = _end_logins.get()
+        if end is not None:
+            await end(user)

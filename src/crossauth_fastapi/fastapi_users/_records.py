@@ -1,0 +1,45 @@
+"""A user of the application's as the core knows users."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from crossauth_backend.accounts.stages import Attempt, Step, next_step
+from crossauth_backend.core.secrets import hash_token
+from crossauth_backend.users.record import User
+from crossauth_backend.users.states import UserState
+
+
+def record_of(user: Any) -> User:
+    """A user as the stages and events know users.
+
+    One of a session server's (see `CrossauthUserDatabase`) brings its record along. Of others it is only known whether they
+    are active.
+    """
+    record = getattr(user, "crossauth_record", None)
+    if isinstance(record, User):
+        return record
+    state = UserState.active if user.is_active else UserState.disabled
+    return User(id=user.id, username=user.email, email=user.email, state=state, admin=user.is_superuser is True)
+
+
+def step_of(user: Any, *, factor2_passed: bool, factor2_offered: bool = True) -> Step:
+    """What the stages of every login say of a user who has proven the first factor."""
+    return next_step(Attempt(record_of(user), factor2_passed=factor2_passed, factor2_offered=factor2_offered))
+
+
+def may_stay(user: Any) -> bool:
+    """Whether somebody who is logged in may go on: a session server's users only in a state in which they could log in."""
+    return getattr(user, "crossauth_record", None) is None or step_of(user, factor2_passed=True) is None
+
+
+def login_mark(user: Any) -> str:
+    """What a login rests on: it is another when the password or the second factor is, or the id is somebody else's by now."""
+    factor2 = getattr(getattr(user, "crossauth_record", None), "factor2", None) or ""
+    return hash_token(f"{user.id}\n{user.hashed_password}\n{factor2}")
+
+
+def key_owner(user: Any) -> Any:
+    """A user's id as key storages take it: a whole number or a UUID as it is, anything else as text."""
+    return user.id if isinstance(user.id, (int, str, uuid.UUID)) else str(user.id)

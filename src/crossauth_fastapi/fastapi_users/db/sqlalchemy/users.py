@@ -1,0 +1,209 @@
+"""Users, and their accounts at providers, by the application's own SQLAlchemy session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Generic
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, same_address, spellings
+from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
+from crossauth_fastapi.fastapi_users.exceptions import UserNotExists
+from crossauth_fastapi.fastapi_users.models import ID, UP
+
+
+class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
+    """Users in the application's own tables. Every change is committed.
+
+    A database that does not answer, or does not take a value, is said as a `CrossauthError`; of a constraint that is
+    violated the database's own exception comes through.
+
+    Parameters:
+        session: the application's session.
+        user_table: its model of users.
+        oauth_account_table: its model of accounts at providers, where it has one.
+    """
+
+    def __init__(
+        self, session: AsyncSession, user_table: type[UP], oauth_account_table: type[Any] | None = None
+    ) -> None:
+        self.session = session
+        self.user_table: Any = user_table
+        self.oauth_account_table = oauth_account_table
+
+    async def get(self, id: ID) -> UP | None:
+        """The user of this id."""
+        return await self._first(_by_id(self.user_table), {"id": id})
+
+    async def get_by_email(self, email: str) -> UP | None:
+        """The user of this e-mail address, whatever the case of its letters."""
+        return await self.get_by_field("email", email)
+
+    async def get_by_field(self, name: str, value: str) -> UP | None:
+        """The user whose column `name` is `value`, whatever the case of its letters; exactly that one first."""
+        if len(value) > MAX_ADDRESS:
+            return None
+        found = await self._all(_by_text(self.user_table, name), {"wanted": spellings(value)})
+        # Databases differ in what they take for the lower case of a letter: what they found is looked at again.
+        same = [user for user in found if same_address(getattr(user, name), value)]
+        return next((user for user in same if getattr(user, name) == value), same[0] if same else None)
+
+    async def get_by_oauth_account(self, oauth: str, account_id: str) -> UP | None:
+        """The user who logs in with this account; the first, where a table from before has several."""
+        account = self._accounts()
+        statement = (
+            sa.select(self.user_table)
+            .join(account, account.user_id == self.user_table.id)
+            .where(account.oauth_name == oauth, account.account_id == account_id)
+            .order_by(account.id)
+        )
+        return await self._first(statement, {})
+
+    async def create(self, create_dict: dict[str, Any]) -> UP:
+        """Store a new user."""
+        user: UP = self.user_table(**self._without_nulls(create_dict))
+        self.session.add(user)
+        await self._commit(user, new=True)
+        return user
+
+    async def create_with_oauth_account(self, create_dict: dict[str, Any], account_dict: dict[str, Any]) -> Any:
+        """See `SupportsAccounts`."""
+        user = self.user_table(**self._without_nulls(create_dict))
+        user.oauth_accounts.append(self._accounts()(**account_dict))
+        self.session.add(user)
+        await self._commit(user, new=True)
+        return user
+
+    async def update(self, user: UP, update_dict: dict[str, Any]) -> UP:
+        """Change a user."""
+        for name, value in self._without_nulls(update_dict).items():
+            setattr(user, name, value)
+        self.session.add(user)
+        await self._commit(user)
+        return user
+
+    async def replace(self, user: UP, expected: Mapping[str, Any], update_dict: Mapping[str, Any]) -> UP | None:
+        """See `SupportsReplace`."""
+        same = [getattr(self.user_table, name) == value for name, value in expected.items()]
+        statement = (
+            sa.update(self.user_table)
+            .where(self.user_table.id == user.id, *same)
+            .values(**self._without_nulls(update_dict))
+            .execution_options(synchronize_session=False)
+        )
+        with refusals(ErrorCode.BadRequest):
+            try:
+                result: Any = await self.session.execute(statement)
+                await self.session.commit()
+            except BaseException:
+                await self._roll_back(user)
+                raise
+            if result.rowcount != 1:
+                return None
+            await self._refresh(user)
+        return user
+
+    async def delete(self, user: UP) -> None:
+        """Delete a user, and the accounts at providers."""
+        with refusals(ErrorCode.BadRequest):
+            for account in list(getattr(user, "oauth_accounts", None) or ()):
+                await self.session.delete(account)
+            await self.session.delete(user)
+            await self.session.commit()
+
+    async def add_oauth_account(self, user: Any, create_dict: dict[str, Any]) -> Any:
+        """Link an account at a provider to a user."""
+        user.oauth_accounts.append(self._accounts()(**create_dict))
+        self.session.add(user)
+        await self._commit(user)
+        return user
+
+    async def update_oauth_account(self, user: Any, oauth_account: Any, update_dict: dict[str, Any]) -> Any:
+        """Change a linked account."""
+        self._accounts()
+        for name, value in update_dict.items():
+            setattr(oauth_account, name, value)
+        self.session.add(oauth_account)
+        await self._commit(user)
+        return user
+
+    async def remove_oauth_account(self, user: Any, oauth_account: Any) -> Any:
+        """See `SupportsUnlink`."""
+        self._accounts()
+        with refusals(ErrorCode.BadRequest):
+            await self.session.delete(oauth_account)
+            await self.session.commit()
+            await self._refresh(user)
+        return user
+
+    def _accounts(self) -> Any:
+        if self.oauth_account_table is None:
+            raise NotImplementedError("SQLAlchemyUserDatabase was made without an 'oauth_account_table'")
+        return self.oauth_account_table
+
+    def _without_nulls(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values without nulls for columns that take none: null means there what leaving it out means."""
+        columns = sa.inspect(self.user_table).columns
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in columns or columns[name].nullable
+        }
+
+    async def _first(self, statement: sa.Select[Any], values: dict[str, Any]) -> UP | None:
+        found = await self._all(statement, values)
+        return found[0] if found else None
+
+    async def _all(self, statement: sa.Select[Any], values: dict[str, Any]) -> list[UP]:
+        try:
+            with refusals(ErrorCode.UserNotExist):
+                return list((await self.session.execute(statement, values)).unique().scalars())
+        except CrossauthError as e:
+            if e.code is not ErrorCode.UserNotExist:
+                raise
+            # A value that the database does not even take is nobody's.
+            await self.session.rollback()
+            return []
+
+    async def _roll_back(self, user: Any) -> None:
+        await self.session.rollback()
+        # What was loaded is unreadable now without another query, which no attribute access can make.
+        await self._refresh(user)
+
+    async def _refresh(self, user: Any) -> None:
+        try:
+            await self.session.refresh(user)
+        except (ObjectDeletedError, sa.exc.InvalidRequestError) as e:
+            raise UserNotExists from e
+
+    async def _commit(self, user: Any, *, new: bool = False) -> None:
+        with refusals(ErrorCode.BadRequest):
+            try:
+                await self.session.commit()
+            except StaleDataError as e:
+                await self.session.rollback()
+                raise UserNotExists from e
+            except BaseException:
+                await (self.session.rollback() if new else self._roll_back(user))
+                raise
+            if new or self.session.sync_session.expire_on_commit:
+                await self._refresh(user)
+
+
+# Built once for each table: building a statement costs as much as running it.
+@lru_cache(maxsize=64)
+def _by_id(table: Any) -> sa.Select[Any]:
+    # Also over what the session has loaded before: who asks again wants to know what is stored now.
+    return sa.select(table).where(table.id == sa.bindparam("id")).execution_options(populate_existing=True)
+
+
+@lru_cache(maxsize=64)
+def _by_text(table: Any, name: str) -> sa.Select[Any]:
+    column = sa.func.lower(getattr(table, name))
+    return sa.select(table).where(column.in_(sa.bindparam("wanted", expanding=True)))
