@@ -151,6 +151,15 @@ class UserStorageContract:
         again = await users.create_user(new("alice", email="a@example.com"))
         assert (await users.get_user_by_id(again.id)).secrets.password is None
 
+    async def test_the_id_of_a_deleted_user_is_nobodys_again(self, users: UserStorage) -> None:
+        """Or whatever is still kept under it elsewhere would be the next user's."""
+        kept, gone = [await users.create_user(new(name)) for name in ("alice", "bob")]
+        await users.delete_user_by_id(gone.id)
+        for name in ("carol", "bob"):
+            made = await users.create_user(new(name))
+            assert made.id not in (kept.id, gone.id)
+            await users.delete_user_by_id(made.id)
+
     async def test_users_are_listed_in_pages(self, users: UserStorage) -> None:
         """In the order of their ids."""
         made = [await users.create_user(new(f"user{n}")) for n in range(5)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.storages.sqlalchemy.engine import unreachable
 
-HEADS: Final = {"users": "0001", "keys": "0001", "audit": "0001"}
+HEADS: Final = {"users": "0002", "keys": "0001", "audit": "0001"}
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x63726F7373  # any number that is ours
 
@@ -72,7 +73,7 @@ class Schema:
         return "Option 'migrate' is off: create the tables with `await storage.migrate()`, or switch it on"
 
     async def _upgrade(self) -> None:
-        async with self.engine.connect() as connection:
+        async with self.engine.connect() as connection, _unchecked(connection):
             await _lock(connection)
             await connection.run_sync(self._run_migrations)
             await connection.commit()
@@ -116,6 +117,21 @@ class Schema:
         for column in self.extra:
             if column.name not in there:
                 operations.add_column(name, column._copy())
+
+
+@asynccontextmanager
+async def _unchecked(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Let a migration make a table of SQLite anew: to drop the old one would delete whatever refers to its rows."""
+    checks = connection.dialect.name == "sqlite" and (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar()
+    if checks:
+        await connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        if checks:
+            # Within a transaction SQLite would not hear it.
+            await connection.rollback()
+            await connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
 
 async def _lock(connection: AsyncConnection) -> None:

@@ -59,6 +59,8 @@ def user_table(name: str, id_column: str, extra: Iterable[sa.Column[Any]]) -> sa
         sa.Column("admin", sa.Boolean, nullable=False),
         sa.Column("phone", sa.String(32)),
         *(column._copy() for column in extra),
+        # Or SQLite would give the id of a deleted user to the next one.
+        sqlite_autoincrement=True,
     )
 
 

@@ -24,6 +24,7 @@ def upgrade() -> None:
             sa.Column("factor2", sa.String(64)),
             sa.Column("admin", sa.Boolean, nullable=False),
             sa.Column("phone", sa.String(32)),
+            sqlite_autoincrement=True,
         )
     if names["user_secrets_table"] not in present:
         op.create_table(
