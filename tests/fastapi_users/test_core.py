@@ -1,6 +1,7 @@
 """One core, two faces: users of a session server log in by these routes, and the other way round."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -188,7 +189,92 @@ def test_a_disabled_account(world: World, both: Both) -> None:
     assert both.log_in("alice").status_code == 401
 
 
-def update(world: World, values: dict[str, Any]) -> None:
+def test_a_second_factor_is_asked_again_for_what_matters(world: World, both: Both) -> None:
+    both.sign_up("alice", user_email=EMAIL)
+    secret, _ = both.add_totp(world)
+    form = {"mfa_token": both.rest_login().json()["detail"]["reason"]["mfa_token"], "otp": world.code(secret)}
+    header = {"Authorization": f"Bearer {both.post('/rest/login/factor2', data=form).json()['access_token']}"}
+    for change in ({"password": NEW}, {"email": "b@example.com"}):
+        asked = both.patch("/rest/me", headers=header, json={**change, "old_password": PASSWORD})
+        assert (asked.status_code, name_of_refusal(asked)) == (403, "LOGIN_FACTOR2_REQUIRED")
+        proof = {"old_password": PASSWORD, "mfa_token": asked.json()["detail"]["reason"]["mfa_token"]}
+        wrong = both.patch("/rest/me", headers=header, json={**change, **proof, "otp": "000000"})
+        assert name_of_refusal(wrong) == "LOGIN_FACTOR2_INVALID"
+    proof["otp"] = world.code(secret)
+    assert both.patch("/rest/me", headers=header, json={"password": NEW, **proof}).status_code == 200
+    assert name_of_refusal(both.patch("/rest/me", headers=header, json={"password": NEW, **proof, "old_password": NEW}))
+
+
+@pytest.mark.parametrize("event", ["password", "factor2", "admin password", "passwordchangeneeded", "disabled"])
+def test_what_happens_on_the_other_face_ends_tokens_of_this_one(world: World, both: Both, event: str) -> None:
+    both.sign_up("alice", user_email=EMAIL)
+    answer = both.rest_login().json()
+    header = {"Authorization": f"Bearer {answer['access_token']}"}
+    assert both.get("/rest/me", headers=header).status_code == 200
+    if event == "password":
+        both.call("/api/changepassword", old_password=PASSWORD, new_password=NEW, repeat_password=NEW)
+    elif event == "factor2":
+        both.add_totp(world)
+    elif event == "admin password":
+        update(world, {"id": 1}, {"password": "$argon2id$another"})
+    else:
+        update(world, {"id": 1, "state": event})
+    assert both.get("/rest/me", headers=header).status_code == 401
+    renewed = both.post("/rest/refresh", data={"refresh_token": answer["refresh_token"]})
+    assert renewed.status_code == 400 or event == "admin password", "who changes the storage by hand ends no key"
+
+
+def test_a_deleted_user_leaves_nothing_behind(request: pytest.FixtureRequest) -> None:
+    world = World(**storages(request, "sqlite"), enable_email_verification=True)
+    sent = add_routes(world)
+    with world.open() as url, Both(url) as both:
+        root = both.post("/rest/register", json={"email": "root@example.com", "password": PASSWORD}).json()
+        update(world, {"id": root["id"], "admin": True, "state": "active"})
+        both.post("/rest/register", json={"email": EMAIL, "password": PASSWORD})
+        both.post("/rest/request-verify-token", json={"email": EMAIL})
+        both.post("/rest/verify", json={"token": wait(sent)})
+        header = both.header()
+        me = both.get("/rest/me", headers=header).json()
+        both.patch("/rest/me", headers=header, json={"email": "m@example.com", "old_password": PASSWORD})
+        link = both.link("m@example.com")
+        assert both.delete(f"/rest/{me['id']}", headers=both.header("root@example.com")).status_code == 204
+        new = both.post("/rest/register", json={"email": "new@example.com", "password": PASSWORD}).json()
+        assert new["id"] != me["id"], "an id is nobody else's"
+        assert both.get(link).status_code >= 400
+        assert both.get("/rest/me", headers=header).status_code == 401
+
+
+async def test_an_administrators_decision_is_not_undone(world: World) -> None:
+    """By a change that was begun before it."""
+    async with lifespan_of(world):
+        database = CrossauthUserDatabase(world.manager)
+        create = {"email": EMAIL, "hashed_password": "x"}
+        begun = await database.create(create)
+        await world.users.update_user({"id": begun.id, "state": "disabled"})
+        changed = await database.update(begun, {"is_superuser": False})
+        assert changed.is_active is False
+        assert await database.replace(begun, {"hashed_password": "y"}, {"hashed_password": "z"}) is None
+
+
+async def test_an_unproven_address_is_not_proven_by_being_enabled() -> None:
+    world = World(enable_email_verification=True)
+    async with lifespan_of(world):
+        database = CrossauthUserDatabase(world.manager)
+        user = await database.create({"email": EMAIL, "hashed_password": "x"})
+        assert (user.is_active, user.is_verified) == (True, False)
+        user = await database.update(await database.update(user, {"is_active": False}), {"is_active": True})
+        assert (user.is_active, user.is_verified) == (True, False)
+        assert (await database.update(user, {"is_verified": True})).is_verified is True
+
+
+@asynccontextmanager
+async def lifespan_of(world: World) -> AsyncIterator[None]:
+    app = world.server.app
+    async with app.router.lifespan_context(app):
+        yield
+
+
+def update(world: World, values: dict[str, Any], secrets: dict[str, Any] | None = None) -> None:
     """Change a user behind the application's back; on the storages' own event loop, which is the server's."""
     import asyncio
 
@@ -198,7 +284,7 @@ def update(world: World, values: dict[str, Any]) -> None:
         users = world.users
         if isinstance(users, SqlAlchemyUserStorage):
             users = SqlAlchemyUserStorage(open_engine(users.engine.url.render_as_string(hide_password=False)))
-        await users.update_user(values)
+        await users.update_user(values, secrets)
         if users is not world.users:
             await users.close()  # type: ignore[attr-defined]
 
@@ -241,8 +327,13 @@ def test_an_address_that_must_be_proven(request: pytest.FixtureRequest, kind: st
         assert answer.json()["is_verified"] is True, answer.text
         header = both.header()
         assert both.log_in(EMAIL).status_code == 200
-        both.patch("/rest/me", headers=header, json={"email": "b@example.com"})
-        assert name_of_refusal(both.rest_login("b@example.com")) == "LOGIN_USER_NOT_VERIFIED"
+        change = {"email": "b@example.com", "old_password": PASSWORD}
+        changed = both.patch("/rest/me", headers=header, json=change)
+        assert (changed.status_code, changed.json()["email"]) == (200, EMAIL), "not before it is proven"
+        assert name_of_refusal(both.rest_login("b@example.com")) == "LOGIN_BAD_CREDENTIALS"
+        assert both.mail(EMAIL), "the old address is told"
+        assert both.get(both.link("b@example.com")).status_code in (200, 303)
+        assert both.rest_login("b@example.com").status_code == 200
 
 
 def test_what_would_not_work_does_not_start() -> None:
