@@ -328,8 +328,6 @@ async def test_algorithms(algorithm: str) -> None:
     assert await strategy.read_token(token, Manager()) is One
     if algorithm == "RS256":
         # DSA-3293: a token signed by HMAC with the public key.
-        from joserfc import jwt
-        from joserfc.jwk import OctKey
 
         for text in (public.encode(), public.strip().encode(), private.encode()):
             assert await strategy.read_token(signed_by_hand(text, str(One.id)), Manager()) is None
