@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from crossauth_backend import UserState
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.keys.record import KeyPrefix
-from tests.accounts import NEW, Browser, World
+from tests.accounts import NEW, Browser, World, name_of
 from tests.support import PASSWORD
 
 EMAIL = "alice@example.com"
@@ -97,3 +98,57 @@ async def test_a_face_that_ends_its_own_tokens_can_say_so(world: World) -> None:
         await world.keys.save_key(1, f"{prefix}token", utc_now())
     await world.manager.accounts().end_sessions(1, keep=(KeyPrefix.access_token,))
     assert [key.value for key in await world.keys.get_all_for_user(1)] == [f"{KeyPrefix.access_token}token"]
+
+
+@contextmanager
+def waiting(world: World, alice: Browser) -> Iterator[tuple[Browser, str]]:
+    """Another browser, whose login waits for the second factor, and the secret of that."""
+    secret, _ = alice.add_totp(world)
+    with Browser(str(alice.base_url)) as thief:
+        thief.asked()
+        yield thief, secret
+
+
+@pytest.mark.parametrize("act", [reset, by_admin])
+def test_a_login_that_waits_ends_with_the_password_it_began_with(
+    world: World, alice: Browser, admin: Browser, act: Callable[[World, Browser, Browser], None]
+) -> None:
+    with waiting(world, alice) as (thief, secret):
+        if act is reset:
+            alice.call("/api/logout")
+            alice.call("/api/requestpasswordreset", email=EMAIL)
+            token = alice.link(EMAIL).split("token=")[1]
+            assert alice.call("/api/resetpassword", token=token, new_password=NEW).json()["twoFactorRequired"] is True
+        else:
+            act(world, alice, admin)
+        assert name_of(thief.give(world.code(secret))) == "InvalidSession"
+        assert thief.who() is None
+        thief.asked(password=NEW)
+        assert thief.give(world.code(secret)).json()["user"]["username"] == "alice"
+
+
+def test_a_login_does_not_wait_for_ever(world: World, alice: Browser) -> None:
+    with waiting(world, alice) as (thief, secret):
+        world.later(minutes=9)
+        assert thief.give(world.code(secret)).json()["user"]["username"] == "alice"
+        thief.call("/api/logout")
+        thief.asked()
+        world.later(minutes=10)
+        assert name_of(thief.give(world.code(secret))) == "Expired"
+        assert thief.who() is None
+
+
+def test_a_second_factor_that_a_login_must_set_up_waits_for_the_same_password(
+    world: World, alice: Browser, admin: Browser
+) -> None:
+    asyncio.run(world.users.update_user({"id": 1, "state": UserState.factor2_reset_needed, "factor2": "totp"}))
+    with Browser(str(alice.base_url)) as thief:
+        assert name_of(thief.log_in()) == "Factor2ResetNeeded"
+        secret = thief.call("/api/changefactor2", factor2="totp").json()["totpsecret"]
+        by_admin(world, alice, admin)
+        assert name_of(thief.call("/api/configurefactor2", otp=world.code(secret))) == "InvalidSession"
+        assert name_of(thief.call("/api/changefactor2", factor2="totp")) == "Unauthorized"
+        assert name_of(thief.log_in(password=NEW)) == "Factor2ResetNeeded"
+        secret = thief.call("/api/changefactor2", factor2="totp").json()["totpsecret"]
+        assert thief.call("/api/configurefactor2", otp=world.code(secret)).status_code == 200
+        assert thief.who() == "alice"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from crossauth_backend.accounts import recovery
-from crossauth_backend.accounts.context import Accounts, Origin
-from crossauth_backend.accounts.pending import PENDING, new_pending, read_pending, seal
+from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
+from crossauth_backend.accounts.pending import PENDING, new_pending, password_mark, read_pending, renewed, seal
 from crossauth_backend.accounts.second_factor import counted, use_up
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
@@ -69,7 +69,9 @@ async def start_setup(
     secrets = (prepared or {}).get("sessionData", {})
     shown = (prepared or {}).get("userData", {"username": username, "factor2": factor2})
     kind = "signup" if purpose == "signup" else "setup"
-    return shown, {PENDING: seal(new_pending(kind, user, username, factor2, secrets, persist), accounts.ring)}  # type: ignore[arg-type]
+    proven = None if user is None else password_mark(await accounts.users.get_user_by_id(user.id, ANY_STATE))
+    pending = new_pending(kind, user, username, factor2, secrets, persist, proven)  # type: ignore[arg-type]
+    return shown, {PENDING: seal(pending, accounts.ring)}
 
 
 async def repeat_setup(accounts: Accounts, key: Key | None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -82,9 +84,7 @@ async def repeat_setup(accounts: Accounts, key: Key | None) -> tuple[dict[str, A
     again = await accounts.factors[pending.factor2].reprepare_configuration(pending.username, pending.secrets)
     shown = (again or {}).get("userData", {"username": pending.username, "factor2": pending.factor2})
     secrets = (again or {}).get("newSessionData", pending.secrets)
-    user = None if pending.userid is None else await accounts.user(pending.userid)
-    renewed = new_pending(pending.purpose, user, pending.username, pending.factor2, secrets, pending.persist)
-    return shown, {PENDING: seal(renewed, accounts.ring)}
+    return shown, {PENDING: seal(renewed(pending, secrets), accounts.ring)}
 
 
 async def complete_setup(accounts: Accounts, key: Key | None, params: Params, origin: Origin) -> SetUp:
@@ -93,11 +93,15 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
     Every session of the user ends; the caller opens a new one for the browser that asked.
 
     Raises:
-        CrossauthError: `Unauthorized` where nothing is being set up; `InvalidToken`, `Expired`, `TooManyAttempts`.
+        CrossauthError: `Unauthorized` where nothing is being set up; `InvalidToken`, `Expired`, `TooManyAttempts`;
+            `InvalidSession` where the user's password is another by now.
     """
     pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
     factor = accounts.factors[pending.factor2]
-    user = None if pending.userid is None else await accounts.user(pending.userid)
+    found = None if pending.userid is None else await accounts.users.get_user_by_id(pending.userid, ANY_STATE)
+    if found is not None and not pending.rests_on(found):
+        raise CrossauthError(ErrorCode.InvalidSession)
+    user = None if found is None else found.user
     nobody = User(id=0, username=pending.username)
     async with accounts.limited(origin, user, **counted(pending, origin)):
         await factor.authenticate_user(user or nobody, pending.secrets, params)

@@ -8,13 +8,15 @@ from typing import Any, Final
 
 from crossauth_backend.accounts import second_factor
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.pending import password_mark
 from crossauth_backend.accounts.stages import Ask, Attempt, Refuse, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.record import Key
-from crossauth_backend.users.record import User
+from crossauth_backend.users.record import User, UserAndSecrets
 
 FORCED: Final = (Ask.PASSWORD_CHANGE, Ask.FACTOR2_CHANGE)
 
@@ -79,7 +81,8 @@ async def sign_in(
         session = await sessions.create_session_key(None, extra_fields, pending)
         accounts.events.tell(EventName.factor2_asked, user, address=origin.address)
     elif step is not None:
-        forced = {"username": user.username, "factor2_passed": attempt.factor2_passed}
+        proven = password_mark(await accounts.users.get_user_by_id(user.id, ANY_STATE))
+        forced = {"username": user.username, "factor2_passed": attempt.factor2_passed, "proven": proven}
         session = await sessions.create_session_key(None, extra_fields, {step.value: forced})
     else:
         kept = {**(data or {}), "crossauth": {"agent": origin.agent[:200], "address": origin.address}}
@@ -95,6 +98,12 @@ async def log_out(accounts: Accounts, session_id: str, user: User | None = None,
     await accounts.sessions.delete_session(session_id)
     if user is not None:
         accounts.events.tell(EventName.logged_out, user, address=origin.address)
+
+
+def still_forced(data: Mapping[str, Any], step: Ask, found: UserAndSecrets) -> bool:
+    """Whether the password is the same with which a login was sent to change something."""
+    forced = data.get(step.value)
+    return isinstance(forced, dict) and equal(str(forced.get("proven")), password_mark(found))
 
 
 def forced_user(data: Mapping[str, Any], *steps: Ask) -> tuple[str, bool] | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import KeyRing, random_value
+from crossauth_backend.core.secrets import KeyRing, equal, hash_token, random_value
 from crossauth_backend.keys.record import Key, get_json_data
-from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.record import User, UserAndSecrets, UserId
 
 # Names in the session data (contract 4.5). The second factor rests on nobody but this room writing them.
 PENDING: Final = "2fa"
@@ -31,6 +32,8 @@ class Pending:
         factor2: which factor.
         secrets: what the code is compared with; encrypted where it is kept.
         persist: whether the login is to outlive the browser.
+        proven: mark of the password that was proven before (see `password_mark`); `None` where the session says who it is.
+        until: when it ends; `None` where it ends with its session.
     """
 
     id: str
@@ -40,21 +43,43 @@ class Pending:
     factor2: str
     secrets: Mapping[str, Any] = field(repr=False)
     persist: bool | None = None
+    proven: str | None = None
+    until: datetime | None = None
+
+    def rests_on(self, found: UserAndSecrets) -> bool:
+        """Whether the password that was proven before still is the user's."""
+        return self.proven is None or equal(self.proven, password_mark(found))
+
+
+def password_mark(found: UserAndSecrets) -> str:
+    """What a proven password is remembered by: it is another when the password is. Empty for a user who has none."""
+    return hash_token(found.secrets.password) if found.secrets.password else ""
 
 
 def new_pending(
-    purpose: Purpose, user: User | None, username: str, factor2: str, secrets: Mapping[str, Any], persist: bool | None
-) -> Pending:
+    purpose: Purpose, user: User | None, username: str, factor2: str, secrets: Mapping[str, Any], persist: bool | None,
+    proven: str | None = None, until: datetime | None = None,
+) -> Pending:  # fmt: skip
     """A new challenge."""
     return Pending(
         id=random_value(_ID_BYTES), purpose=purpose, userid=user.id if user else None, username=username,
-        factor2=factor2, secrets=secrets, persist=persist,
+        factor2=factor2, secrets=secrets, persist=persist, proven=proven, until=until,
     )  # fmt: skip
+
+
+def renewed(pending: Pending, secrets: Mapping[str, Any]) -> Pending:
+    """The challenge under another name and with other secrets; what it rests on stays."""
+    return replace(pending, id=random_value(_ID_BYTES), secrets=secrets)
 
 
 def seal(pending: Pending, ring: KeyRing) -> dict[str, Any]:
     """The challenge as it is kept."""
-    userid = pending.userid
+    userid, until = pending.userid, pending.until
+    sealed = {
+        "secrets": dict(pending.secrets),
+        "proven": pending.proven,
+        "until": None if until is None else until.timestamp(),
+    }
     return {
         "id": pending.id,
         "purpose": pending.purpose,
@@ -62,7 +87,7 @@ def seal(pending: Pending, ring: KeyRing) -> dict[str, Any]:
         "username": pending.username,
         "factor2": pending.factor2,
         "persist": pending.persist,
-        "sealed": ring.encrypt(json.dumps(dict(pending.secrets))),
+        "sealed": ring.encrypt(json.dumps(sealed)),
     }
 
 
@@ -75,7 +100,13 @@ def read_pending(key: Key | None, ring: KeyRing, name: str, *purposes: Purpose) 
     kept = get_json_data(key).get(name) if key is not None else None
     if not isinstance(kept, dict) or kept.get("purpose") not in purposes:
         raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+    sealed = json.loads(ring.decrypt(kept["sealed"]))
+    if "proven" not in sealed:
+        # Kept by a version that did not say what a challenge rests on.
+        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+    until = sealed["until"]
     return Pending(
         id=kept["id"], purpose=kept["purpose"], userid=kept["userid"], username=kept["username"],
-        factor2=kept["factor2"], persist=kept.get("persist"), secrets=json.loads(ring.decrypt(kept["sealed"])),
+        factor2=kept["factor2"], persist=kept.get("persist"), secrets=sealed["secrets"], proven=sealed["proven"],
+        until=None if until is None else datetime.fromtimestamp(until, UTC),
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from crossauth_backend.accounts import recovery
 from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
-from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, read_pending, seal
+from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, password_mark, read_pending, seal
 from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
@@ -17,6 +17,8 @@ from crossauth_backend.keys.storage import spend
 from crossauth_backend.users.record import User
 
 _SPENT_FOR: Final = timedelta(days=1)
+# A first factor that was proven is worth that much time to find a telephone. A code that was sent may end earlier.
+LOGIN_WAITS: Final = timedelta(minutes=10)
 
 
 async def pending_login(accounts: Accounts, user: User, persist: bool | None) -> dict[str, Any]:
@@ -26,8 +28,11 @@ async def pending_login(accounts: Accounts, user: User, persist: bool | None) ->
         CrossauthError: `Factor2ResetNeeded` where the server does not know the factor.
     """
     factor = factor2_of(accounts, user)
+    proven = password_mark(await accounts.users.get_user_by_id(user.id, ANY_STATE))
     secrets = await factor.create_one_time_secrets(user)
-    pending = new_pending("login", user, user.username, factor.factor_name, secrets, persist)
+    pending = new_pending(
+        "login", user, user.username, factor.factor_name, secrets, persist, proven, accounts.now + LOGIN_WAITS
+    )
     return {PENDING: seal(pending, accounts.ring)}
 
 
@@ -48,14 +53,17 @@ async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Or
     """Check a code, or a recovery code, against a challenge. The challenge is used up by the first right answer.
 
     Raises:
-        CrossauthError: `InvalidToken`, `Expired`, `TooManyAttempts`; `InvalidSession` where the user's factor is another now.
+        CrossauthError: `InvalidToken`, `Expired`, `TooManyAttempts`; `InvalidSession` where the user's factor is another now,
+            or the password that was proven before.
     """
     if pending.userid is None:
         raise CrossauthError(ErrorCode.InvalidToken, "Invalid code")
     found = await accounts.users.get_user_by_id(pending.userid, ANY_STATE)
     user = found.user
-    if user.factor2 != pending.factor2:
+    if user.factor2 != pending.factor2 or not pending.rests_on(found):
         raise CrossauthError(ErrorCode.InvalidSession)
+    if pending.until is not None and accounts.now >= pending.until:
+        raise CrossauthError(ErrorCode.Expired, "This login was begun too long ago; begin it anew")
     async with accounts.limited(origin, user, **counted(pending, origin)):
         code = str(params.get("recovery_code") or params.get("otp") or "")
         try:

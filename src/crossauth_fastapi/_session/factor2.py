@@ -105,6 +105,8 @@ async def whose_factor2(call: Call) -> tuple[User, bool]:
             found = await users.get_user_by_username(forced[0], {"skip_active_check": True})
             if found.user.state not in (UserState.active, UserState.factor2_reset_needed):
                 raise CrossauthError(ErrorCode.UserNotActive)
+            if not login.still_forced(get_json_data(key), Ask.FACTOR2_CHANGE, found):
+                raise CrossauthError(ErrorCode.Unauthorized)
             return found.user, True
     return call.session_user(), False
 
