@@ -96,7 +96,7 @@ def refusals(bad_data: ErrorCode) -> Iterator[None]:
     except (OperationalError, InterfaceError, OSError, TimeoutError) as e:
         raise unreachable(e) from e
     except DBAPIError as e:
-        if isinstance(e, DataError) or (not e.connection_invalidated and "DataError" in type(e.orig).__name__):
+        if isinstance(e, DataError) or (not e.connection_invalidated and _is_bad_data(e.orig)):
             raise CrossauthError(bad_data, detail=repr(e.orig)) from e
         if e.connection_invalidated:
             raise unreachable(e) from e
@@ -106,3 +106,9 @@ def refusals(bad_data: ErrorCode) -> Iterator[None]:
     except (OverflowError, UnicodeError) as e:
         # A driver that cannot even encode the value.
         raise CrossauthError(bad_data, detail=repr(e)) from e
+
+
+def _is_bad_data(e: BaseException | None) -> bool:
+    """Whether a driver's exception is about a value: of SQLSTATE class 22, or one that could not even be sent."""
+    named = "DataError" in f"{type(e).__name__} {type(getattr(e, '__cause__', None)).__name__}"
+    return named or str(getattr(e, "sqlstate", "") or "").startswith("22")

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any, Generic
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.jose import JwtInvalidError, load_key
-
-def check_keys(a,b,c): load_key(a,c); load_key(b,c)
-
+from crossauth_backend.core.jose import JwtInvalidError, check_keys
 from crossauth_backend.core.secrets import equal
 from crossauth_fastapi.fastapi_users._records import login_mark
 from crossauth_fastapi.fastapi_users._rules import fingerprint
