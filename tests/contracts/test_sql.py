@@ -134,6 +134,38 @@ async def test_a_table_of_the_applications_own(engine: AsyncEngine) -> None:
     await keys.close()
 
 
+@pytest.mark.parametrize(
+    ("userid_type", "fits", "misfits"),
+    [
+        (None, 7, [uuid.uuid4(), "alice", "", True, 2**70]),
+        (sa.Uuid, uuid.UUID(int=7), ["alice", 7]),
+        (sa.String(36), "alice", [7, uuid.uuid4()]),
+    ],
+)
+async def test_an_id_that_the_column_cannot_keep_is_refused_and_not_lost(
+    engine: AsyncEngine, userid_type: Any, fits: Any, misfits: list[Any]
+) -> None:
+    keys = SqlAlchemyKeyStorage(engine, {"userid_type": userid_type})
+    await keys.save_key(fits, "s:1", NOW)
+    await keys.save_key(None, "s:2", NOW)
+    assert [key.userid for key in await keys.get_all_for_user(fits)] == [fits]
+    if not isinstance(fits, str):
+        await keys.save_key(str(fits), "s:3", NOW)
+        assert [key.userid for key in await keys.get_all_for_user(fits)] == [fits, fits]
+        await keys.delete_key("s:3")
+    for misfit in misfits:
+        for call in (
+            keys.save_key(misfit, "s:3", NOW), keys.update_key({"value": "s:1", "userid": misfit}),
+            keys.delete_matching({"userid": misfit}),
+        ):  # fmt: skip
+            with pytest.raises(CrossauthError, match="userid_type") as refused:
+                await call
+            assert refused.value.code is ErrorCode.Configuration
+    assert [key.value for key in await keys.get_all_for_user(fits)] == ["s:1"]
+    assert [key.value for key in await keys.get_all_for_user(None)] == ["s:2"]
+    await keys.close()
+
+
 async def test_an_own_table_that_lacks_what_is_needed_does_not_start(engine: AsyncEngine) -> None:
     table = sa.Table("p", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String))
     with pytest.raises(CrossauthError, match="lacks the columns username, username_normalized"):

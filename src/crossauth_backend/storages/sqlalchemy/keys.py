@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypedDict
@@ -263,14 +265,35 @@ class SqlAlchemyKeyStorage(KeyStorage):
         known = number_id(userid) if column.type.python_type is int else userid
         return sa.false() if known is None else column == known
 
+    def _user(self, userid: UserId) -> Any:
+        """A user's id as the column keeps it.
+
+        Raises:
+            CrossauthError: `Configuration` for an id of another type: SQLite would store it, and never find it again.
+        """
+        wanted = self.table.c[self._userid].type.python_type
+        known: Any = userid
+        if wanted is int:
+            known = number_id(userid)
+        elif wanted is uuid.UUID and isinstance(userid, str):
+            with suppress(ValueError):
+                known = uuid.UUID(userid)
+        if not isinstance(known, wanted):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"SqlAlchemyKeyStorage: users' ids are {type(userid).__name__}, which does not fit the column "
+                f"{self._userid!r}; name their SQLAlchemy type in the option 'userid_type'",
+            )
+        return known
+
     def _columns(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         refuse_unstorable(fields)
         for name in fields:
             if name not in self._names:
                 raise bad_field(name, "does not exist")
         values = {self._names[name]: value for name, value in fields.items()}
-        if values.get(self._userid) is not None and self.table.c[self._userid].type.python_type is int:
-            values[self._userid] = number_id(values[self._userid])
+        if values.get(self._userid) is not None:
+            values[self._userid] = self._user(values[self._userid])
         return values
 
     def _key(self, row: Any) -> Key:
