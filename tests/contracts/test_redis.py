@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,23 @@ async def test_the_index_of_a_user_does_not_grow(keys: RedisKeyStorage, redis_in
         await keys.save_key(1, "s:ever", NOW)
         assert client.pttl("crossauth:u:i1") == -1
         await keys.delete_all_for_user(1, "")
+        assert client.keys("*") == []
+
+
+@pytest.mark.parametrize("hours", [-25, 25])
+async def test_the_index_goes_by_the_clock_that_the_keys_go_by(
+    keys: RedisKeyStorage, redis_instance: RedisServer, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    await keys.save_key(1, "s:right", NOW, soon())
+    monkeypatch.setattr("crossauth_backend.storages.redis.keys.utc_now", lambda: utc_now() + timedelta(hours=hours))
+    wrong = utc_now() + timedelta(hours=hours)
+    await keys.save_key(1, "s:wrong", wrong, wrong + timedelta(hours=2))
+    with redis_instance.client() as client:
+        assert client.pttl("crossauth:u:i1") >= client.pttl("crossauth:k:s:wrong") > 3_600_000
+    await keys.save_key(1, "s:ages", wrong, datetime.max.replace(tzinfo=UTC))
+    assert {key.value for key in await keys.get_all_for_user(1)} == {"s:right", "s:wrong", "s:ages"}
+    await keys.delete_all_for_user(1, "s:")
+    with redis_instance.client() as client:
         assert client.keys("*") == []
 
 

@@ -26,7 +26,6 @@ from crossauth_backend.users.record import UserId
 
 _TRIES: Final = 500
 _MILLISECOND: Final = 1000
-_NEVER: Final = "+inf"
 
 # ARGV: milliseconds to live ("" for ever), then names and values. 1 where the key is new, 0 where it was there.
 _SAVE: Final = """
@@ -66,13 +65,17 @@ if redis.call('HSETNX', KEYS[1], 'c', ARGV[2]) == 1 then
 end
 return count
 """
-# ARGV: a value, when it expires in milliseconds, and the time. The set lives as long as the last of its members.
+# ARGV: a value, and the milliseconds it has to live ("" for ever). The set lives as long as the last of its members, by the
+# clock of Redis as the keys do: the application's may show another time.
 _INDEX: Final = """
-redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[3])
-local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-if last[2] == 'inf' or last[2] == nil then redis.call('PERSIST', KEYS[1])
-else redis.call('PEXPIREAT', KEYS[1], last[2]) end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local score = ARGV[2] == '' and '+inf' or string.format('%.0f', now + ARGV[2])
+redis.call('ZADD', KEYS[1], score, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.0f', now))
+local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+if last == 'inf' then redis.call('PERSIST', KEYS[1])
+else redis.call('PEXPIRE', KEYS[1], string.format('%.0f', last - now)) end
 """
 
 
@@ -237,8 +240,7 @@ class RedisKeyStorage(KeyStorage):
             return await self._redis.eval(script, 1, name, *arguments)
 
     async def _index(self, userid: UserId, value: str, life: str) -> None:
-        now = microseconds(utc_now()) // _MILLISECOND
-        await self._eval(_INDEX, self._user(userid), value, now + int(life) if life else _NEVER, now)
+        await self._eval(_INDEX, self._user(userid), value, life)
 
     async def _found(self, value: str) -> Key | None:
         found = await self._read([value])
