@@ -17,10 +17,14 @@ from crossauth_backend.users.record import UserId
 from crossauth_backend.users.storage import UserStorage
 
 _FIELDS: Final = frozenset(f.name for f in fields(Key)) - {"extra"}
+# Below so many keys nothing is looked through to forget what has expired.
+_FEW: Final = 1000
 
 
 class InMemoryKeyStorage(KeyStorage):
     """Keeps keys in one process and forgets them with it. Any field is a column.
+
+    What has expired is forgotten whenever there are twice as many keys as were left the last time.
 
     No method gives up control between looking and changing, so each is atomic among the tasks of an event loop.
     """
@@ -29,6 +33,7 @@ class InMemoryKeyStorage(KeyStorage):
         self._keys: dict[str, Key] = {}
         # A user's keys by the user, so that ending a user's sessions does not look at everybody's.
         self._of_user: dict[UserId | None, dict[str, None]] = {}
+        self._many = _FEW
 
     async def get_key(self, key: str) -> Key:
         """As documented for `KeyStorage`."""
@@ -103,10 +108,12 @@ class InMemoryKeyStorage(KeyStorage):
 
     async def count_up(self, counters: Mapping[str, datetime], by: int = 1) -> dict[str, int]:
         """As documented for `SupportsCounting`."""
+        counts = {}
         for value, expires in counters.items():
             old = self._keys.get(value) or Key(value=value, created=utc_now(), expires=as_utc(expires))
-            self._store(replace(old, data=str(int(old.data or 0) + by)))
-        return {value: int(self._keys[value].data) for value in counters}
+            counts[value] = int(old.data or 0) + by
+            self._store(replace(old, data=str(counts[value])))
+        return counts
 
     async def touch_key(self, value: str, lastactive: datetime) -> None:
         """As documented for `SupportsTouch`."""
@@ -116,11 +123,7 @@ class InMemoryKeyStorage(KeyStorage):
 
     async def purge_expired(self, now: datetime) -> int:
         """As documented for `SupportsPurge`."""
-        now = as_utc(now)
-        expired = [key for key in self._keys.values() if key.expires is not None and key.expires < now]
-        for key in expired:
-            self._remove(key)
-        return len(expired)
+        return self._forget(as_utc(now))
 
     def key_with_user_reader(self, users: UserStorage) -> KeyWithUserReader | None:
         """As documented for `SupportsKeyWithUser`; for users in memory too."""
@@ -145,7 +148,16 @@ class InMemoryKeyStorage(KeyStorage):
             raise CrossauthError(ErrorCode.InvalidKey)
         return key
 
+    def _forget(self, now: datetime) -> int:
+        expired = [key for key in self._keys.values() if key.expires is not None and key.expires < now]
+        for key in expired:
+            self._remove(key)
+        return len(expired)
+
     def _store(self, key: Key) -> None:
+        if len(self._keys) >= self._many and key.value not in self._keys:
+            self._forget(utc_now())
+            self._many = max(_FEW, 2 * len(self._keys))
         self._keys[key.value] = key
         self._of_user.setdefault(key.userid, {})[key.value] = None
 
