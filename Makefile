@@ -31,6 +31,7 @@ format: $(VENV)/.dev  ## format the code
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev  ## measure against bare FastAPI and the peers; writes benchmarks/RESULTS.md
+	scripts/install-services.sh
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(VENV)/.dev  ## write the reference page of options

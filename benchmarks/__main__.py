@@ -1,18 +1,24 @@
 """Measures everything. `--quick` takes a tenth of the time and is for trying things out."""
 
 import argparse
+import itertools
 import os
 import random
 import sqlite3
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from benchmarks import alike, enter, millions, peers
 from benchmarks.load import request_bytes
 from benchmarks.measure import Server, Waits, interleaved, middle, waits
 from benchmarks.report import Growth, Report
 from tests.services.postgres import PostgresServer, postgres_server
+from tests.services.redis import redis_server
 
 # pycrossauth makes no tables; these are the documented ones.
 PYCROSSAUTH_TABLES = """
@@ -26,8 +32,22 @@ CREATE TABLE Key (id INTEGER PRIMARY KEY AUTOINCREMENT, value TEXT UNIQUE, useri
 """
 
 
-def servers(folder: Path, postgres: PostgresServer) -> list[Server]:
+def key_pair(folder: Path) -> dict[str, str]:
+    """A key to sign tokens with, in files."""
+    key = rsa.generate_private_key(65537, 2048)
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    texts = {
+        "BENCH_PRIVATE_KEY": key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain),
+        "BENCH_PUBLIC_KEY": key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo),
+    }
+    for name, text in texts.items():
+        (folder / name).write_bytes(text)
+    return {name: str(folder / name) for name in texts}
+
+
+def servers(folder: Path, postgres: PostgresServer, redis: str) -> list[Server]:
     """Everything that is measured, bare FastAPI first."""
+    keys = {"BENCH_REDIS": redis, **key_pair(folder)}
     ours, users, crossauth = sys.executable, peers.environment("fastapi-users", "3.11", peers.FASTAPI_USERS), None
     newer = peers.newer_python()
     if newer is not None:
@@ -40,9 +60,13 @@ def servers(folder: Path, postgres: PostgresServer) -> list[Server]:
         return {"BENCH_DATABASE": f"sqlite:///{folder}/{name}.db"}
 
     def peer(name: str, strategy: str, where: dict[str, str]) -> Server:
-        settings = {**where, "BENCH_STRATEGY": strategy}
+        settings = {**where, **keys, "BENCH_STRATEGY": strategy}
         missing = None if users else "could not be installed"
         return Server(name, users or "", "fastapi_users_app:app", settings, enter.fastapi_users, missing)
+
+    def routes(name: str, strategy: str, enter_by: Any = enter.fastapi_users, path: str = "/me") -> Server:
+        settings = {**database(name), **keys, "BENCH_STRATEGY": strategy}
+        return Server(f"Crossauth, {name}", ours, "ours_routes:app", settings, enter_by, path=path)
 
     def older(name: str, where: dict[str, str]) -> Server:
         return Server(
@@ -57,7 +81,21 @@ def servers(folder: Path, postgres: PostgresServer) -> list[Server]:
         Server("Crossauth, session in memory", ours, "ours:app", {}, enter.crossauth),
         Server("Crossauth, session on SQLite", ours, "ours:app", database("ours"), enter.crossauth),
         Server("Crossauth, session on PostgreSQL", ours, "ours:app", on_postgres, enter.crossauth),
-        peer("FastAPI Users, JWT on SQLite", "jwt", database("jwt")),
+        Server("Crossauth, session in Redis", ours, "ours:app", {"BENCH_REDIS": redis}, enter.crossauth),
+        Server(
+            "Crossauth, session in Redis, user on SQLite",
+            ours,
+            "ours:app",
+            {"BENCH_REDIS": redis, **database("redis")},
+            enter.crossauth,
+        ),
+        routes("JWT (RS256), claims of a token seen before", "jwt", path="/claims"),
+        routes("JWT (RS256), claims of a new token", "jwt", enter.many_tokens, "/claims"),
+        routes("JWT (RS256), user on SQLite", "jwt"),
+        routes("database strategy on SQLite", "database"),
+        routes("Redis strategy, user on SQLite", "redis"),
+        peer("FastAPI Users, JWT (RS256), user on SQLite", "jwt", database("jwt")),
+        peer("FastAPI Users, Redis strategy, user on SQLite", "redis", database("tokens")),
         peer("FastAPI Users, database strategy on SQLite", "database", database("users")),
         peer("FastAPI Users, database strategy on PostgreSQL", "database", peers_postgres),
         older("pycrossauth, session in memory", {}),
@@ -84,6 +122,7 @@ def login_waits(everything: list[Server], seconds: float) -> list[tuple[str, Wai
     wanted = {
         "Crossauth, session on SQLite": enter.crossauth_login,
         "Crossauth, session on PostgreSQL": enter.crossauth_login,
+        "Crossauth, database strategy on SQLite": enter.fastapi_users_login,
         "FastAPI Users, database strategy on SQLite": enter.fastapi_users_login,
         "FastAPI Users, database strategy on PostgreSQL": enter.fastapi_users_login,
         "pycrossauth, session on SQLite": enter.crossauth_login,
@@ -128,13 +167,16 @@ def growth(folder: Path, postgres: PostgresServer, rounds: int, seconds: float, 
 def known_and_unknown(folder: Path, postgres: PostgresServer, count: int) -> list[alike.Alike]:
     """How long answers take about accounts that exist and about others."""
     found = []
-    for name in ("SQLite", "PostgreSQL"):
-        url = f"sqlite:///{folder}/alike.db" if name == "SQLite" else postgres.create_database()
-        settings = {"BENCH_DATABASE": url, "BENCH_RECOVERY": "1"}
-        server = Server(name, sys.executable, "ours:app", settings, enter.crossauth)
+    apps: list[tuple[str, Any, dict[str, alike.Kind]]] = [
+        ("ours", enter.crossauth, alike.SESSION_SERVER), ("ours_routes", enter.fastapi_users, alike.ROUTES),
+    ]  # fmt: skip
+    for name, (app, enter_by, kinds) in itertools.product(("SQLite", "PostgreSQL"), apps):
+        url = f"sqlite:///{folder}/alike_{app}.db" if name == "SQLite" else postgres.create_database()
+        settings = {"BENCH_DATABASE": url, "BENCH_STRATEGY": "database", "BENCH_RECOVERY": "1"}
+        server = Server(name, sys.executable, f"{app}:app", settings, enter_by)
         server.start()
         try:
-            found += alike.measure(server, count)
+            found += alike.measure(server, count, kinds)
         finally:
             server.stop()
     return found
@@ -148,8 +190,12 @@ def main() -> None:
     rounds, seconds, many = (2, 0.7, 100_000) if quick else (9, 2.0, 1_000_000)
     if (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, [1])
-    with tempfile.TemporaryDirectory() as folder, postgres_server() as postgres:
-        report = Report(servers(Path(folder), postgres))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        postgres_server() as postgres,
+        redis_server(Path(folder)) as redis,
+    ):
+        report = Report(servers(Path(folder), postgres, redis.url))
         running = start(report.servers)
         try:
             interleaved(running, rounds, seconds)

@@ -3,7 +3,8 @@
 import random
 import statistics
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 from benchmarks.enter import CSRF, PASSWORD, client_of
 from benchmarks.measure import Server
@@ -25,23 +26,33 @@ class Alike(NamedTuple):
         return max(self.known, self.unknown) / min(self.known, self.unknown)
 
 
-def measure(server: Server, count: int) -> list[Alike]:
-    """Wrong passwords and forgotten ones, `count` of each kind, in random order, one at a time."""
-    kinds = {
-        "a wrong password": ("/api/login", 401, lambda name: {"username": name, "password": f"{PASSWORD}!"}),
-        "a forgotten password": ("/api/requestpasswordreset", 200, lambda name: {"email": name}),
-    }
+# Path, status of the answer, and the body for a name; by JSON with a CSRF token, or as forms and JSON without.
+Kind: TypeAlias = tuple[str, int, Callable[[str], dict[str, Any]]]
+SESSION_SERVER: dict[str, Kind] = {
+    "a wrong password": ("/api/login", 401, lambda n: {"json": {"username": n, "password": f"{PASSWORD}!"}}),
+    "a forgotten password": ("/api/requestpasswordreset", 200, lambda n: {"json": {"email": n}}),
+}
+ROUTES: dict[str, Kind] = {
+    "a wrong password, by the routes": (
+        "/auth/login", 400, lambda n: {"data": {"username": n, "password": f"{PASSWORD}!"}}),
+    "a forgotten password, by the routes": ("/auth/forgot-password", 202, lambda n: {"json": {"email": n}}),
+}  # fmt: skip
+
+
+def measure(server: Server, count: int, kinds: dict[str, Kind]) -> list[Alike]:
+    """`count` requests of each kind about a known name, and as many about others, in random order, one at a time."""
     found = []
     with client_of(server) as client:
-        token = client.get("/api/getcsrftoken").json()["csrfToken"]
-        for what, (path, status, fields) in kinds.items():
+        if kinds is SESSION_SERVER:
+            client.headers[CSRF] = client.get("/api/getcsrftoken").json()["csrfToken"]
+        for what, (path, status, body) in kinds.items():
             times: dict[bool, list[float]] = {True: [], False: []}
             order = [True, False] * count
             random.shuffle(order)
             for number, known in enumerate(order):
                 name = "alice@example.com" if known else f"nobody{number:04}@example.com"
                 began = time.perf_counter()
-                answer = client.post(path, json=fields(name), headers={CSRF: token})
+                answer = client.post(path, **body(name))
                 times[known].append(1000 * (time.perf_counter() - began))
                 assert answer.status_code == status, answer.text
                 # What is done in the background must not be taken for part of the next answer.

@@ -1,15 +1,19 @@
 """How a client logs in at each server, and the bytes of a login."""
 
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from benchmarks.load import request_bytes
 from benchmarks.measure import Server
+from crossauth_backend.core.jose import sign_jwt
 
 PASSWORD = "Correct1horse"
 CSRF = "X-CROSSAUTH-CSRF"
+MANY = 6000
 
 
 def client_of(server: Server) -> httpx2.Client:
@@ -59,3 +63,12 @@ def fastapi_users_login(server: Server) -> bytes:
     body = f"username=alice%40example.com&password={PASSWORD}".encode()
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     return request_bytes(server.url, "/auth/login", headers, "POST", body)
+
+
+def many_tokens(server: Server) -> dict[str, str]:
+    """More tokens than a server remembers, so that each is new to it."""
+    key, end = Path(server.environment["BENCH_PRIVATE_KEY"]).read_text(), int(time.time()) + 3600
+    claims = {"aud": ["fastapi-users:auth"], "exp": end}
+    tokens = [sign_jwt({**claims, "sub": str(number)}, key, "RS256") for number in range(MANY)]
+    server.requests = [request_bytes(server.url, server.path, {"Authorization": f"Bearer {t}"}) for t in tokens]
+    return {}

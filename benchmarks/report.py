@@ -18,6 +18,9 @@ TARGETS = {
     "Crossauth, session in memory": 0.65,
     "Crossauth, session on SQLite": 0.50,
     "Crossauth, session on PostgreSQL": 0.40,
+    "Crossauth, session in Redis": 0.40,
+    "Crossauth, JWT (RS256), claims of a token seen before": 0.75,
+    "Crossauth, JWT (RS256), claims of a new token": 0.45,
 }
 MAX_DELAY_MS = 25.0
 MAX_GROWTH = 1.1
@@ -122,11 +125,12 @@ class Report:
 
     def _versions(self) -> list[str]:
         ours = versions(
-            sys.executable, ["crossauth", "fastapi", "starlette", "uvicorn", "sqlalchemy", "aiosqlite", "asyncpg"]
+            sys.executable,
+            ["crossauth", "fastapi", "starlette", "uvicorn", "sqlalchemy", "aiosqlite", "asyncpg", "redis", "joserfc"],
         )
         out = [f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}; {ours}"]
         peers = {
-            "fastapi-users": ["fastapi-users", "fastapi", "uvicorn"],
+            "fastapi-users": ["fastapi-users", "fastapi", "uvicorn", "sqlalchemy", "redis", "pyjwt"],
             "pycrossauth": ["pycrossauth", "fastapi", "uvicorn"],
         }
         for name, packages in peers.items():

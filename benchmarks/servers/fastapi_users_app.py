@@ -1,9 +1,10 @@
-"""FastAPI Users, as its documentation's full example has it. BENCH_STRATEGY is `database` or `jwt`."""
+"""FastAPI Users, as its documentation's full example has it. BENCH_STRATEGY is `database`, `jwt` (by RS256) or `redis`."""
 
 import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -68,10 +69,21 @@ def database_strategy(tokens: Any = Depends(get_token_db)) -> DatabaseStrategy:
 
 
 def jwt_strategy() -> JWTStrategy:
-    return JWTStrategy(secret=SECRET, lifetime_seconds=3600)
+    return JWTStrategy(PRIVATE_KEY, lifetime_seconds=3600, algorithm="RS256", public_key=PUBLIC_KEY)
 
 
-strategy = database_strategy if os.environ.get("BENCH_STRATEGY") == "database" else jwt_strategy
+def redis_strategy() -> Any:
+    return RedisStrategy(redis, lifetime_seconds=3600)
+
+
+if os.environ["BENCH_STRATEGY"] == "jwt":
+    PRIVATE_KEY, PUBLIC_KEY = (Path(os.environ[f"BENCH_{kind}_KEY"]).read_text() for kind in ("PRIVATE", "PUBLIC"))
+elif os.environ["BENCH_STRATEGY"] == "redis":
+    from fastapi_users.authentication import RedisStrategy
+    from redis.asyncio import Redis
+
+    redis = Redis.from_url(os.environ["BENCH_REDIS"], decode_responses=True)
+strategy = {"database": database_strategy, "jwt": jwt_strategy, "redis": redis_strategy}[os.environ["BENCH_STRATEGY"]]
 backend = AuthenticationBackend(name="bench", transport=BearerTransport(tokenUrl="auth/login"), get_strategy=strategy)
 fastapi_users = FastAPIUsers[User, uuid.UUID](get_user_manager, [backend])
 

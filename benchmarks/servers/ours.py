@@ -1,4 +1,4 @@
-"""Crossauth. BENCH_DATABASE is a URL, or empty for memory."""
+"""Crossauth. BENCH_DATABASE is a URL, or empty for memory; with BENCH_REDIS keys are there."""
 
 import os
 from typing import Any
@@ -25,6 +25,10 @@ if url:
 
     engine = open_engine(url)
     users, keys = SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine)
+if "BENCH_REDIS" in os.environ:
+    from crossauth_backend import RedisKeyStorage, open_redis
+
+    keys = RedisKeyStorage(open_redis(os.environ["BENCH_REDIS"]), {"prefix": f"{os.getpid()}:"})
 
 
 class Nowhere:

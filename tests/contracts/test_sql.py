@@ -280,12 +280,42 @@ async def test_key_and_user_where_only_sqlalchemy_can_connect() -> None:
 async def test_the_query_uses_the_index(sqlite_url: str) -> None:
     engine = open_engine(sqlite_url)
     _, keys, _, _ = await stored(engine)
-    reader = keys._reader
-    assert reader is not None
+    users = SqlAlchemyUserStorage(engine)
+    users.user_reader()
+    assert keys._reader is not None
+    assert users._reader is not None
     async with engine.connect() as connection:
-        plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {reader._sql}", ("s:1",))).all()
-    assert not any("SCAN" in str(row) for row in plan), plan
+        for sql, value in ((keys._reader._rows.sql, "s:1"), (users._reader._rows.sql, 1)):
+            plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", (value,))).all()
+            assert not any("SCAN" in str(row) for row in plan), plan
     await keys.close()
+
+
+async def test_a_user_alone(engine: AsyncEngine) -> None:
+    """For sessions that are kept elsewhere: as by the slower way, and nobody for an id that is nobody's."""
+    users, keys, _, made = await stored(engine)
+    read = users.user_reader()
+    assert await read(made.id) == (await users.get_user_by_id(made.id)).user
+    for wrong in (made.id + 1, -1, "x", None, uuid.UUID(int=1), 2**70):
+        assert await read(wrong) is None, wrong
+    await keys.close()
+    await users.close()
+
+
+async def test_a_user_alone_in_a_table_of_the_applications_own(engine: AsyncEngine) -> None:
+    table = sa.Table(
+        "knight", sa.MetaData(), sa.Column("id", sa.Uuid, primary_key=True, default=uuid.uuid4),
+        sa.Column("username", sa.String, unique=True), sa.Column("seen", sa.DateTime), sa.Column("round", sa.Boolean),
+    )  # fmt: skip
+    async with engine.begin() as connection:
+        await connection.run_sync(table.metadata.create_all)
+    options = {"table": table, "normalize_username": False, "normalize_email": False}
+    users = SqlAlchemyUserStorage(engine, options)  # type: ignore[arg-type]
+    made = await users.create_user({"username": "galahad", "round": True, "seen": datetime(2026, 1, 2)})
+    read = users.user_reader()
+    assert await read(made.id) == (await users.get_user_by_id(made.id)).user
+    assert await read(str(made.id)) == await read(made.id)
+    await users.close()
 
 
 async def test_storages_on_two_engines_are_read_separately(sqlite_url: str, tmp_path: Path) -> None:

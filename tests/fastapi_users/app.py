@@ -113,7 +113,13 @@ class Site:
     """The application, its database and what its hooks were told."""
 
     def __init__(
-        self, url: str, *, more_backends: Any = (), require_old_password: bool | None = None, **options: Any
+        self,
+        url: str,
+        *,
+        more_backends: Any = (),
+        closing: Any = (),
+        require_old_password: bool | None = None,
+        **options: Any,
     ) -> None:
         driver = url.replace("sqlite:", "sqlite+aiosqlite:").replace("postgresql:", "postgresql+asyncpg:")
         self.engine = create_async_engine(driver)
@@ -121,6 +127,7 @@ class Site:
             event.listen(self.engine.sync_engine, "connect", lambda c, _: c.execute("PRAGMA busy_timeout=5000"))
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.calls: list[tuple[Any, ...]] = []
+        self.closing = closing
         self.manager = type("Manager", (UserManager,), {})
 
         async def get_session() -> AsyncIterator[AsyncSession]:
@@ -182,3 +189,5 @@ class Site:
             await connection.run_sync(Base.metadata.create_all)
         yield
         await self.engine.dispose()
+        for client in self.closing:
+            await client.aclose()

@@ -257,7 +257,8 @@ def test_tokens_in_a_key_storage(tmp_path: Path, kind: str, redis_url: str) -> N
     clients = {"redis": open_redis, "redis that decodes": lambda url: Redis.from_url(url, decode_responses=True)}
     redis = clients[kind](redis_url) if kind in clients else None
     strategy: Any = RedisStrategy(redis, 3600) if redis else KeyStorageStrategy(InMemoryKeyStorage(), 3600)
-    with open_site(tmp_path, more_backends=[stored_backend(strategy)]) as api:
+    closing = [redis] if redis else []
+    with open_site(tmp_path, more_backends=[stored_backend(strategy)], closing=closing) as api:
         api.register()
         here, there = api.bearer(by="stored"), api.bearer(by="stored")
         assert len(api.get("/auth/sessions", headers=here).json()) == 2
@@ -273,7 +274,11 @@ def test_tokens_in_a_key_storage(tmp_path: Path, kind: str, redis_url: str) -> N
 def test_any_other_name_in_redis_is_no_token(tmp_path: Path, redis_url: str, redis_instance: RedisServer) -> None:
     """Issue 1043 of the routes' origin: what else is kept in the same Redis."""
     strategy: Any = RedisStrategy(open_redis(redis_url), 3600)
-    with open_site(tmp_path, more_backends=[stored_backend(strategy)]) as api, redis_instance.client() as redis:
+    backends = [stored_backend(strategy)]
+    with (
+        open_site(tmp_path, more_backends=backends, closing=[strategy.redis]) as api,
+        redis_instance.client() as redis,
+    ):
         me = api.register().json()
         token = api.bearer(by="stored")["Authorization"].removeprefix("Bearer ")
         redis.set("session", me["id"])
@@ -288,7 +293,7 @@ def test_any_other_name_in_redis_is_no_token(tmp_path: Path, redis_url: str, red
 def test_redis_that_is_killed_and_comes_back(tmp_path: Path) -> None:
     with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as redis:
         strategy: Any = RedisStrategy(open_redis(redis.url), 3600)
-        with open_site(tmp_path, more_backends=[stored_backend(strategy)]) as api:
+        with open_site(tmp_path, more_backends=[stored_backend(strategy)], closing=[strategy.redis]) as api:
             api.register()
             header = api.bearer(by="stored")
             redis.kill()

@@ -35,7 +35,7 @@ from crossauth_backend.sessions.cookie import (
 )
 from crossauth_backend.sessions.rules import needs_touch, session_refusal
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.storage import UserStorage
+from crossauth_backend.users.storage import SupportsUserReader, UserStorage
 
 ID_BYTES: Final = 32
 DEFAULT_MAX_AGE: Final = 345600
@@ -130,6 +130,7 @@ class SessionCookie(HasCookie):
         self.user_storage = self.settings.user_storage
         self.clock = clock
         self._idle = timedelta(seconds=self.settings.idle_timeout) if self.settings.idle_timeout else None
+        self._read_user = self.user_storage.user_reader() if isinstance(self.user_storage, SupportsUserReader) else None
         self._read = self._reader()
 
     @property
@@ -251,6 +252,8 @@ class SessionCookie(HasCookie):
             return None
         if key.userid is None or self.user_storage is None:
             return key, None
+        if self._read_user is not None:
+            return key, await self._read_user(key.userid)
         try:
             found = await self.user_storage.get_user_by_id(
                 key.userid, {"skip_active_check": True, "skip_email_verified_check": True}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypedDict, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
@@ -173,6 +173,18 @@ class SupportsUserReplacement(Protocol):
         Raises:
             CrossauthError: `UserExists`; `BadRequest` for an unknown field.
         """
+        ...
+
+
+ReadUser: TypeAlias = Callable[[UserId], Awaitable[User | None]]
+
+
+@runtime_checkable
+class SupportsUserReader(Protocol):
+    """A user storage that reads users for requests: without secrets, at the least cost that the database allows."""
+
+    def user_reader(self) -> ReadUser:
+        """A function from an id to the user, in whatever state, or to `None` where there is none."""
         ...
 
 

@@ -179,6 +179,8 @@ class Core:
         finally:
             self._running = False
             await purger.close()
+            if isinstance(self.keys, SupportsLifecycle):
+                await self.keys.close()
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any, Generic, cast
 
 from fastapi import Request
 
-from crossauth_fastapi.fastapi_users._passwords import Passwords
+from crossauth_fastapi.fastapi_users._passwords import Passwords, logger
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, SupportsAccounts, SupportsUnlink
 from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserNotExists
 from crossauth_fastapi.fastapi_users.models import ID, UP
@@ -71,7 +71,7 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             created = await self._create(values, account)
             await self.on_after_register(created, request)
             return created
-        if not associate_by_email:
+        if not associate_by_email or (not user.is_verified and not self._can_unlink(user)):
             raise UserAlreadyExists
         if not user.is_verified:
             user = await self.user_db.update(user, {"hashed_password": await self._random_hash()})
@@ -157,11 +157,16 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
                 raise UserAlreadyExists from e
             raise
 
+    def _can_unlink(self, user: Any) -> bool:
+        return isinstance(self.user_db, SupportsUnlink) or not getattr(user, "oauth_accounts", None)
+
     async def _unlink_all(self, user: Any) -> Any:
         """The user, without accounts at providers."""
+        if not self._can_unlink(user):
+            logger.error("%s cannot unlink accounts: it has no remove_oauth_account", type(self.user_db).__name__)
+            return user
         for account in list(getattr(user, "oauth_accounts", None) or ()):
-            if isinstance(self.user_db, SupportsUnlink):
-                user = await self.user_db.remove_oauth_account(user, account)
+            user = await cast(SupportsUnlink, self.user_db).remove_oauth_account(user, account)
         return user
 
 

@@ -1,4 +1,5 @@
-"""The one query that every request with a session makes: a key and its user, in one round trip.
+"""The one query that every request with a session makes: a key and its user, in one round trip; or the user alone, where keys
+are kept elsewhere.
 
 SQLAlchemy compiles it once; the driver runs it. SQLAlchemy's asynchronous execution costs several times as much as the query
 itself, and this is the only place where that is paid per request.
@@ -7,7 +8,7 @@ itself, and this is the only place where that is paid per request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakKeyDictionary
@@ -21,7 +22,7 @@ from crossauth_backend.keys.storage import KeyWithUser
 from crossauth_backend.storages.sqlalchemy.engine import refusals, unreachable
 from crossauth_backend.storages.sqlalchemy.schema import Prepared
 from crossauth_backend.storages.sqlalchemy.tables import AwareDateTime
-from crossauth_backend.users.record import User
+from crossauth_backend.users.record import User, UserId
 
 if TYPE_CHECKING:
     from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
@@ -37,13 +38,67 @@ Converter = Callable[[Any], Any]
 class Driver(Protocol):
     """Runs one prepared query on one event loop."""
 
-    async def fetch(self, value: str) -> Sequence[Any] | None:
+    async def fetch(self, value: Any) -> Sequence[Any] | None:
         """The row, or `None`."""
         ...
 
     async def close(self) -> None:
         """Release the connections."""
         ...
+
+
+class RowReader:
+    """Runs one query of one parameter, again and again.
+
+    Parameters:
+        engine: the database.
+        columns: what is read.
+        source: where from.
+        wanted: the column that the parameter is compared with.
+        prepare: makes sure that the tables are there; whether they are known to be, first.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        columns: Sequence[sa.Column[Any]],
+        source: sa.FromClause,
+        wanted: sa.Column[Any],
+        prepare: tuple[Callable[[], bool], Callable[[], Awaitable[None]]],
+    ) -> None:
+        self._engine, (self._ready, self._prepare) = engine, prepare
+        self._query = sa.select(*columns).select_from(source).where(wanted == sa.bindparam("wanted", type_=wanted.type))
+        bind = wanted.type.dialect_impl(engine.dialect).bind_processor(engine.dialect)
+        self._drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, Driver] = WeakKeyDictionary()
+        self.sql = self._query.compile(dialect=engine.dialect).string
+        self._open = _driver_for(engine, self.sql)
+        raw = self._open is not None
+        self._bind: Converter | None = bind if raw else None
+        converters = [_converter(c, engine.dialect) for c in columns]
+        self._busy = [(i, f) for i, f in enumerate(converters) if f is not None and raw]
+
+    async def row(self, wanted: Any) -> list[Any] | None:
+        """The row, as SQLAlchemy would give it; `None` where there is none."""
+        if not self._ready():
+            await self._prepare()
+        loop = asyncio.get_running_loop()
+        driver = self._drivers.get(loop)
+        if driver is None:
+            driver = self._drivers[loop] = self._open() if self._open else SqlAlchemyDriver(self._engine, self._query)
+        row = await driver.fetch(wanted if self._bind is None else self._bind(wanted))
+        if row is None:
+            return None
+        values = list(row)
+        for place, convert in self._busy:
+            if values[place] is not None:
+                values[place] = convert(values[place])
+        return values
+
+    async def close(self) -> None:
+        """Release this event loop's connections."""
+        driver = self._drivers.pop(asyncio.get_running_loop(), None)
+        if driver is not None:
+            await driver.close()
 
 
 class SessionReader:
@@ -60,41 +115,26 @@ class SessionReader:
     def __init__(
         self, engine: AsyncEngine, keys: sa.Table, userid: str, users: SqlAlchemyUserStorage, prepared: Prepared
     ) -> None:
-        self._engine, self._users, self._prepared = engine, users, prepared
         extra = [c for c in keys.c if c.name not in ("id", userid, *_KEY_COLUMNS)]
         columns = [*(keys.c[n] for n in _KEY_COLUMNS), keys.c[userid], *extra, *users.table.c]
         joined = keys.outerjoin(users.table, keys.c[userid] == users.id)
-        self._query = (
-            sa.select(*columns).select_from(joined).where(keys.c.value == sa.bindparam("wanted", type_=sa.String))
-        )
-        compiled = self._query.compile(dialect=engine.dialect)
-        self._sql = compiled.string
-        converters = [_converter(c, engine.dialect) for c in columns]
+
+        async def prepare() -> None:
+            await prepared.once()
+            await users.start()
+
+        ready = (lambda: prepared.done and users.ready, prepare)
+        self._rows = RowReader(engine, columns, joined, keys.c.value, ready)
         self._key_extra = [c.name for c in extra]
         self._first_user = len(_KEY_COLUMNS) + 1 + len(extra)
         self._id_at = self._first_user + list(users.table.c).index(users.id)
         self._user = _user_maker(users)
-        self._drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, Driver] = WeakKeyDictionary()
-        self._open = _driver_for(engine, self._sql)
-        raw = self._open is not None
-        self._busy = [(i, f) for i, f in enumerate(converters) if f is not None and raw]
 
     async def read(self, value: str) -> KeyWithUser | None:
         """The key of this value and its user, see `SupportsKeyWithUser`."""
-        if not self._prepared.done or not self._users.ready:
-            await self._prepared.once()
-            await self._users.start()
-        loop = asyncio.get_running_loop()
-        driver = self._drivers.get(loop)
-        if driver is None:
-            driver = self._drivers[loop] = self._open() if self._open else SqlAlchemyDriver(self._engine, self._query)
-        row = await driver.fetch(value)
-        if row is None:
+        values = await self._rows.row(value)
+        if values is None:
             return None
-        values = list(row)
-        for place, convert in self._busy:
-            if values[place] is not None:
-                values[place] = convert(values[place])
         first = self._first_user
         key = Key(
             value=values[0], created=values[1], expires=values[2], lastactive=values[3], data=values[4] or "",
@@ -104,9 +144,30 @@ class SessionReader:
 
     async def close(self) -> None:
         """Release this event loop's connections."""
-        driver = self._drivers.pop(asyncio.get_running_loop(), None)
-        if driver is not None:
-            await driver.close()
+        await self._rows.close()
+
+
+class UserReader:
+    """Reads users by their ids, for sessions that are kept elsewhere.
+
+    Parameters:
+        users: the storage of users.
+    """
+
+    def __init__(self, users: SqlAlchemyUserStorage) -> None:
+        prepare = (lambda: users.ready, users.start)
+        self._rows = RowReader(users.engine, list(users.table.c), users.table, users.id, prepare)
+        self._user, self._id = _user_maker(users), users.known_id
+
+    async def read(self, id: UserId) -> User | None:
+        """The user of this id, see `SupportsUserReader`."""
+        known = self._id(id)
+        values = await self._rows.row(known) if known is not None else None
+        return None if values is None else self._user(values)
+
+    async def close(self) -> None:
+        """Release this event loop's connections."""
+        await self._rows.close()
 
 
 def _user_maker(users: SqlAlchemyUserStorage) -> Callable[[list[Any]], User]:
@@ -172,7 +233,7 @@ class AsyncpgDriver:
         self._pool: Any = None
         self._lock = asyncio.Lock()
 
-    async def fetch(self, value: str) -> Sequence[Any] | None:
+    async def fetch(self, value: Any) -> Sequence[Any] | None:
         """The row, or `None`."""
         import asyncpg
 
@@ -218,7 +279,7 @@ class AiosqliteDriver:
         self._connection: Any = None
         self._lock = asyncio.Lock()
 
-    async def fetch(self, value: str) -> Sequence[Any] | None:
+    async def fetch(self, value: Any) -> Sequence[Any] | None:
         """The row, or `None`."""
         import sqlite3
 
@@ -254,7 +315,7 @@ class SqlAlchemyDriver:
     def __init__(self, engine: AsyncEngine, query: sa.Select[Any]) -> None:
         self._engine, self._query = engine, query
 
-    async def fetch(self, value: str) -> Sequence[Any] | None:
+    async def fetch(self, value: Any) -> Sequence[Any] | None:
         """The row, or `None`."""
         with refusals(ErrorCode.InvalidKey):
             async with self._engine.connect() as connection:

@@ -26,10 +26,12 @@ from crossauth_backend.storages.fields import (
     user_from,
 )
 from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_backend.storages.sqlalchemy.read import UserReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.tables import check_name, secrets_table, user_table
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.storage import (
+    ReadUser,
     UserStorage,
     UserStorageGetOptions,
     UserStorageOptions,
@@ -106,6 +108,7 @@ class SqlAlchemyUserStorage(UserStorage):
             "userid_column": self._userid,
             "userid_type": self.id.type,
         }
+        self._reader: UserReader | None = None
         self._prepared = Prepared([
             Schema(
                 engine=engine, kind="users", names=names, tables=(self.table, self.secrets),
@@ -134,7 +137,14 @@ class SqlAlchemyUserStorage(UserStorage):
 
     async def close(self) -> None:
         """As documented for `SupportsLifecycle`."""
+        if self._reader is not None:
+            await self._reader.close()
         await self.engine.dispose()
+
+    def user_reader(self) -> ReadUser:
+        """As documented for `SupportsUserReader`."""
+        self._reader = self._reader or UserReader(self)
+        return self._reader.read
 
     def user_from_columns(self, values: Mapping[str, Any]) -> User:
         """The record for a row of the table of users."""
@@ -147,7 +157,7 @@ class SqlAlchemyUserStorage(UserStorage):
         """As documented for `UserStorage`."""
         await self._prepared.once()
         column = self._column(field)
-        given = self._id(value) if field == "id" else value
+        given = self.known_id(value) if field == "id" else value
         if not isinstance(given, column.type.python_type) or (isinstance(given, str) and not is_storable(given)):
             raise CrossauthError(ErrorCode.UserNotExist)
         joined = self.table.outerjoin(self.secrets, self.secrets.c[self._userid] == self.id)
@@ -185,7 +195,7 @@ class SqlAlchemyUserStorage(UserStorage):
         await self._prepared.once()
         values = self._columns(changed_user_values(user, self.settings))
         own_secrets = self._secret_values(secrets)
-        id = self._id(user["id"])
+        id = self.known_id(user["id"])
         if id is None:
             raise CrossauthError(ErrorCode.UserNotExist)
         with refusals(ErrorCode.BadRequest):
@@ -198,7 +208,7 @@ class SqlAlchemyUserStorage(UserStorage):
     async def delete_user_by_id(self, id: UserId) -> None:
         """As documented for `UserStorage`."""
         await self._prepared.once()
-        known = self._id(id)
+        known = self.known_id(id)
         if known is None:
             return
         with refusals(ErrorCode.BadRequest):
@@ -220,7 +230,7 @@ class SqlAlchemyUserStorage(UserStorage):
     async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
         """As documented for `SupportsSecretReplacement`."""
         await self._prepared.once()
-        values, known = self._secret_values({name: new}), self._id(id)
+        values, known = self._secret_values({name: new}), self.known_id(id)
         if known is None:
             return False
         table = self.secrets
@@ -233,7 +243,7 @@ class SqlAlchemyUserStorage(UserStorage):
     async def replace_user(self, id: UserId, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
         """As documented for `SupportsUserReplacement`."""
         await self._prepared.once()
-        known = self._id(id)
+        known = self.known_id(id)
         changed = self._columns(changed_user_values({**values, "id": id}, self.settings))
         refuse_unstorable(expected)
         still = [self._has(name, value) for name, value in expected.items()]
@@ -255,7 +265,7 @@ class SqlAlchemyUserStorage(UserStorage):
         column = self._column(name)
         if value is None:
             return column.is_(None) if default is None else sa.false()
-        same = column == (self._id(value) if name == "id" else value)
+        same = column == (self.known_id(value) if name == "id" else value)
         return sa.or_(same, column.is_(None)) if default is not None and value == default else same
 
     async def _update(
@@ -290,7 +300,7 @@ class SqlAlchemyUserStorage(UserStorage):
             raise bad_field(field, "does not exist")
         return self.table.c[name]
 
-    def _id(self, value: Any) -> Any:
+    def known_id(self, value: Any) -> Any:
         """`value` as an id of the table's type; `None` where it cannot be one."""
         wanted = self.id.type.python_type
         if wanted is int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from inspect import Parameter, Signature
@@ -18,7 +18,7 @@ from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi.fastapi_users._records import may_stay
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins, Shown
-from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, SupportsClaims
+from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.types import DependencyCallable
@@ -82,7 +82,8 @@ class Authenticator(Generic[UP, ID]):
                 f"the names of backends must differ in letters and digits, and not be {' or '.join(_OWN_NAMES[1:])}: "
                 f"{[b.name for b in backends]}"
             )
-        self._strategies = [_strategy_dependency(backend.get_strategy) for backend in backends]
+        plain = ((name, _plain(backend.get_strategy)) for name, backend in zip(self._names, backends, strict=True))
+        self._strategies = {name: made for name, made in plain if made is not None}
         # The same question is the same callable, so that a test can override it wherever it is asked.
         self._user_dependency = lru_cache(maxsize=None)(self._make_user_dependency)
         self._claims_dependency = lru_cache(maxsize=None)(self._make_claims_dependency)
@@ -153,20 +154,25 @@ class Authenticator(Generic[UP, ID]):
                 return (None, None) if what == "token" else None
             raise _refused(_connection, refusals[0] if refusals else None)
 
-        return self._signed(current, user_manager=True, strategies=True, enabled=enabled)
+        return self._signed(current, user_manager=True, enabled=enabled)
 
     def _make_claims_dependency(self, optional: bool, enabled: Any) -> Callable[..., Any]:
         async def claims(_connection: HTTPConnection, **values: Any) -> Any:
-            for _, strategy, token in self._shown(values):
-                if token is not None and isinstance(strategy, SupportsClaims):
-                    found = strategy.read_claims(token)
-                    if found is not None:
-                        return found
+            for name, backend in zip(self._names, self.backends, strict=True):
+                token = values[name]
+                if token is None or (enabled is not None and backend not in values["enabled_backends"]):
+                    continue
+                strategy = values.get(f"strategy_{name}") or await self._strategies[name](_connection)
+                # An `isinstance` of a Protocol costs more than the rest of this.
+                read: Any = getattr(strategy, "read_claims", None)
+                found = read(token) if read is not None else None
+                if found is not None:
+                    return found
             if optional:
                 return None
             raise _refused(_connection, None)
 
-        return self._signed(claims, user_manager=False, strategies=True, enabled=enabled)
+        return self._signed(claims, user_manager=False, all_strategies=False, enabled=enabled)
 
     def _make_logins_dependency(self) -> Callable[..., Any]:
         """A dependency that gives `Logins`."""
@@ -174,17 +180,20 @@ class Authenticator(Generic[UP, ID]):
         async def logins(_connection: HTTPConnection, **values: Any) -> Logins:
             return Logins(list(self._shown(values)))
 
-        return self._signed(logins, user_manager=False, strategies=True, enabled=None)
+        return self._signed(logins, user_manager=False, enabled=None)
 
-    def _signed(self, function: Any, *, user_manager: bool, strategies: bool, enabled: Any) -> Callable[..., Any]:
-        """The function with the parameters that FastAPI is to fill."""
+    def _signed(
+        self, function: Any, *, user_manager: bool, enabled: Any, all_strategies: bool = True
+    ) -> Callable[..., Any]:
+        """The function with the parameters that FastAPI is to fill; not `all_strategies`: but those it can call itself."""
         parameters = [Parameter("_connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)]
         if user_manager:
             parameters.append(_keyword("user_manager", self.get_user_manager))
-        for name, backend, strategy in zip(self._names, self.backends, self._strategies, strict=True):
+        for name, backend in zip(self._names, self.backends, strict=True):
             parameters.append(_keyword(name, backend.transport.scheme))
-            if strategies:
-                parameters.append(_keyword(f"strategy_{name}", strategy))
+            plain = self._strategies.get(name)
+            if all_strategies or plain is None:
+                parameters.append(_keyword(f"strategy_{name}", plain or backend.get_strategy))
         if enabled is not None:
             parameters.append(_keyword("enabled_backends", enabled))
         function.__signature__ = Signature(parameters)
@@ -222,26 +231,24 @@ def _unreachable(connection: HTTPConnection, e: CrossauthError) -> Exception:
     return HTTPException(e.http_status)
 
 
-def _strategy_dependency(get_strategy: DependencyCallable[Any]) -> Callable[..., Any]:
-    """`get_strategy` as FastAPI should call it.
+def _plain(get_strategy: DependencyCallable[Any]) -> Callable[[HTTPConnection], Awaitable[Any]] | None:
+    """What calls `get_strategy` where it is a plain function without parameters; `None` where it is not.
 
-    A plain function without parameters is called where it is, for FastAPI would call it in a thread, which costs half of such a
-    request. An override of it in `dependency_overrides` counts.
+    FastAPI would call it in a thread, which costs half of such a request. An override of it in `dependency_overrides` counts.
     """
-    plain = inspect.isfunction(get_strategy) and not inspect.signature(get_strategy).parameters
-    if not plain or inspect.iscoroutinefunction(get_strategy) or inspect.isgeneratorfunction(get_strategy):
-        return get_strategy
-    if inspect.isasyncgenfunction(get_strategy):
-        return get_strategy
+    special = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if not inspect.isfunction(get_strategy) or any(kind(get_strategy) for kind in special):
+        return None
+    if inspect.signature(get_strategy).parameters:
+        return None
 
     async def strategy(_connection: HTTPConnection) -> Any:
-        overrides = getattr(_connection.scope.get("app"), "dependency_overrides", {})
+        overrides = getattr(_connection.scope.get("app"), "dependency_overrides", None) or {}
         made = overrides.get(get_strategy, get_strategy)()
         return await made if inspect.isawaitable(made) else made
 
-    strategy.__signature__ = Signature(  # type: ignore[attr-defined]
-        [Parameter("_connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)]
-    )
+    connection = Parameter("_connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)
+    strategy.__signature__ = Signature([connection])  # type: ignore[attr-defined]
     return strategy
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Generic
 
 from crossauth_backend.storages.redis.keys import RedisKeyStorage
@@ -21,6 +22,12 @@ class RedisStrategy(KeyStorageStrategy[UP, ID], Generic[UP, ID]):
     def __init__(
         self, redis: Any, lifetime_seconds: int | None = None, *, key_prefix: str = "fastapi_users_token:"
     ) -> None:
-        super().__init__(RedisKeyStorage(redis, {"prefix": key_prefix}), lifetime_seconds)
+        super().__init__(_storage(redis, key_prefix), lifetime_seconds)
         self.redis = redis
         self.key_prefix = key_prefix
+
+
+# Strategies are made for every request, clients are not.
+@lru_cache(maxsize=16)
+def _storage(redis: Any, prefix: str) -> RedisKeyStorage:
+    return RedisKeyStorage(redis, {"prefix": prefix})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic
 
 import sqlalchemy as sa
@@ -63,12 +64,10 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
 
     async def get_by_token(self, token: str, max_age: datetime | None = None) -> AP | None:
         """The row of a token; `None` where there is none, or it was created before `max_age`."""
-        table = self.access_token_table
-        statement = sa.select(table).where(table.token == token)
-        if max_age is not None:
-            statement = statement.where(table.created_at >= max_age)
+        statement = _by_token(self.access_token_table, max_age is not None)
         with refusals(ErrorCode.InvalidKey):
-            found: AP | None = (await self.session.execute(statement)).scalar_one_or_none()
+            values = {"token": token, **({"max_age": max_age} if max_age is not None else {})}
+            found: AP | None = (await self.session.execute(statement, values)).scalar_one_or_none()
         return found
 
     async def get_all_for_user(self, user_id: Any) -> Sequence[AP]:
@@ -119,3 +118,10 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
                 raise
             if self.session.sync_session.expire_on_commit:
                 await self.session.refresh(row)
+
+
+# Built once for each table: building a statement costs as much as running it.
+@lru_cache(maxsize=64)
+def _by_token(table: Any, with_age: bool) -> sa.Select[Any]:
+    statement = sa.select(table).where(table.token == sa.bindparam("token"))
+    return statement.where(table.created_at >= sa.bindparam("max_age")) if with_age else statement
