@@ -64,9 +64,9 @@ def servers(folder: Path, postgres: PostgresServer, redis: str) -> list[Server]:
         missing = None if users else "could not be installed"
         return Server(name, users or "", "fastapi_users_app:app", settings, enter.fastapi_users, missing)
 
-    def routes(name: str, strategy: str, enter_by: Any = enter.fastapi_users, path: str = "/me") -> Server:
+    def routes(name: str, strategy: str) -> Server:
         settings = {**database(name), **keys, "BENCH_STRATEGY": strategy}
-        return Server(f"Crossauth, {name}", ours, "ours_routes:app", settings, enter_by, path=path)
+        return Server(f"Crossauth, {name}", ours, "ours_routes:app", settings, enter.fastapi_users)
 
     def older(name: str, where: dict[str, str]) -> Server:
         return Server(
@@ -89,8 +89,8 @@ def servers(folder: Path, postgres: PostgresServer, redis: str) -> list[Server]:
             {"BENCH_REDIS": redis, **database("redis")},
             enter.crossauth,
         ),
-        routes("JWT (RS256), claims of a token seen before", "jwt", path="/claims"),
-        routes("JWT (RS256), claims of a new token", "jwt", enter.many_tokens, "/claims"),
+        Server("Crossauth, JWT (RS256), claims of a token seen before", ours, "ours_claims:app", keys, enter.one_token),
+        Server("Crossauth, JWT (RS256), claims of a new token", ours, "ours_claims:app", keys, enter.many_tokens),
         routes("JWT (RS256), user on SQLite", "jwt"),
         routes("database strategy on SQLite", "database"),
         routes("Redis strategy, user on SQLite", "redis"),

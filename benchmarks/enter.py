@@ -65,10 +65,19 @@ def fastapi_users_login(server: Server) -> bytes:
     return request_bytes(server.url, "/auth/login", headers, "POST", body)
 
 
+def one_token(server: Server) -> dict[str, str]:
+    """One token, which the server verifies again and again."""
+    return {"Authorization": f"Bearer {_tokens(server, 1)[0]}"}
+
+
 def many_tokens(server: Server) -> dict[str, str]:
     """More tokens than a server remembers, so that each is new to it."""
+    headers = [{"Authorization": f"Bearer {token}"} for token in _tokens(server, MANY)]
+    server.requests = [request_bytes(server.url, server.path, header) for header in headers]
+    return {}
+
+
+def _tokens(server: Server, count: int) -> list[str]:
     key, end = Path(server.environment["BENCH_PRIVATE_KEY"]).read_text(), int(time.time()) + 3600
     claims = {"aud": ["fastapi-users:auth"], "exp": end}
-    tokens = [sign_jwt({**claims, "sub": str(number)}, key, "RS256") for number in range(MANY)]
-    server.requests = [request_bytes(server.url, server.path, {"Authorization": f"Bearer {t}"}) for t in tokens]
-    return {}
+    return [sign_jwt({**claims, "sub": str(number)}, key, "RS256") for number in range(count)]

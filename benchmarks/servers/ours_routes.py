@@ -1,5 +1,5 @@
-"""The application of `fastapi_users_app.py` on this library: the same file, after the change of imports that the migration page
-tells, and a route that it could not have."""
+"""The application of `fastapi_users_app.py` on this library: the same file, after the change of imports that the migration
+page tells."""
 
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,4 @@ for old, new in RENAMED.items():
 exec(compile(source, "fastapi_users_app.py", "exec"))
 app: Any = globals()["app"]
 users: Any = globals()["fastapi_users"]
-Depends: Any = globals()["Depends"]
-BaseModel: Any = globals()["schemas"].BaseUser
-
 app.include_router(users.get_reset_password_router(), prefix="/auth")
-
-
-@app.get("/claims")
-async def claims(claims: dict[str, Any] = Depends(users.current_claims())) -> dict[str, str]:
-    """Who is asking, by what the token says: no storage is asked."""
-    return {"username": claims["sub"]}
