@@ -10,6 +10,7 @@ from crossauth_backend.factors.sms_otp.authenticator import SmsAuthenticatorSett
 from crossauth_backend.sessions.csrf import CsrfSettings
 from crossauth_backend.sessions.device import KnownDeviceSettings
 from crossauth_backend.sessions.manager import SessionCookieSettings
+from crossauth_backend.storages.redis.keys import RedisKeySettings
 from crossauth_backend.storages.sqlalchemy.audit import SqlAuditSettings
 from crossauth_backend.storages.sqlalchemy.keys import SqlKeySettings
 from crossauth_backend.storages.sqlalchemy.users import SqlUserSettings
@@ -34,6 +35,7 @@ TABLES = [
     ("User storages", "The last argument of every user storage.", UserStorageSettings),
     ("SqlAlchemyUserStorage", "Besides those of every user storage.", SqlUserSettings),
     ("SqlAlchemyKeyStorage", "Its last argument.", SqlKeySettings),
+    ("RedisKeyStorage", "Its last argument.", RedisKeySettings),
     ("SqlAlchemyAuditStorage", "Its last argument.", SqlAuditSettings),
 ]
 HEAD = """# Options

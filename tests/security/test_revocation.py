@@ -152,3 +152,29 @@ def test_a_second_factor_that_a_login_must_set_up_waits_for_the_same_password(
         secret = thief.call("/api/changefactor2", factor2="totp").json()["totpsecret"]
         assert thief.call("/api/configurefactor2", otp=world.code(secret)).status_code == 200
         assert thief.who() == "alice"
+
+
+@pytest.mark.parametrize("act", [change, reset])
+def test_a_change_of_address_that_waits_ends_with_the_password(
+    act: Callable[[World, Browser, Browser], None],
+) -> None:
+    """Whoever asked for it may have been a thief."""
+    world = World(enable_email_verification=True)
+    with world.open() as url, Browser(url) as alice:
+        alice.sign_up("alice", user_email=EMAIL, factor2="none")
+        assert alice.get(alice.link(EMAIL)).status_code in (200, 303)
+        alice.log_in("alice")
+        assert alice.call("/api/updateuser", username="alice", user_email="thief@example.com").status_code == 200
+        link = alice.link("thief@example.com")
+        act(world, alice, alice)
+        assert alice.get(link).status_code >= 400
+        assert asyncio.run(world.users.get_user_by_id(1)).user.email == EMAIL
+
+
+def test_the_link_of_a_sign_up_outlives_a_new_password() -> None:
+    world = World(enable_email_verification=True)
+    with world.open() as url, Browser(url) as alice:
+        alice.sign_up("alice", user_email=EMAIL, factor2="none")
+        link = alice.link(EMAIL)
+        asyncio.run(world.manager.accounts().end_sessions(1))
+        assert alice.get(link).status_code in (200, 303)

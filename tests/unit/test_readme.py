@@ -185,3 +185,45 @@ def test_a_wrong_first_administrator_is_said_at_start_up(tmp_path: Path, told: s
     )  # fmt: skip
     assert done.returncode != 0
     assert "CROSSAUTH_ADMIN" in done.stderr
+
+
+ROUTES = ROOT / "examples" / "fastapi_users_routes.py"
+
+
+def test_the_routes_sample_is_a_whole_application_in_under_80_lines(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert len(ROUTES.read_text().splitlines()) < 80
+    arthur = {"email": "arthur@camelot.bt", "password": "guinevere"}
+    form = {"username": arthur["email"], "password": arthur["password"]}
+    with running([str(ROUTES)], tmp_path) as url, httpx2.Client(base_url=url, trust_env=False) as client:
+        assert "swagger" in client.get("/").text.lower()
+        assert client.post("/auth/register", json=arthur).status_code == 201
+        for name, hook in (("request-verify-token", "prove your address"), ("forgot-password", "choose a new password")):
+            assert client.post(f"/auth/{name}", json={"email": arthur["email"]}).status_code == 202
+            token = _printed(capfd, hook)
+            if name.startswith("request"):
+                assert client.post("/auth/verify", json={"token": token}).json()["is_verified"] is True
+            else:
+                form["password"] = "merlin"
+                body = {"token": token, "password": "merlin"}
+                assert client.post("/auth/reset-password", json=body).status_code == 200
+        answer = client.post("/auth/jwt/login", data=form).json()
+        header = {"Authorization": f"Bearer {answer['access_token']}"}
+        assert client.get("/hello", headers=header).json() == "Hello arthur@camelot.bt!"
+        assert client.post("/auth/cookie/login", data=form).status_code == 204
+        assert client.get("/users/me").json()["email"] == "arthur@camelot.bt", "by cookie"
+        provider = client.get("/auth/github/authorize").json()["authorization_url"]
+        assert provider.startswith("https://github.com/login/oauth/authorize?")
+    with running([str(ROUTES)], tmp_path) as url:
+        assert httpx2.get(f"{url}/hello", headers=header, trust_env=False).status_code == 200, "over a restart"
+
+
+def _printed(capfd: pytest.CaptureFixture[str], hook: str) -> str:
+    """The token that the sample prints instead of sending it; it does so after the answer."""
+    printed, deadline = "", time.monotonic() + 20
+    while (found := re.search(rf"{hook} with the token (\S+)", printed)) is None:
+        assert time.monotonic() < deadline, printed
+        time.sleep(0.05)
+        printed += capfd.readouterr().out
+    return found.group(1)

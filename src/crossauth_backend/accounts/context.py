@@ -11,6 +11,7 @@ from typing import Any, Final
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.email_tokens.manager import TokenEmailer
+from crossauth_backend.email_tokens.rules import moves_address
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator
@@ -116,6 +117,8 @@ class Accounts:
     async def end_sessions(self, userid: UserId, keep: Collection[str] = ()) -> None:
         """End every session of a user and revoke every token that stands for one or could start a new one.
 
+        With them goes what was asked for in such a session and waits: another address.
+
         Parameters:
             userid: whose.
             keep: prefixes of keys that the caller sees to itself.
@@ -123,8 +126,12 @@ class Accounts:
         for prefix in _REVOKED:
             if prefix not in keep:
                 await self.keys.delete_all_for_user(userid, prefix)
-        if self.email_tokens is not None and self.email_tokens is not self.keys:
-            await self.email_tokens.delete_all_for_user(userid, KeyPrefix.password_reset_token)
+        mailed = self.email_tokens or self.keys
+        if mailed is not self.keys:
+            await mailed.delete_all_for_user(userid, KeyPrefix.password_reset_token)
+        for key in await mailed.get_all_for_user(userid):
+            if moves_address(key):
+                await mailed.delete_key(key.value)
 
     @asynccontextmanager
     async def limited(self, origin: Origin, user: User | None = None, **subjects: str | None) -> AsyncIterator[None]:

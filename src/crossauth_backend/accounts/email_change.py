@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -11,6 +12,7 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
+from crossauth_backend.users.storage import SupportsUserReplacement
 
 _AFTER = {
     UserState.awaiting_email_verification: UserState.active,
@@ -38,17 +40,27 @@ async def verify_email(accounts: Accounts, token: str, origin: Origin = NOWHERE)
             user = await accounts.user(proven.userid)
         except CrossauthError as e:
             raise CrossauthError(ErrorCode.InvalidKey) from e
-    changes = {"id": user.id, "state": _AFTER.get(user.state, user.state)}
+    state = _AFTER.get(user.state, user.state)
+    changes = {"state": state} if state != user.state else {}
     if proven.new_email:
-        await accounts.users.update_user({**changes, "email": proven.new_email})
+        await _change(accounts, user, {**changes, "email": proven.new_email})
         await (accounts.email_tokens or accounts.keys).delete_all_for_user(user.id, KeyPrefix.password_reset_token)
         accounts.events.tell(EventName.email_changed, user, address=origin.address)
         if user.email:
             accounts.need_emails().send_change_notice(user, user.email, changed=True)
     else:
-        await accounts.users.update_user(changes)
+        await _change(accounts, user, changes)
         accounts.events.tell(EventName.email_verified, user, address=origin.address)
-    return Verified(await accounts.user(user.id), waited=changes["state"] != user.state)
+    return Verified(await accounts.user(user.id), waited=bool(changes))
+
+
+async def _change(accounts: Accounts, user: User, changes: dict[str, Any]) -> None:
+    """Only if the account still is as it was: an administrator's decision meanwhile is not undone."""
+    if isinstance(accounts.users, SupportsUserReplacement):
+        if changes and not await accounts.users.replace_user(user.id, {"state": user.state}, changes):
+            raise CrossauthError(ErrorCode.InvalidKey)
+    else:
+        await accounts.users.update_user({"id": user.id, **changes})
 
 
 async def request_change(accounts: Accounts, user: User, new_email: str, origin: Origin = NOWHERE) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import same_mailbox
-from crossauth_backend.keys.record import Key, KeyPrefix
+from crossauth_backend.keys.record import Key, KeyPrefix, get_json_data
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.rules import valid_email
 
@@ -55,6 +55,11 @@ def decode(key: Key, now: datetime) -> EmailToken:
         raise CrossauthError(ErrorCode.Expired, "The link has expired")
     data = json.loads(key.data or "{}")
     return EmailToken(key.userid, str(data.get("sent_to", "")), str(data.get("new_email", "")))
+
+
+def moves_address(key: Key) -> bool:
+    """Whether a stored key is one that would give its user another address."""
+    return key.value.startswith(KeyPrefix.email_verification_token) and bool(get_json_data(key).get("new_email"))
 
 
 def check_still_his(token: EmailToken, user: User) -> None:

@@ -70,7 +70,7 @@ class Core:
         if session_manager is None:
             if key_storage is None:
                 logger.warning(
-                    "FastAPIUsers has no 'key_storage': this process alone knows how often was tried, and what counts once"
+                    "FastAPIUsers has no 'key_storage': attempts and what counts once are known to this process only"
                 )
             self.keys = key_storage or InMemoryKeyStorage()
             self.limits = AttemptLimits(self.keys, attempt_limits or {})

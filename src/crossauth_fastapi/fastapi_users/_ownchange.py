@@ -45,10 +45,10 @@ class OwnChange:
 
     async def allowed(
         self, body: BaseUserUpdate, user: Any, user_manager: BaseUserManager[Any, Any], request: Request
-    ) -> BaseUserUpdate:
-        """What of a change may be made now.
+    ) -> tuple[BaseUserUpdate, str | None]:
+        """What of a change may be made now, and the address that has to wait.
 
-        Where a session server proves addresses, a new one waits until it is proven: a link goes to it, and a note to the old one.
+        Where a session server proves addresses, a new one waits until it is proven; see `request_address`.
 
         Raises:
             HTTPException: 400 `UPDATE_USER_OLD_PASSWORD_INVALID`, `LOGIN_FACTOR2_INVALID`; 403 `LOGIN_FACTOR2_REQUIRED`.
@@ -56,7 +56,7 @@ class OwnChange:
         """
         moves = body.email is not None and not same_address(body.email, user.email)
         if body.password is None and not moves:
-            return body
+            return body, None
         accounts = self.core.accounts() if self.core.accounts is not None else None
         waits = moves and accounts is not None and accounts.verify_email
         account = self.core.account_name(str(user.id))
@@ -68,10 +68,12 @@ class OwnChange:
         if self.asks_password and not await user_manager.check_old_password(user, getattr(body, "old_password", None)):
             raise refused(FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID)
         await self._prove_factor2(body, user, request)
-        if not waits or accounts is None or body.email is None:
-            return body
-        await request_change(accounts, record_of(user), body.email, self.core.origin(request))
-        return body.model_copy(update={"email": None})
+        return (body.model_copy(update={"email": None}), body.email) if waits else (body, None)
+
+    async def request_address(self, email: str, user: Any, request: Request) -> None:
+        """Send a link to the address that a session server's user wants, and a note to the one it would replace."""
+        assert self.core.accounts is not None
+        await request_change(self.core.accounts(), record_of(user), email, self.core.origin(request))
 
     async def _prove_factor2(self, body: BaseUserUpdate, user: Any, request: Request) -> None:
         if self.core.accounts is None or not has_factor2(record_of(user)):

@@ -1,7 +1,7 @@
 """Logging in with an account at a provider, and linking one."""
 
 import logging
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -58,6 +58,49 @@ _CODES: tuple[ErrorCode | FurtherErrorCode, ...] = (
     ErrorCode.OAUTH_NOT_AVAILABLE_EMAIL, ErrorCode.OAUTH_USER_ALREADY_EXISTS, FurtherErrorCode.OAUTH_PROVIDER_ERROR,
 )  # fmt: skip
 _AUTHORIZE: OpenAPIResponseType = {400: describe(FurtherErrorCode.OAUTH_REDIRECT_URL_NEEDED)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Linking:
+    """Whose an account at a provider is; see `get_oauth_router`."""
+
+    associate_by_email: bool | None
+    is_verified_by_default: bool
+
+    async def user_for(
+        self,
+        flow: Flow,
+        user_manager: BaseUserManager[Any, Any],
+        request: Request,
+        token: ProviderToken,
+        logins: Logins,
+    ) -> Any:
+        """Who logs in by a provider's token."""
+        account = await flow.account(token)
+        associate = self.associate_by_email
+        if associate is None:
+            associate = await self._both_have_proven(flow, user_manager, token, account)
+        try:
+            with ending_logins(lambda user: flow.core.end_logins(user, logins)):
+                return await user_manager.oauth_callback(
+                    flow.client.name, token.access_token, account.id, account.email, token.expires_at,
+                    token.refresh_token, request, associate_by_email=associate,
+                    is_verified_by_default=self.is_verified_by_default,
+                )  # fmt: skip
+        except UserAlreadyExists as e:
+            raise refused(ErrorCode.OAUTH_USER_ALREADY_EXISTS) from e
+        except CrossauthError as e:
+            raise _unkept(flow, e) from e
+
+    async def _both_have_proven(
+        self, flow: Flow, user_manager: BaseUserManager[Any, Any], token: ProviderToken, account: Account
+    ) -> bool:
+        """Whether a user of the account's address has proven it, and the provider says the same of the account."""
+        try:
+            user = await user_manager.get_by_email(account.email)
+        except UserNotExists:
+            return False
+        return bool(user.is_verified) and await flow.says_verified(token, account.email)
 
 
 def get_oauth_router(
@@ -123,35 +166,17 @@ def get_oauth_router(
     ) -> OAuth2AuthorizeResponse:
         return await flow.begin(request, response, scopes)
 
-    async def user_for(user_manager: Any, request: Request, token: ProviderToken, logins: Logins) -> Any:
-        account = await flow.account(token)
-        associate = (
-            bool(associate_by_email)
-            if associate_by_email is not None
-            else await _both_have_proven(flow, user_manager, token, account)
-        )
-        try:
-            with ending_logins(lambda user: flow.core.end_logins(user, logins)):
-                return await user_manager.oauth_callback(
-                    flow.client.name, token.access_token, account.id, account.email, token.expires_at,
-                    token.refresh_token, request, associate_by_email=associate,
-                    is_verified_by_default=is_verified_by_default,
-                )  # fmt: skip
-        except UserAlreadyExists as e:
-            raise refused(ErrorCode.OAUTH_USER_ALREADY_EXISTS) from e
-        except CrossauthError as e:
-            raise _unkept(flow, e) from e
-
     ends = (authenticator or Authenticator([backend], get_user_manager)).logins
+    linking = _Linking(associate_by_email, is_verified_by_default)
     _add_login_callback(
-        router, flow, backend, get_user_manager, user_for, ends, login_redirect_url, requires_verification
+        router, flow, backend, get_user_manager, linking, ends, login_redirect_url, requires_verification
     )
     return router
 
 
 def _add_login_callback(
     router: APIRouter, flow: Flow, backend: AuthenticationBackend[Any, Any], get_user_manager: Any,
-    user_for: Callable[..., Any], ends: Any, login_redirect_url: str | None, requires_verification: bool,
+    linking: _Linking, ends: Any, login_redirect_url: str | None, requires_verification: bool,
 ) -> None:  # fmt: skip
     codes = [*_CODES, ErrorCode.LOGIN_BAD_CREDENTIALS]
     if requires_verification:
@@ -172,7 +197,8 @@ def _add_login_callback(
         logins: Logins = Depends(ends),
     ) -> Response:
         try:
-            user = await user_for(user_manager, request, await flow.finish(request, code, state, error), logins)
+            token = await flow.finish(request, code, state, error)
+            user = await linking.user_for(flow, user_manager, request, token, logins)
             response = await log_in(
                 flow.core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
             )
@@ -302,17 +328,6 @@ def _add_unlink(
             raise HTTPException(501) from e
         flow.core.tell(EventName.user_updated, request, user, "oauth account unlinked")
         return Response(status_code=204)
-
-
-async def _both_have_proven(
-    flow: Flow, user_manager: BaseUserManager[Any, Any], token: ProviderToken, account: Account
-) -> bool:
-    """Whether a user of the account's address exists who has proven it, and the provider says the same of the account."""
-    try:
-        user = await user_manager.get_by_email(account.email)
-    except UserNotExists:
-        return False
-    return bool(user.is_verified) and await flow.says_verified(token, account.email)
 
 
 def _unkept(flow: Flow, e: CrossauthError) -> Exception:

@@ -90,8 +90,11 @@ def get_users_router(
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
         logins: Logins = Depends(authenticator.logins),
     ) -> object:
-        values = await own.allowed(user_update, user, user_manager, request)
+        values, waiting = await own.allowed(user_update, user, user_manager, request)
         user = await _change(core, user_manager, values, user, request, logins, safe=True)
+        if waiting is not None:
+            # After what a new password ends, for a change of address that waits is part of it.
+            await own.request_address(waiting, user, request)
         return user_schema.model_validate(user)
 
     _add_superuser_routes(router, core, get_user_manager, user_schema, user_update_schema, authenticator,
