@@ -199,7 +199,10 @@ def test_the_routes_sample_is_a_whole_application_in_under_80_lines(
     with running([str(ROUTES)], tmp_path) as url, httpx2.Client(base_url=url, trust_env=False) as client:
         assert "swagger" in client.get("/").text.lower()
         assert client.post("/auth/register", json=arthur).status_code == 201
-        for name, hook in (("request-verify-token", "prove your address"), ("forgot-password", "choose a new password")):
+        for name, hook in (
+            ("request-verify-token", "prove your address"),
+            ("forgot-password", "choose a new password"),
+        ):
             assert client.post(f"/auth/{name}", json={"email": arthur["email"]}).status_code == 202
             token = _printed(capfd, hook)
             if name.startswith("request"):
