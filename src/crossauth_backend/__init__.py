@@ -164,6 +164,7 @@ def __getattr__(name: str) -> Any:
         try:
             return getattr(import_module(_LAZY[name]), name)
         except ModuleNotFoundError as e:
-            extra = "crossauth[redis]" if e.name == "redis" else "crossauth[sqlite] or crossauth[postgres]"
-            raise ImportError(f"{name} needs {e.name}: install {extra}") from e
+            package = (e.name or "").partition(".")[0]
+            extra = "crossauth[redis]" if package == "redis" else "crossauth[sqlite] or crossauth[postgres]"
+            raise ImportError(f"{name} needs {package}: install {extra}") from e
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -106,6 +106,11 @@ def test_success_and_security(description: Any) -> None:
         route = paths[path][method]
         assert {name for entry in route["security"] for name in entry} == {"OAuth2PasswordBearer", "APIKeyCookie"}
         assert "401" in route["responses"]
+    for path, method in (
+        ("/auth/reset-password", "post"), ("/oauth/callback", "get"), ("/oauth/authorize", "get"), ("/auth/verify", "post"),
+    ):  # fmt: skip
+        assert "security" not in paths[path][method], "nobody is logged in there"
+    assert all(operation["summary"] for of_path in paths.values() for operation in of_path.values())
     assert {"403", "404"} <= set(paths["/users/{id}"]["get"]["responses"])
     assert paths["/auth/register"]["post"]["responses"]["201"]["content"]["application/json"]["schema"][
         "$ref"

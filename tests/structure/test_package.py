@@ -1,6 +1,7 @@
 """What is exported, and what an installed wheel holds."""
 
 import importlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -31,17 +32,33 @@ def test_a_star_import_brings_what_is_exported(name: str) -> None:
 def test_the_core_works_without_sqlalchemy_and_says_what_is_missing() -> None:
     code = """
 import sys
-for name in ("sqlalchemy", "alembic", "asyncpg", "aiosqlite", "bcrypt", "uvicorn"):
+for name in ("sqlalchemy", "alembic", "asyncpg", "aiosqlite", "bcrypt", "uvicorn", "redis", "httpx_oauth", "typer"):
     sys.modules[name] = None
 import crossauth_backend, crossauth_fastapi
-try:
-    crossauth_backend.SqlAlchemyUserStorage
-except ImportError as e:
-    print(e)
+from crossauth_fastapi.fastapi_users import *
+from crossauth_fastapi.fastapi_users import authentication, db
+from crossauth_fastapi.fastapi_users.authentication import *
+from crossauth_fastapi.fastapi_users.authentication.strategy import *
+from crossauth_fastapi.fastapi_users.db import *
+for module, name in (
+    (crossauth_backend, "SqlAlchemyUserStorage"), (crossauth_backend, "RedisKeyStorage"), (db, "SQLAlchemyUserDatabase"),
+    (authentication, "RedisStrategy"),
+):
+    try:
+        getattr(module, name)
+    except ImportError as e:
+        print(e)
+from crossauth_fastapi.cli import main
+main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "install crossauth[sqlite]" in done.stdout
+    assert done.returncode == 1, done.stderr
+    for name, extra in (
+        ("SqlAlchemyUserStorage", "sqlite"), ("RedisKeyStorage", "redis"), ("SQLAlchemyUserDatabase", "sqlite"),
+        ("RedisStrategy", "redis"),
+    ):  # fmt: skip
+        assert re.search(rf"{name} needs \w+: install crossauth\[{extra}\]", done.stdout), done.stdout
+    assert done.stderr.strip() == "The command crossauth needs typer: install crossauth[cli]"
 
 
 def test_the_wheel_is_whole(tmp_path: Path) -> None:

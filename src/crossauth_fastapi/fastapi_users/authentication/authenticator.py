@@ -87,7 +87,9 @@ class Authenticator(Generic[UP, ID]):
         # The same question is the same callable, so that a test can override it wherever it is asked.
         self._user_dependency = lru_cache(maxsize=None)(self._make_user_dependency)
         self._claims_dependency = lru_cache(maxsize=None)(self._make_claims_dependency)
-        self.logins = self._make_logins_dependency()
+        # Dependencies that give `Logins`: with the tokens that the request shows, and for routes that ask for none, without.
+        self.logins = self._make_logins_dependency(shows=True)
+        self.every_users_logins = self._make_logins_dependency(shows=False)
 
     def current_user(
         self,
@@ -174,23 +176,22 @@ class Authenticator(Generic[UP, ID]):
 
         return self._signed(claims, user_manager=False, all_strategies=False, enabled=enabled)
 
-    def _make_logins_dependency(self) -> Callable[..., Any]:
-        """A dependency that gives `Logins`."""
-
+    def _make_logins_dependency(self, *, shows: bool) -> Callable[..., Any]:
         async def logins(_connection: HTTPConnection, **values: Any) -> Logins:
             return Logins(list(self._shown(values)))
 
-        return self._signed(logins, user_manager=False, enabled=None)
+        return self._signed(logins, user_manager=False, enabled=None, tokens=shows)
 
     def _signed(
-        self, function: Any, *, user_manager: bool, enabled: Any, all_strategies: bool = True
+        self, function: Any, *, user_manager: bool, enabled: Any, tokens: bool = True, all_strategies: bool = True
     ) -> Callable[..., Any]:
         """The function with the parameters that FastAPI is to fill; not `all_strategies`: but those it can call itself."""
         parameters = [Parameter("_connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)]
         if user_manager:
             parameters.append(_keyword("user_manager", self.get_user_manager))
         for name, backend in zip(self._names, self.backends, strict=True):
-            parameters.append(_keyword(name, backend.transport.scheme))
+            if tokens:
+                parameters.append(_keyword(name, backend.transport.scheme))
             plain = self._strategies.get(name)
             if all_strategies or plain is None:
                 parameters.append(_keyword(f"strategy_{name}", plain or backend.get_strategy))
@@ -202,7 +203,7 @@ class Authenticator(Generic[UP, ID]):
     def _shown(self, values: dict[str, Any]) -> Iterator[Shown]:
         enabled = values.get("enabled_backends", self.backends)
         for name, backend in zip(self._names, self.backends, strict=True):
-            yield backend, values[f"strategy_{name}"], values[name] if backend in enabled else None
+            yield backend, values[f"strategy_{name}"], values.get(name) if backend in enabled else None
 
     async def _find(self, values: dict[str, Any], *, every: bool) -> Any:
         manager: BaseUserManager[UP, ID] = values["user_manager"]

@@ -79,7 +79,7 @@ def _add_login(
     router: APIRouter, core: Core, backend: AuthenticationBackend[Any, Any], get_user_manager: Any,
     responses: OpenAPIResponseType, requires_verification: bool, status_code: int,
 ) -> None:  # fmt: skip
-    @router.post("/login", name=f"auth:{backend.name}.login", responses=responses)
+    @router.post("/login", name=f"auth:{backend.name}.login", summary="Log in", responses=responses)
     async def login(
         request: Request,
         credentials: Annotated[OAuth2PasswordRequestForm, Depends()],
@@ -116,7 +116,12 @@ def _add_logout(
     every_login = authenticator.every_login(active=True, verified=requires_verification)
 
     @router.post(
-        "/logout", name=f"auth:{backend.name}.logout", status_code=status_code, response_model=None, responses=responses
+        "/logout",
+        name=f"auth:{backend.name}.logout",
+        summary="Log out",
+        status_code=status_code,
+        response_model=None,
+        responses=responses,
     )
     async def logout(request: Request, logins: list[LoggedIn[Any, Any]] = Depends(every_login)) -> Response:
         # What was shown ends, each by the backend that knew it; the answer is this route's.
@@ -142,7 +147,12 @@ def _add_factor2(
 ) -> None:  # fmt: skip
     wrong: OpenAPIResponseType = {400: describe(FurtherErrorCode.LOGIN_FACTOR2_INVALID)}
 
-    @router.post("/login/factor2", name=f"auth:{backend.name}.factor2", responses={**responses, **wrong})
+    @router.post(
+        "/login/factor2",
+        name=f"auth:{backend.name}.factor2",
+        summary="Give the second factor",
+        responses={**responses, **wrong},
+    )
     async def factor2(
         request: Request,
         mfa_token: Annotated[str, Form()],
@@ -166,7 +176,9 @@ def _add_refresh(
 ) -> None:  # fmt: skip
     wrong: OpenAPIResponseType = {400: describe(FurtherErrorCode.REFRESH_BAD_TOKEN)}
 
-    @router.post("/refresh", name=f"auth:{backend.name}.refresh", responses={**responses, **wrong})
+    @router.post(
+        "/refresh", name=f"auth:{backend.name}.refresh", summary="Renew a login", responses={**responses, **wrong}
+    )
     async def refresh(
         refresh_token: Annotated[str, Form()],
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),

@@ -160,13 +160,19 @@ def get_oauth_router(
         route_name=f"{name}.callback", cookie=cookie, core=core,
     )  # fmt: skip
 
-    @router.get("/authorize", name=f"{name}.authorize", response_model=OAuth2AuthorizeResponse, responses=_AUTHORIZE)
+    @router.get(
+        "/authorize",
+        name=f"{name}.authorize",
+        summary="Where to log in",
+        response_model=OAuth2AuthorizeResponse,
+        responses=_AUTHORIZE,
+    )
     async def authorize(
         request: Request, response: Response, scopes: list[str] | None = Query(None)
     ) -> OAuth2AuthorizeResponse:
         return await flow.begin(request, response, scopes)
 
-    ends = (authenticator or Authenticator([backend], get_user_manager)).logins
+    ends = (authenticator or Authenticator([backend], get_user_manager)).every_users_logins
     linking = _Linking(associate_by_email, is_verified_by_default)
     _add_login_callback(
         router, flow, backend, get_user_manager, linking, ends, login_redirect_url, requires_verification
@@ -186,7 +192,13 @@ def _add_login_callback(
         success = {303: {"description": "To the front end: logged in, or with the parameter `error`."}}
     responses: OpenAPIResponseType = {**success, 400: describe(*codes)}
 
-    @router.get("/callback", name=flow.route_name, response_model=None, responses=responses)
+    @router.get(
+        "/callback",
+        name=flow.route_name,
+        summary="Log in with an account at a provider",
+        response_model=None,
+        responses=responses,
+    )
     async def callback(
         request: Request,
         code: str | None = None,
@@ -280,7 +292,13 @@ def _add_associate_callback(
 ) -> None:
     responses: OpenAPIResponseType = {**about, 400: describe(*_CODES)}
 
-    @router.get("/callback", name=flow.route_name, response_model=user_schema, responses=responses)
+    @router.get(
+        "/callback",
+        name=flow.route_name,
+        summary="Link an account at a provider",
+        response_model=user_schema,
+        responses=responses,
+    )
     async def callback(
         request: Request,
         response: Response,
@@ -312,7 +330,7 @@ def _add_unlink(
     responses: OpenAPIResponseType = {**about, 404: describe(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED)}
 
     # The id of an account may have a slash in it (Google's do).
-    @router.delete("/{account_id:path}", status_code=204, name=name, responses=responses)
+    @router.delete("/{account_id:path}", status_code=204, name=name, summary="Unlink an account", responses=responses)
     async def unlink(
         account_id: str,
         request: Request,

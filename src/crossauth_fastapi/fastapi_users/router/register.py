@@ -43,6 +43,7 @@ def get_register_router(
         response_model=user_schema,
         status_code=201,
         name="register:register",
+        summary="Register",
         responses={400: describe(*codes), **TOO_MANY},
     )
     async def register(

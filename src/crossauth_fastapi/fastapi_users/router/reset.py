@@ -52,7 +52,12 @@ def get_reset_password_router(
         authenticator = Authenticator([], get_user_manager)
 
     @router.post(
-        "/forgot-password", status_code=202, name="reset:forgot_password", response_model=None, responses={**TOO_MANY}
+        "/forgot-password",
+        status_code=202,
+        name="reset:forgot_password",
+        summary="Ask for a new password",
+        response_model=None,
+        responses={**TOO_MANY},
     )
     async def forgot_password(
         request: Request,
@@ -70,6 +75,7 @@ def get_reset_password_router(
     @router.post(
         "/reset-password",
         name="reset:reset_password",
+        summary="Choose a new password",
         response_model=None,
         responses={400: describe(*codes), **TOO_MANY},
     )
@@ -78,7 +84,7 @@ def get_reset_password_router(
         token: str = Body(),
         password: str = Body(),
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
-        logins: Logins = Depends(authenticator.logins),
+        logins: Logins = Depends(authenticator.every_users_logins),
     ) -> Response:
         async with core.limited(request, token_address=core.origin(request).address):
             try:

@@ -50,12 +50,20 @@ def get_sessions_router(
     current = authenticator.current_user(active=True, verified=requires_verification)
     about: OpenAPIResponseType = {**UNAUTHORIZED, **(UNVERIFIED if requires_verification else {})}
 
-    @router.get("/sessions", response_model=list[SessionRead], name="sessions:list", responses=about)
+    @router.get(
+        "/sessions",
+        response_model=list[SessionRead],
+        name="sessions:list",
+        summary="Where one is logged in",
+        responses=about,
+    )
     async def sessions(user: Any = Depends(current), logins: Logins = Depends(authenticator.logins)) -> object:
         """The live logins, newest first. Tokens that are not stored, such as JWTs, cannot be listed."""
         return await logins.list(user)
 
-    @router.delete("/sessions", status_code=204, name="sessions:end_others", responses=about)
+    @router.delete(
+        "/sessions", status_code=204, name="sessions:end_others", summary="End every other login", responses=about
+    )
     async def end_others(
         request: Request, user: Any = Depends(current), logins: Logins = Depends(authenticator.logins)
     ) -> Response:
@@ -67,7 +75,13 @@ def get_sessions_router(
 
     missing: OpenAPIResponseType = {404: describe(FurtherErrorCode.SESSION_NOT_FOUND)}
 
-    @router.delete("/sessions/{handle}", status_code=204, name="sessions:end", responses={**about, **missing})
+    @router.delete(
+        "/sessions/{handle}",
+        status_code=204,
+        name="sessions:end",
+        summary="End one login",
+        responses={**about, **missing},
+    )
     async def end(
         handle: str, request: Request, user: Any = Depends(current), logins: Logins = Depends(authenticator.logins)
     ) -> Response:

@@ -70,7 +70,7 @@ def get_users_router(
     about: OpenAPIResponseType = {**UNAUTHORIZED, **(UNVERIFIED if requires_verification else {})}
     current = authenticator.current_user(active=True, verified=requires_verification)
 
-    @router.get("/me", response_model=user_schema, name="users:current_user", responses=about)
+    @router.get("/me", response_model=user_schema, name="users:current_user", summary="Who one is", responses=about)
     async def me(user: Any = Depends(current)) -> object:
         return user_schema.model_validate(user)
 
@@ -80,7 +80,7 @@ def get_users_router(
     factor2: OpenAPIResponseType = {403: describe(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED)} if core.accounts else {}
 
     @router.patch(
-        "/me", response_model=user_schema, name="users:patch_current_user",
+        "/me", response_model=user_schema, name="users:patch_current_user", summary="Change oneself",
         responses={**about, 400: describe(*codes), **factor2, **_CONFLICT, **TOO_MANY},
     )  # fmt: skip
     async def update_me(
@@ -121,12 +121,19 @@ def _add_superuser_routes(
 
     superusers = [Depends(superuser)]
 
-    @router.get("/{id}", response_model=user_schema, dependencies=superusers, name="users:user", responses=about)
+    @router.get(
+        "/{id}",
+        response_model=user_schema,
+        dependencies=superusers,
+        name="users:user",
+        summary="See a user",
+        responses=about,
+    )
     async def get_user(user: Any = Depends(user_of_id)) -> object:
         return user_schema.model_validate(user)
 
     @router.patch(
-        "/{id}", response_model=user_schema, dependencies=superusers, name="users:patch_user",
+        "/{id}", response_model=user_schema, dependencies=superusers, name="users:patch_user", summary="Change a user",
         responses={**about, 400: describe(*_UPDATE_CODES), **_CONFLICT},
     )  # fmt: skip
     async def update_user(
@@ -142,7 +149,7 @@ def _add_superuser_routes(
 
     @router.delete(
         "/{id}", status_code=204, response_class=Response, dependencies=superusers, name="users:delete_user",
-        responses=about,
+        summary="Delete a user", responses=about,
     )  # fmt: skip
     async def delete_user(
         request: Request,

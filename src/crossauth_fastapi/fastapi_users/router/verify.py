@@ -36,7 +36,8 @@ def get_verify_router(
     router = new_router(core.lifespan)
 
     @router.post(
-        "/request-verify-token", status_code=202, name="verify:request-token", response_model=None,
+        "/request-verify-token", status_code=202, name="verify:request-token",
+        summary="Ask for a token that proves one's address", response_model=None,
         responses={**TOO_MANY},
     )  # fmt: skip
     async def request_verify_token(
@@ -53,7 +54,11 @@ def get_verify_router(
     codes = (ErrorCode.VERIFY_USER_BAD_TOKEN, ErrorCode.VERIFY_USER_ALREADY_VERIFIED)
 
     @router.post(
-        "/verify", response_model=user_schema, name="verify:verify", responses={400: describe(*codes), **TOO_MANY}
+        "/verify",
+        response_model=user_schema,
+        name="verify:verify",
+        summary="Prove one's address",
+        responses={400: describe(*codes), **TOO_MANY},
     )
     async def verify(
         request: Request,
