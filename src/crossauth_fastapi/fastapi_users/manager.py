@@ -146,7 +146,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
                 token, self.verification_token_secret, [self.verification_token_audience], needs_exp=True
             )
             user = await self.get_by_email(str(claims["email"]))
-            right = self.parse_id(claims["sub"]) == user.id
+            right = self.parse_id(claims["sub"]) == user.id and same_address(str(claims["email"]), user.email)
         except (JwtInvalidError, KeyError, UserNotExists, InvalidID) as e:
             raise InvalidVerifyToken from e
         if not right:
