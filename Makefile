@@ -18,7 +18,7 @@ run: $(VENV)/.runtime  ## serve the sample application at http://localhost:8000 
 
 test: $(VENV)/.dev $(PEERS)/.package-lock.json  ## run every test, on real services and a real browser
 	scripts/install-services.sh
-	$(BIN)/python -m pytest -n 2 --dist loadscope --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadscope --cov --cov-report=term:skip-covered $(ARGS)
 
 check: $(VENV)/.dev  ## lint, types, import contracts
 	$(BIN)/ruff check .
