@@ -34,10 +34,15 @@ def normalize(value: str) -> str:
     return unicodedata.normalize("NFKD", "".join(c for c in decomposed if not unicodedata.combining(c)).casefold())
 
 
+def folded(text: str) -> str:
+    """`text` composed and in lower case; nothing is taken away or replaced."""
+    return unicodedata.normalize("NFC", text).lower()
+
+
 def same_mailbox(a: str, b: str) -> bool:
     """Whether two e-mail addresses are one mailbox, so that what was proven of one is proven of the other.
 
     Nothing but composition and case may differ. `normalize` is no answer to this question: two domains that it takes for one
     name, `bücher.example` and `bucher.example`, belong to two people.
     """
-    return unicodedata.normalize("NFC", a).lower() == unicodedata.normalize("NFC", b).lower()
+    return folded(a) == folded(b)

@@ -1,30 +1,18 @@
-"""When two e-mail addresses, or two names, are one. Pure."""
+"""How e-mail addresses and names are looked for, and which address can be one. Pure."""
 
 from __future__ import annotations
 
 import itertools
-import unicodedata
 from typing import Final
 
 from pydantic import EmailStr, TypeAdapter, ValidationError
+
+from crossauth_backend.core.text import folded
 
 # The column of the documented table; nothing longer is anybody's.
 MAX_ADDRESS: Final = 320
 _MOST_CHOICES: Final = 5
 _ADDRESS: Final = TypeAdapter(EmailStr)
-
-
-def folded(text: str) -> str:
-    """The form in which addresses and names are compared: composed, in lower case.
-
-    Nothing is taken away or replaced: `bücher.example` and `bucher.example`, `ß` and `ss` are different mailboxes.
-    """
-    return unicodedata.normalize("NFC", text).lower()
-
-
-def same_address(one: str | None, other: str | None) -> bool:
-    """Whether two addresses are one."""
-    return one is not None and other is not None and folded(one) == folded(other)
 
 
 def spellings(text: str) -> list[str]:

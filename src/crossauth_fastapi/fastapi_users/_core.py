@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from crossauth_backend.accounts.context import Accounts, Origin, limited, reserve
 from crossauth_backend.accounts.stages import Step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.text import normalize
+from crossauth_backend.core.text import folded, normalize
 from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.purge import Purger
@@ -24,7 +24,6 @@ from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_fastapi._http.address import peer_address, read_proxies
-from crossauth_fastapi.fastapi_users._addresses import folded
 from crossauth_fastapi.fastapi_users._records import key_owner, record_of, step_of
 from crossauth_fastapi.fastapi_users._refresh import end_refresh_tokens
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend

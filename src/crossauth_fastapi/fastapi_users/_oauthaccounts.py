@@ -7,7 +7,7 @@ from typing import Any, Generic, cast
 
 from fastapi import Request
 
-from crossauth_fastapi.fastapi_users._addresses import same_address
+from crossauth_backend.core.text import same_mailbox
 from crossauth_fastapi.fastapi_users._passwords import Passwords, logger
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, SupportsAccounts, SupportsUnlink
 from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserNotExists
@@ -73,7 +73,7 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             await self.on_after_register(created, request)
             return created
         # A database may find look-alikes too; they are other mailboxes.
-        may_link = associate_by_email and same_address(user.email, account_email)
+        may_link = associate_by_email and same_mailbox(user.email, account_email)
         if not may_link or (not user.is_verified and not self._can_unlink(user)):
             raise UserAlreadyExists
         if not user.is_verified:

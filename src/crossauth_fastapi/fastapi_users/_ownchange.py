@@ -10,7 +10,7 @@ from pydantic import create_model
 
 from crossauth_backend.accounts.context import has_factor2
 from crossauth_backend.accounts.email_change import request_change
-from crossauth_fastapi.fastapi_users._addresses import same_address
+from crossauth_backend.core.text import same_mailbox
 from crossauth_fastapi.fastapi_users._answers import FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._login import ask_factor2, check_factor2
@@ -54,7 +54,7 @@ class OwnChange:
             HTTPException: 400 `UPDATE_USER_OLD_PASSWORD_INVALID`, `LOGIN_FACTOR2_INVALID`; 403 `LOGIN_FACTOR2_REQUIRED`.
             CrossauthError: `TooManyAttempts`.
         """
-        moves = body.email is not None and not same_address(body.email, user.email)
+        moves = body.email is not None and not same_mailbox(body.email, user.email)
         if body.password is None and not moves:
             return body, None
         accounts = self.core.accounts() if self.core.accounts is not None else None

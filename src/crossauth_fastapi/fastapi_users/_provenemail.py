@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from crossauth_fastapi.fastapi_users._addresses import same_address
+from crossauth_backend.core.text import same_mailbox
 
 # Where "verified" is about the address and not a badge (Discord's "Get Current User").
 _VERIFIED_IS_EMAIL: Final = ("discord",)
@@ -41,4 +41,4 @@ def _google(entry: Any, email: str) -> bool:
 
 
 def _same(said: object, email: str) -> bool:
-    return isinstance(said, str) and same_address(said, email)
+    return isinstance(said, str) and same_mailbox(said, email)

@@ -9,8 +9,8 @@ from fastapi import Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
 from crossauth_backend.core.secrets import equal
-from crossauth_backend.core.text import is_storable
-from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, folded, same_address
+from crossauth_backend.core.text import folded, is_storable, same_mailbox
+from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS
 from crossauth_fastapi.fastapi_users._ids import IntegerIDMixin, UUIDIDMixin
 from crossauth_fastapi.fastapi_users._oauthaccounts import OAuthAccounts
 from crossauth_fastapi.fastapi_users._rules import fingerprint, sent_values
@@ -146,7 +146,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
                 token, self.verification_token_secret, [self.verification_token_audience], needs_exp=True
             )
             user = await self.get_by_email(str(claims["email"]))
-            right = self.parse_id(claims["sub"]) == user.id and same_address(str(claims["email"]), user.email)
+            right = self.parse_id(claims["sub"]) == user.id and same_mailbox(str(claims["email"]), user.email)
         except (JwtInvalidError, KeyError, UserNotExists, InvalidID) as e:
             raise InvalidVerifyToken from e
         if not right:
@@ -311,7 +311,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         await self._refuse_taken(values, user)
         if email is not None and email != user.email:
             guarded["email"] = user.email
-            if not same_address(email, user.email):
+            if not same_mailbox(email, user.email):
                 values.setdefault("is_verified", False)
         if password is not None:
             await self._check_password(password, user)

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.storages.sqlalchemy.engine import refusals
-from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, same_address, spellings
+from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, spellings
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
 from crossauth_fastapi.fastapi_users.exceptions import UserNotExists
 from crossauth_fastapi.fastapi_users.models import ID, UP
@@ -51,7 +52,7 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
             return None
         found = await self._all(_by_text(self.user_table, name), {"wanted": spellings(value)})
         # Databases differ in what they take for the lower case of a letter: what they found is looked at again.
-        same = [user for user in found if same_address(getattr(user, name), value)]
+        same = [user for user in found if same_mailbox(getattr(user, name), value)]
         return next((user for user in same if getattr(user, name) == value), same[0] if same else None)
 
     async def get_by_oauth_account(self, oauth: str, account_id: str) -> UP | None:
