@@ -178,3 +178,21 @@ def test_a_user_who_is_deleted_meanwhile(api: Api) -> None:
     answer = api.patch("/users/me", headers=header, json={"email": "b@camelot.bt"})
     assert other[0].status_code == 204
     assert answer.status_code in (401, 409), answer.text
+
+
+def test_a_refresh_that_is_late_for_a_change_of_the_password(api: Api) -> None:
+    """It took the token before, and reads the user after everything else has ended."""
+    cookie, login = api.cookie_login(), api.log_in(by="long").json()
+    other = meanwhile(api, "get", change_password(cookie), after=False)
+    answer = api.post("/auth/long/refresh", data={"refresh_token": login["refresh_token"]})
+    assert other[0].status_code == 200
+    assert (answer.status_code, detail(answer)) == (400, "REFRESH_BAD_TOKEN")
+
+
+def test_the_login_that_changes_the_password_can_still_be_renewed(api: Api) -> None:
+    login = api.log_in(by="long").json()
+    header = {"Authorization": f"Bearer {login['access_token']}"}
+    assert change_password(header)(api).status_code == 200
+    assert api.get("/hello", headers=header).status_code == 401, "the JWT rested on the old password"
+    renewed = api.post("/auth/long/refresh", data={"refresh_token": login["refresh_token"]}).json()
+    assert api.get("/hello", headers={"Authorization": f"Bearer {renewed['access_token']}"}).status_code == 200

@@ -15,11 +15,10 @@ from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.events.record import EventName
-from crossauth_backend.keys.record import Key
 from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused, refused_with
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._records import login_mark, record_of
-from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, new_sid
+from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, Taken, new_sid
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
     Strategy,
@@ -78,7 +77,7 @@ async def open_login(
     strategy: Strategy[Any, Any],
     user_manager: BaseUserManager[Any, Any],
     user: Any,
-    taken: Key | None = None,
+    taken: Taken | None = None,
 ) -> Response:
     """The answer with a token, and where the backend has them a refresh token.
 
@@ -92,7 +91,7 @@ async def open_login(
     """
     code = ErrorCode.LOGIN_BAD_CREDENTIALS if taken is None else FurtherErrorCode.REFRESH_BAD_TOKEN
     before, tokens, successor = login_mark(user), RefreshTokens(core.keys, backend), None
-    sid = taken.data if taken is not None else new_sid()
+    sid = taken.sid if taken is not None else new_sid()
     writing = _Writing(strategy, sid)
     if taken is not None:
         successor = await tokens.rotate(user, taken)

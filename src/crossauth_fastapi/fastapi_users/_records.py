@@ -6,7 +6,9 @@ import uuid
 from typing import Any
 
 from crossauth_backend.accounts.stages import Attempt, Step, next_step
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
+from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
 
@@ -43,3 +45,12 @@ def login_mark(user: Any) -> str:
 def key_owner(user: Any) -> Any:
     """A user's id as key storages take it: a whole number or a UUID as it is, anything else as text."""
     return user.id if isinstance(user.id, (int, str, uuid.UUID)) else str(user.id)
+
+
+async def rest_anew(keys: KeyStorage, value: str, user: Any) -> None:
+    """Let the stored login `value` rest on what its user has now; nothing happens where it has ended meanwhile."""
+    try:
+        await keys.update_data(value, "mark", login_mark(user))
+    except CrossauthError as e:
+        if e.code is not ErrorCode.InvalidKey:
+            raise

@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import hash_token, random_value
-from crossauth_backend.keys.record import Key, KeyPrefix
+from crossauth_backend.core.secrets import equal, hash_token, random_value
+from crossauth_backend.keys.record import Key, KeyPrefix, encode_data, get_json_data
 from crossauth_backend.keys.storage import KeyStorage, spend
-from crossauth_fastapi.fastapi_users._records import key_owner
+from crossauth_fastapi.fastapi_users._records import key_owner, login_mark, rest_anew
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.strategy.stored import MAX_TOKEN, TOKEN_BYTES
 
@@ -19,9 +19,15 @@ _SID_BYTES: Final = 16
 
 
 class Taken(NamedTuple):
-    """What is known of a refresh token. One that was used before (`reused`) has ended its login by now."""
+    """What is known of a refresh token: whose, of which login, on what it rests (see `login_mark`), and until when.
 
-    key: Key
+    One that was used before (`reused`) has ended its login by now.
+    """
+
+    userid: Any
+    sid: str
+    mark: str
+    expires: datetime
     reused: bool
 
 
@@ -40,7 +46,8 @@ class RefreshTokens:
     async def issue(self, user: Any, sid: str, expires: datetime | None = None) -> str:
         """A new token of the login `sid`. What descends from one login ends when its first token would have."""
         now, token = utc_now(), random_value(TOKEN_BYTES)
-        await self._keys.save_key(key_owner(user), self._stored(token), now, expires or now + self._life, sid)
+        data = encode_data({"sid": sid, "mark": login_mark(user)})
+        await self._keys.save_key(key_owner(user), self._stored(token), now, expires or now + self._life, data)
         return token
 
     async def take(self, token: str) -> Taken | None:
@@ -54,16 +61,21 @@ class RefreshTokens:
         key = await _found(self._keys, self._stored(token))
         if key is None or key.expires is None or key.expires <= utc_now():
             return None
+        data = get_json_data(key)
+        sid, mark = str(data.get("sid")), str(data.get("mark"))
         # The row stays until it expires, as the mark by which a second use is known.
-        if await spend(self._keys, f"refresh {key.value}", utc_now(), key.expires):
-            return Taken(key, reused=False)
-        await self.end(key.userid, key.data)
-        return Taken(key, reused=True)
+        first = await spend(self._keys, f"refresh {key.value}", utc_now(), key.expires)
+        if not first:
+            await self.end(key.userid, sid)
+        return Taken(key.userid, sid, mark, key.expires, reused=not first)
 
-    async def rotate(self, user: Any, key: Key) -> str | None:
-        """The successor of a token that was taken; `None` where its login has been ended meanwhile."""
-        token = await self.issue(user, key.data, key.expires)
-        if await _found(self._keys, KeyPrefix.spent + hash_token(_mark(key.data))) is not None:
+    async def rotate(self, user: Any, taken: Taken) -> str | None:
+        """The successor of a token that was taken; `None` where its login has been ended meanwhile, or what it rests on is
+        another by now."""
+        if not equal(taken.mark, login_mark(user)):
+            return None
+        token = await self.issue(user, taken.sid, taken.expires)
+        if await _found(self._keys, KeyPrefix.spent + hash_token(_ended(taken.sid))) is not None:
             await self.forget(token)
             return None
         return token
@@ -75,8 +87,10 @@ class RefreshTokens:
     async def end(self, userid: Any, sid: str) -> None:
         """End every token of a login."""
         # Marked before they are deleted, so that one that is being made sees the mark.
-        await spend(self._keys, _mark(sid), utc_now(), utc_now() + self._life)
-        await self._keys.delete_matching({"userid": userid, "data": sid})
+        await spend(self._keys, _ended(sid), utc_now(), utc_now() + self._life)
+        for key in await _of_user(self._keys, userid):
+            if _sid(key) == sid:
+                await self._keys.delete_key(key.value)
 
     def _stored(self, token: str) -> str:
         return KeyPrefix.refresh_token + hash_token(f"{self._backend.name} {token}".encode(errors="replace"))
@@ -88,13 +102,23 @@ def new_sid() -> str:
 
 
 async def end_refresh_tokens(keys: KeyStorage, user: Any, except_sids: Collection[str] = ()) -> None:
-    """End every refresh token of a user, but those of some logins."""
+    """End every refresh token of a user, but those of some logins, which go on with what their user has now."""
     if not except_sids:
         await keys.delete_all_for_user(key_owner(user), KeyPrefix.refresh_token)
         return
-    for key in await keys.get_all_for_user(key_owner(user)):
-        if key.value.startswith(KeyPrefix.refresh_token) and key.data not in except_sids:
+    for key in await _of_user(keys, key_owner(user)):
+        if _sid(key) not in except_sids:
             await keys.delete_key(key.value)
+        else:
+            await rest_anew(keys, key.value, user)
+
+
+async def _of_user(keys: KeyStorage, userid: Any) -> list[Key]:
+    return [key for key in await keys.get_all_for_user(userid) if key.value.startswith(KeyPrefix.refresh_token)]
+
+
+def _sid(key: Key) -> Any:
+    return get_json_data(key).get("sid")
 
 
 async def _found(keys: KeyStorage, value: str) -> Key | None:
@@ -106,5 +130,5 @@ async def _found(keys: KeyStorage, value: str) -> Key | None:
         return None
 
 
-def _mark(sid: str) -> str:
+def _ended(sid: str) -> str:
     return f"refresh family {sid}"

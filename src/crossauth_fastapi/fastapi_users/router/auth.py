@@ -186,12 +186,12 @@ def _add_refresh(
     ) -> Response:
         """A new token and a new refresh token for a refresh token, which is used up."""
         taken = await RefreshTokens(core.keys, backend).take(refresh_token)
-        user = await _user(user_manager, taken.key.userid) if taken is not None else None
+        user = await _user(user_manager, taken.userid) if taken is not None else None
         if taken is not None and taken.reused and user is not None and isinstance(strategy, SupportsLoginIds):
-            await strategy.destroy_sid(user, taken.key.data)
+            await strategy.destroy_sid(user, taken.sid)
         if taken is None or taken.reused or user is None or not _may_go_on(core, user, requires_verification):
             raise refused(FurtherErrorCode.REFRESH_BAD_TOKEN)
-        return await open_login(core, backend, strategy, user_manager, user, taken.key)
+        return await open_login(core, backend, strategy, user_manager, user, taken)
 
 
 async def _user(user_manager: BaseUserManager[Any, Any], userid: Any) -> Any | None:

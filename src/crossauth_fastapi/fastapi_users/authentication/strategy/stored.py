@@ -11,7 +11,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal, hash_token, random_value
 from crossauth_backend.keys.record import Key, KeyPrefix, encode_data, get_json_data
 from crossauth_backend.keys.storage import KeyStorage
-from crossauth_fastapi.fastapi_users._records import key_owner, login_mark
+from crossauth_fastapi.fastapi_users._records import key_owner, login_mark, rest_anew
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, TokenInfo, check_lifetime
 from crossauth_fastapi.fastapi_users.exceptions import InvalidID, UserNotExists
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
@@ -98,7 +98,7 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
         await self.key_storage.delete_all_for_user(key_owner(user), KeyPrefix.access_token, keep)
         if keep is not None and await self._key(except_token) is not None:
             # The one that is kept goes on with what its user has now.
-            await self.key_storage.update_data(keep, "mark", login_mark(user))
+            await rest_anew(self.key_storage, keep, user)
 
     async def _key(self, token: str | None) -> Key | None:
         if not token or len(token) > MAX_TOKEN:
