@@ -172,6 +172,20 @@ def test_values_that_do_not_fit(knights: Knights, request: pytest.FixtureRequest
     assert knights.get("/users/me", headers=header).status_code == 200
 
 
+@pytest.mark.parametrize(("opens", "closes"), [('{"a":', "}"), ("[", "]")])
+def test_values_nested_too_deep(knights: Knights, opens: str, closes: str) -> None:
+    """Neither a 500, nor stored so that no answer can show it again."""
+    knights.register()
+    headers = {**knights.log_in("arthur"), "Content-Type": "application/json"}
+    for depth, status in ((40, 200), (60, 422), (300, 422), (480, 422), (900, 422), (2000, 400), (100_000, 400)):
+        deeds = f'{{"deeds": {{"x": {opens * depth}1{closes * depth}}}}}'
+        assert knights.patch("/users/me", headers=headers, content=deeds).status_code == status, depth
+        new = f'{{"username": "n{depth}", "email": "n{depth}@b.co", "password": "guinevere", {deeds[1:]}'
+        created = knights.post("/register", headers=headers, content=new)
+        assert created.status_code == (201 if status == 200 else status), depth
+    assert knights.get("/users/me", headers=headers).status_code == 200
+
+
 def test_ids_beyond_every_column(knights: Knights) -> None:
     knights.register()
     for id in (2**31, 2**63 - 1, 2**63, 10**40, "1.5", "-1", "٣"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from crossauth_backend.accounts import second_factor
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
@@ -17,8 +17,6 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User, UserAndSecrets
-
-FORCED: Final = (Ask.PASSWORD_CHANGE, Ask.FACTOR2_CHANGE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,3 @@ def address_of(user: User) -> str | None:
         return valid_email(user.username)
     except CrossauthError:
         return None
-
-
-PREFIXES: Final = (KeyPrefix.email_verification_token, KeyPrefix.password_reset_token)

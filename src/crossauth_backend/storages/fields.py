@@ -16,7 +16,6 @@ from crossauth_backend.users.storage import UserStorageSettings
 DERIVED: Final = {"username": "username_normalized", "email": "email_normalized"}
 USER_DEFAULTS: Final[dict[str, Any]] = {"state": "active", "factor1": "localpassword", "admin": False}
 NEVER_EMPTY: Final = ("username", *USER_DEFAULTS)
-SECRET_NAMES: Final = ("password", "totpsecret", "otp", "expiry")
 MAX_ID: Final = 2**63 - 1
 
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)

@@ -19,6 +19,8 @@ from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 
 _SECRETS: Final = ("password", "token", "secret", "otp", "code")
 _MASK: Final = "**********"
+# Pydantic shows what is nested up to 255 deep; nobody needs as much.
+_MAX_DEPTH: Final = 50
 
 
 class ErrorModel(BaseModel):
@@ -175,24 +177,30 @@ def shown(errors: Sequence[Any]) -> list[Any]:
     return found
 
 
-def refuse_unstorable(values: dict[str, Any]) -> None:
-    """Refuse text that some database would not take, as a field that is not valid."""
+def refuse_unstorable(body: BaseModel) -> None:
+    """Refuse what some database would not take, or no answer could show again, as a field that is not valid."""
+    found = {name: _problem(getattr(body, name)) for name in body.model_fields_set if name != "password"}
     errors = [
-        {"type": "string_unicode", "loc": ("body", name), "msg": "Text must have no NUL and no unpaired surrogate"}
-        for name, value in values.items()
-        if name != "password" and not _storable(value)
+        {"type": "unstorable", "loc": ("body", name), "msg": problem}
+        for name, problem in found.items()
+        if problem is not None
     ]
     if errors:
         raise RequestValidationError(errors)
 
 
-def _storable(value: Any) -> bool:
-    """Whether every text in a value, however deep, can be stored."""
+def _problem(value: Any, depth: int = 0) -> str | None:
+    """What is wrong with a value or with something in it."""
     if isinstance(value, str):
-        return is_storable(value)
-    if isinstance(value, dict):
-        return all(_storable(name) and _storable(inner) for name, inner in value.items())
-    return all(map(_storable, value)) if isinstance(value, (list, tuple, set)) else True
+        return None if is_storable(value) else "Text must have no NUL and no unpaired surrogate"
+    if isinstance(value, BaseModel):
+        value = value.__dict__
+    inner = [*value, *value.values()] if isinstance(value, dict) else value
+    if not isinstance(inner, (list, tuple, set, frozenset)):
+        return None
+    if depth == _MAX_DEPTH:
+        return f"Values must be nested at most {_MAX_DEPTH} deep"
+    return next((problem for part in inner if (problem := _problem(part, depth + 1)) is not None), None)
 
 
 def _is_secret(name: object) -> bool:

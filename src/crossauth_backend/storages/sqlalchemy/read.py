@@ -240,6 +240,9 @@ class AsyncpgDriver:
         try:
             pool = self._pool or await self._connect()
             row: Sequence[Any] | None = await pool.fetchrow(self._sql, value)
+        except asyncpg.DataError:
+            # A value that the column could not hold is in no row.
+            return None
         except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
                 asyncpg.AdminShutdownError, asyncpg.TooManyConnectionsError, OSError, TimeoutError) as e:  # fmt: skip
             raise unreachable(e) from e

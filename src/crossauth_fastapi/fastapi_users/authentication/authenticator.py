@@ -131,7 +131,7 @@ class Authenticator(Generic[UP, ID]):
     def current_claims(
         self, optional: bool = False, get_enabled_backends: EnabledBackends[UP, ID] | None = None
     ) -> Callable[..., Any]:
-        """A dependency that gives what a JWT says (RFC 7519 §4), without asking any storage.
+        """A dependency that gives what a JWT says (RFC 7519 §4), without asking any storage; see `SupportsClaims`.
 
         Who was deleted, deactivated or has another password by now is **still known**, until the token expires: for routes
         that may know that late, and are called often.

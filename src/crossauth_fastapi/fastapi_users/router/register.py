@@ -52,7 +52,7 @@ def get_register_router(
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
     ) -> object:
         values: BaseUserCreate = user_create
-        refuse_unstorable(values.model_dump())
+        refuse_unstorable(values)
         await core.count(request, signup_address=core.origin(request).address)
         try:
             user = await user_manager.create(values, safe=True, request=request)

@@ -166,7 +166,7 @@ async def _change(
     core: Core, user_manager: BaseUserManager[Any, Any], values: BaseUserUpdate, user: Any, request: Request,
     logins: Logins, *, safe: bool,
 ) -> Any:  # fmt: skip
-    refuse_unstorable(values.model_dump(exclude_unset=True))
+    refuse_unstorable(values)
     try:
         with ending_logins(lambda changed: core.end_logins(changed, logins, keep_shown=safe)):
             changed = await user_manager.update(values, user, safe=safe, request=request)
