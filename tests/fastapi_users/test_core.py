@@ -11,6 +11,7 @@ from crossauth_backend import CrossauthError
 from crossauth_fastapi.fastapi_users import BaseUserManager, FastAPIUsers, IntegerIDMixin, schemas
 from crossauth_fastapi.fastapi_users.authentication import AuthenticationBackend, BearerTransport, KeyStorageStrategy
 from crossauth_fastapi.fastapi_users.db import CrossauthUserDatabase
+from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists
 from tests.accounts import Browser, World, storages
 from tests.fastapi_users.app import SECRET
 from tests.support import PASSWORD
@@ -254,6 +255,22 @@ async def test_an_administrators_decision_is_not_undone(world: World) -> None:
         changed = await database.update(begun, {"is_superuser": False})
         assert changed.is_active is False
         assert await database.replace(begun, {"hashed_password": "y"}, {"hashed_password": "z"}) is None
+
+
+async def test_a_password_and_an_address_change_together_or_not_at_all(world: World) -> None:
+    async with lifespan_of(world):
+        database = CrossauthUserDatabase(world.manager)
+        user = await database.create({"email": EMAIL, "hashed_password": "x"})
+        await database.create({"email": "taken@example.com", "hashed_password": "x"})
+        both = {"hashed_password": "y", "email": "taken@example.com"}
+        with pytest.raises(UserAlreadyExists):
+            await database.replace(user, {"hashed_password": "x"}, both)
+        stored = await database.get(user.id)
+        assert stored is not None
+        assert (stored.hashed_password, stored.email) == ("x", EMAIL)
+        changed = await database.replace(user, {"hashed_password": "x"}, {**both, "email": "b@example.com"})
+        assert changed is not None
+        assert (changed.hashed_password, changed.email, changed.username) == ("y", "b@example.com", "b@example.com")
 
 
 async def test_an_unproven_address_is_not_proven_by_being_enabled() -> None:

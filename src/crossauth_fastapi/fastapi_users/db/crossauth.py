@@ -120,30 +120,35 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
     async def replace(
         self, user: CrossauthUser, expected: Mapping[str, Any], update_dict: Mapping[str, Any]
     ) -> CrossauthUser | None:
-        """See `SupportsReplace`. Password and state are each changed in one step with what they were, the rest by itself."""
+        """See `SupportsReplace`. Password and columns change in a step each; if the second fails, the first is undone."""
         current = await self.get(user.id)
         if current is None or any(getattr(current, name) != value for name, value in expected.items()):
             return None
         values, old = dict(update_dict), current.crossauth_record
         password, columns = values.pop("hashed_password", None), _columns(values)
-        if password is not None and not await self._replace_password(current, password):
+        # The password first: a request by an old one must change nothing else either.
+        if password is not None and not await self._replace_password(old.id, current.hashed_password, password):
             return None
         state = self._state(old.state, values.get("is_active"), values.get("is_verified"))
         if "email" in columns and old.username == old.email:
             columns["username"] = columns["email"]
         given = {**columns, **({"state": state} if state != old.state else {})}
-        if given and not await self._replace_columns(old, given):
-            return None
-        return await self.get(user.id) or await self._gone(user)
+        done = False
+        try:
+            done = not given or await self._replace_columns(old, given)
+        finally:
+            if not done and password is not None:
+                await self._replace_password(old.id, password, current.hashed_password)
+        return (await self.get(user.id) or await self._gone(user)) if done else None
 
     async def delete(self, user: CrossauthUser) -> None:
         """Delete a user, with everything that the session server keeps of the user."""
         await delete_account(self._accounts(), user.crossauth_record)
 
-    async def _replace_password(self, current: CrossauthUser, password: str) -> bool:
+    async def _replace_password(self, id: UserId, old: str, new: str) -> bool:
         if isinstance(self._users, SupportsSecretReplacement):
-            return await self._users.replace_secret(current.id, "password", current.hashed_password, password)
-        await self._users.update_user({"id": current.id}, {"password": password})
+            return await self._users.replace_secret(id, "password", old or None, new or None)
+        await self._users.update_user({"id": id}, {"password": new or None})
         return True
 
     async def _replace_columns(self, old: User, columns: dict[str, Any]) -> bool:
