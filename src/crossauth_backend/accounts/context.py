@@ -45,11 +45,13 @@ class Origin:
         address: the peer's address.
         device: id of a browser in which the account was logged in to before, proven by a cookie of ours.
         agent: what the browser calls itself.
+        root_path: where the application is mounted, as ASGI's `root_path` says; links in mail begin with it.
     """
 
     address: str = ""
     device: str | None = None
     agent: str = ""
+    root_path: str = ""
 
 
 NOWHERE: Final = Origin()

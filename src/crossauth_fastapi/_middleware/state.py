@@ -74,6 +74,7 @@ class RequestState(dict[str, Any]):
         self.headers_ = scope["headers"]
         self.method_ = scope.get("method", "GET")
         self._scheme = scope.get("scheme")
+        self.root_path: str = scope.get("root_path", "").rstrip("/")
         self._local = site_is_local
 
     def __missing__(self, name: str) -> Any:
@@ -97,6 +98,14 @@ class RequestState(dict[str, Any]):
         if self.makers is None:
             self.makers = {}
         self.makers[name] = make
+
+    def url(self, path: str) -> str:
+        """The URL of `path` on this site, which may be mounted or behind a prefix: root path and path.
+
+        Parameters:
+            path: a path of this application, from its own root; the option `prefix` is part of it.
+        """
+        return self.root_path + path
 
     @property
     def local(self) -> bool:

@@ -57,7 +57,7 @@ async def create_user(call: Call) -> Outcome:
         raise CrossauthError(ErrorCode.BadRequest, "There is no such state")
     repeat = secrets_of(call, "repeat_") or None
     done = await admin.create_user(face.accounts, who, user, secrets_of(call), repeat, call.origin)
-    after = call.next_page(f"{face.admin_prefix}selectuser")
+    after = call.next_page(call.admin_url("selectuser"))
     return Outcome({"ok": True, "user": face.public(done.user)}, Go(after))
 
 
@@ -114,7 +114,7 @@ async def change_password(call: Call) -> Outcome:
 async def look_at_deletion(call: Call) -> Show | Go:
     """The question."""
     call.admin()
-    after = call.next_page(f"{call.face.admin_prefix}selectuser")
+    after = call.next_page(call.admin_url("selectuser"))
     return Show({"next": after, "isAdmin": True, "user": await _user(call)})
 
 
@@ -124,7 +124,7 @@ async def delete_user(call: Call) -> Outcome:
     if str(user.id) == str(who.id):
         raise CrossauthError(ErrorCode.BadRequest, "This is your own account; delete it on its own page")
     await profile.delete_account(face.accounts, user, call.origin, actor=who)
-    after = call.next_page(f"{face.admin_prefix}selectuser")
+    after = call.next_page(call.admin_url("selectuser"))
     shown = Show({"message": DELETED, "userid": user.id, "isAdmin": True, "next": after})
     return Outcome({"ok": True, "userid": face.public(user)["id"]}, shown)
 

@@ -66,8 +66,9 @@ def build_face(
     source = SessionSource(manager, site, settings.validate_session)
 
     def common(request: Request) -> dict[str, Any]:
-        shared = page_variables(state_of(request), prefix, endpoints, source)
-        own = {"adminPrefix": admin_prefix, "haveOutbox": isinstance(settings.mailer, Outbox)}
+        state = state_of(request)
+        shared = page_variables(state, prefix, endpoints, source)
+        own = {"adminPrefix": state.url(admin_prefix), "haveOutbox": isinstance(settings.mailer, Outbox)}
         return {**shared, **own, "haveAudit": manager.audit is not None}
 
     pages = Pages(settings.template_dir, common)

@@ -85,7 +85,7 @@ class SessionFace:
         state = state_of(request)
         cookie = cookie_value(state, self.manager.devices.cookie)
         device = self.manager.devices.device_of(cookie, username) if username else None
-        return Origin(peer_address(request.scope, self.proxies), device, state.header(b"user-agent"))
+        return Origin(peer_address(request.scope, self.proxies), device, state.header(b"user-agent"), state.root_path)
 
     async def remember_device(self, request: Request, user: User, factor2_passed: bool) -> None:
         """Know this browser again as one in which `user` was logged in."""
@@ -140,6 +140,14 @@ class Call:
         """Who is asking."""
         user: User | None = self.state["user"]
         return user
+
+    def url(self, name: str = "") -> str:
+        """The URL of an endpoint of the session server, as a browser has to write it."""
+        return self.state.url(self.face.prefix + name)
+
+    def admin_url(self, name: str) -> str:
+        """The same for an endpoint of administrators."""
+        return self.state.url(self.face.admin_prefix + name)
 
     def text(self, name: str) -> str:
         """A field as text, empty where it was not sent."""

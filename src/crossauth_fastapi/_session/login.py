@@ -67,8 +67,8 @@ async def sign_in(
     endpoint, code = _FORCED[result.asked]
     if not call.is_page or endpoint not in face.endpoints:
         raise CrossauthError(code)
-    back = with_query(f"{face.prefix}login", next=after)
-    return Outcome({}, Go(with_query(f"{face.prefix}{endpoint}", required="true", next=back)))
+    back = with_query(call.url("login"), next=after)
+    return Outcome({}, Go(with_query(call.url(endpoint), required="true", next=back)))
 
 
 def ask_variables(call: Call, factor2: str, action: str, after: str, persist: bool | None = None) -> dict[str, Any]:

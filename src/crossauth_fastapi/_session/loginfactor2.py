@@ -68,7 +68,7 @@ async def cancel(call: Call) -> Outcome:
     else:
         for name in waiting:
             await call.face.manager.delete_session_data(call.state["session_id"], name)
-    return Outcome({"ok": True}, Go(call.face.prefix))
+    return Outcome({"ok": True}, Go(call.url()))
 
 
 LOGIN_FACTOR2 = Action(

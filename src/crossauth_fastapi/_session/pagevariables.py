@@ -33,8 +33,8 @@ def page_variables(
 
     user = state["user"]
     return {
-        "urlPrefix": prefix,
-        "stylesheet": stylesheet_url(prefix),
+        "urlPrefix": state.url(prefix),
+        "stylesheet": stylesheet_url(state.url(prefix)),
         "endpoints": frozenset(endpoints),
         "user": user,
         "sessionUser": user,

@@ -50,9 +50,9 @@ async def update_profile(call: Call) -> Outcome:
 async def look_at_deletion(call: Call) -> Show | Go:
     """The question; whoever is not logged in logs in first."""
     if call.user is None:
-        here = f"{call.face.prefix}deleteuser"
-        return Go(with_query(f"{call.face.prefix}login", next=here))
-    return Show({"next": call.next_page(call.face.prefix), "isAdmin": False, "user": call.editor()})
+        here = call.url("deleteuser")
+        return Go(with_query(call.url("login"), next=here))
+    return Show({"next": call.next_page(call.url()), "isAdmin": False, "user": call.editor()})
 
 
 async def delete_account(call: Call) -> Outcome:
@@ -62,7 +62,7 @@ async def delete_account(call: Call) -> Outcome:
     call.face.end_session(call.request)
     shown = {
         "message": DELETED,
-        "next": call.next_page(call.face.prefix),
+        "next": call.next_page(call.url()),
         "isAdmin": False,
         "userid": user.id,
     }
