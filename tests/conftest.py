@@ -69,6 +69,20 @@ def _no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--without FIXTURE` leaves out the tests that need it: a browser or a peer that is not there."""
+    parser.addoption("--without", action="append", default=[], metavar="FIXTURE")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what `--without` names."""
+    without = set(config.getoption("--without"))
+    left_out = [item for item in items if without & set(getattr(item, "fixturenames", ()))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Notes what was skipped."""
     if report.skipped:

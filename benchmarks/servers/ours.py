@@ -1,6 +1,8 @@
-"""Crossauth. BENCH_DATABASE is a URL, or empty for memory; with BENCH_REDIS keys are there."""
+"""Crossauth. BENCH_DATABASE is a URL, or empty for memory; with BENCH_REDIS keys are there. With BENCH_WRITE the time of last use
+of a session is written once a second instead of once a minute."""
 
 import os
+from datetime import timedelta
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,7 +16,11 @@ from crossauth_backend import (
     Mail,
     UserStorage,
 )
-from crossauth_fastapi import FastApiServer
+from crossauth_backend.sessions import rules
+from crossauth_fastapi import CurrentUser, FastApiServer
+
+if "BENCH_WRITE" in os.environ:
+    rules.TOUCH_INTERVAL = timedelta(seconds=1)
 
 app = FastAPI()
 url = os.environ.get("BENCH_DATABASE", "")
@@ -67,6 +73,33 @@ async def public() -> dict[str, str]:
 async def me(request: Request) -> dict[str, Any]:
     user = request.state.user
     return {"username": user.username if user else None}
+
+
+@app.get("/current")
+async def current(user: CurrentUser) -> dict[str, Any]:
+    return {"username": user.username}
+
+
+@app.get("/sessions-in-rotation")
+async def sessions_in_rotation() -> list[str]:
+    """The cookies of ten sessions of each of fifty users, made for the benchmark."""
+    assert server.session_server is not None
+    sessions = server.session_server.session_manager.session
+    cookies = []
+    for number in range(50):
+        user = await users.create_user(
+            {"username": f"user{number}-{os.getpid()}", "state": "active", "factor1": "localpassword"}
+        )
+        for _ in range(10):
+            cookies.append(sessions.make_cookie(await sessions.create_session_key(user.id), local=True).value)
+    return cookies
+
+
+@app.get("/purge")
+async def purge() -> dict[str, int]:
+    """Throw away what has expired, as the task does that runs once an hour."""
+    assert server.session_server is not None
+    return {"purged": await keys.purge_expired(server.session_server.session_manager.session.clock())}  # type: ignore
 
 
 @app.get("/ping")
