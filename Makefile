@@ -37,8 +37,9 @@ bench: $(VENV)/.dev  ## measure against bare FastAPI and the peers; writes bench
 	scripts/install-services.sh
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(VENV)/.dev  ## write the reference page of options
+docs: $(VENV)/.dev  ## write the pages that are made from the code: options, attacks
 	$(BIN)/python scripts/generate_docs.py
+	$(BIN)/python scripts/list_attacks.py
 
 clean:  ## remove what the other verbs made
 	rm -rf $(VENV) $(VENV)-3.* $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage benchmarks/.envs

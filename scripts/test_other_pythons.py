@@ -29,7 +29,19 @@ def environment(python: str, minor: int) -> Path:
     if not stamp.exists() or stamp.stat().st_mtime < project.stat().st_mtime:
         uv = [sys.executable, "-m", "uv"]
         subprocess.run([*uv, "venv", "-q", "--clear", "-p", python, folder], check=True)
-        install = [*uv, "pip", "install", "-q", "--compile-bytecode", "-p", binary, "--editable", ".[all]", "--group", "dev"]
+        install = [
+            *uv,
+            "pip",
+            "install",
+            "-q",
+            "--compile-bytecode",
+            "-p",
+            binary,
+            "--editable",
+            ".[all]",
+            "--group",
+            "dev",
+        ]
         subprocess.run(install, cwd=ROOT, check=True)
         stamp.touch()
     return binary
