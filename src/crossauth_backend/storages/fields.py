@@ -9,8 +9,9 @@ from functools import cache
 from typing import Any, Final, cast
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.text import is_storable, normalize
+from crossauth_backend.core.text import is_storable, normalize, normalize_address
 from crossauth_backend.users.record import User, UserSecrets
+from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorageSettings
 
 DERIVED: Final = {"username": "username_normalized", "email": "email_normalized"}
@@ -63,8 +64,20 @@ def new_user_values(user: Mapping[str, Any], settings: UserStorageSettings) -> d
     return with_normalized_names(values, settings)
 
 
-def changed_user_values(user: Mapping[str, Any], settings: UserStorageSettings) -> dict[str, Any]:
+def needs_stored(user: Mapping[str, Any]) -> bool:
+    """Whether a change of a user can be worked out only from the state and the address that are stored."""
+    return ("state" in user) != ("email" in user)
+
+
+def changed_user_values(
+    user: Mapping[str, Any], settings: UserStorageSettings, stored: Mapping[str, Any] | User | None = None
+) -> dict[str, Any]:
     """The columns that an update of a user writes, normalised names included.
+
+    Parameters:
+        user: the changes.
+        settings: the storage's.
+        stored: the user as stored, where `needs_stored` says so; `None` for a first look at the changes.
 
     Raises:
         CrossauthError: `BadRequest` where the id is missing, or a field that every user has is emptied.
@@ -75,19 +88,33 @@ def changed_user_values(user: Mapping[str, Any], settings: UserStorageSettings) 
     for name in NEVER_EMPTY:
         if name in values and values[name] is None:
             raise bad_field(name, "cannot be emptied")
-    return with_normalized_names(values, settings)
+    return with_normalized_names(values, settings, stored)
 
 
-def with_normalized_names(values: dict[str, Any], settings: UserStorageSettings) -> dict[str, Any]:
-    """`values` with the normalised names kept in step with the names; what was given for them is not believed."""
-    switched_on = {"username": settings.normalize_username, "email": settings.normalize_email}
-    for name, derived in DERIVED.items():
+def with_normalized_names(
+    values: dict[str, Any], settings: UserStorageSettings, stored: Mapping[str, Any] | User | None = None
+) -> dict[str, Any]:
+    """`values` with the normalised names kept in step with the names; what was given for them is not believed.
+
+    An address counts once the sign-up is finished: until then its normalised form is empty.
+    """
+    for derived in DERIVED.values():
         values.pop(derived, None)
-        if name in values and switched_on[name]:
-            text = values[name]
-            if text is not None and not isinstance(text, str):
-                raise bad_field(name, "must be text")
-            values[derived] = None if text is None else normalize(text)
+    for name in DERIVED:
+        if name in values and values[name] is not None and not isinstance(values[name], str):
+            raise bad_field(name, "must be text")
+    if "username" in values and settings.normalize_username:
+        values["username_normalized"] = normalize(values["username"])
+    if "state" not in values and "email" not in values:
+        return values
+    before: dict[str, Any] = {} if stored is None else {"state": stored.get("state"), "email": stored.get("email")}
+    state, email = ({**before, **values}.get(name) for name in ("state", "email"))
+    if "state" in values and state not in UNFINISHED:
+        values["signup_expires"] = None
+    if email is None or state in UNFINISHED:
+        values["email_normalized"] = None
+    else:
+        values["email_normalized"] = normalize_address(email) if settings.normalize_email else email
     return values
 
 

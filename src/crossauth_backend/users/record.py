@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NotRequired, Required, TypeAlias, TypedDict
 
 from crossauth_backend.core.records import ItemReads
@@ -18,6 +19,9 @@ class User(ItemReads):
 
     Typed attributes, and item reads for them and for the extra columns of the application's table (`user["nickname"]`).
     An application may subclass it to give its extra columns types, and hand the class to its storage.
+
+    `email_normalized` is empty while a sign-up is unfinished (see `users.states.UNFINISHED`); `signup_expires` is when an
+    unfinished sign-up ends, with its name.
     """
 
     id: UserId
@@ -30,6 +34,7 @@ class User(ItemReads):
     admin: bool = False
     username_normalized: str | None = None
     email_normalized: str | None = None
+    signup_expires: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

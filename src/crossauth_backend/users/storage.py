@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
-from crossauth_backend.core.text import normalize
+from crossauth_backend.core.text import normalize, normalize_address
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.states import UserState
 
@@ -44,7 +45,7 @@ class UserStorageSettings:
     )
     normalize_username: bool = option(True, env="NORMALIZE_USERNAME", doc="Compare usernames without case and accents.")
     normalize_email: bool = option(
-        True, env="NORMALIZE_EMAIL", doc="Compare e-mail addresses without case and accents."
+        True, env="NORMALIZE_EMAIL", doc="Compare email addresses without case."
     )
 
 
@@ -81,7 +82,7 @@ class UserStorage(ABC):
 
     @property
     def normalize_email(self) -> bool:
-        """Whether e-mail addresses are compared without case and accents."""
+        """Whether email addresses are compared without case."""
         return self.settings.normalize_email
 
     @staticmethod
@@ -102,6 +103,9 @@ class UserStorage(ABC):
     async def create_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> User:
         """Store a new user and secrets, both or neither, and return it with its id.
 
+        While the state is one of `UNFINISHED` the user holds no address: `email` is stored and `email_normalized` left
+        empty, so that the address may be stored more than once.
+
         Raises:
             CrossauthError: `UserExists` where the username or e-mail address is taken, also by a request that runs at
                 the same time: the storage's uniqueness decides, not a look beforehand. `BadRequest` for an unknown field.
@@ -110,6 +114,9 @@ class UserStorage(ABC):
     @abstractmethod
     async def update_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> None:
         """Change the given fields of the user `user["id"]`: an absent key leaves its field, `None` empties it.
+
+        `email_normalized` follows state and address in the same statement: it is filled when the state leaves `UNFINISHED`,
+        and emptied when it enters; `signup_expires` is emptied when the state leaves.
 
         Raises:
             CrossauthError: `UserNotExist`; `UserExists`; `BadRequest` for an unknown field or a missing id.
@@ -134,9 +141,12 @@ class UserStorage(ABC):
         return await self.get_user_by("username", username, options)
 
     async def get_user_by_email(self, email: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
-        """As `get_user_by`, by e-mail address in its normalised form where the storage normalises."""
+        """As `get_user_by`, by email address in its normalised form where the storage normalises.
+
+        The address of an unfinished sign-up finds nobody: it is not verified, and several sign-ups may have the same one.
+        """
         if self.normalize_email:
-            return await self.get_user_by("email_normalized", normalize(email), options)
+            return await self.get_user_by("email_normalized", normalize_address(email), options)
         return await self.get_user_by("email", email, options)
 
     async def delete_user_by_username(self, username: str) -> None:
@@ -158,6 +168,19 @@ class SupportsSecretReplacement(Protocol):
 
     async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
         """Set the secret `name` of the user to `new` if it still is `old`; whether it was. One atomic step."""
+        ...
+
+
+@runtime_checkable
+class SupportsSignupExpiry(Protocol):
+    """A user storage that can throw away sign-ups that nobody finished."""
+
+    async def expired_signups(self, now: datetime, limit: int) -> list[UserId]:
+        """At most `limit` ids of users in one of the states `UNFINISHED` whose `signup_expires` is before `now`."""
+        ...
+
+    async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:
+        """Delete the user and the secrets if it still is an expired sign-up; whether it was. One atomic step."""
         ...
 
 

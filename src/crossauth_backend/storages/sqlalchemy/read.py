@@ -184,13 +184,14 @@ def _user_maker(users: SqlAlchemyUserStorage) -> Callable[[list[Any]], User]:
         "factor2",
         "admin",
         "phone",
+        "signup_expires",
     ]
     if names == plain and users.record is User:
 
         def quick(v: list[Any]) -> User:
             return User(
                 id=v[0], username=v[1], username_normalized=v[2], email=v[3], email_normalized=v[4], state=v[5],
-                factor1=v[6], factor2=v[7], admin=v[8], phone=v[9],
+                factor1=v[6], factor2=v[7], admin=v[8], phone=v[9], signup_expires=v[10],
             )  # fmt: skip
 
         return quick

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -13,12 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, option_names, read_options
-from crossauth_backend.core.text import is_storable
+from crossauth_backend.core.text import is_storable, normalize_address
 from crossauth_backend.storages.fields import (
     DERIVED,
     USER_DEFAULTS,
     bad_field,
     changed_user_values,
+    needs_stored,
     new_user_values,
     number_id,
     refuse_unstorable,
@@ -30,6 +32,7 @@ from crossauth_backend.storages.sqlalchemy.read import UserReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.tables import check_name, secrets_table, user_table
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
+from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import (
     ReadUser,
     UserStorage,
@@ -40,6 +43,10 @@ from crossauth_backend.users.storage import (
 )
 
 _NEEDED: Final = ("username",)
+# Columns that an own table may lack: what would be in them is left out then.
+_OPTIONAL: Final = ("state", "factor1", "admin", "signup_expires", *DERIVED.values())
+# A change that rests on what is stored is worked out again when somebody else changed that meanwhile.
+_TRIES: Final = 10
 
 
 class SqlAlchemyUserStorageOptions(UserStorageOptions, total=False):
@@ -94,6 +101,8 @@ class SqlAlchemyUserStorage(UserStorage):
         for name in ("user_table", "user_secrets_table", "id_column", "userid_foreign_key_column"):
             check_name(getattr(own, name), name)
         self.id_name = own.id_column
+        # In a table of the application's own without normalised addresses, the address itself is looked for.
+        self._by_address = own.table is None or self.normalize_email
         self.table: sa.Table = _own_table(own.table) if own.table is not None else user_table(
             own.user_table, own.id_column, own.extra_columns
         )  # fmt: skip
@@ -155,13 +164,26 @@ class SqlAlchemyUserStorage(UserStorage):
 
     async def get_user_by(self, field: str, value: Any, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As documented for `UserStorage`."""
+        return await self._get_user(field, value, options)
+
+    async def get_user_by_email(self, email: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
+        """As documented for `UserStorage`."""
+        if self._by_address:
+            wanted = normalize_address(email) if self.normalize_email else email
+            return await self._get_user("email_normalized", wanted, options)
+        finished = [self.table.c.state.not_in(UNFINISHED)] if "state" in self.table.c else []
+        return await self._get_user("email", email, options, *finished)
+
+    async def _get_user(
+        self, field: str, value: Any, options: UserStorageGetOptions | None, *conditions: sa.ColumnElement[bool]
+    ) -> UserAndSecrets:
         await self._prepared.once()
         column = self._column(field)
         given = self.known_id(value) if field == "id" else value
         if not isinstance(given, column.type.python_type) or (isinstance(given, str) and not is_storable(given)):
             raise CrossauthError(ErrorCode.UserNotExist)
         joined = self.table.outerjoin(self.secrets, self.secrets.c[self._userid] == self.id)
-        query = sa.select(self.table, self.secrets).select_from(joined).where(column == given).limit(2)
+        query = sa.select(self.table, self.secrets).select_from(joined).where(column == given, *conditions).limit(2)
         with refusals(ErrorCode.UserNotExist):
             async with self.engine.connect() as connection:
                 rows = (await connection.execute(query)).all()
@@ -193,17 +215,21 @@ class SqlAlchemyUserStorage(UserStorage):
     async def update_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> None:
         """As documented for `UserStorage`."""
         await self._prepared.once()
-        values = self._columns(changed_user_values(user, self.settings))
+        self._columns(changed_user_values(user, self.settings))
         own_secrets = self._secret_values(secrets)
         id = self.known_id(user["id"])
         if id is None:
             raise CrossauthError(ErrorCode.UserNotExist)
-        with refusals(ErrorCode.BadRequest):
-            try:
-                async with self.engine.begin() as connection:
-                    await self._update(connection, id, values, own_secrets)
-            except IntegrityError as e:
-                raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+        for _ in range(_TRIES):
+            values, unchanged = await self._worked_out(id, user)
+            with refusals(ErrorCode.BadRequest):
+                try:
+                    async with self.engine.begin() as connection:
+                        if await self._update(connection, id, unchanged, values, own_secrets):
+                            return
+                except IntegrityError as e:
+                    raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+        raise CrossauthError(ErrorCode.Connection, detail="the user is being changed all the time", status=503)
 
     async def delete_user_by_id(self, id: UserId) -> None:
         """As documented for `UserStorage`."""
@@ -215,6 +241,40 @@ class SqlAlchemyUserStorage(UserStorage):
             async with self.engine.begin() as connection:
                 await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
                 await connection.execute(self.table.delete().where(self.id == known))
+
+    async def expired_signups(self, now: datetime, limit: int) -> list[UserId]:
+        """As documented for `SupportsSignupExpiry`."""
+        await self._prepared.once()
+        if not self._keeps_expiry:
+            return []
+        query = sa.select(self.id).where(*self._expired(now)).limit(limit)
+        with refusals(ErrorCode.BadRequest):
+            async with self.engine.connect() as connection:
+                return list((await connection.execute(query)).scalars())
+
+    async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:
+        """As documented for `SupportsSignupExpiry`. A user to whom rows of the application refer stays."""
+        await self._prepared.once()
+        known = self.known_id(id)
+        if known is None or not self._keeps_expiry:
+            return False
+        with refusals(ErrorCode.BadRequest):
+            try:
+                async with self.engine.begin() as connection:
+                    gone = self.table.delete().where(self.id == known, *self._expired(now))
+                    if (await connection.execute(gone)).rowcount != 1:
+                        return False
+                    await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
+            except IntegrityError:
+                return False
+        return True
+
+    @property
+    def _keeps_expiry(self) -> bool:
+        return "signup_expires" in self.table.c and "state" in self.table.c
+
+    def _expired(self, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+        return self.table.c.signup_expires < now, self.table.c.state.in_(UNFINISHED)
 
     async def get_users(self, skip: int | None = None, take: int | None = None) -> list[User]:
         """As documented for `UserStorage`."""
@@ -244,18 +304,33 @@ class SqlAlchemyUserStorage(UserStorage):
         """As documented for `SupportsUserReplacement`."""
         await self._prepared.once()
         known = self.known_id(id)
-        changed = self._columns(changed_user_values({**values, "id": id}, self.settings))
+        self._columns(changed_user_values({**values, "id": id}, self.settings))
         refuse_unstorable(expected)
         still = [self._has(name, value) for name, value in expected.items()]
         if known is None:
             return False
-        statement = self.table.update().where(self.id == known, *still).values(changed or {self.id_name: known})
-        with refusals(ErrorCode.BadRequest):
+        for _ in range(_TRIES):
             try:
-                async with self.engine.begin() as connection:
-                    return (await connection.execute(statement)).rowcount == 1
-            except IntegrityError as e:
-                raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+                changed, unchanged = await self._worked_out(known, {**values, "id": id})
+            except CrossauthError as e:
+                if e.code is not ErrorCode.UserNotExist:
+                    raise
+                return False
+            statement = self.table.update().where(self.id == known, *still, *unchanged)
+            with refusals(ErrorCode.BadRequest):
+                try:
+                    async with self.engine.begin() as connection:
+                        done = await connection.execute(statement.values(changed or {self.id_name: known}))
+                except IntegrityError as e:
+                    raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+            if done.rowcount == 1:
+                return True
+            if not unchanged:
+                return False
+            again = await self._worked_out(known, {**values, "id": id})
+            if again[0] == changed:
+                return False
+        return False
 
     def _has(self, name: str, value: Any) -> sa.ColumnElement[bool]:
         """Whether a user's record says `value`: for a column that an own table lacks or leaves empty, its default."""
@@ -268,18 +343,42 @@ class SqlAlchemyUserStorage(UserStorage):
         same = column == (self.known_id(value) if name == "id" else value)
         return sa.or_(same, column.is_(None)) if default is not None and value == default else same
 
+    async def _worked_out(
+        self, id: Any, user: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[sa.ColumnElement[bool]]]:
+        """The columns that a change writes, and what must still be stored when it writes them.
+
+        Raises:
+            CrossauthError: `UserNotExist`.
+        """
+        if not needs_stored(user):
+            return self._columns(changed_user_values(user, self.settings)), []
+        columns = [c for c in (self.table.c.get("state"), self.table.c.get("email")) if c is not None]
+        with refusals(ErrorCode.BadRequest):
+            async with self.engine.connect() as connection:
+                row = (await connection.execute(sa.select(*columns).where(self.id == id))).mappings().one_or_none()
+        if row is None:
+            raise CrossauthError(ErrorCode.UserNotExist)
+        stored = {**USER_DEFAULTS, **{name: value for name, value in row.items() if value is not None}}
+        unchanged = [column.is_(None) if row[column.name] is None else column == row[column.name] for column in columns]
+        return self._columns(changed_user_values(user, self.settings, stored)), unchanged
+
     async def _update(
-        self, connection: AsyncConnection, id: Any, values: dict[str, Any], secrets: dict[str, Any]
-    ) -> None:
-        change = self.table.update().where(self.id == id).values(values or {self.id_name: id})
+        self, connection: AsyncConnection, id: Any, unchanged: list[sa.ColumnElement[bool]], values: dict[str, Any],
+        secrets: dict[str, Any],
+    ) -> bool:  # fmt: skip
+        change = self.table.update().where(self.id == id, *unchanged).values(values or {self.id_name: id})
         if (await connection.execute(change)).rowcount != 1:
+            if unchanged:
+                return False
             raise CrossauthError(ErrorCode.UserNotExist)
         if not secrets:
-            return
+            return True
         mine = self.secrets.c[self._userid] == id
         if (await connection.execute(self.secrets.update().where(mine).values(secrets))).rowcount == 0:
             # A user of the application's own table may have no row of secrets yet.
             await connection.execute(self.secrets.insert().values({self._userid: id, **secrets}))
+        return True
 
     def _check_table(self) -> None:
         columns = self.table.c.keys()
@@ -315,11 +414,11 @@ class SqlAlchemyUserStorage(UserStorage):
     def _columns(self, values: dict[str, Any]) -> dict[str, Any]:
         """`values` for the table's columns. A default for a column that an own table lacks is dropped; a given field is not."""
         refuse_unstorable(values)
-        optional = ("state", "factor1", "admin", *DERIVED.values())
         for name in values:
-            if name not in self.table.c and name not in optional and values[name] is not None:
+            if name not in self.table.c and name not in _OPTIONAL and values[name] is not None:
                 raise bad_field(name, "does not exist")
-        return {name: value for name, value in values.items() if name in self.table.c}
+        left_out = () if self._by_address else ("email_normalized",)
+        return {name: value for name, value in values.items() if name in self.table.c and name not in left_out}
 
     def _secret_values(self, secrets: Mapping[str, Any] | None) -> dict[str, Any]:
         values = {name: value for name, value in (secrets or {}).items() if name != "userid"}
