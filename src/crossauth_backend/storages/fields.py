@@ -11,12 +11,16 @@ from typing import Any, Final, cast
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import is_storable, normalize, normalize_address
 from crossauth_backend.users.record import User, UserSecrets
+from crossauth_backend.users.stamp import CREDENTIALS, STAMP, new_stamp, replaces_credential
 from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorageSettings
 
 DERIVED: Final = {"username": "username_normalized", "email": "email_normalized"}
 USER_DEFAULTS: Final[dict[str, Any]] = {"state": "active", "factor1": "localpassword", "admin": False}
 NEVER_EMPTY: Final = ("username", *USER_DEFAULTS)
+VERIFIED: Final = "email_verified_at"
+# Columns that an application's own table need not have.
+OPTIONAL: Final = ("state", "factor1", "admin", *DERIVED.values(), STAMP, VERIFIED, "signup_expires")
 MAX_ID: Final = 2**63 - 1
 
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
@@ -61,7 +65,8 @@ def new_user_values(user: Mapping[str, Any], settings: UserStorageSettings) -> d
     for name, default in USER_DEFAULTS.items():
         if values.get(name) is None:
             values[name] = default
-    return with_normalized_names(values, settings)
+    named = with_normalized_names(values, settings, {"state": None, "email": None})
+    return {**named, STAMP: new_stamp()}
 
 
 def needs_stored(user: Mapping[str, Any]) -> bool:
@@ -77,7 +82,7 @@ def changed_user_values(
     Parameters:
         user: the changes.
         settings: the storage's.
-        stored: the user as stored, where `needs_stored` says so; `None` for a first look at the changes.
+        stored: the user as stored; without it the normal form of the address is left out where `needs_stored` says so.
 
     Raises:
         CrossauthError: `BadRequest` where the id is missing, or a field that every user has is emptied.
@@ -94,10 +99,12 @@ def changed_user_values(
 def with_normalized_names(
     values: dict[str, Any], settings: UserStorageSettings, stored: Mapping[str, Any] | User | None = None
 ) -> dict[str, Any]:
-    """`values` with the normalised names kept in step with the names; what was given for them is not believed.
+    """`values` with the normalised names kept in step with the names; what was given for them is not believed, nor a stamp.
 
-    An address counts once the sign-up is finished: until then its normalised form is empty.
+    An address counts once the sign-up is finished: until then its normalised form is empty. Where that cannot be told without
+    `stored`, it is left out.
     """
+    values.pop(STAMP, None)
     for derived in DERIVED.values():
         values.pop(derived, None)
     for name in DERIVED:
@@ -107,15 +114,38 @@ def with_normalized_names(
         values["username_normalized"] = normalize(values["username"])
     if "state" not in values and "email" not in values:
         return values
-    before: dict[str, Any] = {} if stored is None else {"state": stored.get("state"), "email": stored.get("email")}
-    state, email = ({**before, **values}.get(name) for name in ("state", "email"))
-    if "state" in values and state not in UNFINISHED:
+    if "state" in values and values["state"] not in UNFINISHED:
         values["signup_expires"] = None
-    if email is None or state in UNFINISHED:
-        values["email_normalized"] = None
-    else:
-        values["email_normalized"] = normalize_address(email) if settings.normalize_email else email
+    if stored is not None or not needs_stored(values):
+        now = {**({} if stored is None else {"state": stored.get("state"), "email": stored.get("email")}), **values}
+        values["email_normalized"] = held_address(now["state"], now["email"], settings)
     return values
+
+
+def held_address(state: str | None, email: str | None, settings: UserStorageSettings) -> str | None:
+    """The normal form of the address that a user of this state holds: it is unique, and by it the user is found."""
+    if email is None or state in UNFINISHED:
+        return None
+    return normalize_address(email) if settings.normalize_email else email
+
+
+def with_stamp(old: Mapping[str, Any], values: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that an update of a user writes, with those that follow from a change: stamp, and when the address was proven.
+
+    An SQL storage says the same within its statement, see `storages.sqlalchemy.stamps`.
+
+    Parameters:
+        old: the columns as they are.
+        values: what the update writes.
+        secrets: the secrets that it writes.
+    """
+    changes = {name for name in CREDENTIALS if name in values and values[name] != old.get(name)}
+    more: dict[str, Any] = {}
+    if changes or replaces_credential(secrets):
+        more[STAMP] = new_stamp()
+    if "email" in changes and VERIFIED not in values:
+        more[VERIFIED] = None
+    return {**values, **more}
 
 
 @cache

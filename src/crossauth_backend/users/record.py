@@ -22,6 +22,8 @@ class User(ItemReads):
 
     `email_normalized` is empty while a sign-up is unfinished (see `users.states.UNFINISHED`); `signup_expires` is when an
     unfinished sign-up ends, with its name.
+    `security_stamp` is the storage's to set, see `users.stamp`. `email_verified_at` says since when `email` is known to be the
+    user's; it is emptied with every other address.
     """
 
     id: UserId
@@ -34,6 +36,8 @@ class User(ItemReads):
     admin: bool = False
     username_normalized: str | None = None
     email_normalized: str | None = None
+    security_stamp: str | None = field(default=None, repr=False)
+    email_verified_at: datetime | None = None
     signup_expires: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 

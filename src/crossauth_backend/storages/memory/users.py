@@ -20,6 +20,7 @@ from crossauth_backend.storages.fields import (
     same,
     secrets_from,
     user_from,
+    with_stamp,
 )
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.states import UNFINISHED
@@ -103,14 +104,12 @@ class InMemoryUserStorage(UserStorage):
     async def update_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> None:
         """As documented for `UserStorage`."""
         id = self._find("id", user.get("id"))
-        values = changed_user_values(user, self.settings, self._users[id] if id is not None else None)
+        values = changed_user_values(user, self.settings, None if id is None else self._users[id])
         own_secrets = _secret_values(secrets)
         refuse_unstorable(values)
         if id is None:
             raise CrossauthError(ErrorCode.UserNotExist)
-        self._refuse_taken(values, id)
-        self._secrets[id].update(own_secrets)
-        self._store(id, {**self._columns[id], **values})
+        self._change(id, values, own_secrets)
 
     async def delete_user_by_id(self, id: UserId) -> None:
         """As documented for `UserStorage`."""
@@ -121,7 +120,8 @@ class InMemoryUserStorage(UserStorage):
 
     async def expired_signups(self, now: datetime, limit: int) -> list[UserId]:
         """As documented for `SupportsSignupExpiry`."""
-        return [id for id in self._users if self._has_expired(id, now)][:limit]
+        found: list[UserId] = [id for id in self._users if self._has_expired(id, now)]
+        return found[:limit]
 
     async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:
         """As documented for `SupportsSignupExpiry`."""
@@ -138,6 +138,10 @@ class InMemoryUserStorage(UserStorage):
 
     async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
         """As documented for `SupportsSecretReplacement`."""
+        return await self.replace_user(id, {}, {}, expected_secrets={name: old}, secrets={name: new})
+
+    async def rewrite_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
+        """As documented for `UserStorage`."""
         found = self._find("id", id)
         values = _secret_values({name: new})
         if found is None or self._secrets[found].get(name) != old:
@@ -145,17 +149,34 @@ class InMemoryUserStorage(UserStorage):
         self._secrets[found].update(values)
         return True
 
-    async def replace_user(self, id: UserId, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-        """As documented for `SupportsUserReplacement`."""
+    async def replace_user(
+        self,
+        id: UserId,
+        expected: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        expected_secrets: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """As documented for `UserStorage`."""
         found = self._find("id", id)
-        changed = changed_user_values({**values, "id": id}, self.settings, None if found is None else self._users[found])
+        stored = None if found is None else self._users[found]
+        changed = changed_user_values({**values, "id": id}, self.settings, stored)
+        own_secrets, kept = _secret_values(secrets), _secret_values(expected_secrets)
         refuse_unstorable(expected)
         refuse_unstorable(changed)
         if found is None or any(self._users[found].get(name) != value for name, value in expected.items()):
             return False
-        self._refuse_taken(changed, found)
-        self._store(found, {**self._columns[found], **changed})
+        if any(self._secrets[found].get(name) != value for name, value in kept.items()):
+            return False
+        self._change(found, changed, own_secrets)
         return True
+
+    def _change(self, id: int, values: dict[str, Any], secrets: dict[str, Any]) -> None:
+        self._refuse_taken(values, id)
+        old = self._columns[id]
+        self._secrets[id].update(secrets)
+        self._store(id, {**old, **with_stamp(old, values, secrets)})
 
     def _has_expired(self, id: int, now: datetime) -> bool:
         user = self._users[id]

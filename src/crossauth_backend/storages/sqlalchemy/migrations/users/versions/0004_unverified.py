@@ -66,7 +66,9 @@ def _rebuild_without_constraint(connection: sa.Connection, name: str) -> None:
     after = re.sub(r"^CREATE TABLE\s+(\"[^\"]+\"|\w+)", f'CREATE TABLE "{new}"', after, count=1, flags=re.IGNORECASE)
     on_it = f"{master} type IN ('index', 'trigger') AND tbl_name = :name"
     belongings = connection.execute(sa.text(on_it), {"name": name}).scalars().all()
-    sequence = connection.execute(sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": name}).scalar()
+    sequence = connection.execute(
+        sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": name}
+    ).scalar()
     columns = ", ".join(f'"{row.name}"' for row in connection.exec_driver_sql(f'PRAGMA table_info("{name}")'))
     connection.exec_driver_sql(after)
     connection.exec_driver_sql(f'INSERT INTO "{new}" ({columns}) SELECT {columns} FROM "{name}"')  # noqa: S608
