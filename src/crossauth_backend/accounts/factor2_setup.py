@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from crossauth_backend.accounts import recovery
-from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
-from crossauth_backend.accounts.pending import PENDING, new_pending, password_mark, read_pending, renewed, seal
+from crossauth_backend.accounts import codes, recovery
+from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, password_mark, read_pending, seal
 from crossauth_backend.accounts.second_factor import counted, use_up
+from crossauth_backend.accounts.signup_rules import state_after_setup
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
-from crossauth_backend.factors.base import Params
+from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
-from crossauth_backend.users.states import UserState
-
-# What setting up a factor does to an account's state (contract 4.1).
-_AFTER_SETUP: Final[dict[str, str]] = {
-    UserState.awaiting_two_factor_setup: UserState.active,
-    UserState.awaiting_two_factor_setup_and_email_verification: UserState.awaiting_email_verification,
-    UserState.factor2_reset_needed: UserState.active,
-}
+from crossauth_backend.users.storage import SupportsSignupExpiry
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +30,19 @@ class SetUp:
         purpose: `signup` or `setup`.
         recovery_codes: new codes to write down.
         persist: whether the login is to outlive the browser.
+        username: the name that was asked for.
     """
 
     user: User | None
     purpose: str
     recovery_codes: list[str] = field(default_factory=list, repr=False)
     persist: bool | None = None
+    username: str = ""
 
 
 async def start_setup(
     accounts: Accounts, user: User | None, username: str, factor2: str, purpose: str, fields: Mapping[str, Any],
-    persist: bool | None = None,
+    persist: bool | None = None, origin: Origin = NOWHERE,
 ) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
     """Begin to set up a factor.
 
@@ -56,35 +54,46 @@ async def start_setup(
         purpose: `signup` or `setup`.
         fields: the user's fields, for the factor to find an address or number in.
         persist: whether the login that follows is to outlive the browser.
+        origin: where the request comes from.
 
     Returns:
         What the user is shown, and session data to keep.
 
     Raises:
-        CrossauthError: `Forbidden` for a factor that is not offered; `InvalidEmail`, `InvalidPhoneNumber`.
+        CrossauthError: `Forbidden` for a factor that is not offered; `InvalidEmail`, `InvalidPhoneNumber`;
+            `TooManyAttempts` where too many codes were sent.
     """
     if factor2 not in accounts.allowed_factor2:
         raise CrossauthError(ErrorCode.Forbidden, "This second factor is not offered")
-    prepared = await accounts.factors[factor2].prepare_configuration({**fields, "username": username})
-    secrets = (prepared or {}).get("sessionData", {})
-    shown = (prepared or {}).get("userData", {"username": username, "factor2": factor2})
+    factor, fields = accounts.factors[factor2], {**fields, "username": username}
+    if purpose == "signup":
+        # The sign-up has counted where the code goes.
+        await codes.count_code(accounts, factor, user, {}, origin)
+        prepared = await codes.prepare(accounts, factor, user, fields)
+    else:
+        await codes.count_code(accounts, factor, user, codes.targets(factor, fields), origin)
+        prepared = await factor.prepare_configuration(fields) or {}
+    secrets = prepared.get("sessionData", {})
+    shown = prepared.get("userData", {"username": username, "factor2": factor2})
     kind = "signup" if purpose == "signup" else "setup"
     proven = None if user is None else password_mark(await accounts.users.get_user_by_id(user.id, ANY_STATE))
     pending = new_pending(kind, user, username, factor2, secrets, persist, proven)  # type: ignore[arg-type]
     return shown, {PENDING: seal(pending, accounts.ring)}
 
 
-async def repeat_setup(accounts: Accounts, key: Key | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Show again what `start_setup` showed; a code that is sent is sent anew.
+async def show_setup(accounts: Accounts, key: Key | None) -> dict[str, Any]:
+    """What `start_setup` showed, again. Nothing is sent and nothing changes.
 
     Raises:
         CrossauthError: `Unauthorized` where nothing is being set up.
     """
     pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
-    again = await accounts.factors[pending.factor2].reprepare_configuration(pending.username, pending.secrets)
-    shown = (again or {}).get("userData", {"username": pending.username, "factor2": pending.factor2})
-    secrets = (again or {}).get("newSessionData", pending.secrets)
-    return shown, {PENDING: seal(renewed(pending, secrets), accounts.ring)}
+    factor = accounts.factors[pending.factor2]
+    if factor.mfa_type() == "oob":
+        return codes.shown_again(factor, pending)
+    again = await factor.reprepare_configuration(pending.username, pending.secrets)
+    shown: dict[str, Any] = (again or {}).get("userData", {"username": pending.username, "factor2": pending.factor2})
+    return shown
 
 
 async def complete_setup(accounts: Accounts, key: Key | None, params: Params, origin: Origin) -> SetUp:
@@ -102,31 +111,52 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
     if found is not None and not pending.rests_on(found):
         raise CrossauthError(ErrorCode.InvalidSession)
     user = None if found is None else found.user
-    nobody = User(id=0, username=pending.username)
+    # A code counts once for a user; here for the challenge, or all who are nobody would share one.
+    nobody = User(id=f"challenge {pending.id}", username=pending.username)
     async with accounts.limited(origin, user, **counted(pending, origin)):
         await factor.authenticate_user(user or nobody, pending.secrets, params)
         await use_up(accounts, pending)
     if user is None:
-        return SetUp(None, pending.purpose, persist=pending.persist)
+        return SetUp(None, pending.purpose, persist=pending.persist, username=pending.username)
     if key is not None and key.userid is not None and str(key.userid) != str(user.id):
         raise CrossauthError(ErrorCode.Unauthorized)
     secrets = {n: pending.secrets.get(n) for n in factor.secret_names()}
-    changes = {"id": user.id, "factor2": pending.factor2, "state": _AFTER_SETUP.get(user.state, user.state)}
+    changes = {
+        "id": user.id,
+        "factor2": pending.factor2,
+        **_finished(accounts, user, proves_address(factor, pending, user)),
+    }
     await accounts.users.update_user(changes, {**_emptied(accounts, user), **secrets})
     await accounts.end_sessions(user.id)
-    codes = await recovery.make_codes(accounts, user)
+    recovery_codes = await recovery.make_codes(accounts, user)
     accounts.events.tell(EventName.factor2_set, user, address=origin.address, reason=pending.factor2)
-    return SetUp(await accounts.user(user.id), pending.purpose, codes, pending.persist)
+    return SetUp(await accounts.user(user.id), pending.purpose, recovery_codes, pending.persist, user.username)
 
 
 async def remove(accounts: Accounts, user: User, origin: Origin) -> User:
     """Let `user` log in without a second factor. Every session ends, as after `complete_setup`."""
-    state = _AFTER_SETUP.get(user.state, user.state)
-    await accounts.users.update_user({"id": user.id, "factor2": None, "state": state}, _emptied(accounts, user))
+    changes = {"id": user.id, "factor2": None, **_finished(accounts, user, proves=False)}
+    await accounts.users.update_user(changes, _emptied(accounts, user))
     await recovery.delete_codes(accounts, user)
     await accounts.end_sessions(user.id)
     accounts.events.tell(EventName.factor2_removed, user, address=origin.address, reason=user.factor2 or "")
     return await accounts.user(user.id)
+
+
+def proves_address(factor: Authenticator, pending: Pending, user: User) -> bool:
+    """Whether the code that was given has verified the user's email address: it went there, and nowhere else."""
+    if not factor.skip_email_verification_on_signup():
+        return False
+    sent_to = pending.secrets.get("email")
+    return sent_to is None or same_mailbox(str(sent_to), address_of(user) or "")
+
+
+def _finished(accounts: Accounts, user: User, proves: bool) -> dict[str, Any]:
+    """What is stored with a second factor: the state that follows, and when the address was verified."""
+    changes: dict[str, Any] = {"state": state_after_setup(user, accounts.verify_email, proves)}
+    if proves and user.email_verified_at is None and isinstance(accounts.users, SupportsSignupExpiry):
+        changes["email_verified_at"] = accounts.now
+    return changes
 
 
 def _emptied(accounts: Accounts, user: User) -> dict[str, None]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crossauth_backend.accounts import second_factor
+from crossauth_backend.accounts import email_change, second_factor
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.pending import password_mark
-from crossauth_backend.accounts.stages import Ask, Attempt, Refuse, next_step
+from crossauth_backend.accounts.stages import Ask, Attempt, Refuse, Step, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import normalize
@@ -17,6 +17,8 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User, UserAndSecrets
+from crossauth_backend.users.rules import is_address
+from crossauth_backend.users.states import UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,10 @@ async def sign_in(
     user, sessions = attempt.user, accounts.sessions
     offered = user.factor2 in accounts.allowed_factor2
     step = next_step(replace(attempt, factor2_offered=offered))
-    if isinstance(step, Refuse):
-        accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=step.code.name)
-        raise CrossauthError(step.code)
+    if isinstance(step, Refuse) or (user.state in UNFINISHED and says_nothing(accounts, user)):
+        raise await _refused(accounts, user, step, origin)
     if step is Ask.FACTOR2:
-        pending = await second_factor.pending_login(accounts, user, persist)
+        pending = await second_factor.pending_login(accounts, user, persist, origin)
         session = await sessions.create_session_key(None, extra_fields, pending)
         accounts.events.tell(EventName.factor2_asked, user, address=origin.address)
     elif step is not None:
@@ -89,6 +90,21 @@ async def sign_in(
     if previous is not None:
         await sessions.delete_session(previous)
     return LoginResult(user, session, step)
+
+
+async def _refused(accounts: Accounts, user: User, step: Step, origin: Origin) -> CrossauthError:
+    """Why a user who has proven the first factor is not signed in. One whose address waits for its link is sent another."""
+    code = step.code if isinstance(step, Refuse) else ErrorCode.TwoFactorIncomplete
+    accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=code.name)
+    await email_change.send_link_again(accounts, user, origin)
+    if user.state in UNFINISHED and says_nothing(accounts, user):
+        return CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
+    return CrossauthError(code, email_change.VERIFY_FIRST if code is ErrorCode.EmailNotVerified else None)
+
+
+def says_nothing(accounts: Accounts, user: User) -> bool:
+    """Whether answers must not say that there is such an account: its name is an address, and addresses are verified."""
+    return accounts.verify_email and is_address(user.username)
 
 
 async def log_out(accounts: Accounts, session_id: str, user: User | None = None, origin: Origin = NOWHERE) -> None:
@@ -122,7 +138,7 @@ async def _check(accounts: Accounts, username: str, params: Params, origin: Orig
         found = None
     try:
         if found is None:
-            await _check_nobody(accounts, params)
+            await check_nobody(accounts, params)
             raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
         await accounts.factor1(found.user).authenticate_user(found.user, found.secrets, params)
     except CrossauthError as e:
@@ -132,8 +148,12 @@ async def _check(accounts: Accounts, username: str, params: Params, origin: Orig
     return found.user
 
 
-async def _check_nobody(accounts: Accounts, params: Params) -> None:
-    """Do the work of a wrong password, so that the time of an answer does not say whether a name is taken."""
+async def check_nobody(accounts: Accounts, params: Params) -> None:
+    """Do the work of a wrong password, so that the time of an answer does not say whether a name is taken.
+
+    Raises:
+        CrossauthError: as for a wrong password.
+    """
     factor = accounts.factors.get("localpassword") or next(accounts.factors.password_factors(), None)
     if factor is not None:
         await factor.authenticate_user(None, None, params)

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from crossauth_backend.accounts import recovery
-from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
+from crossauth_backend.accounts.codes import one_time_secrets
+from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, password_mark, read_pending, seal
 from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -21,15 +22,18 @@ _SPENT_FOR: Final = timedelta(days=1)
 LOGIN_WAITS: Final = timedelta(minutes=10)
 
 
-async def pending_login(accounts: Accounts, user: User, persist: bool | None) -> dict[str, Any]:
+async def pending_login(
+    accounts: Accounts, user: User, persist: bool | None, origin: Origin = NOWHERE
+) -> dict[str, Any]:
     """Ask for the second factor of `user`, who has proven the first: session data for an anonymous session.
 
     Raises:
-        CrossauthError: `Factor2ResetNeeded` where the server does not know the factor.
+        CrossauthError: `Factor2ResetNeeded` where the server does not know the factor; `TooManyAttempts` where it has sent
+            too many codes.
     """
     factor = factor2_of(accounts, user)
     proven = password_mark(await accounts.users.get_user_by_id(user.id, ANY_STATE))
-    secrets = await factor.create_one_time_secrets(user)
+    secrets = await one_time_secrets(accounts, factor, user, origin)
     pending = new_pending(
         "login", user, user.username, factor.factor_name, secrets, persist, proven, accounts.now + LOGIN_WAITS
     )

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request
 
 from crossauth_backend.accounts import login
+from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
@@ -30,10 +31,12 @@ async def look_at_login(call: Call) -> Show | Go:
 
 
 async def log_in(call: Call) -> Outcome:
-    """Check username and first factor, and open a session."""
+    """Check username and first factor, and open a session.
+
+    Somebody who is logged in may log in again, as the same user or as another: the session so far ends then. What is wrong is
+    refused, and leaves it as it was.
+    """
     face, after = call.face, call.next_page(call.face.settings.login_redirect)
-    if call.user is not None:
-        return Outcome({"ok": False, "user": face.public(call.user)}, Go(after))
     username = call.form.getAsStr("username")
     if not username:
         raise CrossauthError(ErrorCode.BadRequest, "username is missing")
@@ -65,6 +68,8 @@ async def sign_in(
         page = Show(ask_variables(call, str(factor2), "loginfactor2", after, persist), "factor2_page")
         return Outcome({"ok": True, "twoFactorRequired": True, "factor2": factor2, **(more or {})}, page)
     endpoint, code = _FORCED[result.asked]
+    if result.user.state in SETTING_UP:
+        code = ErrorCode.TwoFactorIncomplete
     if not call.is_page or endpoint not in face.endpoints:
         raise CrossauthError(code)
     back = with_query(call.url("login"), next=after)
@@ -78,10 +83,17 @@ def ask_variables(call: Call, factor2: str, action: str, after: str, persist: bo
         "factor2": factor2,
         "factor2Name": factor.friendly_name if factor else factor2,
         "factor2Channel": factor.mfa_channel() if factor else "none",
+        "canResend": sends_codes(call, factor2),
         "action": action,
         "next": after,
         "persist": "on" if persist else "",
     }
+
+
+def sends_codes(call: Call, factor2: str) -> bool:
+    """Whether the page of a factor has a button to send its code again."""
+    factor = call.face.manager.factors.get(factor2)
+    return factor is not None and factor.mfa_type() == "oob" and "resendcode" in call.face.endpoints
 
 
 async def open_session(

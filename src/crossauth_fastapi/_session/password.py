@@ -90,8 +90,9 @@ async def look_at_reset(call: Call) -> Show | Go:
 async def reset_password(call: Call) -> Outcome:
     """Store the new password of whoever holds the token; a second factor is still asked for."""
     face = call.face
+    token = call.text("token") or call.path_parameter
     user: User = await password.reset_password(
-        face.accounts, call.text("token"), secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
+        face.accounts, token, secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
     )
     result = await sign_in(call, Attempt(user), False, face.settings.login_redirect)
     if call.user is None:
