@@ -25,9 +25,10 @@ _FORCED = {
 
 
 async def look_at_login(call: Call) -> Show | Go:
-    """The form; whoever is logged in is sent on."""
+    """The form; whoever is logged in is sent on, unless they are logging in as somebody else and were refused."""
     after = call.next_page(call.face.settings.login_redirect)
-    return Go(after) if call.user else Show({"next": after})
+    refused = call.request.method == "POST" and call.state["csrf_token"]
+    return Go(after) if call.user and not refused else Show({"next": after})
 
 
 async def log_in(call: Call) -> Outcome:

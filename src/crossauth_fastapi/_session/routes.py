@@ -229,7 +229,9 @@ async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Res
         shown = await action.look(call) if action.look else Show()
     except CrossauthError:
         return refuse_page(None, call, reason, {"next": call.request.url.path})
-    if isinstance(shown, Go) and reason.code is ErrorCode.InvalidCsrf:
+    if isinstance(shown, Show):
+        return refuse_page(action, call, reason, shown.variables)
+    if reason.code is ErrorCode.InvalidCsrf:
         # Such as a second tab: whoever has logged in by now is sent on, whatever became of the form's token.
         return see_other(shown.url)
-    return refuse_page(action, call, reason, shown.variables if isinstance(shown, Show) else {})
+    return refuse_page(None, call, reason, {"next": shown.url})
