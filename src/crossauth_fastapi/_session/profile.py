@@ -10,6 +10,7 @@ from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
 from crossauth_fastapi._session.bodies import DeleteUserBody, Ok, UpdateUserAnswer, UpdateUserBody
 from crossauth_fastapi._session.context import Call, awaited
+from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
 
 UPDATED = "Your details have been updated."
@@ -42,6 +43,7 @@ async def update_profile(call: Call) -> Outcome:
     editable = list(face.users.user_editable_fields)
     wanted = await awaited(face.settings.update_user_fn(user, call.request, call.form.to_dict(), editable))
     changed, link_sent = await profile.update_profile(face.accounts, user, wanted, call.origin)
+    await renew_session(call, changed)
     call.state["user"] = changed
     shown = {"message": LINK_SENT if link_sent else UPDATED, **profile_variables(call, changed)}
     return Outcome({"ok": True, "emailVerificationRequired": link_sent}, Show(shown))
