@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, reserve
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, reserve
 from crossauth_backend.accounts.pending import PENDING, VISIT, Pending, read_pending, renewed, seal
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.email_tokens.rules import address_of
@@ -95,10 +95,9 @@ async def resend(accounts: Accounts, key: Key | None, origin: Origin = NOWHERE) 
         raise CrossauthError(ErrorCode.BadRequest, "There is no code to send: your device makes it")
     if pending.until is not None and accounts.now >= pending.until:
         raise CrossauthError(ErrorCode.Expired, "This login took too long. Log in again.")
-    found = None if pending.userid is None else await accounts.users.get_user_by_id(pending.userid, ANY_STATE)
-    if found is not None and not pending.rests_on(found):
+    user = None if pending.userid is None else await accounts.user(pending.userid)
+    if user is not None and not pending.rests_on(user):
         raise CrossauthError(ErrorCode.InvalidSession)
-    user = None if found is None else found.user
     if pending.purpose in ("signup", "setup"):
         secrets = await _anew(accounts, factor, user, pending, origin)
     elif user is not None:

@@ -18,7 +18,7 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.users.record import User
-from crossauth_backend.users.stamp import credential_stamp
+from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UserState
 from crossauth_backend.users.storage import SupportsSignupExpiry
 
@@ -43,13 +43,21 @@ class Verified:
     already: bool = False
 
 
-async def check_link(accounts: Accounts, token: str) -> Verification:
+async def check_link(accounts: Accounts, token: str, applied: bool = False) -> Verification:
     """What the link in an email would do. Nothing changes, and nothing is counted: a token cannot be guessed.
+
+    Parameters:
+        accounts: the account services.
+        token: what the link carries.
+        applied: whether it must have been applied already.
 
     Raises:
         CrossauthError: `InvalidKey`, `Expired`.
     """
-    return await accounts.need_emails().check_email_verification_token(token)
+    found = await accounts.need_emails().check_email_verification_token(token)
+    if applied and not found.already:
+        raise CrossauthError(ErrorCode.InvalidKey)
+    return found
 
 
 async def verify_email(accounts: Accounts, token: str, origin: Origin = NOWHERE) -> Verified:
@@ -60,19 +68,17 @@ async def verify_email(accounts: Accounts, token: str, origin: Origin = NOWHERE)
     """
     async with accounts.limited(origin, None, token_credential=hash_token(token), token_address=origin.address):
         asked = await check_link(accounts, token)
-        if not asked.already and not await _apply(accounts, asked):
-            # Somebody was faster: with the same link, or with a change that makes it void.
-            asked = await check_link(accounts, token)
-            if not asked.already:
-                raise CrossauthError(ErrorCode.InvalidKey)
-    if asked.already:
-        return Verified(asked.found.user, already=True)
+        stored = None if asked.already else await _apply(accounts, asked)
+        if stored is None:
+            # It was applied before, or somebody was faster: with the same link, or with a change that makes it void.
+            return Verified((await check_link(accounts, token, applied=True)).found.user, already=True)
     await accounts.need_emails().consume_email_verification_token(token)
-    return await _tell(accounts, asked, origin)
+    await _tell(accounts, asked, origin)
+    return Verified(stored, waited=stored.state != asked.found.user.state)
 
 
-async def _apply(accounts: Accounts, asked: Verification) -> bool:
-    """Store what a token stands for, if the account still is as it was when the token was made; whether it was."""
+async def _apply(accounts: Accounts, asked: Verification) -> User | None:
+    """Store what a token stands for, if the account still is as it was when the token was made; `None` if it is not."""
     user = asked.found.user
     changes: dict[str, Any] = {}
     if isinstance(accounts.users, SupportsSignupExpiry):
@@ -82,16 +88,15 @@ async def _apply(accounts: Accounts, asked: Verification) -> bool:
         changes["state"] = state
     if asked.token.new_email:
         changes["email"] = asked.token.new_email
-    expected = {"security_stamp": credential_stamp(asked.found)}
     try:
-        return await accounts.users.replace_user(user.id, expected, changes)
+        return await accounts.replace(with_stamp(asked.found).user, changes, refusal=ErrorCode.InvalidKey)
     except CrossauthError as e:
-        if e.code is not ErrorCode.UserExists:
-            raise
-        raise CrossauthError(ErrorCode.UserExists, _TAKEN) from e
+        if e.code is ErrorCode.InvalidKey:
+            return None
+        raise CrossauthError(e.code, _TAKEN) if e.code is ErrorCode.UserExists else e from e
 
 
-async def _tell(accounts: Accounts, asked: Verification, origin: Origin) -> Verified:
+async def _tell(accounts: Accounts, asked: Verification, origin: Origin) -> None:
     user = asked.found.user
     if asked.token.new_email:
         await forget_links(accounts, user)
@@ -100,8 +105,6 @@ async def _tell(accounts: Accounts, asked: Verification, origin: Origin) -> Veri
             accounts.need_emails().send_change_notice(user, user.email, changed=True)
     else:
         accounts.events.tell(EventName.email_verified, user, address=origin.address)
-    waited = state_after_verification(user.state) != user.state
-    return Verified(await accounts.user(user.id), waited=waited)
 
 
 async def forget_links(accounts: Accounts, user: User) -> None:

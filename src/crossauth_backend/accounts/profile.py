@@ -50,26 +50,21 @@ async def update_profile(
         elif "email" in fields and not fields["email"]:
             raise CrossauthError(ErrorCode.FormEntry, "Give an e-mail address")
     if fields:
-        await _store(accounts, current, fields)
+        current = await accounts.replace(current, _keeping_verification(current, fields))
         accounts.events.tell(EventName.user_updated, current, address=origin.address)
     if "email" in fields:
         # Whoever reads the old mailbox must not be able to choose a new password, nor a link that waits to move the address.
         await forget_links(accounts, current)
     if new_email:
         await request_change(accounts, current, new_email, origin)
-    return Updated(await accounts.user(current.id), bool(new_email))
+    return Updated(current, bool(new_email))
 
 
-async def _store(accounts: Accounts, current: User, fields: dict[str, Any]) -> None:
-    """Store fields of a user who still is as `current` says."""
-    if fields.get("email") and same_mailbox(fields["email"], current.email or "") and current.email_verified_at:
-        # Another spelling of an address that is verified.
-        fields = {**fields, "email_verified_at": current.email_verified_at}
-    expected = {"state": current.state, "email": current.email}
-    if current.security_stamp is not None:
-        expected["security_stamp"] = current.security_stamp
-    if not await accounts.users.replace_user(current.id, expected, fields):
-        raise CrossauthError(ErrorCode.InvalidSession, "Your account has been changed. Reload the page and try again.")
+def _keeping_verification(current: User, fields: dict[str, Any]) -> dict[str, Any]:
+    """`fields`, where another spelling of an address that is verified stays verified."""
+    if fields.get("email") and current.email_verified_at and same_mailbox(fields["email"], current.email or ""):
+        return {**fields, "email_verified_at": current.email_verified_at}
+    return fields
 
 
 async def delete_account(accounts: Accounts, user: User, origin: Origin = NOWHERE, actor: User | None = None) -> None:

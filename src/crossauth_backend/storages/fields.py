@@ -129,7 +129,9 @@ def held_address(state: str | None, email: str | None, settings: UserStorageSett
     return normalize_address(email) if settings.normalize_email else email
 
 
-def with_stamp(old: Mapping[str, Any], values: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
+def with_stamp(
+    old: Mapping[str, Any], values: Mapping[str, Any], secrets: Mapping[str, Any], stamp: str | None = None
+) -> dict[str, Any]:
     """The columns that an update of a user writes, with those that follow from a change: stamp, and when the address was proven.
 
     An SQL storage says the same within its statement, see `storages.sqlalchemy.stamps`.
@@ -138,11 +140,12 @@ def with_stamp(old: Mapping[str, Any], values: Mapping[str, Any], secrets: Mappi
         old: the columns as they are.
         values: what the update writes.
         secrets: the secrets that it writes.
+        stamp: the stamp to set; where none is given, a random one if a credential becomes another.
     """
     changes = {name for name in CREDENTIALS if name in values and values[name] != old.get(name)}
     more: dict[str, Any] = {}
-    if changes or replaces_credential(secrets):
-        more[STAMP] = new_stamp()
+    if stamp is not None or changes or replaces_credential(secrets):
+        more[STAMP] = stamp or new_stamp()
     if "email" in changes and VERIFIED not in values:
         more[VERIFIED] = None
     return {**values, **more}

@@ -59,6 +59,13 @@ def credential_stamp(found: UserAndSecrets) -> str:
     return found.user.security_stamp or credential_digest(found.user, credential_secrets(found.secrets))
 
 
+def digest_after(before: UserAndSecrets, values: Mapping[str, Any], secrets: Mapping[str, Any]) -> str:
+    """The digest of the credentials once `values` and `secrets` have been written over those of `before`."""
+    user = replace(before.user, **{name: values[name] for name in CREDENTIALS if name in values})
+    written = {name: value for name, value in secrets.items() if name not in BOOKKEEPING}
+    return credential_digest(user, {**credential_secrets(before.secrets), **written})
+
+
 def is_digest(stamp: str | None) -> bool:
     """Whether a stamp is a digest of the credentials, not a stored one."""
     return stamp is not None and stamp.startswith(_DIGEST)

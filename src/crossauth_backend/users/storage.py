@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from inspect import signature
 from typing import Any, Final, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -175,6 +177,7 @@ class UserStorage(ABC):
         *,
         expected_secrets: Mapping[str, Any] | None = None,
         secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
     ) -> bool:
         """Change a user only where nobody else did meanwhile; the way in which every write is made that rests on a check.
 
@@ -187,6 +190,8 @@ class UserStorage(ABC):
             values: what to set, as for `update_user`.
             expected_secrets: what the secrets must still be; `None` for one that the user does not have.
             secrets: secrets to set with it.
+            stamp: the new security stamp, where whoever writes must know it; it is set whether or not a credential becomes
+                another. A storage without stamps pays no heed to it.
 
         Returns:
             Whether the user was as expected, and is changed. A user who is gone is not; nothing is changed then.
@@ -253,9 +258,30 @@ class SupportsUserReplacement(Protocol):
         *,
         expected_secrets: Mapping[str, Any] | None = None,
         secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
     ) -> bool:
         """See `UserStorage.replace_user`; every `UserStorage` has it."""
         ...
+
+
+async def replace_user(
+    users: UserStorage,
+    id: UserId,
+    expected: Mapping[str, Any],
+    values: Mapping[str, Any],
+    *,
+    secrets: Mapping[str, Any] | None = None,
+    stamp: str | None = None,
+) -> bool:
+    """As `UserStorage.replace_user`, also for a storage of the application's whose method is from before there were stamps."""
+    if _takes_secrets(type(users)):
+        return await users.replace_user(id, expected, values, secrets=secrets, stamp=stamp)
+    return await UserStorage.replace_user(users, id, expected, values, secrets=secrets, stamp=stamp)
+
+
+@cache
+def _takes_secrets(storage: type[UserStorage]) -> bool:
+    return {"secrets", "stamp"} <= signature(storage.replace_user).parameters.keys()
 
 
 ReadUser: TypeAlias = Callable[[UserId], Awaitable[User | None]]

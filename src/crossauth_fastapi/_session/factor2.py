@@ -116,17 +116,12 @@ async def whose_factor2(call: Call) -> tuple[User, bool]:
     Raises:
         CrossauthError: `Unauthorized` where nobody is logged in and none did.
     """
-    key = call.state["session_key"]
-    if call.user is None and key is not None and key.userid is None:
-        forced = login.forced_user(get_json_data(key), Ask.FACTOR2_CHANGE)
-        if forced is not None:
-            users = call.face.users
-            found = await users.get_user_by_username(forced[0], {"skip_active_check": True})
-            if found.user.state not in (UserState.active, UserState.factor2_reset_needed, *SETTING_UP):
+    if call.user is None:
+        required = await login.required_change(call.face.accounts, call.state["session_key"], Ask.FACTOR2_CHANGE)
+        if required is not None:
+            if required.user.state not in (UserState.active, UserState.factor2_reset_needed, *SETTING_UP):
                 raise CrossauthError(ErrorCode.UserNotActive)
-            if not login.still_forced(get_json_data(key), Ask.FACTOR2_CHANGE, found):
-                raise CrossauthError(ErrorCode.Unauthorized)
-            return found.user, True
+            return required.user, True
     return call.session_user(), False
 
 

@@ -30,9 +30,7 @@ async def log_in(call: Call) -> Outcome:
     """Check the code, and open the session."""
     face, after = call.face, call.next_page(call.face.settings.login_redirect)
     key = call.state["session_key"]
-    pending = read_pending(key, face.accounts.ring, PENDING, "login")
-    origin = face.origin(call.request, pending.username)
-    attempt, pending = await second_factor.complete_login(face.accounts, key, code_of(call), origin)
+    attempt, pending = await second_factor.complete_login(face.accounts, key, code_of(call), call.origin)
     persist = call.form.getAsBool("persist", pending.persist)
     return await sign_in(call, attempt, persist, after)
 

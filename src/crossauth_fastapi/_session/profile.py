@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import profile
-from crossauth_backend.accounts.stages import Attempt
-from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
 from crossauth_fastapi._session.bodies import DeleteUserBody, Ok, UpdateUserAnswer, UpdateUserBody
 from crossauth_fastapi._session.context import Call, awaited
-from crossauth_fastapi._session.login import open_session
+from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
 
 UPDATED = "Your details have been updated."
@@ -45,10 +43,7 @@ async def update_profile(call: Call) -> Outcome:
     editable = list(face.users.user_editable_fields)
     wanted = await awaited(face.settings.update_user_fn(user, call.request, call.form.to_dict(), editable))
     changed, link_sent = await profile.update_profile(face.accounts, user, wanted, call.origin)
-    if call.user is not None and call.state["auth_type"] == "cookie" and changed.security_stamp != user.security_stamp:
-        # An address is a credential: every session of the user has ended, and this browser gets a new one.
-        data = get_json_data(call.state["session_key"])
-        await open_session(face, call.request, Attempt(changed, factor2_passed=True), None, data)
+    await renew_session(call, changed)
     call.state["user"] = changed
     shown = {"message": LINK_SENT if link_sent else UPDATED, **profile_variables(call, changed)}
     return Outcome({"ok": True, "emailVerificationRequired": link_sent}, Show(shown))

@@ -22,7 +22,6 @@ from crossauth_fastapi._session.actions import (
     OPTIONAL_TOKEN,
     Action,
     Do,
-    Go,
     Show,
     answer_json,
     answer_page,

@@ -8,14 +8,13 @@ from crossauth_backend.accounts import email_change
 from crossauth_backend.accounts.email_change import Verified
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import error_variables
 from crossauth_fastapi._http.redirects import local_path, with_query
 from crossauth_fastapi._session.actions import OPTIONAL_TOKEN, Action, Go, Outcome, Show
 from crossauth_fastapi._session.bodies import Ok, RequestVerificationBody, VerifyAnswer, VerifyBody
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import open_session
+from crossauth_fastapi._session.login import open_session, renew_session
 from crossauth_fastapi._session.signup import begun_here
 
 SENT_AGAIN = "If this account is waiting for its email address to be verified, we've sent it a new link."
@@ -52,9 +51,8 @@ async def verify_email(call: Call) -> Outcome:
     asked = None
     if call.user is not None and str(call.user.id) == str(done.user.id):
         if not done.already:
-            # The address is a credential: whoever copied the session is out.
-            data = get_json_data(call.state["session_key"])
-            asked = (await open_session(face, call.request, Attempt(done.user, True), False, data)).asked
+            await renew_session(call, done.user)
+            call.state["user"] = done.user
     elif done.waited and begun.get("userid") == str(done.user.id):
         asked = (await open_session(face, call.request, Attempt(done.user), begun.get("persist"))).asked
     answer = _answer(call, done.user, True)

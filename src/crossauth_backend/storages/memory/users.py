@@ -157,6 +157,7 @@ class InMemoryUserStorage(UserStorage):
         *,
         expected_secrets: Mapping[str, Any] | None = None,
         secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
     ) -> bool:
         """As documented for `UserStorage`."""
         found = self._find("id", id)
@@ -169,14 +170,14 @@ class InMemoryUserStorage(UserStorage):
             return False
         if any(self._secrets[found].get(name) != value for name, value in kept.items()):
             return False
-        self._change(found, changed, own_secrets)
+        self._change(found, changed, own_secrets, stamp)
         return True
 
-    def _change(self, id: int, values: dict[str, Any], secrets: dict[str, Any]) -> None:
+    def _change(self, id: int, values: dict[str, Any], secrets: dict[str, Any], stamp: str | None = None) -> None:
         self._refuse_taken(values, id)
         old = self._columns[id]
         self._secrets[id].update(secrets)
-        self._store(id, {**old, **with_stamp(old, values, secrets)})
+        self._store(id, {**old, **with_stamp(old, values, secrets, stamp)})
 
     def _has_expired(self, id: int, now: datetime) -> bool:
         user = self._users[id]

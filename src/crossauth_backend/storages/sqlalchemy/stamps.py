@@ -11,7 +11,9 @@ from crossauth_backend.storages.fields import VERIFIED
 from crossauth_backend.users.stamp import CREDENTIALS, STAMP, new_stamp, replaces_credential
 
 
-def stamped(table: sa.Table, values: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
+def stamped(
+    table: sa.Table, values: Mapping[str, Any], secrets: Mapping[str, Any], stamp: str | None = None
+) -> dict[str, Any]:
     """The columns that an update of a user writes.
 
     The database itself compares what is written with what there is, so that nothing can change in between.
@@ -20,11 +22,12 @@ def stamped(table: sa.Table, values: Mapping[str, Any], secrets: Mapping[str, An
         table: the table of users; what follows from a change is left out where it has no such column.
         values: what the update writes.
         secrets: the secrets that are written with it.
+        stamp: the stamp to set; where none is given, a random one if a credential becomes another.
     """
     more: dict[str, Any] = {}
     if STAMP in table.c:
-        if replaces_credential(secrets):
-            more[STAMP] = new_stamp()
+        if stamp is not None or replaces_credential(secrets):
+            more[STAMP] = stamp or new_stamp()
         elif kept := [_stays(table.c[name], values[name]) for name in CREDENTIALS if name in values]:
             more[STAMP] = sa.case((sa.and_(*kept), table.c[STAMP]), else_=new_stamp())
     if "email" in values and VERIFIED in table.c and VERIFIED not in values:

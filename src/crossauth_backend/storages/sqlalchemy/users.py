@@ -257,6 +257,7 @@ class SqlAlchemyUserStorage(UserStorage):
         *,
         expected_secrets: Mapping[str, Any] | None = None,
         secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
     ) -> bool:
         """As documented for `UserStorage`; one transaction."""
         await self._prepared.once()
@@ -270,7 +271,7 @@ class SqlAlchemyUserStorage(UserStorage):
         if basis is None:
             return False
         still = [self._has(name, value) for name, value in basis[0].items()]
-        columns = stamped(self.table, changed, new) or {self.id_name: known}
+        columns = stamped(self.table, changed, new, stamp) or {self.id_name: known}
         statement = self.table.update().where(self.id == known, *still).values(columns)
         with refusals(ErrorCode.BadRequest):
             try:
