@@ -230,7 +230,7 @@ def test_a_factor_that_an_administrator_reset_is_set_up_anew(world: World, brows
     assert page.status_code == 303
     where = page.headers["location"]
     assert where.startswith("/changefactor2?required=true&next=%2Flogin")
-    assert "must set up a second factor" in browser.get(where).text
+    assert "Set up two-factor authentication to continue" in browser.get(where).text
     assert browser.who() is None
     shown = browser.call("/api/changefactor2", factor2="totp").json()
     assert (
@@ -267,7 +267,7 @@ def test_pages_work_as_the_api_does(world: World, browser: Browser) -> None:
     browser.submit("/logout")
     asked = browser.submit("/login", username="alice", password=PASSWORD, next="/maybe")
     assert asked.status_code == 200
-    assert "authenticator application" in asked.text
+    assert "authenticator app" in asked.text
     wrong = browser.submit("/loginfactor2", otp="000000", next="/maybe")
     assert wrong.status_code == 401
     assert "Invalid code" in wrong.text
