@@ -234,7 +234,7 @@ class SessionManagerBase:
         """Open a session of nobody; `data` among `extra_fields` is the JSON text it begins with."""
         fields = dict(extra_fields or {})
         key = await self.session.create_session_key(None, fields, decode_data(fields.pop("data", None)))
-        return SessionTokens(self.session.make_cookie(key, False), *self.create_csrf_token())
+        return SessionTokens(self.session.make_cookie(key, False), *self.create_csrf_token(key.value))
 
     async def logout(self, session_id: str) -> None:
         """End one session."""
@@ -260,26 +260,33 @@ class SessionManagerBase:
         """The session data."""
         return decode_data(await self.data_string_for_session_id(session_id)) or None
 
-    def create_csrf_token(self) -> Csrf:
-        """A new CSRF token."""
+    def create_csrf_token(self, session_id: str | None = None) -> Csrf:
+        """A new CSRF token for a session; without `session_id`, for requests that have no session."""
         token = self.csrf_tokens.create_csrf_token()
-        return Csrf(self.csrf_tokens.make_csrf_cookie(token), self.csrf_tokens.mask_csrf_token(token))
+        cookie = self.csrf_tokens.make_csrf_cookie(token, session_id=session_id)
+        return Csrf(cookie, self.csrf_tokens.mask_csrf_token(token))
 
-    def create_csrf_form_or_header_value(self, csrf_cookie_value: str) -> str:
-        """The token in a CSRF cookie, masked for a form or header; `InvalidCsrf` where the cookie is not ours."""
-        return self.csrf_tokens.mask_csrf_token(self.csrf_tokens.unsign_cookie(csrf_cookie_value))
+    def create_csrf_form_or_header_value(self, csrf_cookie_value: str, session_id: str | None = None) -> str:
+        """The token in a CSRF cookie, masked for a form or header.
+
+        Raises:
+            CrossauthError: `InvalidCsrf` where the cookie is not ours, or not of the session `session_id`.
+        """
+        return self.csrf_tokens.mask_csrf_token(self.csrf_tokens.unsign_cookie(csrf_cookie_value, session_id))
 
     def get_session_id(self, session_cookie_value: str) -> str:
         """The session id in a cookie; `InvalidSession` where the cookie is not ours."""
         return self.session.unsign_cookie(session_cookie_value)
 
-    def validate_double_submit_csrf_token(self, csrf_cookie_value: str, csrf_form_or_header_value: str) -> None:
-        """Raise `InvalidCsrf` unless cookie and form field (or header) hold the same token."""
-        self.csrf_tokens.validate_double_submit_csrf_token(csrf_cookie_value, csrf_form_or_header_value)
+    def validate_double_submit_csrf_token(
+        self, csrf_cookie_value: str, csrf_form_or_header_value: str, session_id: str | None = None
+    ) -> None:
+        """Raise `InvalidCsrf` unless cookie and form field (or header) hold the same token of the session `session_id`."""
+        self.csrf_tokens.validate_double_submit_csrf_token(csrf_cookie_value, csrf_form_or_header_value, session_id)
 
-    def validate_csrf_cookie(self, csrf_cookie_value: str) -> None:
-        """Raise `InvalidCsrf` unless the cookie is ours."""
-        self.csrf_tokens.validate_csrf_cookie(csrf_cookie_value)
+    def validate_csrf_cookie(self, csrf_cookie_value: str, session_id: str | None = None) -> None:
+        """Raise `InvalidCsrf` unless the cookie is ours, and of the session `session_id`."""
+        self.csrf_tokens.validate_csrf_cookie(csrf_cookie_value, session_id)
 
     async def update_session_activity(self, session_id: str) -> None:
         """Write the time of the session's last use."""

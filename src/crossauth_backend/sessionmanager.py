@@ -261,7 +261,8 @@ class SessionManager(SessionManagerBase):
         )
         keep = persist if result.asked is None else False
         user = result.user if result.asked is None else None
-        return SessionTokens(self._cookie(result.session, keep), *self.create_csrf_token(), user=user)
+        csrf = self.create_csrf_token(result.session.value)
+        return SessionTokens(self._cookie(result.session, keep), *csrf, user=user)
 
     def _cookie(self, key: Key, persist: bool | None) -> Any:
         return self.session.make_cookie(key, persist)

@@ -18,6 +18,7 @@ from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.openapi import SESSION_SCHEME
 from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._session.csrf import csrf_refusal
 from crossauth_fastapi._session.source import SAFE_METHODS
 
 __all__: Final = [
@@ -51,7 +52,7 @@ class _SessionUser(APIKeyCookie):
                 raise LoginRequired
             return None
         if state["auth_type"] == "cookie" and request.method not in SAFE_METHODS and not state["csrf_token"]:
-            raise CrossauthError(ErrorCode.InvalidCsrf)
+            raise csrf_refusal(state)
         return user
 
 

@@ -85,7 +85,8 @@ def test_fields_that_are_not_editable_are_not_taken_from_a_form(client: Client) 
 
 def test_log_in_out_and_in(client: Client) -> None:
     client.sign_up()
-    assert client.call("/api/logout").json() == {"ok": True}
+    answer = client.call("/api/logout").json()
+    assert (answer["ok"], set(answer)) == (True, {"ok", "csrfToken"})
     assert client.who() is None
     answer = client.log_in("ALICE")
     assert (answer.status_code, answer.json()["user"]["username"]) == (200, "alice")
@@ -176,7 +177,10 @@ def test_account_endpoints_need_a_login(client: Client, path: str) -> None:
 
 def test_user_for_session_key_answers_both_verbs(client: Client) -> None:
     client.sign_up()
-    assert client.get("/api/userforsessionkey").json() == client.post("/api/userforsessionkey").json()
+    answers = [client.get("/api/userforsessionkey").json(), client.post("/api/userforsessionkey").json()]
+    tokens = [answer.pop("csrfToken") for answer in answers]
+    assert answers[0] == answers[1]
+    assert all(client.post("/change", headers={CSRF: token}).status_code == 200 for token in tokens)
 
 
 def test_protected_routes_of_the_application(client: Client) -> None:

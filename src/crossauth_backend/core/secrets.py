@@ -57,15 +57,21 @@ def derive_key(secret: str, purpose: str) -> bytes:
     return hmac.digest(_as_bytes(secret), f"crossauth {purpose}".encode(), "sha256")
 
 
-def sign(value: str, key: bytes) -> str:
-    """`value.signature`, HMAC-SHA256 base64url (contract 4.3)."""
-    return f"{value}.{_mac(value, key)}"
+def sign(value: str, key: bytes, bound_to: str = "") -> str:
+    """`value.signature`, HMAC-SHA256 base64url (contract 4.3).
+
+    Parameters:
+        value: what is signed.
+        key: what it is signed with.
+        bound_to: what the signature covers besides `value` without being part of the text, such as a session.
+    """
+    return f"{value}.{_mac(_bound(value, bound_to), key)}"
 
 
-def unsign(signed: str, key: bytes) -> str | None:
-    """The value of a signed text, or `None` where the signature is not ours."""
+def unsign(signed: str, key: bytes, bound_to: str = "") -> str | None:
+    """The value of a signed text, or `None` where the signature is not ours or was made for another `bound_to`."""
     value, dot, signature = signed.rpartition(".")
-    if not dot or not equal(signature, _mac(value, key)):
+    if not dot or not equal(signature, _mac(_bound(value, bound_to), key)):
         return None
     return value
 
@@ -165,6 +171,11 @@ def check_secret(secret: str | None, component: str) -> str:
             f"{component}: option 'secret' must have at least {MIN_SECRET_LENGTH} characters, it has {len(secret)}",
         )
     return secret
+
+
+def _bound(value: str, bound_to: str) -> str:
+    # With its length in front, no two pairs make the same message (OWASP CSRF prevention cheat sheet, HMAC tokens).
+    return f"{len(bound_to)}!{bound_to}!{value}" if bound_to else value
 
 
 def _mac(value: str, key: bytes) -> str:

@@ -95,13 +95,20 @@ class SignedCookie:
         """How the cookie looks in a request to http://localhost (`local`) or to anywhere else."""
         return self.local if local else self.remote
 
-    def make(self, value: str, local: bool, expires: datetime | None = None) -> Cookie:
-        """The cookie that carries `value`; without `expires` it lasts as long as the browser."""
-        return Cookie(self.shape(local).name, sign(value, self._key), self.options(local, expires))
+    def make(self, value: str, local: bool, expires: datetime | None = None, bound_to: str = "") -> Cookie:
+        """The cookie that carries `value`.
 
-    def unsign(self, signed: str) -> str | None:
-        """The value of a cookie we made; `None` for any other."""
-        return unsign(signed, self._key)
+        Parameters:
+            value: what it carries.
+            local: whether the request is for http://localhost.
+            expires: when it ends; by default with the browser.
+            bound_to: where it counts, such as a session; it counts nowhere else.
+        """
+        return Cookie(self.shape(local).name, sign(value, self._key, bound_to), self.options(local, expires))
+
+    def unsign(self, signed: str, bound_to: str = "") -> str | None:
+        """The value of a cookie we made, for the same `bound_to`; `None` for any other."""
+        return unsign(signed, self._key, bound_to)
 
     def options(self, local: bool, expires: datetime | None = None) -> CookieOptions:
         """The attributes to set (and to delete) the cookie with."""

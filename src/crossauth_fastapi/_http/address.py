@@ -1,14 +1,37 @@
-"""The address of whoever is asking."""
+"""The address of whoever is asking, and what is believed of proxies on the way.
+
+A forwarded header counts only where it comes from a proxy that was named in `trusted_proxies`, and then only what is an
+address in it. Nothing but an address leaves this module, or `FORWARDED`, which is one and the same for all whose address is
+not known.
+"""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._http.once import warn_once
 
+logger = logging.getLogger("crossauth.http")
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+FORWARDED: Final = "forwarded"
+_FOR: Final = b"x-forwarded-for"
+_BLANK: Final = " \t"
+# In brackets with or without a port, or IPv4 with a port, as proxies of clouds write hops.
+_WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII)
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+_SECURE: Final = {"http": "https", "ws": "wss", "https": "https", "wss": "wss"}
+_PLAIN: Final = {"http": "http", "ws": "ws", "https": "http", "wss": "ws"}
+_LOOPBACK: Final = tuple(map(ipaddress.ip_address, ("127.0.0.1", "::1")))
+_NAME_IT: Final = (
+    "name the proxy in the option 'trusted_proxies', and run uvicorn with --no-proxy-headers; until then whoever comes "
+    "through it counts as one and the same visitor to the limits, and the log does not know their addresses"
+)
 
 
 def read_proxies(given: Iterable[str]) -> tuple[Network, ...]:
@@ -29,42 +52,190 @@ def read_proxies(given: Iterable[str]) -> tuple[Network, ...]:
     return tuple(networks)
 
 
-def peer_address(scope: Any, trusted: Sequence[Network]) -> str:
-    """The address of the peer; behind a trusted proxy that of the last hop which is not one; empty where there is none.
+def read_address(text: str) -> Address | None:
+    """The address in a text such as `203.0.113.7`, `203.0.113.7:4711`, `2001:db8::1` or `[2001:db8::1]:80`.
 
-    `X-Forwarded-For` is believed only as far as trusted proxies wrote it: from the right (RFC 7239 §8.1). A server that reads the
-    header by itself (uvicorn with `proxy_headers`, for peers in its own list) leaves port 0 behind; where no proxy is trusted
-    here, such an address is not believed, and counts as one and the same for all.
+    An IPv4 address in IPv6 form is that IPv4 address. A zone (`fe80::1%eth0`) could be any text, so it is no part of an address.
     """
-    client = scope.get("client")
-    if not client:
-        return ""
-    address, port = str(client[0]), client[1]
-    if not trusted:
-        return address if port else "forwarded"
-    if not port or not _is_trusted(address, trusted):
-        return address
-    headers = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    for hop in reversed(",".join(headers).split(",")):
-        hop = hop.strip()
-        if not _is_address(hop):
-            return address
-        address = hop
-        if not _is_trusted(hop, trusted):
-            return hop
-    return address
-
-
-def _is_address(text: str) -> bool:
+    match = _WITH_PORT.fullmatch(text)
+    bare = (match.group(1) or match.group(2)) if match else text
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(bare) if "%" not in bare else None
     except ValueError:
-        return False
-    return True
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    if not _is_address(address):
+def peer_address(scope: Any, trusted: Sequence[Network]) -> str:
+    """The address of whoever is asking.
+
+    That is the peer of the connection; behind proxies that are all named, the last hop that is not one of them, from the right,
+    as far as they wrote `X-Forwarded-For` (RFC 7239 §8.1). A server that reads the header by itself (uvicorn with
+    `proxy_headers`, for peers in a list of its own) leaves the text of a hop in the place of the peer: that counts where a
+    named proxy must have written it, and else as `FORWARDED`.
+
+    Parameters:
+        scope: the ASGI scope.
+        trusted: the networks of the proxies that are named.
+
+    Returns:
+        An address, `FORWARDED`, or an empty text where the connection has no address.
+    """
+    return _judge(scope, trusted)[0]
+
+
+def believe_proxies(scope: Any, trusted: Sequence[Network]) -> None:
+    """Set scheme and host of `scope` to what a named proxy says of them, so that URLs are made as the browser writes them.
+
+    `X-Forwarded-Proto` and `X-Forwarded-Host` of anybody else are left alone, and so is what is no scheme or host.
+    """
+    if not trusted or not _judge(scope, trusted)[1]:
+        return
+    scheme = _last(scope, b"x-forwarded-proto").lower()
+    known: str = scope.get("scheme", "http")
+    if scheme in ("https", "wss"):
+        scope["scheme"] = _SECURE.get(known, known)
+    elif scheme in ("http", "ws"):
+        scope["scheme"] = _PLAIN.get(known, known)
+    host = _last(scope, b"x-forwarded-host")
+    if len(host) <= 261 and _HOST.fullmatch(host):
+        others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+        scope["headers"] = [(b"host", host.encode("ascii")), *others]
+
+
+def is_local(scheme: str | None, http_version: str, client: Any, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request is for http://localhost, and from this machine; for where the configuration does not say so.
+
+    A proxy on this machine asks for `localhost` too. It gives itself away by what it adds to a request, or by speaking
+    HTTP/1.0, as nginx does unless told otherwise; and its visitors by an `Origin` that is elsewhere.
+
+    Parameters:
+        scheme: of the request.
+        http_version: as the ASGI scope has it.
+        client: the peer of the connection, `(host, port)`.
+        headers: of the request, names in lower case.
+    """
+    if scheme not in ("http", "ws"):
         return False
-    parsed = ipaddress.ip_address(address)
-    return any(parsed in network for network in trusted)
+    found = dict(reversed(list(headers)))
+    if not _is_local_host(found.get(b"host", b"").decode("latin-1")):
+        return False
+    origin = found.get(b"origin", b"null").decode("latin-1")
+    if not client or not _is_loopback(str(client[0])):
+        reason = "the connection comes from another machine"
+    elif any(name in (b"forwarded", b"via") or name.startswith(b"x-forwarded-") for name in found):
+        reason = "a proxy has forwarded it"
+    elif http_version == "1.0" or (origin != "null" and not _is_local_host(origin.partition("://")[2])):
+        reason = "a proxy seems to have forwarded it"
+    else:
+        return True
+    warn_once(
+        logger,
+        f"A request for http://localhost gets Secure cookies, for {reason}. Set the option 'site_url': to the address that "
+        "browsers use, such as https://example.com, or in development to http://localhost:8000",
+    )
+    return False
+
+
+def _judge(scope: Any, trusted: Sequence[Network]) -> tuple[str, bool]:
+    """The address of whoever is asking, and whether a named proxy passed the request on."""
+    client = scope.get("client")
+    host = str(client[0]) if client else ""
+    # No connection has the port 0; it is what a server writes beside a hop that has none.
+    no_port = bool(client) and not client[1]
+    # The zone of a link-local peer is the socket's, and no part of its address.
+    peer = read_address(host.partition("%")[0])
+    said = _all(scope, _FOR)
+    said_otherwise = _all(scope, b"forwarded")
+    if not trusted:
+        if said or said_otherwise:
+            warn_once(logger, f"A request carries X-Forwarded-For or Forwarded, which is not believed: {_NAME_IT}")
+        rewritten = bool(host) and (no_port or _mentions(f"{said},{said_otherwise}", host, peer))
+        return (FORWARDED if rewritten else _text(peer)), False
+    if peer is None:
+        return (FORWARDED if said and host else ""), False
+    hops = [hop.strip(_BLANK) for hop in said.split(",")] if said else []
+    last = _last_hop(hops, trusted)
+    if _is_trusted(peer, trusted):
+        # Without its own proxy being named, uvicorn may have put the nearest hop here, for anybody to choose.
+        if not _names_loopback(trusted) and _nearest(hops) == peer:
+            return _not_named()
+        return _text(last or peer), True
+    if not no_port and not _mentions(said, host, peer):
+        return _text(peer), False
+    # Either a visitor sends a header with its own address, or the server has put a hop in the place of the proxy.
+    if _names_loopback(trusted) and last == peer:
+        return _text(peer), True
+    return _not_named()
+
+
+def _not_named() -> tuple[str, bool]:
+    warn_once(
+        logger,
+        "The server has replaced the address of a proxy by what X-Forwarded-For says, so that nobody can tell which proxy "
+        "wrote it. Run uvicorn with --no-proxy-headers; until then such visitors count as one and the same to the limits",
+    )
+    return FORWARDED, False
+
+
+def _last_hop(hops: Sequence[str], trusted: Sequence[Network]) -> Address | None:
+    """The first hop from the right that is no named proxy; where the rest is no address, the last proxy before it."""
+    found: Address | None = None
+    for hop in reversed(hops):
+        address = read_address(hop)
+        if address is None:
+            break
+        found = address
+        if not _is_trusted(address, trusted):
+            break
+    return found
+
+
+def _nearest(hops: Sequence[str]) -> Address | None:
+    """The hop that uvicorn would take: the first from the right that is not its own machine."""
+    for hop in reversed(hops):
+        address = read_address(hop)
+        if address not in _LOOPBACK:
+            return address
+    return None
+
+
+def _mentions(text: str, host: str, peer: Address | None) -> bool:
+    """Whether forwarded headers hold the peer, in whatever way a server may read them."""
+    return host in text or (peer is not None and any(read_address(hop.strip()) == peer for hop in text.split(",")))
+
+
+def _names_loopback(trusted: Sequence[Network]) -> bool:
+    return any(_is_trusted(address, trusted) for address in _LOOPBACK)
+
+
+def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
+    return any(address in network for network in trusted)
+
+
+def _is_loopback(host: str) -> bool:
+    address = read_address(host)
+    # Starlette's TestClient calls itself so.
+    return address.is_loopback if address is not None else host == "testclient"
+
+
+def _is_local_host(host: str) -> bool:
+    name = re.sub(r":[0-9]+\Z", "", host)
+    return name in ("localhost", "127.0.0.1", "[::1]") or name.endswith(".localhost")
+
+
+def _values(scope: Any, wanted: bytes) -> Iterator[str]:
+    return (value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
+
+
+def _all(scope: Any, name: bytes) -> str:
+    return ",".join(_values(scope, name))
+
+
+def _last(scope: Any, name: bytes) -> str:
+    """What the nearest proxy said: of a list, the last."""
+    return _all(scope, name).rpartition(",")[2].strip(_BLANK)
+
+
+def _text(address: Address | None) -> str:
+    return "" if address is None else str(address)

@@ -5,7 +5,6 @@ Whatever is wrong with a body is the client's mistake and answered as one; no ga
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -18,9 +17,9 @@ from starlette.types import Message, Receive
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import is_storable
+from crossauth_fastapi._http.jsonbody import MAX_FIELDS, BadFields, no_repeats, parse_fields
 
 MAX_BODY_BYTES: Final = 64 * 1024
-MAX_FIELDS: Final = 200
 JSON_TYPE: Final = "application/json"
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 MULTIPART_TYPE: Final = "multipart/form-data"
@@ -81,14 +80,17 @@ async def parse_body(request: Request, body: bytes) -> dict[str, Any]:
     kind = content_type(request.headers.get("content-type", ""))
     if not body and kind in ("", JSON_TYPE, FORM_TYPE, MULTIPART_TYPE):
         return {}
-    if kind == JSON_TYPE:
-        fields = _json_fields(body)
-    elif kind == FORM_TYPE:
-        fields = _form_fields(body)
-    elif kind == MULTIPART_TYPE:
-        fields = await _multipart_fields(request, body)
-    else:
-        raise bad_request(f"Send the body as {JSON_TYPE}, {FORM_TYPE} or {MULTIPART_TYPE}", 415)
+    try:
+        if kind == JSON_TYPE:
+            fields = parse_fields(body)
+        elif kind == FORM_TYPE:
+            fields = _form_fields(body)
+        elif kind == MULTIPART_TYPE:
+            fields = await _multipart_fields(request, body)
+        else:
+            raise bad_request(f"Send the body as {JSON_TYPE}, {FORM_TYPE} or {MULTIPART_TYPE}", 415)
+    except BadFields as e:
+        raise bad_request(str(e)) from None
     for name, value in fields.items():
         _check_text(name, name)
         _check_text(name, value)
@@ -204,35 +206,12 @@ async def create_body(request: Request) -> MutableMapping[str, Any]:
     return form.to_dict()
 
 
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise bad_request(f"Field {repeated[:50]!a} is repeated")
-    return fields
-
-
-def _not_a_number(text: str) -> None:
-    raise ValueError(text)
-
-
-def _json_fields(body: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(body.decode(), object_pairs_hook=_no_repeats, parse_constant=_not_a_number)
-    except (ValueError, RecursionError):
-        raise bad_request("The body is not valid JSON") from None
-    if not isinstance(fields, dict):
-        raise bad_request("The body must be a JSON object")
-    return fields
-
-
 def _form_fields(body: bytes) -> dict[str, Any]:
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     except ValueError:
         raise bad_request("The body is not a valid form") from None
-    return _no_repeats(pairs)
+    return no_repeats(pairs)
 
 
 async def _multipart_fields(request: Request, body: bytes) -> dict[str, Any]:
@@ -247,9 +226,9 @@ async def _multipart_fields(request: Request, body: bytes) -> dict[str, Any]:
     try:
         async with copy.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES) as form:
             pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
-    except (HTTPException, MultiPartException, ValueError, KeyError, AttributeError):
+    except (HTTPException, MultiPartException, ValueError, LookupError, AttributeError):
         raise bad_request("The body is not a valid multipart form of text fields") from None
-    return _no_repeats(pairs)
+    return no_repeats(pairs)
 
 
 def _check_text(field: str, value: object) -> None:

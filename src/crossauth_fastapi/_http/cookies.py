@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypedDict
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, TypedDict
 
 from starlette.responses import Response
 
 from crossauth_backend.sessions.cookie import CookieOptions
+
+_BLANK: Final = " \t"
+_PREFIXES: Final = ("__Host-", "__Secure-")
+# Whatever is no letter of a token, which a cookie's name is (RFC 6265 §4.1.1, RFC 9110 §5.6.2).
+_NO_TOKEN: Final = re.compile(r"[^!#$%&'*+.^_`|~0-9a-z-]")
 
 
 class FastApiCookieOptions(TypedDict, total=False):
@@ -49,11 +55,43 @@ def cookie_headers(
     return [header for header in response.raw_headers if header[0] == b"set-cookie"]
 
 
-def parse_cookies(header: str) -> dict[str, str]:
-    """Names and values of a Cookie header (RFC 6265 §5.4); of a repeated name the first counts."""
-    cookies: dict[str, str] = {}
+def parse_cookies(header: str) -> dict[str, list[str]]:
+    """Names and values of a Cookie header, every value of a name in the order in which they came.
+
+    Only space and tab are taken away (RFC 6265 §5.4). `str.strip` takes more, such as the byte A0: then a name that no browser
+    protects, because it begins with that byte, would pass for one that begins with `__Host-`.
+
+    Parameters:
+        header: the header, decoded as Latin-1, so that no byte is lost.
+    """
+    cookies: dict[str, list[str]] = {}
     for pair in header.split(";"):
         name, equals, value = pair.partition("=")
         if equals:
-            cookies.setdefault(name.strip(), value.strip().strip('"'))
+            value = value.strip(_BLANK)
+            if len(value) > 1 and value[0] == value[-1] == '"':
+                value = value[1:-1]
+            cookies.setdefault(name.strip(_BLANK), []).append(value)
     return cookies
+
+
+def cookies_named(cookies: Mapping[str, Sequence[str]], name: str) -> Sequence[str]:
+    """The values of a cookie.
+
+    A browser holds one cookie of a name with the prefix `__Host-` or `__Secure-` that we set. A header with two of them, or
+    with another name that only looks like it (case, control characters, other bytes), was put together by somebody else, so
+    that none of them counts.
+
+    Parameters:
+        cookies: what `parse_cookies` found.
+        name: the name of the cookie.
+    """
+    values = cookies.get(name, ())
+    if values and name.startswith(_PREFIXES):
+        if len(values) > 1:
+            return ()
+        bare = name.lower()
+        for other in cookies:
+            if bare in (lower := other.lower()) and other != name and _NO_TOKEN.sub("", lower) == bare:
+                return ()
+    return values

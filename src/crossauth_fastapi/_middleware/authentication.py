@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_fastapi._http.address import Network, believe_proxies
 from crossauth_fastapi._http.errors import as_reason, error_json
 from crossauth_fastapi._middleware.state import RequestState
 
@@ -41,21 +42,30 @@ class AuthenticationMiddleware:
         sources: asked in this order; the first to set `user` or `auth_type` is the last asked.
         gates: by path, what stands before it. Looked up only where somebody is known.
         site_is_local: whether the site is on http://localhost; `None` to judge by each request.
+        proxies: the networks of the proxies that are believed.
     """
 
     def __init__(
-        self, app: ASGIApp, sources: Sequence[Source], gates: Mapping[str, Gate], site_is_local: bool | None = None
+        self,
+        app: ASGIApp,
+        sources: Sequence[Source],
+        gates: Mapping[str, Gate],
+        site_is_local: bool | None = None,
+        proxies: Sequence[Network] = (),
     ) -> None:
         self.app = app
         self.sources = sources
         self.gates = gates
         self.site_is_local = site_is_local
+        self.proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+        if self.proxies:
+            believe_proxies(scope, self.proxies)
         scope["state"] = state = RequestState(scope, self.site_is_local)
         try:
             for source in self.sources:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fastapi import FastAPI
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._http.address import Network
 from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Gate, Source
 from crossauth_fastapi._middleware.refusals import refuse
 
@@ -38,7 +39,12 @@ class Sources(list[Source]):
 
 
 def attach_source(
-    app: FastAPI, name: str, source: Source, site_is_local: bool | None = None, gates: Mapping[str, Gate] | None = None
+    app: FastAPI,
+    name: str,
+    source: Source,
+    site_is_local: bool | None = None,
+    gates: Mapping[str, Gate] | None = None,
+    proxies: Sequence[Network] = (),
 ) -> None:
     """Let `source` take part in finding out who is asking `app`, and put `gates` before paths.
 
@@ -50,8 +56,9 @@ def attach_source(
         sources = Sources()
         try:
             app.add_middleware(
-                AuthenticationMiddleware, sources=sources, gates=sources.gates, site_is_local=site_is_local
-            )
+                AuthenticationMiddleware, sources=sources, gates=sources.gates, site_is_local=site_is_local,
+                proxies=proxies,
+            )  # fmt: skip
         except RuntimeError as e:
             raise CrossauthError(ErrorCode.Configuration, "Create the server before the application starts") from e
         setattr(app.state, _ATTRIBUTE, sources)

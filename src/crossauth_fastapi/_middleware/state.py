@@ -16,6 +16,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.sessions.cookie import Cookie, CookieOptions
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
+from crossauth_fastapi._http.address import is_local
 from crossauth_fastapi._http.cookies import (
     FastApiCookieOptions,
     cookie_headers,
@@ -29,7 +30,6 @@ _ABSENT: Final = frozenset(
         "id_token_payload", "id_payload", "auth_error", "auth_error_description",
     )
 )  # fmt: skip
-_LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,14 @@ class Site:
         login_url: where browsers log in.
         is_admin: who is an administrator.
         csrf_token: makes the token of a request that nobody has asked for one yet.
+        csrf_refusal: the refusal of a request without a valid token, saying what its sender can do about it.
     """
 
     csrf_header: bytes | None = None
     login_url: str | None = None
     is_admin: Callable[[User], bool] = default_is_admin_fn
     csrf_token: Callable[[RequestState], str | None] | None = None
+    csrf_refusal: Callable[[RequestState], CrossauthError] | None = None
 
 
 NO_SITE: Final = Site()
@@ -63,7 +65,7 @@ class RequestState(dict[str, Any]):
     # Defaults on the class, not set by the constructor: a request that nobody asks about pays for none of them.
     site: Site = NO_SITE
     makers: dict[str, Callable[[], Any]] | None = None
-    _cookies: dict[str, str] | None = None
+    _cookies: dict[str, list[str]] | None = None
     _deletions: dict[str, FastApiCookieOptions] | None = None
 
     def __init__(self, scope: Any, site_is_local: bool | None = None) -> None:
@@ -73,7 +75,7 @@ class RequestState(dict[str, Any]):
         # Not the scope itself: a circle of scope and state would be left to the garbage collector on every request.
         self.headers_ = scope["headers"]
         self.method_ = scope.get("method", "GET")
-        self._scheme = scope.get("scheme")
+        self._connection = (scope.get("scheme"), scope.get("http_version", ""), scope.get("client"))
         self.root_path: str = scope.get("root_path", "").rstrip("/")
         self._local = site_is_local
 
@@ -109,19 +111,22 @@ class RequestState(dict[str, Any]):
 
     @property
     def local(self) -> bool:
-        """Whether the request is for http://localhost, by configuration or else by its Host header.
+        """Whether the request is for http://localhost, by configuration or else as `is_local` judges the request.
 
         A forged header gains nothing: it only changes how the forger's own cookies look.
         """
         if self._local is None:
-            host = self.header(b"host").rpartition(":")
-            name = host[0] if host[0] and host[2].isdigit() else self.header(b"host")
-            self._local = self._scheme in ("http", "ws") and (name in _LOCAL_HOSTS or name.endswith(".localhost"))
+            self._local = is_local(*self._connection, self.headers_)
         return self._local
 
     @property
-    def cookies(self) -> dict[str, str]:
-        """The request's cookies."""
+    def plain_http(self) -> bool:
+        """Whether the request came over plain http, as far as the server and the proxies that are named say."""
+        return self._connection[0] in ("http", "ws")
+
+    @property
+    def cookies(self) -> dict[str, list[str]]:
+        """The request's cookies: every value of a name, in the order in which they came."""
         if self._cookies is None:
             raw = "; ".join(v.decode("latin-1") for n, v in self.headers_ if n == b"cookie")
             self._cookies = parse_cookies(raw)

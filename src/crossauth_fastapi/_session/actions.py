@@ -10,11 +10,12 @@ from typing import Any, Final, TypeAlias
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._http.errors import NO_STORE, error_json, error_variables, with_retry_after
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_fastapi._http.errors import NO_STORE, LoginRequired, error_json, error_variables, with_retry_after
 from crossauth_fastapi._http.redirects import see_other
 from crossauth_fastapi._session.bodies import CsrfBody
 from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.csrf import csrf_refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +106,31 @@ class Action:
 def check_csrf(action: Action, call: Call) -> None:
     """Refuse a request that may come from another site.
 
+    A token is needed where the browser by itself says who is asking, by a cookie; and by actions such as logging in also where
+    nobody is known. Whoever is known by a header needs none: no other site can send it.
+
     Raises:
-        CrossauthError: `InvalidCsrf`.
+        CrossauthError: `InvalidCsrf`; `Unauthorized` where somebody must be logged in and there is no session at all.
     """
-    needed = action.csrf is CsrfRule.ALWAYS or (
-        action.csrf is CsrfRule.WITH_COOKIE and call.state["auth_type"] == "cookie"
-    )
-    if needed and not call.state["csrf_token"]:
-        raise CrossauthError(ErrorCode.InvalidCsrf)
+    auth_type = call.state["auth_type"]
+    needed = auth_type == "cookie" or (auth_type is None and action.csrf is CsrfRule.ALWAYS)
+    needed = needed and action.csrf is not CsrfRule.NEVER
+    if not needed or call.state["csrf_token"]:
+        return
+    if action.session and auth_type is None:
+        raise LoginRequired
+    raise csrf_refusal(call.state)
 
 
-def answer_json(outcome: Outcome) -> Response:
+def answer_json(call: Call, outcome: Outcome) -> Response:
     """The JSON face of an outcome."""
-    return JSONResponse(dict(outcome.json), headers=NO_STORE)
+    return JSONResponse({**outcome.json, **_changed_token(call)}, headers=NO_STORE)
+
+
+def _changed_token(call: Call) -> dict[str, str]:
+    """The CSRF token to use from now on, where this answer changes it."""
+    token = call.face.source.csrf.token_to_tell(call.state)
+    return {"csrfToken": token} if token else {}
 
 
 def answer_page(action: Action, call: Call, page: Show | Go) -> Response:
@@ -128,9 +141,9 @@ def answer_page(action: Action, call: Call, page: Show | Go) -> Response:
     return call.face.render(call.request, template, page.variables, page.status)
 
 
-def refuse_json(e: CrossauthError) -> Response:
+def refuse_json(call: Call, e: CrossauthError) -> Response:
     """The JSON face of a refusal."""
-    return error_json(e)
+    return error_json(e, _changed_token(call))
 
 
 def refuse_page(action: Action | None, call: Call, e: CrossauthError, shown: Mapping[str, Any]) -> Response:

@@ -90,7 +90,7 @@ def build_face(
 
 def attach(app: FastAPI, face: SessionFace) -> None:
     """Let the session server of `face` find out who is asking `app`, and open and close its storages with it."""
-    attach_source(app, "session", face.source, face.local_site, factor2_gates(face))
+    attach_source(app, "session", face.source, face.local_site, factor2_gates(face), face.proxies)
     attach_lifecycle(app, face.manager.parts())
 
 

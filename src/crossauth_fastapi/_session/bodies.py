@@ -75,6 +75,9 @@ class Ok(BaseModel):
 
     model_config = ConfigDict(extra="allow")
     ok: bool
+    csrfToken: str | None = Field(
+        None, description="The CSRF token to use from now on, where this answer replaces it, as logging in or out does."
+    )
 
 
 class VerifyBody(CsrfBody):
@@ -270,7 +273,8 @@ class UpdateUserAnswer(Ok):
     emailVerificationRequired: bool
 
 
-class CsrfAnswer(Ok):
+class CsrfAnswer(BaseModel):
     """A CSRF token; its cookie comes with the response."""
 
+    ok: bool
     csrfToken: str

@@ -23,8 +23,9 @@ from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.redirects import local_path
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._pages.environment import Pages
+from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi._session.options import SessionServerSettings
-from crossauth_fastapi._session.source import SessionSource, cookie_value
+from crossauth_fastapi._session.source import SessionSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +76,8 @@ class SessionFace:
         """Make a new session the request's own: its cookie and a new CSRF token go out with the response."""
         state = state_of(request)
         state.queue(self.manager.session.make_cookie(key, persist, local=state.local))
-        self.source.new_token(state)
         state["session_id"] = key.value
+        self.source.csrf.new_token(state)
         state["user"] = user
         state["auth_type"] = "cookie"
 
@@ -116,9 +117,7 @@ class SessionFace:
         """Delete both cookies with the response; the next form gets a new CSRF token."""
         state = state_of(request)
         self.source.forget_session(state)
-        csrf = self.manager.csrf_tokens.cookie
-        state.queue_deletion(csrf.shape(state.local).name, csrf.options(state.local))
-        state.pop("csrf_token", None)
+        self.source.csrf.end(state)
 
 
 @dataclass(frozen=True, slots=True)

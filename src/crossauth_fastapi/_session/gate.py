@@ -24,8 +24,10 @@ from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_json, with
 from crossauth_fastapi._http.redirects import see_other, with_query
 from crossauth_fastapi._middleware.state import RequestState
 from crossauth_fastapi._session.context import Call, SessionFace
+from crossauth_fastapi._session.cookies import cookie_value
+from crossauth_fastapi._session.csrf import csrf_refusal
 from crossauth_fastapi._session.login import code_of
-from crossauth_fastapi._session.source import SAFE_METHODS, cookie_value
+from crossauth_fastapi._session.source import SAFE_METHODS
 
 PAGES: Final = (
     "requestpasswordreset",
@@ -85,7 +87,7 @@ class Factor2Gate:
         if is_answer and waiting is None:
             return scope, receive
         if not state["csrf_token"]:
-            raise CrossauthError(ErrorCode.InvalidCsrf)
+            raise csrf_refusal(state)
         body, complete = await read_limited(receive)
         if not complete:
             raise bad_request("The body is too large to wait for a second factor", 413)

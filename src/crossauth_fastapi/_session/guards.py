@@ -16,8 +16,8 @@ from crossauth_backend.users.record import User
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.context import SessionFace, awaited
+from crossauth_fastapi._session.csrf import CSRF_FIELDS, csrf_refusal
 from crossauth_fastapi._session.login import open_session
-from crossauth_fastapi._session.source import CSRF_FIELDS, cookie_value
 
 _ASKED = {
     Ask.FACTOR2: ErrorCode.MfaRequired,
@@ -96,10 +96,9 @@ def valid_csrf_cookie(face: SessionFace, request: Request) -> str:
         CrossauthError: `InvalidCsrf`.
     """
     state = state_of(request)
-    cookie = cookie_value(state, face.manager.csrf_tokens.cookie)
+    cookie = face.source.csrf.cookie_value(state)
     if cookie is None or not state["csrf_token"]:
-        raise CrossauthError(ErrorCode.InvalidCsrf)
-    face.manager.validate_csrf_cookie(cookie)
+        raise csrf_refusal(state)
     return cookie
 
 

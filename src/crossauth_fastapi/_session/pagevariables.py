@@ -28,7 +28,7 @@ def page_variables(
     def token() -> str:
         found = state["csrf_token"]
         if not found and source is not None:
-            found = source.new_token(state)
+            found = source.csrf.new_token(state)
         return str(found or "")
 
     user = state["user"]

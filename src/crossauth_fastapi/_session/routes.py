@@ -137,8 +137,10 @@ def session_routes(router: APIRouter, face: SessionFace) -> None:
     """What a script asks: who is logged in."""
 
     async def user_for_session_key(request: Request) -> Response:
-        user = state_of(request)["user"]
-        return JSONResponse({"ok": True, "user": face.public(user) if user else None}, headers=NO_STORE)
+        state = state_of(request)
+        user, token = state["user"], face.source.csrf.token_for_page(state)
+        shown = {"ok": True, "user": face.public(user) if user else None, "csrfToken": token}
+        return JSONResponse(shown, headers=NO_STORE)
 
     for method in ("GET", "POST"):
         router.add_api_route(
@@ -152,7 +154,7 @@ def csrf_routes(router: APIRouter, face: SessionFace) -> None:
     """What a script needs before it may change anything: a CSRF token."""
 
     async def get_csrf_token(request: Request) -> Response:
-        token = state_of(request)["csrf_token"] or face.source.token_for_page(state_of(request))
+        token = state_of(request)["csrf_token"] or face.source.csrf.token_for_page(state_of(request))
         return JSONResponse({"ok": True, "csrfToken": token}, headers=NO_STORE)
 
     for method in ("GET", "POST"):
@@ -213,9 +215,9 @@ def _call(face: SessionFace, action: Action, do: Do, changes: bool = True) -> En
             if changes:
                 await call.form.load()
                 check_csrf(action, call)
-            return answer_json(await do(call))
+            return answer_json(call, await do(call))
         except Exception as e:
-            return refuse_json(as_reason(e))
+            return refuse_json(call, as_reason(e))
 
     return api
 

@@ -19,7 +19,7 @@ from crossauth_fastapi._http.errors import as_reason, error_json
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session import guards
 from crossauth_fastapi._session.context import SessionFace, can_edit
-from crossauth_fastapi._session.source import cookie_value
+from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
@@ -100,13 +100,13 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
         """
         state = state_of(request)
         sent = guards.sent_csrf_token(self._face, form, headers or dict(request.headers))
-        if not self._face.source.accept_token(state, sent):
+        if not self._face.source.csrf.accept_token(state, sent):
             state["csrf_token"] = None
         return self.get_csrf_token(request)
 
     def get_csrf_cookie_value(self, request: Request) -> str | None:
-        """The CSRF cookie as the browser sent it."""
-        return cookie_value(state_of(request), self._face.manager.csrf_tokens.cookie)
+        """The CSRF cookie of the request's session, as the browser sent it."""
+        return self._face.source.csrf.cookie_value(state_of(request))
 
     def get_session_cookie_value(self, request: Request) -> str | None:
         """The session cookie as the browser sent it."""
