@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
@@ -19,20 +21,22 @@ from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
 from crossauth_fastapi._http.address import read_proxies
 from crossauth_fastapi._middleware.authentication import Gate
-from crossauth_fastapi._middleware.order import attach_source
-from crossauth_fastapi._middleware.state import Site, state_of
+from crossauth_fastapi._http.errors import error_variables, with_retry_after
+from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
+from crossauth_fastapi._middleware.site import is_local_host
+from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.endpoints import Switches, enabled_endpoints
 from crossauth_fastapi._session.gate import PAGES, Factor2Gate
+from crossauth_fastapi._session.landing import attach_landing_page
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.outbox import check_outbox
-from crossauth_fastapi._session.pagevariables import page_variables
+from crossauth_fastapi._session.pagevariables import awaited_variables, page_variables
 from crossauth_fastapi._session.routes import ACTIONS
 from crossauth_fastapi._session.source import SessionSource
 
 COMPONENT = "FastApiSessionServer"
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def build_face(
@@ -58,12 +62,7 @@ def build_face(
     endpoints = _checked_endpoints(settings, manager)
     _check_factors(settings, manager)
     prefix, admin_prefix = with_slashes(settings.prefix), with_slashes(settings.admin_prefix)
-    site = Site(
-        csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
-        login_url=f"{prefix}login" if "login" in endpoints else None,
-        is_admin=settings.is_admin_fn,
-    )
-    source = SessionSource(manager, site, settings.validate_session)
+    source = SessionSource(manager, settings.validate_session)
 
     def common(request: Request) -> dict[str, Any]:
         state = state_of(request)
@@ -71,7 +70,7 @@ def build_face(
         own = {"adminPrefix": state.url(admin_prefix), "haveOutbox": isinstance(settings.mailer, Outbox)}
         return {**shared, **own, "haveAudit": manager.audit is not None}
 
-    pages = Pages(settings.template_dir, common)
+    pages = Pages(settings.template_dir, common, awaited_variables)
     _check_templates(pages, settings, endpoints)
     face = SessionFace(
         settings=settings,
@@ -90,8 +89,34 @@ def build_face(
 
 def attach(app: FastAPI, face: SessionFace) -> None:
     """Let the session server of `face` find out who is asking `app`, and open and close its storages with it."""
-    attach_source(app, "session", face.source, face.local_site, factor2_gates(face))
-    attach_lifecycle(app, face.manager.parts())
+    manager, settings = face.manager, face.settings
+    tell_site(
+        app,
+        public_url=settings.site_url,
+        local=face.local_site,
+        prefix=face.prefix,
+        admin_prefix=face.admin_prefix,
+        is_admin_fn=settings.is_admin_fn,
+        csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
+        csrf_token=face.source.csrf_token,
+        trusted_proxies=face.proxies,
+        error_page=partial(_error_page, face),
+    )
+    attach_source(app, "session", face.source, factor2_gates(face))
+    attach_lifecycle(app, manager.parts())
+    attach_landing_page(app, face)
+
+
+def tell_login(app: FastAPI, face: SessionFace) -> None:
+    """Let browsers that have to log in be sent to the login page, which is there now."""
+    tell_site(app, login_path=f"{face.prefix}login")
+
+
+def _error_page(face: SessionFace, connection: HTTPConnection, e: CrossauthError) -> Response:
+    request = Request(connection.scope)
+    here = state_of(request).here(request) if request.method in ("GET", "HEAD") else ""
+    variables = {**error_variables(e), "httpStatus": e.http_status, "next": here}
+    return with_retry_after(face.render(request, face.settings.error_page, variables, e.http_status), e)
 
 
 def factor2_gates(face: SessionFace) -> dict[str, Gate]:
@@ -122,7 +147,7 @@ def site_is_local(settings: SessionServerSettings) -> bool | None:
         )
     if url.scheme == "https":
         return False
-    if url.hostname in _LOCAL or url.hostname.endswith(".localhost"):
+    if is_local_host(url.hostname):
         return True
     if settings.session_cookie_options.get("secure") is not False:
         raise CrossauthError(
@@ -179,17 +204,4 @@ def _check_factors(settings: SessionServerSettings, manager: SessionManager) -> 
 
 def attach_lifecycle(app: FastAPI, parts: Sequence[SupportsLifecycle]) -> None:
     """Open `parts` when `app` starts, so that what is wrong is known then, and close them, last first, when it ends."""
-    inner = app.router.lifespan_context
-
-    @asynccontextmanager
-    async def lifespan(app: Any) -> AsyncIterator[Any]:
-        for part in parts:
-            await part.start()
-        try:
-            async with inner(app) as state:
-                yield state
-        finally:
-            for part in reversed(parts):
-                await part.close()
-
-    app.router.lifespan_context = lifespan
+    servers_on(app).lifecycle.add(parts)

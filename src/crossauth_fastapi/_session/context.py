@@ -77,6 +77,7 @@ class SessionFace:
         state.queue(self.manager.session.make_cookie(key, persist, local=state.local))
         self.source.new_token(state)
         state["session_id"] = key.value
+        state["session_key"] = replace(key, value=self.manager.session.hash_session_id(key.value))
         state["user"] = user
         state["auth_type"] = "cookie"
 
@@ -165,9 +166,13 @@ class Call:
         return str(next(iter(self.request.path_params.values()), ""))
 
     def next_page(self, default: str) -> str:
-        """Where to go afterwards: `next` from the form or the URL, if it is a page of this site."""
+        """Where to go afterwards: `next` from the form or the URL, if it is a page of this site.
+
+        Parameters:
+            default: where else; a path from the application's own root gets the root path.
+        """
         wanted = self.form.getAsStr("next") or self.request.query_params.get("next")
-        return local_path(wanted, default)
+        return local_path(wanted, self.state.link(default))
 
     def persist(self) -> bool | None:
         """Whether the login is to outlive the browser. An unticked box is not sent; JSON without the field leaves it open."""

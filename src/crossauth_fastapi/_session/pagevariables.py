@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from crossauth_fastapi._middleware.state import RequestState
+from fastapi import Request
+
+from crossauth_backend.users.record import User
+from crossauth_fastapi._middleware.site import is_admin_now
+from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._pages.environment import stylesheet_url
 from crossauth_fastapi._session.source import SessionSource
+
+logger = logging.getLogger("crossauth.pages")
 
 
 class LazyText:
@@ -38,6 +45,36 @@ def page_variables(
         "endpoints": frozenset(endpoints),
         "user": user,
         "sessionUser": user,
-        "isAdministrator": user is not None and state.site.is_admin(user),
+        "isAdministrator": user is not None and _is_administrator(state, user) is True,
         "csrfToken": LazyText(token),
     }
+
+
+def awaited_variables(request: Request) -> Callable[[], Awaitable[dict[str, Any]]] | None:
+    """What completes `page_variables`; `None` where nothing has to be awaited."""
+    state = state_of(request)
+    user: User | None = state["user"]
+    if user is None or _is_administrator(state, user) is not None:
+        return None
+
+    async def complete() -> dict[str, Any]:
+        try:
+            return {"isAdministrator": await state.site.is_admin(user)}
+        except Exception:
+            _log_failure()
+            return {}
+
+    return complete
+
+
+def _is_administrator(state: RequestState, user: User) -> bool | None:
+    """Only whether a page shows links for administrators: where the application's function fails, it shows none."""
+    try:
+        return is_admin_now(state.site.is_admin_fn, user)
+    except Exception:
+        _log_failure()
+        return False
+
+
+def _log_failure() -> None:
+    logger.exception("option 'is_admin_fn' failed; the page shows no links for administrators")

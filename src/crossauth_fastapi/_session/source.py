@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import Request
@@ -23,7 +22,7 @@ from crossauth_fastapi._http.bodies import (
     read_limited,
     replay,
 )
-from crossauth_fastapi._middleware.state import RequestState, Site
+from crossauth_fastapi._middleware.state import RequestState, connection_of
 
 logger = logging.getLogger("crossauth.session")
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
@@ -35,25 +34,19 @@ class SessionSource:
 
     Parameters:
         manager: sessions and CSRF tokens.
-        site: what the answers have in common.
         validate_session: the application's own check, `(key, user, request)`.
     """
 
-    def __init__(
-        self,
-        manager: SessionManager,
-        site: Site,
-        validate_session: Callable[..., Any] | None = None,
-    ) -> None:
+    ambient = True
+
+    def __init__(self, manager: SessionManager, validate_session: Callable[..., Any] | None = None) -> None:
         self.sessions = manager.session
         self.csrf = manager.csrf_tokens
-        self._site = replace(site, csrf_token=self.csrf_token)
         self._validate = validate_session
         self._header = self.csrf.header_name.lower().encode("latin-1")
 
     async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """See `Source.identify`."""
-        state.site = self._site
         for name, _ in scope["headers"]:
             if name == b"cookie":
                 return await self._read_cookies(scope, state, receive)
@@ -99,22 +92,23 @@ class SessionSource:
         if cookie is None:
             return
         session_id = self.sessions.cookie.unsign(cookie)
+        if session_id is None:
+            # Another application on this host may have made it: on http://localhost the port makes no difference to a browser.
+            logger.info("a session cookie that is not ours was ignored")
+            return
         try:
-            if session_id is None:
-                raise CrossauthError(ErrorCode.InvalidSession)
             found = await self.sessions.get_user_for_session_id(session_id)
             if self._validate is not None:
-                self._validate(found.key, found.user, Request(scope))
+                self._validate(found.key, found.user, connection_of(scope))
         except CrossauthError as e:
             if e.http_status == 503:
                 raise
             logger.info("session refused: %s", e.code_name)
             self.forget_session(state)
             return
-        state["session_id"] = session_id
-        state["session_key"] = found.key
-        state["user"] = found.user
-        state["auth_type"] = "cookie"
+        state.identify(
+            {"session_id": session_id, "session_key": found.key, "user": found.user, "auth_type": "cookie"}
+        )
 
     def forget_session(self, state: RequestState) -> None:
         """Delete the session cookie with the response, and treat the request as anonymous."""
