@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Required, TypedDict
 
@@ -153,7 +153,7 @@ class ServerSettings:
 
     app: FastAPI | None = option(None, doc="The application to attach to.", shown="a new FastAPI()")
     authenticators: dict[str, Any] = option({}, doc='Factors by name, such as `{"localpassword": …}`.')
-    is_admin_fn: Callable[[User], bool] = option(
+    is_admin_fn: Callable[[User], bool | Awaitable[bool]] = option(
         default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field"
     )
     template_dir: str = option("templates", env="TEMPLATE_DIR", doc="Folder with the application's own templates.")

@@ -17,7 +17,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.openapi import SESSION_SCHEME
-from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._middleware.state import is_administrator, state_of
 from crossauth_fastapi._session.source import SAFE_METHODS
 
 __all__: Final = [
@@ -68,7 +68,7 @@ async def require_admin(request: Request, user: CurrentUser) -> User:
     Raises:
         CrossauthError: `Unauthorized` where nobody is logged in, `InsufficientPriviledges` where the user is no administrator.
     """
-    if not state_of(request).site.is_admin(user):
+    if not await is_administrator(state_of(request), user):
         raise CrossauthError(ErrorCode.InsufficientPriviledges)
     return user
 

@@ -10,6 +10,7 @@ from fastapi.templating import Jinja2Templates
 from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.options import read_options
 from crossauth_fastapi._http.errors import error_json
 from crossauth_fastapi._middleware.order import attach_source
@@ -176,7 +177,7 @@ class FastApiServer(FastApiServerBase):
         error = CrossauthError(ErrorCode.InvalidCsrf)
         if error_fn is None:
             return MaybeErrorResponse(error_json(error), True)
-        return MaybeErrorResponse(await error_fn(self, request, response, error), True)
+        return MaybeErrorResponse(await call_hook(error_fn, self, request, response, error), True)
 
     def render(
         self, request: Request, template: str, variables: Mapping[str, Any] | None = None, status: int = 200

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.templating import Jinja2Templates
 from starlette.responses import Response
 
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.sessionmanager import SessionManager
@@ -138,7 +139,8 @@ class FastApiSessionServer(FastApiSessionServerBase):
             CrossauthError: `Unauthorized` where nothing waits.
         """
         await cancel(Call(self._face, request, JsonOrFormData(request, {}), False))
-        return success_fn(resp)
+        answer: Response = await call_hook(success_fn, resp)
+        return answer
 
     @property
     def app(self) -> FastAPI:

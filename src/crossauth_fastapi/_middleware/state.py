@@ -6,13 +6,14 @@ response starts. Some values are made only when something reads them: a page tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import Request
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import decide
 from crossauth_backend.sessions.cookie import Cookie, CookieOptions
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
@@ -39,13 +40,13 @@ class Site:
     Parameters:
         csrf_header: header that says the CSRF token, in lower case.
         login_url: where browsers log in.
-        is_admin: who is an administrator.
+        is_admin: the option `is_admin_fn`; asked through `is_administrator`.
         csrf_token: makes the token of a request that nobody has asked for one yet.
     """
 
     csrf_header: bytes | None = None
     login_url: str | None = None
-    is_admin: Callable[[User], bool] = default_is_admin_fn
+    is_admin: Callable[[User], bool | Awaitable[bool]] = default_is_admin_fn
     csrf_token: Callable[[RequestState], str | None] | None = None
 
 
@@ -63,6 +64,8 @@ class RequestState(dict[str, Any]):
     # Defaults on the class, not set by the constructor: a request that nobody asks about pays for none of them.
     site: Site = NO_SITE
     makers: dict[str, Callable[[], Any]] | None = None
+    administrator: bool | None = None
+    extra_columns: dict[str, Any] | None = None
     _cookies: dict[str, str] | None = None
     _deletions: dict[str, FastApiCookieOptions] | None = None
 
@@ -155,6 +158,16 @@ class RequestState(dict[str, Any]):
             gone = [(name, known.get(name, {"path": "/"})) for name in sorted(self["delete_cookies"])]
             headers += cookie_headers(self["set_cookies"], gone)
         return headers
+
+
+async def is_administrator(state: RequestState, user: User) -> bool:
+    """Whether `user` is an administrator, as the option `is_admin_fn` says, plain or `async`.
+
+    Raises:
+        CrossauthError: `Configuration` where it says neither `True` nor `False`.
+        Exception: whatever it raises; nobody is an administrator then.
+    """
+    return await decide("is_admin_fn", state.site.is_admin, user)
 
 
 def state_of(request: Request) -> RequestState:

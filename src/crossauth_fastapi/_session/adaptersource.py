@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 from starlette.types import Receive, Scope
 
+from crossauth_backend.core.hooks import must_be_plain
 from crossauth_fastapi._middleware.state import RequestState, Site
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
@@ -17,9 +18,14 @@ class AdapterSource:
     Parameters:
         adapter: the sessions.
         site: what the answers have in common.
+
+    Raises:
+        CrossauthError: `Configuration` where a method that is read like a value is `async`: what it returns would be true.
     """
 
     def __init__(self, adapter: FastApiSessionAdapter, site: Site) -> None:
+        for method in ("get_user", "get_csrf_token", "csrf_protection_enabled"):
+            must_be_plain(f"session_adapter: method {method!r}", getattr(adapter, method))
         self._adapter = adapter
         self._site = site
 

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from crossauth_backend.core.hooks import decide_now
+from crossauth_backend.users.record import User
 from crossauth_fastapi._middleware.state import RequestState
 from crossauth_fastapi._pages.environment import stylesheet_url
 from crossauth_fastapi._session.source import SessionSource
+
+
+def _is_administrator(state: RequestState, user: User | None) -> bool:
+    """Whether pages show links for administrators; what is behind them asks for itself.
+
+    An `async` hook cannot be asked while a page is rendered: our own handlers ask it before.
+    """
+    if user is None:
+        return False
+    if state.administrator is None:
+        state.administrator = decide_now("is_admin_fn", state.site.is_admin, user)
+    return state.administrator
 
 
 class LazyText:
@@ -38,6 +52,6 @@ def page_variables(
         "endpoints": frozenset(endpoints),
         "user": user,
         "sessionUser": user,
-        "isAdministrator": user is not None and state.site.is_admin(user),
+        "isAdministrator": _is_administrator(state, user),
         "csrfToken": LazyText(token),
     }
