@@ -1,9 +1,8 @@
-"""Functions of the application: each may be plain or `async`, each is awaited, and what goes wrong in one that decides refuses."""
+"""Functions of the application: each may be plain or `async` and is awaited; what goes wrong in one that decides refuses."""
 
 import ast
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from crossauth_backend import (
     DummyFactor2Authenticator,
     ErrorCode,
     Event,
-    InMemoryKeyStorage,
     InMemoryUserStorage,
     LocalPasswordAuthenticator,
     Mail,
@@ -348,11 +346,9 @@ def test_render_makes_the_text_of_messages(variant: Variant) -> None:
     with world.open() as url, Browser(url) as browser:
         browser.sign_up(factor2="none", user_email="alice@example.com")
         browser.call("/api/requestpasswordreset", email="alice@example.com")
-        browser.call("/api/changefactor2", factor2="email")
-        _wait(lambda: len(sent) == 2)
+        _wait(lambda: bool(sent))
     assert {mail.to for mail in sent} == {"alice@example.com"}
     assert any("'token'" in mail.text for mail in sent)
-    assert any("'otp'" in mail.text for mail in sent)
 
 
 @both
@@ -459,7 +455,7 @@ def _direct_calls(path: Path, hooks: set[str]) -> list[str]:
             by_attribute = isinstance(node.func, ast.Attribute) and node.func.attr in hooks
             by_name = isinstance(node.func, ast.Name) and node.func.id in local | (hooks - {"error_fn"})
             if by_attribute or by_name:
-                found.append(f"{path.relative_to(SRC)}:{node.lineno} {ast.unparse(node.func)}")
+                found.append(f"{path.name}:{node.lineno} {ast.unparse(node.func)}")
     return found
 
 
@@ -480,18 +476,9 @@ def test_the_check_of_completeness_finds_direct_calls(tmp_path: Path) -> None:
     source = (
         "def f(settings, user):\n    own = settings.is_admin_fn\n    return own(user) or settings.is_admin_fn(user)\n"
     )
-    path = SRC / "crossauth_backend" / "core" / "clock.py"
-    assert _direct_calls(path, {"is_admin_fn"}) == []
-    found = ast.parse(source)
-    assert inspect.isclass(type(found))
     broken = tmp_path / "broken.py"
     broken.write_text(source)
-    global_src = SRC
-    try:
-        globals()["SRC"] = tmp_path
-        assert len(_direct_calls(broken, {"is_admin_fn"})) == 2
-    finally:
-        globals()["SRC"] = global_src
+    assert len(_direct_calls(broken, {"is_admin_fn"})) == 2
 
 
 def _wait(done: Callable[[], bool]) -> None:
@@ -500,6 +487,3 @@ def _wait(done: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
     asyncio.run(asyncio.wait_for(until(), 10))
-
-
-_ = Awaitable, InMemoryKeyStorage
