@@ -82,7 +82,7 @@ async def _make_administrator(users: UserStorage, passwords: LocalPasswordAuthen
         raise CrossauthError(ErrorCode.Configuration, "CROSSAUTH_ADMIN must be name:password")
     if given is None and await users.get_users(0, 1):
         return
-    problems = passwords.validate_secrets({"password": password}) if password else []
+    problems = await passwords.secret_problems({"password": password}) if password else []
     if problems:
         print(f"CROSSAUTH_ADMIN: the password is weak: {'; '.join(problems)}", file=sys.stderr)
     password = password or random_value(15)

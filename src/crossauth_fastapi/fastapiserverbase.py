@@ -12,12 +12,13 @@ from jinja2 import TemplateNotFound
 from starlette.responses import HTMLResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import decide, decide_now, must_be_plain
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.errors import as_reason, error_variables
 from crossauth_fastapi._pages.environment import SAFE_HEADERS
 
-FastApiErrorFn = Callable[["FastApiServerBase", Request, Response, CrossauthError], Awaitable[Response]]
+FastApiErrorFn = Callable[["FastApiServerBase", Request, Response, CrossauthError], Response | Awaitable[Response]]
 
 
 class MaybeErrorResponse(NamedTuple):
@@ -30,7 +31,7 @@ class MaybeErrorResponse(NamedTuple):
 class FastApiServerBase(ABC):
     """Base of `FastApiServer`; it exists so that the component servers need not import it."""
 
-    is_admin_fn: Callable[[User], bool] = staticmethod(default_is_admin_fn)
+    is_admin_fn: Callable[[User], bool | Awaitable[bool]] = staticmethod(default_is_admin_fn)
 
     @property
     @abstractmethod
@@ -86,8 +87,25 @@ class FastApiServerBase(ABC):
 
         Parameters:
             user: the user to test.
+
+        Raises:
+            CrossauthError: `Configuration` where the option is an `async` function; await `is_administrator` then.
         """
-        return self.is_admin_fn(user)
+        must_be_plain(
+            "is_admin(user) cannot await; use `await server.is_administrator(user)`: is_admin_fn", self.is_admin_fn
+        )
+        return decide_now("is_admin_fn", self.is_admin_fn, user)
+
+    async def is_administrator(self, user: User) -> bool:
+        """As `is_admin`, for an `is_admin_fn` that may be `async`.
+
+        Parameters:
+            user: the user to test.
+
+        Raises:
+            CrossauthError: `Configuration` where the hook returns anything but a `bool`.
+        """
+        return await decide("is_admin_fn", self.is_admin_fn, user)
 
     @staticmethod
     def send_page_error(

@@ -37,12 +37,12 @@ async def create_user(
     Raises:
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `PasswordFormat`, `PasswordMatch`, `Forbidden`.
     """
-    new = checked_user(accounts, user)
+    new = await checked_user(accounts, user)
     new["factor2"] = _offered(accounts, str(new.get("factor2") or ""))
     factor = accounts.factors[new["factor1"]]
     secrets: dict[str, Any] = {}
     if any(params.values()):
-        problems = factor.validate_secrets(params)
+        problems = await factor.secret_problems(params)
         if problems:
             raise CrossauthError(ErrorCode.PasswordFormat, problems)
         secrets = await factor.create_persistent_secrets(new["username"], params, repeat)
@@ -68,7 +68,7 @@ async def update_user(
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`; `Forbidden` for a factor that is not offered; `BadRequest`
             for an unknown state, or where state and second factor are changed together.
     """
-    wanted = checked_user(accounts, user.to_dict() | dict(changed))
+    wanted = await checked_user(accounts, user.to_dict() | dict(changed))
     if "factor2" in changed:
         current = user.factor2 or ""
         given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)
@@ -99,7 +99,7 @@ async def change_password(
         CrossauthError: `PasswordFormat`, `PasswordMatch`.
     """
     factor = accounts.factor1(user)
-    problems = factor.validate_secrets(new)
+    problems = await factor.secret_problems(new)
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)

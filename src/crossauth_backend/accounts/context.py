@@ -72,7 +72,7 @@ class Accounts:
     verify_email: bool = False
     reset_password: bool = False
     allowed_factor2: tuple[str, ...] = ()
-    validate_user: Callable[[Mapping[str, Any]], list[str]] = default_user_validator
+    validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
 
     @property
     def keys(self) -> KeyStorage:

@@ -37,7 +37,7 @@ async def change_password(
     factor = _changeable(accounts, user)
     async with accounts.limited(origin, user, password_account=str(user.id)):
         await factor.authenticate_user(user, found.secrets, old)
-    problems = factor.validate_secrets(new)
+    problems = await factor.secret_problems(new)
     if not problems and any(equal(str(new[n]), str(old.get(n, ""))) for n in factor.secret_names() if n in new):
         problems = ["The new password must be different from the old one"]
     if problems:
@@ -83,7 +83,7 @@ async def reset_password(
     """
     user = await user_for_reset(accounts, token, origin)
     factor = _changeable(accounts, user)
-    problems = factor.validate_secrets(new)
+    problems = await factor.secret_problems(new)
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)

@@ -9,6 +9,7 @@ from typing import Any
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.login import check_credentials
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
@@ -37,14 +38,14 @@ class SignedUp:
     resumed: bool = False
 
 
-def checked_user(accounts: Accounts, user: Mapping[str, Any]) -> dict[str, Any]:
+async def checked_user(accounts: Accounts, user: Mapping[str, Any]) -> dict[str, Any]:
     """`user` with its e-mail address in normal form, after the library's and the application's rules.
 
     Raises:
         CrossauthError: `FormEntry` with everything that is wrong; `InvalidEmail`.
     """
     problems = username_problems(user.get("username"))
-    problems += [p for p in accounts.validate_user(user) if p not in problems]
+    problems += [p for p in await problems_of(accounts.validate_user, user) if p not in problems]
     if problems:
         raise CrossauthError(ErrorCode.FormEntry, problems)
     email = user.get("email")
@@ -63,7 +64,7 @@ async def sign_up(
             not offered, `TooManyAttempts`.
     """
     await accounts.limits.reserve({"signup_address": origin.address})
-    new = checked_user(accounts, user)
+    new = await checked_user(accounts, user)
     factor = accounts.factors[new["factor1"]]
     if not factor.can_create_user():
         raise CrossauthError(ErrorCode.Forbidden, "Accounts cannot be created with this way of logging in")
@@ -74,7 +75,7 @@ async def sign_up(
     if verify and _address(new) is None:
         raise CrossauthError(ErrorCode.FormEntry, "Give an e-mail address")
     verify = verify and not _proves_address(accounts, new["factor1"]) and not _proves_address(accounts, factor2)
-    problems = factor.validate_secrets(params)
+    problems = await factor.secret_problems(params)
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
     secrets = await factor.create_persistent_secrets(new["username"], params, repeat_params)

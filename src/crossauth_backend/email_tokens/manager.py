@@ -147,15 +147,13 @@ class TokenEmailer:
 
     def send_account_exists(self, email: str) -> None:
         """Tell the owner of an address that somebody tried to sign up with it."""
-        mail = self.messages.mail(email, "You already have an account", "accountexistsbody.jinja2", None, self._site)
-        self._put(partial(_ready, partial(self.mailer.send, mail)))
+        self._put(partial(self._note, email, "You already have an account", "accountexistsbody.jinja2", self._site))
 
     def send_change_notice(self, user: User, old_email: str, changed: bool) -> None:
         """Tell the old address that it was changed, or is asked to be."""
         data = {**self._site, "username": user.username, "changed": changed}
         subject = "Your e-mail address was changed" if changed else "A change of your e-mail address was asked for"
-        mail = self.messages.mail(old_email, subject, "emailchangenoticebody.jinja2", None, data)
-        self._put(partial(_ready, partial(self.mailer.send, mail)))
+        self._put(partial(self._note, old_email, subject, "emailchangenoticebody.jinja2", data))
 
     async def check_password_reset_token(self, token: str) -> User:
         """The user for whom a token is good, without using it up.
@@ -209,6 +207,9 @@ class TokenEmailer:
         )
         return value
 
+    async def _note(self, to: str, subject: str, template: str, data: dict[str, Any]) -> Send:
+        return partial(self.mailer.send, await self.messages.mail(to, subject, template, None, data))
+
     async def _reset(self, email: str, extra: dict[str, Any]) -> Send | None:
         user = await self._user_of(email)
         address = None if user is None else address_of(user)
@@ -216,7 +217,7 @@ class TokenEmailer:
             return None
         token = await self.create_and_save_password_reset_token(user.id)
         s, data = self.settings, self._data(token, self.settings.password_reset_expires, extra)
-        mail = self.messages.mail(
+        mail = await self.messages.mail(
             address, s.password_reset_subject, s.password_reset_text_body, s.password_reset_html_body or None, data
         )
         return partial(self.mailer.send, mail)
@@ -232,7 +233,7 @@ class TokenEmailer:
             return None
         token = await self.create_and_save_email_verification_token(user.id, new_email)
         s, data = self.settings, self._data(token, seconds, extra)
-        mail = self.messages.mail(
+        mail = await self.messages.mail(
             address, s.email_verification_subject, s.email_verification_text_body,
             s.email_verification_html_body or None, data,
         )  # fmt: skip
@@ -262,7 +263,3 @@ class TokenEmailer:
     def validate_email(email: str) -> str:
         """`email` in normal form; raises `InvalidEmail`."""
         return valid_email(email)
-
-
-async def _ready(send: Send) -> Send:
-    return send

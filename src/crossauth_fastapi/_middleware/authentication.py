@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect
@@ -41,7 +42,7 @@ class Attached(Protocol):
 
     site: Site
     lifecycle: Lifecycle
-    gates: Mapping[str, Gate]
+    gates: dict[str, Gate]
 
     @property
     def sources(self) -> Sequence[Source]:
@@ -72,9 +73,7 @@ class AuthenticationMiddleware:
         try:
             if not attached.lifecycle.running:
                 await attached.lifecycle.start()
-            for source in attached.sources:
-                if source.ambient and scope["type"] == "websocket" and not state.from_this_site():
-                    continue
+            for source in attached.sources if scope["type"] == "http" else _for_socket(attached.sources, state):
                 receive = await source.identify(scope, state, receive)
                 if state.identified:
                     break
@@ -85,20 +84,28 @@ class AuthenticationMiddleware:
             # every other middleware, which may have something to add (CORS headers, a log line).
             state.refusal = e
 
-        async def send_with_cookies(message: Message) -> None:
-            if message["type"] in ("http.response.start", "websocket.accept") and state.has_headers():
-                _add_headers(message, state)
-            await send(message)
-
+        send = partial(_send_with_cookies, state, send)
         try:
-            if state.refusal is None and (gate := attached.gates.get(scope["path"])) and state.identified:
-                await gate(self.app, scope, receive, send_with_cookies)
+            gate = attached.gates.get(scope["path"]) if state.identified else None
+            if gate is None or state.refusal is not None:
+                await self.app(scope, receive, send)
             else:
-                await self.app(scope, receive, send_with_cookies)
+                await gate(self.app, scope, receive, send)
         finally:
             if isinstance(outer, RequestState):
                 # An application of ours around this one goes on with its own.
                 scope["state"] = outer
+
+
+def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:
+    """Those that may say who opens a WebSocket: for a page of another site not by what the browser sends by itself."""
+    return [source for source in sources if not source.ambient or state.from_this_site()]
+
+
+async def _send_with_cookies(state: RequestState, send: Send, message: Message) -> None:
+    if message["type"] in ("http.response.start", "websocket.accept") and state.has_headers():
+        _add_headers(message, state)
+    await send(message)
 
 
 def _add_headers(message: Message, state: RequestState) -> None:

@@ -68,8 +68,9 @@ def servers_on(app: FastAPI) -> Servers:
         except RuntimeError as e:
             raise CrossauthError(ErrorCode.Configuration, "Create the server before the application starts") from e
         setattr(app.state, _ATTRIBUTE, servers)
-        # One of the application's own is left alone.
-        app.exception_handlers.setdefault(CrossauthError, refuse)
+        # One of the application's own is left alone. Starlette hands a handler WebSockets too, its types do not say so.
+        handlers: dict[Any, Any] = app.exception_handlers
+        handlers.setdefault(CrossauthError, refuse)
         answer_refusals(app)
         servers.lifecycle.attach(app)
     return servers

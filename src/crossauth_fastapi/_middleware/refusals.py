@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, WebSocket
@@ -79,7 +79,7 @@ def answer_refusals(app: FastAPI) -> None:
     """
     route = app.router.middleware_stack
 
-    def answer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def answer(scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         state = scope.get("state")
         if isinstance(state, RequestState) and state.refusal is not None:
             return _raise(scope, state.refusal)

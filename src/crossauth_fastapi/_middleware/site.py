@@ -6,7 +6,6 @@ disagree are a configuration error, so it never depends on which of them came fi
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,7 +13,7 @@ from typing import Any, Final
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.hooks import decide
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
@@ -69,38 +68,3 @@ class Site:
 
 
 NO_SITE: Final = Site()
-
-
-def is_admin_now(hook: Callable[[User], Any], user: User) -> bool | None:
-    """The answer of a plain `is_admin_fn`; `None` where the function is `async`, so that it cannot be asked here.
-
-    Raises:
-        CrossauthError: `Configuration` where it returns anything but a `bool`.
-    """
-    if inspect.iscoroutinefunction(hook):
-        return None
-    found = hook(user)
-    if inspect.isawaitable(found):
-        if inspect.iscoroutine(found):
-            found.close()
-        return None
-    if not isinstance(found, bool):
-        raise CrossauthError(
-            ErrorCode.Configuration, detail=f"is_admin_fn must return True or False, not {type(found).__name__}"
-        )
-    return found
-
-
-def require_plain(answer: bool | None) -> bool:
-    """`answer` of `is_admin_now`, where only a plain function will do.
-
-    Raises:
-        CrossauthError: `Configuration`, saying what to use instead.
-    """
-    if answer is None:
-        raise CrossauthError(
-            ErrorCode.Configuration,
-            "Option 'is_admin_fn' is an async function, which is_admin() cannot await. Use the dependency AdminUser or "
-            "require_admin in a route",
-        )
-    return answer

@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.sessions.cookie import Cookie, CookieOptions
+from crossauth_backend.users.record import User
 from crossauth_fastapi._http.cookies import (
     FastApiCookieOptions,
     cookie_headers,
@@ -56,6 +57,8 @@ class RequestState(dict[str, Any]):
     _identity: dict[str, Any] | None = None
     _outer: dict[str, Any] | None = None
     _nested: bool = False
+    administrator: bool | None = None
+    extra_columns: dict[str, Any] | None = None
     _cookies: dict[str, str] | None = None
     _deletions: dict[str, FastApiCookieOptions] | None = None
 
@@ -151,7 +154,9 @@ class RequestState(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """As of any dictionary; a name that is not there is not made, unless it says who is asking."""
-        return self[name] if name in self else default
+        if name not in self:
+            return default
+        return self[name]
 
     def pop(self, name: str, *default: Any) -> Any:
         """As of any dictionary."""
@@ -285,6 +290,11 @@ class RequestState(dict[str, Any]):
 
 def _is_under(path: str, root_path: str) -> bool:
     return path == root_path or path.startswith(root_path + "/")
+
+
+async def is_administrator(state: RequestState, user: User) -> bool:
+    """See `Site.is_admin`."""
+    return await state.site.is_admin(user)
 
 
 def state_of(connection: HTTPConnection) -> RequestState:

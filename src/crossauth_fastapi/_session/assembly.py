@@ -8,8 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
-from starlette.requests import HTTPConnection
-from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
@@ -21,7 +19,6 @@ from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
 from crossauth_fastapi._http.address import read_proxies
 from crossauth_fastapi._middleware.authentication import Gate
-from crossauth_fastapi._http.errors import error_variables, with_retry_after
 from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
 from crossauth_fastapi._middleware.site import is_local_host
 from crossauth_fastapi._middleware.state import state_of
@@ -32,11 +29,13 @@ from crossauth_fastapi._session.gate import PAGES, Factor2Gate
 from crossauth_fastapi._session.landing import attach_landing_page
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.outbox import check_outbox
-from crossauth_fastapi._session.pagevariables import awaited_variables, page_variables
+from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
 from crossauth_fastapi._session.routes import ACTIONS
 from crossauth_fastapi._session.source import SessionSource
 
 COMPONENT = "FastApiSessionServer"
+# They are read by the management of OAuth clients.
+_UNAVAILABLE = ("client_serach_dn", "client_search_fn", "admin_create_client_page", "delete_client_page")
 
 
 def build_face(
@@ -53,14 +52,11 @@ def build_face(
             f"{COMPONENT}: key_storage must be a KeyStorage, not {type(key_storage).__name__}",
         )
     settings = read_options(SessionServerSettings, options, component=COMPONENT)
-    if settings.enable_oauth_client_management:
-        raise CrossauthError(
-            ErrorCode.NotImplemented, "Option 'enable_oauth_client_management' is not available in this version"
-        )
+    _refuse_unavailable(settings, options)
     own = option_names(SessionManagerSettings)
     manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
     endpoints = _checked_endpoints(settings, manager)
-    _check_factors(settings, manager)
+    _check_factors(settings, manager, options, endpoints)
     prefix, admin_prefix = with_slashes(settings.prefix), with_slashes(settings.admin_prefix)
     source = SessionSource(manager, settings.validate_session)
 
@@ -100,7 +96,7 @@ def attach(app: FastAPI, face: SessionFace) -> None:
         csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
         csrf_token=face.source.csrf_token,
         trusted_proxies=face.proxies,
-        error_page=partial(_error_page, face),
+        error_page=partial(error_page, face.pages, settings.error_page),
     )
     attach_source(app, "session", face.source, factor2_gates(face))
     attach_lifecycle(app, manager.parts())
@@ -110,13 +106,6 @@ def attach(app: FastAPI, face: SessionFace) -> None:
 def tell_login(app: FastAPI, face: SessionFace) -> None:
     """Let browsers that have to log in be sent to the login page, which is there now."""
     tell_site(app, login_path=f"{face.prefix}login")
-
-
-def _error_page(face: SessionFace, connection: HTTPConnection, e: CrossauthError) -> Response:
-    request = Request(connection.scope)
-    here = state_of(request).here(request) if request.method in ("GET", "HEAD") else ""
-    variables = {**error_variables(e), "httpStatus": e.http_status, "next": here}
-    return with_retry_after(face.render(request, face.settings.error_page, variables, e.http_status), e)
 
 
 def factor2_gates(face: SessionFace) -> dict[str, Gate]:
@@ -158,6 +147,18 @@ def site_is_local(settings: SessionServerSettings) -> bool | None:
     return False
 
 
+def _refuse_unavailable(settings: SessionServerSettings, options: Mapping[str, Any]) -> None:
+    """Refuse options of parts that are not in this version; named endpoints decide by themselves whether they need one."""
+    unavailable = [name for name in _UNAVAILABLE if options.get(name) is not None]
+    if settings.enable_oauth_client_management and not settings.endpoints:
+        unavailable.append("enable_oauth_client_management")
+    if unavailable:
+        raise CrossauthError(
+            ErrorCode.NotImplemented,
+            f"{COMPONENT}: not available in this version: option {', '.join(map(repr, unavailable))}",
+        )
+
+
 def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager) -> frozenset[str]:
     on = Switches(
         admin=settings.enable_admin_endpoints,
@@ -168,7 +169,7 @@ def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager)
     endpoints = enabled_endpoints(settings.endpoints, on)
     if manager.user_storage is not None:
         return endpoints
-    if settings.endpoints is None:
+    if not settings.endpoints:
         return frozenset({"api/getcsrftoken"})
     needing = sorted(endpoints - {"api/getcsrftoken"})
     if needing:
@@ -190,10 +191,15 @@ def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: f
             )
 
 
-def _check_factors(settings: SessionServerSettings, manager: SessionManager) -> None:
+def _check_factors(
+    settings: SessionServerSettings, manager: SessionManager, options: Mapping[str, Any], endpoints: frozenset[str]
+) -> None:
     if manager.user_storage is None:
         return
     manager.factors.require(settings.user_allowed_factor1, f"{COMPONENT}: option 'user_allowed_factor1'")
+    creates_users = endpoints & {"admin/createuser", "admin/api/createuser"}
+    if creates_users or options.get("admin_allowed_factor1") is not None:
+        manager.factors.require(settings.admin_allowed_factor1, f"{COMPONENT}: option 'admin_allowed_factor1'")
     test_only = manager.factors.test_only()
     if test_only and not site_is_local(settings):
         raise CrossauthError(

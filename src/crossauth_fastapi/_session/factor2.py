@@ -42,6 +42,7 @@ async def fetch_setup(call: Call) -> Outcome:
 async def configure(call: Call) -> Outcome:
     """Check the first code; the factor is the user's then."""
     face, key = call.face, call.state["session_key"]
+    await face.extra_columns(call.request)
     done = await factor2_setup.complete_setup(face.accounts, key, code_of(call), call.origin)
     after = call.next_page(face.settings.login_redirect)
     user = done.user
@@ -74,6 +75,7 @@ async def look_at_change(call: Call) -> Show | Go:
 async def change(call: Call) -> Outcome:
     """Begin to set up another factor, or give it up."""
     face, (user, forced) = call.face, await whose_factor2(call)
+    await face.extra_columns(call.request)
     wanted = call.text("factor2").removeprefix(NO_FACTOR2)
     if not wanted:
         if NO_FACTOR2 not in face.manager.allowed_factor2:

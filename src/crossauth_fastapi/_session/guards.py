@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import KeyDataEntry, get_json_data
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._middleware.state import state_of
-from crossauth_fastapi._session.context import SessionFace, awaited
+from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.login import open_session
 from crossauth_fastapi._session.source import CSRF_FIELDS, cookie_value
 
@@ -119,5 +120,5 @@ async def login_with_user(
     result = await open_session(face, request, Attempt(user, factor2_passed=bypass_2fa), None)
     if result.asked is not None:
         raise CrossauthError(_ASKED[result.asked])
-    answer: Response = await awaited(success_fn(resp, result.user))
+    answer: Response = await call_hook(success_fn, resp, result.user)
     return answer

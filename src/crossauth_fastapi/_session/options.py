@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -51,7 +51,7 @@ class FastApiSessionServerOptions(SessionManagerOptions, total=False):
     factor2_page: str
     factor2_protected_api_endpoints: list[str]
     factor2_protected_page_endpoints: list[str]
-    is_admin_fn: Callable[[User], bool]
+    is_admin_fn: Callable[[User], bool | Awaitable[bool]]
     known_device_cookie_options: CookieOptions
     login_page: str
     login_redirect: str
@@ -117,7 +117,7 @@ class SessionServerSettings(SessionManagerSettings):
     enable_admin_endpoints: bool = option(False, env="ENABLE_ADMIN_ENDPOINTS", doc="Whether administrators have endpoints to look after users.")
     enable_oauth_client_management: bool = option(False, env="ENABLE_OAUTH_CLIENT_MANAGEMENT", doc="Endpoints for OAuth clients. Not available in this version.")
     edit_user_scope: str | None = option(None, env="EDIT_USER_SCOPE", doc="OAuth scope that lets a user who is not logged in by cookie edit the account.")
-    is_admin_fn: Callable[[User], bool] = option(default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field")
+    is_admin_fn: Callable[[User], bool | Awaitable[bool]] = option(default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field")
     create_user_fn: Callable[..., Any] = option(default_create_user, doc="Makes a user from a sign-up form: `(request, body, user_editable_fields, allowable_factor1)`.", shown="default_create_user")
     update_user_fn: Callable[..., Any] = option(default_update_user, doc="Makes the changed user from a form: `(user, request, body, user_editable_fields)`.", shown="default_update_user")
     validate_user_fn: Callable[..., Any] = option(default_user_validator, doc="What is wrong with a user, as a list of texts.", shown="default_user_validator")

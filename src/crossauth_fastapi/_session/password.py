@@ -46,6 +46,7 @@ async def look_at_password(call: Call) -> Show | Go:
 async def change_password(call: Call) -> Outcome:
     """Check the old password, store the new one, and end every other session."""
     face, forced = call.face, call.user is None
+    await face.extra_columns(call.request)
     username, factor2_passed = whose_password(call)
     user = await password.change_password(
         face.accounts,
@@ -90,6 +91,7 @@ async def look_at_reset(call: Call) -> Show | Go:
 async def reset_password(call: Call) -> Outcome:
     """Store the new password of whoever holds the token; a second factor is still asked for."""
     face = call.face
+    await face.extra_columns(call.request)
     user: User = await password.reset_password(
         face.accounts, call.text("token"), secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
     )

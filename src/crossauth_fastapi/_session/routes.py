@@ -15,7 +15,7 @@ from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import NO_STORE, ErrorBody, as_reason
 from crossauth_fastapi._http.openapi import form_or_json, needs, schemes
 from crossauth_fastapi._http.redirects import found
-from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._middleware.state import is_administrator, state_of
 from crossauth_fastapi._pages.environment import STYLESHEET, stylesheet
 from crossauth_fastapi._session import admin
 from crossauth_fastapi._session.actions import (
@@ -176,6 +176,7 @@ def _look(face: SessionFace, action: Action) -> Endpoint:
         call = Call(face, request, JsonOrFormData(request, {}), True)
         assert action.look is not None
         try:
+            await know_administrator(call)
             shown = await action.look(call)
             if isinstance(shown, Show):
                 return answer_page(action, call, shown)
@@ -190,6 +191,7 @@ def _submit(face: SessionFace, action: Action, do: Do) -> Endpoint:
     async def form(request: Request) -> Response:
         call = Call(face, request, JsonOrFormData(request), True)
         try:
+            await know_administrator(call)
             await call.form.load()
             check_csrf(action, call)
             return answer_page(action, call, (await do(call)).page)
@@ -211,6 +213,16 @@ def _call(face: SessionFace, action: Action, do: Do, changes: bool = True) -> En
             return refuse_json(as_reason(e))
 
     return api
+
+
+async def know_administrator(call: Call) -> None:
+    """Ask `is_admin_fn` for the page that follows, which could not await it."""
+    if call.user is not None:
+        try:
+            call.state.administrator = await is_administrator(call.state, call.user)
+        except Exception as e:
+            as_reason(e)
+            call.state.administrator = False
 
 
 async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Response:

@@ -9,9 +9,11 @@ from typing import Any, Final
 from fastapi import Request
 from starlette.types import Receive, Scope
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.sessions.cookie import SignedCookie
+from crossauth_backend.sessions.manager import UserAndKey
 from crossauth_fastapi._http.bodies import (
     FORM_TYPE,
     JSON_TYPE,
@@ -98,17 +100,30 @@ class SessionSource:
             return
         try:
             found = await self.sessions.get_user_for_session_id(session_id)
-            if self._validate is not None:
-                self._validate(found.key, found.user, connection_of(scope))
         except CrossauthError as e:
             if e.http_status == 503:
                 raise
             logger.info("session refused: %s", e.code_name)
             self.forget_session(state)
             return
-        state.identify(
-            {"session_id": session_id, "session_key": found.key, "user": found.user, "auth_type": "cookie"}
-        )
+        if not await self._is_valid(found, scope):
+            self.forget_session(state)
+            return
+        state.identify({"session_id": session_id, "session_key": found.key, "user": found.user, "auth_type": "cookie"})
+
+    async def _is_valid(self, found: UserAndKey, scope: Scope) -> bool:
+        """Whether `validate_session` accepts the session; whatever it raises refuses it."""
+        if self._validate is None:
+            return True
+        try:
+            accepted = await call_hook(self._validate, found.key, found.user, connection_of(scope)) is not False
+        except CrossauthError as e:
+            logger.info("session refused by validate_session: %s", e.code_name)
+            return False
+        except Exception:
+            logger.exception("validate_session failed; the session is refused")
+            return False
+        return accepted
 
     def forget_session(self, state: RequestState) -> None:
         """Delete the session cookie with the response, and treat the request as anonymous."""
