@@ -86,6 +86,7 @@ def build_face(
 def attach(app: FastAPI, face: SessionFace) -> None:
     """Let the session server of `face` find out who is asking `app`, and open and close its storages with it."""
     manager, settings = face.manager, face.settings
+    attach_source(app, "session", face.source, factor2_gates(face))
     tell_site(
         app,
         public_url=settings.site_url,
@@ -98,7 +99,6 @@ def attach(app: FastAPI, face: SessionFace) -> None:
         trusted_proxies=face.proxies,
         error_page=partial(error_page, face.pages, settings.error_page),
     )
-    attach_source(app, "session", face.source, factor2_gates(face))
     attach_lifecycle(app, manager.parts())
     attach_landing_page(app, face)
 
