@@ -40,11 +40,16 @@ class SessionFace:
     admin_prefix: str = "/admin/"
     proxies: tuple[Network, ...] = ()
     local_site: bool | None = None
+    root_path: str = ""
 
     @property
     def accounts(self) -> Accounts:
         """The account services."""
-        return replace(self.manager.accounts(), validate_user=self.settings.validate_user_fn)
+        return replace(self.manager.accounts(), validate_user=self.settings.validate_user_fn, root_path=self.root_path)
+
+    def at(self, root_path: str) -> SessionFace:
+        """This, as a request finds it under `root_path`."""
+        return replace(self, root_path=root_path) if root_path else self
 
     @property
     def users(self) -> UserStorage:
@@ -136,6 +141,9 @@ class Call:
     request: Request
     form: JsonOrFormData
     is_page: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "face", self.face.at(self.state.root_path))
 
     @property
     def state(self) -> RequestState:

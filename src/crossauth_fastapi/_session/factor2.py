@@ -36,7 +36,8 @@ async def look_at_setup(call: Call) -> Show | Go:
 
 async def fetch_setup(call: Call) -> Outcome:
     """As `look_at_setup`, as JSON."""
-    return Outcome({"ok": True, **await _begin_setup(call)}, Show())
+    shown = await _begin_setup(call)
+    return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Show())
 
 
 async def configure(call: Call) -> Outcome:

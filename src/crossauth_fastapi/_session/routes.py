@@ -181,7 +181,7 @@ def _look(face: SessionFace, action: Action) -> Endpoint:
             if isinstance(shown, Show):
                 return answer_page(action, call, shown)
         except Exception as e:
-            return refuse_page(None, call, as_reason(e), {"next": request.url.path})
+            return refuse_page(None, call, as_reason(e), {"next": call.state.here(request)})
         return found(shown.url)
 
     return page
@@ -232,5 +232,5 @@ async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Res
     try:
         shown = await action.look(call) if action.look else Show()
     except CrossauthError:
-        return refuse_page(None, call, reason, {"next": call.request.url.path})
+        return refuse_page(None, call, reason, {"next": call.state.here(call.request)})
     return refuse_page(action, call, reason, shown.variables if isinstance(shown, Show) else {})
