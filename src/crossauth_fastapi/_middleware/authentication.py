@@ -68,8 +68,12 @@ class AuthenticationMiddleware:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        attached, outer = self.attached, scope.get("state")
-        scope["state"] = state = RequestState(scope, attached.site)
+        attached = self.attached
+        state = RequestState(scope, attached.site)
+        if state.nested:
+            # An application of ours around this one goes on with its own, while this one still answers.
+            scope = dict(scope)
+        scope["state"] = state
         try:
             if not attached.lifecycle.running:
                 await attached.lifecycle.start()
@@ -85,16 +89,11 @@ class AuthenticationMiddleware:
             state.refusal = e
 
         send = partial(_send_with_cookies, state, send)
-        try:
-            gate = attached.gates.get(scope["path"]) if state.identified else None
-            if gate is None or state.refusal is not None:
-                await self.app(scope, receive, send)
-            else:
-                await gate(self.app, scope, receive, send)
-        finally:
-            if isinstance(outer, RequestState):
-                # An application of ours around this one goes on with its own.
-                scope["state"] = outer
+        gate = attached.gates.get(scope["path"]) if state.identified else None
+        if gate is None or state.refusal is not None:
+            await self.app(scope, receive, send)
+        else:
+            await gate(self.app, scope, receive, send)
 
 
 def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:

@@ -26,7 +26,9 @@ class Lifecycle:
 
     def add(self, parts: Sequence[SupportsLifecycle]) -> None:
         """Take care of `parts` too, after those that are there."""
-        self._parts += [part for part in parts if part not in self._parts]
+        for part in parts:
+            if all(part is not known for known in self._parts):
+                self._parts.append(part)
 
     def attach(self, app: FastAPI) -> None:
         """Open with `app`, before anything of its own, so that what is wrong is known then; close with it, last first."""

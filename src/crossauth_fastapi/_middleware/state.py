@@ -56,7 +56,8 @@ class RequestState(dict[str, Any]):
     makers: dict[str, Callable[[], Any]] | None = None
     _identity: dict[str, Any] | None = None
     _outer: dict[str, Any] | None = None
-    _nested: bool = False
+    nested: bool = False
+    """Whether an application of ours is around this one."""
     administrator: bool | None = None
     extra_columns: dict[str, Any] | None = None
     _cookies: dict[str, str] | None = None
@@ -80,7 +81,7 @@ class RequestState(dict[str, Any]):
         if outer:
             super().update((name, value) for name, value in outer.items() if name not in _OURS)
         if isinstance(outer, RequestState):
-            self._nested = True
+            self.nested = True
         else:
             # So that a middleware around us can read them whoever asked.
             outer.setdefault("user", None)
@@ -91,7 +92,7 @@ class RequestState(dict[str, Any]):
         self._identity = {**(self._identity or {}), **values}
         for name in values:
             super().pop(name, None)
-        if self._outer is not None and not self._nested:
+        if self._outer is not None and not self.nested:
             self._outer.update(values)
 
     @property
@@ -130,7 +131,7 @@ class RequestState(dict[str, Any]):
         return value
 
     def _show(self, name: str, value: Any) -> None:
-        if self._outer is not None and not (self._nested and name in _OURS):
+        if self._outer is not None and not (self.nested and name in _OURS):
             self._outer[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
@@ -160,7 +161,7 @@ class RequestState(dict[str, Any]):
 
     def pop(self, name: str, *default: Any) -> Any:
         """As of any dictionary."""
-        if self._outer is not None and not (self._nested and name in _OURS):
+        if self._outer is not None and not (self.nested and name in _OURS):
             self._outer.pop(name, None)
         if self.makers is not None:
             self.makers.pop(name, None)
