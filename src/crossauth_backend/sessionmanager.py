@@ -98,7 +98,7 @@ class SessionManager(SessionManagerBase):
             CrossauthError: as there.
         """
         if empty_password:
-            return await self.accounts().users.create_user(signup.checked_user(self.accounts(), user), {})
+            return await self.accounts().users.create_user(await signup.checked_user(self.accounts(), user), {})
         done = await signup.sign_up(
             self.accounts(), user, params, repeat_params, skip_email_verification=skip_email_verification
         )

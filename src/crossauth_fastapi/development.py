@@ -16,8 +16,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import random_value
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.users.storage import UserStorage
-
-_LOCAL = ("localhost", "127.0.0.1", "::1")
+from crossauth_fastapi._http.address import is_local_host
 
 
 def local_secret(database_url: str, site_url: str) -> str:
@@ -33,7 +32,7 @@ def local_secret(database_url: str, site_url: str) -> str:
     given = os.environ.get("CROSSAUTH_SECRET")
     if given:
         return given
-    if urlsplit(site_url).hostname not in _LOCAL:
+    if not is_local_host(urlsplit(site_url).hostname or ""):
         raise CrossauthError(
             ErrorCode.Configuration,
             f"Set CROSSAUTH_SECRET: {site_url} is not on localhost, so a made-up secret will not do",
@@ -82,7 +81,7 @@ async def _make_administrator(users: UserStorage, passwords: LocalPasswordAuthen
         raise CrossauthError(ErrorCode.Configuration, "CROSSAUTH_ADMIN must be name:password")
     if given is None and await users.get_users(0, 1):
         return
-    problems = passwords.validate_secrets({"password": password}) if password else []
+    problems = await passwords.secret_problems({"password": password}) if password else []
     if problems:
         print(f"CROSSAUTH_ADMIN: the password is weak: {'; '.join(problems)}", file=sys.stderr)
     password = password or random_value(15)

@@ -12,12 +12,13 @@ from jinja2 import TemplateNotFound
 from starlette.responses import HTMLResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import decide, decide_now, must_be_plain
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.errors import as_reason, error_variables
 from crossauth_fastapi._pages.environment import SAFE_HEADERS
 
-FastApiErrorFn = Callable[["FastApiServerBase", Request, Response, CrossauthError], Awaitable[Response]]
+FastApiErrorFn = Callable[["FastApiServerBase", Request, Response, CrossauthError], Response | Awaitable[Response]]
 
 
 class MaybeErrorResponse(NamedTuple):
@@ -30,7 +31,7 @@ class MaybeErrorResponse(NamedTuple):
 class FastApiServerBase(ABC):
     """Base of `FastApiServer`; it exists so that the component servers need not import it."""
 
-    is_admin_fn: Callable[[User], bool] = staticmethod(default_is_admin_fn)
+    is_admin_fn: Callable[[User], bool | Awaitable[bool]] = staticmethod(default_is_admin_fn)
 
     @property
     @abstractmethod
@@ -86,8 +87,22 @@ class FastApiServerBase(ABC):
 
         Parameters:
             user: the user to test.
+
+        Raises:
+            CrossauthError: `Configuration` where the option is an `async` function; use `AdminUser`, or await `is_administrator`.
         """
-        return self.is_admin_fn(user)
+        return is_admin(self.is_admin_fn, user)
+
+    async def is_administrator(self, user: User) -> bool:
+        """As `is_admin`, for an `is_admin_fn` that may be `async`.
+
+        Parameters:
+            user: the user to test.
+
+        Raises:
+            CrossauthError: `Configuration` where the hook returns anything but a `bool`.
+        """
+        return await decide("is_admin_fn", self.is_admin_fn, user)
 
     @staticmethod
     def send_page_error(
@@ -119,6 +134,20 @@ class FastApiServerBase(ABC):
         except TemplateNotFound:
             title = CrossauthError.http_status_name(status)
             return HTMLResponse(f"<!doctype html><title>{title}</title><h1>{title}</h1>", status, SAFE_HEADERS)
+
+
+def is_admin(hook: Callable[[User], bool | Awaitable[bool]], user: User) -> bool:
+    """Whether `user` is an administrator, as the plain function `hook` says.
+
+    Raises:
+        CrossauthError: `Configuration` where it is `async`.
+    """
+    must_be_plain(
+        "is_admin(user) cannot await: use the dependency AdminUser, or `await server.is_administrator(user)`; "
+        "otherwise option 'is_admin_fn'",
+        hook,
+    )
+    return decide_now("is_admin_fn", hook, user)
 
 
 def _code(status: int) -> ErrorCode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
@@ -39,12 +39,12 @@ async def create_user(
     Raises:
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `PasswordFormat`, `PasswordMatch`, `Forbidden`.
     """
-    new = checked_user(accounts, user)
+    new = await checked_user(accounts, user)
     new["factor2"] = _offered(accounts, str(new.get("factor2") or ""))
     factor = accounts.factors[new["factor1"]]
     secrets: dict[str, Any] = {}
     if any(params.values()):
-        problems = factor.validate_secrets(params)
+        problems = await factor.secret_problems(params)
         if problems:
             raise CrossauthError(ErrorCode.PasswordFormat, problems)
         secrets = await factor.create_persistent_secrets(new["username"], params, repeat)
@@ -72,9 +72,9 @@ async def update_user(
     """
     fields: dict[str, Any] = {}
 
-    def change(user: User) -> dict[str, Any]:
+    async def change(user: User) -> dict[str, Any]:
         nonlocal fields
-        fields = _changed_fields(accounts, user, changed)
+        fields = await _changed_fields(accounts, user, changed)
         return fields
 
     stored = await _decide(accounts, user, change)
@@ -94,12 +94,12 @@ async def change_password(
         CrossauthError: `PasswordFormat`, `PasswordMatch`.
     """
     factor = accounts.factor1(user)
-    problems = factor.validate_secrets(new)
+    problems = await factor.secret_problems(new)
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)
 
-    def change(user: User) -> dict[str, Any]:
+    async def change(user: User) -> dict[str, Any]:
         waits = user.state in (UserState.factor2_reset_needed, _BY_RESET[1]) and has_factor2(user)
         return {"state": UserState.factor2_reset_needed if waits else UserState.active}
 
@@ -126,7 +126,10 @@ async def find_users(accounts: Accounts, search: str, skip: int, take: int) -> l
 
 
 async def _decide(
-    accounts: Accounts, user: User, change: Callable[[User], dict[str, Any]], secrets: Mapping[str, Any] | None = None
+    accounts: Accounts,
+    user: User,
+    change: Callable[[User], Awaitable[dict[str, Any]]],
+    secrets: Mapping[str, Any] | None = None,
 ) -> User:
     """Write what an administrator decides, which rests on the state and the second factor of `user`.
 
@@ -134,7 +137,7 @@ async def _decide(
     can begin over and over.
     """
     for _ in range(_TRIES):
-        values = change(user)
+        values = await change(user)
         if not values and not secrets:
             return user
         expected = {name: user.get(name) for name in ("state", "factor2")}
@@ -147,8 +150,8 @@ async def _decide(
     raise CrossauthError(ErrorCode.Connection, "This account is being changed all the time; try again", status=503)
 
 
-def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = checked_user(accounts, user.to_dict() | dict(changed))
+async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = await checked_user(accounts, user.to_dict() | dict(changed))
     if "factor2" in changed:
         current = user.factor2 or ""
         given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)

@@ -43,7 +43,7 @@ async def change_password(
     user = (await prove_first_factor(accounts, found, old)).user
     if user.state not in MAY_CHANGE:
         raise CrossauthError(ErrorCode.UserNotActive)
-    problems = factor.validate_secrets(new)
+    problems = await factor.secret_problems(new)
     if not problems and any(equal(str(new[n]), str(old.get(n, ""))) for n in factor.secret_names() if n in new):
         problems = ["The new password must be different from the old one"]
     if problems:
@@ -90,7 +90,7 @@ async def reset_password(
     """
     user = await user_for_reset(accounts, token, origin)
     factor = _changeable(accounts, user)
-    problems = factor.validate_secrets(new)
+    problems = await factor.secret_problems(new)
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)

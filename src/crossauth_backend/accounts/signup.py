@@ -16,6 +16,7 @@ from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Ori
 from crossauth_backend.accounts.email_change import signup_lasts
 from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
@@ -64,14 +65,14 @@ class _Wish:
     neutral: bool
 
 
-def checked_user(accounts: Accounts, user: Mapping[str, Any]) -> dict[str, Any]:
+async def checked_user(accounts: Accounts, user: Mapping[str, Any]) -> dict[str, Any]:
     """`user` with its email address in normal form, after the library's and the application's rules.
 
     Raises:
         CrossauthError: `FormEntry` with everything that is wrong; `InvalidEmail`.
     """
     problems = username_problems(user.get("username"))
-    problems += [p for p in accounts.validate_user(user) if p not in problems]
+    problems += [p for p in await problems_of(accounts.validate_user, user) if p not in problems]
     if problems:
         raise CrossauthError(ErrorCode.FormEntry, problems)
     email = user.get("email")
@@ -90,12 +91,12 @@ async def sign_up(
             second factor that is not offered, `TooManyAttempts`.
     """
     await accounts.limits.reserve({"signup_address": origin.address})
-    new = checked_user(accounts, user)
+    new = await checked_user(accounts, user)
     factor = accounts.factors[new["factor1"]]
     if not factor.can_create_user():
         raise CrossauthError(ErrorCode.Forbidden, "Accounts cannot be created with this way of logging in")
     wish = _checked_wish(accounts, new, skip_email_verification)
-    problems = factor.validate_secrets(params)
+    problems = await factor.secret_problems(params)
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
     await _count_messages(accounts, wish, origin)

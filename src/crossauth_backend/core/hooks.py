@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+
+logger = logging.getLogger("crossauth.hooks")
+# Only weak references to tasks are kept by the event loop.
+_running: Final[set[asyncio.Task[None]]] = set()
 
 
 async def call_hook(hook: Callable[..., Any], *args: Any) -> Any:
@@ -39,3 +45,72 @@ async def decide(name: str, hook: Callable[..., Any], *args: Any) -> bool:
             ErrorCode.Configuration, detail=f"{name} must return True or False, not {type(result).__name__}"
         )
     return result
+
+
+def decide_now(name: str, hook: Callable[..., Any], *args: Any) -> bool:
+    """As `decide`, where nothing can be awaited: an `async` hook, one that raises and one that returns no `bool` say `False`.
+
+    Only for what is shown; what is done asks by `decide`.
+    """
+    try:
+        result = hook(*args)
+    except Exception:
+        logger.exception("%s failed", name)
+        return False
+    if inspect.iscoroutine(result):
+        result.close()
+    return result is True
+
+
+async def problems_of(hook: Callable[..., Any], *args: Any) -> list[str]:
+    """What a hook that validates finds wrong, as a list of texts; one that returns nothing finds nothing wrong.
+
+    Raises:
+        Exception: whatever the hook raises.
+    """
+    found = await call_hook(hook, *args)
+    return [found] if isinstance(found, str) else list(found or ())
+
+
+def start_hook(hook: Callable[..., Any], *args: Any) -> Any:
+    """Call `hook` from a method that is not `async`; what it returns may have to be awaited, by `call_hook` of that method."""
+    return hook(*args)
+
+
+def notify(what: str, hook: Callable[..., Any], *args: Any) -> None:
+    """Call a hook that is only informed. What it raises is logged and goes no further; an `async` one runs in the background.
+
+    Parameters:
+        what: what it is told of, for the log.
+        hook: plain or `async`.
+        args: what it is told.
+    """
+    try:
+        result = hook(*args)
+        if inspect.isawaitable(result):
+            task = asyncio.get_running_loop().create_task(_finish(what, result))
+            _running.add(task)
+            task.add_done_callback(_running.discard)
+    except Exception:
+        logger.exception("a listener failed at %s", what)
+
+
+async def _finish(what: str, result: Any) -> None:
+    try:
+        await result
+    except Exception:
+        logger.exception("a listener failed at %s", what)
+
+
+def must_be_plain(name: str, function: Callable[..., Any]) -> None:
+    """Refuse to start with an `async` function where nothing can await it.
+
+    Parameters:
+        name: what the function is, for the message.
+        function: the function.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    if inspect.iscoroutinefunction(function):
+        raise CrossauthError(ErrorCode.Configuration, f"{name} must be a plain function, not an async one")

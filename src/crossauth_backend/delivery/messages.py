@@ -10,6 +10,7 @@ from typing import Any, Final
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, TemplateNotFound
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.delivery.mailer import Mail
 
 _OURS: Final = Path(str(files("crossauth_backend") / "delivery" / "templates"))
@@ -21,7 +22,7 @@ class Messages:
 
     Parameters:
         views: the application's folder of templates; what is not in it comes with the package.
-        render: instead of Jinja2: `(template, data)` to text.
+        render: instead of Jinja2: `(template, data)` to text; plain or `async`.
     """
 
     def __init__(self, views: str = "views", render: Render | None = None) -> None:
@@ -39,18 +40,18 @@ class Messages:
         if template is not None and self._render is None and self._find(self._text, template) is None:
             raise CrossauthError(ErrorCode.Configuration, f"Option {option!r}: there is no template {template!r}")
 
-    def text(self, template: str, data: Mapping[str, Any]) -> str:
+    async def text(self, template: str, data: Mapping[str, Any]) -> str:
         """A text."""
-        return self._rendered(self._text, template, data).strip() + "\n"
+        return (await self._rendered(self._text, template, data)).strip() + "\n"
 
-    def mail(self, to: str, subject: str, text: str, html: str | None, data: Mapping[str, Any]) -> Mail:
+    async def mail(self, to: str, subject: str, text: str, html: str | None, data: Mapping[str, Any]) -> Mail:
         """A mail of two templates."""
-        body = None if html is None else self._rendered(self._html, html, data)
-        return Mail(to=to, subject=subject, text=self.text(text, data), html=body)
+        body = None if html is None else await self._rendered(self._html, html, data)
+        return Mail(to=to, subject=subject, text=await self.text(text, data), html=body)
 
-    def _rendered(self, environment: Environment, template: str, data: Mapping[str, Any]) -> str:
+    async def _rendered(self, environment: Environment, template: str, data: Mapping[str, Any]) -> str:
         if self._render is not None:
-            return self._render(template, dict(data))
+            return str(await call_hook(self._render, template, dict(data)))
         found = self._find(environment, template)
         if found is None:
             raise CrossauthError(ErrorCode.Configuration, detail=f"there is no template {template!r}")

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import call_hook
 
 logger = logging.getLogger("crossauth.delivery")
 RETRY_SECONDS: Final = (1.0, 5.0, 30.0, 120.0)
@@ -86,7 +87,7 @@ class DeliveryQueue:
         for wait in (*self._retry_seconds, None):
             try:
                 async with self._turn:
-                    await send()
+                    await call_hook(send)
                 return
             except Exception as e:
                 why = (e.detail or e.message) if isinstance(e, CrossauthError) else type(e).__name__

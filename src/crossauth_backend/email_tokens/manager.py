@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -147,6 +149,20 @@ class TokenEmailer:
         """How long a link to verify an address is good."""
         return timedelta(seconds=self.settings.verify_email_expires)
 
+    def at(self, root_path: str) -> TokenEmailer:
+        """This, for an application that is mounted, or behind a prefix: links begin with `site_url` and the root path.
+
+        A `site_url` with a path of its own says where the application is, and is used as it is.
+
+        Parameters:
+            root_path: the root path of the request, as ASGI says it; empty where there is none.
+        """
+        if not root_path or urlsplit(self._site["siteUrl"]).path:
+            return self
+        there = copy(self)
+        there._site = {**self._site, "siteUrl": self._site["siteUrl"] + root_path}
+        return there
+
     def send_email_verification_token(
         self, userid: UserId, new_email: str = "", extra_data: Mapping[str, Any] | None = None
     ) -> None:
@@ -173,8 +189,7 @@ class TokenEmailer:
         """Tell the old address that it was changed, or is asked to be."""
         data = {**self._site, "username": user.username, "changed": changed}
         subject = "Your e-mail address was changed" if changed else "A change of your e-mail address was asked for"
-        mail = self.messages.mail(old_email, subject, "emailchangenoticebody.jinja2", None, data)
-        self._put(partial(_ready, partial(self.mailer.send, mail)))
+        self._put(partial(self._note, old_email, subject, "emailchangenoticebody.jinja2", data))
 
     async def check_password_reset_token(self, token: str) -> User:
         """The user for whom a token is good, without using it up.
@@ -246,6 +261,9 @@ class TokenEmailer:
         )
         return value
 
+    async def _note(self, to: str, subject: str, template: str, data: dict[str, Any]) -> Send:
+        return partial(self.mailer.send, await self.messages.mail(to, subject, template, None, data))
+
     async def _reset(self, email: str, extra: dict[str, Any]) -> Send | None:
         user = await self.owner_of(email)
         address = None if user is None else address_of(user)
@@ -253,7 +271,7 @@ class TokenEmailer:
             return None
         token = await self.create_and_save_password_reset_token(user.id)
         s, data = self.settings, self._data(token, self.settings.password_reset_expires, extra)
-        mail = self.messages.mail(
+        mail = await self.messages.mail(
             address, s.password_reset_subject, s.password_reset_text_body, s.password_reset_html_body or None, data
         )
         return partial(self.mailer.send, mail)
@@ -269,15 +287,14 @@ class TokenEmailer:
             return await self._account_exists(address_of(owner) or address)
         token = await self.create_and_save_email_verification_token(user.id, new_email)
         s, data = self.settings, self._data(token, seconds, extra)
-        mail = self.messages.mail(
+        mail = await self.messages.mail(
             address, s.email_verification_subject, s.email_verification_text_body,
             s.email_verification_html_body or None, data,
         )  # fmt: skip
         return partial(self.mailer.send, mail)
 
     async def _account_exists(self, email: str) -> Send:
-        mail = self.messages.mail(email, "You already have an account", "accountexistsbody.jinja2", None, self._site)
-        return partial(self.mailer.send, mail)
+        return await self._note(email, "You already have an account", "accountexistsbody.jinja2", self._site)
 
     async def owner_of(self, email: str) -> User | None:
         """The account that has this address, as email address or as a username that is one.
@@ -306,7 +323,3 @@ class TokenEmailer:
     def validate_email(email: str) -> str:
         """`email` in normal form; raises `InvalidEmail`."""
         return valid_email(email)
-
-
-async def _ready(send: Send) -> Send:
-    return send

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import notify
 from crossauth_backend.events.record import Event, EventName
 from crossauth_backend.users.record import User
 
@@ -25,7 +26,10 @@ class EventListener(Protocol):
     """Whoever wants to know. An application hands its own in by the option `event_listeners`."""
 
     def on_event(self, event: Event) -> None:
-        """Called while the request is served, so it must return at once; what it raises is logged and goes no further."""
+        """Called while the request is served, so it must return at once; what it raises is logged and goes no further.
+
+        It may be `async`; then it runs in the background.
+        """
         ...
 
 
@@ -72,7 +76,4 @@ class Events:
             actor=actor.id if actor else None,
         )  # fmt: skip
         for listener in self.listeners:
-            try:
-                listener.on_event(event)
-            except Exception:
-                logger.exception("a listener failed at %s", name.value)
+            notify(name.value, listener.on_event, event)

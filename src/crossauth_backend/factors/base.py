@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypedDict
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.factors.services import FactorServices
 from crossauth_backend.users.record import User, UserSecrets
@@ -102,6 +103,10 @@ class Authenticator(ABC):
         Raises:
             CrossauthError: `PasswordMatch` where `repeat_params` differ.
         """
+
+    async def secret_problems(self, params: Params) -> list[str]:
+        """What is wrong with secrets that are to be stored: what `validate_secrets` says, plain or `async`."""
+        return await problems_of(self.validate_secrets, params)
 
     async def prepare_configuration(self, user: Params | User) -> dict[str, dict[str, Any]] | None:
         """`{"userData", "sessionData"}` for setting this factor up, or `None` where nothing is to be shown."""

@@ -6,6 +6,7 @@ up, one that we did not issue is never adopted.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import decide
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.records import ItemReads
 from crossauth_backend.core.secrets import check_secret, derive_key, hash_token, random_value
@@ -38,6 +40,7 @@ from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import same_stamp, with_stamp
 from crossauth_backend.users.storage import SupportsUserReader, UserStorage
 
+logger = logging.getLogger("crossauth.sessions")
 ID_BYTES: Final = 32
 DEFAULT_MAX_AGE: Final = 345600
 
@@ -66,6 +69,7 @@ class SessionCookieSettings(CookieSettings):
     maxAge: int = option(
         DEFAULT_MAX_AGE,
         env="SESSION_COOKIE_MAX_AGE",
+        other_envs=("SESSION_COOKIE_maxAge",),
         doc="Seconds after which a session ends, however much it is used; 0 for never.",
     )
     idle_timeout: int = option(
@@ -84,10 +88,10 @@ class SessionCookieSettings(CookieSettings):
         None, "SESSION_COOKIE_SECURE", "Secure attribute; by default on, but off on http://localhost."
     )
     sameSite: SameSite = cookie_option("lax", "SESSION_COOKIE_SAMESITE", "SameSite attribute.")
-    httpOnly: bool = cookie_option(True, "SESSION_COOKIE_HTTPONLY", "HttpOnly attribute.")
+    httpOnly: bool = cookie_option(True, "SESSION_COOKIE_HTTPONLY", "HttpOnly attribute.", "SESSIONCOOKIE_HTTPONLY")
     secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
     filter_function: Callable[[Key], bool] | None = option(
-        None, names=("filterFunction",), doc="A session key for which this is false signs nobody in."
+        None, names=("filterFunction",), doc="A session key for which this is false signs nobody in; plain or `async`."
     )
     hash_session_id: bool = option(True, doc="Only true is accepted: ids are always stored hashed.")
     user_storage: UserStorage | None = option(
@@ -213,7 +217,7 @@ class SessionCookie(HasCookie):
         key, user = found
         now = self.clock()
         code = session_refusal(key, user, now, self._idle)
-        if code is None and self.settings.filter_function is not None and not self.settings.filter_function(key):
+        if code is None and not await self._passes_filter(key):
             code = ErrorCode.InvalidSession
         if code is not None:
             raise CrossauthError(code)
@@ -241,6 +245,15 @@ class SessionCookie(HasCookie):
         """End every session of a user but the one with the id `except_key`."""
         keep = self.hash_session_id(except_key) if except_key else None
         await self.key_storage.delete_all_for_user(userid, KeyPrefix.session, keep)
+
+    async def _passes_filter(self, key: Key) -> bool:
+        if self.settings.filter_function is None:
+            return True
+        try:
+            return await decide("filter_function", self.settings.filter_function, key)
+        except Exception:
+            logger.exception("filter_function failed; the session is refused")
+            return False
 
     async def _touch(self, value: str, now: datetime) -> None:
         if isinstance(self.key_storage, SupportsTouch):

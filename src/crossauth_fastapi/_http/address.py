@@ -118,14 +118,14 @@ def is_local(scheme: str | None, http_version: str, client: Any, headers: Iterab
     if scheme not in ("http", "ws"):
         return False
     found = dict(reversed(list(headers)))
-    if not _is_local_host(found.get(b"host", b"").decode("latin-1")):
+    if not is_local_host(found.get(b"host", b"").decode("latin-1")):
         return False
     origin = found.get(b"origin", b"null").decode("latin-1")
     if not client or not _is_loopback(str(client[0])):
         reason = "the connection comes from another machine"
     elif any(name in (b"forwarded", b"via") or name.startswith(b"x-forwarded-") for name in found):
         reason = "a proxy has forwarded it"
-    elif http_version == "1.0" or (origin != "null" and not _is_local_host(origin.partition("://")[2])):
+    elif http_version == "1.0" or (origin != "null" and not is_local_host(origin.partition("://")[2])):
         reason = "a proxy seems to have forwarded it"
     else:
         return True
@@ -219,9 +219,10 @@ def _is_loopback(host: str) -> bool:
     return address.is_loopback if address is not None else host == "testclient"
 
 
-def _is_local_host(host: str) -> bool:
-    name = re.sub(r":[0-9]+\Z", "", host)
-    return name in ("localhost", "127.0.0.1", "[::1]") or name.endswith(".localhost")
+def is_local_host(host: str) -> bool:
+    """Whether a host name, with its port or without, stands for the machine itself."""
+    name = host if host == "::1" else re.sub(r":[0-9]+\Z", "", host)
+    return name in ("localhost", "127.0.0.1", "::1", "[::1]") or name.endswith(".localhost")
 
 
 def _values(scope: Any, wanted: bytes) -> Iterator[str]:

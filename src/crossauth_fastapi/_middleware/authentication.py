@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crossauth_backend.core.errors import CrossauthError
-from crossauth_fastapi._http.address import Network, believe_proxies
-from crossauth_fastapi._http.errors import as_reason, error_json
+from crossauth_fastapi._http.address import believe_proxies
+from crossauth_fastapi._middleware.lifespan import Lifecycle
+from crossauth_fastapi._middleware.site import Site
 from crossauth_fastapi._middleware.state import RequestState
 
 
 class Source(Protocol):
     """One way of knowing who is asking: a session cookie, a bearer token, an API key."""
+
+    ambient: bool
+    """Whether browsers send its credential by themselves, as they do cookies, also for a page of somebody else's."""
 
     async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """Fill `state` where the request carries this source's credential.
@@ -34,67 +38,93 @@ class Gate(Protocol):
         ...
 
 
+class Attached(Protocol):
+    """What the servers on one application have in common."""
+
+    site: Site
+    lifecycle: Lifecycle
+    gates: dict[str, Gate]
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """In the order in which they are asked."""
+        ...
+
+
 class AuthenticationMiddleware:
     """Pure ASGI; one for an application, however many servers of ours it has.
 
     Parameters:
         app: what comes next.
-        sources: asked in this order; the first to set `user` or `auth_type` is the last asked.
-        gates: by path, what stands before it. Looked up only where somebody is known.
-        site_is_local: whether the site is on http://localhost; `None` to judge by each request.
-        proxies: the networks of the proxies that are believed.
+        attached: the application's site; its sources, the first of which to say who is asking is the last asked; and gates,
+            looked up by path only where somebody is known.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        sources: Sequence[Source],
-        gates: Mapping[str, Gate],
-        site_is_local: bool | None = None,
-        proxies: Sequence[Network] = (),
-    ) -> None:
+    def __init__(self, app: ASGIApp, attached: Attached) -> None:
         self.app = app
-        self.sources = sources
-        self.gates = gates
-        self.site_is_local = site_is_local
-        self.proxies = proxies
+        self.attached = attached
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        if self.proxies:
-            believe_proxies(scope, self.proxies)
-        scope["state"] = state = RequestState(scope, self.site_is_local)
+        attached = self.attached
+        if attached.site.trusted_proxies:
+            believe_proxies(scope, attached.site.trusted_proxies)
+        state = RequestState(scope, attached.site)
+        if state.nested:
+            # An application of ours around this one goes on with its own, while this one still answers.
+            scope = dict(scope)
+        scope["state"] = state
         try:
-            for source in self.sources:
+            if not attached.lifecycle.running:
+                await attached.lifecycle.start()
+            for source in attached.sources if scope["type"] == "http" else _for_socket(attached.sources, state):
                 receive = await source.identify(scope, state, receive)
-                if "auth_type" in state:
+                if state.identified:
                     break
         except ClientDisconnect:
             return
-        except CrossauthError as e:
-            # A storage that cannot be reached: nobody can be known, so nothing is served as if nobody asked.
-            await error_json(as_reason(e))(scope, receive, send)
-            return
+        except Exception as e:
+            # Nobody can be known, so nothing is served as if nobody asked. Answered by the router, see `refusals`: within
+            # every other middleware, which may have something to add (CORS headers, a log line).
+            state.refusal = e
 
-        async def send_with_cookies(message: Message) -> None:
-            if message["type"] in ("http.response.start", "websocket.accept") and state:
-                _add_headers(message, state.response_headers())
-            await send(message)
-
-        if "auth_type" in state and (gate := self.gates.get(scope["path"])) is not None:
-            await gate(self.app, scope, receive, send_with_cookies)
-            return
-        await self.app(scope, receive, send_with_cookies)
+        send = partial(_send_with_cookies, state, send)
+        gate = attached.gates.get(scope["path"]) if state.identified else None
+        if gate is None or state.refusal is not None:
+            await self.app(scope, receive, send)
+        else:
+            await gate(self.app, scope, receive, send)
 
 
-def _add_headers(message: Message, headers: list[tuple[bytes, bytes]]) -> None:
-    if not headers:
+def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:
+    """Those that may say who opens a WebSocket: for a page of another site not by what the browser sends by itself."""
+    return [source for source in sources if not source.ambient or state.from_this_site()]
+
+
+async def _send_with_cookies(state: RequestState, send: Send, message: Message) -> None:
+    if message["type"] in ("http.response.start", "websocket.accept") and state.has_headers():
+        _add_headers(message, state)
+    await send(message)
+
+
+def _add_headers(message: Message, state: RequestState) -> None:
+    headers = state.response_headers()
+    personal = state.personal and message["type"] == "http.response.start"
+    if not headers and not personal:
         return
     present = list(message.get("headers", ()))
-    if any(name == b"set-cookie" for name, _ in headers) and not any(n == b"cache-control" for n, _ in present):
-        # An answer that sets a cookie is one browser's; no cache on the way may keep it.
+    if (personal or any(name == b"set-cookie" for name, _ in headers)) and not any(
+        n.lower() == b"cache-control" for n, _ in present
+    ):
+        # An answer that is one browser's: no cache on the way may keep it, nor a browser for whoever uses it next.
         present.append((b"cache-control", b"no-store"))
+    if personal and not any(n.lower() == b"vary" and _names_cookie(v) for n, v in present):
+        present.append((b"vary", b"Cookie"))
     message["headers"] = present + headers
+
+
+def _names_cookie(vary: bytes) -> bool:
+    return bool({b"cookie", b"*"} & {name.strip().lower() for name in vary.split(b",")})

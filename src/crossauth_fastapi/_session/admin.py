@@ -6,6 +6,7 @@ from typing import Any
 
 from crossauth_backend.accounts import admin, profile
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.events.record import Event
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
@@ -21,8 +22,7 @@ from crossauth_fastapi._session.bodies import (
     UserAnswer,
     UsersAnswer,
 )
-from crossauth_fastapi._session.context import Call, awaited
-from crossauth_fastapi._session.forms import editable_values
+from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.login import renew_session, secrets_of
 from crossauth_fastapi._session.profile import DELETED
 from crossauth_fastapi._session.signup import choice_of_factors
@@ -36,23 +36,22 @@ _KEPT = ("next", "username", "factor1", "factor2", "state", "search")
 
 async def look_at_creation(call: Call) -> Show | Go:
     """The form."""
-    call.admin()
+    await call.admin()
     return Show({"next": call.next_page(""), **_form_variables(call)})
 
 
 async def create_user(call: Call) -> Outcome:
     """Create a user."""
-    face, who = call.face, call.admin()
-    factor1 = call.text("factor1") or face.settings.admin_allowed_factor1[0]
-    if factor1 not in face.settings.admin_allowed_factor1:
+    face, who = call.face, await call.admin()
+    allowed = list(face.settings.admin_allowed_factor1)
+    factor1 = call.text("factor1") or allowed[0]
+    body = {**call.form.to_dict(), "username": call.text("username"), "factor1": factor1}
+    made = await call_hook(face.settings.create_user_fn, call.request, body, _editable(call), allowed)
+    user = {"factor2": call.text("factor2") or None, "state": UserState.active, **made}
+    if call.text("state"):
+        user["state"] = call.text("state")
+    if user["factor1"] not in allowed:
         raise CrossauthError(ErrorCode.Forbidden, "This way of logging in is not offered")
-    user = {
-        **editable_values(call.form.to_dict(), _editable(call)),
-        "username": call.text("username"),
-        "factor1": factor1,
-        "factor2": call.text("factor2") or None,
-        "state": call.text("state") or UserState.active,
-    }
     if user["state"] not in admin.STATES:
         raise CrossauthError(ErrorCode.BadRequest, "There is no such state")
     repeat = secrets_of(call, "repeat_") or None
@@ -77,14 +76,15 @@ async def fetch_users(call: Call) -> Outcome:
 
 async def look_at_user(call: Call) -> Show | Go:
     """The form, filled in."""
-    call.admin()
+    await call.admin()
     return Show(_user_variables(call, await _user(call)))
 
 
 async def update_user(call: Call) -> Outcome:
     """Change a user."""
-    face, who, user = call.face, call.admin(), await _user(call)
-    changed: dict[str, Any] = dict(editable_values(call.form.to_dict(), _editable(call)))
+    face, who, user = call.face, await call.admin(), await _user(call)
+    wanted = await call_hook(face.settings.update_user_fn, user, call.request, call.form.to_dict(), _editable(call))
+    changed: dict[str, Any] = wanted.to_dict() if isinstance(wanted, User) else dict(wanted)
     changed |= {n: call.text(n) for n in ("username", "state") if call.form.has(n) and call.text(n)}
     if call.form.has("factor2"):
         changed["factor2"] = call.text("factor2")
@@ -97,14 +97,14 @@ async def update_user(call: Call) -> Outcome:
 
 async def look_at_password(call: Call) -> Show | Go:
     """The form."""
-    call.admin()
+    await call.admin()
     required = call.request.query_params.get("required") == "true"
     return Show({"user": await _user(call), "next": call.next_page(""), "required": required, "isAdmin": True})
 
 
 async def change_password(call: Call) -> Outcome:
     """Give a user a new password."""
-    face, who, user = call.face, call.admin(), await _user(call)
+    face, who, user = call.face, await call.admin(), await _user(call)
     repeat = secrets_of(call, "repeat_") or None
     changed = await admin.change_password(face.accounts, who, user, secrets_of(call, "new_"), repeat, call.origin)
     await renew_session(call, changed)
@@ -115,14 +115,14 @@ async def change_password(call: Call) -> Outcome:
 
 async def look_at_deletion(call: Call) -> Show | Go:
     """The question."""
-    call.admin()
+    await call.admin()
     after = call.next_page(call.admin_url("selectuser"))
     return Show({"next": after, "isAdmin": True, "user": await _user(call)})
 
 
 async def delete_user(call: Call) -> Outcome:
     """Delete a user; an administrator's own account is deleted where every user deletes theirs."""
-    face, who, user = call.face, call.admin(), await _user(call)
+    face, who, user = call.face, await call.admin(), await _user(call)
     if str(user.id) == str(who.id):
         raise CrossauthError(ErrorCode.BadRequest, "This is your own account; delete it on its own page")
     await profile.delete_account(face.accounts, user, call.origin, actor=who)
@@ -151,7 +151,7 @@ async def fetch_audit(call: Call) -> Outcome:
 
 
 async def _events(call: Call) -> tuple[list[Event], int, int]:
-    call.admin()
+    await call.admin()
     audit = call.face.manager.audit
     if audit is None:
         raise CrossauthError(ErrorCode.BadRequest, "No audit storage is configured")
@@ -160,12 +160,12 @@ async def _events(call: Call) -> tuple[list[Event], int, int]:
 
 
 async def _found(call: Call) -> tuple[list[User], int, int, bool]:
-    call.admin()
+    await call.admin()
     search = call.request.query_params.get("search", "")
     skip, take = _page(call, DEFAULT_TAKE)
     own = call.face.settings.user_search_fn
     if own is not None and search:
-        found = list(await awaited(own(search, call.face.users)))[skip : skip + take + 1]
+        found = list(await call_hook(own, search, call.face.users))[skip : skip + take + 1]
     else:
         found = await admin.find_users(call.face.accounts, search, skip, take + 1)
     return found[:take], skip, take, len(found) > take

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from starlette.responses import Response
 
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import Key, KeyDataEntry
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
@@ -21,7 +21,7 @@ from crossauth_fastapi._http.address import Network, peer_address
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.redirects import local_path
-from crossauth_fastapi._middleware.state import RequestState, state_of
+from crossauth_fastapi._middleware.state import RequestState, is_administrator, state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi._session.options import SessionServerSettings
@@ -41,11 +41,16 @@ class SessionFace:
     admin_prefix: str = "/admin/"
     proxies: tuple[Network, ...] = ()
     local_site: bool | None = None
+    root_path: str = ""
 
     @property
     def accounts(self) -> Accounts:
         """The account services."""
-        return replace(self.manager.accounts(), validate_user=self.settings.validate_user_fn)
+        return replace(self.manager.accounts(), validate_user=self.settings.validate_user_fn, root_path=self.root_path)
+
+    def at(self, root_path: str) -> SessionFace:
+        """This, as a request finds it under `root_path`."""
+        return replace(self, root_path=root_path) if root_path else self
 
     @property
     def users(self) -> UserStorage:
@@ -67,10 +72,16 @@ class SessionFace:
         return self.pages.render(request, template, variables, status)
 
     async def extra_columns(self, request: Request) -> dict[str, Any]:
-        """What the application adds to every new session."""
+        """What the application adds to every new session that this request opens; it is asked once.
+
+        Whoever stores something before it opens a session asks for this first: a hook that refuses leaves nothing changed.
+        """
         if self.settings.add_to_session is None:
             return {}
-        return dict(await awaited(self.settings.add_to_session(request)))
+        state = state_of(request)
+        if state.extra_columns is None:
+            state.extra_columns = dict(await call_hook(self.settings.add_to_session, request) or {})
+        return state.extra_columns
 
     def start_session(self, request: Request, key: Key, user: User | None, persist: bool | None) -> None:
         """Make a new session the request's own: its cookie and a new CSRF token go out with the response."""
@@ -78,6 +89,7 @@ class SessionFace:
         state.queue(self.manager.session.make_cookie(key, persist, local=state.local))
         state["session_id"] = key.value
         self.source.csrf.new_token(state)
+        state["session_key"] = replace(key, value=self.manager.session.hash_session_id(key.value))
         state["user"] = user
         state["auth_type"] = "cookie"
 
@@ -129,6 +141,9 @@ class Call:
     form: JsonOrFormData
     is_page: bool
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "face", self.face.at(self.state.root_path))
+
     @property
     def state(self) -> RequestState:
         """What is known of the request."""
@@ -163,9 +178,13 @@ class Call:
         return str(next(iter(self.request.path_params.values()), ""))
 
     def next_page(self, default: str) -> str:
-        """Where to go afterwards: `next` from the form or the URL, if it is a page of this site."""
+        """Where to go afterwards: `next` from the form or the URL, if it is a page of this site.
+
+        Parameters:
+            default: where else; a path from the application's own root gets the root path.
+        """
         wanted = self.form.getAsStr("next") or self.request.query_params.get("next")
-        return local_path(wanted, default)
+        return local_path(wanted, self.state.link(default))
 
     def persist(self) -> bool | None:
         """Whether the login is to outlive the browser. An unticked box is not sent; JSON without the field leaves it open."""
@@ -182,14 +201,14 @@ class Call:
             raise LoginRequired
         return user
 
-    def admin(self) -> User:
+    async def admin(self) -> User:
         """The administrator who is asking.
 
         Raises:
             CrossauthError: `Unauthorized` where nobody is logged in, `InsufficientPriviledges` where it is somebody else.
         """
         user = self.session_user()
-        if not self.face.settings.is_admin_fn(user):
+        if not await is_administrator(self.state, user):
             raise CrossauthError(ErrorCode.InsufficientPriviledges)
         return user
 
@@ -211,8 +230,3 @@ def can_edit(settings: SessionServerSettings, state: RequestState) -> bool:
         return False
     scope = settings.edit_user_scope
     return state["auth_type"] == "cookie" or (scope is not None and scope in (state["scope"] or ()))
-
-
-async def awaited(value: Any) -> Any:
-    """`value`, awaited where the application's function is asynchronous."""
-    return await value if inspect.isawaitable(value) else value

@@ -44,12 +44,13 @@ async def fetch_setup(call: Call) -> Outcome:
         await whose_factor2(call)
         raise CrossauthError(ErrorCode.BadRequest, "Choose a second factor first, at changefactor2")
     shown = await factor2_setup.show_setup(call.face.accounts, call.state["session_key"])
-    return Outcome({"ok": True, **shown}, Show())
+    return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Show())
 
 
 async def configure(call: Call) -> Outcome:
     """Check the first code; the factor is the user's then."""
     face, key = call.face, call.state["session_key"]
+    await face.extra_columns(call.request)
     done = await factor2_setup.complete_setup(face.accounts, key, code_of(call), call.origin)
     after = call.next_page(face.settings.login_redirect)
     user = done.user
@@ -83,6 +84,7 @@ async def look_at_change(call: Call) -> Show | Go:
 async def change(call: Call) -> Outcome:
     """Begin to set up another factor, or give it up."""
     face, (user, forced) = call.face, await whose_factor2(call)
+    await face.extra_columns(call.request)
     wanted = call.text("factor2").removeprefix(NO_FACTOR2)
     if not wanted:
         if NO_FACTOR2 not in face.manager.allowed_factor2:

@@ -6,16 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import KeyDataEntry, get_json_data
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._middleware.state import state_of
-from crossauth_fastapi._session.context import SessionFace, awaited
+from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.csrf import CSRF_FIELDS, csrf_refusal
 from crossauth_fastapi._session.login import open_session
 
@@ -37,7 +39,7 @@ async def create_anonymous_session(face: SessionFace, request: Request, data: Ma
     return sessions.make_cookie(key, False).value
 
 
-def session_id(request: Request) -> str:
+def session_id(request: HTTPConnection) -> str:
     """The id of the request's session.
 
     Raises:
@@ -49,13 +51,13 @@ def session_id(request: Request) -> str:
     return str(found)
 
 
-async def update_session_data(face: SessionFace, request: Request, entries: list[KeyDataEntry]) -> None:
+async def update_session_data(face: SessionFace, request: HTTPConnection, entries: list[KeyDataEntry]) -> None:
     """Change entries of the session data, all or none."""
     check_names([entry["data_name"] for entry in entries])
     await face.manager.update_many_session_data(session_id(request), entries)
 
 
-async def get_session_data(face: SessionFace, request: Request, name: str) -> Any:
+async def get_session_data(face: SessionFace, request: HTTPConnection, name: str) -> Any:
     """One entry of the session data as it is stored now; `None` where there is none, or no session."""
     if state_of(request)["session_id"] is None:
         return None
@@ -120,5 +122,5 @@ async def login_with_user(
     if result.asked is not None:
         unfinished = result.user.state in SETTING_UP
         raise CrossauthError(ErrorCode.TwoFactorIncomplete if unfinished else _ASKED[result.asked])
-    answer: Response = await awaited(success_fn(resp, result.user))
+    answer: Response = await call_hook(success_fn, resp, result.user)
     return answer

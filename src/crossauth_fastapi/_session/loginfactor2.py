@@ -30,6 +30,7 @@ async def log_in(call: Call) -> Outcome:
     """Check the code, and open the session."""
     face, after = call.face, call.next_page(call.face.settings.login_redirect)
     key = call.state["session_key"]
+    await face.extra_columns(call.request)
     attempt, pending = await second_factor.complete_login(face.accounts, key, code_of(call), call.origin)
     persist = call.form.getAsBool("persist", pending.persist)
     return await sign_in(call, attempt, persist, after)

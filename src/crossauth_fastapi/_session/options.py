@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,7 +53,7 @@ class FastApiSessionServerOptions(SessionManagerOptions, total=False):
     factor2_page: str
     factor2_protected_api_endpoints: list[str]
     factor2_protected_page_endpoints: list[str]
-    is_admin_fn: Callable[[User], bool]
+    is_admin_fn: Callable[[User], bool | Awaitable[bool]]
     known_device_cookie_options: CookieOptions
     login_page: str
     login_redirect: str
@@ -87,7 +87,7 @@ class SessionServerSettings(SessionManagerSettings):
     """`FastApiSessionServerOptions`, parsed."""
 
     admin_prefix: str = option("/admin/", env="ADMIN_PREFIX", doc="Goes before every URL for administrators.")
-    endpoints: list[str] | None = option(None, env="SESSION_ENDPOINTS", doc='Which endpoints to create: names, "all" or "allMinusOAuth".', shown="sign-up and sessions")
+    endpoints: list[str] | None = option(None, env="SESSION_ENDPOINTS", other_envs=("ENDPOINTS",), doc='Which endpoints to create: names, "all" or "allMinusOAuth".', shown="sign-up and sessions")
     template_dir: str = option("templates", env="TEMPLATE_DIR", doc="Folder with the application's own templates; what is not in it comes with the package.")
     error_page: str = _page("error.jinja2", "ERROR_PAGE", "error messages")
     login_page: str = _page("login.njk", "LOGIN_PAGE", "the login page")
@@ -114,14 +114,14 @@ class SessionServerSettings(SessionManagerSettings):
     outbox_page: str = _page("outbox.njk", "OUTBOX_PAGE", "the page of mail in development")
     admin_create_client_page: str = _page("createclient.njk", "CREATE_CLIENT_PAGE", "the page to create a client")
     delete_client_page: str = _page("deleteclient.njk", "DELETE_CLIENT_PAGE", "the page to delete a client")
-    login_redirect: str = option("/", env="LOGIN_REDIRECT", doc="Where to go after logging in.")
-    logout_redirect: str = option("/", env="LOGOUT_REDIRECT", doc="Where to go after logging out.")
+    login_redirect: str = option("/", env="LOGIN_REDIRECT", doc="Where to go after logging in: a path from the application's own root, or a URL.")
+    logout_redirect: str = option("/", env="LOGOUT_REDIRECT", doc="Where to go after logging out: a path from the application's own root, or a URL.")
     user_allowed_factor1: list[str] = option(["localpassword"], env="USER_ALLOWED_FACTOR1", doc="First factors that users may choose at sign-up.")
     admin_allowed_factor1: list[str] = option(["localpassword"], env="ADMIN_ALLOWED_FACTOR1", doc="First factors that administrators may choose for new users.")
     enable_admin_endpoints: bool = option(False, env="ENABLE_ADMIN_ENDPOINTS", doc="Whether administrators have endpoints to look after users.")
     enable_oauth_client_management: bool = option(False, env="ENABLE_OAUTH_CLIENT_MANAGEMENT", doc="Endpoints for OAuth clients. Not available in this version.")
     edit_user_scope: str | None = option(None, env="EDIT_USER_SCOPE", doc="OAuth scope that lets a user who is not logged in by cookie edit the account.")
-    is_admin_fn: Callable[[User], bool] = option(default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field")
+    is_admin_fn: Callable[[User], bool | Awaitable[bool]] = option(default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field")
     create_user_fn: Callable[..., Any] = option(default_create_user, doc="Makes a user from a sign-up form: `(request, body, user_editable_fields, allowable_factor1)`.", shown="default_create_user")
     update_user_fn: Callable[..., Any] = option(default_update_user, doc="Makes the changed user from a form: `(user, request, body, user_editable_fields)`.", shown="default_update_user")
     validate_user_fn: Callable[..., Any] = option(default_user_validator, doc="What is wrong with a user, as a list of texts.", shown="default_user_validator")

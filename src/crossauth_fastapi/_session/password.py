@@ -45,6 +45,7 @@ async def look_at_password(call: Call) -> Show | Go:
 async def change_password(call: Call) -> Outcome:
     """Check the old password, store the new one, and end every other session."""
     face, forced = call.face, call.user is None
+    await face.extra_columns(call.request)
     username, factor2_passed = await whose_password(call)
     user = await password.change_password(
         face.accounts,
@@ -56,7 +57,9 @@ async def change_password(call: Call) -> Outcome:
     )
     after = call.next_page("")
     if forced:
-        return await sign_in(call, Attempt(user, factor2_passed), False, after or face.settings.login_redirect)
+        return await sign_in(
+            call, Attempt(user, factor2_passed), False, after or call.state.link(face.settings.login_redirect)
+        )
     # Every session is gone, this one too: whoever copied its cookie is out, and the browser gets a new one.
     data = get_json_data(call.state["session_key"])
     await open_session(face, call.request, Attempt(user, factor2_passed=True), False, data)
@@ -89,11 +92,12 @@ async def look_at_reset(call: Call) -> Show | Go:
 async def reset_password(call: Call) -> Outcome:
     """Store the new password of whoever holds the token; a second factor is still asked for."""
     face = call.face
+    await face.extra_columns(call.request)
     token = call.text("token") or call.path_parameter
     user: User = await password.reset_password(
         face.accounts, token, secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
     )
-    result = await sign_in(call, Attempt(user), False, face.settings.login_redirect)
+    result = await sign_in(call, Attempt(user), False, call.state.link(face.settings.login_redirect))
     if call.user is None:
         return result
     shown: dict[str, Any] = {"message": CHANGED, "user": call.user}

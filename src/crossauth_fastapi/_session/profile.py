@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import profile
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
 from crossauth_fastapi._session.bodies import DeleteUserBody, Ok, UpdateUserAnswer, UpdateUserBody
-from crossauth_fastapi._session.context import Call, awaited
+from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
 
@@ -41,7 +42,7 @@ async def update_profile(call: Call) -> Outcome:
     """Store the fields that users may edit."""
     face, user = call.face, call.editor()
     editable = list(face.users.user_editable_fields)
-    wanted = await awaited(face.settings.update_user_fn(user, call.request, call.form.to_dict(), editable))
+    wanted = await call_hook(face.settings.update_user_fn, user, call.request, call.form.to_dict(), editable)
     changed, link_sent = await profile.update_profile(face.accounts, user, wanted, call.origin)
     await renew_session(call, changed)
     call.state["user"] = changed

@@ -15,7 +15,7 @@ from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import NO_STORE, ErrorBody, as_reason
 from crossauth_fastapi._http.openapi import form_or_json, needs, schemes
 from crossauth_fastapi._http.redirects import found, see_other
-from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._middleware.state import is_administrator, state_of
 from crossauth_fastapi._pages.environment import STYLESHEET, stylesheet
 from crossauth_fastapi._session import admin
 from crossauth_fastapi._session.actions import (
@@ -185,11 +185,12 @@ def _look(face: SessionFace, action: Action) -> Endpoint:
         call = Call(face, request, JsonOrFormData(request, {}), True)
         assert action.look is not None
         try:
+            await know_administrator(call)
             shown = await action.look(call)
             if isinstance(shown, Show):
                 return answer_page(action, call, shown)
         except Exception as e:
-            return refuse_page(None, call, as_reason(e), {"next": request.url.path})
+            return refuse_page(None, call, as_reason(e), {"next": call.state.here(request)})
         return found(shown.url)
 
     return page
@@ -199,6 +200,7 @@ def _submit(face: SessionFace, action: Action, do: Do) -> Endpoint:
     async def form(request: Request) -> Response:
         call = Call(face, request, JsonOrFormData(request), True)
         try:
+            await know_administrator(call)
             await call.form.load()
             check_csrf(action, call)
             return answer_page(action, call, (await do(call)).page)
@@ -222,6 +224,16 @@ def _call(face: SessionFace, action: Action, do: Do, changes: bool = True) -> En
     return api
 
 
+async def know_administrator(call: Call) -> None:
+    """Ask `is_admin_fn` for the page that follows, which could not await it."""
+    if call.user is not None:
+        try:
+            call.state.administrator = await is_administrator(call.state, call.user)
+        except Exception as e:
+            as_reason(e)
+            call.state.administrator = False
+
+
 async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Response:
     """The form with what was wrong; where the form may not be seen either, the error page."""
     if not call.form.loaded:
@@ -229,7 +241,7 @@ async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Res
     try:
         shown = await action.look(call) if action.look else Show()
     except CrossauthError:
-        return refuse_page(None, call, reason, {"next": call.request.url.path})
+        return refuse_page(None, call, reason, {"next": call.state.here(call.request)})
     if isinstance(shown, Show):
         return refuse_page(action, call, reason, shown.variables)
     if reason.code is ErrorCode.InvalidCsrf:

@@ -8,13 +8,14 @@ from typing import Any, Final, TypedDict
 from crossauth_backend.accounts import factor2_setup, signup
 from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody
-from crossauth_fastapi._session.context import Call, awaited
+from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.login import secrets_of, sends_codes, sign_in
 
 CHECK_MAIL = "We've sent you an email. Open the link in it to finish signing up."
@@ -63,15 +64,15 @@ def choice_of_factors(call: Call) -> list[AuthenticatorDetails]:
 async def sign_up(call: Call) -> Outcome:
     """Create the account; log its user in, or ask for what is still lacking."""
     face, after = call.face, call.next_page(call.face.settings.login_redirect)
-    user = await awaited(
-        face.settings.create_user_fn(
-            call.request,
-            {**call.form.to_dict(), "username": call.text("username")},
-            list(face.users.user_editable_fields),
-            list(face.settings.user_allowed_factor1),
-        )
+    user = await call_hook(
+        face.settings.create_user_fn,
+        call.request,
+        {**call.form.to_dict(), "username": call.text("username")},
+        list(face.users.user_editable_fields),
+        list(face.settings.user_allowed_factor1),
     )
-    user = {**user, "factor2": chosen_factor2(call)}
+    user = {**user, "factor2": chosen_factor2(call, user)}
+    await face.extra_columns(call.request)
     repeat = secrets_of(call, "repeat_") or None
     done = await signup.sign_up(face.accounts, user, secrets_of(call), repeat, call.origin)
     if done.factor2:
@@ -81,14 +82,20 @@ async def sign_up(call: Call) -> Outcome:
     return await sign_in(call, Attempt(done.user), call.persist(), after, {"emailVerificationNeeded": False})
 
 
-def chosen_factor2(call: Call) -> str:
-    """The second factor that the form names; the first that is allowed where it names none (contract 1.2).
+def chosen_factor2(call: Call, user: Mapping[str, Any]) -> str:
+    """The second factor of a new user: what `create_user_fn` says, else what the form names, else the first that is allowed
+    (contract 1.2).
+
+    Parameters:
+        call: the sign-up.
+        user: the user as `create_user_fn` made it; one without the key `factor2` leaves the choice to the form, `None` or an
+            empty text is a decision for none.
 
     Raises:
         CrossauthError: `Forbidden` for none where one is needed.
     """
     allowed = call.face.manager.allowed_factor2
-    chosen = call.text("factor2") or allowed[0]
+    chosen = (user["factor2"] or NO_FACTOR2) if "factor2" in user else call.text("factor2") or allowed[0]
     if chosen == NO_FACTOR2 and NO_FACTOR2 not in allowed:
         raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
     return chosen

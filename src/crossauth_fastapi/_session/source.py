@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
-from fastapi import Request
 from starlette.types import Receive, Scope
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.sessions.manager import UserAndKey
-from crossauth_fastapi._middleware.state import RequestState, Site
+from crossauth_fastapi._middleware.state import RequestState, connection_of
 from crossauth_fastapi._session.cookies import sent_values
 from crossauth_fastapi._session.csrf import CsrfProtection
 
@@ -28,24 +27,18 @@ class SessionSource:
 
     Parameters:
         manager: sessions and CSRF tokens.
-        site: what the answers have in common.
         validate_session: the application's own check, `(key, user, request)`.
     """
 
-    def __init__(
-        self,
-        manager: SessionManager,
-        site: Site,
-        validate_session: Callable[..., Any] | None = None,
-    ) -> None:
+    ambient = True
+
+    def __init__(self, manager: SessionManager, validate_session: Callable[..., Any] | None = None) -> None:
         self.sessions = manager.session
         self.csrf = CsrfProtection(manager.csrf_tokens)
-        self._site = replace(site, csrf_token=self.csrf_token, csrf_refusal=self.csrf.refusal)
         self._validate = validate_session
 
     async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """See `Source.identify`."""
-        state.site = self._site
         for name, _ in scope["headers"]:
             if name == b"cookie":
                 return await self._read_cookies(scope, state, receive)
@@ -70,17 +63,30 @@ class SessionSource:
         for session_id in ours[:_MAX_SESSIONS]:
             try:
                 found = await self.sessions.get_user_for_session_id(session_id)
-                if self._validate is not None:
-                    self._validate(found.key, found.user, Request(scope))
             except CrossauthError as e:
                 if e.http_status == 503:
                     raise
                 logger.info("session refused: %s", e.code_name)
                 continue
-            _fill(state, session_id, found)
-            return
+            if await self._is_valid(found, scope):
+                state.identify(
+                    {"session_id": session_id, "session_key": found.key, "user": found.user, "auth_type": "cookie"}
+                )
+                return
         if ours:
             self.forget_session(state)
+
+    async def _is_valid(self, found: UserAndKey, scope: Scope) -> bool:
+        """Whether `validate_session` accepts the session; whatever it raises refuses it."""
+        if self._validate is None:
+            return True
+        try:
+            return await call_hook(self._validate, found.key, found.user, connection_of(scope)) is not False
+        except CrossauthError as e:
+            logger.info("session refused by validate_session: %s", e.code_name)
+        except Exception:
+            logger.exception("validate_session failed; the session is refused")
+        return False
 
     def forget_session(self, state: RequestState) -> None:
         """Delete the session cookie with the response, and treat the request as anonymous."""
@@ -88,10 +94,3 @@ class SessionSource:
         state.queue_deletion(cookie.shape(state.local).name, cookie.options(state.local))
         for name in ("session_id", "session_key", "user", "auth_type"):
             state.pop(name, None)
-
-
-def _fill(state: RequestState, session_id: str, found: UserAndKey) -> None:
-    state["session_id"] = session_id
-    state["session_key"] = found.key
-    state["user"] = found.user
-    state["auth_type"] = "cookie"

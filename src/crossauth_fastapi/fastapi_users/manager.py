@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, Generic, TypeAlias
 from fastapi import Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
+from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import folded, is_storable, same_mailbox
 from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS
@@ -274,7 +275,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         By default any is taken that can be hashed; users of a session server keep its rules.
         """
         if isinstance(self.user_db, SupportsPasswordRules):
-            problems = self.user_db.password_problems(password)
+            problems = await problems_of(self.user_db.password_problems, password)
             if problems:
                 raise InvalidPasswordException(". ".join(problems))
 

@@ -86,7 +86,7 @@ class EmailAuthenticator(SentCodeAuthenticator):
 
     async def _make(self, to: str, data: dict[str, Any]) -> Send:
         s = self.settings
-        mail = self._messages.mail(
+        mail = await self._messages.mail(
             to, s.email_authenticator_subject, s.email_authenticator_text_body, s.email_authenticator_html_body, data
         )
         assert self._mailer is not None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import start_hook
 from crossauth_backend.core.options import option
 from crossauth_backend.core.passwords import Argon2Parameters, PasswordHasher
 from crossauth_backend.core.secrets import check_secret, equal
@@ -124,8 +125,9 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
         return await self.hasher.verify(password, password_hash)
 
     def validate_secrets(self, params: Params) -> list[str]:
-        """What `validate_password_fn` says."""
-        return self.settings.validate_password_fn(params)
+        """What `validate_password_fn` says; where that is `async`, what has to be awaited (`secret_problems` does)."""
+        found: list[str] = start_hook(self.settings.validate_password_fn, params)
+        return found
 
     async def _upgrade(self, user: User, stored: str, password: str) -> None:
         # Replaced only if it is still what was checked: a password changed meanwhile must not come back.

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.options import option
 from crossauth_backend.delivery.messages import Messages
 from crossauth_backend.delivery.queue import Send
@@ -83,12 +84,13 @@ class SmsAuthenticator(SentCodeAuthenticator):
         return "sms"
 
     async def _make(self, to: str, data: dict[str, Any]) -> Send:
-        return partial(self._send_sms, to, self._messages.text(self.settings.sms_authenticator_body, data).strip())
+        text = (await self._messages.text(self.settings.sms_authenticator_body, data)).strip()
+        return partial(self._send_sms, to, text)
 
     async def _send_sms(self, to: str, body: str) -> str:
         """Send one message; a subclass may override it instead of giving `sms_sender`."""
         sender: SmsSender = self.settings.sms_sender
-        return await sender.send(to, body)
+        return str(await call_hook(sender.send, to, body))
 
 
 class TwilioAuthenticator(SmsAuthenticator):
@@ -117,7 +119,7 @@ class TwilioAuthenticator(SmsAuthenticator):
 
     async def _send_sms(self, to: str, body: str) -> str:
         sender: SmsSender = self.settings.sms_sender or self._twilio
-        return await sender.send(to, body)
+        return str(await call_hook(sender.send, to, body))
 
 
 class DummySmsAuthenticator(SmsAuthenticator):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeAlias, runtime_checkable
 
 from crossauth_fastapi.fastapi_users.models import ID, OAP, UOAP, UP
@@ -73,8 +73,8 @@ class SupportsAccounts(Protocol):
 class SupportsPasswordRules(Protocol):
     """A database whose users have rules of their own for passwords."""
 
-    def password_problems(self, password: str) -> Sequence[str]:
-        """What is wrong with a new password, as texts for the user."""
+    def password_problems(self, password: str) -> Sequence[str] | Awaitable[Sequence[str]]:
+        """What is wrong with a new password, as texts for the user; plain or `async`."""
         ...
 
 

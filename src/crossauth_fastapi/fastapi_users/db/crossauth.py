@@ -72,9 +72,9 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         self._verifies = accounts.verify_email
         self.password_helper = PasswordHelper(factor.hasher)
 
-    def password_problems(self, password: str) -> list[str]:
+    async def password_problems(self, password: str) -> list[str]:
         """See `SupportsPasswordRules`: what the session server would say."""
-        return self._factor.validate_secrets({"password": password})
+        return await self._factor.secret_problems({"password": password})
 
     async def get(self, id: Any) -> CrossauthUser | None:
         """The user of this id."""
