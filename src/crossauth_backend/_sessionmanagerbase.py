@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
@@ -203,7 +204,10 @@ class SessionManagerBase:
             self.settings.audit_storage,
         ]
         parts = [part for part in found if isinstance(part, SupportsLifecycle)]
-        return [*parts, Purger(self.key_storage, self._now), *([self.audit] if self.audit else []), self.queue]
+        purgers: list[SupportsLifecycle] = [Purger(self.key_storage, self._now)]
+        if self.user_storage is not None:
+            purgers.append(SignupPurger(self.accounts))
+        return [*parts, *purgers, *([self.audit] if self.audit else []), self.queue]
 
     @property
     def session_cookie_name(self) -> str:

@@ -129,7 +129,8 @@ def test_an_address_changes_when_the_new_one_is_proven(world: World, browser: Br
         "ok": True, "verified": True, "user": None,
     }  # fmt: skip
     assert other.who() is None, "proving a new address logs nobody in"
-    assert browser.get("/api/userforsessionkey").json()["user"]["email"] == "new@example.com"
+    assert browser.who() is None, "every session ends with the address"
+    assert browser.log_in().json()["user"]["email"] == "new@example.com"
     assert "was changed" in browser.mail(ALICE)[0]["text"]
     assert {"email_change_requested", "email_changed"} <= set(world.heard.names)
 

@@ -80,12 +80,9 @@ class SqlAlchemyUserStorage(UserStorage):
         self._userid = own.userid_foreign_key_column
         self.secrets = secrets_table(own.user_secrets_table, self._userid, self.id.type)
         names = {
-            "user_table": None if own.table is not None else own.user_table,
-            "user_secrets_table": own.user_secrets_table,
-            "id_column": own.id_column,
-            "userid_column": self._userid,
-            "userid_type": self.id.type,
-        }
+            "user_table": None if own.table is not None else own.user_table, "id_column": own.id_column,
+            "user_secrets_table": own.user_secrets_table, "userid_column": self._userid, "userid_type": self.id.type,
+        }  # fmt: skip
         self._reader: UserReader | None = None
         self._signups = ExpiredSignups(engine, self.table, self.id, self.secrets, self.userid_column)
         self._prepared = Prepared([
@@ -265,8 +262,9 @@ class SqlAlchemyUserStorage(UserStorage):
         changed = self._columns(changed_user_values({**values, "id": id}, self.settings))
         new, old = self._secret_values(secrets), self._secret_values(expected_secrets)
         refuse_unstorable(expected)
-        for name in expected:
-            self._has(name, expected[name])
+        for name, value in expected.items():
+            if not (name == STAMP and is_digest(value)):
+                self._has(name, value)
         basis = await self._spelt_out(id, expected, old) if known is not None else None
         if basis is None:
             return False
