@@ -155,7 +155,8 @@ def test_the_session_manager_binds_the_token_to_the_session_it_opens(world: Worl
             {"username": "bob", "state": "active", "factor1": "localpassword"}, {"password": PASSWORD}
         )
         for tokens in (await manager.login("bob", {"password": PASSWORD}), await manager.create_anonymous_session()):
-            assert tokens.csrf_cookie is not None and tokens.session_cookie is not None
+            assert tokens.csrf_cookie is not None
+            assert tokens.session_cookie is not None
             session_id = manager.get_session_id(tokens.session_cookie.value)
             masked = manager.create_csrf_form_or_header_value(tokens.csrf_cookie.value, session_id)
             manager.validate_double_submit_csrf_token(tokens.csrf_cookie.value, masked, session_id)
