@@ -26,6 +26,13 @@ def browser() -> Iterator[Client]:
         yield browser
 
 
+@pytest.fixture(scope="module")
+def nobody(browser: Client) -> Iterator[Client]:
+    """A browser in which nobody is logged in."""
+    with Client(str(browser.base_url)) as nobody:
+        yield nobody
+
+
 def post(browser: Client, path: str, body: bytes, kind: str = JSON) -> Any:
     return browser.post(path, content=body, headers={CSRF: browser.token(), "Content-Type": kind})
 
@@ -35,8 +42,8 @@ def nested(depth: int, start: bytes = b'{"a":', end: bytes = b"}") -> bytes:
 
 
 REFUSED = {
-    "8,000 fields, one repeated": b"{" + b"".join(b'"%d":1,' % n for n in range(8000)) + b'"1":1}',
-    "8,000 fields": json.dumps({str(n): n for n in range(8000)}).encode(),
+    "8,000 fields, one repeated": b"{" + b"".join(b'"%x":1,' % n for n in range(8000)) + b'"1":1}',
+    "8,000 fields": b"{" + b"".join(b'"%x":1,' % n for n in range(8000)) + b'"z":1}',
     "201 fields": json.dumps({str(n): n for n in range(201)}).encode(),
     "20,000 values": b'{"a":[' + b"1," * 20_000 + b"1]}",
     "10,000 objects": b'{"a":[' + b"{}," * 10_000 + b"{}]}",
@@ -122,7 +129,7 @@ MARKS = "a" + "\u0301\u0316" * 16_000
 
 
 def test_a_name_too_long_for_a_name_is_refused_before_it_is_composed(
-    browser: Client, monkeypatch: pytest.MonkeyPatch
+    browser: Client, nobody: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sorting 32,000 combining marks takes most of a second; no name is that long."""
     import unicodedata
@@ -138,7 +145,7 @@ def test_a_name_too_long_for_a_name_is_refused_before_it_is_composed(
         "/api/signup": {"username": MARKS, "password": PASSWORD},
         "/api/updateuser": {"user_email": MARKS + "@example.com"},
     }.items():
-        answer = browser.call(path, **fields)
+        answer = (browser if path == "/api/updateuser" else nobody).call(path, **fields)
         assert 400 <= answer.status_code < 500, answer.text
     world = World()
     with world.open() as url, Browser(url) as other:
@@ -165,11 +172,10 @@ pieces = st.sampled_from(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=kinds, body=st.lists(pieces | st.binary(max_size=8), max_size=25).map(b"".join))
-def test_any_bytes_are_a_4xx(browser: Client, kind: str, body: bytes) -> None:
-    headers = {CSRF: token_of(browser), "Content-Type": kind.encode("latin-1")}
+def test_any_bytes_are_a_4xx(browser: Client, nobody: Client, kind: str, body: bytes) -> None:
+    headers = {CSRF: token_of(nobody), "Content-Type": kind.encode("latin-1")}
     for path in ("/api/login", "/login"):
-        answer = browser.post(path, content=body, headers=headers, cookies=None)
-        assert 400 <= answer.status_code < 500 or body == b"", answer.text
+        assert 400 <= nobody.post(path, content=body, headers=headers).status_code < 500
     # Without the header, the token is looked for in the body.
     assert browser.post("/change", content=body, headers={"Content-Type": headers["Content-Type"]}).status_code in (
         401,
@@ -188,7 +194,6 @@ def token_of(browser: Client) -> str:
 def test_json_is_parsed_or_refused_for_its_content(body: bytes) -> None:
     try:
         fields = jsonbody.parse_fields(body)
-    except jsonbody.BadFields as refused:
-        assert str(refused)
+    except jsonbody.BadFields:
         return
     assert fields == json.loads(body)
