@@ -185,7 +185,7 @@ def cookies_of(url: str, **headers: str) -> set[str]:
     [
         {"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-For": "203.0.113.9:1"}, {"X-Forwarded-Proto": "https"},
         {"X-Forwarded-Host": "shop.example"}, {"Forwarded": "for=203.0.113.9"}, {"Via": "1.1 proxy"},
-        {"X-Forwarded-For": ""}, {"Origin": "https://shop.example"},
+        {"X-Forwarded-For": ""}, {"Connection": "close"}, {"Origin": "https://shop.example"},
     ],
     ids=str,
 )  # fmt: skip
@@ -328,6 +328,11 @@ def test_where_a_proxy_says_https_plain_http_is_not_blamed() -> None:
     )
     assert "secure=False" not in refused.text
     assert "llow cookies" in refused.text
+
+
+def test_a_request_that_is_not_believed_to_be_local_is_told_to_set_site_url() -> None:
+    client = TestClient(make_server().app, base_url="http://localhost:8000", client=("172.17.0.1", 5))
+    assert "site_url" in client.post("/api/login", json={}).json()["errorMessage"]
 
 
 def test_plain_http_by_name_is_not_blamed() -> None:
