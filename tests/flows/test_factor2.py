@@ -200,7 +200,7 @@ def test_a_login_that_waits_can_be_given_up(world: World, browser: Browser) -> N
     secret, _ = browser.add_totp(world)
     browser.call("/api/logout")
     browser.asked()
-    assert browser.call("/api/cancelfactor2").json() == {"ok": True}
+    assert browser.call("/api/cancelfactor2").json()["ok"] is True
     assert name_of(browser.give(world.code(secret))) == "Unauthorized"
     assert name_of(browser.call("/api/cancelfactor2")) == "Unauthorized"
 

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Final
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+
+# The longest name or email address (RFC 5321 §4.5.3.1.3). Composing Unicode sorts combining marks by insertion, so that a long
+# run of them takes time that grows with its square: nothing longer is composed.
+MAX_NAME: Final = 254
 
 _UNSAFE = re.compile("[\x00\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -29,7 +36,12 @@ def normalize(value: str) -> str:
     """The form in which usernames and e-mail addresses are compared: NFKD, marks stripped, lower case.
 
     `"Zoë"`, `"zoe"` and `"ＺＯＥ"` are one name. Whether two addresses are one mailbox is for `same_mailbox` to say.
+
+    Raises:
+        CrossauthError: `BadRequest` for what is longer than any name.
     """
+    if len(value) > MAX_NAME:
+        raise CrossauthError(ErrorCode.BadRequest, f"A username or email address has at most {MAX_NAME} characters")
     decomposed = unicodedata.normalize("NFKD", value.strip())
     return unicodedata.normalize("NFKD", "".join(c for c in decomposed if not unicodedata.combining(c)).casefold())
 
@@ -43,7 +55,9 @@ def normalize_address(address: str) -> str:
 
 
 def folded(text: str) -> str:
-    """`text` composed and in lower case; nothing is taken away or replaced."""
+    """`text` composed and in lower case; nothing is taken away or replaced. What is too long for a name is not composed."""
+    if len(text) > MAX_NAME:
+        return text.lower()
     return unicodedata.normalize("NFC", text).lower()
 
 

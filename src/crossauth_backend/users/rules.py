@@ -9,12 +9,12 @@ from email_validator import EmailNotValidError
 from email_validator import validate_email as check_email
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.text import has_control_characters, is_storable, normalize
+from crossauth_backend.core.text import MAX_NAME, has_control_characters, is_storable, normalize
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
 
 MIN_USERNAME: Final = 2
-MAX_USERNAME: Final = 254
+MAX_USERNAME: Final = MAX_NAME
 
 
 def username_problems(username: object) -> list[str]:
@@ -43,6 +43,8 @@ def valid_email(address: str) -> str:
     Raises:
         CrossauthError: `InvalidEmail`. No DNS look-up is made.
     """
+    if len(address) > MAX_NAME:
+        raise CrossauthError(ErrorCode.InvalidEmail)
     try:
         return check_email(address, check_deliverability=False).normalized
     except (EmailNotValidError, UnicodeError) as e:

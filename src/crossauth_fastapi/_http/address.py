@@ -107,7 +107,8 @@ def is_local(scheme: str | None, http_version: str, client: Any, headers: Iterab
     """Whether a request is for http://localhost, and from this machine; for where the configuration does not say so.
 
     A proxy on this machine asks for `localhost` too. It gives itself away by what it adds to a request, or by speaking
-    HTTP/1.0, as nginx does unless told otherwise; and its visitors by an `Origin` that is elsewhere.
+    HTTP/1.0 or closing the connection, as nginx does unless told otherwise and no browser does; and its visitors by an
+    `Origin` that is elsewhere.
 
     Parameters:
         scheme: of the request.
@@ -121,11 +122,12 @@ def is_local(scheme: str | None, http_version: str, client: Any, headers: Iterab
     if not is_local_host(found.get(b"host", b"").decode("latin-1")):
         return False
     origin = found.get(b"origin", b"null").decode("latin-1")
-    if not client or not _is_loopback(str(client[0])):
-        reason = "the connection comes from another machine"
-    elif any(name in (b"forwarded", b"via") or name.startswith(b"x-forwarded-") for name in found):
+    closes = found.get(b"connection", b"").lower() == b"close"
+    if any(name in (b"forwarded", b"via") or name.startswith(b"x-forwarded-") for name in found):
         reason = "a proxy has forwarded it"
-    elif http_version == "1.0" or (origin != "null" and not is_local_host(origin.partition("://")[2])):
+    elif not client or not _is_loopback(str(client[0])):
+        reason = "the connection comes from another machine"
+    elif http_version == "1.0" or closes or (origin != "null" and not is_local_host(origin.partition("://")[2])):
         reason = "a proxy seems to have forwarded it"
     else:
         return True

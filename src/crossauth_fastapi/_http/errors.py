@@ -22,6 +22,7 @@ class ErrorBody(BaseModel):
     errorMessages: list[str] = Field(description="The same, one text per reason.")
     errorCode: int = Field(description="Number of the reason; rely on its name instead.")
     errorCodeName: str = Field(description="Stable name of the reason.")
+    csrfToken: str | None = Field(None, description="The CSRF token to use from now on, where this answer replaces it.")
 
 
 class LoginRequired(CrossauthError):

@@ -250,8 +250,8 @@ class RequestState(dict[str, Any]):
 
     @property
     def plain_http(self) -> bool:
-        """Whether the request came over plain http, as far as the server and the proxies that are named say."""
-        return self._connection[0] in ("http", "ws")
+        """Whether the request came over plain http, as far as is known. Only for advice: what a proxy says is not checked."""
+        return self._connection[0] in ("http", "ws") and self.header(b"x-forwarded-proto") != "https"
 
     @property
     def cookies(self) -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ from starlette.types import Receive
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken
+from crossauth_fastapi._http.address import is_local_host
 from crossauth_fastapi._http.formtoken import find_field
 from crossauth_fastapi._http.once import warn_once
 from crossauth_fastapi._middleware.state import RequestState
@@ -23,6 +24,7 @@ _INSECURE: Final = (
     "cookies are Secure and this is {url}: use https, http://localhost, or set secure=False in "
     "session_cookie_options and double_submit_cookie_options"
 )
+_NOT_LOCAL: Final = "cookies are Secure, for this does not look like a request to {url} from the same machine: set the option 'site_url'"
 
 
 class CsrfProtection:
@@ -108,7 +110,8 @@ class CsrfProtection:
             return CrossauthError(ErrorCode.InvalidCsrf)
         if state.plain_http and self.cookie.shape(state.local).secure:
             warn_once(logger, f"CSRF check failed, no CSRF cookie came: {_INSECURE.format(url='plain http')}")
-            text = _INSECURE.format(url=f"http://{_shown(state.header(b'host'))}")
+            host = state.header(b"host")
+            text = (_NOT_LOCAL if is_local_host(host) else _INSECURE).format(url=f"http://{_shown(host)}")
             return CrossauthError(
                 ErrorCode.InvalidCsrf, f"No CSRF token cookie came with this request: {text}", detail=text
             )

@@ -132,7 +132,7 @@ class SessionServerSettings(SessionManagerSettings):
     factor2_protected_page_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_PAGE_ENDPOINTS", doc="Paths of pages whose form asks for the second factor again, of users who have one; the prefix goes before them.", shown="/requestpasswordreset, /updateuser, /changepassword, /resetpassword, /changefactor2, /recoverycodes")
     factor2_protected_api_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_API_ENDPOINTS", doc="The same for JSON endpoints.", shown="the same under /api")
     enable_known_devices: bool = option(False, env="ENABLE_KNOWN_DEVICES", doc="Whether a browser in which the second factor was given is not asked for it again by those.")
-    trusted_proxies: list[str] = option([], env="TRUSTED_PROXIES", doc="Addresses or networks of proxies whose `X-Forwarded-For` is believed.")
+    trusted_proxies: list[str] = option([], env="TRUSTED_PROXIES", doc="Addresses or networks of proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed.")
 
     # fmt: on
     def page(self, option_name: str) -> str:

@@ -1,0 +1,165 @@
+"""Cookies that a neighbour plants, and cookies of other applications on the same host."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from crossauth_fastapi._http.cookies import cookies_named, parse_cookies
+from tests.services.uvicorn import serve
+from tests.support import CSRF, PASSWORD, Client, make_server
+
+SESSION, TOKEN = "__Host-SESSIONID", "__Host-CSRFTOKEN"
+# What browsers send in front of a name, and str.strip takes away. Control characters are refused by most servers before.
+DISGUISES = [b"\xa0", b"\x85", b"\xc2\xa0", b"\xc2\x85"]
+CONTROLS = ["\x1c", "\x1d", "\x1e", "\x1f", "\x0b", "\x0c", "\x00", "\xa0", "\x85"]
+
+
+@pytest.fixture(scope="module")
+def https_site() -> Iterator[str]:
+    """A site whose cookies are those of https."""
+    with serve(make_server(site_url="https://shop.test").app) as url:
+        yield url
+
+
+class Https(Client):
+    """A client that sends the cookies it is told to, as bytes, whatever they are."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.kept: dict[str, str] = {}
+
+    def raw(self, method: str, path: str, cookie: bytes, **given: object) -> object:
+        self.cookies.clear()
+        headers = [(b"Cookie", cookie), *[(k.encode(), v.encode()) for k, v in dict(given.pop("headers", {})).items()]]
+        return self.request(method, path, headers=headers, **given)
+
+    @property
+    def cookie(self) -> bytes:
+        return "; ".join(f"{n}={v}" for n, v in self.kept.items()).encode()
+
+    def keep(self, answer: object) -> None:
+        for value in answer.headers.get_list("set-cookie"):
+            name, _, rest = value.partition("=")
+            self.kept[name] = rest.partition(";")[0]
+
+    def join(self, username: str) -> str:
+        """Sign up; the CSRF token of the session."""
+        answer = self.raw("GET", "/api/getcsrftoken", b"")
+        self.keep(answer)
+        answer = self.raw(
+            "POST", "/api/signup", self.cookie, json={"username": username, "password": PASSWORD},
+            headers={CSRF: answer.json()["csrfToken"]},
+        )  # fmt: skip
+        assert answer.status_code == 200, answer.text
+        self.keep(answer)
+        return answer.json()["csrfToken"]
+
+    def whoever(self, cookie: bytes) -> str | None:
+        user = self.raw("GET", "/api/userforsessionkey", cookie).json()["user"]
+        return user["username"] if user else None
+
+
+@pytest.fixture
+def victim(https_site: str, request: pytest.FixtureRequest) -> Iterator[Https]:
+    with Https(https_site) as victim:
+        victim.token_of_session = victim.join(f"victim{abs(hash(request.node.name))}")
+        yield victim
+
+
+@pytest.fixture
+def mallory(https_site: str, request: pytest.FixtureRequest) -> Iterator[Https]:
+    with Https(https_site) as mallory:
+        mallory.token_of_session = mallory.join(f"mallory{abs(hash(request.node.name))}")
+        yield mallory
+
+
+@pytest.mark.parametrize("disguise", DISGUISES, ids=repr)
+def test_a_disguised_csrf_cookie_counts_for_nothing(victim: Https, mallory: Https, disguise: bytes) -> None:
+    planted = disguise + f"{TOKEN}={mallory.kept[TOKEN]}".encode()
+    # Chromium sends the cookie with the longer path first.
+    for cookie in (planted + b"; " + victim.cookie, victim.cookie + b"; " + planted):
+        answer = victim.raw("POST", "/deleteuser", cookie, data={"csrfToken": mallory.token_of_session})
+        assert "CSRF" in answer.text or answer.status_code == 401
+    assert victim.whoever(victim.cookie), "the account is still there"
+
+
+@pytest.mark.parametrize("disguise", DISGUISES, ids=repr)
+def test_a_disguised_session_cookie_counts_for_nothing(victim: Https, mallory: Https, disguise: bytes) -> None:
+    planted = disguise + f"{SESSION}={mallory.kept[SESSION]}".encode()
+    for cookie in (planted + b"; " + victim.cookie, victim.cookie + b"; " + planted, planted):
+        assert (victim.whoever(cookie) or "").startswith("mallory") is False
+
+
+@pytest.mark.parametrize("blank", [b"", b" ", b"\t"])
+def test_of_two_cookies_with_a_host_prefix_neither_counts(victim: Https, mallory: Https, blank: bytes) -> None:
+    planted = blank + f"{SESSION}={mallory.kept[SESSION]}".encode()
+    for cookie in (b"a=b;" + planted + b"; " + victim.cookie, victim.cookie + b";" + planted):
+        answer = victim.raw("GET", "/api/userforsessionkey", cookie)
+        assert answer.json()["user"] is None
+        assert SESSION not in str(answer.headers.get_list("set-cookie")), "and none is deleted: the good one may be"
+    assert victim.whoever(victim.cookie)
+
+
+def test_a_planted_csrf_cookie_of_nobody_is_worth_nothing_in_a_session(victim: Https, https_site: str) -> None:
+    """The browser holds the victim's session and a CSRF cookie and token that the intruder got for himself."""
+    with Https(https_site) as anybody:
+        answer = anybody.raw("GET", "/api/getcsrftoken", b"")
+        anybody.keep(answer)
+    cookie = f"{SESSION}={victim.kept[SESSION]}; {TOKEN}={anybody.kept[TOKEN]}".encode()
+    refused = victim.raw("POST", "/change", cookie, headers={CSRF: answer.json()["csrfToken"]})
+    assert refused.json()["errorCodeName"] == "InvalidCsrf"
+
+
+def test_a_planted_csrf_cookie_of_another_session_is_worth_nothing(victim: Https, mallory: Https) -> None:
+    cookie = f"{SESSION}={victim.kept[SESSION]}; {TOKEN}={mallory.kept[TOKEN]}".encode()
+    refused = victim.raw("POST", "/change", cookie, headers={CSRF: mallory.token_of_session})
+    assert refused.json()["errorCodeName"] == "InvalidCsrf"
+    assert victim.raw("POST", "/change", victim.cookie, headers={CSRF: victim.token_of_session}).status_code == 200
+
+
+def test_cookies_are_parsed_by_rfc_6265() -> None:
+    assert parse_cookies(" a=1;\tb = 2 ;c=\"3\"; a=4;nameless; d=x=y; =v") == {
+        "a": ["1", "4"], "b": ["2"], "c": ["3"], "d": ["x=y"], "": ["v"],
+    }  # fmt: skip
+    for control in CONTROLS:
+        assert parse_cookies(f"{control}x{control}=1") == {f"{control}x{control}": ["1"]}
+        assert not cookies_named(parse_cookies(f"__Host-x=1;{control}__Host-x=2"), "__Host-x")
+    assert cookies_named(parse_cookies("__Host-a=1; __Host-ab=2; x=3"), "__Host-a") == ["1"]
+    for other in ("__Host-a=2", "__host-a=2", "\x85__Host-a=2", "__Host-a\xa0=2", "\x1f__HOST-A=2"):
+        assert not cookies_named(parse_cookies(f"__Host-a=1; {other}"), "__Host-a")
+        assert not cookies_named(parse_cookies(f"{other}; __Secure-b=1"), "__Host-x")
+
+
+def test_of_two_plain_cookies_the_first_that_is_good_counts(client: Client) -> None:
+    """On localhost, where an older cookie at a longer path or of another application comes first."""
+    client.sign_up()
+    good = client.cookies["SESSIONID"]
+    client.call("/api/logout")
+    dead = good
+    client.log_in()
+    good, token = client.cookies["SESSIONID"], client.token()
+    csrf = client.cookies["CSRFTOKEN"]
+    client.cookies.clear()
+    for other in ("x", "x.y", dead, good[:-2] + "xx", '"quoted"'):
+        cookie = f"SESSIONID={other}; CSRFTOKEN={other}; SESSIONID={good}; CSRFTOKEN={csrf}"
+        answer = client.get("/me", headers={"Cookie": cookie})
+        assert (answer.status_code, answer.headers.get_list("set-cookie")) == (200, []), other
+        assert client.post("/change", headers={"Cookie": cookie, CSRF: token}).status_code == 200
+
+
+def test_two_applications_on_one_host_leave_each_others_cookies_alone(client: Client) -> None:
+    with serve(make_server(secret="another secret of the application next door").app) as url, Client(url) as other:
+        client.sign_up()
+        other.cookies = client.cookies  # One browser: cookies know no ports.
+        for path in ("/login", "/api/userforsessionkey", "/me", "/signup"):
+            answer = other.get(path)
+            assert not any(c.startswith("SESSIONID=") for c in answer.headers.get_list("set-cookie"))
+        assert client.who() == "alice", "looking at the second does not log out of the first"
+
+
+def test_a_session_cookie_of_ours_that_ended_is_deleted(client: Client, base_url: str) -> None:
+    client.sign_up()
+    dead = client.cookies["SESSIONID"]
+    client.call("/api/logout")
+    answer = client.get("/maybe", headers={"Cookie": f"SESSIONID={dead}"})
+    assert any(c.startswith('SESSIONID="";') for c in answer.headers.get_list("set-cookie"))
