@@ -68,7 +68,7 @@ async def update_user(
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`; `Forbidden` for a factor that is not offered; `BadRequest`
             for an unknown state, or where state and second factor are changed together.
     """
-    wanted = checked_user(accounts, user.to_dict() | dict(changed))
+    wanted = checked_user(accounts, user.to_dict() | dict(changed), user)
     if "factor2" in changed:
         current = user.factor2 or ""
         given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)

@@ -11,12 +11,14 @@ from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Ori
 from crossauth_backend.accounts.pending import password_mark
 from crossauth_backend.accounts.stages import Ask, Attempt, Refuse, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User, UserAndSecrets
+from crossauth_backend.users.rules import MAX_USERNAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,19 @@ async def check_credentials(accounts: Accounts, username: str, params: Params, o
 
     Raises:
         CrossauthError: `UsernameOrPasswordInvalid`, in the same words and time whether or not there is such a user;
-            `TooManyAttempts`.
+            `TooManyAttempts`; `Connection` with status 503 where too many passwords wait to be hashed.
     """
-    name = normalize(username)
+    # No account has a longer name. It is refused before it is normalised, which takes time.
+    possible = len(username) <= MAX_USERNAME
+    name = normalize(username) if possible else None
     # A browser in which the user was logged in before is counted by itself: guesses from elsewhere cannot lock it out.
     counted = {"login_device": origin.device} if origin.device else {"login_account": name}
-    async with accounts.limited(origin, None, login_address=origin.address, **counted):
-        user = await _check(accounts, username, params, origin)
+    addresses = {"login_address": origin.address, "login_total_address": origin.address}
+    async with accounts.limited(origin, None, **addresses, **counted):
+        if not possible:
+            raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
+        with hashing_for(origin.device):
+            user = await _check(accounts, username, params, origin)
     return user
 
 
@@ -127,7 +135,8 @@ async def _check(accounts: Accounts, username: str, params: Params, origin: Orig
         await accounts.factor1(found.user).authenticate_user(found.user, found.secrets, params)
     except CrossauthError as e:
         user = found.user if found else None
-        accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=e.code_name)
+        if e.code is not ErrorCode.Connection:  # a login that was not looked at is no failed one
+            accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=e.code_name)
         raise
     return found.user
 

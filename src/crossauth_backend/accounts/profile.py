@@ -37,7 +37,7 @@ async def update_profile(
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `BadRequest` for a field the storage does not have.
     """
     given = changed.to_dict() if isinstance(changed, User) else dict(changed)
-    wanted = checked_user(accounts, current.to_dict() | given)
+    wanted = checked_user(accounts, current.to_dict() | given, current)
     fields = {n: v for n, v in wanted.items() if n not in _DERIVED and v != current.get(n)}
     new_email = None
     if accounts.verify_email and not skip_email_verification:

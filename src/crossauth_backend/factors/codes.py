@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal, random_digits
+from crossauth_backend.core.text import clean_code
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.users.record import User, UserSecrets
 
@@ -60,7 +61,7 @@ class SentCodeAuthenticator(Authenticator):
         Raises:
             CrossauthError: `InvalidToken`; `Expired`.
         """
-        code = str(params.get("otp") or "").replace(" ", "")
+        code = clean_code(str(params.get("otp") or ""))
         sent = secrets.get("otp") if secrets is not None else None
         expiry = secrets.get("expiry") if secrets is not None else None
         if not isinstance(sent, str) or not _CODE.fullmatch(code) or not equal(sent, code):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from starlette.responses import Response
 
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.keys.record import Key, KeyDataEntry
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
@@ -158,6 +160,14 @@ class Call:
         """Where the request comes from."""
         named = self.user.username if self.user else self.form.get("username")
         return self.face.origin(self.request, named if isinstance(named, str) else "")
+
+    async def still_wanted(self) -> bool:
+        """Whether the client still waits for the answer; it may be asked once the body was read."""
+        return not await self.request.is_disconnected()
+
+    def hashing(self) -> AbstractContextManager[None]:
+        """Hash passwords for this call: trusted browsers first, and not for clients that have gone."""
+        return hashing_for(self.origin.device, self.still_wanted)
 
     @property
     def path_parameter(self) -> str:

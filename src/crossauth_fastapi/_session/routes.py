@@ -192,7 +192,8 @@ def _submit(face: SessionFace, action: Action, do: Do) -> Endpoint:
         try:
             await call.form.load()
             check_csrf(action, call)
-            return answer_page(action, call, (await do(call)).page)
+            with call.hashing():
+                return answer_page(action, call, (await do(call)).page)
         except Exception as e:
             return await _show_again(action, call, as_reason(e))
 
@@ -206,7 +207,8 @@ def _call(face: SessionFace, action: Action, do: Do, changes: bool = True) -> En
             if changes:
                 await call.form.load()
                 check_csrf(action, call)
-            return answer_json(await do(call))
+            with call.hashing():
+                return answer_json(await do(call))
         except Exception as e:
             return refuse_json(as_reason(e))
 
