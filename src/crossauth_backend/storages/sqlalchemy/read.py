@@ -27,7 +27,7 @@ from crossauth_backend.users.record import User, UserId
 if TYPE_CHECKING:
     from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 
-_KEY_COLUMNS: Final = ("value", "created", "expires", "lastactive", "data")
+_KEY_COLUMNS: Final = ("value", "created", "expires", "lastactive", "data", "consumed", "stamp")
 _PG_FLOAT: Final = 701
 _PG_NUMERIC: Final = 1700
 _CONNECT_SECONDS: Final = 5
@@ -133,12 +133,13 @@ class SessionReader:
     async def read(self, value: str) -> KeyWithUser | None:
         """The key of this value and its user, see `SupportsKeyWithUser`."""
         values = await self._rows.row(value)
-        if values is None:
+        if values is None or values[5] is not None:  # gone, or consumed
             return None
         first = self._first_user
         key = Key(
             value=values[0], created=values[1], expires=values[2], lastactive=values[3], data=values[4] or "",
-            userid=values[5], extra=dict(zip(self._key_extra, values[6:first], strict=True)) if self._key_extra else {},
+            stamp=values[6], userid=values[7],
+            extra=dict(zip(self._key_extra, values[8:first], strict=True)) if self._key_extra else {},
         )  # fmt: skip
         return key, None if values[self._id_at] is None else self._user(values[first:])
 

@@ -91,6 +91,8 @@ def key_table(
         sa.Column("expires", AwareDateTime, index=True),
         sa.Column("lastactive", AwareDateTime),
         sa.Column("data", sa.Text, nullable=False, server_default=""),
+        sa.Column("consumed", AwareDateTime),
+        sa.Column("stamp", sa.String(64)),
         *(column._copy() for column in extra),
     )
 
