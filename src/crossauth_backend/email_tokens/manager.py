@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -13,9 +13,10 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.secrets import random_value
 from crossauth_backend.core.text import normalize, with_slashes
-from crossauth_backend.delivery.messages import Messages
+from crossauth_backend.delivery.mailer import Message, mail_message, send_mail
+from crossauth_backend.delivery.messages import Messages, site_name
 from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer
-from crossauth_backend.delivery.queue import DeliveryQueue, Send
+from crossauth_backend.delivery.queue import DeliveryQueue
 from crossauth_backend.email_tokens.rules import (
     TOKEN_BYTES,
     EmailToken,
@@ -33,6 +34,8 @@ from crossauth_backend.users.states import UserState
 from crossauth_backend.users.storage import UserStorage
 
 _ANY: Final[Any] = {"skip_active_check": True, "skip_email_verified_check": True}
+# The name under which the delivery queue knows what sends these.
+CHANNEL: Final = "mail"
 # In these states a user may choose a new password by mail (contract 4.1).
 RESETTABLE: Final = (
     UserState.active,
@@ -120,7 +123,9 @@ class TokenEmailer:
             )
         self.mailer = mailer
         self.queue = queue or DeliveryQueue()
-        self.messages = Messages(options.views, options.render)
+        site = site_name(options.site_url)
+        self.messages = Messages(options.views, options.render, site)
+        self.queue.add_channel(CHANNEL, partial(send_mail, mailer))
         for name in ("email_verification_text_body", "email_verification_html_body",
                      "password_reset_text_body", "password_reset_html_body"):  # fmt: skip
             self.messages.check(getattr(options, name) or None, name)
@@ -148,14 +153,14 @@ class TokenEmailer:
     def send_account_exists(self, email: str) -> None:
         """Tell the owner of an address that somebody tried to sign up with it."""
         mail = self.messages.mail(email, "You already have an account", "accountexistsbody.jinja2", None, self._site)
-        self._put(partial(_ready, partial(self.mailer.send, mail)))
+        self._put(partial(_ready, mail_message(CHANNEL, mail)))
 
     def send_change_notice(self, user: User, old_email: str, changed: bool) -> None:
         """Tell the old address that it was changed, or is asked to be."""
         data = {**self._site, "username": user.username, "changed": changed}
         subject = "Your e-mail address was changed" if changed else "A change of your e-mail address was asked for"
         mail = self.messages.mail(old_email, subject, "emailchangenoticebody.jinja2", None, data)
-        self._put(partial(_ready, partial(self.mailer.send, mail)))
+        self._put(partial(_ready, mail_message(CHANNEL, mail)))
 
     async def check_password_reset_token(self, token: str) -> User:
         """The user for whom a token is good, without using it up.
@@ -209,19 +214,21 @@ class TokenEmailer:
         )
         return value
 
-    async def _reset(self, email: str, extra: dict[str, Any]) -> Send | None:
+    async def _reset(self, email: str, extra: dict[str, Any]) -> Message | None:
         user = await self._user_of(email)
         address = None if user is None else address_of(user)
         if user is None or address is None or user.state not in RESETTABLE:
             return None
         token = await self.create_and_save_password_reset_token(user.id)
-        s, data = self.settings, self._data(token, self.settings.password_reset_expires, extra)
+        s, data = self.settings, self._data(user, token, self.settings.password_reset_expires, extra)
         mail = self.messages.mail(
             address, s.password_reset_subject, s.password_reset_text_body, s.password_reset_html_body or None, data
         )
-        return partial(self.mailer.send, mail)
+        return mail_message(CHANNEL, mail, self._ends(s.password_reset_expires))
 
-    async def _verification(self, userid: UserId, new_email: str, extra: dict[str, Any], seconds: int) -> Send | None:
+    async def _verification(
+        self, userid: UserId, new_email: str, extra: dict[str, Any], seconds: int
+    ) -> Message | None:
         user = (await self._users.get_user_by_id(userid, _ANY)).user
         address = new_email or address_of(user)
         if address is None:
@@ -231,12 +238,12 @@ class TokenEmailer:
             self.send_account_exists(address_of(owner) or address)
             return None
         token = await self.create_and_save_email_verification_token(user.id, new_email)
-        s, data = self.settings, self._data(token, seconds, extra)
+        s, data = self.settings, self._data(user, token, seconds, extra)
         mail = self.messages.mail(
             address, s.email_verification_subject, s.email_verification_text_body,
             s.email_verification_html_body or None, data,
         )  # fmt: skip
-        return partial(self.mailer.send, mail)
+        return mail_message(CHANNEL, mail, self._ends(seconds))
 
     async def _user_of(self, email: str) -> User | None:
         """Whoever has this address: as e-mail address, or as a username that is one."""
@@ -251,9 +258,12 @@ class TokenEmailer:
                 return user
         return None
 
-    def _data(self, token: str, seconds: int, extra: dict[str, Any]) -> dict[str, Any]:
-        expires = self._clock() + timedelta(seconds=seconds)
-        return {**extra, **self._site, "token": token, "expires": f"{expires:%d %B %Y, %H:%M} UTC"}
+    def _data(self, user: User, token: str, seconds: int, extra: dict[str, Any]) -> dict[str, Any]:
+        expires = f"{self._ends(seconds):%d %B %Y, %H:%M} UTC"
+        return {"username": user.username, **extra, **self._site, "token": token, "expires": expires}
+
+    def _ends(self, seconds: int) -> datetime:
+        return self._clock() + timedelta(seconds=seconds)
 
     def _put(self, job: Callable[[], Any]) -> None:
         self.queue.put(job)
@@ -264,5 +274,5 @@ class TokenEmailer:
         return valid_email(email)
 
 
-async def _ready(send: Send) -> Send:
-    return send
+async def _ready(message: Message) -> Message:
+    return message

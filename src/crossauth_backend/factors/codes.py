@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from crossauth_backend.core.clock import utc_now
@@ -95,6 +95,16 @@ class SentCodeAuthenticator(Authenticator):
         """Out of band."""
         return "oob"
 
+    def code_ends(self) -> datetime:
+        """When a code that is sent now expires."""
+        clock = self._services.clock if self._services is not None else utc_now
+        return clock() + timedelta(seconds=self.code_seconds)
+
+    @property
+    def _channel(self) -> str:
+        """The name under which the delivery queue knows this factor."""
+        return f"factor {self.factor_name}"
+
     def _prepared(self, username: str, where: dict[str, str]) -> dict[str, dict[str, Any]]:
         shown = {"username": username, "factor2": self.factor_name, **where}
         return {"userData": shown, "sessionData": {**shown, **self._send(where)}}
@@ -103,8 +113,7 @@ class SentCodeAuthenticator(Authenticator):
         code = random_digits(DIGITS)
         for to in where.values():
             self.send_code(to, code)
-        expires = timedelta(seconds=self.code_seconds)
-        return {"otp": code, "expiry": self._now_ms() + int(expires.total_seconds() * 1000)}
+        return {"otp": code, "expiry": int(self.code_ends().timestamp() * 1000)}
 
     def _now_ms(self) -> int:
         clock = self._services.clock if self._services is not None else utc_now
