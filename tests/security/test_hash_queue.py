@@ -5,11 +5,23 @@ import socket
 import threading
 from typing import Any
 
+import httpx2
 import pytest
 
-from crossauth_backend import CrossauthError, InMemoryUserStorage, LocalPasswordAuthenticator
+from crossauth_backend import (
+    Argon2Parameters,
+    CrossauthError,
+    ErrorCode,
+    InMemoryUserStorage,
+    LocalPasswordAuthenticator,
+)
 from crossauth_backend.core.hash_pool import RETRY_AFTER_SECONDS, HashPool, hashing_for
+from crossauth_backend.core.passwords import PasswordHasher
+from crossauth_fastapi.fastapi_users import _passwords
+from crossauth_fastapi.fastapi_users.password import PasswordHelper
 from tests.accounts import Browser, World, name_of
+from tests.fastapi_users.app import Site
+from tests.services.uvicorn import serve
 from tests.support import CHEAP, CSRF, PASSWORD
 
 
@@ -250,6 +262,62 @@ def test_a_login_whose_client_has_hung_up_is_not_hashed() -> None:
             thread.join()
         assert _log_in(url, "somebody", "comes later") == 401
     assert held.checked == ["holds the thread", "comes later"]
+
+
+def test_the_routes_answer_503_where_the_queue_is_full_and_serve_nobody_who_has_gone(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasher = PasswordHasher(CHEAP["argon2"], threads=1, max_waiting=1)
+    monkeypatch.setattr(_passwords, "shared_hasher", lambda: hasher)
+    go, begun = threading.Event(), []
+
+    class Slow(PasswordHelper):
+        def hash(self, password: str) -> str:
+            begun.append(password)
+            assert go.wait(30)
+            return super().hash(password)
+
+    site = Site(sqlite_url)
+    site._manager = lambda user_db: site.manager(user_db, Slow(hasher))  # type: ignore[method-assign]
+
+    def log_in(url: str, name: str) -> httpx2.Response:
+        form = {"username": f"{name}@example.com", "password": name}
+        return httpx2.post(f"{url}/auth/jwt/login", data=form, trust_env=False, timeout=30)
+
+    with serve(site.app) as url:
+        threads = in_threads(lambda: log_in(url, "first"))
+        _until(lambda: begun == ["first"])
+        host, port = url.removeprefix("http://").split(":")
+        body = b"username=gone%40example.com&password=gone"
+        head = f"POST /auth/jwt/login HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n"
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\n".encode() + body)
+            _until(lambda: hasher._pool._waiting == [0, 1])
+            answer = log_in(url, "refused")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, str(RETRY_AFTER_SECONDS))
+        threading.Event().wait(0.2)
+        go.set()
+        for thread in threads:
+            thread.join()
+        assert log_in(url, "last").status_code == 400
+    assert begun == ["first", "last"]
+
+
+async def test_an_old_hash_is_left_for_the_next_login_where_the_queue_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = InMemoryUserStorage()
+    factor = LocalPasswordAuthenticator(users, CHEAP)
+    dear = await PasswordHasher(Argon2Parameters(memory_cost=16, time_cost=1)).hash(PASSWORD)
+    user = await users.create_user({"username": "alice", "state": "active"}, {"password": dear})
+
+    async def full(password: str) -> str:
+        raise CrossauthError(ErrorCode.Connection, status=503)
+
+    with monkeypatch.context() as m:
+        m.setattr(factor.hasher, "hash", full)
+        await factor.authenticate_user(user, {"password": dear}, {"password": PASSWORD})
+    assert (await users.get_user_by_id(user.id)).secrets.password == dear
+    await factor.authenticate_user(user, {"password": dear}, {"password": PASSWORD})
+    assert (await users.get_user_by_id(user.id)).secrets.password != dear
 
 
 def test_right_passwords_of_one_address_are_counted_too() -> None:

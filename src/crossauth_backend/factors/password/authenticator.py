@@ -144,4 +144,10 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
     async def _upgrade(self, user: User, stored: str, password: str) -> None:
         # Replaced only if it is still what was checked: a password changed meanwhile must not come back.
         if isinstance(self._users, SupportsSecretReplacement):
-            await self._users.replace_secret(user.id, "password", stored, await self.hasher.hash(password))
+            try:
+                hashed = await self.hasher.hash(password)
+            except CrossauthError as e:
+                if e.code is not ErrorCode.Connection:
+                    raise
+                return  # the queue is full; the password was right all the same, and the next login sees to it
+            await self._users.replace_secret(user.id, "password", stored, hashed)
