@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import Argon2Parameters
-from crossauth_backend.delivery.mailer import Mail, Mailer
+from crossauth_backend.delivery.mailer import DeliveryRefused, Mail, Mailer
 from crossauth_backend.delivery.outbox import Outbox
 from crossauth_backend.delivery.sms import SmsSender
 from crossauth_backend.delivery.smtp import SmtpMailer
@@ -96,6 +96,7 @@ __all__ = [
     "CookieOptions",
     "CrossauthError",
     "Csrf",
+    "DeliveryRefused",
     "DoubleSubmitCsrfToken",
     "DoubleSubmitCsrfTokenOptions",
     "DummyFactor2Authenticator",

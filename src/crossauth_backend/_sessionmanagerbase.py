@@ -13,8 +13,11 @@ from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.secrets import KeyRing, check_secret
+from crossauth_backend.delivery.mailer import Failure
+from crossauth_backend.delivery.messages import site_name
 from crossauth_backend.delivery.options import make_mailer
 from crossauth_backend.delivery.queue import DeliveryQueue
+from crossauth_backend.delivery.waiting import InKeys
 from crossauth_backend.email_tokens.manager import TokenEmailer, TokenEmailerOptions, TokenEmailerSettings
 from crossauth_backend.events.audit import AuditListener, AuditStorage
 from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
@@ -24,7 +27,7 @@ from crossauth_backend.factors.registry import NO_FACTOR2, Factors
 from crossauth_backend.factors.services import FactorServices
 from crossauth_backend.keys.purge import Purger
 from crossauth_backend.keys.record import KeyDataEntry, decode_data
-from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
+from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle, can_swap
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.limits.rules import Limit
 from crossauth_backend.sessions.cookie import Cookie, CookieOptions
@@ -158,7 +161,9 @@ class SessionManagerBase:
         self.audit = AuditListener(self.settings.audit_storage) if self.settings.audit_storage is not None else None
         listeners = [LoggingListener(), *self.settings.event_listeners, *([self.audit] if self.audit else [])]
         self.events = Events(listeners, self._now)
-        self.queue = DeliveryQueue(lambda: self.events.tell(EventName.mail_failed))
+        messages = KeyRing(encryption_keys(self.settings), "messages that wait")
+        room = InKeys(self.email_token_storage, messages) if can_swap(self.email_token_storage) else None
+        self.queue = DeliveryQueue(self._mail_failed, waiting=room, clock=self._now)
         self.limits: AttemptLimits | None = None
         self.emails: TokenEmailer | None = None
         if self.user_storage is not None:
@@ -172,10 +177,14 @@ class SessionManagerBase:
         services = FactorServices(
             key_storage=self.key_storage, user_storage=users, ring=self.ring, queue=self.queue,
             mailer=self.emails.mailer if self.emails else make_mailer(settings, "SessionManager"), clock=self._now,
+            site=site_name(settings.site_url),
         )  # fmt: skip
         for factor in self.authenticators.values():
             factor.attach(services)
         self.factors.require(self.allowed_factor2, "SessionManager: option 'allowed_factor2'")
+
+    def _mail_failed(self, reason: Failure) -> None:
+        self.events.tell(EventName.mail_failed, reason=reason)
 
     def _now(self) -> datetime:
         return self.session.clock()

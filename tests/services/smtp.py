@@ -21,14 +21,16 @@ from tests.services.processes import free_port
 
 
 class Mailbox:
-    """What the server took. `refusals` are answers it gives first, one a message."""
+    """What the server took. `refusals` are answers it gives first, one a message; `tried` are envelopes, refused or not."""
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
+        self.tried: list[tuple[str, list[str]]] = []
         self.refusals: list[str] = []
         self.logins: list[tuple[bytes, bytes]] = []
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:
+        self.tried.append((str(envelope.mail_from), list(envelope.rcpt_tos)))
         if self.refusals:
             return self.refusals.pop(0)
         assert isinstance(envelope.content, bytes)
@@ -64,9 +66,12 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def smtp_server(security: str = "none", files: tuple[Path, Path] | None = None, login: bool = False) -> Iterator[Any]:
-    """Serve until the end of the block; yields the mailbox and the port."""
-    mailbox, port = Mailbox(), free_port()
+def smtp_server(
+    security: str = "none", files: tuple[Path, Path] | None = None, login: bool = False, *, utf8: bool = False,
+    mailbox: Mailbox | None = None, port: int | None = None,
+) -> Iterator[Any]:  # fmt: skip
+    """Serve until the end of the block; yields the mailbox and the port. `utf8` is whether it has SMTPUTF8."""
+    mailbox, port = mailbox or Mailbox(), port or free_port()
     options: dict[str, Any] = {}
     if files is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -75,7 +80,7 @@ def smtp_server(security: str = "none", files: tuple[Path, Path] | None = None, 
     if login:
         # The server knows a connection that is TLS from the first byte as one without STARTTLS.
         options |= {"authenticator": mailbox.log_in, "auth_required": True, "auth_require_tls": security == "starttls"}
-    controller = Controller(mailbox, hostname="localhost", port=port, **options)
+    controller = Controller(mailbox, hostname="localhost", port=port, enable_SMTPUTF8=utf8, **options)
     controller.start()
     try:
         yield mailbox, port

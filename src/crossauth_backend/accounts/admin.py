@@ -151,7 +151,7 @@ async def _decide(
 
 
 async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = await checked_user(accounts, user.to_dict() | dict(changed))
+    wanted = await checked_user(accounts, user.to_dict() | dict(changed), user)
     if "factor2" in changed:
         current = user.factor2 or ""
         given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)

@@ -12,12 +12,13 @@ from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Ori
 from crossauth_backend.accounts.pending import PENDING, VISIT
 from crossauth_backend.accounts.stages import Ask, Attempt, Refuse, Step, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.record import Key, get_json_data
 from crossauth_backend.users.record import User, UserAndSecrets
-from crossauth_backend.users.rules import is_address
+from crossauth_backend.users.rules import MAX_USERNAME, is_address
 from crossauth_backend.users.stamp import is_digest, same_stamp, with_stamp
 from crossauth_backend.users.states import UNFINISHED
 
@@ -39,18 +40,24 @@ async def check_credentials(accounts: Accounts, username: str, params: Params, o
 
     Raises:
         CrossauthError: `UsernameOrPasswordInvalid`, in the same words and time whether or not there is such a user;
-            `TooManyAttempts`.
+            `TooManyAttempts`; `Connection` with status 503 where too many passwords wait to be hashed.
     """
+    # No account has a longer name. It is refused before it is normalised, which takes time.
+    possible = len(username) <= MAX_USERNAME
     # Whose browser it is shows only when the user was read. Of others nothing is read before they are counted.
-    found = await _named(accounts, username) if origin.device is not None else None
+    found = await _named(accounts, username) if origin.device is not None and possible else None
     device = origin.device_of(found.user if found else None)
-    name = normalize(username) if accounts.users.normalize_username else username
+    name = (normalize(username) if accounts.users.normalize_username else username) if possible else None
     # A browser in which the user was logged in before is counted by itself: guesses from elsewhere cannot lock it out.
     counted = {"login_device": device} if device else {"login_account": name}
-    async with accounts.limited(origin, None, login_address=origin.address, **counted):
+    addresses = {"login_address": origin.address, "login_total_address": origin.address}
+    async with accounts.limited(origin, None, **addresses, **counted):
+        if not possible:
+            raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
         if origin.device is None:
             found = await _named(accounts, username)
-        return await _check(accounts, found, params, origin)
+        with hashing_for(device):
+            return await _check(accounts, found, params, origin)
 
 
 async def sign_in(
@@ -211,7 +218,8 @@ async def _check(accounts: Accounts, found: UserAndSecrets | None, params: Param
         return (await prove_first_factor(accounts, found, params)).user
     except CrossauthError as e:
         user = found.user if found else None
-        accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=e.code_name)
+        if e.code is not ErrorCode.Connection:  # a login that was not looked at is no failed one
+            accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=e.code_name)
         raise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, reserve
 from crossauth_backend.accounts.login import prove_first_factor
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.passwords import composed_password
 from crossauth_backend.core.secrets import equal, hash_token
 from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
@@ -44,7 +45,8 @@ async def change_password(
     if user.state not in MAY_CHANGE:
         raise CrossauthError(ErrorCode.UserNotActive)
     problems = await factor.secret_problems(new)
-    if not problems and any(equal(str(new[n]), str(old.get(n, ""))) for n in factor.secret_names() if n in new):
+    same = [n for n in factor.secret_names() if n in new and _equal(str(new[n]), str(old.get(n, "")))]
+    if not problems and same:
         problems = ["The new password must be different from the old one"]
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
@@ -109,3 +111,7 @@ def _changeable(accounts: Accounts, user: User) -> Authenticator:
     if not factor.can_update_secrets():
         raise CrossauthError(ErrorCode.BadRequest, "This account has no password that could be changed here")
     return factor
+
+
+def _equal(a: str, b: str) -> bool:
+    return equal(composed_password(a), composed_password(b))

@@ -39,7 +39,7 @@ async def update_profile(
             `InvalidSession` where the account was changed since `current` was read.
     """
     given = changed.to_dict() if isinstance(changed, User) else dict(changed)
-    wanted = await checked_user(accounts, current.to_dict() | given)
+    wanted = await checked_user(accounts, current.to_dict() | given, current)
     fields = {n: v for n, v in wanted.items() if n not in _DERIVED and v != current.get(n)}
     new_email = None
     if accounts.verify_email and not skip_email_verification:

@@ -7,6 +7,7 @@ from typing import Final
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_base32
+from crossauth_backend.core.text import clean_code
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.record import User
 
@@ -60,7 +61,7 @@ def looks_like_code(text: str) -> bool:
 
 
 def _plain(code: str) -> str:
-    return "".join(c for c in code.upper() if c.isalnum())
+    return "".join(c for c in clean_code(code).upper() if c.isalnum())
 
 
 def _stored(user: User, code: str) -> str:

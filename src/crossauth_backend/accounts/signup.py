@@ -65,14 +65,22 @@ class _Wish:
     neutral: bool
 
 
-async def checked_user(accounts: Accounts, user: Mapping[str, Any]) -> dict[str, Any]:
+async def checked_user(accounts: Accounts, user: Mapping[str, Any], current: User | None = None) -> dict[str, Any]:
     """`user` with its email address in normal form, after the library's and the application's rules.
+
+    Parameters:
+        accounts: the account services.
+        user: the fields, as they are to be.
+        current: the user as stored, if there is one: a name that stays is not judged by rules made after it was chosen.
 
     Raises:
         CrossauthError: `FormEntry` with everything that is wrong; `InvalidEmail`.
     """
     problems = username_problems(user.get("username"))
     problems += [p for p in await problems_of(accounts.validate_user, user) if p not in problems]
+    if current is not None and current.username == user.get("username"):
+        old = username_problems(current.username)
+        problems = [p for p in problems if p not in old]
     if problems:
         raise CrossauthError(ErrorCode.FormEntry, problems)
     email = user.get("email")

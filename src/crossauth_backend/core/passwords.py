@@ -6,18 +6,17 @@ PBKDF2, bcrypt and scrypt verify, and `needs_rehash` tells the caller to replace
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import os
+import unicodedata
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hash_pool import MAX_WAITING, HashPool
 from crossauth_backend.core.legacy_hashes import verify_legacy
 
 MAX_PASSWORD_BYTES: Final = 4096
@@ -33,8 +32,33 @@ class Argon2Parameters:
     parallelism: int = 1
 
 
+class Verdict(NamedTuple):
+    """Whether a password is correct, and whether its hash should then be replaced."""
+
+    correct: bool
+    outdated: bool = False
+
+
+def composed_password(password: str) -> str:
+    """`password` in Unicode form C, in which it is hashed, compared and measured.
+
+    The same characters come composed from one keyboard and decomposed from another (RFC 8265 §4.2.2, NIST SP 800-63B
+    §3.1.1.2). Text that is too long to be hashed is left as it is, for composing it costs time.
+    """
+    return password if len(password) > MAX_PASSWORD_BYTES else unicodedata.normalize("NFC", password)
+
+
+def password_forms(password: str) -> tuple[str, ...]:
+    """The forms in which a password is verified: composed, then as typed where that is something else.
+
+    Hashes made before passwords were composed, here or by another library, were made of what was typed.
+    """
+    composed = composed_password(password)
+    return (composed,) if composed == password else (composed, password)
+
+
 class PasswordHasher:
-    """Makes and checks password hashes in a small thread pool of its own.
+    """Makes and checks password hashes in a small thread pool of its own, see `HashPool`.
 
     The pool is small on purpose: hashing on every core would make all other requests wait.
 
@@ -42,6 +66,7 @@ class PasswordHasher:
         parameters: cost of new hashes; a stored hash of another cost is upgraded at the next login.
         pepper: secret mixed into every hash made and checked. Losing it loses every password.
         threads: size of the pool; by default one less than there are cores, at least one.
+        max_waiting: how many passwords may wait to be hashed; beyond it the answer is 503.
     """
 
     def __init__(
@@ -50,26 +75,26 @@ class PasswordHasher:
         *,
         pepper: str | None = None,
         threads: int | None = None,
+        max_waiting: int = MAX_WAITING,
     ) -> None:
         cost = parameters or Argon2Parameters()
         self._argon2 = Argon2(time_cost=cost.time_cost, memory_cost=cost.memory_cost, parallelism=cost.parallelism)
         self._pepper = pepper
-        self._threads = ThreadPoolExecutor(
-            threads or max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="crossauth-hash"
-        )
+        self._pool = HashPool(threads, max_waiting)
         self._dummy: str | None = None
 
     async def hash(self, password: str) -> str:
         """The encoded argon2id hash of `password`.
 
         Raises:
-            CrossauthError: `PasswordFormat` for text that cannot be hashed (longer than 4096 bytes, unpaired surrogate).
+            CrossauthError: `PasswordFormat` for text that cannot be hashed (longer than 4096 bytes, unpaired surrogate);
+                `Connection` with status 503 where too many passwords wait to be hashed.
         """
         return await self.run(lambda: self.hash_now(password))
 
     def hash_now(self, password: str) -> str:
         """As `hash`, on the thread that calls."""
-        secret = self._prepared(password)
+        secret = self._prepared(composed_password(password))
         if secret is None:
             raise CrossauthError(ErrorCode.PasswordFormat, "The password is too long or not valid text")
         return self._argon2.hash(secret)
@@ -81,9 +106,14 @@ class PasswordHasher:
         hash that cannot be read, before it is refused.
 
         Raises:
-            CrossauthError: `InvalidHash` where `encoded` is in no known format.
+            CrossauthError: `InvalidHash` where `encoded` is in no known format; `Connection` with status 503 where too many
+                passwords wait to be hashed.
         """
-        return await self.run(lambda: self.verify_now(password, encoded))
+        return (await self.check(password, encoded)).correct
+
+    async def check(self, password: str, encoded: str | None) -> Verdict:
+        """As `verify`, and whether the hash should be replaced: older algorithm, other cost, or made of another form."""
+        return await self.run(lambda: self.check_now(password, encoded))
 
     def needs_rehash(self, encoded: str) -> bool:
         """Whether a correct password should be hashed anew: older algorithm or other cost."""
@@ -94,6 +124,16 @@ class PasswordHasher:
 
     def verify_now(self, password: str, encoded: str | None) -> bool:
         """As `verify`, on the thread that calls."""
+        return self.check_now(password, encoded).correct
+
+    def check_now(self, password: str, encoded: str | None) -> Verdict:
+        """As `check`, on the thread that calls."""
+        for number, form in enumerate(password_forms(password)):
+            if self._is_behind(form, encoded):
+                return Verdict(True, number > 0 or self.needs_rehash(encoded or ""))
+        return Verdict(False)
+
+    def _is_behind(self, password: str, encoded: str | None) -> bool:
         secret = self._prepared(password)
         if encoded is None or secret is None:
             return self._verify_nobody(secret or b"")
@@ -132,5 +172,5 @@ class PasswordHasher:
         return hashlib.blake2b(raw, key=hashlib.sha256(self._pepper.encode()).digest()).hexdigest().encode()
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do `work` in the pool."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        """Do `work` in the pool, see `HashPool.run`."""
+        return await self._pool.run(work)

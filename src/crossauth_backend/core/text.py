@@ -6,14 +6,20 @@ import re
 import unicodedata
 from typing import Final
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
-
-# The longest name or email address (RFC 5321 §4.5.3.1.3). Composing Unicode sorts combining marks by insertion, so that a long
-# run of them takes time that grows with its square: nothing longer is composed.
-MAX_NAME: Final = 254
-
 _UNSAFE = re.compile("[\x00\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+# Characters that show nothing: Default_Ignorable_Code_Point of the Unicode Character Database (DerivedCoreProperties.txt),
+# format characters and private use besides, and the Braille pattern without a dot.
+_IGNORABLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+MAX_ADDRESS: Final = 320
+MAX_CODE: Final = 64
+_ALIKE: Final = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU"}
+_MINUS: Final = "\u2212"
+_IN_CODES: Final = ("Pd", "Cf", "Cc")
 
 
 def is_storable(value: str) -> bool:
@@ -26,6 +32,37 @@ def has_control_characters(value: str) -> bool:
     return bool(_CONTROL.search(value))
 
 
+def has_invisible_characters(value: str) -> bool:
+    """Whether `value` holds characters that show nothing, so that two names look the same and are not."""
+    return bool(_IGNORABLE.search(value)) or any(unicodedata.category(c) in ("Cf", "Co") for c in value)
+
+
+def mixes_scripts(value: str) -> bool:
+    """Whether a word of `value` mixes alphabets that share letter shapes, as "r\N{CYRILLIC SMALL LETTER O}ot" does.
+
+    Latin, Greek, Cyrillic, Armenian, Cherokee, Coptic and Lisu are told apart by the names of their letters; other scripts
+    mix with Latin freely. It is part of what UTS 39 §5.2 calls moderately restrictive. A word that is wholly of another
+    alphabet is not found: that takes the table of confusables, which Python does not have.
+    """
+    words = re.split(r"[\s@.]+", unicodedata.normalize("NFKC", value))
+    return any(len({script for c in word if (script := _script(c)) in _ALIKE}) > 1 for word in words)
+
+
+def _script(char: str) -> str:
+    return unicodedata.name(char, "").partition(" ")[0] if char.isalpha() else ""
+
+
+def clean_code(text: str) -> str:
+    """A code as it was meant: no blanks of any kind, line ends or dashes, and ASCII for full-width letters and digits.
+
+    Codes are pasted from mails, and typed as they are printed. Text too long for any code is no code.
+    """
+    if len(text) > MAX_CODE:
+        return ""
+    plain = unicodedata.normalize("NFKC", text)
+    return "".join(c for c in plain if not c.isspace() and c != _MINUS and unicodedata.category(c) not in _IN_CODES)
+
+
 def with_slashes(path: str) -> str:
     """`path` with exactly one slash at its beginning and one at its end."""
     inner = path.strip("/")
@@ -36,14 +73,14 @@ def normalize(value: str) -> str:
     """The form in which usernames and e-mail addresses are compared: NFKD, marks stripped, lower case.
 
     `"Zoë"`, `"zoe"` and `"ＺＯＥ"` are one name. Whether two addresses are one mailbox is for `same_mailbox` to say.
-
-    Raises:
-        CrossauthError: `BadRequest` for what is longer than any name.
+    Stored names were made by it, so it must give the same for them for ever; what a new name may be is judged by `users.rules`.
     """
-    if len(value) > MAX_NAME:
-        raise CrossauthError(ErrorCode.BadRequest, f"A username or email address has at most {MAX_NAME} characters")
-    decomposed = unicodedata.normalize("NFKD", value.strip())
-    return unicodedata.normalize("NFKD", "".join(c for c in decomposed if not unicodedata.combining(c)).casefold())
+    value = value.strip()
+    if value.isascii():
+        return value.lower()
+    # One character at a time: sorting a long run of marks takes time that grows with its square, and they are stripped anyway.
+    bases = "".join(c for char in value for c in unicodedata.normalize("NFKD", char) if not unicodedata.combining(c))
+    return unicodedata.normalize("NFKD", bases.casefold())
 
 
 def normalize_address(address: str) -> str:
@@ -55,10 +92,8 @@ def normalize_address(address: str) -> str:
 
 
 def folded(text: str) -> str:
-    """`text` composed and in lower case; nothing is taken away or replaced. What is too long for a name is not composed."""
-    if len(text) > MAX_NAME:
-        return text.lower()
-    return unicodedata.normalize("NFC", text).lower()
+    """`text` composed and in lower case; nothing is taken away or replaced. Text too long for an address is not composed."""
+    return (text if len(text) > MAX_ADDRESS else unicodedata.normalize("NFC", text)).lower()
 
 
 def same_mailbox(a: str, b: str) -> bool:

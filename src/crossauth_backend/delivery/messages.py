@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, TemplateNotFound
 
@@ -23,13 +24,15 @@ class Messages:
     Parameters:
         views: the application's folder of templates; what is not in it comes with the package.
         render: instead of Jinja2: `(template, data)` to text; plain or `async`.
+        site: the name of the site, `siteName` in templates and the sender's name.
     """
 
-    def __init__(self, views: str = "views", render: Render | None = None) -> None:
+    def __init__(self, views: str = "views", render: Render | None = None, site: str = "") -> None:
         loader: BaseLoader = ChoiceLoader([FileSystemLoader(views), FileSystemLoader(_OURS)])
         self._text = Environment(loader=loader, autoescape=False, keep_trailing_newline=False)  # noqa: S701 (text)
         self._html = Environment(loader=loader, autoescape=True)
         self._render = render
+        self._site = site
 
     def check(self, template: str | None, option: str) -> None:
         """Refuse to start where a template is missing.
@@ -47,9 +50,10 @@ class Messages:
     async def mail(self, to: str, subject: str, text: str, html: str | None, data: Mapping[str, Any]) -> Mail:
         """A mail of two templates."""
         body = None if html is None else await self._rendered(self._html, html, data)
-        return Mail(to=to, subject=subject, text=await self.text(text, data), html=body)
+        return Mail(to=to, subject=subject, text=await self.text(text, data), html=body, from_name=self._site)
 
     async def _rendered(self, environment: Environment, template: str, data: Mapping[str, Any]) -> str:
+        data = {"siteName": self._site, **data}
         if self._render is not None:
             return str(await call_hook(self._render, template, dict(data)))
         found = self._find(environment, template)
@@ -65,3 +69,8 @@ class Messages:
             except TemplateNotFound:
                 continue
         return None
+
+
+def site_name(site_url: str | None) -> str:
+    """What messages call the site: the host of its URL."""
+    return urlsplit(site_url or "").hostname or ""

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option
+from crossauth_backend.delivery.addresses import parse_sender
 from crossauth_backend.delivery.mailer import Mailer
 from crossauth_backend.delivery.smtp import SmtpMailer, SmtpSecurity
 
@@ -33,7 +34,11 @@ class MailOptions(TypedDict, total=False):
 class MailSettings:
     """`MailOptions`, parsed."""
 
-    email_from: str | None = option(None, env="EMAIL_FROM", doc="Sender of e-mail.")
+    email_from: str | None = option(
+        None,
+        env="EMAIL_FROM",
+        doc="Sender of e-mail: an address, or `Shop <shop@example.com>`. Without a name it is the host of `site_url`.",
+    )
     mailer: Any = option(None, doc="What sends e-mail, instead of the SMTP options: a `Mailer`, or an `Outbox` in development.")  # fmt: skip
     smtp_host: str | None = option(None, env="SMTP_HOST", doc="Mail server.")
     smtp_port: int | None = option(None, env="SMTP_PORT", doc="Port of the mail server.", shown="587; 465 for tls, 25 for none")  # fmt: skip
@@ -63,6 +68,8 @@ def make_mailer(settings: MailSettings, component: str) -> Mailer | None:
         return None
     if not settings.email_from:
         raise wrong("option 'email_from' is required with 'smtp_host'")
+    if not parse_sender(settings.email_from)[1]:
+        raise wrong("option 'email_from' must be an address, or a name and an address: Shop <shop@example.com>")
     security = smtp_security(settings)
     if security is None:
         raise wrong("options 'smtp_security' and 'smtp_use_tls' contradict each other; leave the second out")

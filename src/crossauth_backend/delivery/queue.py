@@ -4,99 +4,280 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, TypeAlias
 
+from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.hooks import call_hook
+from crossauth_backend.delivery.mailer import DeliveryRefused, Failure, Message
+from crossauth_backend.delivery.waiting import InMemory, Waiting, WaitingRoom
 
 logger = logging.getLogger("crossauth.delivery")
-RETRY_SECONDS: Final = (1.0, 5.0, 30.0, 120.0)
+_MINUTE: Final = 60.0
+# A greylisting server takes what comes again after some minutes, a server that is down may be down for a day
+# (RFC 5321 §4.5.4.1): 28 hours in all.
+RETRY_SECONDS: Final = (
+    5.0, 30.0, 2 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE, 60 * _MINUTE, 120 * _MINUTE, 240 * _MINUTE,
+    480 * _MINUTE, 720 * _MINUTE,
+)  # fmt: skip
 CLOSING_SECONDS: Final = 10.0
 MAX_WAITING: Final = 10_000
+TICK_SECONDS: Final = 1.0
+# How often a worker looks for what another has left behind.
+SCAN_SECONDS: Final = 300.0
 _AT_ONCE: Final = 4
-Send = Callable[[], Awaitable[object]]
-Job = Callable[[], Awaitable[Send | None]]
+_FUNCTION: Final = "function "
+Send: TypeAlias = Callable[[], Awaitable[object]]
+Channel: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[object]]
+Job: TypeAlias = Callable[[], Awaitable[Message | Send | None]]
 
 
 class DeliveryQueue:
     """Makes messages and sends them, a few at a time.
 
-    What cannot be sent is tried again after 1, 5, 30 and 120 seconds, and then reported: to the log and to `on_failure`.
+    A message that is not taken waits in `waiting` and is tried again, after five seconds at first and for 28 hours, or until
+    the code or link in it has expired. One that is refused for good is not. What is given up is reported: to the log and to
+    `on_failure`.
 
     Parameters:
-        on_failure: told of each message that was given up.
+        on_failure: told why, of each message that was given up.
         retry_seconds: the waits between tries.
+        waiting: where messages wait; without one in memory, and the end of the process ends them.
+        clock: what time it is.
     """
 
     def __init__(
-        self, on_failure: Callable[[], None] = lambda: None, retry_seconds: tuple[float, ...] = RETRY_SECONDS
+        self,
+        on_failure: Callable[[Failure], None] = lambda reason: None,
+        retry_seconds: tuple[float, ...] = RETRY_SECONDS,
+        waiting: WaitingRoom | None = None,
+        clock: Clock = utc_now,
     ) -> None:
         self._on_failure = on_failure
         self._retry_seconds = retry_seconds
+        self._memory = InMemory()
+        self._waiting: WaitingRoom = waiting or self._memory
+        self._clock = clock
+        self._channels: dict[str, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._retries: dict[str, asyncio.Task[None]] = {}
+        self._mine: dict[str, datetime] = {}
+        self._watcher: asyncio.Task[None] | None = None
         self._closing = False
         self._turn = asyncio.Semaphore(_AT_ONCE)
+
+    def add_channel(self, name: str, send: Channel) -> None:
+        """Have messages of the channel `name` sent by `send`, which is handed their content. The name must outlive a restart."""
+        self._channels[name] = send
 
     def put(self, job: Job) -> None:
         """Have `job` make a message, and send it.
 
         Parameters:
-            job: called in the background, so that what it looks up takes nobody's time; returns what sends the message, or
-                `None` where there is none to send.
+            job: called in the background, so that what it looks up takes nobody's time. It returns a `Message`; or a function
+                that sends one, which cannot outlive the process; or `None` where there is none to send.
 
         Raises:
             CrossauthError: `Connection` with status 503 where ten thousand are waiting already.
         """
-        if len(self._tasks) >= MAX_WAITING:
+        if len(self._tasks) + len(self._mine) >= MAX_WAITING:
             raise CrossauthError(ErrorCode.Connection, "Too many messages are waiting to be sent", status=503)
         task = asyncio.get_running_loop().create_task(self._run(job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def start(self) -> None:
-        """Nothing to open."""
+        """Begin to look for messages that wait, those of an earlier run first."""
         self._closing = False
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._watch()
 
     async def close(self) -> None:
-        """Send what is waiting, for at most ten seconds; what is left is reported as lost."""
+        """Send what is there, for at most ten seconds; what is left waits for the next start."""
         self._closing = True
+        watcher, self._watcher = self._watcher, None
+        retries = [*self._retries.values(), *([watcher] if watcher else [])]
+        for task in retries:
+            task.cancel()
         if self._tasks:
             _, left = await asyncio.wait(self._tasks, timeout=CLOSING_SECONDS)
             for task in left:
                 task.cancel()
-                self._give_up("the server stopped")
+            retries += left
+        if retries:
+            await asyncio.wait(retries, timeout=CLOSING_SECONDS)
+        for name in list(self._memory.messages):
+            del self._memory.messages[name]
+            self._give_up("stopped", "the server stopped")
+        self._mine.clear()
 
     async def idle(self) -> None:
-        """Return when nothing is waiting."""
+        """Return when every message was made and tried once."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def deliver_due(self, *, scan: bool = True) -> None:
+        """Try the messages again that are due.
+
+        Parameters:
+            scan: those of other processes as well, not only those that this one keeps.
+        """
+        await self._begin_due(scan)
+        while self._retries:
+            await asyncio.wait(self._retries.values())
+
+    def _watch(self) -> None:
+        if self._watcher is None and not self._closing:
+            self._watcher = asyncio.get_running_loop().create_task(self._run_watcher())
+
+    async def _run_watcher(self) -> None:
+        loop = asyncio.get_running_loop()
+        next_scan = 0.0
+        while True:
+            scan = loop.time() >= next_scan
+            try:
+                await self._begin_due(scan)
+            except Exception as e:
+                logger.warning("messages that wait cannot be read: %s", _why(e))
+            if scan:
+                next_scan = loop.time() + SCAN_SECONDS
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _begin_due(self, scan: bool) -> None:
+        now = self._clock()
+        if scan:
+            self._mine |= await self._waiting.listed(now + timedelta(seconds=SCAN_SECONDS))
+        names = {name for name, due in self._mine.items() if due <= now}
+        for name in names - self._retries.keys():
+            task = asyncio.get_running_loop().create_task(self._retry(name))
+            self._retries[name] = task
+            task.add_done_callback(partial(self._retried, name))
+
+    def _retried(self, name: str, _: asyncio.Task[None]) -> None:
+        self._retries.pop(name, None)
+
     async def _run(self, job: Job) -> None:
         try:
-            async with self._turn:
-                send = await job()
+            message = await job()
+        except asyncio.CancelledError:
+            self._give_up("stopped", "the server stopped before it was made")
+            return
         except Exception:
             logger.exception("a message could not be made")
-            self._on_failure()
+            self._on_failure("error")
             return
-        if send is not None:
-            await self._send(send)
+        if message is not None:
+            await self._first_try(message)
 
-    async def _send(self, send: Send) -> None:
-        for wait in (*self._retry_seconds, None):
-            try:
-                async with self._turn:
-                    await call_hook(send)
-                return
-            except Exception as e:
-                why = (e.detail or e.message) if isinstance(e, CrossauthError) else type(e).__name__
-            if wait is None or self._closing:
-                break
-            logger.warning("a message was not taken and is tried again: %s", why)
-            await asyncio.sleep(wait)
-        self._give_up(why)
+    async def _first_try(self, message: Message | Send) -> None:
+        try:
+            async with self._turn:
+                await self._deliver(message)
+        except DeliveryRefused as e:
+            self._give_up(e.reason, e.detail or e.reason)
+        except asyncio.CancelledError:
+            await self._keep(message, "the server stops", 0)
+        except Exception as e:
+            await self._keep(message, _why(e), self._retry_seconds[0] if self._retry_seconds else None)
 
-    def _give_up(self, why: str) -> None:
-        logger.error("a message was lost: %s", why)
-        self._on_failure()
+    async def _deliver(self, message: Message | Send) -> None:
+        if isinstance(message, Message):
+            await self._channels[message.channel](message.content)
+        else:
+            await message()
+
+    async def _keep(self, message: Message | Send, why: str, wait: float | None) -> None:
+        if wait is None:
+            self._give_up("expired", why)
+            return
+        now = self._clock()
+        # The number of tries ends it; this only ends what was forgotten while no server ran.
+        ends = now + timedelta(seconds=2 * sum(self._retry_seconds) + 1)
+        room = self._waiting
+        if not isinstance(message, Message):
+            # A function cannot be stored: it waits here, under a channel of its own.
+            send, name = message, f"{_FUNCTION}{id(message)}"
+            self.add_channel(name, lambda _: send())
+            message, room = Message(channel=name, to="", content={}), self._memory
+        else:
+            ends = min(ends, message.until or ends)
+        due = now + timedelta(seconds=0 if self._closing else wait)
+        if due > ends:
+            self._give_up("expired", why)
+            return
+        try:
+            kept = await room.add(Waiting(message=message, tries=1, due=due, ends=ends), now)
+        except Exception as e:
+            self._give_up("error", f"it could not be kept: {_why(e)}")
+            return
+        if kept is None:
+            self._give_up("too_many", why)
+            return
+        logger.warning("a message was not taken and is tried again: %s", why)
+        self._mine[kept] = due
+        self._watch()
+
+    async def _retry(self, name: str) -> None:
+        room = self._memory if name in self._memory.messages else self._waiting
+        try:
+            found = await room.lease(name, self._clock())
+            if found is None:
+                self._mine.pop(name, None)
+            else:
+                await self._try_again(room, found)
+        except Exception as e:
+            # The storage is away: it stays as it is, and is found again by the next scan.
+            self._mine.pop(name, None)
+            logger.warning("a message that waits cannot be read: %s", _why(e))
+
+    async def _try_again(self, room: WaitingRoom, found: Waiting) -> None:
+        now, message = self._clock(), found.message
+        if found.ends < now or message is None:
+            await self._forget(room, found, "expired", "its time is over")
+            return
+        if message.channel not in self._channels:  # another application's, on the same storage
+            self._mine.pop(found.name, None)
+            await room.put_back(found)
+            return
+        try:
+            async with self._turn:
+                await self._deliver(message)
+        except DeliveryRefused as e:
+            await self._forget(room, found, e.reason, e.detail or e.reason)
+        except asyncio.CancelledError:
+            await room.put_back(replace(found, due=self._clock()))
+        except Exception as e:
+            await self._later(room, found, _why(e))
+        else:
+            await self._remove(room, found)
+
+    async def _later(self, room: WaitingRoom, found: Waiting, why: str) -> None:
+        left = self._retry_seconds[found.tries : found.tries + 1]
+        due = self._clock() + timedelta(seconds=left[0] if left else 0)
+        if not left or due > found.ends:
+            await self._forget(room, found, "expired", why)
+            return
+        logger.warning("a message was not taken and is tried again: %s", why)
+        self._mine[found.name] = due
+        await room.put_back(replace(found, tries=found.tries + 1, due=due))
+
+    async def _forget(self, room: WaitingRoom, found: Waiting, reason: Failure, why: str) -> None:
+        await self._remove(room, found)
+        self._give_up(reason, why)
+
+    async def _remove(self, room: WaitingRoom, found: Waiting) -> None:
+        self._mine.pop(found.name, None)
+        if room is self._memory and found.message is not None and found.message.channel.startswith(_FUNCTION):
+            self._channels.pop(found.message.channel, None)
+        await room.remove(found)
+
+    def _give_up(self, reason: Failure, why: str) -> None:
+        logger.error("a message was lost (%s): %s", reason, why)
+        self._on_failure(reason)
+
+
+def _why(e: Exception) -> str:
+    return (e.detail or e.message) if isinstance(e, CrossauthError) else type(e).__name__

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.delivery.mailer import DeliveryRefused
 
 TIMEOUT_SECONDS: Final = 10.0
 
@@ -30,6 +31,7 @@ class TwilioSender:
         """Send it; returns the message's SID.
 
         Raises:
+            DeliveryRefused: for a number or text that Twilio refuses.
             CrossauthError: `Connection` where Twilio does not take it; `Configuration` where httpx2 is missing.
         """
         try:
@@ -42,7 +44,9 @@ class TwilioSender:
                 answer = await client.post(
                     url, data={"To": to, "From": self.sender, "Body": body}, auth=(self.account_sid, self.auth_token)
                 )
-            if answer.status_code >= 400:
+            if answer.status_code == 400:
+                raise DeliveryRefused("refused", "Twilio answered 400")
+            if answer.status_code > 400:
                 raise CrossauthError(ErrorCode.Connection, detail=f"Twilio answered {answer.status_code}")
             return str(answer.json()["sid"])
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as e:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,9 +15,10 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.secrets import random_value
 from crossauth_backend.core.text import same_mailbox, with_slashes
-from crossauth_backend.delivery.messages import Messages
+from crossauth_backend.delivery.mailer import Message, mail_message, send_mail
+from crossauth_backend.delivery.messages import Messages, site_name
 from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer
-from crossauth_backend.delivery.queue import DeliveryQueue, Send
+from crossauth_backend.delivery.queue import DeliveryQueue
 from crossauth_backend.email_tokens.rules import (
     TOKEN_BYTES,
     EmailToken,
@@ -40,6 +41,8 @@ from crossauth_backend.users.storage import UserStorage
 BAD_LINK: Final = "This link is invalid or has already been used"
 EXPIRED_LINK: Final = "This link has expired"
 _ANY: Final[Any] = {"skip_active_check": True, "skip_email_verified_check": True}
+# The name under which the delivery queue knows what sends these.
+CHANNEL: Final = "mail"
 # In these states a user may choose a new password by mail (contract 4.1).
 RESETTABLE: Final = (
     UserState.active,
@@ -136,7 +139,9 @@ class TokenEmailer:
             )
         self.mailer = mailer
         self.queue = queue or DeliveryQueue()
-        self.messages = Messages(options.views, options.render)
+        site = site_name(options.site_url)
+        self.messages = Messages(options.views, options.render, site)
+        self.queue.add_channel(CHANNEL, partial(send_mail, mailer))
         for name in ("email_verification_text_body", "email_verification_html_body",
                      "password_reset_text_body", "password_reset_html_body"):  # fmt: skip
             self.messages.check(getattr(options, name) or None, name)
@@ -261,22 +266,24 @@ class TokenEmailer:
         )
         return value
 
-    async def _note(self, to: str, subject: str, template: str, data: dict[str, Any]) -> Send:
-        return partial(self.mailer.send, await self.messages.mail(to, subject, template, None, data))
+    async def _note(self, to: str, subject: str, template: str, data: dict[str, Any]) -> Message:
+        return mail_message(CHANNEL, await self.messages.mail(to, subject, template, None, data))
 
-    async def _reset(self, email: str, extra: dict[str, Any]) -> Send | None:
+    async def _reset(self, email: str, extra: dict[str, Any]) -> Message | None:
         user = await self.owner_of(email)
         address = None if user is None else address_of(user)
         if user is None or address is None or user.state not in RESETTABLE:
             return None
         token = await self.create_and_save_password_reset_token(user.id)
-        s, data = self.settings, self._data(token, self.settings.password_reset_expires, extra)
+        s, data = self.settings, self._data(user, token, self.settings.password_reset_expires, extra)
         mail = await self.messages.mail(
             address, s.password_reset_subject, s.password_reset_text_body, s.password_reset_html_body or None, data
         )
-        return partial(self.mailer.send, mail)
+        return mail_message(CHANNEL, mail, self._ends(s.password_reset_expires))
 
-    async def _verification(self, userid: UserId, new_email: str, extra: dict[str, Any], seconds: int) -> Send | None:
+    async def _verification(
+        self, userid: UserId, new_email: str, extra: dict[str, Any], seconds: int
+    ) -> Message | None:
         user = (await self._users.get_user_by_id(userid, _ANY)).user
         address = new_email or address_of(user)
         if address is None:
@@ -286,14 +293,14 @@ class TokenEmailer:
             # To where the owner's mail goes, whatever was typed.
             return await self._account_exists(address_of(owner) or address)
         token = await self.create_and_save_email_verification_token(user.id, new_email)
-        s, data = self.settings, self._data(token, seconds, extra)
+        s, data = self.settings, self._data(user, token, seconds, extra)
         mail = await self.messages.mail(
             address, s.email_verification_subject, s.email_verification_text_body,
             s.email_verification_html_body or None, data,
         )  # fmt: skip
-        return partial(self.mailer.send, mail)
+        return mail_message(CHANNEL, mail, self._ends(seconds))
 
-    async def _account_exists(self, email: str) -> Send:
+    async def _account_exists(self, email: str) -> Message:
         return await self._note(email, "You already have an account", "accountexistsbody.jinja2", self._site)
 
     async def owner_of(self, email: str) -> User | None:
@@ -312,9 +319,12 @@ class TokenEmailer:
                 return user
         return None
 
-    def _data(self, token: str, seconds: int, extra: dict[str, Any]) -> dict[str, Any]:
-        expires = self._clock() + timedelta(seconds=seconds)
-        return {**extra, **self._site, "token": token, "expires": f"{expires:%d %B %Y, %H:%M} UTC"}
+    def _data(self, user: User, token: str, seconds: int, extra: dict[str, Any]) -> dict[str, Any]:
+        expires = f"{self._ends(seconds):%d %B %Y, %H:%M} UTC"
+        return {"username": user.username, **extra, **self._site, "token": token, "expires": expires}
+
+    def _ends(self, seconds: int) -> datetime:
+        return self._clock() + timedelta(seconds=seconds)
 
     def _put(self, job: Callable[[], Any]) -> None:
         self.queue.put(job)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal, random_digits
+from crossauth_backend.core.text import clean_code
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.users.record import User, UserSecrets
 
@@ -64,7 +65,7 @@ class SentCodeAuthenticator(Authenticator):
         Raises:
             CrossauthError: `InvalidToken`; `Expired`.
         """
-        code = str(params.get("otp") or "").replace(" ", "")
+        code = clean_code(str(params.get("otp") or ""))
         sent = secrets.get("otp") if secrets is not None else None
         expiry = secrets.get("expiry") if secrets is not None else None
         if not isinstance(sent, str) or not _CODE.fullmatch(code) or not equal(sent, code):
@@ -98,6 +99,16 @@ class SentCodeAuthenticator(Authenticator):
         """Out of band."""
         return "oob"
 
+    def code_ends(self) -> datetime:
+        """When a code that is sent now expires."""
+        clock = self._services.clock if self._services is not None else utc_now
+        return clock() + timedelta(seconds=self.code_seconds)
+
+    @property
+    def _channel(self) -> str:
+        """The name under which the delivery queue knows this factor."""
+        return f"factor {self.factor_name}"
+
     def _prepared(self, username: str, where: dict[str, str], deliver: bool = True) -> dict[str, dict[str, Any]]:
         shown = {"username": username, "factor2": self.factor_name, **where}
         return {"userData": shown, "sessionData": {**shown, **self._send(where, deliver)}}
@@ -106,8 +117,7 @@ class SentCodeAuthenticator(Authenticator):
         code = random_digits(DIGITS)
         for to in where.values() if deliver else ():
             self.send_code(to, code)
-        expires = timedelta(seconds=self.code_seconds)
-        return {"otp": code, "expiry": self._now_ms() + int(expires.total_seconds() * 1000)}
+        return {"otp": code, "expiry": int(self.code_ends().timestamp() * 1000)}
 
     def _now_ms(self) -> int:
         clock = self._services.clock if self._services is not None else utc_now

@@ -23,6 +23,7 @@ class FactorServices:
         queue: sends in the background.
         mailer: sends e-mail, where the server has one.
         clock: what time it is.
+        site: the name of the site, for messages.
     """
 
     key_storage: KeyStorage
@@ -31,3 +32,4 @@ class FactorServices:
     queue: DeliveryQueue
     mailer: Mailer | None = None
     clock: Clock = utc_now
+    site: str = ""

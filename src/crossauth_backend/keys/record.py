@@ -30,6 +30,7 @@ class KeyPrefix:
     recovery_code: Final = "rc:"
     spent: Final = "spent:"
     counter: Final = "n:"
+    message: Final = "mail:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

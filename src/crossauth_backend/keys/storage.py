@@ -167,13 +167,18 @@ class KeyStorage(ABC):
         return encode_data(data)
 
 
+def can_swap(storage: KeyStorage) -> bool:
+    """Whether `storage` has `swap_data`."""
+    return type(storage).swap_data is not KeyStorage.swap_data
+
+
 def check_swap(storage: KeyStorage) -> None:
     """Make sure, before the application starts, that `storage` can do `swap_data`.
 
     Raises:
         CrossauthError: `Configuration` where it cannot.
     """
-    if type(storage).swap_data is KeyStorage.swap_data:
+    if not can_swap(storage):
         raise _cannot_swap(storage)
 
 

@@ -13,7 +13,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, SupportsCounting
-from crossauth_backend.limits.rules import network_of, read_limits
+from crossauth_backend.limits.rules import TOTAL, network_of, read_limits
 
 logger = logging.getLogger("crossauth.limits")
 
@@ -83,8 +83,9 @@ class AttemptLimits:
             seconds = max(int((ends - now).total_seconds()) for _, ends in reached) + 1
             names = ", ".join(name for name, _ in reached)
             raise CrossauthError(ErrorCode.TooManyAttempts, detail=f"limit {names}", retry_after=seconds)
-        nearly = any(counts[value] * 2 > limit.attempts for value, (_, limit, _) in wanted.items())
-        return Reservation(counters, nearly)
+        returned = {value: (limit, ends) for value, (name, limit, ends) in wanted.items() if name not in TOTAL}
+        nearly = any(counts[value] * 2 > limit.attempts for value, (limit, _) in returned.items())
+        return Reservation({value: ends for value, (_, ends) in returned.items()}, nearly)
 
     async def give_back(self, reservation: Reservation) -> None:
         """The attempt succeeded: it does not count. Earlier failures still do."""

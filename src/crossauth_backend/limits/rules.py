@@ -20,12 +20,17 @@ class Limit:
     seconds: int
 
 
+# Limits of what costs whether or not it succeeds: a success is not given back.
+TOTAL: Final = ("login_total_address",)
+
+
 # Named after what is tried and by what attempts are counted. An account is a name as it was typed, in its normalised form,
 # whether or not there is such a user; an address is a host, or the /64 network of an IPv6 host.
 DEFAULT_LIMITS: Final[Mapping[str, Limit]] = {
     "login_account": Limit(20, 900),
     "login_device": Limit(20, 900),
     "login_address": Limit(100, 900),
+    "login_total_address": Limit(1000, 900),
     "factor2_challenge": Limit(5, 900),
     "factor2_account": Limit(20, 900),
     "factor2_address": Limit(100, 900),

@@ -9,26 +9,46 @@ from email_validator import EmailNotValidError
 from email_validator import validate_email as check_email
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.text import MAX_NAME, has_control_characters, is_storable, normalize
+from crossauth_backend.core.text import (
+    MAX_ADDRESS,
+    has_control_characters,
+    has_invisible_characters,
+    is_storable,
+    mixes_scripts,
+    normalize,
+)
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
 
 MIN_USERNAME: Final = 2
-MAX_USERNAME: Final = MAX_NAME
+MAX_USERNAME: Final = 254
+# One character may become eighteen (U+FDFA); the column takes this many.
+MAX_NORMALIZED: Final = 1024
 
 
 def username_problems(username: object) -> list[str]:
-    """What is wrong with a username whatever an application's own rules are, as texts for the user."""
+    """What is wrong with a username whatever an application's own rules are, as texts for the user.
+
+    For new names and changed ones: a stored name that breaks a rule keeps working.
+    """
+    # The length first: what follows takes time.
+    if isinstance(username, str) and len(username) > MAX_USERNAME:
+        return [f"Username must be at most {MAX_USERNAME} characters"]
     if not isinstance(username, str) or len(username.strip()) < MIN_USERNAME:
         return [f"Username must be at least {MIN_USERNAME} characters"]
-    if len(username) > MAX_USERNAME:
-        return [f"Username must be at most {MAX_USERNAME} characters"]
     if not is_storable(username) or has_control_characters(username):
         return ["Username must not contain control characters"]
     if username != username.strip():
         return ["Username must not begin or end with a blank"]
-    if not normalize(username):
+    if has_invisible_characters(username):
+        return ["Username must not contain invisible characters"]
+    normalized = normalize(username)
+    if not normalized:
         return ["Username must contain letters or digits"]
+    if len(normalized) > MAX_NORMALIZED:
+        return ["Username is too long"]
+    if mixes_scripts(username):
+        return ["Username must not mix letters of different alphabets in one word"]
     return []
 
 
@@ -43,7 +63,7 @@ def valid_email(address: str) -> str:
     Raises:
         CrossauthError: `InvalidEmail`. No DNS look-up is made.
     """
-    if len(address) > MAX_NAME:
+    if len(address) > MAX_ADDRESS:
         raise CrossauthError(ErrorCode.InvalidEmail)
     try:
         return check_email(address, check_deliverability=False).normalized

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.responses import Response
 
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import Key, KeyDataEntry
 from crossauth_backend.sessionmanager import SessionManager
@@ -171,6 +173,14 @@ class Call:
     def origin(self) -> Origin:
         """Where the request comes from."""
         return self.face.origin(self.request)
+
+    async def still_wanted(self) -> bool:
+        """Whether the client still waits for the answer; it may be asked once the body was read."""
+        return not await self.request.is_disconnected()
+
+    def hashing(self) -> AbstractContextManager[None]:
+        """Hash passwords for this call: not for clients that have gone."""
+        return hashing_for(None, self.still_wanted)
 
     @property
     def path_parameter(self) -> str:

@@ -203,7 +203,8 @@ def _submit(face: SessionFace, action: Action, do: Do) -> Endpoint:
             await know_administrator(call)
             await call.form.load()
             check_csrf(action, call)
-            return answer_page(action, call, (await do(call)).page)
+            with call.hashing():
+                return answer_page(action, call, (await do(call)).page)
         except Exception as e:
             return await _show_again(action, call, as_reason(e))
 
@@ -217,7 +218,8 @@ def _call(face: SessionFace, action: Action, do: Do, changes: bool = True) -> En
             if changes:
                 await call.form.load()
                 check_csrf(action, call)
-            return answer_json(call, await do(call))
+            with call.hashing():
+                return answer_json(call, await do(call))
         except Exception as e:
             return refuse_json(call, as_reason(e))
 

@@ -154,12 +154,12 @@ def new_router(lifespan: Any = None) -> APIRouter:
 
 def http_error(e: CrossauthError) -> HTTPException:
     """A refusal of the core, as these routes answer."""
+    headers = {"Retry-After": str(e.retry_after)} if e.retry_after else None
     if e.code is Reason.TooManyAttempts:
-        headers = {"Retry-After": str(e.retry_after)} if e.retry_after else None
         return HTTPException(429, FurtherErrorCode.TOO_MANY_ATTEMPTS.value, headers)
     if e.http_status >= 500 and e.http_status != 503:
         return HTTPException(500)
-    return HTTPException(e.http_status)
+    return HTTPException(e.http_status, headers=headers)
 
 
 def shown(errors: Sequence[Any]) -> list[Any]:

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeAlias
 
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.passwords import composed_password, password_forms
 from crossauth_fastapi.fastapi_users._rules import password_problem
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
 from crossauth_fastapi.fastapi_users.exceptions import InvalidPasswordException
 from crossauth_fastapi.fastapi_users.models import ID, UP
-from crossauth_fastapi.fastapi_users.password import PasswordHelperProtocol, shared_hasher
+from crossauth_fastapi.fastapi_users.password import PasswordHelper, PasswordHelperProtocol, shared_hasher, verify_forms
 from crossauth_fastapi.fastapi_users.schemas import BaseUserCreate
 
 logger = logging.getLogger("crossauth.fastapi_users")
@@ -53,12 +55,12 @@ class Passwords(Generic[UP, ID]):
         problem = password_problem(password)
         if problem is not None:
             raise InvalidPasswordException(problem)
-        await self.validate_password(password, user)
+        await self.validate_password(composed_password(password), user)
         if not password:
             raise InvalidPasswordException("Password must not be empty")
 
     async def _hash(self, password: str) -> str:
-        return await shared_hasher().run(lambda: self.password_helper.hash(password))
+        return await shared_hasher().run(lambda: self.password_helper.hash(composed_password(password)))
 
     async def _random_hash(self) -> str:
         return await shared_hasher().run(lambda: self.password_helper.hash(self.password_helper.generate()))
@@ -66,7 +68,12 @@ class Passwords(Generic[UP, ID]):
     async def _verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
         """Whether a password is right, and the hash that should replace the old one. One nobody can read fits none."""
         try:
-            return await shared_hasher().run(lambda: self.password_helper.verify_and_update(password, hashed))
+            return await shared_hasher().run(lambda: self._verify_now(password, hashed))
+        except CrossauthError as e:
+            if e.code is ErrorCode.Connection:
+                raise
+            logger.error("a stored password cannot be checked: %s", e.code_name)
+            return False, None
         except Exception as e:
             logger.error("a stored password cannot be checked: %s", type(e).__name__)
             return False, None
@@ -74,7 +81,13 @@ class Passwords(Generic[UP, ID]):
     async def _verify_nobody(self, password: str) -> None:
         """The work of a wrong password, so that the time of an answer does not say whether there is such a user."""
         nobodys = password.encode(errors="replace")[:_NOBODYS_BYTES].decode(errors="replace")
-        await shared_hasher().run(lambda: self.password_helper.hash(nobodys))
+        await shared_hasher().run(lambda: [self.password_helper.hash(form) for form in password_forms(nobodys)])
+
+    def _verify_now(self, password: str, hashed: str) -> tuple[bool, str | None]:
+        # A `PasswordHelper` tries both forms itself.
+        if isinstance(self.password_helper, PasswordHelper):
+            return self.password_helper.verify_and_update(password, hashed)
+        return verify_forms(self.password_helper, password, hashed)
 
     async def _end_logins(self, user: UP) -> None:
         end = _end_logins.get()

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Protocol
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_backend.core.passwords import Argon2Parameters, PasswordHasher
+from crossauth_backend.core.passwords import Argon2Parameters, PasswordHasher, composed_password, password_forms
 from crossauth_backend.core.secrets import random_value
 
 logger = logging.getLogger("crossauth.fastapi_users")
@@ -61,25 +61,38 @@ class PasswordHelper(PasswordHelperProtocol):
         A hash that nobody can read fits no password: it is said in the log, not to whoever tries.
         """
         if not isinstance(self.password_hash, PasswordHasher):
-            return self.password_hash.verify_and_update(plain_password, hashed_password)
+            return verify_forms(self.password_hash, plain_password, hashed_password)
         try:
-            correct = self.password_hash.verify_now(plain_password, hashed_password)
+            verdict = self.password_hash.check_now(plain_password, hashed_password)
         except CrossauthError as e:
             logger.error("a stored password cannot be checked: %s", e.detail or e.message)
             return False, None
-        if correct and self.password_hash.needs_rehash(hashed_password):
-            return True, self.password_hash.hash_now(plain_password)
-        return correct, None
+        return verdict.correct, self.password_hash.hash_now(plain_password) if verdict.outdated else None
 
     def hash(self, password: str) -> str:
-        """The argon2id hash of a password."""
+        """The argon2id hash of a password, composed (Unicode form C) first."""
         if isinstance(self.password_hash, PasswordHasher):
             return self.password_hash.hash_now(password)
-        return self.password_hash.hash(password)
+        return self.password_hash.hash(composed_password(password))
 
     def generate(self) -> str:
         """A random password of 43 characters."""
         return random_value(_GENERATED_BYTES)
+
+
+def verify_forms(
+    helper: PasswordHelperProtocol | PasswordHashProtocol, password: str, hashed: str
+) -> tuple[bool, str | None]:
+    """Whether `helper` finds the password right, composed or as typed, and a new hash where the old one should be replaced.
+
+    Hashes that FastAPI Users made are of what was typed; the new one is of the composed password.
+    """
+    composed, *typed = password_forms(password)
+    correct, updated = helper.verify_and_update(composed, hashed)
+    if correct or not typed:
+        return correct, updated
+    correct, _ = helper.verify_and_update(password, hashed)
+    return correct, helper.hash(composed) if correct else None
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from crossauth_backend.core.clock import from_now, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal
+from crossauth_backend.core.text import clean_code
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.users.record import User, UserSecrets
 
@@ -50,7 +51,7 @@ class DummyFactor2Authenticator(Authenticator):
             CrossauthError: `InvalidToken`; `Expired` after 60 seconds.
         """
         given, expiry = params.get("otp"), secrets.get("expiry") if secrets is not None else None
-        if not isinstance(given, str) or not equal(given, self.code):
+        if not isinstance(given, str) or not equal(clean_code(given), clean_code(self.code)):
             raise CrossauthError(ErrorCode.InvalidToken, "Invalid code")
         if not isinstance(expiry, int) or utc_now().timestamp() * 1000 > expiry:
             raise CrossauthError(ErrorCode.Expired, "The code has expired")

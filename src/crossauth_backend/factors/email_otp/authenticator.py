@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option
-from crossauth_backend.delivery.mailer import Mailer
+from crossauth_backend.delivery.mailer import Mailer, Message, mail_message, send_mail
 from crossauth_backend.delivery.messages import Messages
 from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer
-from crossauth_backend.delivery.queue import Send
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.factors.services import FactorServices
@@ -60,7 +60,8 @@ class EmailAuthenticator(SentCodeAuthenticator):
                 ErrorCode.Configuration,
                 "EmailAuthenticator: e-mail needs option 'smtp_host' and 'email_from', or 'mailer'; here or of the server",
             )
-        self._messages = Messages(self.settings.views, self.settings.render)
+        self._messages = Messages(self.settings.views, self.settings.render, services.site)
+        services.queue.add_channel(self._channel, partial(send_mail, self._mailer))
         self._messages.check(self.settings.email_authenticator_text_body, "email_authenticator_text_body")
 
     @property
@@ -74,7 +75,7 @@ class EmailAuthenticator(SentCodeAuthenticator):
 
     def send_code(self, to: str, code: str) -> None:
         """See `SentCodeAuthenticator.send_code`."""
-        self.services.queue.put(partial(self._make, to, {"otp": code}))
+        self.services.queue.put(partial(self._make, to, {"otp": code}, self.code_ends()))
 
     def skip_email_verification_on_signup(self) -> bool:
         """A code that arrived proves the address."""
@@ -84,10 +85,9 @@ class EmailAuthenticator(SentCodeAuthenticator):
         """By e-mail."""
         return "email"
 
-    async def _make(self, to: str, data: dict[str, Any]) -> Send:
+    async def _make(self, to: str, data: dict[str, Any], until: datetime) -> Message:
         s = self.settings
         mail = await self._messages.mail(
             to, s.email_authenticator_subject, s.email_authenticator_text_body, s.email_authenticator_html_body, data
         )
-        assert self._mailer is not None
-        return partial(self._mailer.send, mail)
+        return mail_message(self._channel, mail, until)

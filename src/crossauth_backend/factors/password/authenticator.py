@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hash_pool import MAX_WAITING
 from crossauth_backend.core.hooks import start_hook
 from crossauth_backend.core.options import option
-from crossauth_backend.core.passwords import Argon2Parameters, PasswordHasher
+from crossauth_backend.core.passwords import Argon2Parameters, PasswordHasher, Verdict, composed_password
 from crossauth_backend.core.secrets import check_secret, equal
 from crossauth_backend.factors.base import (
     AuthenticatorOptions,
@@ -33,6 +34,7 @@ class LocalPasswordAuthenticatorOptions(AuthenticatorOptions, total=False):
     validate_password_fn: Callable[[Params], list[str]]
     argon2: Argon2Parameters
     hashing_threads: int
+    hashing_queue: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,10 @@ class LocalPasswordSettings(AuthenticatorSettings):
     argon2: Argon2Parameters = option(Argon2Parameters(), doc="Cost of one hash.", shown="19 MiB, 2 passes, 1 lane")
     hashing_threads: int | None = option(
         None, doc="How many passwords are hashed at once.", shown="cores - 1, at least 1"
+    )
+    hashing_queue: int = option(
+        MAX_WAITING,
+        doc="How many passwords may wait to be hashed, of trusted browsers and of others; beyond it the answer is 503.",
     )
 
 
@@ -78,27 +84,31 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
         pepper = None
         if self.settings.enable_secret_for_password_hash:
             pepper = check_secret(self.settings.secret, "LocalPasswordAuthenticator")
-        self.hasher = PasswordHasher(self.settings.argon2, pepper=pepper, threads=self.settings.hashing_threads)
+        s = self.settings
+        self.hasher = PasswordHasher(s.argon2, pepper=pepper, threads=s.hashing_threads, max_waiting=s.hashing_queue)
 
     async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:
         """Compare `params["password"]` with the stored hash.
 
         Raises:
-            CrossauthError: `UsernameOrPasswordInvalid`, after the same work whether or not there is such a user.
+            CrossauthError: `UsernameOrPasswordInvalid`, after the same work whether or not there is such a user;
+                `Connection` with status 503 where too many passwords wait to be hashed.
         """
         password = params.get("password")
         stored = secrets.get("password") if user is not None and secrets is not None else None
         try:
-            correct = await self.hasher.verify(password if isinstance(password, str) else "", stored)
+            verdict = await self.hasher.check(password if isinstance(password, str) else "", stored)
         except CrossauthError as e:
+            if e.code is ErrorCode.Connection:
+                raise
             # A hash we cannot read must not tell an attacker that there is such an account; the log tells the owner.
             logger.error(
                 "the password of user %r cannot be checked: %s", user.id if user else None, e.detail or e.message
             )
-            correct = False
-        if not correct or user is None or stored is None or not isinstance(password, str):
+            verdict = Verdict(False)
+        if not verdict.correct or user is None or stored is None or not isinstance(password, str):
             raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
-        if self.hasher.needs_rehash(stored):
+        if verdict.outdated:
             await self._upgrade(user, stored, password)
 
     async def create_persistent_secrets(
@@ -112,7 +122,8 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
         password = params.get("password")
         if not isinstance(password, str):
             raise CrossauthError(ErrorCode.PasswordFormat, "Password not provided")
-        if repeat_params is not None and not equal(password, str(repeat_params.get("password", ""))):
+        repeated = password if repeat_params is None else str(repeat_params.get("password", ""))
+        if not equal(composed_password(password), composed_password(repeated)):
             raise CrossauthError(ErrorCode.PasswordMatch)
         return {"password": await self.create_password_for_storage(password)}
 
@@ -125,11 +136,24 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
         return await self.hasher.verify(password, password_hash)
 
     def validate_secrets(self, params: Params) -> list[str]:
-        """What `validate_password_fn` says; where that is `async`, what has to be awaited (`secret_problems` does)."""
+        """What `validate_password_fn` says; where that is `async`, what has to be awaited (`secret_problems` does).
+
+        It judges the password in Unicode form C.
+        """
+        password = params.get("password")
+        if isinstance(password, str):
+            params = {**params, "password": composed_password(password)}
         found: list[str] = start_hook(self.settings.validate_password_fn, params)
         return found
 
     async def _upgrade(self, user: User, stored: str, password: str) -> None:
         # Replaced only if it is still what was checked: a password changed meanwhile must not come back.
-        if self._users is not None:
-            await self._users.rewrite_secret(user.id, "password", stored, await self.hasher.hash(password))
+        if self._users is None:
+            return
+        try:
+            hashed = await self.hasher.hash(password)
+        except CrossauthError as e:
+            if e.code is not ErrorCode.Connection:
+                raise
+            return  # the queue is full; the password was right all the same, and the next login sees to it
+        await self._users.rewrite_secret(user.id, "password", stored, hashed)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from crossauth_backend.core.passwords import composed_password
+
 MIN_LENGTH = 8
 MAX_LENGTH = 1024
 
@@ -18,6 +20,7 @@ def default_password_validator(params: Mapping[str, Any]) -> list[str]:
     password = params.get("password")
     if not isinstance(password, str) or not password:
         return ["Password not provided"]
+    password = composed_password(password)
     problems = []
     if len(password) < MIN_LENGTH:
         problems.append(f"Password must be at least {MIN_LENGTH} characters")

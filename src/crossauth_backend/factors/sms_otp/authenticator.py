@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.options import option
+from crossauth_backend.delivery.mailer import Message
 from crossauth_backend.delivery.messages import Messages
-from crossauth_backend.delivery.queue import Send
 from crossauth_backend.delivery.sms import SmsSender, valid_phone
 from crossauth_backend.delivery.twilio import TwilioSender
 from crossauth_backend.factors.base import AuthenticatorOptions, AuthenticatorSettings, Params
@@ -63,7 +64,8 @@ class SmsAuthenticator(SentCodeAuthenticator):
                 ErrorCode.Configuration,
                 f"{type(self).__name__}: option 'sms_sender' must be an SmsSender, with a method `async send(to, body)`",
             )
-        self._messages = Messages(self.settings.views, self.settings.render)
+        self._messages = Messages(self.settings.views, self.settings.render, services.site)
+        services.queue.add_channel(self._channel, self._send_kept)
         self._messages.check(self.settings.sms_authenticator_body, "sms_authenticator_body")
 
     @property
@@ -77,15 +79,18 @@ class SmsAuthenticator(SentCodeAuthenticator):
 
     def send_code(self, to: str, code: str) -> None:
         """See `SentCodeAuthenticator.send_code`."""
-        self.services.queue.put(partial(self._make, to, {"otp": code}))
+        self.services.queue.put(partial(self._make, to, {"otp": code}, self.code_ends()))
 
     def mfa_channel(self) -> Literal["none", "email", "sms"]:
         """By text message."""
         return "sms"
 
-    async def _make(self, to: str, data: dict[str, Any]) -> Send:
-        text = (await self._messages.text(self.settings.sms_authenticator_body, data)).strip()
-        return partial(self._send_sms, to, text)
+    async def _make(self, to: str, data: dict[str, Any], until: datetime) -> Message:
+        body = (await self._messages.text(self.settings.sms_authenticator_body, data)).strip()
+        return Message(channel=self._channel, to=to, content={"to": to, "body": body}, until=until)
+
+    async def _send_kept(self, content: Mapping[str, Any]) -> str:
+        return await self._send_sms(content["to"], content["body"])
 
     async def _send_sms(self, to: str, body: str) -> str:
         """Send one message; a subclass may override it instead of giving `sms_sender`."""

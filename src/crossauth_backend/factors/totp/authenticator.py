@@ -13,6 +13,7 @@ import segno
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing, equal
+from crossauth_backend.core.text import clean_code
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.storage import spend
 from crossauth_backend.users.record import User, UserSecrets
@@ -59,7 +60,7 @@ class TotpAuthenticator(Authenticator):
             CrossauthError: `InvalidToken` for a wrong code and for one that was used already.
         """
         stored = secrets.get("totpsecret") if secrets is not None else None
-        code = str(params.get("otp") or "").replace(" ", "")
+        code = clean_code(str(params.get("otp") or ""))
         if user is None or not isinstance(stored, str) or not stored or not _CODE.fullmatch(code):
             raise CrossauthError(ErrorCode.InvalidToken, "Invalid code")
         totp, services = pyotp.TOTP(self._plain(stored), interval=STEP_SECONDS), self.services
@@ -114,7 +115,8 @@ class TotpAuthenticator(Authenticator):
             await users.rewrite_secret(user.id, "totpsecret", stored, self._ring.encrypt(self._plain(stored)))
 
     def _shown(self, username: str, secret: str) -> dict[str, Any]:
-        uri = pyotp.TOTP(secret, interval=STEP_SECONDS).provisioning_uri(name=username, issuer_name=self.app_name)
+        totp = pyotp.TOTP(secret, interval=STEP_SECONDS)
+        uri = totp.provisioning_uri(name=_label(username), issuer_name=_label(self.app_name))
         code, svg = segno.make(uri, micro=False), BytesIO()
         code.save(svg, kind="svg", xmldecl=False, omitsize=True, svgclass="qr", lineclass=None, border=4)
         return {
@@ -125,3 +127,8 @@ class TotpAuthenticator(Authenticator):
             "qr": code.png_data_uri(scale=5),
             "qrSvg": svg.getvalue().decode(),
         }
+
+
+def _label(text: str) -> str:
+    """`text` as a part of an `otpauth:` label, which a colon would end: authenticators refuse what follows then."""
+    return re.sub(r"[\s:]+", " ", text).strip() or "-"

@@ -87,7 +87,9 @@ def _add_login(
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
         name = core.account_name(credentials.username)
-        async with core.limited(request, login_address=core.origin(request).address, login_account=name):
+        address = core.origin(request).address
+        counted = {"login_address": address, "login_total_address": address, "login_account": name}
+        async with core.limited(request, **counted):
             user = await user_manager.authenticate(credentials)
             if user is None:
                 core.tell(EventName.login_failed, request, reason=ErrorCode.LOGIN_BAD_CREDENTIALS.value)
