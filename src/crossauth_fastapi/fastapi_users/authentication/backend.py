@@ -32,6 +32,8 @@ class AuthenticationBackend(Generic[UP, ID]):
         get_strategy: a dependency that gives the strategy.
         refresh_lifetime_seconds: with a bearer transport, seconds after a login for which its token can be renewed; `None`
             for no refresh tokens.
+        refresh_grace_seconds: seconds within which a refresh token that has just been used gives the same answer again, for a
+            client that never got it; 0 for never. Later it ends its login.
 
     Raises:
         CrossauthError: `Configuration` for refresh tokens that could not be handed out, or would never be good.
@@ -39,6 +41,8 @@ class AuthenticationBackend(Generic[UP, ID]):
 
     # Seconds after a login for which its token can be renewed; `None` for no refresh tokens.
     refresh_lifetime_seconds: int | None = None
+    # Seconds within which a refresh token that was just used gives the same successor again.
+    refresh_grace_seconds: int = 60
 
     def __init__(
         self,
@@ -47,13 +51,19 @@ class AuthenticationBackend(Generic[UP, ID]):
         get_strategy: DependencyCallable[Strategy[UP, ID]],
         *,
         refresh_lifetime_seconds: int | None = None,
+        refresh_grace_seconds: int = 60,
     ) -> None:
         check_lifetime("AuthenticationBackend", refresh_lifetime_seconds)
+        if refresh_grace_seconds < 0:
+            raise CrossauthError(
+                ErrorCode.Configuration, "AuthenticationBackend: 'refresh_grace_seconds' must be 0 or more"
+            )
         if refresh_lifetime_seconds is not None and not isinstance(transport, BearerTransport):
             raise CrossauthError(
                 ErrorCode.Configuration, "AuthenticationBackend: only a BearerTransport hands out refresh tokens"
             )
         self.refresh_lifetime_seconds = refresh_lifetime_seconds
+        self.refresh_grace_seconds = refresh_grace_seconds
         self.name = name
         self.transport = transport
         self.get_strategy: DependencyCallable[Any] = get_strategy

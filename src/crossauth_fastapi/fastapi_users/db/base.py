@@ -88,6 +88,15 @@ class SupportsFields(Protocol):
 
 
 @runtime_checkable
+class SupportsConstraints(Protocol):
+    """A database whose exceptions can be told apart: those about a constraint, and all others."""
+
+    def violated(self, error: Exception) -> str | None:
+        """The name of the constraint that `error` is about, for the log; `None` where it is about something else."""
+        ...
+
+
+@runtime_checkable
 class SupportsUnlink(Protocol):
     """A database that can unlink accounts at providers."""
 

@@ -18,7 +18,6 @@ from crossauth_fastapi.fastapi_users._answers import (
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._login import check_factor2, log_in, open_login
-from crossauth_fastapi.fastapi_users._records import key_owner
 from crossauth_fastapi.fastapi_users._refresh import RefreshTokens
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
@@ -137,7 +136,7 @@ async def _log_out(core: Core, login: LoggedIn[Any, Any]) -> Response:
     if login.backend.refresh_lifetime_seconds is not None and isinstance(login.strategy, SupportsLoginIds):
         sid = await login.strategy.read_sid(login.token)
         if sid is not None:
-            await RefreshTokens(core.keys, login.backend).end(key_owner(login.user), sid)
+            await RefreshTokens(core.keys, login.backend).end(sid)
     return await login.backend.logout(login.strategy, login.user, login.token)
 
 
