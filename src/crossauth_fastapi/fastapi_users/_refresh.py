@@ -1,14 +1,14 @@
 """Refresh tokens (RFC 9700 §4.14.2): each good once; one that comes back ends all that descend from the same login.
 
-A login is one record. Its token is `<login>.<generation>.<secrets>`, of which the record holds hashes. The successor is made of the
-token itself and of salt that the record keeps: whoever sends a token again within the grace window, because the answer was lost,
-gets the same successor, which nobody can make who only reads the record.
+A login is one record. Its token is `<login>.<generation>.<secrets>`, of which the record holds hashes. The successor is made of
+the token itself and of salt that the record keeps: whoever sends a token again within the grace window, because the answer was
+lost, gets the same successor, which nobody can make who only reads the record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from crossauth_backend.core.clock import utc_now

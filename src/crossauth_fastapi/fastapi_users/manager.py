@@ -10,7 +10,7 @@ from fastapi.security import OAuth2PasswordRequestForm
 
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import folded, is_storable, same_mailbox
-from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS
+from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, MAX_LOGIN, login_spellings
 from crossauth_fastapi.fastapi_users._ids import IntegerIDMixin, UUIDIDMixin
 from crossauth_fastapi.fastapi_users._oauthaccounts import OAuthAccounts
 from crossauth_fastapi.fastapi_users._passwords import logger
@@ -273,13 +273,14 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         return upgraded
 
     async def get_by_login(self, name: str) -> UP | None:
-        """Whom a login names, see `login_fields`."""
-        if len(name) > MAX_ADDRESS or not is_storable(name):
+        """Whom a login names, see `login_fields`: an address in the form in which registering stores it, else as it was typed."""
+        if len(name) > MAX_LOGIN or not is_storable(name):
             return None
         for field in self.login_fields:
-            user = await self._by_field(field, name)
-            if user is not None:
-                return user
+            for spelling in login_spellings(name) if field == "email" else (name.strip(),):
+                user = await self._by_field(field, spelling)
+                if user is not None:
+                    return user
         return None
 
     async def validate_password(self, password: str, user: BaseUserCreate | UP) -> None:

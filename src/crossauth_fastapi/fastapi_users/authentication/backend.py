@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any, Generic
+from typing import Any, Final, Generic
 
 from fastapi import Response
 
@@ -21,6 +20,9 @@ from crossauth_fastapi.fastapi_users.authentication.transport.base import (
 from crossauth_fastapi.fastapi_users.authentication.transport.bearer import BearerTransport
 from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.types import DependencyCallable
+
+# The header of a logout's answer when what was sent stays good until it expires.
+NOT_ENDED: Final = ("x-crossauth-logout", "not-ended")
 
 
 class AuthenticationBackend(Generic[UP, ID]):
@@ -73,9 +75,13 @@ class AuthenticationBackend(Generic[UP, ID]):
         return await self.transport.get_login_response(await strategy.write_token(user))
 
     async def logout(self, strategy: Strategy[UP, ID], user: UP, token: str) -> Response:
-        """The answer that logs a user out; the token ends, where tokens of its kind can."""
-        with suppress(StrategyDestroyNotSupportedError):
+        """The answer that logs a user out. The token ends; where tokens of its kind cannot, a header says so."""
+        try:
             await strategy.destroy_token(token, user)
+        except StrategyDestroyNotSupportedError:
+            response = await self.logout_response()
+            response.headers[NOT_ENDED[0]] = NOT_ENDED[1]
+            return response
         return await self.logout_response()
 
     async def logout_response(self) -> Response:

@@ -113,6 +113,9 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
     async def destroy_token(self, token: str, user: UP) -> None:
         """End a token."""
         row = await self._row(token, user) or await self._plain_row(token)
+        if row is None:
+            # Its user may have other credentials by now.
+            row = next((row for row in await self._rows(user) if _is_of(row, token)), None)
         if row is not None:
             await self.database.delete(row)
 
