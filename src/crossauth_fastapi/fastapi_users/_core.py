@@ -68,6 +68,7 @@ class Core:
         self.keeps = session_manager is not None or key_storage is not None
         self._running = False
         self._storages: list[Any] = []
+        self._clients: dict[str, Any] = {}
         # Whether a change of oneself asks for the old password: the users router says so, and linking an account asks too.
         self.asks_password = session_manager is not None
         if session_manager is None:
@@ -175,6 +176,26 @@ class Core:
                 ErrorCode.Configuration,
                 f"FastAPIUsers: {name} of the backend {backend.name!r} does not say that its tokens end with the password and "
                 "second factor, which the session server changes: let it check login_mark, and set checks_login_mark = True",
+            )
+
+    def claim_client(self, client: Any) -> None:
+        """Note who an OAuth client is: accounts are kept under its name, so no other may have it.
+
+        Raises:
+            CrossauthError: `Configuration`.
+        """
+        if self.accounts is not None:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                "FastAPIUsers: a session server keeps no accounts at providers for its users: leave the OAuth routers out",
+            )
+        known = self._clients.setdefault(client.name, client)
+        marks = ("client_id", "authorize_endpoint", "access_token_endpoint")
+        if type(known) is not type(client) or any(getattr(known, m, None) != getattr(client, m, None) for m in marks):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"FastAPIUsers: two OAuth clients are named {client.name!r}, so that accounts of one provider would log in as "
+                "those of the other: give each a name of its own, as in OpenID(..., name='company')",
             )
 
     def check_ids(self, user_schema: type[Any]) -> None:

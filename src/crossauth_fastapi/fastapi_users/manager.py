@@ -174,12 +174,9 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         """
         if not user.is_active:
             raise UserInactive
+        claims = {"sub": str(user.id), "password_fgpt": self._reset_fingerprint(user)}
         token = generate_jwt(
-            {
-                "sub": str(user.id),
-                "password_fgpt": self._reset_fingerprint(user),
-                "aud": self.reset_password_token_audience,
-            },
+            claims | {"aud": self.reset_password_token_audience},
             self.reset_password_token_secret,
             self.reset_password_token_lifetime_seconds,
         )
@@ -356,10 +353,10 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
 
     def _refuse_violated(self, e: Exception) -> None:
         """Say that a constraint of the application's own was violated, where that is what the database raised."""
-        constraint = self.user_db.violated(e) if isinstance(self.user_db, SupportsConstraints) else None
-        if constraint is not None:
-            logger.warning("the database refuses what was to be done with a user: %s", constraint)
-            raise ConstraintViolated(constraint) from e
+        violated = self.user_db.violated(e) if isinstance(self.user_db, SupportsConstraints) else None
+        if violated is not None:
+            logger.warning("the database refuses what was to be done with a user: %s", violated)
+            raise ConstraintViolated(violated) from e
 
     async def _refuse_taken(
         self, values: Mapping[str, Any], own: UP | None = None, cause: Exception | None = None

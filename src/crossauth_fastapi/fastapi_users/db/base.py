@@ -12,6 +12,11 @@ from crossauth_fastapi.fastapi_users.types import DependencyCallable
 class BaseUserDatabase(Generic[UP, ID]):
     """Base of every database adapter."""
 
+    @property
+    def keeps_oauth_accounts(self) -> bool:
+        """Whether accounts at providers can be kept: nobody is sent to a provider otherwise."""
+        return type(self).add_oauth_account is not BaseUserDatabase.add_oauth_account
+
     async def get(self, id: ID) -> UP | None:
         """The user of this id."""
         raise NotImplementedError

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Request, Response
 
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.events.record import EventName
+from crossauth_backend.keys.record import KeyPrefix
 from crossauth_fastapi.fastapi_users._answers import (
     CONFLICT,
     TOO_MANY,
@@ -22,6 +23,7 @@ from crossauth_fastapi.fastapi_users._answers import (
 from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._ownchange import OwnChange, with_proofs
 from crossauth_fastapi.fastapi_users._passwords import ending_logins
+from crossauth_fastapi.fastapi_users._records import key_owner
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins
 from crossauth_fastapi.fastapi_users.exceptions import (
@@ -168,6 +170,7 @@ def _add_superuser_routes(
     ) -> None:
         with ending_logins(lambda gone: core.end_logins(gone, logins)):
             await user_manager.delete(user, request)
+        await core.keys.delete_all_for_user(key_owner(user), KeyPrefix.oauth_link)
         core.tell(EventName.user_deleted, request, user)
 
 

@@ -40,6 +40,11 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
         self.user_table: Any = user_table
         self.oauth_account_table = oauth_account_table
 
+    @property
+    def keeps_oauth_accounts(self) -> bool:
+        """See `BaseUserDatabase`."""
+        return self.oauth_account_table is not None
+
     async def get(self, id: ID) -> UP | None:
         """The user of this id."""
         return await self._first(_by_id(self.user_table), {"id": id})
