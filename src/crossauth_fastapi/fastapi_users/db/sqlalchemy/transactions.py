@@ -19,10 +19,11 @@ async def short(session: AsyncSession) -> AsyncIterator[None]:
     ours = not session.in_transaction()
     yield
     if ours and session.in_transaction() and not (session.new or session.dirty or session.deleted):
-        await _end(session)
+        await commit(session)
 
 
-async def _end(session: AsyncSession) -> None:
+async def commit(session: AsyncSession) -> None:
+    """Commit, and leave readable what was read: of the application's own objects nothing was changed here."""
     sync = session.sync_session
     expires, sync.expire_on_commit = sync.expire_on_commit, False
     try:
