@@ -18,7 +18,7 @@ from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused, refused_with
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._records import login_mark, record_of
-from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, Taken, new_sid
+from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, Reused, Taken, new_sid
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
     Strategy,
@@ -103,7 +103,11 @@ async def open_login(
     # Last of all, so that nothing that fails before uses the token up; and after the new token was written, so that whoever ends
     # the login meanwhile finds that token, or is found here.
     if taken is not None:
-        renewing = await tokens.rotate(user, taken)
+        try:
+            renewing = await tokens.rotate(user, taken)
+        except Reused:
+            if isinstance(strategy, SupportsLoginIds):
+                await strategy.destroy_sid(user, sid)
     # Who changes a password stores it and then ends what the old one opened. What was opened after that is found here.
     if (taken is not None and renewing is None) or not await _still(user_manager, user, before):
         if renewing is not None:

@@ -7,7 +7,7 @@ lost, gets the same successor, which nobody can make who only reads the record.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +24,10 @@ _FAMILY_BYTES: Final = 16
 _FAMILY: Final = 22
 _TRIES: Final = 5
 _MAX_DIGITS: Final = 9
+
+
+class Reused(Exception):
+    """A refresh token that had been used up, and has ended its login."""
 
 
 class Taken(NamedTuple):
@@ -102,16 +106,22 @@ class RefreshTokens:
     async def rotate(self, user: Any, taken: Taken) -> str | None:
         """The successor of a token. In one step the token is used up and its successor is good.
 
-        `None` where the login has been ended meanwhile, what it rests on is another by now, or others were faster by more than
-        a generation.
+        `None` where the login has been ended meanwhile, or what it rests on is another by now.
+
+        Raises:
+            Reused: it was used up meanwhile, which has ended the login.
         """
         sent = _read(taken.token)
         assert sent is not None
         for _ in range(_TRIES):
             key = await self._live(sent.sid)
             record = get_json_data(key) if key is not None else {}
-            if key is None or not equal(str(record.get("mark")), login_mark(user)) or not self._is_good(sent, record):
+            if key is None or not equal(str(record.get("mark")), login_mark(user)):
                 return None
+            if not self._is_good(sent, record):
+                # Another request with this token was faster, and there is no grace.
+                await self.end(sent.sid)
+                raise Reused
             if sent.generation != record["generation"]:
                 return str(sent.successor(record["salt"]))
             salt = random_value(_FAMILY_BYTES)
@@ -143,6 +153,13 @@ class RefreshTokens:
 
     def _stored(self, sid: str) -> str:
         return KeyPrefix.refresh_token + hash_token(f"{self._backend.name} login {sid}".encode(errors="replace"))
+
+
+async def end_login(keys: KeyStorage, backends: Iterable[AuthenticationBackend[Any, Any]], sid: str) -> None:
+    """End the refresh tokens of a login, whichever of the backends it began with: several may have one table of tokens."""
+    for backend in backends:
+        if backend.refresh_lifetime_seconds is not None:
+            await RefreshTokens(keys, backend).end(sid)
 
 
 def new_sid() -> str:

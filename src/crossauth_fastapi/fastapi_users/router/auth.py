@@ -1,5 +1,6 @@
 """Logging in and out."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
@@ -19,7 +20,7 @@ from crossauth_fastapi.fastapi_users._answers import (
 from crossauth_fastapi.fastapi_users._browsers import known_browser, remember_browser
 from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._login import check_factor2, log_in, open_login
-from crossauth_fastapi.fastapi_users._refresh import RefreshTokens
+from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, end_login
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
 from crossauth_fastapi.fastapi_users.authentication.backend import NOT_ENDED, AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, SupportsLoginIds
@@ -131,7 +132,7 @@ def _add_logout(
         """What was sent ends, by whatever backend. Of a token that cannot be ended, such as a JWT, the header
         `X-CROSSAUTH-LOGOUT: not-ended` says that it stays good until it expires."""
         # Each by the backend that knew it; the answer is this route's.
-        answers = {login.backend: await _log_out(core, login) for login in logins}
+        answers = {login.backend: await _log_out(core, authenticator.backends, login) for login in logins}
         response = answers.pop(backend, None) or await backend.logout_response()
         for other in answers.values():
             response.raw_headers += [pair for pair in other.raw_headers if pair[0] == b"set-cookie"]
@@ -141,11 +142,13 @@ def _add_logout(
         return response.with_status(status_code) if isinstance(response, EmptyResponse) else response
 
 
-async def _log_out(core: Core, login: LoggedIn[Any, Any]) -> Response:
-    if login.backend.refresh_lifetime_seconds is not None and isinstance(login.strategy, SupportsLoginIds):
+async def _log_out(
+    core: Core, backends: Iterable[AuthenticationBackend[Any, Any]], login: LoggedIn[Any, Any]
+) -> Response:
+    if isinstance(login.strategy, SupportsLoginIds):
         sid = await login.strategy.read_sid(login.token)
         if sid is not None:
-            await RefreshTokens(core.keys, login.backend).end(sid)
+            await end_login(core.keys, backends, sid)
     return await login.backend.logout(login.strategy, login.user, login.token)
 
 
