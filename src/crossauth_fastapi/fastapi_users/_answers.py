@@ -16,7 +16,14 @@ from starlette.requests import ClientDisconnect
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.text import is_storable
-from crossauth_fastapi._http.bodies import MAX_BODY_BYTES, get_body
+from crossauth_fastapi._http.bodies import (
+    FORM_TYPE,
+    MAX_BODY_BYTES,
+    MAX_FIELDS,
+    MULTIPART_TYPE,
+    content_type,
+    get_body,
+)
 from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 
@@ -154,7 +161,7 @@ class UsersRoute(APIRoute):
             try:
                 if reads_body:
                     # Before anything is parsed: FastAPI reads a body of any size, and parses JSON on the event loop.
-                    await get_body(request)
+                    _refuse_many_fields(request, await get_body(request))
                 return await handler(request)
             except RequestValidationError as e:
                 raise RequestValidationError(shown(e.errors()), body=e.body) from None
@@ -166,6 +173,16 @@ class UsersRoute(APIRoute):
                 raise http_error(e) from e
 
         return handle
+
+
+def _refuse_many_fields(request: Request, body: bytes) -> None:
+    """Refuse forms of more fields than any of these routes has, before each of them is looked at."""
+    kind = content_type(request.headers.get("content-type", ""))
+    fields = body.count(b"&") if kind == FORM_TYPE else 0
+    if kind == MULTIPART_TYPE:
+        fields = body.lower().count(b"content-disposition")
+    if fields > MAX_FIELDS:
+        raise HTTPException(400, "There was an error parsing the body")
 
 
 def new_router(lifespan: Any = None) -> APIRouter:
