@@ -375,3 +375,21 @@ def test_guesses_from_elsewhere_do_not_lock_out_a_browser_that_is_known(api: Api
     for _ in range(20):
         owner("wrong", "mordred@camelot.bt", {})
     assert owner("mordred", "mordred@camelot.bt") == 429, "known for one account only"
+
+
+@pytest.mark.parametrize("by", ["long", "stored"])
+def test_a_logout_ends_where_redis_is_full(tmp_path: Path, redis_url: str, redis_instance: Any, by: str) -> None:
+    """Ending writes nothing: it deletes, which a Redis that takes no more can still do."""
+    from crossauth_backend import RedisKeyStorage, open_redis
+
+    with site_of(tmp_path, RedisKeyStorage(open_redis(redis_url))) as api, redis_instance.client() as redis:
+        header, token = enter(api, by)
+        before = redis.config_get("maxmemory")["maxmemory"]
+        redis.config_set("maxmemory", 1)
+        try:
+            assert api.log_in(by=by).status_code == 503
+            assert api.post(f"/auth/{by}/logout", headers=header).status_code == 200
+        finally:
+            redis.config_set("maxmemory", before)
+        assert api.get("/hello", headers=header).status_code == (200 if by == "long" else 401)
+        assert refresh(api, token, by).status_code == 400
