@@ -1,4 +1,4 @@
-"""The routes of FastAPI Users on SQLite, with one OAuth provider. Run it: python examples/fastapi_users_routes.py"""
+"""The routes of FastAPI Users, with one OAuth provider. Run it: python examples/fastapi_users_routes.py"""
 
 import os
 import uuid
@@ -9,16 +9,21 @@ from typing import Annotated
 import uvicorn
 from fastapi import Depends, FastAPI, Request
 from httpx_oauth.clients.github import GitHubOAuth2
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy import Uuid
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, relationship
 
+from crossauth_backend import SqlAlchemyKeyStorage, open_engine
 from crossauth_fastapi.development import local_secret
 from crossauth_fastapi.fastapi_users import BaseUserManager, FastAPIUsers, UUIDIDMixin, authentication, db, schemas
+from crossauth_fastapi.fastapi_users.authentication import JWTStrategy, KeyStorageStrategy
 
 PORT = int(os.environ.get("PORT", "8000"))
 SITE = os.environ.get("CROSSAUTH_SITE_URL", f"http://localhost:{PORT}")
-SECRET = local_secret("sqlite:///users.db", SITE)
-engine = create_async_engine("sqlite+aiosqlite:///users.db")
+DATABASE = os.environ.get("CROSSAUTH_DATABASE_URL", "sqlite:///users.db")
+SECRET = local_secret(DATABASE, SITE)
+engine = open_engine(DATABASE)
+keys = SqlAlchemyKeyStorage(engine, {"userid_type": Uuid()})
 
 
 class Base(DeclarativeBase): ...
@@ -53,19 +58,21 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-strategy = authentication.JWTStrategy[User, uuid.UUID](SECRET, lifetime_seconds=3600)
 cookies = authentication.CookieTransport(cookie_max_age=3600, cookie_secure=SITE.startswith("https"))
-cookie = authentication.AuthenticationBackend("cookie", cookies, lambda: strategy)
-jwt = authentication.AuthenticationBackend("jwt", authentication.BearerTransport("auth/jwt/login"), lambda: strategy)
-users = FastAPIUsers[User, uuid.UUID](get_user_manager, [jwt, cookie], site_url=SITE)
+bearer = authentication.BearerTransport("auth/jwt/login")
+cookie = authentication.AuthenticationBackend(
+    "cookie", cookies, lambda: KeyStorageStrategy[User, uuid.UUID](keys, 3600)
+)
+jwt = authentication.AuthenticationBackend("jwt", bearer, lambda: JWTStrategy[User, uuid.UUID](SECRET, 3600))
+users = FastAPIUsers[User, uuid.UUID](get_user_manager, [jwt, cookie], key_storage=keys, site_url=SITE)
 github = GitHubOAuth2(os.environ.get("GITHUB_CLIENT_ID", "set it"), os.environ.get("GITHUB_CLIENT_SECRET", "set it"))
 UserRead = schemas.BaseUser[uuid.UUID]
 app = FastAPI(title="The routes of FastAPI Users", lifespan=lifespan, docs_url="/")
 for backend in (jwt, cookie):
     app.include_router(users.get_auth_router(backend), prefix=f"/auth/{backend.name}", tags=["auth"])
-app.include_router(users.get_register_router(UserRead, schemas.BaseUserCreate), prefix="/auth", tags=["auth"])
-app.include_router(users.get_reset_password_router(), prefix="/auth", tags=["auth"])
-app.include_router(users.get_verify_router(UserRead), prefix="/auth", tags=["auth"])
+for router in (users.get_register_router(UserRead, schemas.BaseUserCreate), users.get_reset_password_router(),
+               users.get_verify_router(UserRead), users.get_sessions_router()):  # fmt: skip
+    app.include_router(router, prefix="/auth", tags=["auth"])
 app.include_router(users.get_users_router(UserRead, schemas.BaseUserUpdate), prefix="/users", tags=["users"])
 app.include_router(users.get_oauth_router(github, cookie, SECRET), prefix="/auth/github", tags=["auth"])
 

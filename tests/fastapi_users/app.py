@@ -119,13 +119,15 @@ class Site:
         more_backends: Any = (),
         closing: Any = (),
         require_old_password: bool | None = None,
+        # One that the key storage has too, with sessions as SQLAlchemy makes them when nothing is said.
+        engine: Any = None,
         **options: Any,
     ) -> None:
         driver = url.replace("sqlite:", "sqlite+aiosqlite:").replace("postgresql:", "postgresql+asyncpg:")
-        self.engine = create_async_engine(driver)
-        if driver.startswith("sqlite"):
+        self.engine = engine or create_async_engine(driver)
+        if driver.startswith("sqlite") and engine is None:
             event.listen(self.engine.sync_engine, "connect", lambda c, _: c.execute("PRAGMA busy_timeout=5000"))
-        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.sessions = async_sessionmaker(self.engine, expire_on_commit=engine is not None)
         self.calls: list[tuple[Any, ...]] = []
         self.closing = closing
         self.manager = type("Manager", (UserManager,), {})

@@ -68,8 +68,9 @@ def test_a_refresh_token_renews_a_login(api: Api) -> None:
 def test_a_refresh_token_that_comes_back_ends_its_family(api: Api) -> None:
     first, other = (api.log_in(by="long").json()["refresh_token"] for _ in range(2))
     second = refresh(api, first).json()["refresh_token"]
-    assert detail(refresh(api, first)) == "REFRESH_BAD_TOKEN"
-    assert detail(refresh(api, second)) == "REFRESH_BAD_TOKEN"
+    third = refresh(api, second).json()["refresh_token"]
+    assert detail(refresh(api, first)) == "REFRESH_BAD_TOKEN", "from two generations back"
+    assert detail(refresh(api, third)) == "REFRESH_BAD_TOKEN"
     assert refresh(api, other).status_code == 200, "another login goes on"
 
 
@@ -80,12 +81,8 @@ def test_a_refresh_token_in_many_requests_at_once(api: Api) -> None:
         answers = list(pool.map(lambda c: refresh(c, token), clients))
     for client in clients:
         client.close()
-    won = [a for a in answers if a.status_code == 200]
-    assert len(won) <= 1
-    for answer in won:
-        assert refresh(api, answer.json()["refresh_token"]).status_code == 400, (
-            "somebody else had it: the family has ended"
-        )
+    assert [a.status_code for a in answers] == [200] * 10
+    assert len({a.json()["refresh_token"] for a in answers}) == 1, "each gets the same successor"
 
 
 @pytest.mark.parametrize("how", ["logout", "password", "inactive", "deleted", "expired"])
@@ -111,7 +108,7 @@ def test_a_refresh_token_ends(tmp_path: Path, how: str) -> None:
         assert detail(refresh(api, login["refresh_token"])) == "REFRESH_BAD_TOKEN"
 
 
-@pytest.mark.parametrize("token", ["", "x", "é", "x" * 100_000, "\x00"])
+@pytest.mark.parametrize("token", ["", "x", "é", "x" * 60_000, "\x00", "a.0.b", "a.0." + "b" * 65, "a.x.y", "..."])
 def test_garbage_for_a_refresh_token(api: Api, token: str) -> None:
     assert refresh(api, token).status_code in (400, 422)
 

@@ -51,9 +51,9 @@ def test_addresses_are_normalised_in_json(api: Api, sent: str, stored: str) -> N
 
 
 @pytest.mark.parametrize("sent", ["x@xn--bcher-kva.example", " x@bücher.example", "X <x@bücher.example>"])
-def test_a_login_takes_the_name_as_it_is(api: Api, sent: str) -> None:
+def test_a_login_takes_an_address_as_registering_does(api: Api, sent: str) -> None:
     api.register("x@bücher.example")
-    assert detail(api.log_in(sent)) == "LOGIN_BAD_CREDENTIALS"
+    assert api.log_in(sent).status_code == 200
     assert api.log_in("X@BÜCHER.example").status_code == 200
 
 
@@ -130,7 +130,7 @@ def test_unverified_users_where_verification_is_required(tmp_path: Path) -> None
         me, boss = api.register().json(), api.superuser()
         asked = [(m, f"/v/{i}") for m in ("GET", "PATCH", "DELETE") for i in (me["id"], uuid.uuid4(), "x")]
         asked += [("GET", "/s/sessions"), ("DELETE", "/s/sessions"), ("DELETE", "/s/sessions/x")]
-        asked += [("GET", "/v/link/authorize"), ("GET", "/v/link/callback"), ("DELETE", "/v/link/7")]
+        asked += [("GET", "/v/link/authorize"), ("GET", "/v/link/callback"), ("DELETE", "/v/link/linked/7")]
         api.set("merlin@camelot.bt", is_verified=0)
         for method, path in asked:
             answer = api.request(method, path, headers=boss)
@@ -302,7 +302,8 @@ def test_headers_of_a_transport_stay_beside_refresh_tokens(tmp_path: Path) -> No
         refreshed = api.post("/auth/own/refresh", data={"refresh_token": login.json()["refresh_token"]})
         for answer in (login, refreshed):
             assert answer.headers["x-castle"] == "camelot"
-            assert [c.partition("=")[0] for c in answer.headers.get_list("set-cookie")] == ["seen", "theme"]
+            cookies = [c.partition("=")[0] for c in answer.headers.get_list("set-cookie")]
+            assert cookies == ["seen", "theme"] + ["fastapiusersbrowser"] * (answer is login)
             for name in ("cache-control", "content-type", "content-length"):
                 assert len(answer.headers.get_list(name)) == 1
 

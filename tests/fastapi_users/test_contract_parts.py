@@ -107,7 +107,8 @@ def test_a_database_of_tokens_of_the_application(tmp_path: Path) -> None:
         header = api.bearer(by="own")
         assert api.get("/users/me", headers=header).json() == me
         assert api.patch("/users/me", headers=header, json={"password": "merlin"}).status_code == 200
-        other = api.bearer(password="merlin", by="own")
+        assert api.get("/users/me", headers=header).status_code == 401, "a database that lists no tokens can keep none"
+        header, other = (api.bearer(password="merlin", by="own") for _ in range(2))
         assert api.post("/auth/own/logout", headers=header).status_code == 200
         assert [api.get("/hello", headers=h).status_code for h in (header, other)] == [401, 200]
         for row in rows.rows.values():

@@ -177,7 +177,7 @@ def test_values_nested_too_deep(knights: Knights, opens: str, closes: str) -> No
     """Neither a 500, nor stored so that no answer can show it again."""
     knights.register()
     headers = {**knights.log_in("arthur"), "Content-Type": "application/json"}
-    for depth, status in ((40, 200), (60, 422), (300, 422), (480, 422), (900, 422), (2000, 400), (100_000, 400)):
+    for depth, status in ((40, 200), (60, 422), (300, 422), (480, 422), (900, 422), (2000, 400), (9_000, 400)):
         deeds = f'{{"deeds": {{"x": {opens * depth}1{closes * depth}}}}}'
         assert knights.patch("/users/me", headers=headers, content=deeds).status_code == status, depth
         new = f'{{"username": "n{depth}", "email": "n{depth}@b.co", "password": "guinevere", {deeds[1:]}'
@@ -235,7 +235,7 @@ def test_the_spellings_of_a_name_are_few() -> None:
 
 def test_a_name_as_long_as_a_book(tmp_path: Path) -> None:
     with open_site(tmp_path) as api:
-        for name in ("ǅ" * 8 + "a" * 100_000, "é" * 321, "a" * 100_000):
+        for name in ("ǅ" * 8 + "a" * 60_000, "é" * 321, "a" * 60_000):
             answer = api.log_in(name)
             assert (answer.status_code, detail(answer)) == (400, "LOGIN_BAD_CREDENTIALS")
 

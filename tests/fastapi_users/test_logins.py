@@ -67,7 +67,7 @@ def test_a_logout_ends_what_would_renew_the_login(api: Api, by: str) -> None:
 
 def test_a_refresh_token_that_comes_back_ends_stored_tokens_too(api: Api) -> None:
     _, stolen = enter(api, "stored")
-    thief = refresh(api, stolen, "stored").json()
+    thief = refresh(api, refresh(api, stolen, "stored").json()["refresh_token"], "stored").json()
     header = {"Authorization": f"Bearer {thief['access_token']}"}
     assert api.get("/hello", headers=header).status_code == 200
     assert detail(refresh(api, stolen, "stored")) == "REFRESH_BAD_TOKEN"

@@ -294,10 +294,10 @@ def test_linking_and_unlinking(api: Api, provider: OidcProvider) -> None:
     other = api.bearer("other@camelot.bt")
     taken = Flow(api, LINK, other).sign_in(provider, "lancelot").come_back()
     assert (taken.status_code, detail(taken)) == (400, "OAUTH_USER_ALREADY_EXISTS")
-    assert api.delete(f"{LINK}/lancelot", headers=other).status_code == 404
-    assert api.delete(f"{LINK}/lancelot").status_code == 401
-    assert api.delete(f"{LINK}/lancelot", headers=header).status_code == 204
-    assert detail(api.delete(f"{LINK}/lancelot", headers=header)) == "OAUTH_ACCOUNT_NOT_LINKED"
+    assert api.delete(f"{LINK}/linked/lancelot", headers=other).status_code == 404
+    assert api.delete(f"{LINK}/linked/lancelot").status_code == 401
+    assert api.delete(f"{LINK}/linked/lancelot", headers=header).status_code == 204
+    assert detail(api.delete(f"{LINK}/linked/lancelot", headers=header)) == "OAUTH_ACCOUNT_NOT_LINKED"
     assert api.get("/users/me", headers=header).json()["oauth_accounts"] == []
 
 

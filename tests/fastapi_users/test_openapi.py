@@ -66,11 +66,12 @@ CODES = {
     ("/auth/verify", "post", 400): ["VERIFY_USER_BAD_TOKEN", "VERIFY_USER_ALREADY_VERIFIED"],
     ("/users/me", "patch", 400): [
         "UPDATE_USER_EMAIL_ALREADY_EXISTS", "UPDATE_USER_INVALID_PASSWORD"],
-    ("/users/me", "patch", 409): ["UPDATE_USER_CONFLICT"], ("/users/me", "patch", 429): ["TOO_MANY_ATTEMPTS"],
+    ("/users/me", "patch", 409): ["UPDATE_USER_CONFLICT", "CONSTRAINT_VIOLATED"],
+    ("/users/me", "patch", 429): ["TOO_MANY_ATTEMPTS"],
     ("/auth/long/refresh", "post", 400): ["REFRESH_BAD_TOKEN"],
     ("/auth/sessions/{handle}", "delete", 404): ["SESSION_NOT_FOUND"],
     ("/oauth/authorize", "get", 400): ["OAUTH_REDIRECT_URL_NEEDED"],
-    ("/link/{account_id}", "delete", 404): ["OAUTH_ACCOUNT_NOT_LINKED"],
+    ("/link/linked/{account_id}", "delete", 404): ["OAUTH_ACCOUNT_NOT_LINKED"],
     ("/link/callback", "get", 400): [
         "OAUTH_INVALID_STATE", "ACCESS_TOKEN_DECODE_ERROR", "ACCESS_TOKEN_ALREADY_EXPIRED", "OAUTH_NOT_AVAILABLE_EMAIL",
         "OAUTH_USER_ALREADY_EXISTS", "OAUTH_PROVIDER_ERROR"],

@@ -211,7 +211,7 @@ def test_ids_with_slashes_can_be_unlinked(api: Api, says: Says) -> None:
     api.register()
     header = api.bearer()
     assert come_back(api, LINK, header).status_code == 200
-    assert api.delete(f"{LINK}/people/123", headers=header).status_code == 204
+    assert api.delete(f"{LINK}/linked/people/123", headers=header).status_code == 204
     assert api.get("/users/me", headers=header).json()["oauth_accounts"] == []
 
 

@@ -231,7 +231,10 @@ def test_row(api: Api, name: str) -> None:
     elif body is not None:
         assert detail(answer) == body
     if status == 401:
-        assert "www-authenticate" not in answer.headers
+        token = answer.request.headers.get("authorization")
+        assert answer.headers["www-authenticate"] == 'Bearer realm="users"' + (
+            ', error="invalid_token"' if token else ""
+        )
 
 
 def test_the_bytes_of_a_bearer_login(api: Api) -> None:
@@ -244,8 +247,11 @@ def test_the_bytes_of_a_bearer_login(api: Api) -> None:
 def test_the_attributes_of_the_cookie(api: Api) -> None:
     api.register()
     login = api.log_in(by="cookie")
-    assert login.headers["set-cookie"].partition("; ")[2] == "HttpOnly; Max-Age=3600; Path=/; SameSite=lax; Secure"
-    assert login.headers["set-cookie"].startswith("fastapiusersauth=")
+    cookie, browser = login.headers.get_list("set-cookie")
+    assert cookie.partition("; ")[2] == "HttpOnly; Max-Age=3600; Path=/; SameSite=lax; Secure"
+    assert cookie.startswith("fastapiusersauth=")
+    assert browser.startswith("fastapiusersbrowser=")
+    assert browser.partition("; ")[2] == "HttpOnly; Max-Age=2592000; Path=/; SameSite=lax; Secure"
     assert "content-type" not in login.headers
     logout = api.post("/auth/cookie/logout", headers=api.cookie_login())
     gone = 'fastapiusersauth=""; HttpOnly; Max-Age=0; Path=/; SameSite=lax; Secure'

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from crossauth_backend import CrossauthError, ErrorCode
+from crossauth_backend.core.claims_cache import ClaimsCache, size_of
 from crossauth_backend.core.jose import JwtInvalidError, check_keys, sign_jwt, verify_jwt
 
 SECRET = "a secret that is long enough to sign tokens with"
@@ -65,3 +66,27 @@ def test_keys_that_cannot_work_are_said_before_there_is_a_token(
         check_keys(signs, verifies, algorithm)
     assert refused.value.code is ErrorCode.Configuration
     assert "PRIVATE" not in repr(refused.value.detail)
+
+
+def test_what_a_token_says_is_handed_out_as_a_copy_each_time() -> None:
+    """Whoever changes it, however deep, changes it for nobody else."""
+    token = sign_jwt({"aud": "a", "exp": LATER, "roles": ["user"], "in": {"a": [1]}}, SECRET)
+    for _ in range(3):
+        claims = verify_jwt(token, SECRET, audience=["a"], now=NOW)
+        assert (claims["roles"], claims["in"]) == (["user"], {"a": [1]})
+        claims["roles"].append("king")
+        claims["in"]["a"].append(2)
+        claims["sub"] = "mordred"
+
+
+def test_what_is_remembered_of_tokens_is_bounded_in_bytes_and_holds_no_token() -> None:
+    cache = ClaimsCache(20_000)
+    for number in range(500):
+        cache.put(ClaimsCache.name(f"token {number}", "key"), {"sub": str(number), "aud": ["a"] * 20})
+    assert cache.get(ClaimsCache.name("token 0", "key")) is None, "the oldest is forgotten"
+    assert cache.get(ClaimsCache.name("token 499", "key")) is not None
+    assert cache.get(ClaimsCache.name("token 499", "other key")) is None
+    assert sum(size_of(claims) for claims, _ in cache._kept.values()) < 20_000
+    assert "token" not in repr(cache._kept)
+    cache.put("huge", {"a": "x" * 30_000})
+    assert cache.get("huge") is None

@@ -190,10 +190,10 @@ def test_a_wrong_first_administrator_is_said_at_start_up(tmp_path: Path, told: s
 ROUTES = ROOT / "examples" / "fastapi_users_routes.py"
 
 
-def test_the_routes_sample_is_a_whole_application_in_under_80_lines(
+def test_the_routes_sample_is_a_whole_application_in_under_90_lines(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(ROUTES.read_text().splitlines()) < 80
+    assert len(ROUTES.read_text().splitlines()) < 90
     arthur = {"email": "arthur@camelot.bt", "password": "guinevere"}
     form = {"username": arthur["email"], "password": arthur["password"]}
     with running([str(ROUTES)], tmp_path) as url, httpx2.Client(base_url=url, trust_env=False) as client:
@@ -218,8 +218,22 @@ def test_the_routes_sample_is_a_whole_application_in_under_80_lines(
         assert client.get("/users/me").json()["email"] == "arthur@camelot.bt", "by cookie"
         provider = client.get("/auth/github/authorize").json()["authorization_url"]
         assert provider.startswith("https://github.com/login/oauth/authorize?")
+        stolen = {"Cookie": f"fastapiusersauth={client.cookies['fastapiusersauth']}"}
+        assert client.post("/auth/cookie/logout").status_code == 200
+        assert client.get("/hello", headers=stolen).status_code == 401, "the login has ended, not only the cookie"
     with running([str(ROUTES)], tmp_path) as url:
         assert httpx2.get(f"{url}/hello", headers=header, trust_env=False).status_code == 200, "over a restart"
+
+
+def test_the_routes_sample_runs_on_the_database_it_is_given(tmp_path: Path, postgres_url: str) -> None:
+    arthur = {"email": "arthur@camelot.bt", "password": "guinevere"}
+    settings = {"CROSSAUTH_DATABASE_URL": postgres_url, "CROSSAUTH_SECRET": SECRET}
+    with running([str(ROUTES)], tmp_path, settings) as url:
+        assert httpx2.post(f"{url}/auth/register", json=arthur, trust_env=False).status_code == 201
+    with running([str(ROUTES)], tmp_path, settings) as url:
+        again = httpx2.post(f"{url}/auth/register", json=arthur, trust_env=False)
+        assert again.json()["detail"] == "REGISTER_USER_ALREADY_EXISTS"
+    assert not (tmp_path / "users.db").exists()
 
 
 def _printed(capfd: pytest.CaptureFixture[str], hook: str) -> str:

@@ -18,7 +18,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
+from crossauth_backend.core.claims_cache import ClaimsCache
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.secrets import hash_token
 
 MAX_TOKEN: Final = 16 * 1024
 _KINDS: Final[dict[str, Any]] = {
@@ -26,6 +28,7 @@ _KINDS: Final[dict[str, Any]] = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), RSAKey),
     **dict.fromkeys(("ES256", "ES384", "ES512"), ECKey),
 }
+_cache: Final = ClaimsCache()
 _NO_SECRETS: Final = ("-----BEGIN", "ssh-", "ecdsa-", "{")
 
 
@@ -76,7 +79,7 @@ def verify_jwt(
         CrossauthError: `Configuration` for a key that does not fit the algorithm.
     """
     load_key(key, algorithm)
-    claims = dict(_verified(token, key, algorithm))
+    claims = _verified(token, key, algorithm)
     given = claims.get("aud")
     if not set(audience) & {a for a in (given if isinstance(given, list) else [given]) if isinstance(a, str)}:
         raise JwtInvalidError("audience")
@@ -146,11 +149,23 @@ def _load(key: str, kind: Any) -> Any:
         raise CrossauthError(ErrorCode.Configuration, "JWT: the key does not fit the algorithm", detail=repr(e)) from e
 
 
-# The signature of a token is as good the second time as the first: only times and audience are looked at again.
-@lru_cache(maxsize=4096)
-def _verified(token: str, key: str, algorithm: str) -> Mapping[str, Any]:
+def _verified(token: str, key: str, algorithm: str) -> dict[str, Any]:
+    """What a token says, a copy of its own for every caller. Times and audience are looked at each time anew."""
     if len(token) > MAX_TOKEN or not token.isascii():
         raise JwtInvalidError("no token")
+    name = _cache.name(token, _key_id(key, algorithm))
+    known = _cache.get(name)
+    if known is not None:
+        return known
+    claims = _decoded(token, key, algorithm)
+    try:
+        _cache.put(name, claims)
+    except RecursionError:
+        raise JwtInvalidError("nested too deep") from None
+    return claims
+
+
+def _decoded(token: str, key: str, algorithm: str) -> dict[str, Any]:
     try:
         decoded = jwt.decode(token, load_key(key, algorithm), algorithms=[algorithm])
     except (JoseError, ValueError, TypeError, KeyError, RecursionError) as e:
@@ -159,6 +174,11 @@ def _verified(token: str, key: str, algorithm: str) -> Mapping[str, Any]:
         # RFC 7515 §4.1.11: no extension is understood here, so none may be critical.
         raise JwtInvalidError("header")
     return decoded.claims
+
+
+@lru_cache(maxsize=64)
+def _key_id(key: str, algorithm: str) -> str:
+    return hash_token(f"{algorithm} {key}")
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:

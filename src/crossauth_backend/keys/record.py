@@ -28,6 +28,7 @@ class KeyPrefix:
     user_code: Final = "uc:"
     known_device: Final = "kd:"
     recovery_code: Final = "rc:"
+    oauth_link: Final = "ol:"
     spent: Final = "spent:"
     counter: Final = "n:"
     message: Final = "mail:"

@@ -25,7 +25,8 @@ _INSECURE: Final = (
     "session_cookie_options and double_submit_cookie_options"
 )
 _NOT_LOCAL: Final = (
-    "cookies are Secure, for this does not look like a request to {url} from the same machine: set the option 'site_url'"
+    "cookies are Secure, for this does not look like a request to {url} from the same machine: "
+    "set the option 'site_url'"
 )
 
 

@@ -11,6 +11,8 @@ from crossauth_backend.core.text import folded
 
 # The column of the documented table; nothing longer is anybody's.
 MAX_ADDRESS: Final = 320
+# What is typed to log in may have blanks around it, or a name before the address.
+MAX_LOGIN: Final = 2 * MAX_ADDRESS
 _MOST_CHOICES: Final = 5
 _ADDRESS: Final = TypeAdapter(EmailStr)
 
@@ -40,3 +42,10 @@ def valid_address(text: object) -> str | None:
         return _ADDRESS.validate_python(text) if isinstance(text, str) and len(text) <= MAX_ADDRESS else None
     except (ValidationError, UnicodeError):
         return None
+
+
+def login_spellings(typed: str) -> list[str]:
+    """What an address that was typed to log in may be stored as: as registering makes it first, then as it was typed."""
+    stripped = typed.strip()
+    address = valid_address(stripped)
+    return list(dict.fromkeys((address, stripped) if address is not None else (stripped,)))

@@ -11,10 +11,20 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.text import is_storable
+from crossauth_fastapi._http.bodies import (
+    FORM_TYPE,
+    MAX_BODY_BYTES,
+    MULTIPART_TYPE,
+    content_type,
+    get_body,
+)
+from crossauth_fastapi._http.jsonbody import MAX_FIELDS
+from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 
 _SECRETS: Final = ("password", "token", "secret", "otp", "code")
@@ -67,6 +77,7 @@ class FurtherErrorCode(StrEnum):
     REFRESH_BAD_TOKEN = "REFRESH_BAD_TOKEN"
     UPDATE_USER_OLD_PASSWORD_INVALID = "UPDATE_USER_OLD_PASSWORD_INVALID"
     UPDATE_USER_CONFLICT = "UPDATE_USER_CONFLICT"
+    CONSTRAINT_VIOLATED = "CONSTRAINT_VIOLATED"
     SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
     OAUTH_PROVIDER_ERROR = "OAUTH_PROVIDER_ERROR"
     OAUTH_REDIRECT_URL_NEEDED = "OAUTH_REDIRECT_URL_NEEDED"
@@ -119,6 +130,7 @@ _SUMMARIES: Final = {
     "REFRESH_BAD_TOKEN": "Bad, used or expired refresh token.",
     "UPDATE_USER_OLD_PASSWORD_INVALID": "The old password is missing or wrong.",
     "UPDATE_USER_CONFLICT": "Another request changed password or address meanwhile; nothing was changed.",
+    "CONSTRAINT_VIOLATED": "A value is taken or missing, or something still refers to the user; nothing was changed.",
     "SESSION_NOT_FOUND": "There is no such login.",
     "OAUTH_PROVIDER_ERROR": "The provider refused, failed, or answered what cannot be used.",
     "OAUTH_REDIRECT_URL_NEEDED": "The application must say where providers send users back to.",
@@ -126,25 +138,51 @@ _SUMMARIES: Final = {
 }
 UNAUTHORIZED: Final[OpenAPIResponseType] = {401: {"description": "Missing token or inactive user."}}
 UNVERIFIED: Final[OpenAPIResponseType] = {403: {"description": "The user is not verified."}}
+CONFLICT: Final[OpenAPIResponseType] = {409: describe(FurtherErrorCode.CONSTRAINT_VIOLATED)}
+TOO_LARGE: Final = {"description": f"The body is larger than {MAX_BODY_BYTES // 1024} KiB."}
 TOO_MANY: Final[OpenAPIResponseType] = {429: describe(FurtherErrorCode.TOO_MANY_ATTEMPTS)}
 
 
 class UsersRoute(APIRoute):
-    """A route whose refusals can be sent whatever was in the request, and repeat no secret of it."""
+    """A route that reads no more than 64 KiB, and whose refusals can be sent whatever was in the request, and repeat no
+    secret of it."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        if self.body_field is not None:
+            self.responses = {413: TOO_LARGE, **self.responses}
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler."""
         handler = super().get_route_handler()
+        reads_body = self.body_field is not None
 
         async def handle(request: Request) -> Response:
             try:
+                if reads_body:
+                    # Before anything is parsed: FastAPI reads a body of any size, and parses JSON on the event loop.
+                    _refuse_many_fields(request, await get_body(request))
                 return await handler(request)
             except RequestValidationError as e:
                 raise RequestValidationError(shown(e.errors()), body=e.body) from None
+            except ClientDisconnect:
+                raise HTTPException(400) from None
+            except ConstraintViolated as e:
+                raise refused(FurtherErrorCode.CONSTRAINT_VIOLATED, 409) from e
             except CrossauthError as e:
                 raise http_error(e) from e
 
         return handle
+
+
+def _refuse_many_fields(request: Request, body: bytes) -> None:
+    """Refuse forms of more fields than any of these routes has, before each of them is looked at."""
+    kind = content_type(request.headers.get("content-type", ""))
+    fields = body.count(b"&") if kind == FORM_TYPE else 0
+    if kind == MULTIPART_TYPE:
+        fields = body.lower().count(b"content-disposition")
+    if fields > MAX_FIELDS:
+        raise HTTPException(400, "There was an error parsing the body")
 
 
 def new_router(lifespan: Any = None) -> APIRouter:

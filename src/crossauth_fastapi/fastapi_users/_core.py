@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -20,15 +19,17 @@ from crossauth_backend.events.listeners import EventListener, Events, LoggingLis
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.purge import Purger
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
+from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle, check_swap
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_fastapi._http.address import peer_address, read_proxies
+from crossauth_fastapi.fastapi_users._addresses import MAX_LOGIN, login_spellings
 from crossauth_fastapi.fastapi_users._records import key_owner, record_of, step_of
 from crossauth_fastapi.fastapi_users._refresh import end_refresh_tokens
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins
+from crossauth_fastapi.fastapi_users.authentication.trial import strategy_of
 
 logger = logging.getLogger("crossauth.fastapi_users")
 # What the session server may not end by itself, for one of them may be kept.
@@ -67,6 +68,10 @@ class Core:
         self.accounts: Callable[[], Accounts] | None = None
         self.keeps = session_manager is not None or key_storage is not None
         self._running = False
+        self._storages: list[Any] = []
+        self._clients: dict[str, Any] = {}
+        # Whether a change of oneself asks for the old password: the users router says so, and linking an account asks too.
+        self.asks_password = session_manager is not None
         if session_manager is None:
             if key_storage is None:
                 logger.warning(
@@ -88,6 +93,7 @@ class Core:
 
     def account_name(self, name: str) -> str:
         """The name under which attempts on an account are counted: whatever finds one account is one name."""
+        name = login_spellings(name[:MAX_LOGIN])[0]
         # A session server finds its users by looser rules, and counts by them.
         return normalize(name) if self.accounts is not None else folded(name)
 
@@ -143,24 +149,76 @@ class Core:
         Raises:
             CrossauthError: `Configuration`.
         """
-        if backend.refresh_lifetime_seconds is not None and not self.keeps:
+        if backend.refresh_lifetime_seconds is not None:
+            if not self.keeps:
+                raise CrossauthError(
+                    ErrorCode.Configuration,
+                    "FastAPIUsers: refresh tokens need 'key_storage' (or 'session_manager'), for all workers to know them",
+                )
+            check_swap(self.keys)
+        strategy = strategy_of(backend)
+        if strategy is not None:
+            self.check_strategy(backend, strategy)
+            self._storages.append(getattr(strategy, "key_storage", None))
+
+    def check_strategy(self, backend: AuthenticationBackend[Any, Any], strategy: Any) -> None:
+        """Refuse a strategy, or the class of one, that cannot do what a backend or a session server needs.
+
+        Raises:
+            CrossauthError: `Configuration`.
+        """
+        name = strategy.__name__ if isinstance(strategy, type) else type(strategy).__name__
+        if backend.refresh_lifetime_seconds is not None and not hasattr(strategy, "write_token_of"):
             raise CrossauthError(
                 ErrorCode.Configuration,
-                "FastAPIUsers: refresh tokens need 'key_storage' (or 'session_manager'), for all workers to know them",
+                f"FastAPIUsers: {name} of the backend {backend.name!r} cannot have refresh tokens, for its tokens do not say of "
+                "which login they are: give it the methods of SupportsLoginIds",
             )
-        get_strategy = backend.get_strategy
-        if not inspect.isfunction(get_strategy) or inspect.signature(get_strategy).parameters:
+        if self.accounts is not None and getattr(strategy, "checks_login_mark", False) is not True:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"FastAPIUsers: {name} of the backend {backend.name!r} does not say that its tokens end with the password and "
+                "second factor, which the session server changes: let it check login_mark, and set checks_login_mark = True",
+            )
+
+    def claim_client(self, client: Any) -> None:
+        """Note who an OAuth client is: accounts are kept under its name, so no other may have it.
+
+        Raises:
+            CrossauthError: `Configuration`.
+        """
+        if self.accounts is not None:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                "FastAPIUsers: a session server keeps no accounts at providers for its users: leave the OAuth routers out",
+            )
+        known = self._clients.setdefault(client.name, client)
+        marks = ("client_id", "authorize_endpoint", "access_token_endpoint")
+        if type(known) is not type(client) or any(getattr(known, m, None) != getattr(client, m, None) for m in marks):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"FastAPIUsers: two OAuth clients are named {client.name!r}, so that accounts of one provider would log in as "
+                "those of the other: give each a name of its own, as in OpenID(..., name='company')",
+            )
+
+    def check_ids(self, user_schema: type[Any]) -> None:
+        """Find out now whether ids of users, as answers have them, fit the key storages.
+
+        Raises:
+            CrossauthError: `Configuration`.
+        """
+        if self.accounts is not None:
             return
-        try:
-            made = get_strategy()
-        except CrossauthError:
-            raise
-        except Exception as e:
-            # It may need what the application has only once it has started.
-            logger.debug("the strategy of %s cannot be tried yet: %s", backend.name, type(e).__name__)
-            return
-        if inspect.iscoroutine(made):
-            made.close()
+        field = getattr(user_schema, "model_fields", {}).get("id")
+        kind = field.annotation if field is not None else None
+        for storage in (self.keys, *self._storages):
+            fits = getattr(storage, "takes_userid", None)
+            if fits is not None and isinstance(kind, type) and not fits(kind):
+                raise CrossauthError(
+                    ErrorCode.Configuration,
+                    f"FastAPIUsers: users' ids are {kind.__name__}, for which {type(storage).__name__} has no column: give it "
+                    "the option 'userid_type', such as sqlalchemy.Uuid()",
+                )
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:

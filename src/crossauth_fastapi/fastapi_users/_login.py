@@ -18,7 +18,7 @@ from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused, refused_with
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._records import login_mark, record_of
-from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, Taken, new_sid
+from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, Reused, Taken, new_sid
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
     Strategy,
@@ -87,27 +87,35 @@ async def open_login(
         taken: the refresh token that the login goes on with; `None` for a new one.
 
     Raises:
+        CrossauthError: `Configuration`, see `Core.check_strategy`.
         HTTPException: 400, where the password, or whatever else a login rests on, was changed while this went on.
     """
+    core.check_strategy(backend, strategy)
     code = ErrorCode.LOGIN_BAD_CREDENTIALS if taken is None else FurtherErrorCode.REFRESH_BAD_TOKEN
-    before, tokens, successor = login_mark(user), RefreshTokens(core.keys, backend), None
+    before, tokens, renewing = login_mark(user), RefreshTokens(core.keys, backend), None
     sid = taken.sid if taken is not None else new_sid()
     writing = _Writing(strategy, sid)
-    if taken is not None:
-        successor = await tokens.rotate(user, taken)
-        if successor is None:
-            raise refused(code)
-    elif backend.refresh_lifetime_seconds is not None:
-        successor = await tokens.issue(user, sid)
+    if taken is not None and not equal(taken.mark, before):
+        raise refused(code)
+    if taken is None and backend.refresh_lifetime_seconds is not None:
+        renewing = await tokens.issue(user, sid)
     response = await backend.login(writing, user)
+    # Last of all, so that nothing that fails before uses the token up; and after the new token was written, so that whoever ends
+    # the login meanwhile finds that token, or is found here.
+    if taken is not None:
+        try:
+            renewing = await tokens.rotate(user, taken)
+        except Reused:
+            if isinstance(strategy, SupportsLoginIds):
+                await strategy.destroy_sid(user, sid)
     # Who changes a password stores it and then ends what the old one opened. What was opened after that is found here.
-    if not await _still(user_manager, user, before):
-        if successor is not None:
-            await tokens.forget(successor)
+    if (taken is not None and renewing is None) or not await _still(user_manager, user, before):
+        if renewing is not None:
+            await tokens.end(sid)
         with suppress(StrategyDestroyNotSupportedError):
             await strategy.destroy_token(writing.token, user)
         raise refused(code)
-    return response if successor is None else with_refresh_token(response, successor)
+    return response if renewing is None else with_refresh_token(response, renewing)
 
 
 class _Writing:

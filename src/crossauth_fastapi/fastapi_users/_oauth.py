@@ -24,6 +24,7 @@ from crossauth_fastapi.fastapi_users._addresses import valid_address
 from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._provenemail import in_list, in_profile
+from crossauth_fastapi.fastapi_users._records import login_mark
 from crossauth_fastapi.fastapi_users.authentication.transport.cookie import CookieTransport
 from crossauth_fastapi.fastapi_users.jwt import (
     JwtExpiredError,
@@ -39,6 +40,9 @@ CSRF_TOKEN_KEY: Final = "csrftoken"
 CSRF_TOKEN_COOKIE_NAME: Final = "fastapiusersoauthcsrf"
 STATE_LIFETIME_SECONDS: Final = 3600
 _BYTES: Final = 32
+_CSRF: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_MOST_FLOWS: Final = 4
+_MAX_COOKIE: Final = 44 * _MOST_FLOWS
 _ERROR: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1", "testserver")
 _MAX_ACCOUNT_ID: Final = 320
@@ -75,11 +79,25 @@ class CsrfCookie:
     httponly: bool = True
     samesite: Literal["lax", "strict", "none"] = "lax"
 
-    def set(self, response: Response, value: str, max_age: int = STATE_LIFETIME_SECONDS) -> None:
-        """Set it; with no value and an age of 0 it is deleted."""
+    def begin(self, request: Request, response: Response, csrf: str) -> None:
+        """Bind one more flow to the browser: several may be under way, in two tabs or with two providers."""
+        self._set(response, [*self._flows(request)[-(_MOST_FLOWS - 1) :], csrf])
+
+    def holds(self, request: Request, csrf: object) -> bool:
+        """Whether the browser began the flow of this `csrf`."""
+        return isinstance(csrf, str) and any(equal(own, csrf) for own in self._flows(request))
+
+    def end(self, request: Request, response: Response, csrf: object) -> None:
+        """Forget one flow; the others go on."""
+        self._set(response, [own for own in self._flows(request) if own != csrf])
+
+    def _flows(self, request: Request) -> list[str]:
+        return [own for own in request.cookies.get(self.name, "")[:_MAX_COOKIE].split(".") if _CSRF.fullmatch(own)]
+
+    def _set(self, response: Response, flows: list[str]) -> None:
         response.set_cookie(
-            self.name, value, max_age=max_age, path=self.path, domain=self.domain, secure=self.secure,
-            httponly=self.httponly, samesite=self.samesite,
+            self.name, ".".join(flows), max_age=STATE_LIFETIME_SECONDS if flows else 0, path=self.path, domain=self.domain,
+            secure=self.secure, httponly=self.httponly, samesite=self.samesite,
         )  # fmt: skip
 
 
@@ -126,22 +144,28 @@ class Flow:
             raise CrossauthError(Reason.Configuration, "OAuth: 'state_secret' must not be empty")
 
     async def begin(
-        self, request: Request, response: Response, scopes: list[str] | None, userid: str | None = None
+        self, request: Request, response: Response, scopes: list[str] | None, user: Any = None
     ) -> OAuth2AuthorizeResponse:
-        """Where to send the user; the cookie is set with `response`."""
+        """Where to send the user; the cookie is set with `response`.
+
+        Parameters:
+            request, response: at hand.
+            scopes: what to ask the provider for.
+            user: whoever is logged in and links an account. The flow is over when what the login rests on changes.
+        """
         csrf = generate_csrf_token()
-        claims = {CSRF_TOKEN_KEY: csrf, "flow": self._flow, "jti": random_value(16)}
-        state = generate_state_token(claims | ({"sub": userid} if userid else {}), self.secret)
+        claims = {CSRF_TOKEN_KEY: csrf, "flow": self._flow, "jti": random_value(16), **_claims_of(user)}
+        state = generate_state_token(claims, self.secret)
         arguments: dict[str, Any] = {}
         if self._takes_pkce:
             # RFC 7636 §4.2; the verifier is made again from the cookie when the user comes back.
             arguments = {"code_challenge": hash_token(self._verifier(csrf)), "code_challenge_method": "S256"}
         url = await self.client.get_authorization_url(self._redirect_url(request), state, scopes, **arguments)
-        self.cookie.set(response, csrf)
+        self.cookie.begin(request, response, csrf)
         return OAuth2AuthorizeResponse(authorization_url=url)
 
     async def finish(
-        self, request: Request, code: str | None, state: str | None, error: str | None, userid: str | None = None
+        self, request: Request, code: str | None, state: str | None, error: str | None, user: Any = None
     ) -> ProviderToken:
         """The provider's token, for a user who came back in the browser that set out.
 
@@ -154,12 +178,13 @@ class Flow:
             raise _provider_refusal(error)
         claims = self._claims(state)
         csrf = claims.get(CSRF_TOKEN_KEY)
-        cookie = request.cookies.get(self.cookie.name)
-        own = isinstance(csrf, str) and cookie is not None and equal(cookie.encode("utf-8", "replace"), csrf)
-        if not own or claims.get("flow") != self._flow:
+        if not self.cookie.holds(request, csrf) or claims.get("flow") != self._flow:
             raise refused(ErrorCode.OAUTH_INVALID_STATE)
-        if claims.get("sub") != userid:
+        wanted = _claims_of(user)
+        if claims.get("sub") != wanted.get("sub"):
             raise HTTPException(400)
+        if claims.get("mark") != wanted.get("mark"):
+            raise refused(ErrorCode.OAUTH_INVALID_STATE)
         expires = datetime.fromtimestamp(claims["exp"], UTC)
         if not await spend(self.core.keys, f"oauth state {claims.get('jti')}", utc_now(), expires):
             raise refused(ErrorCode.OAUTH_INVALID_STATE)
@@ -169,6 +194,14 @@ class Flow:
         except Exception as e:
             raise self._failed("get_access_token", type(e).__name__) from e
         return self._read_token(token)
+
+    def leave(self, request: Request, response: Response, state: str | None) -> None:
+        """Let the browser forget the flow of a state, which has ended."""
+        try:
+            csrf = decode_jwt(state or "", self.secret, [STATE_TOKEN_AUDIENCE]).get(CSRF_TOKEN_KEY)
+        except JwtInvalidError:
+            csrf = None
+        self.cookie.end(request, response, csrf)
 
     async def account(self, token: ProviderToken) -> Account:
         """The account at the provider.
@@ -249,6 +282,11 @@ class Flow:
             logger.error("OAuth: give the router a 'redirect_url', or FastAPIUsers a 'site_url'")
             raise refused(FurtherErrorCode.OAUTH_REDIRECT_URL_NEEDED)
         return str(request.url_for(self.route_name))
+
+
+def _claims_of(user: Any) -> dict[str, str]:
+    """What the state of a flow says of whoever began it."""
+    return {"sub": str(user.id), "mark": hash_token(login_mark(user))[:22]} if user is not None else {}
 
 
 def _provider_refusal(error: str | None) -> HTTPException:

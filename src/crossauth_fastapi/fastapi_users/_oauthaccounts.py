@@ -80,7 +80,9 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             user = await self.user_db.update(user, {"hashed_password": await self._random_hash()})
             user = await self._unlink_all(user)
             await self._end_logins(user)
-        return await self._link(user, account)
+        user = await self._link(user, account)
+        await self.on_after_oauth_link(user, oauth_name, account_email, request)
+        return cast(UP, user)
 
     async def oauth_associate_callback(
         self,
@@ -108,6 +110,7 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             updated = cast(UP, await db.update_oauth_account(user, linked, account))
         else:
             updated = await self._link(user, account)
+            await self.on_after_oauth_link(updated, oauth_name, account_email, request)
         await self.on_after_update(updated, {}, request)
         return updated
 
@@ -118,18 +121,39 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             UserNotExists: the user has no such account.
             NotImplementedError: the database cannot unlink.
         """
+        updated = await self.unlink(user, oauth_name, account_id)
+        await self.on_after_update(updated, {}, request)
+        return updated
+
+    async def unlink(self, user: UP, oauth_name: str, account_id: str) -> UP:
+        """As `oauth_unlink`, without a hook."""
         linked = find_account(user, oauth_name, account_id)
         if linked is None:
             raise UserNotExists
         if not isinstance(self.user_db, SupportsUnlink):
             raise NotImplementedError(f"{type(self.user_db).__name__} has no method remove_oauth_account")
-        updated = cast(UP, await self.user_db.remove_oauth_account(user, linked))
-        await self.on_after_update(updated, {}, request)
-        return updated
+        return cast(UP, await self.user_db.remove_oauth_account(user, linked))
+
+    def keeps_accounts(self) -> bool:
+        """Whether the database can keep accounts at providers."""
+        return self.user_db.keeps_oauth_accounts
 
     @abstractmethod
     async def on_after_register(self, user: UP, request: Request | None = None) -> None:
         """See `BaseUserManager`."""
+
+    async def on_after_oauth_link(
+        self, user: UP, oauth_name: str, account_email: str, request: Request | None = None
+    ) -> None:
+        """Hook: an account at a provider was linked to a user that had been there before, and logs in as that user from now on.
+        Tell the user by mail: a thief of a login would do this to stay.
+
+        Parameters:
+            user: the user.
+            oauth_name: the provider.
+            account_email: the account's address.
+            request: the request it is for.
+        """
 
     @abstractmethod
     async def on_after_update(self, user: UP, update_dict: dict[str, Any], request: Request | None = None) -> None:

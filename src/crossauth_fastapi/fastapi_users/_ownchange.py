@@ -70,12 +70,29 @@ class OwnChange:
         await self._prove_factor2(body, user, request)
         return (body.model_copy(update={"email": None}), body.email) if waits else (body, None)
 
+    async def allow_link(
+        self, proof: Any, user: Any, user_manager: BaseUserManager[Any, Any], request: Request
+    ) -> None:
+        """Whether an account at a provider may be linked, for that is one more way to log in.
+
+        Raises:
+            HTTPException: as `allowed`.
+            CrossauthError: `TooManyAttempts`.
+        """
+        if self.asks_password:
+            if not proof.old_password:
+                raise refused(FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID)
+            await self.core.count(request, password_account=self.core.account_name(str(user.id)))
+            if not await user_manager.check_old_password(user, proof.old_password):
+                raise refused(FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID)
+        await self._prove_factor2(proof, user, request)
+
     async def request_address(self, email: str, user: Any, request: Request) -> None:
         """Send a link to the address that a session server's user wants, and a note to the one it would replace."""
         assert self.core.accounts is not None
         await request_change(self.core.accounts(), record_of(user), email, self.core.origin(request))
 
-    async def _prove_factor2(self, body: BaseUserUpdate, user: Any, request: Request) -> None:
+    async def _prove_factor2(self, body: Any, user: Any, request: Request) -> None:
         if self.core.accounts is None or not has_factor2(record_of(user)):
             return
         token, code = getattr(body, "mfa_token", None), getattr(body, "otp", None)

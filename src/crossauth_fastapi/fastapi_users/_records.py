@@ -37,9 +37,13 @@ def may_stay(user: Any) -> bool:
 
 
 def login_mark(user: Any) -> str:
-    """What a login rests on: it is another when the password or the second factor is, or the id is somebody else's by now."""
-    factor2 = getattr(getattr(user, "crossauth_record", None), "factor2", None) or ""
-    return hash_token(f"{user.id}\n{user.hashed_password}\n{factor2}")
+    """What a login rests on: it is another when the password or the second factor is, or the id is somebody else's by now.
+
+    Of a session server's users it is another too whenever their security stamp is.
+    """
+    record = getattr(user, "crossauth_record", None)
+    factor2, stamp = getattr(record, "factor2", None) or "", getattr(record, "security_stamp", None)
+    return hash_token(f"{user.id}\n{user.hashed_password}\n{factor2}" + (f"\n{stamp}" if stamp else ""))
 
 
 def key_owner(user: Any) -> Any:

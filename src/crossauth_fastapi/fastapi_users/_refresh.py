@@ -1,103 +1,169 @@
-"""Refresh tokens (RFC 9700 §4.14.2): each good once; one that comes back ends all that descend from the same login."""
+"""Refresh tokens (RFC 9700 §4.14.2): each good once; one that comes back ends all that descend from the same login.
+
+A login is one record. Its token is `<login>.<generation>.<secrets>`, of which the record holds hashes. The successor is made of
+the token itself and of salt that the record keeps: whoever sends a token again within the grace window, because the answer was
+lost, gets the same successor, which nobody can make who only reads the record.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from crossauth_backend.core.clock import utc_now
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import equal, hash_token, random_value
+from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, to_base64url
 from crossauth_backend.keys.record import Key, KeyPrefix, encode_data, get_json_data
-from crossauth_backend.keys.storage import KeyStorage, spend
+from crossauth_backend.keys.storage import KeyStorage
 from crossauth_fastapi.fastapi_users._records import key_owner, login_mark, rest_anew
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.strategy.stored import MAX_TOKEN, TOKEN_BYTES
 
-_SID_BYTES: Final = 16
+_SID_BYTES: Final = 9
+_FAMILY_BYTES: Final = 16
+_FAMILY: Final = 22
+_TRIES: Final = 5
+_MAX_DIGITS: Final = 9
+
+
+class Reused(Exception):
+    """A refresh token that had been used up, and has ended its login."""
 
 
 class Taken(NamedTuple):
-    """What is known of a refresh token: whose, of which login, on what it rests (see `login_mark`), and until when.
+    """A refresh token that was sent: whose, of which login, and on what it rests (see `login_mark`).
 
-    One that was used before (`reused`) has ended its login by now.
+    One that was used up (`reused`) has ended its login by now.
     """
 
     userid: Any
     sid: str
     mark: str
-    expires: datetime
     reused: bool
+    token: str
+
+
+class _Token(NamedTuple):
+    """A token taken apart. `family` is the same in all tokens of a login: it tells one of ours from garbage."""
+
+    sid: str
+    generation: int
+    family: str
+    secret: str
+
+    def __str__(self) -> str:
+        return f"{self.sid}.{self.generation}.{self.family}{self.secret}"
+
+    def successor(self, salt: str) -> _Token:
+        """The next token; `salt` is the record's."""
+        secret = to_base64url(derive_key(self.secret, f"refresh token {salt}"))
+        return self._replace(generation=self.generation + 1, secret=secret)
 
 
 class RefreshTokens:
     """The refresh tokens of one backend.
 
     Parameters:
-        keys: where they are kept, hashed.
-        backend: whose they are; no other backend takes them.
+        keys: where the logins are kept.
+        backend: whose they are; no other backend takes their tokens.
     """
 
     def __init__(self, keys: KeyStorage, backend: AuthenticationBackend[Any, Any]) -> None:
         self._keys, self._backend = keys, backend
         self._life = timedelta(seconds=backend.refresh_lifetime_seconds or 0)
+        self._grace = timedelta(seconds=backend.refresh_grace_seconds)
 
-    async def issue(self, user: Any, sid: str, expires: datetime | None = None) -> str:
-        """A new token of the login `sid`. What descends from one login ends when its first token would have."""
-        now, token = utc_now(), random_value(TOKEN_BYTES)
-        data = encode_data({"sid": sid, "mark": login_mark(user)})
-        await self._keys.save_key(key_owner(user), self._stored(token), now, expires or now + self._life, data)
-        return token
+    async def issue(self, user: Any, sid: str) -> str:
+        """The first token of the login `sid`. All that descend from it end when it would have ended."""
+        now, token = utc_now(), _Token(sid, 0, random_value(_FAMILY_BYTES), random_value(TOKEN_BYTES))
+        record = {
+            "sid": sid, "mark": login_mark(user), "generation": 0,
+            "family": hash_token(token.family), "current": hash_token(token.secret),
+        }  # fmt: skip
+        await self._keys.save_key(key_owner(user), self._stored(sid), now, now + self._life, encode_data(record))
+        return str(token)
 
     async def take(self, token: str) -> Taken | None:
-        """What is known of a token, which is used up; `None` where it is not good.
+        """What is known of a token; `None` where it is not good. It is used up by `rotate`, and not before.
 
-        Of several at once all but one come too late. That is how a stolen token is noticed: whichever of thief and owner comes
-        second ends both.
+        A token from several generations back, or from before the grace window, is known by somebody who should not know it:
+        whichever of thief and owner sends it ends the login of both.
         """
-        if not token or len(token) > MAX_TOKEN:
+        sent = _read(token)
+        key = await self._live(sent.sid) if sent is not None else None
+        if sent is None or key is None:
             return None
-        key = await _found(self._keys, self._stored(token))
-        if key is None or key.expires is None or key.expires <= utc_now():
+        record = get_json_data(key)
+        if not equal(str(record.get("family")), hash_token(sent.family)):
             return None
-        data = get_json_data(key)
-        sid, mark = str(data.get("sid")), str(data.get("mark"))
-        # The row stays until it expires, as the mark by which a second use is known.
-        first = await spend(self._keys, f"refresh {key.value}", utc_now(), key.expires)
-        if not first:
-            await self.end(key.userid, sid)
-        return Taken(key.userid, sid, mark, key.expires, reused=not first)
+        good = self._is_good(sent, record)
+        if not good and sent.generation >= record["generation"]:
+            return None
+        if not good:
+            await self.end(sent.sid)
+        return Taken(key.userid, sent.sid, str(record.get("mark")), not good, token)
 
     async def rotate(self, user: Any, taken: Taken) -> str | None:
-        """The successor of a token that was taken; `None` where its login has been ended meanwhile, or what it rests on is
-        another by now."""
-        if not equal(taken.mark, login_mark(user)):
-            return None
-        token = await self.issue(user, taken.sid, taken.expires)
-        if await _found(self._keys, KeyPrefix.spent + hash_token(_ended(taken.sid))) is not None:
-            await self.forget(token)
-            return None
-        return token
+        """The successor of a token. In one step the token is used up and its successor is good.
 
-    async def forget(self, token: str) -> None:
-        """End one token."""
-        await self._keys.delete_key(self._stored(token))
+        `None` where the login has been ended meanwhile, or what it rests on is another by now.
 
-    async def end(self, userid: Any, sid: str) -> None:
-        """End every token of a login."""
-        # Marked before they are deleted, so that one that is being made sees the mark.
-        await spend(self._keys, _ended(sid), utc_now(), utc_now() + self._life)
-        for key in await _of_user(self._keys, userid):
-            if _sid(key) == sid:
-                await self._keys.delete_key(key.value)
+        Raises:
+            Reused: it was used up meanwhile, which has ended the login.
+        """
+        sent = _read(taken.token)
+        assert sent is not None
+        for _ in range(_TRIES):
+            key = await self._live(sent.sid)
+            record = get_json_data(key) if key is not None else {}
+            if key is None or not equal(str(record.get("mark")), login_mark(user)):
+                return None
+            if not self._is_good(sent, record):
+                # Another request with this token was faster, and there is no grace.
+                await self.end(sent.sid)
+                raise Reused
+            if sent.generation != record["generation"]:
+                return str(sent.successor(record["salt"]))
+            salt = random_value(_FAMILY_BYTES)
+            successor = sent.successor(salt)
+            changed = record | {
+                "generation": successor.generation, "current": hash_token(successor.secret),
+                "previous": record["current"], "salt": salt, "rotated": utc_now().timestamp(),
+            }  # fmt: skip
+            if await self._keys.swap_data(key.value, key.data, encode_data(changed)):
+                return str(successor)
+        return None
 
-    def _stored(self, token: str) -> str:
-        return KeyPrefix.refresh_token + hash_token(f"{self._backend.name} {token}".encode(errors="replace"))
+    async def end(self, sid: str) -> None:
+        """End every token of a login, by one write that makes none."""
+        await self._keys.delete_key(self._stored(sid))
+
+    def _is_good(self, sent: _Token, record: Mapping[str, Any]) -> bool:
+        """Whether a token is the newest of its login, or was it a moment ago."""
+        secret = hash_token(sent.secret)
+        if sent.generation == record["generation"]:
+            return equal(record["current"], secret)
+        if sent.generation + 1 != record["generation"] or not equal(str(record.get("previous")), secret):
+            return False
+        return bool(utc_now().timestamp() < record["rotated"] + self._grace.total_seconds())
+
+    async def _live(self, sid: str) -> Key | None:
+        key = await self._keys.find_key(self._stored(sid))
+        return key if key is not None and key.expires is not None and key.expires > utc_now() else None
+
+    def _stored(self, sid: str) -> str:
+        return KeyPrefix.refresh_token + hash_token(f"{self._backend.name} login {sid}".encode(errors="replace"))
+
+
+async def end_login(keys: KeyStorage, backends: Iterable[AuthenticationBackend[Any, Any]], sid: str) -> None:
+    """End the refresh tokens of a login, whichever of the backends it began with: several may have one table of tokens."""
+    for backend in backends:
+        if backend.refresh_lifetime_seconds is not None:
+            await RefreshTokens(keys, backend).end(sid)
 
 
 def new_sid() -> str:
-    """The id of a login."""
+    """The id of a login: 12 characters of base64url."""
     return random_value(_SID_BYTES)
 
 
@@ -106,29 +172,17 @@ async def end_refresh_tokens(keys: KeyStorage, user: Any, except_sids: Collectio
     if not except_sids:
         await keys.delete_all_for_user(key_owner(user), KeyPrefix.refresh_token)
         return
-    for key in await _of_user(keys, key_owner(user)):
-        if _sid(key) not in except_sids:
+    for key in await keys.get_all_for_user(key_owner(user), KeyPrefix.refresh_token):
+        if get_json_data(key).get("sid") not in except_sids:
             await keys.delete_key(key.value)
         else:
             await rest_anew(keys, key.value, user)
 
 
-async def _of_user(keys: KeyStorage, userid: Any) -> list[Key]:
-    return [key for key in await keys.get_all_for_user(userid) if key.value.startswith(KeyPrefix.refresh_token)]
-
-
-def _sid(key: Key) -> Any:
-    return get_json_data(key).get("sid")
-
-
-async def _found(keys: KeyStorage, value: str) -> Key | None:
-    try:
-        return await keys.get_key(value)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.InvalidKey:
-            raise
+def _read(token: str) -> _Token | None:
+    sid, _, rest = token.partition(".")
+    generation, _, secrets = rest.partition(".")
+    known = sid and generation.isascii() and generation.isdigit() and len(generation) <= _MAX_DIGITS
+    if not known or len(token) > MAX_TOKEN or len(secrets) <= _FAMILY:
         return None
-
-
-def _ended(sid: str) -> str:
-    return f"refresh family {sid}"
+    return _Token(sid, int(generation), secrets[:_FAMILY], secrets[_FAMILY:])

@@ -13,12 +13,14 @@ from crossauth_fastapi.fastapi_users.schemas import CreateUpdateDictModel
 _NEVER_NULL: Final = ("email", "password", "is_active", "is_superuser", "is_verified")
 # What proves that a change is the user's own, and is never stored.
 PROOFS: Final = ("old_password", "mfa_token", "otp")
+# Only made here: whoever could send a hash would go past every rule of passwords, and past the old one.
+_MADE_HERE: Final = ("hashed_password",)
 
 
 def sent_values(body: CreateUpdateDictModel, safe: bool, names: Iterable[str] = ()) -> dict[str, Any]:
     """The fields that were sent, without those that users may not set where `safe`; `names` are those to log in by."""
     values = body.create_update_dict() if safe else body.create_update_dict_superuser()
-    for name in PROOFS:
+    for name in (*PROOFS, *_MADE_HERE):
         values.pop(name, None)
     never_null = {*_NEVER_NULL, *names}
     return {name: value for name, value in values.items() if value is not None or name not in never_null}

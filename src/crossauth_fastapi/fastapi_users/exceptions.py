@@ -25,6 +25,19 @@ class UserChanged(FastAPIUsersException):
     """Another request changed the user's password or address meanwhile."""
 
 
+class ConstraintViolated(FastAPIUsersException):
+    """The database refuses a write: a column of the application's own must be unique or filled, or something still refers to
+    the user. Nothing was changed; the log says which constraint it was.
+
+    Parameters:
+        constraint: what the database calls it. Not for users.
+    """
+
+    def __init__(self, constraint: str = "") -> None:
+        super().__init__(constraint)
+        self.constraint = constraint
+
+
 class UserInactive(FastAPIUsersException):
     """The user is not active."""
 

@@ -13,13 +13,13 @@ from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._oauth import CSRF_TOKEN_COOKIE_NAME
+from crossauth_fastapi.fastapi_users._oauthanswers import SameSite
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.jwt import SecretType
 from crossauth_fastapi.fastapi_users.manager import UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
-from crossauth_fastapi.fastapi_users.router import auth, oauth, register, reset, sessions, users, verify
-from crossauth_fastapi.fastapi_users.router.oauth import SameSite
+from crossauth_fastapi.fastapi_users.router import associate, auth, oauth, register, reset, sessions, users, verify
 from crossauth_fastapi.fastapi_users.schemas import UC, UU, U
 
 
@@ -139,7 +139,12 @@ class FastAPIUsers(Generic[UP, ID]):
         login_redirect_url: str | None = None,
         requires_verification: bool = False,
     ) -> APIRouter:
-        """See `router.oauth.get_oauth_router`."""
+        """See `router.oauth.get_oauth_router`.
+
+        Raises:
+            CrossauthError: `Configuration` for users of a session server, or where another provider has the client's name.
+        """
+        self._core.claim_client(oauth_client)
         return oauth.get_oauth_router(
             oauth_client, backend, self.get_user_manager, state_secret, redirect_url, associate_by_email,
             is_verified_by_default, csrf_token_cookie_name=csrf_token_cookie_name,
@@ -162,12 +167,20 @@ class FastAPIUsers(Generic[UP, ID]):
         csrf_token_cookie_secure: bool = True,
         csrf_token_cookie_httponly: bool = True,
         csrf_token_cookie_samesite: SameSite = "lax",
+        *,
+        require_old_password: bool | None = None,
     ) -> APIRouter:
-        """See `router.oauth.get_oauth_associate_router`."""
-        return oauth.get_oauth_associate_router(
+        """See `router.associate.get_oauth_associate_router`.
+
+        Raises:
+            CrossauthError: as `get_oauth_router`.
+        """
+        self._core.claim_client(oauth_client)
+        return associate.get_oauth_associate_router(
             oauth_client, self.authenticator, self.get_user_manager, user_schema, state_secret, redirect_url,
             requires_verification, csrf_token_cookie_name=csrf_token_cookie_name,
             csrf_token_cookie_path=csrf_token_cookie_path, csrf_token_cookie_domain=csrf_token_cookie_domain,
             csrf_token_cookie_secure=csrf_token_cookie_secure, csrf_token_cookie_httponly=csrf_token_cookie_httponly,
-            csrf_token_cookie_samesite=csrf_token_cookie_samesite, core=self._core,
+            csrf_token_cookie_samesite=csrf_token_cookie_samesite, require_old_password=require_old_password,
+            core=self._core,
         )  # fmt: skip

@@ -11,17 +11,21 @@ from fastapi.security import OAuth2PasswordRequestForm
 from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import folded, is_storable, same_mailbox
-from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS
+from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, MAX_LOGIN, login_spellings
 from crossauth_fastapi.fastapi_users._ids import IntegerIDMixin, UUIDIDMixin
 from crossauth_fastapi.fastapi_users._oauthaccounts import OAuthAccounts
+from crossauth_fastapi.fastapi_users._passwords import logger
+from crossauth_fastapi.fastapi_users._records import login_mark
 from crossauth_fastapi.fastapi_users._rules import fingerprint, sent_values
 from crossauth_fastapi.fastapi_users.db.base import (
     BaseUserDatabase,
+    SupportsConstraints,
     SupportsFields,
     SupportsPasswordRules,
     SupportsReplace,
 )
 from crossauth_fastapi.fastapi_users.exceptions import (
+    ConstraintViolated,
     InvalidID,
     InvalidPasswordException,
     InvalidResetPasswordToken,
@@ -108,6 +112,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             UserAlreadyExists: the address, or another name to log in by, is taken; also by a request that runs at the same
                 time.
             InvalidPasswordException: the password is refused.
+            ConstraintViolated: another column of the table must be unique, or filled.
         """
         await self._check_password(user_create.password, user_create)
         values = sent_values(user_create, safe, self.login_fields)
@@ -170,12 +175,9 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         """
         if not user.is_active:
             raise UserInactive
+        claims = {"sub": str(user.id), "password_fgpt": self._reset_fingerprint(user)}
         token = generate_jwt(
-            {
-                "sub": str(user.id),
-                "password_fgpt": self._reset_fingerprint(user),
-                "aud": self.reset_password_token_audience,
-            },
+            claims | {"aud": self.reset_password_token_audience},
             self.reset_password_token_secret,
             self.reset_password_token_lifetime_seconds,
         )
@@ -229,6 +231,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             UserAlreadyExists: the new address, or another name to log in by, is taken.
             UserChanged: password or address were changed by another request meanwhile; nothing is changed by this one.
             InvalidPasswordException: the new password is refused.
+            ConstraintViolated: another column of the table must be unique.
         """
         values = sent_values(user_update, safe, self.login_fields)
         updated = await self._update(user, values)
@@ -236,9 +239,17 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         return updated
 
     async def delete(self, user: UP, request: Request | None = None) -> None:
-        """Delete a user."""
+        """Delete a user.
+
+        Raises:
+            ConstraintViolated: something of the application's still refers to the user; `on_before_delete` may clear it away.
+        """
         await self.on_before_delete(user, request)
-        await self.user_db.delete(user)
+        try:
+            await self.user_db.delete(user)
+        except Exception as e:
+            self._refuse_violated(e)
+            raise
         await self._end_logins(user)
         await self.on_after_delete(user, request)
 
@@ -260,13 +271,14 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         return upgraded
 
     async def get_by_login(self, name: str) -> UP | None:
-        """Whom a login names, see `login_fields`."""
-        if len(name) > MAX_ADDRESS or not is_storable(name):
+        """Whom a login names, see `login_fields`: an address in the form in which registering stores it, else as it was typed."""
+        if len(name) > MAX_LOGIN or not is_storable(name):
             return None
         for field in self.login_fields:
-            user = await self._by_field(field, name)
-            if user is not None:
-                return user
+            for spelling in login_spellings(name) if field == "email" else (name.strip(),):
+                user = await self._by_field(field, spelling)
+                if user is not None:
+                    return user
         return None
 
     async def validate_password(self, password: str, user: BaseUserCreate | UP) -> None:
@@ -301,13 +313,13 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         """Hook: a user logged in; `response` may be added to."""
 
     async def on_before_delete(self, user: UP, request: Request | None = None) -> None:
-        """Hook: a user is about to be deleted."""
+        """Hook: a user is about to be deleted; what refers to the user may be cleared away. To refuse, raise."""
 
     async def on_after_delete(self, user: UP, request: Request | None = None) -> None:
         """Hook: a user was deleted."""
 
     async def _update(self, user: UP, update_dict: dict[str, Any]) -> UP:
-        values, guarded = dict(update_dict), {}
+        values, guarded, before = dict(update_dict), {}, login_mark(user)
         email, password = values.get("email"), values.pop("password", None)
         await self._refuse_taken(values, user)
         if email is not None and email != user.email:
@@ -322,10 +334,11 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             changed = await (self._replace(user, guarded, values) if guarded else self.user_db.update(user, values))
         except Exception as e:
             await self._refuse_taken(values, user, e)
+            self._refuse_violated(e)
             raise
         if changed is None:
             raise UserChanged
-        if password is not None or values.get("is_active") is False:
+        if login_mark(changed) != before or values.get("is_active") is False:
             await self._end_logins(changed)
         return changed
 
@@ -336,7 +349,15 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             )
         except Exception as e:
             await self._refuse_taken(values, cause=e)
+            self._refuse_violated(e)
             raise
+
+    def _refuse_violated(self, e: Exception) -> None:
+        """Say that a constraint of the application's own was violated, where that is what the database raised."""
+        violated = self.user_db.violated(e) if isinstance(self.user_db, SupportsConstraints) else None
+        if violated is not None:
+            logger.warning("the database refuses what was to be done with a user: %s", violated)
+            raise ConstraintViolated(violated) from e
 
     async def _refuse_taken(
         self, values: Mapping[str, Any], own: UP | None = None, cause: Exception | None = None

@@ -10,23 +10,24 @@ from crossauth_fastapi.fastapi_users.models import ID
 
 SCHEMA = TypeVar("SCHEMA", bound=BaseModel)
 
-_NEVER_FROM_USERS = {"id", "is_superuser", "is_active", "is_verified", "oauth_accounts"}
+_NEVER_SET = {"id", "hashed_password"}
+_NEVER_FROM_USERS = _NEVER_SET | {"is_superuser", "is_active", "is_verified", "oauth_accounts"}
 
 
 class CreateUpdateDictModel(BaseModel):
     """A body, as the fields that were sent."""
 
     def create_update_dict(self) -> dict[str, Any]:
-        """What users may set of themselves: everything that was sent but id, flags and linked accounts.
+        """What users may set of themselves: every field that was sent but id, hash, flags and linked accounts.
 
         A field that the application adds to its schema may be set by every user; fields that are not theirs to set belong
-        into a schema of their own.
+        into a schema of their own. What the schema does not name is not set, whatever its `extra` says.
         """
-        return self.model_dump(exclude_unset=True, exclude=_NEVER_FROM_USERS)
+        return self.model_dump(exclude_unset=True, exclude=_NEVER_FROM_USERS | set(self.model_extra or ()))
 
     def create_update_dict_superuser(self) -> dict[str, Any]:
-        """What superusers may set: everything that was sent but the id."""
-        return self.model_dump(exclude_unset=True, exclude={"id"})
+        """What superusers may set: everything that was sent but id and hash."""
+        return self.model_dump(exclude_unset=True, exclude=_NEVER_SET)
 
 
 class BaseUser(CreateUpdateDictModel, Generic[ID]):

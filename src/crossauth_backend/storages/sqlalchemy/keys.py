@@ -91,6 +91,13 @@ class SqlAlchemyKeyStorage(KeyStorage):
             c.name: c.name for c in self.table.c if c.name not in ("id", self._userid)
         }
 
+    def takes_userid(self, kind: type) -> bool:
+        """Whether ids of this Python type fit the column: `int` or `uuid.UUID` where it is one of these."""
+        column = self.table.c[self._userid].type
+        if isinstance(column, sa.Integer):
+            return issubclass(kind, int)
+        return not isinstance(column, sa.Uuid) or issubclass(kind, uuid.UUID)
+
     async def start(self) -> None:
         """As documented for `SupportsLifecycle`."""
         await self._prepared.once()

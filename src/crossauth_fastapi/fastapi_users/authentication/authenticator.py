@@ -12,6 +12,7 @@ from inspect import Parameter, Signature
 from typing import Any, Final, Generic
 
 from fastapi import Depends, HTTPException, WebSocketException, status
+from fastapi.security import HTTPBearer, OAuth2
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError
@@ -24,6 +25,7 @@ from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.types import DependencyCallable
 
 EnabledBackends = DependencyCallable[Sequence[AuthenticationBackend[UP, ID]]]
+_REALM: Final = "users"
 _OWN_NAMES: Final = ("_connection", "user_manager", "enabled_backends")
 
 
@@ -75,6 +77,7 @@ class Authenticator(Generic[UP, ID]):
     ) -> None:
         self.backends = backends
         self.get_user_manager: DependencyCallable[Any] = get_user_manager
+        self._has_bearer = any(_reads_header(backend.transport.scheme) for backend in backends)
         self._names = [_parameter_name(backend.name) for backend in backends]
         every = [*_OWN_NAMES, *self._names, *(f"strategy_{name}" for name in self._names)]
         if len(set(every)) < len(every):
@@ -128,6 +131,20 @@ class Authenticator(Generic[UP, ID]):
         """A dependency that gives a `LoggedIn` for every good token that the request shows; as `current_user` if none."""
         return self._user_dependency("every", _Demand(active=active, verified=verified), None)
 
+    def refused(self, connection: HTTPConnection, status_code: int = status.HTTP_401_UNAUTHORIZED) -> Exception:
+        """The refusal of whoever is not known, or not enough.
+
+        Where tokens travel in the header a 401 says so (RFC 9110 §15.5.2), and that a token was not good if one was sent (RFC
+        6750 §3).
+        """
+        if connection.scope["type"] == "websocket":
+            return WebSocketException(status.WS_1008_POLICY_VIOLATION)
+        if status_code != status.HTTP_401_UNAUTHORIZED or not self._has_bearer:
+            return HTTPException(status_code)
+        sent = connection.headers.get("Authorization", "").lower().startswith("bearer ")
+        challenge = f'Bearer realm="{_REALM}"' + (', error="invalid_token"' if sent else "")
+        return HTTPException(status_code, headers={"WWW-Authenticate": challenge})
+
     def current_claims(
         self, optional: bool = False, get_enabled_backends: EnabledBackends[UP, ID] | None = None
     ) -> Callable[..., Any]:
@@ -154,7 +171,7 @@ class Authenticator(Generic[UP, ID]):
                 return passed if what == "every" else _given(what, passed[0])
             if demand.optional:
                 return (None, None) if what == "token" else None
-            raise _refused(_connection, refusals[0] if refusals else None)
+            raise self.refused(_connection, next(iter(refusals), None) or status.HTTP_401_UNAUTHORIZED)
 
         return self._signed(current, user_manager=True, enabled=enabled)
 
@@ -172,7 +189,7 @@ class Authenticator(Generic[UP, ID]):
                     return found
             if optional:
                 return None
-            raise _refused(_connection, None)
+            raise self.refused(_connection)
 
         return self._signed(claims, user_manager=False, all_strategies=False, enabled=enabled)
 
@@ -219,10 +236,9 @@ def _given(what: str, login: LoggedIn[Any, Any]) -> Any:
     return (login.user, login.token) if what == "token" else login.user
 
 
-def _refused(connection: HTTPConnection, refusal: int | None) -> Exception:
-    if connection.scope["type"] == "websocket":
-        return WebSocketException(status.WS_1008_POLICY_VIOLATION)
-    return HTTPException(refusal or status.HTTP_401_UNAUTHORIZED)
+def _reads_header(scheme: Any) -> bool:
+    """Whether a transport's scheme is that of RFC 6750."""
+    return isinstance(scheme, (OAuth2, HTTPBearer))
 
 
 def _unreachable(connection: HTTPConnection, e: CrossauthError) -> Exception:

@@ -45,13 +45,13 @@ class Logins:
                         found[info.handle] = info
         return sorted(found.values(), key=lambda info: info.created, reverse=True)
 
-    async def end(self, user: Any, handle: str) -> tuple[AuthenticationBackend[Any, Any], TokenInfo] | None:
+    async def end(self, user: Any, handle: str) -> TokenInfo | None:
         """End the login of this handle; `None` where the user has none."""
-        for backend, strategy, token in self.shown:
+        for _, strategy, token in self.shown:
             if isinstance(strategy, SupportsTokenLists):
                 for info in await strategy.list_tokens(user, token):
                     if info.handle == handle and await strategy.destroy_listed(user, handle):
-                        return backend, info
+                        return info
         return None
 
     async def ids(self) -> set[str]:

@@ -12,6 +12,11 @@ from crossauth_fastapi.fastapi_users.types import DependencyCallable
 class BaseUserDatabase(Generic[UP, ID]):
     """Base of every database adapter."""
 
+    @property
+    def keeps_oauth_accounts(self) -> bool:
+        """Whether accounts at providers can be kept: nobody is sent to a provider otherwise."""
+        return type(self).add_oauth_account is not BaseUserDatabase.add_oauth_account
+
     async def get(self, id: ID) -> UP | None:
         """The user of this id."""
         raise NotImplementedError
@@ -84,6 +89,15 @@ class SupportsFields(Protocol):
 
     async def get_by_field(self, name: str, value: str) -> Any | None:
         """The user whose field `name` is `value`."""
+        ...
+
+
+@runtime_checkable
+class SupportsConstraints(Protocol):
+    """A database whose exceptions can be told apart: those about a constraint, and all others."""
+
+    def violated(self, error: Exception) -> str | None:
+        """The name of the constraint that `error` is about, for the log; `None` where it is about something else."""
         ...
 
 

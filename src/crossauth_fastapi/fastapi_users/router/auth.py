@@ -1,10 +1,12 @@
 """Logging in and out."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
+from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
     TOO_MANY,
@@ -16,12 +18,12 @@ from crossauth_fastapi.fastapi_users._answers import (
     new_router,
     refused,
 )
+from crossauth_fastapi.fastapi_users._browsers import known_browser, remember_browser
 from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._login import check_factor2, log_in, open_login
-from crossauth_fastapi.fastapi_users._records import key_owner
-from crossauth_fastapi.fastapi_users._refresh import RefreshTokens
+from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, end_login
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
-from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
+from crossauth_fastapi.fastapi_users.authentication.backend import NOT_ENDED, AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, SupportsLoginIds
 from crossauth_fastapi.fastapi_users.authentication.transport.base import EmptyResponse
 from crossauth_fastapi.fastapi_users.exceptions import InvalidID, UserNotExists
@@ -87,17 +89,22 @@ def _add_login(
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
         name = core.account_name(credentials.username)
+        browser = known_browser(core, request, user_manager, credentials.username)
+        counted = {"login_device": browser} if browser is not None else {"login_account": name}
         address = core.origin(request).address
-        counted = {"login_address": address, "login_total_address": address, "login_account": name}
+        counted |= {"login_address": address, "login_total_address": address}
         async with core.limited(request, **counted):
-            user = await user_manager.authenticate(credentials)
+            with hashing_for(browser):
+                user = await user_manager.authenticate(credentials)
             if user is None:
                 core.tell(EventName.login_failed, request, reason=ErrorCode.LOGIN_BAD_CREDENTIALS.value)
                 raise refused(ErrorCode.LOGIN_BAD_CREDENTIALS)
         response = await log_in(
             core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
         )
-        return response.with_status(status_code) if isinstance(response, EmptyResponse) else response
+        response = response.with_status(status_code) if isinstance(response, EmptyResponse) else response
+        remember_browser(core, request, response, user_manager, user)
+        return response
 
 
 def _as_status(responses: OpenAPIResponseType, status_code: int) -> OpenAPIResponseType:
@@ -126,20 +133,26 @@ def _add_logout(
         responses=responses,
     )
     async def logout(request: Request, logins: list[LoggedIn[Any, Any]] = Depends(every_login)) -> Response:
-        # What was shown ends, each by the backend that knew it; the answer is this route's.
-        answers = {login.backend: await _log_out(core, login) for login in logins}
+        """What was sent ends, by whatever backend. Of a token that cannot be ended, such as a JWT, the header
+        `X-CROSSAUTH-LOGOUT: not-ended` says that it stays good until it expires."""
+        # Each by the backend that knew it; the answer is this route's.
+        answers = {login.backend: await _log_out(core, authenticator.backends, login) for login in logins}
         response = answers.pop(backend, None) or await backend.logout_response()
         for other in answers.values():
             response.raw_headers += [pair for pair in other.raw_headers if pair[0] == b"set-cookie"]
+            if NOT_ENDED[0] in other.headers:
+                response.headers[NOT_ENDED[0]] = NOT_ENDED[1]
         core.tell(EventName.logged_out, request, logins[0].user)
         return response.with_status(status_code) if isinstance(response, EmptyResponse) else response
 
 
-async def _log_out(core: Core, login: LoggedIn[Any, Any]) -> Response:
-    if login.backend.refresh_lifetime_seconds is not None and isinstance(login.strategy, SupportsLoginIds):
+async def _log_out(
+    core: Core, backends: Iterable[AuthenticationBackend[Any, Any]], login: LoggedIn[Any, Any]
+) -> Response:
+    if isinstance(login.strategy, SupportsLoginIds):
         sid = await login.strategy.read_sid(login.token)
         if sid is not None:
-            await RefreshTokens(core.keys, login.backend).end(key_owner(login.user), sid)
+            await end_login(core.keys, backends, sid)
     return await login.backend.logout(login.strategy, login.user, login.token)
 
 
@@ -166,10 +179,12 @@ def _add_factor2(
         user = await _user(user_manager, await check_factor2(core, request, mfa_token, otp))
         if user is None:
             raise refused(FurtherErrorCode.LOGIN_FACTOR2_INVALID)
-        return await log_in(
+        response = await log_in(
             core, backend, strategy, user_manager, user, request,
             requires_verification=requires_verification, factor2_passed=True,
         )  # fmt: skip
+        remember_browser(core, request, response, user_manager, user)
+        return response
 
 
 def _add_refresh(
@@ -182,6 +197,7 @@ def _add_refresh(
         "/refresh", name=f"auth:{backend.name}.refresh", summary="Renew a login", responses={**responses, **wrong}
     )
     async def refresh(
+        request: Request,
         refresh_token: Annotated[str, Form()],
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
@@ -189,8 +205,10 @@ def _add_refresh(
         """A new token and a new refresh token for a refresh token, which is used up."""
         taken = await RefreshTokens(core.keys, backend).take(refresh_token)
         user = await _user(user_manager, taken.userid) if taken is not None else None
-        if taken is not None and taken.reused and user is not None and isinstance(strategy, SupportsLoginIds):
-            await strategy.destroy_sid(user, taken.sid)
+        if taken is not None and taken.reused and user is not None:
+            core.tell(EventName.login_failed, request, user, "refresh token used again: its login has ended")
+            if isinstance(strategy, SupportsLoginIds):
+                await strategy.destroy_sid(user, taken.sid)
         if taken is None or taken.reused or user is None or not _may_go_on(core, user, requires_verification):
             raise refused(FurtherErrorCode.REFRESH_BAD_TOKEN)
         return await open_login(core, backend, strategy, user_manager, user, taken)

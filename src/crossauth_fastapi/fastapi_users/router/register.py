@@ -4,6 +4,7 @@ from fastapi import APIRouter, Body, Depends, Request
 
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
+    CONFLICT,
     TOO_MANY,
     ErrorCode,
     describe,
@@ -35,6 +36,7 @@ def get_register_router(
         core: limits and events; see `FastAPIUsers`.
     """
     core = core or default_core()
+    core.check_ids(user_schema)
     router = new_router(core.lifespan)
     codes = (ErrorCode.REGISTER_USER_ALREADY_EXISTS, ErrorCode.REGISTER_INVALID_PASSWORD)
 
@@ -44,7 +46,7 @@ def get_register_router(
         status_code=201,
         name="register:register",
         summary="Register",
-        responses={400: describe(*codes), **TOO_MANY},
+        responses={400: describe(*codes), **CONFLICT, **TOO_MANY},
     )
     async def register(
         request: Request,

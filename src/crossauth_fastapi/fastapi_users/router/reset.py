@@ -16,6 +16,7 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused_with,
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._links import end_links
 from crossauth_fastapi.fastapi_users._passwords import ending_logins
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins
@@ -88,7 +89,7 @@ def get_reset_password_router(
     ) -> Response:
         async with core.limited(request, token_address=core.origin(request).address):
             try:
-                with ending_logins(lambda user: core.end_logins(user, logins)):
+                with ending_logins(lambda user: _end_everything(core, user_manager, user, logins)):
                     user = await user_manager.reset_password(token, password, request)
             except (InvalidResetPasswordToken, UserNotExists, UserInactive) as e:
                 raise refused(ErrorCode.RESET_PASSWORD_BAD_TOKEN) from e
@@ -98,6 +99,11 @@ def get_reset_password_router(
         return EmptyResponse(200)
 
     return router
+
+
+async def _end_everything(core: Core, user_manager: BaseUserManager[Any, Any], user: Any, logins: Logins) -> None:
+    await core.end_logins(user, logins)
+    await end_links(core.keys, user_manager, user)
 
 
 async def _forgot(core: Core, user_manager: BaseUserManager[Any, Any], email: str, request: Request) -> None:

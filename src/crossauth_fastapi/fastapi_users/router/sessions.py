@@ -16,8 +16,7 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
-from crossauth_fastapi.fastapi_users._records import key_owner
-from crossauth_fastapi.fastapi_users._refresh import RefreshTokens
+from crossauth_fastapi.fastapi_users._refresh import end_login
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins
 from crossauth_fastapi.fastapi_users.models import ID, UP
@@ -89,9 +88,8 @@ def get_sessions_router(
         ended = await logins.end(user, handle)
         if ended is None:
             raise refused(FurtherErrorCode.SESSION_NOT_FOUND, 404)
-        backend, info = ended
-        if info.sid is not None and backend.refresh_lifetime_seconds is not None:
-            await RefreshTokens(core.keys, backend).end(key_owner(user), info.sid)
+        if ended.sid is not None:
+            await end_login(core.keys, authenticator.backends, ended.sid)
         core.tell(EventName.session_ended, request, user)
         return Response(status_code=204)
 

@@ -6,7 +6,9 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Request, Response
 
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.events.record import EventName
+from crossauth_backend.keys.record import KeyPrefix
 from crossauth_fastapi.fastapi_users._answers import (
+    CONFLICT,
     TOO_MANY,
     UNAUTHORIZED,
     UNVERIFIED,
@@ -21,6 +23,7 @@ from crossauth_fastapi.fastapi_users._answers import (
 from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._ownchange import OwnChange, with_proofs
 from crossauth_fastapi.fastapi_users._passwords import ending_logins
+from crossauth_fastapi.fastapi_users._records import key_owner
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins
 from crossauth_fastapi.fastapi_users.exceptions import (
@@ -36,7 +39,9 @@ from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 from crossauth_fastapi.fastapi_users.schemas import UU, BaseUserUpdate, U
 
 _UPDATE_CODES = (ErrorCode.UPDATE_USER_EMAIL_ALREADY_EXISTS, ErrorCode.UPDATE_USER_INVALID_PASSWORD)
-_CONFLICT: OpenAPIResponseType = {409: describe(FurtherErrorCode.UPDATE_USER_CONFLICT)}
+_CONFLICT: OpenAPIResponseType = {
+    409: describe(FurtherErrorCode.UPDATE_USER_CONFLICT, FurtherErrorCode.CONSTRAINT_VIOLATED)
+}
 _NOT_SUPERUSER: OpenAPIResponseType = {
     403: {"description": "Not a superuser."},
     404: {"description": "The user does not exist."},
@@ -66,6 +71,7 @@ def get_users_router(
         core: limits and events; see `FastAPIUsers`.
     """
     core = core or default_core()
+    core.check_ids(user_schema)
     router = new_router(core.lifespan)
     about: OpenAPIResponseType = {**UNAUTHORIZED, **(UNVERIFIED if requires_verification else {})}
     current = authenticator.current_user(active=True, verified=requires_verification)
@@ -75,6 +81,7 @@ def get_users_router(
         return user_schema.model_validate(user)
 
     own = OwnChange(core, core.accounts is not None if require_old_password is None else require_old_password)
+    core.asks_password = own.asks_password
     body_schema: Any = with_proofs(user_update_schema, own)
     codes: tuple[ErrorCode | FurtherErrorCode, ...] = (*_UPDATE_CODES, *own.codes)
     factor2: OpenAPIResponseType = {403: describe(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED)} if core.accounts else {}
@@ -90,22 +97,19 @@ def get_users_router(
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
         logins: Logins = Depends(authenticator.logins),
     ) -> object:
-        values, waiting = await own.allowed(user_update, user, user_manager, request)
-        user = await _change(core, user_manager, values, user, request, logins, safe=True)
-        if waiting is not None:
-            # After what a new password ends, for a change of address that waits is part of it.
-            await own.request_address(waiting, user, request)
-        return user_schema.model_validate(user)
+        changed = await _change_oneself(own, user_manager, user_update, user, request, logins, authenticator, safe=True)
+        return user_schema.model_validate(changed)
 
-    _add_superuser_routes(router, core, get_user_manager, user_schema, user_update_schema, authenticator,
+    _add_superuser_routes(router, own, get_user_manager, user_schema, body_schema, authenticator,
                           requires_verification)  # fmt: skip
     return router
 
 
 def _add_superuser_routes(
-    router: APIRouter, core: Core, get_user_manager: Any, user_schema: type[U],
-    user_update_schema: type[UU], authenticator: Authenticator[Any, Any], requires_verification: bool,
+    router: APIRouter, own: OwnChange, get_user_manager: Any, user_schema: type[U],
+    body_schema: Any, authenticator: Authenticator[Any, Any], requires_verification: bool,
 ) -> None:  # fmt: skip
+    core = own.core
     superuser = authenticator.current_user(active=True, verified=requires_verification, superuser=True)
     about: OpenAPIResponseType = {**UNAUTHORIZED, **_NOT_SUPERUSER}
 
@@ -134,22 +138,29 @@ def _add_superuser_routes(
 
     @router.patch(
         "/{id}", response_model=user_schema, dependencies=superusers, name="users:patch_user", summary="Change a user",
-        responses={**about, 400: describe(*_UPDATE_CODES), **_CONFLICT},
+        responses={**about, 400: describe(*_UPDATE_CODES, *own.codes), **_CONFLICT, **TOO_MANY},
     )  # fmt: skip
     async def update_user(
         request: Request,
+        asking: Any = Depends(superuser),
         user: Any = Depends(user_of_id),
-        user_update: user_update_schema = Body(),  # type: ignore[valid-type]
+        user_update: body_schema = Body(),
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
         logins: Logins = Depends(authenticator.logins),
     ) -> object:
-        values: BaseUserUpdate = user_update
-        user = await _change(core, user_manager, values, user, request, logins, safe=False)
-        return user_schema.model_validate(user)
+        if user.id == asking.id:
+            # Whoever holds a superuser's token is no more sure to be that user here than at `/me`.
+            changed = await _change_oneself(
+                own, user_manager, user_update, user, request, logins, authenticator, safe=False
+            )
+        else:
+            gone = HTTPException(404)
+            changed = await _change(core, user_manager, user_update, user, request, logins, gone, safe=False)
+        return user_schema.model_validate(changed)
 
     @router.delete(
         "/{id}", status_code=204, response_class=Response, dependencies=superusers, name="users:delete_user",
-        summary="Delete a user", responses=about,
+        summary="Delete a user", responses={**about, **CONFLICT},
     )  # fmt: skip
     async def delete_user(
         request: Request,
@@ -159,16 +170,31 @@ def _add_superuser_routes(
     ) -> None:
         with ending_logins(lambda gone: core.end_logins(gone, logins)):
             await user_manager.delete(user, request)
+        await core.keys.delete_all_for_user(key_owner(user), KeyPrefix.oauth_link)
         core.tell(EventName.user_deleted, request, user)
+
+
+async def _change_oneself(
+    own: OwnChange, user_manager: BaseUserManager[Any, Any], body: BaseUserUpdate, user: Any, request: Request,
+    logins: Logins, authenticator: Authenticator[Any, Any], *, safe: bool,
+) -> Any:  # fmt: skip
+    values, waiting = await own.allowed(body, user, user_manager, request)
+    gone = authenticator.refused(request)
+    user = await _change(own.core, user_manager, values, user, request, logins, gone, safe=safe, keep_shown=True)
+    if waiting is not None:
+        # After what a new password ends, for a change of address that waits is part of it.
+        await own.request_address(waiting, user, request)
+    return user
 
 
 async def _change(
     core: Core, user_manager: BaseUserManager[Any, Any], values: BaseUserUpdate, user: Any, request: Request,
-    logins: Logins, *, safe: bool,
+    logins: Logins, gone: Exception, *, safe: bool, keep_shown: bool = False,
 ) -> Any:  # fmt: skip
+    """The changed user; `gone` is raised where there is none any more."""
     refuse_unstorable(values)
     try:
-        with ending_logins(lambda changed: core.end_logins(changed, logins, keep_shown=safe)):
+        with ending_logins(lambda changed: core.end_logins(changed, logins, keep_shown=keep_shown)):
             changed = await user_manager.update(values, user, safe=safe, request=request)
     except InvalidPasswordException as e:
         raise refused_with(ErrorCode.UPDATE_USER_INVALID_PASSWORD, e.reason) from e
@@ -177,7 +203,7 @@ async def _change(
     except UserChanged as e:
         raise refused(FurtherErrorCode.UPDATE_USER_CONFLICT, 409) from e
     except UserNotExists as e:
-        raise HTTPException(401 if safe else 404) from e
+        raise gone from e
     core.tell(EventName.user_updated, request, changed)
     if values.password is not None:
         core.tell(EventName.password_changed, request, changed)

@@ -33,6 +33,7 @@ def get_verify_router(
         core: limits and events; see `FastAPIUsers`.
     """
     core = core or default_core()
+    core.check_ids(user_schema)
     router = new_router(core.lifespan)
 
     @router.post(

@@ -17,7 +17,12 @@ class StrategyDestroyNotSupportedError(Exception):
 
 
 class Strategy(Protocol[UP, ID]):
-    """Makes, reads and ends tokens."""
+    """Makes, reads and ends tokens.
+
+    A strategy of an application's own that gives its tokens a mark of what they rest on (`login_mark`), and refuses them when
+    it is another, says so: `checks_login_mark = True`. With a session server, where passwords and second factors change without
+    these routes, no other is taken.
+    """
 
     async def read_token(self, token: str | None, user_manager: BaseUserManager[UP, ID]) -> UP | None:
         """The user of a token; `None` where it is not good."""

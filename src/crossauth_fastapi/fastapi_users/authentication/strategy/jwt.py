@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.jose import JwtInvalidError, check_keys
@@ -40,11 +40,15 @@ class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
         token_audience: for whom tokens are.
         algorithm: how they are signed; no other is accepted.
         public_key: what verifies them, where `secret` is a private key.
+        accept_unmarked_tokens: whether tokens without the mark are good, as older software made them: for as long as the old
+            ones live after a change-over. No new password ends such a token.
 
     Raises:
-        CrossauthError: `Configuration` for a lifetime that is not above 0, for no audience, or for keys that do not fit the
-            algorithm or each other.
+        CrossauthError: `Configuration` for a lifetime that is not above 0, for no audience, for keys that do not fit the
+            algorithm or each other, or for unmarked tokens that would be good for ever.
     """
+
+    checks_login_mark: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -53,6 +57,8 @@ class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
         token_audience: list[str] | None = None,
         algorithm: str = "HS256",
         public_key: SecretType | None = None,
+        *,
+        accept_unmarked_tokens: bool = False,
     ) -> None:
         check_lifetime("JWTStrategy", lifetime_seconds)
         self.secret = secret
@@ -60,6 +66,12 @@ class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
         self.token_audience = ["fastapi-users:auth"] if token_audience is None else token_audience
         self.algorithm = algorithm
         self.public_key = public_key
+        self.accept_unmarked_tokens = accept_unmarked_tokens
+        if accept_unmarked_tokens and lifetime_seconds is None:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                "JWTStrategy: 'accept_unmarked_tokens' needs 'lifetime_seconds', or a token without a mark could never be ended",
+            )
         if isinstance(self.token_audience, str) or not self.token_audience or not all(self.token_audience):
             raise CrossauthError(
                 ErrorCode.Configuration, "JWTStrategy: 'token_audience' must be a list of texts, with at least one"
@@ -87,9 +99,10 @@ class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
             user = await user_manager.get(user_manager.parse_id(claims["sub"]))
         except (KeyError, UserNotExists, InvalidID):
             return None
-        # A token from before tokens had this mark ends by itself.
         mark = claims.get(PASSWORD_CLAIM)
-        return user if mark is None or equal(str(mark), self._mark(user)) else None
+        if mark is None:
+            return user if self.accept_unmarked_tokens else None
+        return user if equal(str(mark), self._mark(user)) else None
 
     def read_claims(self, token: str) -> dict[str, Any] | None:
         """See `SupportsClaims`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final, Generic
+from typing import Any, ClassVar, Final, Generic
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -31,6 +31,8 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
     Raises:
         CrossauthError: `Configuration` for a lifetime that is not above 0.
     """
+
+    checks_login_mark: ClassVar[bool] = True
 
     def __init__(self, key_storage: KeyStorage, lifetime_seconds: int | None = None) -> None:
         check_lifetime(type(self).__name__, lifetime_seconds)

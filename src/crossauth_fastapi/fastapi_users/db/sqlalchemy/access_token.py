@@ -16,6 +16,7 @@ from crossauth_backend.storages.sqlalchemy.engine import refusals
 from crossauth_fastapi.fastapi_users.authentication.strategy.db import AP, AccessTokenDatabase
 from crossauth_fastapi.fastapi_users.db.sqlalchemy import UUID_ID
 from crossauth_fastapi.fastapi_users.db.sqlalchemy.generics import GUID, TIMESTAMPAware, now_utc
+from crossauth_fastapi.fastapi_users.db.sqlalchemy.transactions import commit, short
 from crossauth_fastapi.fastapi_users.models import ID
 
 __all__ = ["SQLAlchemyAccessTokenDatabase", "SQLAlchemyBaseAccessTokenTable", "SQLAlchemyBaseAccessTokenTableUUID"]
@@ -67,7 +68,8 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
         statement = _by_token(self.access_token_table, max_age is not None)
         with refusals(ErrorCode.InvalidKey):
             values = {"token": token, **({"max_age": max_age} if max_age is not None else {})}
-            found: AP | None = (await self.session.execute(statement, values)).scalar_one_or_none()
+            async with short(self.session):
+                found: AP | None = (await self.session.execute(statement, values)).scalar_one_or_none()
         return found
 
     async def get_all_for_user(self, user_id: Any) -> Sequence[AP]:
@@ -75,7 +77,8 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
         table = self.access_token_table
         statement = sa.select(table).where(table.user_id == user_id).order_by(table.created_at.desc())
         with refusals(ErrorCode.InvalidKey):
-            return (await self.session.execute(statement)).scalars().all()
+            async with short(self.session):
+                return (await self.session.execute(statement)).scalars().all()
 
     async def delete_all_for_user(self, user_id: Any, except_token: str | None = None) -> None:
         """See `SupportsUserTokens`."""
@@ -85,13 +88,13 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
             statement = statement.where(table.token != except_token)
         with refusals(ErrorCode.BadRequest):
             await self.session.execute(statement)
-            await self.session.commit()
+            await commit(self.session)
 
     async def create(self, create_dict: dict[str, Any]) -> AP:
         """Store a token."""
         row: AP = self.access_token_table(**create_dict)
         self.session.add(row)
-        await self._commit(row)
+        await self._commit()
         return row
 
     async def update(self, access_token: AP, update_dict: dict[str, Any]) -> AP:
@@ -99,7 +102,7 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
         for name, value in update_dict.items():
             setattr(access_token, name, value)
         self.session.add(access_token)
-        await self._commit(access_token)
+        await self._commit()
         return access_token
 
     async def delete(self, access_token: AP) -> None:
@@ -107,17 +110,15 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
         table = self.access_token_table
         with refusals(ErrorCode.BadRequest):
             await self.session.execute(sa.delete(table).where(table.token == access_token.token))
-            await self.session.commit()
+            await commit(self.session)
 
-    async def _commit(self, row: Any) -> None:
+    async def _commit(self) -> None:
         with refusals(ErrorCode.BadRequest):
             try:
-                await self.session.commit()
+                await commit(self.session)
             except BaseException:
                 await self.session.rollback()
                 raise
-            if self.session.sync_session.expire_on_commit:
-                await self.session.refresh(row)
 
 
 # Built once for each table: building a statement costs as much as running it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Generic
 
@@ -15,12 +16,13 @@ from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.storages.sqlalchemy.engine import refusals
 from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, spellings
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
+from crossauth_fastapi.fastapi_users.db.sqlalchemy.transactions import short
 from crossauth_fastapi.fastapi_users.exceptions import UserNotExists
 from crossauth_fastapi.fastapi_users.models import ID, UP
 
 
 class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
-    """Users in the application's own tables. Every change is committed.
+    """Users in the application's own tables. Every change is committed, and after every search the connection is given back.
 
     A database that does not answer, or does not take a value, is said as a `CrossauthError`; of a constraint that is
     violated the database's own exception comes through.
@@ -37,6 +39,11 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
         self.session = session
         self.user_table: Any = user_table
         self.oauth_account_table = oauth_account_table
+
+    @property
+    def keeps_oauth_accounts(self) -> bool:
+        """See `BaseUserDatabase`."""
+        return self.oauth_account_table is not None
 
     async def get(self, id: ID) -> UP | None:
         """The user of this id."""
@@ -106,6 +113,10 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
                 await self._roll_back(user)
                 raise
             if result.rowcount != 1:
+                if self.session.sync_session.expire_on_commit:
+                    # Readable again, as it was: who gets no changed user goes on with this one.
+                    with suppress(UserNotExists):
+                        await self._refresh(user)
                 return None
             await self._refresh(user)
         return user
@@ -113,10 +124,26 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
     async def delete(self, user: UP) -> None:
         """Delete a user, and the accounts at providers."""
         with refusals(ErrorCode.BadRequest):
-            for account in list(getattr(user, "oauth_accounts", None) or ()):
-                await self.session.delete(account)
-            await self.session.delete(user)
-            await self.session.commit()
+            try:
+                for account in list(getattr(user, "oauth_accounts", None) or ()):
+                    await self.session.delete(account)
+                await self.session.delete(user)
+                await self.session.commit()
+            except StaleDataError as e:
+                await self.session.rollback()
+                raise UserNotExists from e
+            except BaseException:
+                await self._roll_back(user)
+                raise
+
+    def violated(self, error: Exception) -> str | None:
+        """See `SupportsConstraints`."""
+        if not isinstance(error, sa.exc.IntegrityError):
+            return None
+        driver = getattr(error.orig, "__cause__", None)
+        named = getattr(driver, "constraint_name", None) or getattr(driver, "column_name", None)
+        # No more than that: what PostgreSQL says besides has the values in it.
+        return str(named or str(error.orig).partition("\n")[0])[:200]
 
     async def add_oauth_account(self, user: Any, create_dict: dict[str, Any]) -> Any:
         """Link an account at a provider to a user."""
@@ -164,7 +191,8 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
     async def _all(self, statement: sa.Select[Any], values: dict[str, Any]) -> list[UP]:
         try:
             with refusals(ErrorCode.UserNotExist):
-                return list((await self.session.execute(statement, values)).unique().scalars())
+                async with short(self.session):
+                    return list((await self.session.execute(statement, values)).unique().scalars())
         except CrossauthError as e:
             if e.code is not ErrorCode.UserNotExist:
                 raise
@@ -179,7 +207,8 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
 
     async def _refresh(self, user: Any) -> None:
         try:
-            await self.session.refresh(user)
+            async with short(self.session):
+                await self.session.refresh(user)
         except (ObjectDeletedError, sa.exc.InvalidRequestError) as e:
             raise UserNotExists from e
 

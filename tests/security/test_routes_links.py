@@ -1,0 +1,142 @@
+"""Accounts at providers: who may link one, who is told, and what a reset ends."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossauth_backend import InMemoryKeyStorage
+from tests.fastapi_users.app import SECRET, UserRead
+from tests.fastapi_users.conftest import Api, detail, open_site
+from tests.fastapi_users.test_providers import Says
+
+LINK = "/link"
+ARTHUR = "arthur@camelot.bt"
+
+
+def open_linking(folder: Path, require: bool | None) -> Iterator[Api]:
+    """The application with one provider, to log in by and to link; the users router asks for the old password if `require`."""
+    says = Says()
+    with open_site(
+        folder, key_storage=InMemoryKeyStorage(), require_old_password=require, site_url="http://localhost"
+    ) as api:
+        app, users = api.site.app, api.site.users
+        app.include_router(users.get_oauth_associate_router(says, UserRead, SECRET), prefix=LINK)
+        app.include_router(users.get_oauth_router(says, api.site.jwt, SECRET), prefix="/oauth")
+
+        async def told(self: Any, user: Any, oauth_name: str, account_email: str, request: Any = None) -> None:
+            self.calls.append(("linked", user.email, f"{oauth_name} {account_email}"))
+
+        api.site.manager.on_after_oauth_link = told  # type: ignore[method-assign]
+        api.says = says  # type: ignore[attr-defined]
+        api.register()
+        says.account = ("9", "mordred@evil.bt")
+        yield api
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    yield from open_linking(tmp_path, None)
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[Api]:
+    yield from open_linking(tmp_path, True)
+
+
+def go_on(api: Api, begun: Any, path: str, header: dict[str, str]) -> Any:
+    """Come back from the provider."""
+    state = begun.json()["authorization_url"].partition("state=")[2].partition("&")[0]
+    cookie = begun.headers["set-cookie"].partition(";")[0]
+    return api.get(f"{path}/callback", params={"code": "c", "state": state}, headers={**header, "Cookie": cookie})
+
+
+def reset(api: Api, password: str = "lancelot") -> None:
+    api.post("/auth/forgot-password", json={"email": ARTHUR})
+    body = {"token": api.token("forgot"), "password": password}
+    assert api.post("/auth/reset-password", json=body).status_code == 200
+
+
+def by_provider(api: Api) -> Any:
+    return go_on(api, api.get("/oauth/authorize"), "/oauth", {})
+
+
+def test_linking_asks_for_the_old_password_where_a_new_one_does(strict: Api) -> None:
+    """A stolen token links nothing; the password does, and is counted."""
+    header = strict.bearer()
+    for answer in (
+        strict.get(f"{LINK}/authorize", headers=header),
+        strict.post(f"{LINK}/authorize", headers=header, json={}),
+        strict.post(f"{LINK}/authorize", headers=header, json={"old_password": "wrong"}),
+    ):
+        assert (answer.status_code, detail(answer)) == (400, "UPDATE_USER_OLD_PASSWORD_INVALID")
+    assert strict.post(f"{LINK}/authorize", json={"old_password": "guinevere"}).status_code == 401
+    begun = strict.post(f"{LINK}/authorize", headers=header, json={"old_password": "guinevere"})
+    assert go_on(strict, begun, LINK, header).status_code == 200
+    guesses = [strict.post(f"{LINK}/authorize", headers=header, json={"old_password": "x"}) for _ in range(20)]
+    assert guesses[-1].status_code == 429
+
+
+def test_the_user_is_told_of_a_linked_account(api: Api) -> None:
+    header = api.bearer()
+    assert go_on(api, api.get(f"{LINK}/authorize", headers=header), LINK, header).status_code == 200
+    assert api.token("linked") == "plain mordred@evil.bt"
+    again = go_on(api, api.get(f"{LINK}/authorize", headers=header), LINK, header)
+    assert again.status_code == 200
+    assert len([call for call in api.site.calls if call[0] == "linked"]) == 1, "only when it is new"
+
+
+def test_a_reset_ends_what_was_linked_by_a_login_alone(api: Api) -> None:
+    """The thief of a token links an account; the owner, whose address is proven, resets."""
+    api.set(is_verified=1)
+    header = api.bearer()
+    assert go_on(api, api.get(f"{LINK}/authorize", headers=header), LINK, header).status_code == 200
+    assert by_provider(api).status_code == 200
+    reset(api)
+    thief = by_provider(api)
+    assert thief.status_code == 200, "as a new user of the account's own address"
+    token = {"Authorization": f"Bearer {thief.json()['access_token']}"}
+    assert api.get("/users/me", headers=token).json()["email"] == "mordred@evil.bt"
+
+
+def test_an_account_that_was_linked_with_the_password_survives_a_reset(strict: Api) -> None:
+    strict.set(is_verified=1)
+    header = strict.bearer()
+    begun = strict.post(f"{LINK}/authorize", headers=header, json={"old_password": "guinevere"})
+    assert go_on(strict, begun, LINK, header).status_code == 200
+    reset(strict)
+    token = {"Authorization": f"Bearer {by_provider(strict).json()['access_token']}"}
+    assert strict.get("/users/me", headers=token).json()["email"] == ARTHUR
+
+
+def test_a_flow_to_link_is_over_when_the_password_changes(api: Api) -> None:
+    header = api.cookie_login()
+    begun = api.get(f"{LINK}/authorize", headers=header)
+    assert api.patch("/users/me", headers=header, json={"password": "merlin"}).status_code == 200
+    cookies = f"{header['Cookie']}; {begun.headers['set-cookie'].partition(';')[0]}"
+    state = begun.json()["authorization_url"].partition("state=")[2].partition("&")[0]
+    late = api.get(f"{LINK}/callback", params={"code": "c", "state": state}, headers={"Cookie": cookies})
+    assert (late.status_code, detail(late)) == (400, "OAUTH_INVALID_STATE")
+
+
+def test_two_flows_in_one_browser_both_come_back(api: Api) -> None:
+    """Two tabs: whichever comes back first leaves the other as it is, and none comes back twice."""
+    jar = ""
+    states = []
+    for _ in range(2):
+        begun = api.get("/oauth/authorize", headers={"Cookie": jar})
+        jar = begun.headers["set-cookie"].partition(";")[0]
+        states.append(begun.json()["authorization_url"].partition("state=")[2].partition("&")[0])
+    for state in states:
+        answer = api.get("/oauth/callback", params={"code": "c", "state": state}, headers={"Cookie": jar})
+        assert answer.status_code == 200, answer.text
+        before = jar
+        jar = next(c for c in answer.headers.get_list("set-cookie") if "csrf" in c).partition(";")[0]
+        again = api.get("/oauth/callback", params={"code": "c", "state": state}, headers={"Cookie": before})
+        assert detail(again) == "OAUTH_INVALID_STATE"
+    assert jar.endswith('=""')
+    for _ in range(9):
+        begun = api.get("/oauth/authorize", headers={"Cookie": jar})
+        jar = begun.headers["set-cookie"].partition(";")[0]
+    assert len(jar) < 250, "however many are begun"

@@ -1,0 +1,372 @@
+"""What may be sent to the routes, by whom, and what of the application's own they leave alone."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+from fastapi import Depends, FastAPI
+from pydantic import ConfigDict
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from crossauth_backend import CrossauthError, InMemoryKeyStorage, SqlAlchemyKeyStorage, open_engine
+from crossauth_fastapi.fastapi_users import BaseUserManager, FastAPIUsers, IntegerIDMixin, schemas
+from crossauth_fastapi.fastapi_users.authentication import (
+    AuthenticationBackend,
+    BearerTransport,
+    JWTStrategy,
+    KeyStorageStrategy,
+)
+from crossauth_fastapi.fastapi_users.db import SQLAlchemyBaseUserTable, SQLAlchemyUserDatabase
+from tests.accounts import World
+from tests.fastapi_users.app import CHEAP, SECRET, Site, UserRead
+from tests.fastapi_users.conftest import Api, detail, open_site
+from tests.fastapi_users.test_core import EMAIL, Both, add_routes, name_of_refusal
+from tests.fastapi_users.test_providers import Says
+from tests.services.uvicorn import serve
+from tests.support import PASSWORD
+
+LARGE = 64 * 1024 + 1
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with open_site(tmp_path) as api:
+        api.register()
+        yield api
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_no_route_reads_a_body_beyond_64_kib(api: Api, told: bool) -> None:
+    """Of known length or in chunks, JSON or form, with or without a token: refused, and not read to its end."""
+    header = api.bearer()
+    json, form = {"Content-Type": "application/json"}, {"Content-Type": "application/x-www-form-urlencoded"}
+    multipart = {"Content-Type": "multipart/form-data; boundary=x"}
+    for method, path, headers in (
+        *(("POST", f"/auth/{path}", json) for path in (
+            "register", "forgot-password", "reset-password", "request-verify-token", "verify")),
+        ("POST", "/auth/jwt/login", form), ("POST", "/auth/cookie/login", multipart),
+        ("PATCH", "/users/me", {**json, **header}), ("PATCH", f"/users/{uuid.uuid4()}", {**json, **header}),
+    ):  # fmt: skip
+        body = b"[" * LARGE
+        content: Any = body if told else iter([body[: LARGE // 2], body[LARGE // 2 :]])
+        with api.another() as client:
+            answer = client.request(method, path, content=content, headers=headers)
+        assert (answer.status_code, path) == (413, path)
+    described = api.get("/openapi.json").json()["paths"]
+    assert "413" in described["/auth/register"]["post"]["responses"]
+    assert "413" not in described["/users/me"]["get"]["responses"]
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_a_form_of_thousands_of_fields_is_not_taken_apart(api: Api, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from starlette.formparsers import FormParser, MultiPartParser
+
+    async def parse(self: Any) -> Any:
+        raise AssertionError("it was parsed")
+
+    for parser in (FormParser, MultiPartParser):
+        monkeypatch.setattr(parser, "parse", parse)
+    part = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+    body = b"a=1&" * 8000 if "www" in kind else part * 1000 + b"--x--"
+    answer = api.post("/auth/jwt/login", content=body, headers={"Content-Type": kind})
+    assert answer.status_code == 400
+
+
+def test_a_client_that_goes_away_in_the_middle_of_a_body(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    async def half() -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(api.url.rpartition(":")[2]))
+        writer.write(b"POST /auth/register HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                     b"Content-Length: 1000\r\n\r\n{")  # fmt: skip
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    asyncio.run(half())
+    assert api.get("/maybe").status_code == 200
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+def test_a_hash_is_never_taken_from_a_request(tmp_path: Path) -> None:
+    """A schema that lets everything through does not let through what the schema does not name, nor a hash by any name."""
+
+    class Open(schemas.BaseUserUpdate):
+        model_config = ConfigDict(extra="allow")
+
+    class Hash(schemas.BaseUserUpdate):
+        hashed_password: str | None = None
+
+    with open_site(tmp_path) as api:
+        for name, schema in (("open", Open), ("hash", Hash)):
+            router = api.site.users.get_users_router(UserRead, schema, require_old_password=True)
+            api.site.app.include_router(router, prefix=f"/{name}")
+        api.register()
+        boss = api.superuser()
+        before = api.sql('SELECT email, hashed_password, is_superuser FROM "user" ORDER BY email')
+        me = api.get("/users/me", headers=api.bearer()).json()["id"]
+        for path, header in (("me", api.bearer()), (me, boss)):
+            for name in ("open", "hash"):
+                sent = {"hashed_password": CHEAP.hash("mordred"), "oauth_accounts": []}
+                answer = api.patch(f"/{name}/{path}", headers=header, json=sent)
+                assert answer.status_code < 500
+        assert api.sql('SELECT email, hashed_password, is_superuser FROM "user" ORDER BY email') == before
+
+
+def test_a_superuser_is_nobody_else_at_the_own_id(tmp_path: Path) -> None:
+    with open_site(tmp_path, require_old_password=True) as api:
+        boss = api.superuser()
+        own = api.get("/users/me", headers=boss).json()["id"]
+        other = api.register().json()["id"]
+        refused = api.patch(f"/users/{own}", headers=boss, json={"password": "mine"})
+        assert (refused.status_code, detail(refused)) == (400, "UPDATE_USER_OLD_PASSWORD_INVALID")
+        assert api.patch(f"/users/{other}", headers=boss, json={"password": "another"}).status_code == 200
+        sent = {"password": "mine", "old_password": "sword", "is_verified": True}
+        assert api.patch(f"/users/{own}", headers=boss, json=sent).status_code == 200
+
+
+def test_a_superusers_second_factor_is_asked_at_the_own_id(tmp_path: Path) -> None:
+    world = World()
+    add_routes(world)
+    with world.open() as url, Both(url) as both:
+        both.sign_up("alice", user_email=EMAIL)
+        user = asyncio.run(world.manager.accounts().users.get_user_by_username("alice")).user
+        asyncio.run(world.manager.accounts().users.update_user({"id": user.id, "admin": True}))
+        header = both.header()
+        own = both.get("/rest/me", headers=header).json()["id"]
+        secret, _ = both.add_totp(world)
+        world.later(seconds=31)
+        asked = both.rest_login().json()["detail"]["reason"]["mfa_token"]
+        code = both.post("/rest/login/factor2", data={"mfa_token": asked, "otp": world.code(secret)})
+        header = {"Authorization": f"Bearer {code.json()['access_token']}"}
+        body = {"password": "Another1one", "old_password": PASSWORD}
+        for path in ("me", own):
+            refused = both.patch(f"/rest/{path}", headers=header, json=body)
+            assert (refused.status_code, name_of_refusal(refused)) == (403, "LOGIN_FACTOR2_REQUIRED"), path
+
+
+class Client:
+    """An OAuth client."""
+
+    def __init__(self, client_id: str, name: str = "openid") -> None:
+        self.client_id, self.name = client_id, name
+
+    async def get_authorization_url(self, *args: Any) -> str:
+        return "https://provider.test/"
+
+
+def test_two_oauth_clients_of_one_name_do_not_start(tmp_path: Path) -> None:
+    site = Site(f"sqlite:///{tmp_path}/x.db")
+    users = site.users
+    users.get_oauth_router(Client("a"), site.jwt, SECRET)
+    users.get_oauth_associate_router(Client("a"), UserRead, SECRET)
+    users.get_oauth_router(Client("b", "other"), site.jwt, SECRET)
+    for make in (
+        lambda: users.get_oauth_router(Client("b"), site.cookie, SECRET),
+        lambda: users.get_oauth_associate_router(Client("b"), UserRead, SECRET),
+    ):
+        with pytest.raises(CrossauthError, match="'openid'"):
+            make()
+
+
+def test_nobody_is_sent_to_a_provider_whose_accounts_are_not_kept(tmp_path: Path) -> None:
+    async def manager() -> Any: ...
+
+    backend: Any = AuthenticationBackend("jwt", BearerTransport("x"), lambda: JWTStrategy(SECRET, 60))
+    users = FastAPIUsers[Any, Any](manager, [backend], session_manager=World().manager)
+    for make in (
+        lambda: users.get_oauth_router(Client("a"), backend, SECRET),
+        lambda: users.get_oauth_associate_router(Client("a"), UserRead, SECRET),
+    ):
+        with pytest.raises(CrossauthError, match="session server keeps no accounts"):
+            make()
+    with open_site(tmp_path) as api:
+        api.site.app.include_router(api.site.users.get_oauth_router(Client("a"), api.site.jwt, SECRET), prefix="/oauth")
+        real = api.site.manager.__init__
+
+        def without(self: Any, db: Any, helper: Any) -> None:
+            db.oauth_account_table = None
+            real(self, db, helper)
+
+        api.site.manager.__init__ = without  # type: ignore[method-assign]
+        assert api.get("/oauth/authorize").status_code == 500
+
+
+def test_ids_that_the_key_storage_cannot_keep_do_not_start(tmp_path: Path) -> None:
+    async def manager() -> Any: ...
+
+    engine = open_engine(f"sqlite:///{tmp_path}/k.db")
+    numbers, uuids = SqlAlchemyKeyStorage(engine), SqlAlchemyKeyStorage(engine, {"userid_type": sa.Uuid()})
+    jwt: Any = AuthenticationBackend("jwt", BearerTransport("x"), lambda: JWTStrategy(SECRET, 60))
+    stored: Any = AuthenticationBackend("s", BearerTransport("x"), lambda: KeyStorageStrategy(numbers, 60))
+    for users in (
+        FastAPIUsers[Any, Any](manager, [jwt], key_storage=numbers),
+        FastAPIUsers[Any, Any](manager, [stored], key_storage=uuids),
+    ):
+        for make in (
+            lambda users=users: users.get_register_router(schemas.BaseUser[uuid.UUID], schemas.BaseUserCreate),
+            lambda users=users: users.get_users_router(schemas.BaseUser[uuid.UUID], schemas.BaseUserUpdate),
+        ):
+            with pytest.raises(CrossauthError, match="userid_type"):
+                make()
+    FastAPIUsers[Any, Any](manager, [jwt], key_storage=uuids).get_register_router(
+        schemas.BaseUser[uuid.UUID], schemas.BaseUserCreate
+    )
+    FastAPIUsers[Any, Any](manager, [jwt], key_storage=numbers).get_register_router(
+        schemas.BaseUser[int], schemas.BaseUserCreate
+    )
+
+
+def test_unlinking_catches_no_route_of_anybody_else(tmp_path: Path) -> None:
+    """Included without a prefix and before everything else, it leaves every DELETE below it to its owner."""
+    with open_site(tmp_path) as api:
+        app = FastAPI()
+        app.include_router(api.site.users.get_oauth_associate_router(Says(), UserRead, SECRET))
+        app.include_router(api.site.users.get_users_router(UserRead, schemas.BaseUserUpdate), prefix="/users")
+
+        @app.delete("/things/{id}")
+        async def thing(id: str) -> str:
+            return id
+
+        me = api.register().json()["id"]
+        with serve(app) as url, httpx2.Client(base_url=url, trust_env=False) as client:
+            assert client.delete("/things/7").json() == "7"
+            assert client.delete(f"/users/{me}", headers=api.superuser()).status_code == 204
+
+
+def test_a_logout_that_cannot_end_a_token_says_so(api: Api) -> None:
+    """By the route of another backend too; what can be ended is ended and nothing is said."""
+    for by in ("jwt", "cookie"):
+        answer = api.post(f"/auth/{by}/logout", headers=api.bearer())
+        assert (answer.status_code, answer.headers["x-crossauth-logout"]) == (200, "not-ended")
+        answer = api.post(f"/auth/{by}/logout", headers=api.cookie_login())
+        assert answer.status_code == 200
+        assert "x-crossauth-logout" not in answer.headers
+
+
+def test_every_401_of_a_bearer_face_has_its_challenge(api: Api) -> None:
+    @api.site.app.get("/claims")
+    async def claims(said: Any = Depends(api.site.users.current_claims())) -> Any:  # noqa: B008
+        return said
+
+    bad = {"Authorization": "Bearer x"}
+    for method, path in (
+        ("GET", "/hello"), ("GET", "/claims"), ("GET", "/users/me"), ("PATCH", "/users/me"), ("GET", "/users/x"),
+        ("DELETE", "/users/x"), ("POST", "/auth/jwt/logout"), ("GET", "/auth/sessions"), ("DELETE", "/auth/sessions"),
+    ):  # fmt: skip
+        for header, challenge in (
+            ({}, 'Bearer realm="users"'), (bad, 'Bearer realm="users", error="invalid_token"'),
+            ({"Authorization": "Basic eA=="}, 'Bearer realm="users"'),
+        ):  # fmt: skip
+            answer = api.request(method, path, headers=header)
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, challenge), (method, path)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Knight(SQLAlchemyBaseUserTable[int], Base):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    nick: Mapped[str] = mapped_column(sa.String(40), unique=True)
+
+
+class Horse(Base):
+    __tablename__ = "horse"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[int] = mapped_column(sa.ForeignKey("user.id"))
+
+
+class Read(schemas.BaseUser[int]):
+    nick: str | None = None
+
+
+class Create(schemas.BaseUserCreate):
+    nick: str | None = None
+
+
+class Update(schemas.BaseUserUpdate):
+    nick: str | None = None
+
+
+class Manager(IntegerIDMixin, BaseUserManager[Knight, int]):
+    reset_password_token_secret = verification_token_secret = SECRET
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def knights(request: pytest.FixtureRequest) -> Iterator[tuple[httpx2.Client, Any]]:
+    engine = open_engine(request.getfixturevalue(f"{request.param}_url"))
+    sessions = async_sessionmaker(engine)
+
+    async def get_user_manager() -> AsyncIterator[Manager]:
+        async with sessions() as session:
+            yield Manager(SQLAlchemyUserDatabase(session, Knight), CHEAP)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        yield
+        await engine.dispose()
+
+    backend: Any = AuthenticationBackend("jwt", BearerTransport("login"), lambda: JWTStrategy(SECRET, 600))
+    users = FastAPIUsers[Knight, int](get_user_manager, [backend], key_storage=InMemoryKeyStorage())
+    app = FastAPI(lifespan=lifespan)
+    app.include_router(users.get_auth_router(backend))
+    app.include_router(users.get_register_router(Read, Create))
+    app.include_router(users.get_users_router(Read, Update), prefix="/users")
+
+    @app.post("/sql")
+    async def run(statement: str) -> None:
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(statement)
+
+    with serve(app) as url, httpx2.Client(base_url=url, trust_env=False, timeout=20) as client:
+        yield client, users
+
+
+def test_what_the_database_refuses_is_a_conflict(
+    knights: tuple[httpx2.Client, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unique and needed columns of the application's own, and rows that refer to a user."""
+    client, _ = knights
+
+    def register(name: str, **more: Any) -> httpx2.Response:
+        return client.post("/register", json={"email": f"{name}@b.co", "password": "guinevere", **more})
+
+    def header(name: str) -> dict[str, str]:
+        token = client.post("/login", data={"username": f"{name}@b.co", "password": "guinevere"}).json()["access_token"]
+        return {"Authorization": f"Bearer {token}"}
+
+    assert register("a", nick="Lance").status_code == 201
+    assert register("b", nick="Gal").status_code == 201
+    client.post("/sql", params={"statement": "UPDATE \"user\" SET is_superuser = true WHERE email = 'b@b.co'"})
+    owner = client.get("/users/me", headers=header("a")).json()["id"]
+    client.post("/sql", params={"statement": f"INSERT INTO horse (owner) VALUES ({owner})"})
+    for answer in (
+        register("c", nick="Lance"), register("c"),
+        client.patch("/users/me", headers=header("b"), json={"nick": "Lance"}),
+        client.patch("/users/me", headers=header("b"), json={"nick": "Lance", "password": "merlin"}),
+        client.patch(f"/users/{owner}", headers=header("b"), json={"nick": "Gal"}),
+        client.delete(f"/users/{owner}", headers=header("b")),
+    ):  # fmt: skip
+        assert (answer.status_code, detail(answer)) == (409, "CONSTRAINT_VIOLATED"), answer.request
+    assert "nick" in caplog.text
+    assert "b.co" not in "".join(r.getMessage() for r in caplog.records if "refuses" in r.getMessage())
+    assert register("a", nick="Lance").json()["detail"] == "REGISTER_USER_ALREADY_EXISTS"
+    assert header("b"), "the password is still the old one"
+    described = client.get("/openapi.json").json()["paths"]
+    for path, method in (
+        ("/register", "post"),
+        ("/users/me", "patch"),
+        ("/users/{id}", "patch"),
+        ("/users/{id}", "delete"),
+    ):
+        said = described[path][method]["responses"]["409"]["content"]["application/json"]["examples"]
+        assert "CONSTRAINT_VIOLATED" in said
