@@ -65,7 +65,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
         self._face = build_face(key_storage, authenticators, options or {})
         self._added: set[str] = set()
         self._router = ExactRouter()
-        attach(app, self._face)
+        attach(app, self._face, self._router)
         app.include_router(self._router)
         self.add_endpoints()
 

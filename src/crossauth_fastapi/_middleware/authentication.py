@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._http.errors import as_reason, error_json
+from crossauth_fastapi._middleware.protection import Protections
 from crossauth_fastapi._middleware.state import RequestState
 
 
@@ -25,30 +26,22 @@ class Source(Protocol):
         ...
 
 
-class Gate(Protocol):
-    """What stands before a path, for whoever is known: it lets the request pass, changes it, or answers itself."""
-
-    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request, by `app` or otherwise."""
-        ...
-
-
 class AuthenticationMiddleware:
     """Pure ASGI; one for an application, however many servers of ours it has.
 
     Parameters:
         app: what comes next.
         sources: asked in this order; the first to set `user` or `auth_type` is the last asked.
-        gates: by path, what stands before it. Looked up only where somebody is known.
+        protections: what is to be put before routes, at the latest when the first request comes.
         site_is_local: whether the site is on http://localhost; `None` to judge by each request.
     """
 
     def __init__(
-        self, app: ASGIApp, sources: Sequence[Source], gates: Mapping[str, Gate], site_is_local: bool | None = None
+        self, app: ASGIApp, sources: Sequence[Source], protections: Protections, site_is_local: bool | None = None
     ) -> None:
         self.app = app
         self.sources = sources
-        self.gates = gates
+        self.protections = protections
         self.site_is_local = site_is_local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,6 +51,8 @@ class AuthenticationMiddleware:
             return
         scope["state"] = state = RequestState(scope, self.site_is_local)
         try:
+            if self.protections.pending:
+                self._protect()
             for source in self.sources:
                 receive = await source.identify(scope, state, receive)
                 if "auth_type" in state:
@@ -74,10 +69,14 @@ class AuthenticationMiddleware:
                 _add_headers(message, state.response_headers())
             await send(message)
 
-        if "auth_type" in state and (gate := self.gates.get(scope["path"])) is not None:
-            await gate(self.app, scope, receive, send_with_cookies)
-            return
         await self.app(scope, receive, send_with_cookies)
+
+    def _protect(self) -> None:
+        """Put the guards before the routes of an application that was mounted, and so never started by itself."""
+        try:
+            self.protections.install()
+        except CrossauthError as e:
+            raise CrossauthError(ErrorCode.Configuration, detail=e.message) from e
 
 
 def _add_headers(message: Message, headers: list[tuple[bytes, bytes]]) -> None:

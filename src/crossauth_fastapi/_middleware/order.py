@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Final
 
 from fastapi import FastAPI
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Gate, Source
+from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
+from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections
 from crossauth_fastapi._middleware.refusals import refuse
 
 # Who is asked first. A request that carries several credentials is judged by the first that applies.
 SOURCE_ORDER: Final = ("session", "bearer", "api_key", "id_token")
-_ATTRIBUTE: Final = "crossauth_sources"
 
 
 class Sources(list[Source]):
@@ -22,7 +22,7 @@ class Sources(list[Source]):
     def __init__(self) -> None:
         super().__init__()
         self._names: list[str] = []
-        self.gates: dict[str, Gate] = {}
+        self.protections = Protections()
 
     def register(self, name: str, source: Source) -> None:
         """Add a source.
@@ -38,23 +38,39 @@ class Sources(list[Source]):
 
 
 def attach_source(
-    app: FastAPI, name: str, source: Source, site_is_local: bool | None = None, gates: Mapping[str, Gate] | None = None
-) -> None:
-    """Let `source` take part in finding out who is asking `app`, and put `gates` before paths.
+    app: FastAPI,
+    name: str,
+    source: Source,
+    site_is_local: bool | None = None,
+    protect: Callable[[], None] | None = None,
+) -> Protections:
+    """Let `source` take part in finding out who is asking `app`.
+
+    Parameters:
+        app: the application.
+        name: which of `SOURCE_ORDER` it is.
+        source: the source.
+        site_is_local: see `AuthenticationMiddleware`.
+        protect: puts guards before routes; called once, when the routes are there.
+
+    Returns:
+        What is to be put before routes, to be done when the application starts.
 
     Raises:
         CrossauthError: `Configuration` where the application has started, or has such a source already.
     """
-    sources: Sources | None = getattr(app.state, _ATTRIBUTE, None)
+    sources: Sources | None = getattr(app.state, SOURCES_ATTRIBUTE, None)
     if sources is None:
         sources = Sources()
         try:
             app.add_middleware(
-                AuthenticationMiddleware, sources=sources, gates=sources.gates, site_is_local=site_is_local
+                AuthenticationMiddleware, sources=sources, protections=sources.protections, site_is_local=site_is_local
             )
         except RuntimeError as e:
             raise CrossauthError(ErrorCode.Configuration, "Create the server before the application starts") from e
-        setattr(app.state, _ATTRIBUTE, sources)
+        setattr(app.state, SOURCES_ATTRIBUTE, sources)
         app.add_exception_handler(CrossauthError, refuse)
     sources.register(name, source)
-    sources.gates.update(gates or {})
+    if protect is not None:
+        sources.protections.add(protect)
+    return sources.protections

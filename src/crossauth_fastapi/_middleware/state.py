@@ -65,6 +65,8 @@ class RequestState(dict[str, Any]):
     site: Site = NO_SITE
     makers: dict[str, Callable[[], Any]] | None = None
     administrator: bool | None = None
+    factor2_given: bool = False
+    auth: dict[str, Any] | None = None
     extra_columns: dict[str, Any] | None = None
     _cookies: dict[str, str] | None = None
     _deletions: dict[str, FastApiCookieOptions] | None = None

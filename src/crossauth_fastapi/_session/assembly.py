@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
@@ -18,18 +18,17 @@ from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
 from crossauth_fastapi._http.address import read_proxies
-from crossauth_fastapi._middleware.authentication import Gate
 from crossauth_fastapi._middleware.order import attach_source
 from crossauth_fastapi._middleware.state import Site, state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.endpoints import Switches, enabled_endpoints
-from crossauth_fastapi._session.gate import PAGES, Factor2Gate
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.outbox import check_outbox
 from crossauth_fastapi._session.pagevariables import page_variables
 from crossauth_fastapi._session.routes import ACTIONS
 from crossauth_fastapi._session.source import SessionSource
+from crossauth_fastapi._session.stepup import check_step_up, install_step_up
 
 COMPONENT = "FastApiSessionServer"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -85,26 +84,22 @@ def build_face(
         local_site=site_is_local(settings),
     )
     check_outbox(face)
+    check_step_up(face)
     return face
 
 
-def attach(app: FastAPI, face: SessionFace) -> None:
-    """Let the session server of `face` find out who is asking `app`, and open and close its storages with it."""
-    attach_source(app, "session", face.source, face.local_site, factor2_gates(face))
-    attach_lifecycle(app, face.manager.parts())
+def attach(app: FastAPI, face: SessionFace, router: APIRouter) -> None:
+    """Let the session server of `face` find out who is asking `app`, and open and close its storages with it.
 
-
-def factor2_gates(face: SessionFace) -> dict[str, Gate]:
-    """What stands before the paths that ask for the second factor; nothing where there are no second factors."""
-    if face.manager.user_storage is None or not face.accounts.allowed_factor2:
-        return {}
-    pages, apis = (face.settings.factor2_protected_page_endpoints, face.settings.factor2_protected_api_endpoints)
-    page_paths = PAGES if pages is None else pages
-    api_paths = [f"api/{name}" for name in PAGES] if apis is None else apis
-    gate = Factor2Gate(
-        face, (face.prefix + p.lstrip("/") for p in page_paths), (face.prefix + p.lstrip("/") for p in api_paths)
+    Parameters:
+        app: the application.
+        face: the session server.
+        router: holds the routes of the session server.
+    """
+    protections = attach_source(
+        app, "session", face.source, face.local_site, lambda: install_step_up(app, router.routes, face)
     )
-    return dict.fromkeys(gate.paths, gate)
+    attach_lifecycle(app, face.manager.parts(), protections.install)
 
 
 def site_is_local(settings: SessionServerSettings) -> bool | None:
@@ -177,8 +172,14 @@ def _check_factors(settings: SessionServerSettings, manager: SessionManager) -> 
         )
 
 
-def attach_lifecycle(app: FastAPI, parts: Sequence[SupportsLifecycle]) -> None:
-    """Open `parts` when `app` starts, so that what is wrong is known then, and close them, last first, when it ends."""
+def attach_lifecycle(app: FastAPI, parts: Sequence[SupportsLifecycle], ready: Callable[[], None] | None = None) -> None:
+    """Open `parts` when `app` starts, so that what is wrong is known then, and close them, last first, when it ends.
+
+    Parameters:
+        app: the application.
+        parts: what is opened and closed.
+        ready: called when the application has started its own parts, and with them has all its routes.
+    """
     inner = app.router.lifespan_context
 
     @asynccontextmanager
@@ -187,6 +188,8 @@ def attach_lifecycle(app: FastAPI, parts: Sequence[SupportsLifecycle]) -> None:
             await part.start()
         try:
             async with inner(app) as state:
+                if ready is not None:
+                    ready()
                 yield state
         finally:
             for part in reversed(parts):

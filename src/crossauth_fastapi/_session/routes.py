@@ -72,7 +72,7 @@ _PAGE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 
 def page_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """GET and POST of an action's page."""
-    path = _path(face, action)
+    path = action_path(face, action)
     tags: list[str | Enum] = [_ADMIN if action.admin else _PAGES]
     if action.look is not None:
         paths = [path] if action.parameter != OPTIONAL_TOKEN else [f"{path}/{{token}}", path]
@@ -92,7 +92,7 @@ def page_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
 
 def api_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """The JSON face of an action."""
-    path = _path(face, action, "api/")
+    path = action_path(face, action, "api/")
     tags: list[str | Enum] = [_ADMIN if action.admin else _API]
     responses: dict[int | str, dict[str, Any]] = {200: {"model": action.answer}, **_ERRORS}
     if action.fetch is not None:
@@ -109,7 +109,8 @@ def api_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
         )  # fmt: skip
 
 
-def _path(face: SessionFace, action: Action, api: str = "") -> str:
+def action_path(face: SessionFace, action: Action, api: str = "") -> str:
+    """The path of an action's page, or of its JSON face with `api/`."""
     prefix = face.admin_prefix if action.admin else face.prefix
     parameter = action.parameter if action.parameter != OPTIONAL_TOKEN else ""
     return f"{prefix}{api}{action.name}" + (f"/{parameter}" if parameter else "")
