@@ -273,7 +273,10 @@ def _no_route(entry: Entry, targets: list[Target], option: str) -> CrossauthErro
         for target in targets
         for path in (target.path, *(f"{m} {target.path}" for m in target.offered or ()))
     }
-    near = get_close_matches(f"{entry.method} {entry.path}" if entry.method else entry.path, known, n=1, cutoff=0.4)
+    near = [name for name, t in known.items() if " " in name and _shape(t.path) == _shape(entry.path)]
+    near = near or get_close_matches(
+        f"{entry.method} {entry.path}" if entry.method else entry.path, known, n=1, cutoff=0.4
+    )
     advice = f"; the nearest is {near[0]!r}" if near else ""
     return CrossauthError(
         ErrorCode.Configuration, f"Option {option!r}: {entry.text!r} is the path of no route of the application{advice}"

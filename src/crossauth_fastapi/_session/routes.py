@@ -22,6 +22,7 @@ from crossauth_fastapi._session.actions import (
     OPTIONAL_TOKEN,
     Action,
     Do,
+    Go,
     Show,
     answer_json,
     answer_page,
@@ -232,6 +233,10 @@ async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Res
         call = Call(call.face, call.request, JsonOrFormData(call.request, {}), True)
     try:
         shown = await action.look(call) if action.look else Show()
-    except CrossauthError:
+    except Exception as e:
+        as_reason(e)
+        shown = Go("")
+    if not isinstance(shown, Show):
+        # Whoever is logged in is not shown the form of a login, also not with an error in it.
         return refuse_page(None, call, reason, {"next": call.request.url.path})
-    return refuse_page(action, call, reason, shown.variables if isinstance(shown, Show) else {})
+    return refuse_page(action, call, reason, shown.variables)
