@@ -164,7 +164,7 @@ def test_a_refusal_of_the_middleware_may_be_any_exception() -> None:
     async def broken(*args: Any) -> Any:
         raise RuntimeError("unforeseen")
 
-    source = server.app.state.crossauth.sources[0]
+    source = server.app.state.crossauth_sources.sources[0]
     with serve(server.app) as url, Client(url) as client:
         client.sign_up()
         source.identify = broken

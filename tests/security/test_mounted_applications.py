@@ -154,7 +154,7 @@ def test_a_mounted_application_whose_storage_cannot_start_refuses_until_it_can()
             pass
 
     part = Part()
-    inner.state.crossauth.lifecycle.add([part])
+    inner.state.crossauth_sources.lifecycle.add([part])
     inner.add_api_route("/ping", lambda: PlainTextResponse("pong"))
     outer.mount("/app", inner)
     with serve(outer) as url, httpx2.Client(base_url=url, trust_env=False) as client:

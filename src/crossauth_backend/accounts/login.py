@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crossauth_backend.accounts import second_factor
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, has_factor2
+from crossauth_backend.accounts.freshness import AUTH, OURS, auth_facts
 from crossauth_backend.accounts.pending import password_mark
 from crossauth_backend.accounts.stages import Ask, Attempt, Refuse, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -52,6 +53,7 @@ async def sign_in(
     data: Mapping[str, Any] | None = None,
     origin: Origin = NOWHERE,
     persist: bool | None = None,
+    auth: Mapping[str, Any] | None = None,
 ) -> LoginResult:
     """Take an attempt through the stages and open the session it deserves.
 
@@ -63,6 +65,7 @@ async def sign_in(
         data: session data to begin with, where the new session goes on from one of the same user.
         origin: where the request comes from.
         persist: remembered with a login that waits for its second factor.
+        auth: what the session remembers of its login, where it goes on from one that was made earlier; otherwise this is one.
 
     Raises:
         CrossauthError: the reason for which the account's state refuses; `Factor2ResetNeeded` where the server does not
@@ -83,7 +86,9 @@ async def sign_in(
         forced = {"username": user.username, "factor2_passed": attempt.factor2_passed, "proven": proven}
         session = await sessions.create_session_key(None, extra_fields, {step.value: forced})
     else:
-        kept = {**(data or {}), "crossauth": {"agent": origin.agent[:200], "address": origin.address}}
+        methods = ["pwd", "otp"] if attempt.factor2_passed and has_factor2(user) else ["pwd"]
+        known = {"agent": origin.agent[:200], "address": origin.address}
+        kept = {**(data or {}), OURS: {**known, AUTH: dict(auth or auth_facts(accounts.now, methods))}}
         session = await sessions.create_session_key(user.id, extra_fields, kept)
         accounts.events.tell(EventName.login_succeeded, user, address=origin.address)
     if previous is not None:

@@ -67,12 +67,14 @@ class SessionCookieSettings(CookieSettings):
     )
     maxAge: int = option(
         DEFAULT_MAX_AGE,
+        at_least=0,
         env="SESSION_COOKIE_MAX_AGE",
         other_envs=("SESSION_COOKIE_maxAge",),
         doc="Seconds after which a session ends, however much it is used; 0 for never.",
     )
     idle_timeout: int = option(
         0,
+        at_least=0,
         env="SESSION_IDLE_TIMEOUT",
         doc="Seconds without a request after which a user's session ends; 0 for never. Precise to a minute.",
     )

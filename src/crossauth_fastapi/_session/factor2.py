@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import factor2_setup, login, recovery
-from crossauth_backend.accounts.pending import PENDING
+from crossauth_backend.accounts.pending import is_set_up_pending
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
@@ -13,7 +13,7 @@ from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
+from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import (
     ChangeFactor2Body,
     ConfigureAnswer,
@@ -21,7 +21,8 @@ from crossauth_fastapi._session.bodies import (
     RecoveryAnswer,
 )
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import code_of, open_session, sign_in
+from crossauth_fastapi._session.freshness import auth_of, needs_password, require_recent_login
+from crossauth_fastapi._session.login import code_of, factor_variables, open_session, sign_in
 from crossauth_fastapi._session.signup import check_mail, choice_of_factors
 
 SET_UP = "Your second factor has been set up."
@@ -29,15 +30,39 @@ REMOVED = "You now log in without a second factor."
 
 
 async def look_at_setup(call: Call) -> Show | Go:
-    """What is to be done to set the factor up: the one that is being set up, or one's own anew."""
-    shown = await _begin_setup(call)
-    return Show({**shown, "next": call.next_page("")})
+    """What is to be done to set up the factor that was begun; where none was, a form that begins one's own anew."""
+    if not is_set_up_pending(call.state["session_key"]):
+        _own_factor(call)
+        return Show(
+            {"begin": True, "next": call.next_page(""), "passwordNeeded": needs_password(call, call.session_user())}
+        )
+    shown = await _repeat_setup(call)
+    return Show({**factor_variables(call, str(shown.get("factor2", ""))), **shown, "next": call.next_page("")})
 
 
 async def fetch_setup(call: Call) -> Outcome:
-    """As `look_at_setup`, as JSON."""
-    shown = await _begin_setup(call)
+    """What was begun, as JSON.
+
+    Raises:
+        CrossauthError: `Unauthorized` where nobody is logged in; `BadRequest` where nothing was begun.
+    """
+    if not is_set_up_pending(call.state["session_key"]):
+        call.session_user()
+        raise CrossauthError(
+            ErrorCode.BadRequest, "No second factor is being set up; POST here without a code begins anew"
+        )
+    shown = await _repeat_setup(call)
     return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Show())
+
+
+async def begin_or_configure(call: Call) -> Outcome:
+    """Check the code of the factor that is being set up; where none is and no code came, begin one's own anew."""
+    if is_set_up_pending(call.state["session_key"]) or code_of(call):
+        return await configure(call)
+    user = call.session_user()
+    factor2 = _own_factor(call)
+    await require_recent_login(call, user)
+    return await _begin_setup(call, user, factor2)
 
 
 async def configure(call: Call) -> Outcome:
@@ -52,7 +77,8 @@ async def configure(call: Call) -> Outcome:
             face.accounts.need_emails().send_email_verification_token(user.id)
         codes = done.recovery_codes if user is not None else recovery.random_codes()
         return check_mail(call, after, {"recoveryCodes": codes})
-    signed_in = await sign_in(call, Attempt(user, factor2_passed=True), done.persist, after)
+    auth = auth_of(call) if call.user is not None else None
+    signed_in = await sign_in(call, Attempt(user, factor2_passed=True), done.persist, after, auth=auth)
     if call.user is None:
         return signed_in
     # Also after a sign-up: the codes can be shown only now, so the page shows them, and leads on.
@@ -76,6 +102,8 @@ async def look_at_change(call: Call) -> Show | Go:
 async def change(call: Call) -> Outcome:
     """Begin to set up another factor, or give it up."""
     face, (user, forced) = call.face, await whose_factor2(call)
+    if not forced:
+        await require_recent_login(call, user)
     await face.extra_columns(call.request)
     wanted = call.text("factor2").removeprefix(NO_FACTOR2)
     if not wanted:
@@ -84,14 +112,10 @@ async def change(call: Call) -> Outcome:
         stored = await factor2_setup.remove(face.accounts, user, call.origin)
         if forced:
             return await sign_in(call, Attempt(stored), False, call.next_page(face.settings.login_redirect))
-        await open_session(face, call.request, Attempt(stored), False)
+        await open_session(face, call.request, Attempt(stored), False, auth=auth_of(call))
         shown = {**_change_variables(call, stored), "message": REMOVED}
         return Outcome({"ok": True, "message": REMOVED}, Show(shown))
-    shown, data = await factor2_setup.start_setup(
-        face.accounts, user, user.username, wanted, "setup", user.to_dict(), False
-    )
-    await face.keep(call.request, data)
-    return Outcome({"ok": True, **shown}, Show({**shown, "next": call.next_page("")}, "configure_factor2_page"))
+    return await _begin_setup(call, user, wanted)
 
 
 async def whose_factor2(call: Call) -> tuple[User, bool]:
@@ -134,20 +158,32 @@ async def make_codes(call: Call) -> Outcome:
     return Outcome({"ok": True, "recoveryCodes": codes}, Show({"recoveryCodes": codes, "left": len(codes)}))
 
 
-async def _begin_setup(call: Call) -> dict[str, Any]:
-    face, key = call.face, call.state["session_key"]
-    waiting = key is not None and PENDING in get_json_data(key)
-    if waiting:
-        shown, data = await factor2_setup.repeat_setup(face.accounts, key)
-    else:
-        user = call.session_user()
-        if user.factor2 not in face.accounts.allowed_factor2:
-            raise CrossauthError(ErrorCode.BadRequest, "Choose a second factor first")
-        shown, data = await factor2_setup.start_setup(
-            face.accounts, user, user.username, str(user.factor2), "setup", user.to_dict(), False
-        )
+async def _begin_setup(call: Call, user: User, factor2: str) -> Outcome:
+    face = call.face
+    shown, data = await factor2_setup.start_setup(
+        face.accounts, user, user.username, factor2, "setup", user.to_dict(), False
+    )
     await face.keep(call.request, data)
+    page = {**shown, **factor_variables(call, factor2), "next": call.next_page("")}
+    return Outcome({"ok": True, **shown}, Show(page, "configure_factor2_page"))
+
+
+async def _repeat_setup(call: Call) -> dict[str, Any]:
+    shown, data = await factor2_setup.repeat_setup(call.face.accounts, call.state["session_key"])
+    await call.face.keep(call.request, data)
     return shown
+
+
+def _own_factor(call: Call) -> str:
+    """The second factor of the user who is logged in.
+
+    Raises:
+        CrossauthError: `Unauthorized` where nobody is; `BadRequest` where the user has none.
+    """
+    factor2 = call.session_user().factor2
+    if factor2 not in call.face.accounts.allowed_factor2:
+        raise CrossauthError(ErrorCode.BadRequest, "Choose a second factor first")
+    return str(factor2)
 
 
 def _change_variables(call: Call, user: User) -> dict[str, Any]:
@@ -155,13 +191,15 @@ def _change_variables(call: Call, user: User) -> dict[str, Any]:
     current = user.factor2 or NO_FACTOR2
     return {
         "next": call.next_page(""), "allowedFactor2": choice_of_factors(call), "factor2": current, "required": required,
+        "passwordNeeded": call.user is not None and needs_password(call, user),
     }  # fmt: skip
 
 
 CONFIGURE_FACTOR2 = Action(
     name="configurefactor2",
+    step_up=StepUp.BEGIN,
     summary="Set a second factor up",
-    do=configure,
+    do=begin_or_configure,
     look=look_at_setup,
     fetch=fetch_setup,
     page_option="configure_factor2_page",
@@ -171,6 +209,7 @@ CONFIGURE_FACTOR2 = Action(
 )
 CHANGE_FACTOR2 = Action(
     name="changefactor2",
+    step_up=StepUp.SUBMIT,
     summary="Choose another second factor, or none",
     do=change,
     look=look_at_change,
@@ -182,6 +221,7 @@ CHANGE_FACTOR2 = Action(
 )
 RECOVERY_CODES = Action(
     name="recoverycodes",
+    step_up=StepUp.SUBMIT,
     summary="Make new recovery codes",
     do=make_codes,
     look=look_at_codes,

@@ -10,10 +10,11 @@ from fastapi import Request
 from crossauth_backend.accounts import login
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.factors.base import CodeField
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
-from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
+from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody, LogoutBody, Ok
 from crossauth_fastapi._session.context import Call, SessionFace
 
@@ -42,7 +43,12 @@ async def log_in(call: Call) -> Outcome:
 
 
 async def sign_in(
-    call: Call, attempt: Attempt, persist: bool | None, after: str, more: Mapping[str, Any] | None = None
+    call: Call,
+    attempt: Attempt,
+    persist: bool | None,
+    after: str,
+    more: Mapping[str, Any] | None = None,
+    auth: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Take an attempt through the login stages, and answer with what comes of it.
 
@@ -52,12 +58,13 @@ async def sign_in(
         persist: whether the cookie outlives the browser; `None` for what the options say.
         after: where the browser goes then.
         more: what else the JSON says.
+        auth: see `login.sign_in`.
 
     Raises:
         CrossauthError: the reason for which the account's state refuses; a forced change where it cannot be made here.
     """
     face = call.face
-    result = await open_session(face, call.request, attempt, persist)
+    result = await open_session(face, call.request, attempt, persist, auth=auth)
     if result.asked is None:
         return Outcome({"ok": True, "user": face.public(result.user), **(more or {})}, Go(after))
     if result.asked is Ask.FACTOR2:
@@ -73,14 +80,25 @@ async def sign_in(
 
 def ask_variables(call: Call, factor2: str, action: str, after: str, persist: bool | None = None) -> dict[str, Any]:
     """What the page that asks for a second factor is given."""
+    return {
+        **factor_variables(call, factor2),
+        "action": action,
+        "next": after,
+        "persist": "on" if persist else "",
+    }
+
+
+def factor_variables(call: Call, factor2: str) -> dict[str, Any]:
+    """What a page says of a second factor, in the factor's own words."""
     factor = call.face.manager.factors.get(factor2)
+    field = factor.code_field() if factor else CodeField()
     return {
         "factor2": factor2,
         "factor2Name": factor.friendly_name if factor else factor2,
         "factor2Channel": factor.mfa_channel() if factor else "none",
-        "action": action,
-        "next": after,
-        "persist": "on" if persist else "",
+        "factor2Label": field.label,
+        "factor2Hint": field.hint,
+        "factor2Keyboard": field.keyboard,
     }
 
 
@@ -90,6 +108,9 @@ async def open_session(
     attempt: Attempt,
     persist: bool | None,
     data: Mapping[str, Any] | None = None,
+    *,
+    auth: Mapping[str, Any] | None = None,
+    factor2_given: bool | None = None,
 ) -> login.LoginResult:
     """Take an attempt through the login stages, and make the session that comes of it the request's own.
 
@@ -99,16 +120,19 @@ async def open_session(
         attempt: whom to sign in, and what has been proven.
         persist: whether the cookie outlives the browser; `None` for what the options say.
         data: session data to begin with.
+        auth: see `login.sign_in`.
+        factor2_given: whether this browser is one in which the second factor was given; by default as the attempt says.
     """
     previous = state_of(request)["session_id"]
     result = await login.sign_in(
         face.accounts, attempt, previous=previous, extra_fields=await face.extra_columns(request), data=data,
-        origin=face.origin(request), persist=persist,
+        origin=face.origin(request), persist=persist, auth=auth,
     )  # fmt: skip
     signed_in: User | None = result.user if result.asked is None else None
     face.start_session(request, result.session, signed_in, persist if signed_in else False)
     if signed_in is not None:
-        await face.remember_device(request, signed_in, attempt.factor2_passed)
+        given = attempt.factor2_passed if factor2_given is None else factor2_given
+        await face.remember_device(request, signed_in, given)
     return result
 
 
@@ -148,6 +172,7 @@ def code_of(call: Call) -> dict[str, str]:
 
 LOGIN = Action(
     name="login",
+    step_up=StepUp.NEVER,
     summary="Log in",
     do=log_in,
     look=look_at_login,
@@ -158,6 +183,7 @@ LOGIN = Action(
 )
 LOGOUT = Action(
     name="logout",
+    step_up=StepUp.NEVER,
     summary="Log out",
     do=log_out,
     look=look_at_logout,

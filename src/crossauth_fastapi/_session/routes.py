@@ -22,6 +22,7 @@ from crossauth_fastapi._session.actions import (
     OPTIONAL_TOKEN,
     Action,
     Do,
+    Go,
     Show,
     answer_json,
     answer_page,
@@ -72,7 +73,7 @@ _PAGE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 
 def page_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """GET and POST of an action's page."""
-    path = _path(face, action)
+    path = action_path(face, action)
     tags: list[str | Enum] = [_ADMIN if action.admin else _PAGES]
     if action.look is not None:
         paths = [path] if action.parameter != OPTIONAL_TOKEN else [f"{path}/{{token}}", path]
@@ -92,7 +93,7 @@ def page_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
 
 def api_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """The JSON face of an action."""
-    path = _path(face, action, "api/")
+    path = action_path(face, action, "api/")
     tags: list[str | Enum] = [_ADMIN if action.admin else _API]
     responses: dict[int | str, dict[str, Any]] = {200: {"model": action.answer}, **_ERRORS}
     if action.fetch is not None:
@@ -109,7 +110,8 @@ def api_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
         )  # fmt: skip
 
 
-def _path(face: SessionFace, action: Action, api: str = "") -> str:
+def action_path(face: SessionFace, action: Action, api: str = "") -> str:
+    """The path of an action's page, or of its JSON face with `api/`."""
     prefix = face.admin_prefix if action.admin else face.prefix
     parameter = action.parameter if action.parameter != OPTIONAL_TOKEN else ""
     return f"{prefix}{api}{action.name}" + (f"/{parameter}" if parameter else "")
@@ -231,6 +233,10 @@ async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Res
         call = Call(call.face, call.request, JsonOrFormData(call.request, {}), True)
     try:
         shown = await action.look(call) if action.look else Show()
-    except CrossauthError:
+    except Exception as e:
+        as_reason(e)
+        shown = Go("")
+    if not isinstance(shown, Show):
+        # Whoever is logged in is not shown the form of a login, also not with an error in it.
         return refuse_page(None, call, reason, {"next": call.state.here(call.request)})
-    return refuse_page(action, call, reason, shown.variables if isinstance(shown, Show) else {})
+    return refuse_page(action, call, reason, shown.variables)

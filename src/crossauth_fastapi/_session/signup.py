@@ -13,10 +13,10 @@ from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
+from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody, UserAnswer
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import open_session, secrets_of, sign_in
+from crossauth_fastapi._session.login import factor_variables, open_session, secrets_of, sign_in
 
 CHECK_MAIL = "We have sent you an e-mail. Open the link in it to finish."
 
@@ -120,7 +120,8 @@ async def _set_factor2_up(call: Call, user: dict[str, Any], done: signup.SignedU
     if previous is not None:
         await face.manager.delete_session(previous)
     answer = {"ok": True, "user": None, "emailVerificationNeeded": done.verify, **shown}
-    return Outcome(answer, Show({**shown, "next": after}, "configure_factor2_page"))
+    page = {**factor_variables(call, done.factor2), **shown, "next": after}
+    return Outcome(answer, Show(page, "configure_factor2_page"))
 
 
 def _check_same_session(call: Call, user: User | None) -> None:
@@ -153,6 +154,7 @@ async def look_at_verification(call: Call) -> Show | Go:
 
 SIGNUP = Action(
     name="signup",
+    step_up=StepUp.NEVER,
     summary="Sign up",
     do=sign_up,
     look=look_at_signup,
@@ -163,6 +165,7 @@ SIGNUP = Action(
 )
 VERIFY_EMAIL = Action(
     name="verifyemail",
+    step_up=StepUp.NEVER,
     summary="Prove an e-mail address by the token in a link",
     do=None,
     look=look_at_verification,
