@@ -10,13 +10,13 @@ from fastapi import Request
 from crossauth_backend.accounts import login
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.factors.base import CodeField
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody, LogoutBody, Ok
 from crossauth_fastapi._session.context import Call, SessionFace
+from crossauth_fastapi._session.factorpages import ask_variables
 
 _FORCED = {
     Ask.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),
@@ -76,30 +76,6 @@ async def sign_in(
         raise CrossauthError(code)
     back = with_query(call.url("login"), next=after)
     return Outcome({}, Go(with_query(call.url(endpoint), required="true", next=back)))
-
-
-def ask_variables(call: Call, factor2: str, action: str, after: str, persist: bool | None = None) -> dict[str, Any]:
-    """What the page that asks for a second factor is given."""
-    return {
-        **factor_variables(call, factor2),
-        "action": action,
-        "next": after,
-        "persist": "on" if persist else "",
-    }
-
-
-def factor_variables(call: Call, factor2: str) -> dict[str, Any]:
-    """What a page says of a second factor, in the factor's own words."""
-    factor = call.face.manager.factors.get(factor2)
-    field = factor.code_field() if factor else CodeField()
-    return {
-        "factor2": factor2,
-        "factor2Name": factor.friendly_name if factor else factor2,
-        "factor2Channel": factor.mfa_channel() if factor else "none",
-        "factor2Label": field.label,
-        "factor2Hint": field.hint,
-        "factor2Keyboard": field.keyboard,
-    }
 
 
 async def open_session(
