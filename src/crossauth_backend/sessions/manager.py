@@ -207,7 +207,8 @@ class SessionCookie(HasCookie):
         key, user = found
         now = self.clock()
         code = session_refusal(key, user, now, self._idle)
-        if code is None and not await self._passes_filter(key):
+        hook = self.settings.filter_function
+        if code is None and hook is not None and not await _passes_filter(hook, key):
             code = ErrorCode.InvalidSession
         if code is not None:
             raise CrossauthError(code)
@@ -235,15 +236,6 @@ class SessionCookie(HasCookie):
         """End every session of a user but the one with the id `except_key`."""
         keep = self.hash_session_id(except_key) if except_key else None
         await self.key_storage.delete_all_for_user(userid, KeyPrefix.session, keep)
-
-    async def _passes_filter(self, key: Key) -> bool:
-        if self.settings.filter_function is None:
-            return True
-        try:
-            return await decide("filter_function", self.settings.filter_function, key)
-        except Exception:
-            logger.exception("filter_function failed; the session is refused")
-            return False
 
     async def _touch(self, value: str, now: datetime) -> None:
         if isinstance(self.key_storage, SupportsTouch):
@@ -278,3 +270,11 @@ class SessionCookie(HasCookie):
                 raise
             return key, None
         return key, found.user
+
+
+async def _passes_filter(hook: Callable[[Key], Any], key: Key) -> bool:
+    try:
+        return await decide("filter_function", hook, key)
+    except Exception:
+        logger.exception("filter_function failed; the session is refused")
+        return False

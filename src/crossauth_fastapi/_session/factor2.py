@@ -21,8 +21,9 @@ from crossauth_fastapi._session.bodies import (
     RecoveryAnswer,
 )
 from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.factorpages import factor_variables
 from crossauth_fastapi._session.freshness import auth_of, needs_password, require_recent_login
-from crossauth_fastapi._session.login import code_of, factor_variables, open_session, sign_in
+from crossauth_fastapi._session.login import code_of, open_session, sign_in
 from crossauth_fastapi._session.signup import check_mail, choice_of_factors
 
 SET_UP = "Your second factor has been set up."

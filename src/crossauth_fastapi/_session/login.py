@@ -10,13 +10,13 @@ from fastapi import Request
 from crossauth_backend.accounts import login
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.factors.base import CodeField
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody, LogoutBody, Ok
 from crossauth_fastapi._session.context import Call, SessionFace
+from crossauth_fastapi._session.factorpages import ask_variables
 
 _FORCED = {
     Ask.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),
@@ -78,30 +78,6 @@ async def sign_in(
     return Outcome({}, Go(with_query(call.url(endpoint), required="true", next=back)))
 
 
-def ask_variables(call: Call, factor2: str, action: str, after: str, persist: bool | None = None) -> dict[str, Any]:
-    """What the page that asks for a second factor is given."""
-    return {
-        **factor_variables(call, factor2),
-        "action": action,
-        "next": after,
-        "persist": "on" if persist else "",
-    }
-
-
-def factor_variables(call: Call, factor2: str) -> dict[str, Any]:
-    """What a page says of a second factor, in the factor's own words."""
-    factor = call.face.manager.factors.get(factor2)
-    field = factor.code_field() if factor else CodeField()
-    return {
-        "factor2": factor2,
-        "factor2Name": factor.friendly_name if factor else factor2,
-        "factor2Channel": factor.mfa_channel() if factor else "none",
-        "factor2Label": field.label,
-        "factor2Hint": field.hint,
-        "factor2Keyboard": field.keyboard,
-    }
-
-
 async def open_session(
     face: SessionFace,
     request: Request,
@@ -154,12 +130,7 @@ async def log_out(call: Call) -> Outcome:
 def secrets_of(call: Call, prefix: str = "") -> dict[str, str]:
     """The secrets in a form: the fields that some first factor stores, under `prefix`."""
     names = {n for a in call.face.manager.authenticators.values() for n in a.secret_names()} - {"totpsecret"}
-    found = {n: v for n in names if (v := call.form.getAsStr(prefix + n)) is not None}
-    if prefix == "repeat_":
-        # The specification's text has both spellings.
-        camel = {n: v for n in names if (v := call.form.getAsStr(f"repeat{n.capitalize()}")) is not None}
-        return camel | found
-    return found
+    return {n: v for n in names if (v := call.secret(prefix, n)) is not None}
 
 
 def code_of(call: Call) -> dict[str, str]:

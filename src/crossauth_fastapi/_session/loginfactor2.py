@@ -12,7 +12,8 @@ from crossauth_backend.keys.record import get_json_data
 from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import Factor2Body, LoginAnswer, LoginFactor2Body, Ok
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import ask_variables, code_of, sign_in
+from crossauth_fastapi._session.factorpages import ask_variables
+from crossauth_fastapi._session.login import code_of, sign_in
 
 
 async def look_at_login(call: Call) -> Show | Go:

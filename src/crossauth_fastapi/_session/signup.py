@@ -16,7 +16,8 @@ from crossauth_backend.users.record import User
 from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody, UserAnswer
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import factor_variables, open_session, secrets_of, sign_in
+from crossauth_fastapi._session.factorpages import factor_variables
+from crossauth_fastapi._session.login import open_session, secrets_of, sign_in
 
 CHECK_MAIL = "We have sent you an e-mail. Open the link in it to finish."
 

@@ -106,17 +106,15 @@ class SessionSource:
             logger.info("session refused: %s", e.code_name)
             self.forget_session(state)
             return
-        if not await self._is_valid(found, scope):
+        if self._validate is not None and not await self._is_valid(self._validate, found, scope):
             self.forget_session(state)
             return
         state.identify({"session_id": session_id, "session_key": found.key, "user": found.user, "auth_type": "cookie"})
 
-    async def _is_valid(self, found: UserAndKey, scope: Scope) -> bool:
+    async def _is_valid(self, hook: Callable[..., Any], found: UserAndKey, scope: Scope) -> bool:
         """Whether `validate_session` accepts the session; whatever it raises refuses it."""
-        if self._validate is None:
-            return True
         try:
-            accepted = await call_hook(self._validate, found.key, found.user, connection_of(scope)) is not False
+            accepted = await call_hook(hook, found.key, found.user, connection_of(scope)) is not False
         except CrossauthError as e:
             logger.info("session refused by validate_session: %s", e.code_name)
             return False
