@@ -181,10 +181,22 @@ class SessionManagerBase:
         )  # fmt: skip
         for factor in self.authenticators.values():
             factor.attach(services)
+            self._check_secrets(factor, users)
         self.factors.require(self.allowed_factor2, "SessionManager: option 'allowed_factor2'")
 
     def _mail_failed(self, reason: Failure) -> None:
         self.events.tell(EventName.mail_failed, reason=reason)
+
+    @staticmethod
+    def _check_secrets(factor: Authenticator, users: UserStorage) -> None:
+        """Refuse a factor whose secret nobody could keep; else its user would learn so at the end of setting it up."""
+        lost = [name for name in factor.secret_names() if not users.can_keep_secret(name)]
+        if lost:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"SessionManager: authenticator {factor.factor_name!r} stores {', '.join(map(repr, lost))}, which "
+                f"{type(users).__name__} has no column for; use a storage that keeps it, or keep it under a name that is there",
+            )
 
     def _now(self) -> datetime:
         return self.session.clock()

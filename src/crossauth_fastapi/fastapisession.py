@@ -66,7 +66,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
         self._face = build_face(key_storage, authenticators, options or {})
         self._added: set[str] = set()
         self._router = ExactRouter()
-        attach(app, self._face)
+        attach(app, self._face, self._router)
         # Included first, so that our routes come before the application's; filled below, and later by `add_login_endpoints`:
         # an included router is looked up in as it is then.
         app.include_router(self._router)

@@ -118,7 +118,7 @@ def test_a_login_costs_one_read_and_at_most_two_writes() -> None:
 
 
 def test_an_unprotected_path_costs_nothing_for_the_gate() -> None:
-    gated = Counted(allowed_factor2=["none", "totp"], factor2_protected_page_endpoints=["/elsewhere"])
+    gated = Counted(allowed_factor2=["none", "totp"], factor2_protected_page_endpoints=["/updateuser"])
     plain = Counted()
     costs = []
     for counted in (plain, gated):

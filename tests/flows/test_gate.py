@@ -94,10 +94,13 @@ def test_a_request_is_made_with_its_own_method_and_path_only(world: World, brows
     assert (done.status_code, made(world)) == (200, ["put"])
 
 
-def test_looking_at_the_page_again_forgets_what_waited(world: World, browser: Browser) -> None:
-    browser.call("/api/changepassword", old_password=PASSWORD, new_password="Another1one")
-    browser.get("/changepassword")
-    assert name_of(browser.call("/api/factor2", otp=code(world, browser))) == "Unauthorized"
+def test_looking_at_pages_does_not_forget_what_waits(world: World, browser: Browser) -> None:
+    browser.call(
+        "/api/changepassword", old_password=PASSWORD, new_password="Another1one", repeat_password="Another1one"
+    )
+    for page in ("/changepassword", "/updateuser", "/changefactor2", "/deleteuser", "/factor2"):
+        browser.get(page)
+    assert browser.call("/api/factor2", otp=code(world, browser)).json()["ok"] is True
 
 
 def test_a_password_change_waits_and_no_password_is_stored(world: World, browser: Browser) -> None:

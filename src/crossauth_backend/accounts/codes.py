@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, reserve
-from crossauth_backend.accounts.pending import PENDING, VISIT, Pending, read_pending, renewed, seal
+from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT, Pending, read_pending, renewed, seal
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.factors.base import Authenticator
@@ -88,7 +88,8 @@ async def resend(accounts: Accounts, key: Key | None, origin: Origin = NOWHERE) 
         CrossauthError: `Unauthorized` where nothing waits; `BadRequest` for a factor that sends nothing; `TooManyAttempts`;
             `Expired` and `InvalidSession` where what waits is no longer good.
     """
-    name = PENDING if key is None or PENDING in get_json_data(key) else VISIT
+    kept = {} if key is None else get_json_data(key)
+    name = next((name for name in (PENDING, VISIT, LOOK_VISIT) if name in kept), PENDING)
     pending = read_pending(key, accounts.ring, name, "login", "signup", "setup", "visit")
     factor = accounts.factors[pending.factor2]
     if factor.mfa_type() != "oob":

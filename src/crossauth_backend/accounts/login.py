@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from crossauth_backend.accounts import email_change, second_factor
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.pending import PENDING, VISIT
+from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, has_factor2
+from crossauth_backend.accounts.freshness import AUTH, OURS, auth_facts
+from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
 from crossauth_backend.accounts.stages import Ask, Attempt, Refuse, Step, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
@@ -69,6 +70,7 @@ async def sign_in(
     data: Mapping[str, Any] | None = None,
     origin: Origin = NOWHERE,
     persist: bool | None = None,
+    auth: Mapping[str, Any] | None = None,
 ) -> LoginResult:
     """Take an attempt through the stages and open the session it deserves.
 
@@ -81,6 +83,7 @@ async def sign_in(
         data: session data to begin with, where the new session goes on from one of the same user.
         origin: where the request comes from.
         persist: remembered with a login that waits for its second factor.
+        auth: what the session remembers of its login, where it goes on from one that was made earlier; otherwise this is one.
 
     Raises:
         CrossauthError: the reason for which the account's state refuses; `Factor2ResetNeeded` where the server does not
@@ -100,7 +103,9 @@ async def sign_in(
     elif step is not None:
         session = await sessions.create_session_key(None, extra_fields, _forced(accounts, attempt, step))
     else:
-        session = await _open(accounts, user, extra_fields, _kept(data or {}, origin))
+        methods = ["pwd", "otp"] if attempt.factor2_passed and has_factor2(user) else ["pwd"]
+        facts = dict(auth or auth_facts(accounts.now, methods))
+        session = await _open(accounts, user, extra_fields, _kept(data or {}, origin, facts))
         accounts.events.tell(EventName.login_succeeded, user, address=origin.address)
     if previous is not None:
         await sessions.delete_session(previous)
@@ -192,13 +197,13 @@ async def _open(accounts: Accounts, user: User, extra_fields: Mapping[str, Any] 
     return session
 
 
-def _kept(data: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
+def _kept(data: Mapping[str, Any], origin: Origin, auth: dict[str, Any]) -> dict[str, Any]:
     """The data of a new session that goes on from an earlier one: what waited there for a code does not."""
-    waiting = (PENDING, VISIT, *(ask.value for ask in Ask))
-    own = data.get("crossauth")
+    waiting = (PENDING, VISIT, LOOK_VISIT, *(ask.value for ask in Ask))
+    own = data.get(OURS)
     own = own if isinstance(own, dict) else {}
-    told = {"agent": origin.agent[:200], "address": origin.address}
-    return {name: value for name, value in data.items() if name not in waiting} | {"crossauth": {**own, **told}}
+    told = {"agent": origin.agent[:200], "address": origin.address, AUTH: auth}
+    return {name: value for name, value in data.items() if name not in waiting} | {OURS: {**own, **told}}
 
 
 async def _named(accounts: Accounts, username: str) -> UserAndSecrets | None:

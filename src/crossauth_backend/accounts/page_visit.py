@@ -1,14 +1,19 @@
-"""Asking a user who is logged in for the second factor once more, before something that matters (contract 4.6)."""
+"""Asking a user who is logged in for the second factor once more, before something that matters (contract 4.6).
+
+The request is held in the session, encrypted, until the code comes; it is made once, as it was. One request that changes
+something and one that looks at something may be held at a time, so that looking does not take away what waits in another tab.
+"""
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from crossauth_backend.accounts.codes import one_time_secrets
 from crossauth_backend.accounts.context import Accounts, Origin
-from crossauth_backend.accounts.pending import VISIT, new_pending, read_pending, seal
+from crossauth_backend.accounts.pending import LOOK_VISIT, VISIT, Pending, new_pending, read_pending, renewed, seal
 from crossauth_backend.accounts.second_factor import factor2_of, prove
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.base import Params
@@ -16,49 +21,106 @@ from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
 
 _REQUEST: Final = "request"
+SAFE_METHODS: Final = ("GET", "HEAD")
+# As long as a login waits for its code.
+VISIT_WAITS: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request that waits for the second factor: it is made once, as it was, and as no other."""
+    """A request that waits for the second factor: it is made once, as it was, and as no other.
+
+    Parameters:
+        method, query, content_type, body: as they were sent.
+        path: from the root of the application, wherever that is mounted.
+        raw_path: as the URL spelled it, root path included; empty where that is not known.
+        root_path: where the application was mounted.
+        bare: whether the URL left the root path out.
+        unsent: whether the code is yet to be sent to the user; looking at something sends nothing.
+        at: when it was held, in seconds since the epoch.
+    """
 
     method: str
     path: str
     query: str = ""
     content_type: str = ""
     body: bytes = field(default=b"", repr=False)
+    raw_path: str = ""
+    root_path: str = ""
+    bare: bool = False
+    unsent: bool = False
+    at: float = 0.0
+
+    @property
+    def slot(self) -> str:
+        """Its name in the session data."""
+        return LOOK_VISIT if self.method in SAFE_METHODS else VISIT
 
 
 async def start_visit(accounts: Accounts, user: User, visit: Visit) -> dict[str, Any]:
-    """Ask for the second factor; session data to keep, with the request encrypted."""
+    """Ask for the second factor; session data to keep, with the request encrypted.
+
+    A code is sent for a request that changes something; for one that looks, `send_code` does it.
+    """
     factor = factor2_of(accounts, user)
-    request = {
-        "method": visit.method, "path": visit.path, "query": visit.query, "content_type": visit.content_type,
-        "body": base64.b64encode(visit.body).decode("ascii"),
-    }  # fmt: skip
-    secrets = {**await one_time_secrets(accounts, factor, user), _REQUEST: request}
-    return {VISIT: seal(new_pending("visit", user, user.username, factor.factor_name, secrets, None), accounts.ring)}
+    unsent = visit.slot == LOOK_VISIT and factor.mfa_type() == "oob"
+    secrets = {} if unsent else await one_time_secrets(accounts, factor, user)
+    secrets = {**secrets, _REQUEST: _kept(visit, unsent, accounts.now.timestamp())}
+    pending = new_pending("visit", user, user.username, factor.factor_name, secrets, None, accounts.now + VISIT_WAITS)
+    return {visit.slot: seal(pending, accounts.ring)}
 
 
-def waiting_visit(accounts: Accounts, key: Key | None) -> Visit | None:
-    """The request that waits in a session, if one does."""
+async def send_code(accounts: Accounts, key: Key, user: User, visit: Visit) -> dict[str, Any]:
+    """Send the code of a request that looks at something; session data to keep.
+
+    Raises:
+        CrossauthError: `Unauthorized` where the request does not wait any more.
+    """
+    pending = _read(accounts, key, user, visit.slot)
+    sent = await one_time_secrets(accounts, factor2_of(accounts, user), user)
+    request = {**pending.secrets[_REQUEST], "unsent": False}
+    return {visit.slot: seal(renewed(pending, {**sent, _REQUEST: request}), accounts.ring)}
+
+
+def waiting_visit(accounts: Accounts, key: Key | None, slot: str) -> Visit | None:
+    """The request that waits in a session under this name, if one does."""
     try:
-        request = read_pending(key, accounts.ring, VISIT, "visit").secrets[_REQUEST]
-    except CrossauthError:
+        kept = read_pending(key, accounts.ring, slot, "visit").secrets[_REQUEST]
+        return Visit(**{**kept, "body": base64.b64decode(kept["body"])})
+    except (CrossauthError, TypeError):
+        # Or it was kept by a version that knew less of it; then it is asked anew.
         return None
-    return Visit(
-        request["method"], request["path"], request["query"], request["content_type"],
-        base64.b64decode(request["body"]),
-    )  # fmt: skip
 
 
-async def complete_visit(accounts: Accounts, key: Key, user: User, params: Params, origin: Origin) -> None:
+def newest_visit(accounts: Accounts, key: Key | None) -> Visit | None:
+    """The request that was held last: what a code is for that does not say what it is for."""
+    waiting = (waiting_visit(accounts, key, slot) for slot in (VISIT, LOOK_VISIT))
+    return max((visit for visit in waiting if visit is not None), key=lambda visit: visit.at, default=None)
+
+
+async def complete_visit(
+    accounts: Accounts, key: Key, user: User, params: Params, origin: Origin, slot: str = VISIT
+) -> None:
     """Check the code for the request that waits. It counts once.
 
     Raises:
-        CrossauthError: `Unauthorized` where none waits, or it is another user's; `InvalidToken`, `Expired`, `TooManyAttempts`.
+        CrossauthError: `Unauthorized` where none waits, or it is another user's; `InvalidToken`, `Expired`, `TooManyAttempts`;
+            `InvalidSession` where the user's password or second factor is another by now.
     """
-    pending = read_pending(key, accounts.ring, VISIT, "visit")
-    if str(pending.userid) != str(user.id):
-        raise CrossauthError(ErrorCode.Unauthorized)
-    await prove(accounts, pending, params, origin)
+    await prove(accounts, _read(accounts, key, user, slot), params, origin)
+
+
+def _read(accounts: Accounts, key: Key, user: User, slot: str) -> Pending:
+    pending = read_pending(key, accounts.ring, slot, "visit")
+    # What was held without an end, or without what it rests on, is from an older version.
+    if str(pending.userid) != str(user.id) or pending.until is None or pending.proven is None:
+        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+    return pending
+
+
+def _kept(visit: Visit, unsent: bool, at: float) -> dict[str, Any]:
+    return {
+        "method": visit.method, "path": visit.path, "query": visit.query, "content_type": visit.content_type,
+        "body": base64.b64encode(visit.body).decode("ascii"), "raw_path": visit.raw_path, "root_path": visit.root_path,
+        "bare": visit.bare, "unsent": unsent, "at": at,
+    }  # fmt: skip

@@ -17,6 +17,7 @@ from crossauth_backend.users.stamp import same_stamp
 # Names in the session data (contract 4.5). The second factor rests on nobody but this room writing them.
 PENDING: Final = "2fa"
 VISIT: Final = "pre2fa"
+LOOK_VISIT: Final = "pre2falook"
 Purpose = Literal["login", "signup", "setup", "visit"]
 _ID_BYTES: Final = 16
 
@@ -85,6 +86,12 @@ def seal(pending: Pending, ring: KeyRing) -> dict[str, Any]:
         "persist": pending.persist,
         "sealed": ring.encrypt(json.dumps(sealed)),
     }
+
+
+def is_set_up_pending(key: Key | None) -> bool:
+    """Whether a second factor is being set up in a session."""
+    kept = get_json_data(key).get(PENDING) if key is not None else None
+    return isinstance(kept, dict) and kept.get("purpose") in ("signup", "setup")
 
 
 def read_pending(key: Key | None, ring: KeyRing, name: str, *purposes: Purpose) -> Pending:

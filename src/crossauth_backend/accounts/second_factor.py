@@ -20,6 +20,10 @@ from crossauth_backend.keys.storage import spend
 from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_backend.users.stamp import credential_secrets, is_digest
 
+# How a factor says that an answer is not its own.
+_WRONG: Final = (
+    ErrorCode.InvalidToken, ErrorCode.Expired, ErrorCode.PasswordInvalid, ErrorCode.UsernameOrPasswordInvalid,
+)  # fmt: skip
 _SPENT_FOR: Final = timedelta(days=1)
 # A first factor that was proven is worth that much time to find a telephone. A code that was sent may end earlier.
 LOGIN_WAITS: Final = timedelta(minutes=10)
@@ -68,17 +72,13 @@ async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Or
     if user.factor2 != pending.factor2 or not pending.rests_on(user):
         raise CrossauthError(ErrorCode.InvalidSession)
     if pending.until is not None and accounts.now >= pending.until:
-        raise CrossauthError(ErrorCode.Expired, "This login was begun too long ago; begin it anew")
+        raise CrossauthError(ErrorCode.Expired, "This was begun too long ago; begin it anew")
     async with accounts.limited(origin, user, **counted(pending, origin)):
         code = str(params.get("recovery_code") or params.get("otp") or "")
         try:
-            if params.get("recovery_code") or recovery.looks_like_code(code):
+            if params.get("recovery_code") or not await _is_own_code(accounts, pending, found, params, code):
                 await recovery.take_code(accounts, user, code)
                 accounts.events.tell(EventName.recovery_code_used, user, address=origin.address)
-            else:
-                # What is stored wins over what the session says (contract 4.6).
-                stored = {n: found.secrets.get(n) for n in factor2_of(accounts, user).secret_names()}
-                await factor2_of(accounts, user).authenticate_user(user, {**pending.secrets, **stored}, params)
             await use_up(accounts, pending)
         except CrossauthError as e:
             accounts.events.tell(EventName.factor2_failed, user, address=origin.address, reason=e.code_name)
@@ -104,6 +104,24 @@ async def _as_rewritten(accounts: Accounts, found: UserAndSecrets) -> User:
 def _plain(accounts: Accounts, stored: Any) -> Any:
     encrypted = isinstance(stored, str) and KeyRing.is_encrypted(stored)
     return accounts.ring.decrypt(stored) if encrypted else stored
+
+
+async def _is_own_code(accounts: Accounts, pending: Pending, found: UserAndSecrets, params: Params, code: str) -> bool:
+    """Whether the factor itself takes the answer; if not, it may still be a recovery code.
+
+    Raises:
+        CrossauthError: what the factor says to an answer that can be no recovery code.
+    """
+    factor = factor2_of(accounts, found.user)
+    # What is stored wins over what the session says (contract 4.6).
+    stored = {n: found.secrets.get(n) for n in factor.secret_names()}
+    try:
+        await factor.authenticate_user(found.user, {**pending.secrets, **stored}, params)
+    except CrossauthError as e:
+        if e.code not in _WRONG or not recovery.looks_like_code(code):
+            raise
+        return False
+    return True
 
 
 def factor2_of(accounts: Accounts, user: User) -> Authenticator:

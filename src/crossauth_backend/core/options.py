@@ -30,7 +30,9 @@ def option(
     env: str | None = None,
     other_envs: tuple[str, ...] = (),
     names: tuple[str, ...] = (),
-    shown: str | None = None,
+    shown: str | Callable[[], str] | None = None,
+    at_least: int | None = None,
+    none: bool = False,
 ) -> Any:
     """Declare one option.
 
@@ -41,9 +43,13 @@ def option(
         other_envs: further names of it that are accepted, where `env` is not set.
         names: further spellings that are accepted.
         shown: how the reference page prints a default that is computed.
+        at_least: the least number that makes sense.
+        none: whether `None` is a value of its own; otherwise it stands for the default.
     """
-    envs = (env, *other_envs) if env else ()
-    metadata = {"doc": doc, "env": env, "envs": envs, "names": names, "required": default is REQUIRED, "shown": shown}
+    metadata = {
+        "doc": doc, "env": env, "envs": (env, *other_envs) if env else (), "names": names, "required": default is REQUIRED,
+        "shown": shown, "at_least": at_least, "none": none,
+    }  # fmt: skip
     # Options hold secrets, and mappings with secrets in them: a repr shows none of their values.
     if default is REQUIRED:
         return field(default=None, metadata=metadata, repr=False)
@@ -82,20 +88,22 @@ def read_options(
     values: dict[str, Any] = {}
     hints = _hints(table)
     for name, spec in _fields(table).items():
-        spelled = [s for s in (name, *spec.metadata["names"]) if given.get(s) is not None]
+        none, least = spec.metadata["none"], spec.metadata["at_least"]
+        spelled = [s for s in (name, *spec.metadata["names"]) if s in given and (none or given[s] is not None)]
         try:
             if spelled:
-                values[name] = _checked(given[spelled[0]], hints[name], f"option {spelled[0]!r}")
+                values[name] = _checked(given[spelled[0]], hints[name], f"option {spelled[0]!r}", least)
             elif variables := [v for n in spec.metadata["envs"] if (v := ENV_PREFIX + n) in environ]:
                 variable = variables[0]
-                values[name] = _from_text(environ[variable], hints[name], f"environment variable {variable}")
+                values[name] = _from_text(environ[variable], hints[name], f"environment variable {variable}", least)
             elif spec.metadata["required"]:
                 problems.append(f"{component}: option {name!r} is required: {spec.metadata['doc']}")
         except _WrongType as e:
             problems.append(f"{component}: {e}")
     if problems:
         raise CrossauthError(ErrorCode.Configuration, problems)
-    return table(**{k: v for k, v in values.items() if v is not None})
+    specs = _fields(table)
+    return table(**{k: v for k, v in values.items() if v is not None or specs[k].metadata["none"]})
 
 
 def option_names(table: type) -> dict[str, str]:
@@ -111,7 +119,7 @@ def describe(table: type) -> list[dict[str, str]]:
         {
             "name": name,
             "type": _type_name(hints[name]),
-            "default": "required" if spec.metadata["required"] else spec.metadata["shown"] or _default(spec),
+            "default": "required" if spec.metadata["required"] else _shown(spec) or _default(spec),
             "env": ", ".join(ENV_PREFIX + name for name in spec.metadata["envs"]),
             "doc": spec.metadata["doc"],
             "names": ", ".join(spec.metadata["names"]),
@@ -135,6 +143,11 @@ def _hints(table: type) -> dict[str, Any]:
 
 def _spellings(table: type) -> dict[str, str]:
     return {s: name for name, spec in _fields(table).items() for s in (name, *spec.metadata["names"])}
+
+
+def _shown(spec: Field[Any]) -> str | None:
+    shown: str | Callable[[], str] | None = spec.metadata["shown"]
+    return shown() if callable(shown) else shown
 
 
 def _default(spec: Field[Any]) -> str:
@@ -200,15 +213,19 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _checked(value: Any, hint: Any, what: str) -> Any:
+def _checked(value: Any, hint: Any, what: str, at_least: int | None = None) -> Any:
     alternatives = _alternatives(hint)
+    if value is None and type(None) in get_args(hint):
+        return None
     if not any(_fits(value, a) for a in alternatives):
         # The value itself is not repeated: it may be a secret that was put under the wrong name.
         raise _WrongType(f"{what} must be {_type_name(hint)}, not {type(value).__name__}")
+    if at_least is not None and isinstance(value, (int, float)) and not value >= at_least:
+        raise _WrongType(f"{what} must be at least {at_least}")
     return list(value) if isinstance(value, tuple) and any(get_origin(a) is list for a in alternatives) else value
 
 
-def _from_text(text: str, hint: Any, what: str) -> Any:
+def _from_text(text: str, hint: Any, what: str, at_least: int | None = None) -> Any:
     alternatives = _alternatives(hint)
     if text == "null":
         return None
@@ -223,7 +240,7 @@ def _from_text(text: str, hint: Any, what: str) -> Any:
         return _checked(text, hint, what)
     try:
         if int in alternatives or float in alternatives:
-            return _checked(int(text) if int in alternatives else float(text), hint, what)
+            return _checked(int(text) if int in alternatives else float(text), hint, what, at_least)
         return _checked(json.loads(text), hint, what)
     except ValueError:
         raise _WrongType(f"{what} must be {_type_name(hint)}{_json_note(alternatives)}") from None

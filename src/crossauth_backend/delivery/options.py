@@ -41,7 +41,7 @@ class MailSettings:
     )
     mailer: Any = option(None, doc="What sends e-mail, instead of the SMTP options: a `Mailer`, or an `Outbox` in development.")  # fmt: skip
     smtp_host: str | None = option(None, env="SMTP_HOST", doc="Mail server.")
-    smtp_port: int | None = option(None, env="SMTP_PORT", doc="Port of the mail server.", shown="587; 465 for tls, 25 for none")  # fmt: skip
+    smtp_port: int | None = option(None, at_least=1, env="SMTP_PORT", doc="Port of the mail server.", shown="587; 465 for tls, 25 for none")  # fmt: skip
     smtp_security: SmtpSecurity | None = option(None, env="SMTP_SECURITY", doc="How the connection to the mail server is protected: `starttls`, `tls` from the first byte, or `none`.", shown='"starttls"')  # fmt: skip
     smtp_use_tls: bool | None = option(None, env="SMTP_USE_TLS", doc="Older spelling: true is `starttls` (`tls` on port 465), false is `none`.")  # fmt: skip
     smtp_username: str | None = option(None, env="SMTP_USERNAME", doc="Login at the mail server.")

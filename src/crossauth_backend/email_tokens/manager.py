@@ -92,8 +92,8 @@ class TokenEmailerSettings(MailSettings):
     password_reset_text_body: str = option("passwordresettextbody.njk", env="PASSWORD_RESET_TEXT_BODY", doc="Template.")
     password_reset_html_body: str | None = option("passwordresethtmlbody.njk", env="PASSWORD_RESET_HTML_BODY", doc="Template; empty for none.")  # fmt: skip
     password_reset_subject: str = option("Password reset", env="PASSWORD_RESET_SUBJECT", doc="Subject.")
-    password_reset_expires: int = option(86400, env="PASSWORD_RESET_EXPIRES", doc="Seconds a link to choose a new password works.")  # fmt: skip
-    verify_email_expires: int = option(86400, env="VERIFY_EMAIL_EXPIRES", doc="Seconds a link to prove an address works.")  # fmt: skip
+    password_reset_expires: int = option(86400, at_least=1, env="PASSWORD_RESET_EXPIRES", doc="Seconds a link to choose a new password works.")  # fmt: skip
+    verify_email_expires: int = option(86400, at_least=1, env="VERIFY_EMAIL_EXPIRES", doc="Seconds a link to prove an address works.")  # fmt: skip
 
 
 class TokenEmailer:

@@ -40,6 +40,21 @@ class AuthenticatorCapabilities:
     can_update_secrets: bool
 
 
+@dataclass(frozen=True, slots=True)
+class CodeField:
+    """How a page asks for what proves this factor.
+
+    Parameters:
+        label: the label of the field.
+        hint: where the user finds what is asked for.
+        keyboard: the kind of keyboard a telephone shows (HTML `inputmode`).
+    """
+
+    label: str = "Code"
+    hint: str = ""
+    keyboard: Literal["text", "numeric"] = "text"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticatorSettings:
     """`AuthenticatorOptions`, parsed."""
@@ -159,6 +174,10 @@ class Authenticator(ABC):
     def mfa_channel(self) -> Literal["none", "email", "sms"]:
         """The out-of-band channel."""
         return "none"
+
+    def code_field(self) -> CodeField:
+        """How pages ask for what proves this factor; a factor of an application's own says it here."""
+        return CodeField(hint=f"Enter what {self.friendly_name} asks for.")
 
     def capabilities(self) -> AuthenticatorCapabilities:
         """The three `can_*` answers as one record."""

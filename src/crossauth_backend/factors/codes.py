@@ -11,7 +11,7 @@ from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal, random_digits
 from crossauth_backend.core.text import clean_code
-from crossauth_backend.factors.base import Authenticator, Params
+from crossauth_backend.factors.base import Authenticator, CodeField, Params
 from crossauth_backend.users.record import User, UserSecrets
 
 DIGITS: Final = 6
@@ -94,6 +94,11 @@ class SentCodeAuthenticator(Authenticator):
     def can_update_secrets(self) -> bool:
         """There are none."""
         return False
+
+    def code_field(self) -> CodeField:
+        """Six digits, by whatever channel."""
+        by = {"email": "by email", "sms": "by text message"}.get(self.mfa_channel(), "to you")
+        return CodeField(hint=f"We sent you a code {by}.", keyboard="numeric")
 
     def mfa_type(self) -> Literal["none", "oob", "otp"]:
         """Out of band."""

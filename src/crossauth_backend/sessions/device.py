@@ -51,7 +51,7 @@ class KnownDeviceSettings(CookieSettings):
         "KNOWNDEVICE_COOKIE_NAME",
         "Name of the cookie; by default `KNOWNDEVICE`, with `__Host-` before it on https.",
     )
-    maxAge: int = option(2592000, env="KNOWNDEVICE_COOKIE_MAX_AGE", doc="Seconds a browser is remembered.")
+    maxAge: int = option(2592000, at_least=1, env="KNOWNDEVICE_COOKIE_MAX_AGE", doc="Seconds a browser is remembered.")
     domain: str | None = cookie_option(None, "KNOWNDEVICE_COOKIE_DOMAIN", "Domain attribute.")
     path: str = cookie_option("/", "KNOWNDEVICE_COOKIE_PATH", "Path attribute.")
     secure: bool | None = cookie_option(

@@ -68,12 +68,14 @@ class SessionCookieSettings(CookieSettings):
     )
     maxAge: int = option(
         DEFAULT_MAX_AGE,
+        at_least=0,
         env="SESSION_COOKIE_MAX_AGE",
         other_envs=("SESSION_COOKIE_maxAge",),
         doc="Seconds after which a session ends, however much it is used; 0 for never.",
     )
     idle_timeout: int = option(
         0,
+        at_least=0,
         env="SESSION_IDLE_TIMEOUT",
         doc="Seconds without a request after which a user's session ends; 0 for never. Precise to a minute.",
     )
@@ -217,7 +219,8 @@ class SessionCookie(HasCookie):
         key, user = found
         now = self.clock()
         code = session_refusal(key, user, now, self._idle)
-        if code is None and not await self._passes_filter(key):
+        hook = self.settings.filter_function
+        if code is None and hook is not None and not await _passes_filter(hook, key):
             code = ErrorCode.InvalidSession
         if code is not None:
             raise CrossauthError(code)
@@ -245,15 +248,6 @@ class SessionCookie(HasCookie):
         """End every session of a user but the one with the id `except_key`."""
         keep = self.hash_session_id(except_key) if except_key else None
         await self.key_storage.delete_all_for_user(userid, KeyPrefix.session, keep)
-
-    async def _passes_filter(self, key: Key) -> bool:
-        if self.settings.filter_function is None:
-            return True
-        try:
-            return await decide("filter_function", self.settings.filter_function, key)
-        except Exception:
-            logger.exception("filter_function failed; the session is refused")
-            return False
 
     async def _touch(self, value: str, now: datetime) -> None:
         if isinstance(self.key_storage, SupportsTouch):
@@ -310,3 +304,11 @@ class SessionCookie(HasCookie):
         """Whether a session that was just stored still rests on what its user's credentials are; one read."""
         found = await self._find(self.hash_session_id(session_key.value))
         return found is not None and found[1] is not None and same_stamp(found[0].stamp, found[1].security_stamp)
+
+
+async def _passes_filter(hook: Callable[[Key], Any], key: Key) -> bool:
+    try:
+        return await decide("filter_function", hook, key)
+    except Exception:
+        logger.exception("filter_function failed; the session is refused")
+        return False

@@ -138,6 +138,10 @@ class UserStorage(ABC):
     async def get_users(self, skip: int | None = None, take: int | None = None) -> list[User]:
         """Users in the order of their ids: `take` of them after the first `skip`."""
 
+    def can_keep_secret(self, name: str) -> bool:
+        """Whether a secret of this name can be stored; asked at the start for every factor that is used."""
+        return True
+
     async def get_user_by_id(self, id: UserId, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As `get_user_by`, by id."""
         return await self.get_user_by("id", id, options)

@@ -32,6 +32,15 @@ class LoginRequired(CrossauthError):
         super().__init__(ErrorCode.Unauthorized, "Log in first")
 
 
+class PasswordRequired(CrossauthError):
+    """The login is too old for this; the password has to be sent with it."""
+
+    field = "password"
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.Unauthorized, "Enter your password to do this (field 'password')")
+
+
 def sanitised(e: CrossauthError) -> CrossauthError:
     """`e` as it may leave: whether the name or the password was wrong is nobody's business."""
     if e.code in (ErrorCode.UserNotExist, ErrorCode.PasswordInvalid):
@@ -57,6 +66,7 @@ def error_variables(e: CrossauthError) -> dict[str, Any]:
         "errorMessages": e.messages,
         "errorCode": e.code.value,
         "errorCodeName": e.code_name,
+        **({"passwordRequired": True, "field": e.field} if isinstance(e, PasswordRequired) else {}),
     }
 
 

@@ -30,20 +30,11 @@ class Source(Protocol):
         ...
 
 
-class Gate(Protocol):
-    """What stands before a path, for whoever is known: it lets the request pass, changes it, or answers itself."""
-
-    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request, by `app` or otherwise."""
-        ...
-
-
 class Attached(Protocol):
     """What the servers on one application have in common."""
 
     site: Site
     lifecycle: Lifecycle
-    gates: dict[str, Gate]
 
     @property
     def sources(self) -> Sequence[Source]:
@@ -56,8 +47,8 @@ class AuthenticationMiddleware:
 
     Parameters:
         app: what comes next.
-        attached: the application's site; its sources, the first of which to say who is asking is the last asked; and gates,
-            looked up by path only where somebody is known.
+        attached: the application's site; its sources, the first of which to say who is asking is the last asked; and what has
+            to be ready before the first request is served.
     """
 
     def __init__(self, app: ASGIApp, attached: Attached) -> None:
@@ -92,11 +83,7 @@ class AuthenticationMiddleware:
             state.refusal = e
 
         send = partial(_send_with_cookies, state, send)
-        gate = attached.gates.get(scope["path"]) if state.identified else None
-        if gate is None or state.refusal is not None:
-            await self.app(scope, receive, send)
-        else:
-            await gate(self.app, scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:

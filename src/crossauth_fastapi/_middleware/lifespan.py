@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
 
+from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.keys.storage import SupportsLifecycle
 
 
@@ -17,10 +18,14 @@ class Lifecycle:
 
     Starlette does not run the lifespan of a mounted application. Its parts are then open until the process ends; an application
     that wants them closed enters `inner.router.lifespan_context(inner)` in the lifespan of the outer one.
+
+    Parameters:
+        ready: called when everything is open, and the application has all its routes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ready: Callable[[], None]) -> None:
         self.running = False
+        self._ready = ready
         self._parts: list[SupportsLifecycle] = []
         self._opening: asyncio.Task[None] | None = None
 
@@ -39,6 +44,8 @@ class Lifecycle:
             await self._open()
             try:
                 async with inner(app) as state:
+                    self._ready()
+                    self.running = True
                     yield state
             finally:
                 self.running = False
@@ -57,11 +64,19 @@ class Lifecycle:
             return
         loop = asyncio.get_running_loop()
         if self._opening is None or self._opening.done() or self._opening.get_loop() is not loop:
-            self._opening = loop.create_task(self._open())
-        # Shielded: the client of the request that began it may go, others wait for it.
-        await asyncio.shield(self._opening)
+            self._opening = loop.create_task(self._open_and_run())
+        try:
+            # Shielded: the client of the request that began it may go, others wait for it.
+            await asyncio.shield(self._opening)
+        except CrossauthError as e:
+            # At the start its text is for who configures the application; here it would be for a visitor.
+            raise CrossauthError(e.code, detail=e.detail or e.message, status=e.http_status) from e
 
     async def _open(self) -> None:
         for part in self._parts:
             await part.start()
+
+    async def _open_and_run(self) -> None:
+        await self._open()
+        self._ready()
         self.running = True

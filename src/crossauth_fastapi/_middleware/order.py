@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import FastAPI
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Gate, Source
+from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
 from crossauth_fastapi._middleware.lifespan import Lifecycle
+from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections
 from crossauth_fastapi._middleware.refusals import answer_refusals, refuse
 from crossauth_fastapi._middleware.site import Site
 
 # Who is asked first. A request that carries several credentials is judged by the first that applies.
 SOURCE_ORDER: Final = ("session", "bearer", "api_key", "id_token")
-_ATTRIBUTE: Final = "crossauth"
 
 
 class Servers:
@@ -24,8 +24,8 @@ class Servers:
 
     def __init__(self) -> None:
         self.site = Site()
-        self.lifecycle = Lifecycle()
-        self.gates: dict[str, Gate] = {}
+        self.protections = Protections()
+        self.lifecycle = Lifecycle(self.protections.install)
         self.sources: list[Source] = []
         self._names: list[str] = []
         self._told: dict[str, Any] = {}
@@ -60,14 +60,14 @@ def servers_on(app: FastAPI) -> Servers:
     Raises:
         CrossauthError: `Configuration` where the application has started.
     """
-    servers: Servers | None = getattr(app.state, _ATTRIBUTE, None)
+    servers: Servers | None = getattr(app.state, SOURCES_ATTRIBUTE, None)
     if servers is None:
         servers = Servers()
         try:
             app.add_middleware(AuthenticationMiddleware, attached=servers)
         except RuntimeError as e:
             raise CrossauthError(ErrorCode.Configuration, "Create the server before the application starts") from e
-        setattr(app.state, _ATTRIBUTE, servers)
+        setattr(app.state, SOURCES_ATTRIBUTE, servers)
         # One of the application's own is left alone. Starlette hands a handler WebSockets too, its types do not say so.
         handlers: dict[Any, Any] = app.exception_handlers
         handlers.setdefault(CrossauthError, refuse)
@@ -85,12 +85,19 @@ def tell_site(app: FastAPI, **values: Any) -> None:
     servers_on(app).tell_site(values)
 
 
-def attach_source(app: FastAPI, name: str, source: Source, gates: Mapping[str, Gate] | None = None) -> None:
-    """Let `source` take part in finding out who is asking `app`, and put `gates` before paths.
+def attach_source(app: FastAPI, name: str, source: Source, protect: Callable[[], None] | None = None) -> None:
+    """Let `source` take part in finding out who is asking `app`.
+
+    Parameters:
+        app: the application.
+        name: which of `SOURCE_ORDER` it is.
+        source: the source.
+        protect: puts guards before routes; called once, when they are there: at the start, or before the first request.
 
     Raises:
         CrossauthError: `Configuration` where the application has started, or has such a source already.
     """
     servers = servers_on(app)
     servers.register(name, source)
-    servers.gates.update(gates or {})
+    if protect is not None:
+        servers.protections.add(protect)

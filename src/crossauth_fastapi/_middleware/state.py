@@ -61,6 +61,8 @@ class RequestState(dict[str, Any]):
     nested: bool = False
     """Whether an application of ours is around this one."""
     administrator: bool | None = None
+    factor2_given: bool = False
+    auth: dict[str, Any] | None = None
     extra_columns: dict[str, Any] | None = None
     _deletions: dict[str, FastApiCookieOptions] | None = None
 

@@ -11,7 +11,14 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_fastapi._http.errors import NO_STORE, LoginRequired, error_json, error_variables, with_retry_after
+from crossauth_fastapi._http.errors import (
+    NO_STORE,
+    LoginRequired,
+    PasswordRequired,
+    error_json,
+    error_variables,
+    with_retry_after,
+)  # fmt: skip
 from crossauth_fastapi._http.redirects import see_other
 from crossauth_fastapi._session.bodies import CsrfBody
 from crossauth_fastapi._session.context import Call
@@ -50,6 +57,14 @@ class CsrfRule(Enum):
     NEVER = "never"
 
 
+class StepUp(Enum):
+    """Whether an action asks a user who has a second factor for it again, where the application's lists say nothing else."""
+
+    NEVER = "never"
+    SUBMIT = "before it is done"
+    BEGIN = "before it is begun; what waits in the session goes on"
+
+
 Do: TypeAlias = Callable[[Call], Awaitable[Outcome]]
 Look: TypeAlias = Callable[[Call], Awaitable[Show | Go]]
 
@@ -65,6 +80,7 @@ class Action:
     Parameters:
         name: its endpoint; the JSON face is `api/` and the name.
         summary: what it does, for OpenAPI.
+        step_up: whether it asks for the second factor again; every action has to say.
         do: the handler behind both POST routes; `None` where there is nothing to send.
         look: what the page shows before the form is sent; `None` where there is no page to look at.
         fetch: the handler behind the JSON face's GET; `None` where it has none.
@@ -80,6 +96,7 @@ class Action:
 
     name: str
     summary: str
+    step_up: StepUp
     do: Do | None
     look: Look | None
     page_option: str
@@ -152,5 +169,8 @@ def refuse_page(action: Action | None, call: Call, e: CrossauthError, shown: Map
     settings, page = call.face.settings, "error_page"
     if action is not None:
         page = action.page_option
+        # A wrong password is asked for again.
+        if isinstance(e, PasswordRequired) or call.form.get("password"):
+            variables["passwordNeeded"] = True
         variables |= {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
     return with_retry_after(call.face.render(call.request, settings.page(page), variables, e.http_status), e)

@@ -10,7 +10,7 @@ from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.events.record import Event
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
-from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
+from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import (
     AdminCreateBody,
     AdminUpdateBody,
@@ -23,6 +23,7 @@ from crossauth_fastapi._session.bodies import (
     UsersAnswer,
 )
 from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.freshness import needs_password, require_recent_login
 from crossauth_fastapi._session.login import renew_session, secrets_of
 from crossauth_fastapi._session.profile import DELETED
 from crossauth_fastapi._session.signup import choice_of_factors
@@ -76,13 +77,14 @@ async def fetch_users(call: Call) -> Outcome:
 
 async def look_at_user(call: Call) -> Show | Go:
     """The form, filled in."""
-    await call.admin()
-    return Show(_user_variables(call, await _user(call)))
+    who = await call.admin()
+    return Show({**_user_variables(call, await _user(call)), "passwordNeeded": needs_password(call, who)})
 
 
 async def update_user(call: Call) -> Outcome:
     """Change a user."""
     face, who, user = call.face, await call.admin(), await _user(call)
+    await require_recent_login(call, who)
     wanted = await call_hook(face.settings.update_user_fn, user, call.request, call.form.to_dict(), _editable(call))
     changed: dict[str, Any] = wanted.to_dict() if isinstance(wanted, User) else dict(wanted)
     changed |= {n: call.text(n) for n in ("username", "state") if call.form.has(n) and call.text(n)}
@@ -97,14 +99,16 @@ async def update_user(call: Call) -> Outcome:
 
 async def look_at_password(call: Call) -> Show | Go:
     """The form."""
-    await call.admin()
+    who = await call.admin()
     required = call.request.query_params.get("required") == "true"
-    return Show({"user": await _user(call), "next": call.next_page(""), "required": required, "isAdmin": True})
+    shown = {"user": await _user(call), "next": call.next_page(""), "required": required, "isAdmin": True}
+    return Show({**shown, "passwordNeeded": needs_password(call, who)})
 
 
 async def change_password(call: Call) -> Outcome:
     """Give a user a new password."""
     face, who, user = call.face, await call.admin(), await _user(call)
+    await require_recent_login(call, who)
     repeat = secrets_of(call, "repeat_") or None
     changed = await admin.change_password(face.accounts, who, user, secrets_of(call, "new_"), repeat, call.origin)
     await renew_session(call, changed)
@@ -115,9 +119,10 @@ async def change_password(call: Call) -> Outcome:
 
 async def look_at_deletion(call: Call) -> Show | Go:
     """The question."""
-    await call.admin()
+    who = await call.admin()
     after = call.next_page(call.admin_url("selectuser"))
-    return Show({"next": after, "isAdmin": True, "user": await _user(call)})
+    asked = {"passwordNeeded": needs_password(call, who)}
+    return Show({"next": after, "isAdmin": True, "user": await _user(call), **asked})
 
 
 async def delete_user(call: Call) -> Outcome:
@@ -125,6 +130,7 @@ async def delete_user(call: Call) -> Outcome:
     face, who, user = call.face, await call.admin(), await _user(call)
     if str(user.id) == str(who.id):
         raise CrossauthError(ErrorCode.BadRequest, "This is your own account; delete it on its own page")
+    await require_recent_login(call, who)
     await profile.delete_account(face.accounts, user, call.origin, actor=who)
     after = call.next_page(call.admin_url("selectuser"))
     shown = Show({"message": DELETED, "userid": user.id, "isAdmin": True, "next": after})
@@ -209,29 +215,29 @@ def _user_variables(call: Call, user: User) -> dict[str, Any]:
 
 
 CREATE = Action(
-    name="createuser", summary="Create a user", do=create_user, look=look_at_creation,
+    name="createuser", step_up=StepUp.SUBMIT, summary="Create a user", do=create_user, look=look_at_creation,
     page_option="admin_create_user_page", body=AdminCreateBody, answer=UserAnswer, csrf=CsrfRule.ALWAYS, session=True,
     admin=True, echo=_KEPT,
 )  # fmt: skip
 SELECT = Action(
-    name="selectuser", summary="Find users", do=None, look=look_at_users, fetch=fetch_users,
+    name="selectuser", step_up=StepUp.NEVER, summary="Find users", do=None, look=look_at_users, fetch=fetch_users,
     page_option="admin_select_user_page", answer=UsersAnswer, session=True, admin=True,
 )  # fmt: skip
 UPDATE = Action(
-    name="updateuser", summary="Change a user", do=update_user, look=look_at_user, parameter="{id}",
+    name="updateuser", step_up=StepUp.SUBMIT, summary="Change a user", do=update_user, look=look_at_user, parameter="{id}",
     page_option="admin_update_user_page", body=AdminUpdateBody, answer=UpdateUserAnswer, session=True, admin=True,
     echo=_KEPT,
 )  # fmt: skip
 PASSWORD = Action(
-    name="changepassword", summary="Give a user a password", do=change_password, look=look_at_password,
+    name="changepassword", step_up=StepUp.SUBMIT, summary="Give a user a password", do=change_password, look=look_at_password,
     parameter="{id}", page_option="admin_change_password_page", body=SetPasswordBody, answer=Ok, session=True, admin=True,
     echo=("next", "required"),
 )  # fmt: skip
 DELETE = Action(
-    name="deleteuser", summary="Delete a user", do=delete_user, look=look_at_deletion, parameter="{id}",
+    name="deleteuser", step_up=StepUp.SUBMIT, summary="Delete a user", do=delete_user, look=look_at_deletion, parameter="{id}",
     page_option="delete_user_page", body=DeleteUserBody, answer=Ok, session=True, admin=True,
 )  # fmt: skip
 AUDIT = Action(
-    name="audit", summary="Read what happened", do=None, look=look_at_audit, fetch=fetch_audit,
+    name="audit", step_up=StepUp.NEVER, summary="Read what happened", do=None, look=look_at_audit, fetch=fetch_audit,
     page_option="audit_page", answer=AuditAnswer, session=True, admin=True,
 )  # fmt: skip

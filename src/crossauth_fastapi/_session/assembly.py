@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
@@ -18,19 +18,18 @@ from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
 from crossauth_fastapi._http.address import is_local_host, read_proxies
-from crossauth_fastapi._middleware.authentication import Gate
 from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.endpoints import Switches, enabled_endpoints
-from crossauth_fastapi._session.gate import PAGES, Factor2Gate
 from crossauth_fastapi._session.landing import attach_landing_page
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.outbox import check_outbox
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
 from crossauth_fastapi._session.routes import ACTIONS
 from crossauth_fastapi._session.source import SessionSource
+from crossauth_fastapi._session.stepup import check_step_up, install_step_up
 
 COMPONENT = "FastApiSessionServer"
 # They are read by the management of OAuth clients.
@@ -79,13 +78,20 @@ def build_face(
         local_site=site_is_local(settings),
     )
     check_outbox(face)
+    check_step_up(face)
     return face
 
 
-def attach(app: FastAPI, face: SessionFace) -> None:
-    """Let the session server of `face` find out who is asking `app`, and open and close its storages with it."""
+def attach(app: FastAPI, face: SessionFace, router: APIRouter) -> None:
+    """Let the session server of `face` find out who is asking `app`, and open and close its storages with it.
+
+    Parameters:
+        app: the application.
+        face: the session server.
+        router: holds the routes of the session server.
+    """
     manager, settings = face.manager, face.settings
-    attach_source(app, "session", face.source, factor2_gates(face))
+    attach_source(app, "session", face.source, lambda: install_step_up(app, router.routes, face))
     tell_site(
         app,
         public_url=settings.site_url,
@@ -106,19 +112,6 @@ def attach(app: FastAPI, face: SessionFace) -> None:
 def tell_login(app: FastAPI, face: SessionFace) -> None:
     """Let browsers that have to log in be sent to the login page, which is there now."""
     tell_site(app, login_path=f"{face.prefix}login")
-
-
-def factor2_gates(face: SessionFace) -> dict[str, Gate]:
-    """What stands before the paths that ask for the second factor; nothing where there are no second factors."""
-    if face.manager.user_storage is None or not face.accounts.allowed_factor2:
-        return {}
-    pages, apis = (face.settings.factor2_protected_page_endpoints, face.settings.factor2_protected_api_endpoints)
-    page_paths = PAGES if pages is None else pages
-    api_paths = [f"api/{name}" for name in PAGES] if apis is None else apis
-    gate = Factor2Gate(
-        face, (face.prefix + p.lstrip("/") for p in page_paths), (face.prefix + p.lstrip("/") for p in api_paths)
-    )
-    return dict.fromkeys(gate.paths, gate)
 
 
 def site_is_local(settings: SessionServerSettings) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossauth_fastapi._session.actions import Action, Go, Show
+from crossauth_fastapi._session.actions import Action, Go, Show, StepUp
 from crossauth_fastapi._session.bodies import Ok
 from crossauth_fastapi._session.context import Call
 
@@ -20,4 +20,5 @@ EMAIL_VERIFIED = Action(
     page_option="email_verified_page",
     answer=Ok,
     session=True,
+    step_up=StepUp.NEVER,
 )

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import codes, email_change, factor2_setup, login, recovery
-from crossauth_backend.accounts.pending import PENDING
+from crossauth_backend.accounts.pending import is_set_up_pending
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
-from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
+from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import (
     ChangeFactor2Body,
     ConfigureAnswer,
@@ -22,7 +21,9 @@ from crossauth_fastapi._session.bodies import (
     RecoveryAnswer,
 )
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import code_of, open_session, sends_codes, sign_in
+from crossauth_fastapi._session.factorpages import factor_variables
+from crossauth_fastapi._session.freshness import auth_of, needs_password, require_recent_login
+from crossauth_fastapi._session.login import code_of, open_session, sign_in
 from crossauth_fastapi._session.signup import choice_of_factors, wait_for_link
 
 SET_UP = "Your second factor has been set up."
@@ -30,21 +31,42 @@ REMOVED = "You now log in without a second factor."
 
 
 async def look_at_setup(call: Call) -> Show | Go:
-    """What is to be done to set the factor up that is being set up. Nothing is sent, and nothing begins."""
-    if not _is_waiting(call):
-        await whose_factor2(call)
+    """What is to be done to set up the factor that was begun; where none was, a form that begins one's own anew.
+
+    Nothing is sent, and nothing begins.
+    """
+    if is_set_up_pending(call.state["session_key"]):
+        shown = await factor2_setup.show_setup(call.face.accounts, call.state["session_key"])
+        return Show({**factor_variables(call, str(shown["factor2"])), **shown, "next": call.next_page("")})
+    user, forced = await whose_factor2(call)
+    if forced or user.factor2 not in call.face.accounts.allowed_factor2:
         return Go(call.url("changefactor2"))
-    shown = await factor2_setup.show_setup(call.face.accounts, call.state["session_key"])
-    return Show({**shown, "next": call.next_page(""), "canResend": sends_codes(call, str(shown["factor2"]))})
+    return Show({"begin": True, "next": call.next_page(""), "passwordNeeded": needs_password(call, user)})
 
 
 async def fetch_setup(call: Call) -> Outcome:
-    """As `look_at_setup`, as JSON."""
-    if not _is_waiting(call):
+    """What was begun, as JSON.
+
+    Raises:
+        CrossauthError: `Unauthorized` where nobody is logged in; `BadRequest` where nothing was begun.
+    """
+    if not is_set_up_pending(call.state["session_key"]):
         await whose_factor2(call)
-        raise CrossauthError(ErrorCode.BadRequest, "Choose a second factor first, at changefactor2")
+        raise CrossauthError(
+            ErrorCode.BadRequest, "No second factor is being set up; POST here without a code begins anew"
+        )
     shown = await factor2_setup.show_setup(call.face.accounts, call.state["session_key"])
     return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Show())
+
+
+async def begin_or_configure(call: Call) -> Outcome:
+    """Check the code of the factor that is being set up; where none is and no code came, begin one's own anew."""
+    if is_set_up_pending(call.state["session_key"]) or code_of(call):
+        return await configure(call)
+    user = call.session_user()
+    factor2 = _own_factor(call)
+    await require_recent_login(call, user)
+    return await _begin_setup(call, user, factor2)
 
 
 async def configure(call: Call) -> Outcome:
@@ -60,7 +82,8 @@ async def configure(call: Call) -> Outcome:
         recovery_codes = done.recovery_codes if user is not None else recovery.random_codes()
         name = done.username if user is None else user.username
         return await wait_for_link(call, user, name, after, done.persist, {"recoveryCodes": recovery_codes})
-    signed_in = await sign_in(call, Attempt(user, factor2_passed=True), done.persist, after)
+    auth = auth_of(call) if call.user is not None else None
+    signed_in = await sign_in(call, Attempt(user, factor2_passed=True), done.persist, after, auth=auth)
     if call.user is None:
         return signed_in
     # Also after a sign-up: the codes can be shown only now, so the page shows them, and leads on.
@@ -84,6 +107,8 @@ async def look_at_change(call: Call) -> Show | Go:
 async def change(call: Call) -> Outcome:
     """Begin to set up another factor, or give it up."""
     face, (user, forced) = call.face, await whose_factor2(call)
+    if not forced:
+        await require_recent_login(call, user)
     await face.extra_columns(call.request)
     wanted = call.text("factor2").removeprefix(NO_FACTOR2)
     if not wanted:
@@ -96,7 +121,7 @@ async def change(call: Call) -> Outcome:
             return await wait_for_link(call, stored, stored.username, after, False)
         if forced:
             return await sign_in(call, Attempt(stored), False, call.next_page(face.settings.login_redirect))
-        await open_session(face, call.request, Attempt(stored), False)
+        await open_session(face, call.request, Attempt(stored), False, auth=auth_of(call))
         shown = {**_change_variables(call, stored), "message": REMOVED}
         return Outcome({"ok": True, "message": REMOVED}, Show(shown))
     purpose = "setup"
@@ -104,12 +129,7 @@ async def change(call: Call) -> Outcome:
         # A sign-up that goes on: its address is not verified, and may have an account.
         purpose, factor = "signup", face.manager.factors[wanted]
         await codes.count_code(face.accounts, factor, None, codes.targets(factor, user), call.origin)
-    shown, data = await factor2_setup.start_setup(
-        face.accounts, user, user.username, wanted, purpose, user.to_dict(), False, call.origin
-    )
-    await face.keep(call.request, data)
-    page = {**shown, "next": call.next_page(""), "canResend": sends_codes(call, wanted)}
-    return Outcome({"ok": True, **shown}, Show(page, "configure_factor2_page"))
+    return await _begin_setup(call, user, wanted, purpose)
 
 
 async def whose_factor2(call: Call) -> tuple[User, bool]:
@@ -147,9 +167,26 @@ async def make_codes(call: Call) -> Outcome:
     return Outcome({"ok": True, "recoveryCodes": made}, Show({"recoveryCodes": made, "left": len(made)}))
 
 
-def _is_waiting(call: Call) -> bool:
-    key = call.state["session_key"]
-    return key is not None and PENDING in get_json_data(key)
+async def _begin_setup(call: Call, user: User, factor2: str, purpose: str = "setup") -> Outcome:
+    face = call.face
+    shown, data = await factor2_setup.start_setup(
+        face.accounts, user, user.username, factor2, purpose, user.to_dict(), False, call.origin
+    )
+    await face.keep(call.request, data)
+    page = {**factor_variables(call, factor2), **shown, "next": call.next_page("")}
+    return Outcome({"ok": True, **shown}, Show(page, "configure_factor2_page"))
+
+
+def _own_factor(call: Call) -> str:
+    """The second factor of the user who is logged in.
+
+    Raises:
+        CrossauthError: `Unauthorized` where nobody is; `BadRequest` where the user has none.
+    """
+    factor2 = call.session_user().factor2
+    if factor2 not in call.face.accounts.allowed_factor2:
+        raise CrossauthError(ErrorCode.BadRequest, "Choose a second factor first")
+    return str(factor2)
 
 
 def _change_variables(call: Call, user: User) -> dict[str, Any]:
@@ -157,13 +194,15 @@ def _change_variables(call: Call, user: User) -> dict[str, Any]:
     current = user.factor2 or NO_FACTOR2
     return {
         "next": call.next_page(""), "allowedFactor2": choice_of_factors(call), "factor2": current, "required": required,
+        "passwordNeeded": call.user is not None and needs_password(call, user),
     }  # fmt: skip
 
 
 CONFIGURE_FACTOR2 = Action(
     name="configurefactor2",
+    step_up=StepUp.BEGIN,
     summary="Set a second factor up",
-    do=configure,
+    do=begin_or_configure,
     look=look_at_setup,
     fetch=fetch_setup,
     page_option="configure_factor2_page",
@@ -173,6 +212,7 @@ CONFIGURE_FACTOR2 = Action(
 )
 CHANGE_FACTOR2 = Action(
     name="changefactor2",
+    step_up=StepUp.SUBMIT,
     summary="Choose another second factor, or none",
     do=change,
     look=look_at_change,
@@ -184,6 +224,7 @@ CHANGE_FACTOR2 = Action(
 )
 RECOVERY_CODES = Action(
     name="recoverycodes",
+    step_up=StepUp.SUBMIT,
     summary="Make new recovery codes",
     do=make_codes,
     look=look_at_codes,

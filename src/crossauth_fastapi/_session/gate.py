@@ -1,21 +1,30 @@
-"""Asking for the second factor before a request that matters, and making that request once it was given (contract 4.6).
+"""Step-up: asking for the second factor before a request that matters, and making that request once it was given (contract 4.6).
 
-The request is kept in the session, encrypted, and made as it was: same method, same path, same body, once. The code may be posted
-to the path itself, or to `factor2` and `api/factor2`; the answer is the one that the request gets.
+The request is held in the session, encrypted, and made as it was: same method, path and body, once. The code may be posted to the
+path itself, or to `factor2` and `api/factor2`; the answer is the one that the request gets. The guards stand before routes, not
+before URLs, see `_middleware.protection`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from fastapi import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crossauth_backend.accounts.context import has_factor2
-from crossauth_backend.accounts.page_visit import Visit, complete_visit, start_visit, waiting_visit
-from crossauth_backend.accounts.pending import VISIT
+from crossauth_backend.accounts.page_visit import (
+    Visit,
+    complete_visit,
+    newest_visit,
+    send_code,
+    start_visit,
+    waiting_visit,
+)
+from crossauth_backend.accounts.pending import is_set_up_pending
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
@@ -29,137 +38,231 @@ from crossauth_fastapi._session.csrf import csrf_refusal
 from crossauth_fastapi._session.login import code_of
 from crossauth_fastapi._session.source import SAFE_METHODS
 
-PAGES: Final = (
-    "requestpasswordreset",
-    "updateuser",
-    "changepassword",
-    "resetpassword",
-    "changefactor2",
-    "recoverycodes",
-)
 # After these the request that waits is of no use any more.
 _ENDS: Final = (ErrorCode.Expired, ErrorCode.TooManyAttempts, ErrorCode.InvalidSession)
+_ROUTING: Final = ("endpoint", "fastapi", "path_params", "route", "router")
+_UNSUPPORTED_TYPE: Final = 415
+_Made = tuple[Scope, Receive]
 
 
-class Factor2Gate:
-    """Stands before the protected paths of one session server.
+@dataclass(frozen=True, slots=True)
+class StepUpGuard:
+    """Asks for the second factor before one route.
 
     Parameters:
         face: the session server.
-        pages: paths whose answers are pages.
-        apis: paths whose answers are JSON.
+        json: whether it answers as JSON; otherwise by sending the browser to the page that asks.
+        begins: whether only beginning something is asked about, and not going on with what waits in the session.
     """
 
-    def __init__(self, face: SessionFace, pages: Iterable[str], apis: Iterable[str]) -> None:
-        self._face = face
-        prefix = face.prefix
-        self._answers = (f"{prefix}factor2", f"{prefix}api/factor2")
-        self._apis = frozenset((*apis, self._answers[1]))
-        self.paths = frozenset((*pages, *self._apis, *self._answers))
+    face: SessionFace
+    json: bool
+    begins: bool = False
 
     async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """See `Gate`."""
-        state: RequestState = scope["state"]
-        user: User | None = state["user"]
-        if scope["type"] != "http" or user is None or state["auth_type"] != "cookie" or not has_factor2(user):
+        """See `Guard`."""
+        state = _state(scope)
+        user = _asked(self.face, state)
+        if user is None or state.factor2_given or self._goes_on(state) or scope.get("method") in ("OPTIONS", "TRACE"):
             await app(scope, receive, send)
             return
-        waiting = waiting_visit(self._face.accounts, state["session_key"])
-        if scope["method"] in SAFE_METHODS:
-            if waiting is not None and scope["path"] not in self._answers:
-                await self._forget(state)
-            await app(scope, receive, send)
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008, "reason": "Second factor required"})
             return
         try:
-            found = await self._judge(scope, state, user, waiting, receive)
+            judge = self._looked if scope["method"] in SAFE_METHODS else self._changed
+            found = await judge(scope, state, user, receive)
         except Exception as e:
-            found = self._refused(scope, as_reason(e))
+            found = _refused(self.face, state, as_reason(e), self.json)
         if isinstance(found, Response):
             await found(scope, receive, send)
         else:
             await app(*found, send)
 
-    async def _judge(
-        self, scope: Scope, state: RequestState, user: User, waiting: Visit | None, receive: Receive
-    ) -> Response | tuple[Scope, Receive]:
-        """The answer, or the request that is to be made."""
-        path, is_answer = scope["path"], scope["path"] in self._answers
-        if is_answer and waiting is None:
+    def _goes_on(self, state: RequestState) -> bool:
+        return self.begins and is_set_up_pending(state["session_key"])
+
+    async def _looked(self, scope: Scope, state: RequestState, user: User, receive: Receive) -> Response | _Made:
+        """A request that only looks: it waits, but sends nothing and takes the place of nothing that changes something."""
+        if await _device_is_known(self.face, state, user):
             return scope, receive
-        if not state["csrf_token"]:
-            raise csrf_refusal(state)
-        body, complete = await read_limited(receive)
-        if not complete:
-            raise bad_request("The body is too large to wait for a second factor", 413)
-        again = replay(body, True, receive)
-        request = Request(scope, again)
+        if scope["method"] == "GET":
+            await _hold(self.face, Request(scope), user, _visit(scope, state, b""))
+        return self._ask(state, user)
+
+    async def _changed(self, scope: Scope, state: RequestState, user: User, receive: Receive) -> Response | _Made:
+        """The answer, or the request that is to be made."""
+        face = self.face
+        request, body, code = await _read(face, scope, state, receive)
+        visit = _visit(scope, state, body)
+        waiting = waiting_visit(face.accounts, state["session_key"], visit.slot)
+        if waiting is not None and code and (waiting.method, waiting.path) == (visit.method, visit.path):
+            await _complete(face, state, user, code, request, waiting)
+            return _as_it_was(scope, waiting), replay(waiting.body, True, receive)
+        if await _device_is_known(face, state, user):
+            return scope, replay(body, True, receive)
+        await _hold(face, request, user, visit)
+        return self._ask(state, user)
+
+    def _ask(self, state: RequestState, user: User) -> Response:
+        return _ask(self.face, state, user, self.json)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerGuard:
+    """Stands before `factor2` and `api/factor2`, which take the code of a request that waits and answer as that request does.
+
+    Parameters:
+        face: the session server.
+        router: what serves the application's routes.
+        json: whether it answers as JSON.
+    """
+
+    face: SessionFace
+    router: ASGIApp
+    json: bool
+
+    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """See `Guard`."""
+        state = _state(scope)
+        user = _asked(self.face, state)
+        waiting = None if user is None else newest_visit(self.face.accounts, state["session_key"])
+        if user is None or waiting is None or state.factor2_given:
+            await app(scope, receive, send)
+            return
+        try:
+            request, _, code = await _read(self.face, scope, state, receive)
+            found = await self._answer(scope, state, user, code, request, waiting)
+        except Exception as e:
+            found = _refused(self.face, state, as_reason(e), self.json)
+        if isinstance(found, Response):
+            await found(scope, receive, send)
+        else:
+            await self.router(found, replay(waiting.body, True, receive), send)
+
+    async def _answer(
+        self, scope: Scope, state: RequestState, user: User, code: dict[str, str], request: Request, waiting: Visit
+    ) -> Response | Scope:
+        if waiting.unsent and not code:
+            data = await send_code(self.face.accounts, state["session_key"], user, waiting)
+            await self.face.keep(request, data)
+            return _ask(self.face, state, user, self.json)
+        await _complete(self.face, state, user, code, request, waiting)
+        return _to_where_it_went(scope, waiting, state)
+
+
+def _state(scope: Scope) -> RequestState:
+    state = scope.get("state")
+    if not isinstance(state, RequestState):
+        raise CrossauthError(ErrorCode.Configuration, detail="a middleware replaced the state of the request")
+    return state
+
+
+def _asked(face: SessionFace, state: RequestState) -> User | None:
+    """The user who is to be asked: logged in by cookie, with a second factor."""
+    user: User | None = state["user"]
+    return user if user is not None and state["auth_type"] == "cookie" and has_factor2(user) else None
+
+
+async def _read(
+    face: SessionFace, scope: Scope, state: RequestState, receive: Receive
+) -> tuple[Request, bytes, dict[str, str]]:
+    """The request with its body read, and the code in it.
+
+    Raises:
+        CrossauthError: `InvalidCsrf`; `BadRequest` for a body that is broken, or too large to be held.
+    """
+    if not state["csrf_token"]:
+        raise csrf_refusal(state)
+    body, complete = await read_limited(receive)
+    if not complete:
+        raise bad_request("The body is too large to wait for a second factor", 413)
+    request = Request(scope, replay(body, True, receive))
+    try:
         fields = await parse_body(request, body)
-        code = code_of(Call(self._face, request, JsonOrFormData(request, fields), False))
-        same = waiting is not None and (waiting.method, waiting.path) == (scope["method"], path)
-        if waiting is not None and (is_answer or (same and code)):
-            await self._complete(state, user, code, request)
-            return _as_it_was(scope, waiting, receive)
-        if await self._device_is_known(state, user):
-            return scope, again
-        visit = Visit(
-            scope["method"], path, scope.get("query_string", b"").decode("latin-1"),
-            state.header(b"content-type"), body,
-        )  # fmt: skip
-        await self._face.keep(request, await start_visit(self._face.accounts, user, visit))
-        if path in self._apis:
-            asked = {"ok": True, "factor2Required": True, "factor2": user.factor2}
-            return JSONResponse(asked, headers=NO_STORE)
-        return see_other(self._answers[0])
-
-    async def _complete(self, state: RequestState, user: User, code: dict[str, str], request: Request) -> None:
-        face = self._face
-        try:
-            origin = face.origin(request)
-            await complete_visit(face.accounts, state["session_key"], user, code, origin)
-        except CrossauthError as e:
-            if e.code in _ENDS:
-                await self._forget(state)
+    except CrossauthError as e:
+        if e.http_status != _UNSUPPORTED_TYPE:
             raise
-        await self._forget(state)
-
-    async def _device_is_known(self, state: RequestState, user: User) -> bool:
-        face = self._face
-        if not face.settings.enable_known_devices:
-            return False
-        devices, now = face.manager.devices, face.manager.session.clock()
-        device = devices.read(cookie_value(state, devices.cookie), now)
-        if device is None or not device.knows(user):
-            return False
-        try:
-            key = await face.manager.key_storage.get_key(devices.stored(device.id))
-        except CrossauthError as e:
-            if e.code is not ErrorCode.InvalidKey:
-                raise
-            return False
-        rests = same_stamp(key.stamp, user.security_stamp)
-        return rests and str(key.userid) == str(user.id) and (key.expires is None or key.expires > now)
-
-    async def _forget(self, state: RequestState) -> None:
-        await self._face.manager.delete_session_data(state["session_id"], VISIT)
-
-    def _refused(self, scope: Scope, e: CrossauthError) -> Response:
-        if scope["path"] in self._apis or e.code in (ErrorCode.InvalidCsrf, ErrorCode.BadRequest):
-            return error_json(e)
-        return with_retry_after(see_other(with_query(self._answers[0], error=e.code_name)), e)
+        # An application's own format holds no code, and is none of our business.
+        fields = {}
+    return request, body, code_of(Call(face, request, JsonOrFormData(request, fields), False))
 
 
-def _as_it_was(scope: Scope, visit: Visit, receive: Receive) -> tuple[Scope, Receive]:
-    """The request that waited, in the name of the one that brought the code."""
+def _visit(scope: Scope, state: RequestState, body: bytes) -> Visit:
+    path, root = scope["path"], state.root_path
+    below = root and (path == root or path.startswith(f"{root}/"))
+    return Visit(
+        scope["method"], path[len(root) :] if below else path, scope.get("query_string", b"").decode("latin-1"),
+        state.header(b"content-type"), body, scope.get("raw_path", b"").decode("latin-1"), root, bool(root) and not below,
+    )  # fmt: skip
+
+
+async def _hold(face: SessionFace, request: Request, user: User, visit: Visit) -> None:
+    await face.keep(request, await start_visit(face.accounts, user, visit))
+
+
+async def _complete(
+    face: SessionFace, state: RequestState, user: User, code: dict[str, str], request: Request, waiting: Visit
+) -> None:
+    """Check the code; from then on this request is one for which the second factor was given."""
+    forget = (state["session_id"], waiting.slot)
+    try:
+        origin = face.origin(request)
+        await complete_visit(face.accounts, state["session_key"], user, code, origin, waiting.slot)
+    except CrossauthError as e:
+        if e.code in _ENDS:
+            await face.manager.delete_session_data(*forget)
+        raise
+    await face.manager.delete_session_data(*forget)
+    state.factor2_given = True
+
+
+async def _device_is_known(face: SessionFace, state: RequestState, user: User) -> bool:
+    if not face.settings.enable_known_devices:
+        return False
+    devices, now = face.manager.devices, face.manager.session.clock()
+    device = devices.read(cookie_value(state, devices.cookie), now)
+    if device is None or not device.knows(user):
+        return False
+    key = await face.manager.key_storage.find_key(devices.stored(device.id))
+    if key is None or not same_stamp(key.stamp, user.security_stamp):
+        return False
+    return str(key.userid) == str(user.id) and (key.expires is None or key.expires > now)
+
+
+def _ask(face: SessionFace, state: RequestState, user: User, json: bool) -> Response:
+    if json:
+        return JSONResponse({"ok": True, "factor2Required": True, "factor2": user.factor2}, headers=NO_STORE)
+    answer = see_other(state.url(f"{face.prefix}factor2"))
+    answer.headers["Cache-Control"] = NO_STORE["Cache-Control"]
+    return answer
+
+
+def _refused(face: SessionFace, state: RequestState, e: CrossauthError, json: bool) -> Response:
+    if json or e.code in (ErrorCode.InvalidCsrf, ErrorCode.BadRequest):
+        return error_json(e)
+    return with_retry_after(see_other(with_query(state.url(f"{face.prefix}factor2"), error=e.code_name)), e)
+
+
+def _as_it_was(scope: Scope, visit: Visit) -> Scope:
+    """The request that waited, in the name of the one that brought the code to the same route."""
     ours = (b"content-type", b"content-length", b"transfer-encoding", b"content-encoding")
     headers: list[tuple[bytes, bytes]] = [(n, v) for n, v in scope["headers"] if n not in ours]
-    headers.append((b"content-type", visit.content_type.encode("latin-1")))
-    headers.append((b"content-length", str(len(visit.body)).encode("ascii")))
-    waited: dict[str, Any] = {
-        **scope,
-        "method": visit.method,
-        "path": visit.path,
-        "raw_path": visit.path.encode(),
-        "query_string": visit.query.encode("latin-1"),
-        "headers": headers,
-    }
-    return waited, replay(visit.body, True, receive)
+    if visit.content_type:
+        headers.append((b"content-type", visit.content_type.encode("latin-1")))
+    if visit.method not in SAFE_METHODS:
+        headers.append((b"content-length", str(len(visit.body)).encode("ascii")))
+    return {**scope, "method": visit.method, "query_string": visit.query.encode("latin-1"), "headers": headers}
+
+
+def _to_where_it_went(scope: Scope, visit: Visit, state: RequestState) -> Scope:
+    """The request that waited, for the router of the application: routed anew, from where the application is mounted now."""
+    found: dict[str, Any] = {n: v for n, v in _as_it_was(scope, visit).items() if n not in _ROUTING}
+    path = visit.path if visit.bare and state.root_path == visit.root_path else state.root_path + visit.path
+    same_place = visit.raw_path and state.root_path == visit.root_path
+    raw = visit.raw_path if same_place else quote(path)
+    return {
+        **found, "path": path, "raw_path": raw.encode("latin-1"),
+        # What the mount of this application has read from the path; the routes that take a code have no parameters.
+        "path_params": dict(scope.get("path_params") or {}),
+    }  # fmt: skip

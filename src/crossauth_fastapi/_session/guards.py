@@ -27,7 +27,7 @@ _ASKED = {
     Ask.FACTOR2_CHANGE: ErrorCode.Factor2ResetNeeded,
 }
 # What the library itself keeps in session data (contract 4.5). A second factor rests on nobody else writing these.
-RESERVED_DATA = ("2fa", "pre2fa", "passwordchange", "factor2change", "crossauth")
+RESERVED_DATA = ("2fa", "pre2fa", "pre2falook", "passwordchange", "factor2change", "crossauth")
 
 
 async def create_anonymous_session(face: SessionFace, request: Request, data: Mapping[str, Any] | None) -> str:
@@ -118,7 +118,7 @@ async def login_with_user(
         CrossauthError: the reason for which the account's state refuses; `MfaRequired` where the second factor is waited for
             at `loginfactor2`; `PasswordChangeNeeded` or `Factor2ResetNeeded` where the account demands a change.
     """
-    result = await open_session(face, request, Attempt(user, factor2_passed=bypass_2fa), None)
+    result = await open_session(face, request, Attempt(user, factor2_passed=bypass_2fa), None, factor2_given=False)
     if result.asked is not None:
         unfinished = result.user.state in SETTING_UP
         raise CrossauthError(ErrorCode.TwoFactorIncomplete if unfinished else _ASKED[result.asked])

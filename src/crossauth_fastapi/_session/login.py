@@ -16,9 +16,10 @@ from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
-from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
+from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody, LogoutBody, Ok
 from crossauth_fastapi._session.context import Call, SessionFace
+from crossauth_fastapi._session.factorpages import ask_variables
 
 _FORCED = {
     Ask.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),
@@ -48,7 +49,12 @@ async def log_in(call: Call) -> Outcome:
 
 
 async def sign_in(
-    call: Call, attempt: Attempt, persist: bool | None, after: str, more: Mapping[str, Any] | None = None
+    call: Call,
+    attempt: Attempt,
+    persist: bool | None,
+    after: str,
+    more: Mapping[str, Any] | None = None,
+    auth: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Take an attempt through the login stages, and answer with what comes of it.
 
@@ -58,12 +64,13 @@ async def sign_in(
         persist: whether the cookie outlives the browser; `None` for what the options say.
         after: where the browser goes then.
         more: what else the JSON says.
+        auth: see `login.sign_in`.
 
     Raises:
         CrossauthError: the reason for which the account's state refuses; a forced change where it cannot be made here.
     """
     face = call.face
-    result = await open_session(face, call.request, attempt, persist)
+    result = await open_session(face, call.request, attempt, persist, auth=auth)
     if result.asked is None:
         return Outcome({"ok": True, "user": face.public(result.user), **(more or {})}, Go(after))
     if result.asked is Ask.FACTOR2:
@@ -79,32 +86,15 @@ async def sign_in(
     return Outcome({}, Go(with_query(call.url(endpoint), required="true", next=back)))
 
 
-def ask_variables(call: Call, factor2: str, action: str, after: str, persist: bool | None = None) -> dict[str, Any]:
-    """What the page that asks for a second factor is given."""
-    factor = call.face.manager.factors.get(factor2)
-    return {
-        "factor2": factor2,
-        "factor2Name": factor.friendly_name if factor else factor2,
-        "factor2Channel": factor.mfa_channel() if factor else "none",
-        "canResend": sends_codes(call, factor2),
-        "action": action,
-        "next": after,
-        "persist": "on" if persist else "",
-    }
-
-
-def sends_codes(call: Call, factor2: str) -> bool:
-    """Whether the page of a factor has a button to send its code again."""
-    factor = call.face.manager.factors.get(factor2)
-    return factor is not None and factor.mfa_type() == "oob" and "resendcode" in call.face.endpoints
-
-
 async def open_session(
     face: SessionFace,
     request: Request,
     attempt: Attempt,
     persist: bool | None,
     data: Mapping[str, Any] | None = None,
+    *,
+    auth: Mapping[str, Any] | None = None,
+    factor2_given: bool | None = None,
 ) -> login.LoginResult:
     """Take an attempt through the login stages, and make the session that comes of it the request's own.
 
@@ -114,16 +104,19 @@ async def open_session(
         attempt: whom to sign in, and what has been proven.
         persist: whether the cookie outlives the browser; `None` for what the options say.
         data: session data to begin with.
+        auth: see `login.sign_in`.
+        factor2_given: whether this browser is one in which the second factor was given; by default as the attempt says.
     """
     previous = state_of(request)["session_id"]
     result = await login.sign_in(
         face.accounts, attempt, previous=previous, extra_fields=await face.extra_columns(request), data=data,
-        origin=face.origin(request), persist=persist,
+        origin=face.origin(request), persist=persist, auth=auth,
     )  # fmt: skip
     signed_in: User | None = result.user if result.asked is None else None
     face.start_session(request, result.session, signed_in, persist if signed_in else False)
     if signed_in is not None:
-        await face.remember_device(request, signed_in, attempt.factor2_passed)
+        given = attempt.factor2_passed if factor2_given is None else factor2_given
+        await face.remember_device(request, signed_in, given)
     return result
 
 
@@ -168,12 +161,7 @@ async def log_out(call: Call) -> Outcome:
 def secrets_of(call: Call, prefix: str = "") -> dict[str, str]:
     """The secrets in a form: the fields that some first factor stores, under `prefix`."""
     names = {n for a in call.face.manager.authenticators.values() for n in a.secret_names()} - {"totpsecret"}
-    found = {n: v for n in names if (v := call.form.getAsStr(prefix + n)) is not None}
-    if prefix == "repeat_":
-        # The specification's text has both spellings.
-        camel = {n: v for n in names if (v := call.form.getAsStr(f"repeat{n.capitalize()}")) is not None}
-        return camel | found
-    return found
+    return {n: v for n in names if (v := call.secret(prefix, n)) is not None}
 
 
 def code_of(call: Call) -> dict[str, str]:
@@ -186,6 +174,7 @@ def code_of(call: Call) -> dict[str, str]:
 
 LOGIN = Action(
     name="login",
+    step_up=StepUp.NEVER,
     summary="Log in",
     do=log_in,
     look=look_at_login,
@@ -196,6 +185,7 @@ LOGIN = Action(
 )
 LOGOUT = Action(
     name="logout",
+    step_up=StepUp.NEVER,
     summary="Log out",
     do=log_out,
     look=look_at_logout,

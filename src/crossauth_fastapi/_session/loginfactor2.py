@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import codes, login, second_factor
-from crossauth_backend.accounts.page_visit import waiting_visit
-from crossauth_backend.accounts.pending import PENDING, VISIT, read_pending
+from crossauth_backend.accounts.page_visit import newest_visit
+from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT, read_pending
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import get_json_data
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
+from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import Factor2Body, LoginAnswer, LoginFactor2Body, Ok, ResendAnswer
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import ask_variables, code_of, sign_in
+from crossauth_fastapi._session.factorpages import ask_variables, factor_variables
+from crossauth_fastapi._session.login import code_of, sign_in
 
 RESENT = "We've sent you a new code."
 
@@ -39,10 +40,12 @@ async def log_in(call: Call) -> Outcome:
 async def look_at_visit(call: Call) -> Show | Go:
     """The form that asks for the code of a request that waits; it is sent to where that request went."""
     user = call.session_user()
-    visit = waiting_visit(call.face.accounts, call.state["session_key"])
+    visit = newest_visit(call.face.accounts, call.state["session_key"])
     if visit is None:
         raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
-    shown: dict[str, Any] = ask_variables(call, str(user.factor2), visit.path, "")
+    # What only looks is asked for by GET, and a code is sent by POST.
+    action = call.state.url(visit.path) if visit.slot == VISIT else call.url("factor2")
+    shown: dict[str, Any] = {**ask_variables(call, str(user.factor2), action, ""), "codeUnsent": visit.unsent}
     code = call.request.query_params.get("error", "")
     if code in ErrorCode.__members__:
         shown |= {"errorCodeName": code, "errorMessage": CrossauthError(ErrorCode[code]).message}
@@ -58,7 +61,7 @@ async def cancel(call: Call) -> Outcome:
     """Forget what waits for a code: a login, or a request."""
     key = call.state["session_key"]
     data = get_json_data(key) if key is not None else {}
-    waiting = [name for name in (PENDING, VISIT) if name in data]
+    waiting = [name for name in (PENDING, VISIT, LOOK_VISIT) if name in data]
     if not waiting:
         raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
     if call.user is None:
@@ -79,7 +82,9 @@ async def resend(call: Call) -> Outcome:
     after = call.next_page(face.settings.login_redirect)
     if pending.purpose in ("signup", "setup"):
         factor = face.manager.factors[pending.factor2]
-        shown = {**codes.shown_again(factor, pending), "next": after, "canResend": True, "notice": RESENT}
+        shown = {
+            **factor_variables(call, pending.factor2), **codes.shown_again(factor, pending), "next": after, "notice": RESENT,
+        }  # fmt: skip
         return Outcome(answer, Show(shown, "configure_factor2_page"))
     if pending.purpose == "visit":
         page = await look_at_visit(call)
@@ -95,10 +100,12 @@ RESEND_CODE = Action(
     look=None,
     page_option="factor2_page",
     answer=ResendAnswer,
+    step_up=StepUp.NEVER,
     session=True,
 )
 LOGIN_FACTOR2 = Action(
     name="loginfactor2",
+    step_up=StepUp.NEVER,
     summary="Give the second factor of a login",
     do=log_in,
     look=look_at_login,
@@ -108,6 +115,7 @@ LOGIN_FACTOR2 = Action(
 )
 FACTOR2 = Action(
     name="factor2",
+    step_up=StepUp.NEVER,
     summary="Give the second factor of a request that waits for it; answers as that request",
     do=no_visit,
     look=look_at_visit,
@@ -118,6 +126,7 @@ FACTOR2 = Action(
 )
 CANCEL_FACTOR2 = Action(
     name="cancelfactor2",
+    step_up=StepUp.NEVER,
     summary="Forget what waits for a second factor",
     do=cancel,
     look=None,

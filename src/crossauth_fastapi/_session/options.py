@@ -60,6 +60,7 @@ class FastApiSessionServerOptions(SessionManagerOptions, total=False):
     logout_page: str
     logout_redirect: str
     outbox_page: str
+    reauthentication_seconds: int | None
     recovery_codes_page: str
     request_reset_password_page: str
     request_password_reset_page: str
@@ -75,6 +76,16 @@ class FastApiSessionServerOptions(SessionManagerOptions, total=False):
     user_search_fn: Callable[[str, UserStorage], list[User]]
     validate_session: Callable[[Key, User | None, Request], None]
     validate_user_fn: Callable[[UserInputFields], list[str]]
+
+
+def _protected(json: bool) -> Callable[[], str]:
+    def names() -> str:
+        # Said by the actions, which are above the options.
+        from crossauth_fastapi._session.stepup import protected_names
+
+        return ", ".join(protected_names(json))
+
+    return names
 
 
 def _page(default: str, env: str, what: str) -> Any:
@@ -129,9 +140,10 @@ class SessionServerSettings(SessionManagerSettings):
     validate_session: Callable[..., Any] | None = option(None, doc="`(key, user, request)`: raises where a session must not be accepted.")
     user_search_fn: Callable[..., Any] | None = option(None, doc="`(search, user_storage)`: finds users for administrators.", shown="exact username or e-mail address")
     client_serach_dn: Callable[..., Any] | None = option(None, names=("client_search_fn",), doc="Finds clients for administrators. Read by a part that is not in this version.")
-    factor2_protected_page_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_PAGE_ENDPOINTS", doc="Paths of pages whose form asks for the second factor again, of users who have one; the prefix goes before them.", shown="/requestpasswordreset, /updateuser, /changepassword, /resetpassword, /changefactor2, /recoverycodes")
-    factor2_protected_api_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_API_ENDPOINTS", doc="The same for JSON endpoints.", shown="the same under /api")
+    factor2_protected_page_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_PAGE_ENDPOINTS", doc="Paths of pages that ask for the second factor again, of users who have one: from the root of the application, with parameters (`/transfer/{id}`) and, where only one method is meant, the method (`POST /pay`). Pages of ours ask when their form is sent. A path of no route stops the start; one that only fits behind `prefix` is taken so.", shown=_protected(json=False))
+    factor2_protected_api_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_API_ENDPOINTS", doc="The same for JSON endpoints.", shown=_protected(json=True))
     enable_known_devices: bool = option(False, env="ENABLE_KNOWN_DEVICES", doc="Whether a browser in which the second factor was given is not asked for it again by those.")
+    reauthentication_seconds: int | None = option(3600, none=True, at_least=0, env="REAUTHENTICATION_SECONDS", doc="Seconds after a login in which a user without a second factor may change the e-mail address, set up or give up a second factor, delete the account or administer users; later the password is asked for again. 0 asks always, `None` never.")
     trusted_proxies: list[str] = option([], env="TRUSTED_PROXIES", doc="Addresses or networks of proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed.")
 
     # fmt: on

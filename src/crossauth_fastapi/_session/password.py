@@ -11,7 +11,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import LoginRequired
-from crossauth_fastapi._session.actions import OPTIONAL_TOKEN, Action, Go, Outcome, Show
+from crossauth_fastapi._session.actions import OPTIONAL_TOKEN, Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import ChangePasswordBody, LoginAnswer, Ok, RequestResetBody, ResetBody
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.login import open_session, secrets_of, sign_in
@@ -62,7 +62,8 @@ async def change_password(call: Call) -> Outcome:
         )
     # Every session is gone, this one too: whoever copied its cookie is out, and the browser gets a new one.
     data = get_json_data(call.state["session_key"])
-    await open_session(face, call.request, Attempt(user, factor2_passed=True), False, data)
+    given = call.state.factor2_given
+    await open_session(face, call.request, Attempt(user, factor2_passed=True), False, data, factor2_given=given)
     page = Show({"message": CHANGED, "next": after, "required": False})
     return Outcome({"ok": True, "message": CHANGED}, page)
 
@@ -114,6 +115,7 @@ async def look_again(call: Call) -> Show | Go:
 
 CHANGE_PASSWORD = Action(
     name="changepassword",
+    step_up=StepUp.SUBMIT,
     summary="Change one's password",
     do=change_password,
     look=look_at_password,
@@ -125,6 +127,7 @@ CHANGE_PASSWORD = Action(
 )
 REQUEST_RESET = Action(
     name="requestpasswordreset",
+    step_up=StepUp.SUBMIT,
     summary="Have a link sent to choose a new password",
     do=request_reset,
     look=look_at_request,
@@ -135,6 +138,7 @@ REQUEST_RESET = Action(
 )
 RESET = Action(
     name="resetpassword",
+    step_up=StepUp.SUBMIT,
     summary="Choose a new password by the token in a link",
     do=reset_password,
     look=look_again,

@@ -8,9 +8,10 @@ from crossauth_backend.accounts import profile
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.redirects import with_query
-from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
+from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import DeleteUserBody, Ok, UpdateUserAnswer, UpdateUserBody
 from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.freshness import changes_address, needs_password, require_recent_login
 from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
 
@@ -43,6 +44,8 @@ async def update_profile(call: Call) -> Outcome:
     face, user = call.face, call.editor()
     editable = list(face.users.user_editable_fields)
     wanted = await call_hook(face.settings.update_user_fn, user, call.request, call.form.to_dict(), editable)
+    if changes_address(user, wanted):
+        await require_recent_login(call, user)
     changed, link_sent = await profile.update_profile(face.accounts, user, wanted, call.origin)
     await renew_session(call, changed)
     call.state["user"] = changed
@@ -55,12 +58,15 @@ async def look_at_deletion(call: Call) -> Show | Go:
     if call.user is None:
         here = call.url("deleteuser")
         return Go(with_query(call.url("login"), next=here))
-    return Show({"next": call.next_page(call.url()), "isAdmin": False, "user": call.editor()})
+    user = call.editor()
+    asked = {"passwordNeeded": needs_password(call, user)}
+    return Show({"next": call.next_page(call.url()), "isAdmin": False, "user": user, **asked})
 
 
 async def delete_account(call: Call) -> Outcome:
     """Delete the account, its sessions and its keys."""
     user = call.editor()
+    await require_recent_login(call, user)
     await profile.delete_account(call.face.accounts, user, call.origin)
     call.face.end_session(call.request)
     shown = {
@@ -74,6 +80,7 @@ async def delete_account(call: Call) -> Outcome:
 
 UPDATE_USER = Action(
     name="updateuser",
+    step_up=StepUp.SUBMIT,
     summary="Change one's profile",
     do=update_profile,
     look=look_at_profile,
@@ -85,6 +92,7 @@ UPDATE_USER = Action(
 )
 DELETE_USER = Action(
     name="deleteuser",
+    step_up=StepUp.SUBMIT,
     summary="Delete one's account",
     do=delete_account,
     look=look_at_deletion,

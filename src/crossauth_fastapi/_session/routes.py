@@ -22,6 +22,7 @@ from crossauth_fastapi._session.actions import (
     OPTIONAL_TOKEN,
     Action,
     Do,
+    Go,
     Show,
     answer_json,
     answer_page,
@@ -76,12 +77,12 @@ def page_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """GET and POST of an action's page."""
     tags: list[str | Enum] = [_ADMIN if action.admin else _PAGES]
     if action.look is not None:
-        for look_at in _paths(face, action):
+        for look_at in action_paths(face, action):
             router.add_api_route(
                 look_at, _look(face, action), methods=["GET"], name=f"{action.page_endpoint}:page",
                 summary=f"{action.summary}: page", response_class=HTMLResponse, tags=tags, openapi_extra=_in_path(look_at),
             )  # fmt: skip
-    for path in _paths(face, action) if action.do is not None else ():
+    for path in action_paths(face, action) if action.do is not None else ():
         assert action.do is not None
         router.add_api_route(
             path, _submit(face, action, action.do), methods=["POST"], name=f"{action.page_endpoint}:form",
@@ -93,7 +94,7 @@ def page_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
 
 def api_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """The JSON face of an action."""
-    for path in _paths(face, action, "api/"):
+    for path in action_paths(face, action, "api/"):
         _api_routes(router, face, action, path)
 
 
@@ -114,8 +115,11 @@ def _api_routes(router: APIRouter, face: SessionFace, action: Action, path: str)
         )  # fmt: skip
 
 
-def _paths(face: SessionFace, action: Action, api: str = "") -> list[str]:
-    """Where an action is; one whose token may be part of the path or a field is in two places."""
+def action_paths(face: SessionFace, action: Action, api: str = "") -> list[str]:
+    """The paths of an action's page, or of its JSON face with `api/`.
+
+    One whose token may be part of the path or a field is in two places.
+    """
     path = f"{face.admin_prefix if action.admin else face.prefix}{api}{action.name}"
     if action.parameter == OPTIONAL_TOKEN:
         return [f"{path}/{{token}}", path]
@@ -242,7 +246,11 @@ async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Res
         call = Call(call.face, call.request, JsonOrFormData(call.request, {}), True)
     try:
         shown = await action.look(call) if action.look else Show()
-    except CrossauthError:
+    except Exception as e:
+        as_reason(e)
+        shown = Go("")
+    if not isinstance(shown, Show):
+        # Whoever is logged in is not shown the form of a login, also not with an error in it.
         return refuse_page(None, call, reason, {"next": call.state.here(call.request)})
     if isinstance(shown, Show):
         return refuse_page(action, call, reason, shown.variables)

@@ -7,7 +7,7 @@ from typing import Any
 from crossauth_backend.accounts import sessions
 from crossauth_backend.accounts.sessions import SessionInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
+from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import SessionsAnswer, SessionsBody
 from crossauth_fastapi._session.context import Call
 
@@ -61,6 +61,7 @@ def _as_json(session: SessionInfo) -> dict[str, Any]:
 
 SESSIONS = Action(
     name="sessions",
+    step_up=StepUp.NEVER,
     summary="End sessions of one's own",
     do=end_sessions,
     look=look_at_sessions,

@@ -13,10 +13,11 @@ from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
+from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import secrets_of, sends_codes, sign_in
+from crossauth_fastapi._session.factorpages import factor_variables
+from crossauth_fastapi._session.login import secrets_of, sign_in
 
 CHECK_MAIL = "We've sent you an email. Open the link in it to finish signing up."
 # In the data of an anonymous session: the sign-up that began in this browser.
@@ -156,12 +157,13 @@ async def _set_factor2_up(call: Call, user: dict[str, Any], done: signup.SignedU
     if previous is not None:
         await face.manager.delete_session(previous)
     answer = {"ok": True, "user": None, "emailVerificationNeeded": done.verify, **shown}
-    page = {**shown, "next": after, "canResend": sends_codes(call, done.factor2)}
+    page = {**factor_variables(call, done.factor2), **shown, "next": after}
     return Outcome(answer, Show(page, "configure_factor2_page"))
 
 
 SIGNUP = Action(
     name="signup",
+    step_up=StepUp.NEVER,
     summary="Sign up",
     do=sign_up,
     look=look_at_signup,

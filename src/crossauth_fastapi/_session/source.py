@@ -68,7 +68,7 @@ class SessionSource:
                     raise
                 logger.info("session refused: %s", e.code_name)
                 continue
-            if await self._is_valid(found, scope):
+            if self._validate is None or await self._is_valid(self._validate, found, scope):
                 state.identify(
                     {"session_id": session_id, "session_key": found.key, "user": found.user, "auth_type": "cookie"}
                 )
@@ -76,12 +76,10 @@ class SessionSource:
         if ours:
             self.forget_session(state)
 
-    async def _is_valid(self, found: UserAndKey, scope: Scope) -> bool:
+    async def _is_valid(self, hook: Callable[..., Any], found: UserAndKey, scope: Scope) -> bool:
         """Whether `validate_session` accepts the session; whatever it raises refuses it."""
-        if self._validate is None:
-            return True
         try:
-            return await call_hook(self._validate, found.key, found.user, connection_of(scope)) is not False
+            return await call_hook(hook, found.key, found.user, connection_of(scope)) is not False
         except CrossauthError as e:
             logger.info("session refused by validate_session: %s", e.code_name)
         except Exception:

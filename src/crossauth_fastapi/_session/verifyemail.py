@@ -11,7 +11,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import error_variables
 from crossauth_fastapi._http.redirects import local_path, with_query
-from crossauth_fastapi._session.actions import OPTIONAL_TOKEN, Action, Go, Outcome, Show
+from crossauth_fastapi._session.actions import OPTIONAL_TOKEN, Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import Ok, RequestVerificationBody, VerifyAnswer, VerifyBody
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.login import open_session, renew_session
@@ -96,6 +96,7 @@ def _page_of(call: Call, done: Verified) -> dict[str, Any]:
 
 VERIFY_EMAIL = Action(
     name="verifyemail",
+    step_up=StepUp.NEVER,
     summary="Verify an email address",
     do=verify_email,
     look=look_at_link,
@@ -107,6 +108,7 @@ VERIFY_EMAIL = Action(
 )
 REQUEST_VERIFICATION = Action(
     name="requestemailverification",
+    step_up=StepUp.NEVER,
     summary="Request a new link to verify an email address",
     do=request_link,
     look=look_at_request,

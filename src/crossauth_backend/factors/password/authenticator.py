@@ -52,7 +52,7 @@ class LocalPasswordSettings(AuthenticatorSettings):
     )
     argon2: Argon2Parameters = option(Argon2Parameters(), doc="Cost of one hash.", shown="19 MiB, 2 passes, 1 lane")
     hashing_threads: int | None = option(
-        None, doc="How many passwords are hashed at once.", shown="cores - 1, at least 1"
+        None, at_least=1, doc="How many passwords are hashed at once.", shown="cores - 1, at least 1"
     )
     hashing_queue: int = option(
         MAX_WAITING,

@@ -40,7 +40,7 @@ class SmsAuthenticatorSettings(AuthenticatorSettings):
     sms_sender: Any = option(None, doc="What sends: an `SmsSender`.")
     sms_authenticator_body: str = option("smsauthenticationbody.njk", env="SMS_AUTHENTICATOR_BODY", doc="Template.")
     sms_authenticator_from: str = option("", env="SMS_AUTHENTICATOR_FROM", doc="The number or name that messages come from.")  # fmt: skip
-    sms_authenticator_token_expires: int = option(300, env="SMS_AUTHENTICATOR_TOKEN_EXPIRES", doc="Seconds a code is good for.")  # fmt: skip
+    sms_authenticator_token_expires: int = option(300, at_least=1, env="SMS_AUTHENTICATOR_TOKEN_EXPIRES", doc="Seconds a code is good for.")  # fmt: skip
     views: str = option("views", env="VIEWS", doc="Folder with the application's own message templates.")
     render: Callable[..., Any] | None = option(None, doc="`(template, data)`: renders messages, instead of Jinja2.")
 

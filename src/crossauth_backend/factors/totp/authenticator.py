@@ -14,7 +14,7 @@ import segno
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing, equal
 from crossauth_backend.core.text import clean_code
-from crossauth_backend.factors.base import Authenticator, Params
+from crossauth_backend.factors.base import Authenticator, CodeField, Params
 from crossauth_backend.keys.storage import spend
 from crossauth_backend.users.record import User, UserSecrets
 
@@ -80,6 +80,10 @@ class TotpAuthenticator(Authenticator):
     ) -> dict[str, Any]:
         """A new secret, encrypted."""
         return {"totpsecret": self._ring.encrypt(pyotp.random_base32())}
+
+    def code_field(self) -> CodeField:
+        """Six digits."""
+        return CodeField(hint="Enter the code that your authenticator application shows.", keyboard="numeric")
 
     def secret_names(self) -> list[str]:
         """`["totpsecret"]`."""

@@ -168,6 +168,10 @@ class SqlAlchemyUserStorage(UserStorage):
         secrets.pop(self._userid)
         return with_stamp(UserAndSecrets(user, secrets_from({"userid": user.id, **secrets})))
 
+    def can_keep_secret(self, name: str) -> bool:
+        """Whether the table of secrets has such a column."""
+        return name in self.secrets.c and name != self._userid
+
     async def create_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> User:
         """As documented for `UserStorage`."""
         await self._prepared.once()

@@ -1,0 +1,56 @@
+"""When and how a user logged in, as a session remembers it; and proving the first factor once more.
+
+The session data keep `crossauth.auth = {"at": seconds since the epoch, "amr": […]}`; the methods are named as in RFC 8176.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.factors.base import Params
+from crossauth_backend.keys.record import Key, get_json_data
+from crossauth_backend.users.record import User
+
+OURS: Final = "crossauth"
+AUTH: Final = "auth"
+
+
+def auth_facts(at: datetime, methods: Iterable[str]) -> dict[str, Any]:
+    """What a session remembers of a login."""
+    return {"at": int(at.timestamp()), "amr": list(methods)}
+
+
+def auth_of(key: Key | None) -> dict[str, Any] | None:
+    """What a session remembers of its login; `None` where an older version made it."""
+    ours = get_json_data(key).get(OURS) if key is not None else None
+    found = ours.get(AUTH) if isinstance(ours, dict) else None
+    return found if isinstance(found, dict) and isinstance(found.get("at"), int) else None
+
+
+def is_recent(auth: dict[str, Any] | None, now: datetime, within: timedelta) -> bool:
+    """Whether a login was made within this time. One that nothing is known of was not."""
+    return auth is not None and now - datetime.fromtimestamp(auth["at"], UTC) < within
+
+
+async def prove_first_factor(accounts: Accounts, user: User, params: Params, origin: Origin) -> dict[str, Any]:
+    """Check the first factor of a user who is logged in; what the session is to remember then.
+
+    Raises:
+        CrossauthError: `UsernameOrPasswordInvalid`; `TooManyAttempts`.
+    """
+    found = await accounts.find(user.id)
+    async with accounts.limited(origin, user, password_account=str(user.id)):
+        await accounts.factor1(found.user).authenticate_user(found.user, found.secrets, params)
+    return auth_facts(accounts.now, ["pwd"])
+
+
+def can_be_asked(accounts: Accounts, user: User) -> bool:
+    """Whether the first factor of `user` is a secret that a form can ask for."""
+    factor = accounts.factors.get(user.factor1)
+    if factor is None:
+        raise CrossauthError(ErrorCode.Configuration, detail=f"no authenticator is registered for {user.factor1!r}")
+    return bool(factor.secret_names())

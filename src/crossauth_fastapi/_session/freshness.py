@@ -1,0 +1,62 @@
+"""Asking a user without a second factor for the password, before something that a stolen session must not do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from crossauth_backend.accounts import freshness
+from crossauth_backend.accounts.context import has_factor2
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.users.record import User
+from crossauth_fastapi._http.errors import PasswordRequired
+from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.login import secrets_of
+
+
+def needs_password(call: Call, user: User) -> bool:
+    """Whether the login of this session is too old for what comes next.
+
+    A user who has a second factor is asked for that instead, see `gate`.
+    """
+    seconds = call.face.settings.reauthentication_seconds
+    if seconds is None or (has_factor2(user) and call.face.accounts.allowed_factor2):
+        return False
+    auth = auth_of(call)
+    return not freshness.is_recent(auth, call.face.accounts.now, timedelta(seconds=seconds))
+
+
+async def require_recent_login(call: Call, user: User) -> None:
+    """Let pass whose login is recent, or who sends the password with the request (field `password`); it counts as a login then.
+
+    Raises:
+        CrossauthError: `Unauthorized`, naming the field, where the password is needed; `UsernameOrPasswordInvalid`,
+            `TooManyAttempts`.
+    """
+    if not needs_password(call, user):
+        return
+    accounts = call.face.accounts
+    if not freshness.can_be_asked(accounts, user):
+        raise CrossauthError(ErrorCode.Unauthorized, "You logged in some time ago; log out and in again to do this")
+    given = secrets_of(call)
+    if not any(given.values()):
+        raise PasswordRequired
+    auth = await freshness.prove_first_factor(accounts, user, given, call.origin)
+    call.state.auth = auth
+    if call.state["session_id"] is not None:
+        await call.face.keep(call.request, {f"{freshness.OURS}.{freshness.AUTH}": auth})
+
+
+def auth_of(call: Call) -> dict[str, Any] | None:
+    """When and how the user of this session logged in, as far as that is known."""
+    return call.state.auth or freshness.auth_of(call.state["session_key"])
+
+
+def changes_address(user: User, wanted: User | Mapping[str, Any]) -> bool:
+    """Whether a changed user would get mail elsewhere."""
+    changed = wanted.to_dict() if isinstance(wanted, User) else wanted
+    email, name = changed.get("email", user.email), str(changed.get("username", user.username))
+    moved = not same_mailbox(str(email or ""), user.email or "")
+    return moved or (name != user.username and "@" in name + user.username)

@@ -1,0 +1,131 @@
+"""Which routes ask for the second factor again: those of our own actions that say so, and those that the application lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.routing import BaseRoute
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._middleware.protection import Target, read_entry, resolve, wrap
+from crossauth_fastapi._session.actions import Action, StepUp
+from crossauth_fastapi._session.context import SessionFace
+from crossauth_fastapi._session.gate import AnswerGuard, StepUpGuard
+from crossauth_fastapi._session.loginfactor2 import FACTOR2
+from crossauth_fastapi._session.routes import ACTIONS, action_paths
+
+PAGES_OPTION: Final = "factor2_protected_page_endpoints"
+APIS_OPTION: Final = "factor2_protected_api_endpoints"
+_READS: Final = ("GET", "HEAD")
+
+
+def check_step_up(face: SessionFace) -> None:
+    """Refuse lists of paths that cannot be read, or that nobody can be asked for.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    for option in (PAGES_OPTION, APIS_OPTION):
+        entries: list[str] | None = getattr(face.settings, option)
+        if entries and not _has_factors(face):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"FastApiSessionServer: option {option!r} protects nothing without second factors; see 'allowed_factor2'",
+            )
+        for text in entries or ():
+            read_entry(text, option)
+
+
+def install_step_up(app: FastAPI, own: Sequence[BaseRoute], face: SessionFace) -> None:
+    """Put the guards before the routes, once they are all there.
+
+    Parameters:
+        app: the application.
+        own: the routes of the session server.
+        face: the session server.
+
+    Raises:
+        CrossauthError: `Configuration` for an entry that means no route.
+    """
+    if not _has_factors(face):
+        return
+    guarded: dict[int, tuple[Target, bool]] = {}
+    # A route that both lists mean answers as JSON.
+    for option, json in ((PAGES_OPTION, False), (APIS_OPTION, True)):
+        entries: list[str] | None = getattr(face.settings, option)
+        targets = _by_action(own, json) if entries is None else _by_list(app, own, face, entries, option)
+        guarded |= {id(target.served): (target, json) for target in targets}
+    begins = {_name(a, json) for a in ACTIONS for json in (False, True) if a.step_up is StepUp.BEGIN}
+    for target, json in guarded.values():
+        wrap(target, StepUpGuard(face, json, getattr(target.route, "name", "") in begins and _is_own(target, own)))
+    for json in (False, True):
+        for route in _named(own, _name(FACTOR2, json)):
+            wrap(Target("", route, route), AnswerGuard(face, app.router, json))
+
+
+def protected_names(json: bool) -> list[str]:
+    """The paths that ask by default, as the option would list them without prefixes of its own."""
+    asking = [action for action in ACTIONS if action.step_up is not StepUp.NEVER]
+    return [f"/{action.api_endpoint if json else action.page_endpoint}" for action in asking]
+
+
+def _has_factors(face: SessionFace) -> bool:
+    return face.manager.user_storage is not None and bool(face.accounts.allowed_factor2)
+
+
+def _name(action: Action, json: bool) -> str:
+    """The name of the route that an action is sent to."""
+    return f"{action.api_endpoint}:post" if json else f"{action.page_endpoint}:form"
+
+
+def _named(own: Iterable[BaseRoute], name: str) -> list[BaseRoute]:
+    return [route for route in own if getattr(route, "name", None) == name]
+
+
+def _is_own(target: Target, own: Iterable[BaseRoute]) -> bool:
+    return any(route is target.route for route in own)
+
+
+def _by_action(own: Sequence[BaseRoute], json: bool) -> list[Target]:
+    names = [_name(action, json) for action in ACTIONS if action.step_up is not StepUp.NEVER]
+    return [Target(getattr(route, "path", ""), route, route) for name in names for route in _named(own, name)]
+
+
+def _by_list(
+    app: FastAPI, own: Sequence[BaseRoute], face: SessionFace, entries: Iterable[str], option: str
+) -> list[Target]:
+    found: list[Target] = []
+    for text in entries:
+        entry = read_entry(text, option)
+        try:
+            targets = resolve(app.router.routes, entry, face.prefix, option)
+        except CrossauthError:
+            if _is_switched_off(face, entry.path):
+                continue
+            raise
+        ours = [target for target in targets if _is_own(target, own)]
+        sent = [target for target in ours if not _only_reads(target)]
+        if any(target.websocket for target in targets):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"Option {option!r}: {text!r} is a WebSocket, which cannot ask for a second factor; name a method "
+                "before the path to protect its other routes",
+            )
+        # A page of ours that only shows a form is no danger; what the form sends is.
+        left = targets if entry.method or not sent else [t for t in targets if t not in ours or t in sent]
+        found += [replace(t, served=t.route) if _is_own(t, own) else t for t in left]
+    return found
+
+
+def _only_reads(target: Target) -> bool:
+    return all(method in _READS for method in target.offered or ())
+
+
+def _is_switched_off(face: SessionFace, path: str) -> bool:
+    """Whether this is the path of an endpoint of ours that is not there: nothing can be done at it, so nothing is to be asked."""
+    known = {path for action in ACTIONS for api in ("", "api/") for path in action_paths(face, action, api)}
+    plain = {known_path.partition("/{")[0] for known_path in known}
+    return path in known | plain or face.prefix + path.lstrip("/") in known | plain
