@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Required, TypedDict
 
 from fastapi import FastAPI
@@ -29,8 +29,7 @@ Tokens = Literal[
 class FastApiServerOptions(FastApiSessionServerOptions, total=False):
     """Options of `FastApiServer`: its own, and those of every component server, which the components' own options override.
 
-    Those of the OAuth components are accepted already, so that one configuration can be shared; nothing in this version
-    reads them.
+    Those of the OAuth components are not available in this version: giving one is an error that says so.
     """
 
     api_delete_tokens_post_url: str
@@ -184,11 +183,42 @@ def read_server_options(params: ServerParams, options: Mapping[str, Any]) -> tup
         CrossauthError: `Configuration` for an unknown key or a wrong type.
     """
     merged = {**params.options, **options}
+    _refuse_unavailable(merged)
     known = dict.fromkeys(FastApiServerOptions.__annotations__, "") | option_names(SessionServerSettings)
     return read_options(ServerSettings, merged, component=COMPONENT, also_known=known), merged
+
+
+def _refuse_unavailable(options: Mapping[str, Any]) -> None:
+    """Refuse options that nothing in this version reads, so that nothing is thought to be protected that is not.
+
+    Raises:
+        CrossauthError: `Configuration` for what belongs into the parameters; `NotImplemented` for the others.
+    """
+    own = option_names(SessionServerSettings) | option_names(ServerSettings)
+    unread = [
+        name for name in FastApiServerOptions.__annotations__ if name not in own and options.get(name) is not None
+    ]
+    for name in ("key_storage", "session_adapter"):
+        if name in unread:
+            place = f"'session': {{{name!r}: …}}" if name == "key_storage" else f"{name!r}: …"
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"{COMPONENT}: {name!r} is no option: give it in the parameters, as {{{place}}}",
+            )
+    if unread:
+        raise CrossauthError(
+            ErrorCode.NotImplemented,
+            f"{COMPONENT}: option {', '.join(map(repr, sorted(unread)))}: OAuth is not available in this version",
+        )
 
 
 def session_options(params: SessionParams, merged: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the session server: the shared ones that it knows, under its own."""
     known = option_names(SessionServerSettings)
     return {n: v for n, v in merged.items() if n in known} | params.options
+
+
+def shared_settings(settings: ServerSettings, own: Mapping[str, Any]) -> ServerSettings:
+    """`settings`, with what the session server's own options say of the same things."""
+    names = option_names(ServerSettings)
+    return replace(settings, **{n: v for n, v in own.items() if n in names and v is not None})

@@ -3,20 +3,23 @@
     @app.get("/orders")
     async def orders(user: CurrentUser) -> list[Order]: ...
 
-They read what the middleware found; none costs a query.
+They read what the middleware found; none costs a query. On a WebSocket they do the same; a refusal closes it with 1008. A cookie
+counts there only where a page of this site opens it, as the header `Origin` says.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from fastapi.security import APIKeyCookie
+from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.openapi import SESSION_SCHEME
+from crossauth_fastapi._middleware.refusals import reject
 from crossauth_fastapi._middleware.state import is_administrator, state_of
 from crossauth_fastapi._session.source import SAFE_METHODS
 
@@ -37,20 +40,21 @@ class _SessionUser(APIKeyCookie):
         super().__init__(**SESSION_SCHEME)
         self.required = required
 
-    async def __call__(self, request: Request) -> User | None:  # type: ignore[override]
+    async def __call__(self, request: HTTPConnection) -> User | None:  # type: ignore[override]
         """The user.
 
         Raises:
             CrossauthError: `Unauthorized` where one is required; `InvalidCsrf` for a request that changes something in
                 the name of a session cookie and carries no valid CSRF token.
+            WebSocketException: instead, on a WebSocket.
         """
         state = state_of(request)
         user: User | None = state["user"]
         if user is None:
             if self.required:
-                raise LoginRequired
+                raise reject(request, LoginRequired())
             return None
-        if state["auth_type"] == "cookie" and request.method not in SAFE_METHODS and not state["csrf_token"]:
+        if state["auth_type"] == "cookie" and state.method_ not in SAFE_METHODS and not state["csrf_token"]:
             raise CrossauthError(ErrorCode.InvalidCsrf)
         return user
 
@@ -62,14 +66,15 @@ CurrentUser = Annotated[User, Depends(current_user)]
 OptionalUser = Annotated[User | None, Depends(optional_user)]
 
 
-async def require_admin(request: Request, user: CurrentUser) -> User:
+async def require_admin(request: HTTPConnection, user: CurrentUser) -> User:
     """Lets only administrators in, as the option `is_admin_fn` says.
 
     Raises:
         CrossauthError: `Unauthorized` where nobody is logged in, `InsufficientPriviledges` where the user is no administrator.
+        WebSocketException: instead, on a WebSocket.
     """
     if not await is_administrator(state_of(request), user):
-        raise CrossauthError(ErrorCode.InsufficientPriviledges)
+        raise reject(request, CrossauthError(ErrorCode.InsufficientPriviledges))
     return user
 
 

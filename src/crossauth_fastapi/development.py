@@ -16,8 +16,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import random_value
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.users.storage import UserStorage
-
-_LOCAL = ("localhost", "127.0.0.1", "::1")
+from crossauth_fastapi._middleware.site import is_local_host
 
 
 def local_secret(database_url: str, site_url: str) -> str:
@@ -33,7 +32,7 @@ def local_secret(database_url: str, site_url: str) -> str:
     given = os.environ.get("CROSSAUTH_SECRET")
     if given:
         return given
-    if urlsplit(site_url).hostname not in _LOCAL:
+    if not is_local_host(urlsplit(site_url).hostname or ""):
         raise CrossauthError(
             ErrorCode.Configuration,
             f"Set CROSSAUTH_SECRET: {site_url} is not on localhost, so a made-up secret will not do",

@@ -7,14 +7,15 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.templating import Jinja2Templates
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.options import read_options
 from crossauth_fastapi._http.errors import error_json
-from crossauth_fastapi._middleware.order import attach_source
-from crossauth_fastapi._middleware.state import Site, state_of
+from crossauth_fastapi._middleware.order import attach_source, tell_site
+from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._serveroptions import (
     COMPONENT,
@@ -27,9 +28,10 @@ from crossauth_fastapi._serveroptions import (
     read_params,
     read_server_options,
     session_options,
+    shared_settings,
 )
 from crossauth_fastapi._session.adaptersource import AdapterSource
-from crossauth_fastapi._session.pagevariables import page_variables
+from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
 from crossauth_fastapi.fastapiserverbase import FastApiErrorFn, FastApiServerBase, MaybeErrorResponse
 from crossauth_fastapi.fastapisession import FastApiSessionServer
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
@@ -70,14 +72,19 @@ class FastApiServer(FastApiServerBase):
                     ErrorCode.Configuration, f"{COMPONENT} params 'session': 'key_storage' is required"
                 )
             own = session_options(session, merged)
+            # A component's own options override those of the server, for the one site that both are about.
+            self._settings = shared_settings(self._settings, own)
+            self.is_admin_fn = self._settings.is_admin_fn
             self._session_server = FastApiSessionServer(
                 self._app, session.key_storage, self._settings.authenticators, own
             )
             self._session_adapter = self._session_server
         elif parsed.session_adapter is not None:
-            source = AdapterSource(parsed.session_adapter, Site(is_admin=self.is_admin_fn))
-            attach_source(self._app, "session", source)
+            attach_source(self._app, "session", AdapterSource(parsed.session_adapter))
         self._pages = self._session_server.pages if self._session_server else self._bare_pages()
+        tell_site(self._app, is_admin_fn=self.is_admin_fn)
+        if self._session_server is None:
+            tell_site(self._app, error_page=self._error_page)
 
     @property
     def app(self) -> FastAPI:
@@ -166,7 +173,7 @@ class FastApiServer(FastApiServerBase):
         Parameters:
             request: the request.
             response: the response so far.
-            error_fn: makes the answer to a request without a valid token; JSON with status 401 where it is `None`.
+            error_fn: makes the answer to a request without a valid token; JSON with status 403 where it is `None`.
 
         Returns:
             `response` and `False`, or the refusal and `True`.
@@ -193,7 +200,12 @@ class FastApiServer(FastApiServerBase):
         return self._pages.render(request, template, variables, status)
 
     def _bare_pages(self) -> Pages:
-        return Pages(self._settings.template_dir, lambda request: page_variables(state_of(request), "/"))
+        return Pages(
+            self._settings.template_dir, lambda request: page_variables(state_of(request), "/"), awaited_variables
+        )
+
+    def _error_page(self, connection: HTTPConnection, e: CrossauthError) -> Response:
+        return error_page(self._pages, self._settings.error_page, connection, e)
 
     def _require_adapter(self) -> FastApiSessionAdapter:
         if self._session_adapter is None:

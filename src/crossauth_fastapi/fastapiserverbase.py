@@ -89,12 +89,9 @@ class FastApiServerBase(ABC):
             user: the user to test.
 
         Raises:
-            CrossauthError: `Configuration` where the option is an `async` function; await `is_administrator` then.
+            CrossauthError: `Configuration` where the option is an `async` function; use `AdminUser`, or await `is_administrator`.
         """
-        must_be_plain(
-            "is_admin(user) cannot await; use `await server.is_administrator(user)`: is_admin_fn", self.is_admin_fn
-        )
-        return decide_now("is_admin_fn", self.is_admin_fn, user)
+        return is_admin(self.is_admin_fn, user)
 
     async def is_administrator(self, user: User) -> bool:
         """As `is_admin`, for an `is_admin_fn` that may be `async`.
@@ -137,6 +134,20 @@ class FastApiServerBase(ABC):
         except TemplateNotFound:
             title = CrossauthError.http_status_name(status)
             return HTMLResponse(f"<!doctype html><title>{title}</title><h1>{title}</h1>", status, SAFE_HEADERS)
+
+
+def is_admin(hook: Callable[[User], bool | Awaitable[bool]], user: User) -> bool:
+    """Whether `user` is an administrator, as the plain function `hook` says.
+
+    Raises:
+        CrossauthError: `Configuration` where it is `async`.
+    """
+    must_be_plain(
+        "is_admin(user) cannot await: use the dependency AdminUser, or `await server.is_administrator(user)`; "
+        "otherwise option 'is_admin_fn'",
+        hook,
+    )
+    return decide_now("is_admin_fn", hook, user)
 
 
 def _code(status: int) -> ErrorCode:

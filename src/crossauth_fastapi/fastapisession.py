@@ -21,8 +21,9 @@ from crossauth_fastapi._http.router import ExactRouter
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session import routes
 from crossauth_fastapi._session.actions import Action
-from crossauth_fastapi._session.assembly import attach, build_face
+from crossauth_fastapi._session.assembly import attach, build_face, tell_login
 from crossauth_fastapi._session.context import Call, SessionFace
+from crossauth_fastapi._session.emailverified import EMAIL_VERIFIED
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
 from crossauth_fastapi._session.login import LOGIN, LOGOUT
 from crossauth_fastapi._session.loginfactor2 import CANCEL_FACTOR2, FACTOR2, LOGIN_FACTOR2, cancel
@@ -66,6 +67,8 @@ class FastApiSessionServer(FastApiSessionServerBase):
         self._added: set[str] = set()
         self._router = ExactRouter()
         attach(app, self._face, self._router)
+        # Included first, so that our routes come before the application's; filled below, and later by `add_login_endpoints`:
+        # an included router is looked up in as it is then.
         app.include_router(self._router)
         self.add_endpoints()
 
@@ -76,7 +79,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
         if "api/userforsessionkey" in self._face.endpoints:
             self.add_api_user_for_session_key_endpoints()
         self._add("outbox", outbox_routes)
-        for action in routes.ACTIONS:
+        for action in (*routes.ACTIONS, EMAIL_VERIFIED):
             if action.page_endpoint in self._face.endpoints:
                 self._add_page(action)
             if action.api_endpoint in self._face.endpoints:
@@ -212,6 +215,8 @@ class FastApiSessionServer(FastApiSessionServerBase):
         return factor2_details(self._face.manager)
 
     def _add_page(self, action: Action) -> None:
+        if action is LOGIN:
+            tell_login(self._app, self._face)
         self._add(action.page_endpoint, lambda router, face: routes.page_routes(router, face, action))
 
     def _add_api(self, action: Action) -> None:

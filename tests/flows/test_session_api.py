@@ -50,11 +50,11 @@ def test_nothing_secret_is_in_the_user(client: Client) -> None:
         ({"username": " padded"}, (400, "FormEntry")),
         ({"username": "line\nbreak"}, (400, "FormEntry")),
         ({"username": "right\u202eleft"}, (400, "FormEntry")),
-        ({"password": "short1A"}, (401, "PasswordFormat")),
-        ({"password": "alllowercase1"}, (401, "PasswordFormat")),
-        ({"password": "Nodigitshere"}, (401, "PasswordFormat")),
-        ({"password": "X1" + "y" * 2000}, (401, "PasswordFormat")),
-        ({"repeat_password": "Other1password"}, (401, "PasswordMatch")),
+        ({"password": "short1A"}, (400, "PasswordFormat")),
+        ({"password": "alllowercase1"}, (400, "PasswordFormat")),
+        ({"password": "Nodigitshere"}, (400, "PasswordFormat")),
+        ({"password": "X1" + "y" * 2000}, (400, "PasswordFormat")),
+        ({"repeat_password": "Other1password"}, (400, "PasswordMatch")),
         ({"user_email": "not an address"}, (400, "InvalidEmail")),
         ({"user_email": "a@localhost"}, (400, "InvalidEmail")),
         ({"user_email": 7}, (400, "BadRequest")),
@@ -125,9 +125,9 @@ def test_change_password(client: Client, other: Client) -> None:
     ("fields", "expected"),
     [
         ({"old_password": "Wrong1password"}, (401, "UsernameOrPasswordInvalid")),
-        ({"new_password": "weak"}, (401, "PasswordFormat")),
-        ({"new_password": PASSWORD}, (401, "PasswordFormat")),
-        ({"repeat_password": "Different1one"}, (401, "PasswordMatch")),
+        ({"new_password": "weak"}, (400, "PasswordFormat")),
+        ({"new_password": PASSWORD}, (400, "PasswordFormat")),
+        ({"repeat_password": "Different1one"}, (400, "PasswordMatch")),
     ],
 )
 def test_change_password_refuses(client: Client, fields: dict[str, str], expected: tuple[int, str]) -> None:
@@ -184,8 +184,8 @@ def test_protected_routes_of_the_application(client: Client) -> None:
     assert client.get("/maybe").json() == {"username": None}
     client.sign_up()
     assert client.get("/maybe").json() == {"username": "alice"}
-    assert error_of(client.get("/admin-only")) == (401, "InsufficientPriviledges")
-    assert error_of(client.post("/change", content=b"{}")) == (401, "InvalidCsrf")
+    assert error_of(client.get("/admin-only")) == (403, "InsufficientPriviledges")
+    assert error_of(client.post("/change", content=b"{}")) == (403, "InvalidCsrf")
     answer = client.post("/change", content=b'{"a": 1}', headers={CSRF: client.token()})
     assert answer.json()["body"] == '{"a": 1}'
 

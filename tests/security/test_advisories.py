@@ -228,7 +228,7 @@ def test_own_findings_bcrypt_and_unknown_hashes_are_refused_and_not_an_error() -
 def test_own_findings_a_csrf_cookie_that_is_not_ascii_is_no_token(client: Client, cookie: bytes) -> None:
     headers = {b"Cookie": b"CSRFTOKEN=" + cookie, CSRF.encode(): b"x"}
     answer = client.post("/api/login", json={"username": "a", "password": "b"}, headers=headers)
-    assert (answer.status_code, answer.json()["errorCodeName"]) == (401, "InvalidCsrf")
+    assert (answer.status_code, answer.json()["errorCodeName"]) == (403, "InvalidCsrf")
 
 
 def test_own_findings_sessions_end_with_the_password_they_were_opened_with(client: Client, other: Client) -> None:

@@ -25,7 +25,7 @@ def test_every_change_needs_a_token(client: Client, other: Client, face: str, na
         client.token()
     sent = {"none": {}, "garbage": {CSRF: "AAAA.AAAA"}, "another browser's": {CSRF: other.token()}}[token]
     answer = client.post(f"/{face}{name}", data=FORMS[name], headers=sent)
-    assert answer.status_code == 401
+    assert answer.status_code == 403
     assert "CSRF" in answer.text
     client.call("/api/logout")
     assert client.log_in().status_code == 200, "nothing may have changed"
@@ -58,7 +58,7 @@ def test_a_login_replaces_the_token(client: Client) -> None:
     client.call("/api/logout")
     before = client.token()
     client.log_in()
-    assert client.post("/change", headers={CSRF: before}).status_code == 401
+    assert client.post("/change", headers={CSRF: before}).status_code == 403
 
 
 def test_a_get_changes_nothing(client: Client) -> None:

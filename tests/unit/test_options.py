@@ -126,8 +126,8 @@ def test_the_secret_may_come_from_the_environment_and_must_come_from_somewhere(m
 
 def test_both_documented_spellings_count() -> None:
     make_server(siteUrl="https://example.com")
-    make_server(request_password_reset_page="a.html", client_search_fn=print)
-    make_server(request_reset_password_page="a.html", client_serach_dn=print)
+    make_server(request_password_reset_page="a.html")
+    make_server(request_reset_password_page="a.html")
 
 
 def test_a_factor_for_tests_starts_on_localhost_only() -> None:

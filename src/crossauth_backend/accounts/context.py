@@ -72,6 +72,7 @@ class Accounts:
     verify_email: bool = False
     reset_password: bool = False
     allowed_factor2: tuple[str, ...] = ()
+    root_path: str = ""
     validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
 
     @property
@@ -89,14 +90,14 @@ class Accounts:
         return self.factors[user.factor1]
 
     def need_emails(self) -> TokenEmailer:
-        """What sends links by e-mail.
+        """What sends links by e-mail; they lead to where the request found the application.
 
         Raises:
             CrossauthError: `Configuration` where e-mail is not configured.
         """
         if self.emails is None:
             raise CrossauthError(ErrorCode.Configuration, detail="no e-mail is configured")
-        return self.emails
+        return self.emails.at(self.root_path)
 
     async def user(self, userid: UserId) -> User:
         """The user of this id, in whatever state.

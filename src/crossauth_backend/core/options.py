@@ -28,6 +28,7 @@ def option(
     *,
     doc: str,
     env: str | None = None,
+    other_envs: tuple[str, ...] = (),
     names: tuple[str, ...] = (),
     shown: str | Callable[[], str] | None = None,
     at_least: int | None = None,
@@ -39,14 +40,15 @@ def option(
         default: its default; `REQUIRED` where it has none.
         doc: what it does, with units; goes into the reference page.
         env: its environment variable without `CROSSAUTH_`.
+        other_envs: further names of it that are accepted, where `env` is not set.
         names: further spellings that are accepted.
         shown: how the reference page prints a default that is computed.
         at_least: the least number that makes sense.
         none: whether `None` is a value of its own; otherwise it stands for the default.
     """
     metadata = {
-        "doc": doc, "env": env, "names": names, "required": default is REQUIRED, "shown": shown, "at_least": at_least,
-        "none": none,
+        "doc": doc, "env": env, "envs": (env, *other_envs) if env else (), "names": names, "required": default is REQUIRED,
+        "shown": shown, "at_least": at_least, "none": none,
     }  # fmt: skip
     # Options hold secrets, and mappings with secrets in them: a repr shows none of their values.
     if default is REQUIRED:
@@ -91,8 +93,8 @@ def read_options(
         try:
             if spelled:
                 values[name] = _checked(given[spelled[0]], hints[name], f"option {spelled[0]!r}", least)
-            elif (variable := spec.metadata["env"]) and (ENV_PREFIX + variable) in environ:
-                variable = ENV_PREFIX + variable
+            elif variables := [v for n in spec.metadata["envs"] if (v := ENV_PREFIX + n) in environ]:
+                variable = variables[0]
                 values[name] = _from_text(environ[variable], hints[name], f"environment variable {variable}", least)
             elif spec.metadata["required"]:
                 problems.append(f"{component}: option {name!r} is required: {spec.metadata['doc']}")
@@ -118,7 +120,7 @@ def describe(table: type) -> list[dict[str, str]]:
             "name": name,
             "type": _type_name(hints[name]),
             "default": "required" if spec.metadata["required"] else _shown(spec) or _default(spec),
-            "env": ENV_PREFIX + spec.metadata["env"] if spec.metadata["env"] else "",
+            "env": ", ".join(ENV_PREFIX + name for name in spec.metadata["envs"]),
             "doc": spec.metadata["doc"],
             "names": ", ".join(spec.metadata["names"]),
         }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -127,6 +129,20 @@ class TokenEmailer:
         self._users, self._keys, self._take = user_storage, key_storage, key_storage.take_key
         self._clock = clock
         self._site = {"siteUrl": options.site_url.rstrip("/"), "prefix": with_slashes(options.prefix)}
+
+    def at(self, root_path: str) -> TokenEmailer:
+        """This, for an application that is mounted, or behind a prefix: links begin with `site_url` and the root path.
+
+        A `site_url` with a path of its own says where the application is, and is used as it is.
+
+        Parameters:
+            root_path: the root path of the request, as ASGI says it; empty where there is none.
+        """
+        if not root_path or urlsplit(self._site["siteUrl"]).path:
+            return self
+        there = copy(self)
+        there._site = {**self._site, "siteUrl": self._site["siteUrl"] + root_path}
+        return there
 
     def send_email_verification_token(
         self, userid: UserId, new_email: str = "", extra_data: Mapping[str, Any] | None = None

@@ -54,9 +54,9 @@ class CookieSettings:
     httpOnly: bool = True
 
 
-def cookie_option(default: Any, env: str, doc: str) -> Any:
+def cookie_option(default: Any, env: str, doc: str, *other_envs: str) -> Any:
     """One of the attributes above, under the environment variable of its cookie."""
-    return option(default, env=env, doc=doc)
+    return option(default, env=env, other_envs=other_envs, doc=doc)
 
 
 @dataclass(frozen=True, slots=True)

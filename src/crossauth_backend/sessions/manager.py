@@ -69,6 +69,7 @@ class SessionCookieSettings(CookieSettings):
         DEFAULT_MAX_AGE,
         at_least=0,
         env="SESSION_COOKIE_MAX_AGE",
+        other_envs=("SESSION_COOKIE_maxAge",),
         doc="Seconds after which a session ends, however much it is used; 0 for never.",
     )
     idle_timeout: int = option(
@@ -88,7 +89,7 @@ class SessionCookieSettings(CookieSettings):
         None, "SESSION_COOKIE_SECURE", "Secure attribute; by default on, but off on http://localhost."
     )
     sameSite: SameSite = cookie_option("lax", "SESSION_COOKIE_SAMESITE", "SameSite attribute.")
-    httpOnly: bool = cookie_option(True, "SESSION_COOKIE_HTTPONLY", "HttpOnly attribute.")
+    httpOnly: bool = cookie_option(True, "SESSION_COOKIE_HTTPONLY", "HttpOnly attribute.", "SESSIONCOOKIE_HTTPONLY")
     secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
     filter_function: Callable[[Key], bool] | None = option(
         None, names=("filterFunction",), doc="A session key for which this is false signs nobody in; plain or `async`."

@@ -66,6 +66,6 @@ def public_user(user: User, storage: UserStorage) -> dict[str, Any]:
     return shown | {name: user.get(name) for name in storage.user_editable_fields if name not in shown}
 
 
-def default_is_admin_fn(user: User) -> bool:
-    """Whether `user` is an administrator: the record's `admin` is true."""
-    return user.admin is True
+def default_is_admin_fn(user: User | Mapping[str, Any]) -> bool:
+    """Whether `user`, a record or the dictionary of one, is an administrator: its `admin` is true."""
+    return user.get("admin") is True

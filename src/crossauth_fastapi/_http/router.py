@@ -33,7 +33,16 @@ class ExactRouter(APIRouter):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether one of the routes is meant."""
-        path = scope["path"]
-        if path not in self._paths and not path.startswith(self._beginnings) and not scope.get("root_path"):
+        path = route_path(scope)
+        if path not in self._paths and not path.startswith(self._beginnings):
             return Match.NONE, {}
         return super().matches(scope)
+
+
+def route_path(scope: Scope) -> str:
+    """The path by which Starlette finds a route: without the root path, where the path begins with it."""
+    path: str = scope["path"]
+    root_path: str = scope.get("root_path", "")
+    if root_path and path.startswith(root_path) and path[len(root_path) :][:1] in ("", "/"):
+        return path[len(root_path) :]
+    return path

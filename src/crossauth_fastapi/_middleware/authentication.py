@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._http.errors import as_reason, error_json
-from crossauth_fastapi._middleware.protection import Protections
+from crossauth_fastapi._middleware.lifespan import Lifecycle
+from crossauth_fastapi._middleware.site import Site
 from crossauth_fastapi._middleware.state import RequestState
 
 
 class Source(Protocol):
     """One way of knowing who is asking: a session cookie, a bearer token, an API key."""
+
+    ambient: bool
+    """Whether browsers send its credential by themselves, as they do cookies, also for a page of somebody else's."""
 
     async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """Fill `state` where the request carries this source's credential.
@@ -26,64 +29,86 @@ class Source(Protocol):
         ...
 
 
+class Attached(Protocol):
+    """What the servers on one application have in common."""
+
+    site: Site
+    lifecycle: Lifecycle
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """In the order in which they are asked."""
+        ...
+
+
 class AuthenticationMiddleware:
     """Pure ASGI; one for an application, however many servers of ours it has.
 
     Parameters:
         app: what comes next.
-        sources: asked in this order; the first to set `user` or `auth_type` is the last asked.
-        protections: what is to be put before routes, at the latest when the first request comes.
-        site_is_local: whether the site is on http://localhost; `None` to judge by each request.
+        attached: the application's site; its sources, the first of which to say who is asking is the last asked; and what has
+            to be ready before the first request is served.
     """
 
-    def __init__(
-        self, app: ASGIApp, sources: Sequence[Source], protections: Protections, site_is_local: bool | None = None
-    ) -> None:
+    def __init__(self, app: ASGIApp, attached: Attached) -> None:
         self.app = app
-        self.sources = sources
-        self.protections = protections
-        self.site_is_local = site_is_local
+        self.attached = attached
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        scope["state"] = state = RequestState(scope, self.site_is_local)
+        attached = self.attached
+        state = RequestState(scope, attached.site)
+        if state.nested:
+            # An application of ours around this one goes on with its own, while this one still answers.
+            scope = dict(scope)
+        scope["state"] = state
         try:
-            if self.protections.pending:
-                self._protect()
-            for source in self.sources:
+            if not attached.lifecycle.running:
+                await attached.lifecycle.start()
+            for source in attached.sources if scope["type"] == "http" else _for_socket(attached.sources, state):
                 receive = await source.identify(scope, state, receive)
-                if "auth_type" in state:
+                if state.identified:
                     break
         except ClientDisconnect:
             return
-        except CrossauthError as e:
-            # A storage that cannot be reached: nobody can be known, so nothing is served as if nobody asked.
-            await error_json(as_reason(e))(scope, receive, send)
-            return
+        except Exception as e:
+            # Nobody can be known, so nothing is served as if nobody asked. Answered by the router, see `refusals`: within
+            # every other middleware, which may have something to add (CORS headers, a log line).
+            state.refusal = e
 
-        async def send_with_cookies(message: Message) -> None:
-            if message["type"] in ("http.response.start", "websocket.accept") and state:
-                _add_headers(message, state.response_headers())
-            await send(message)
-
-        await self.app(scope, receive, send_with_cookies)
-
-    def _protect(self) -> None:
-        """Put the guards before the routes of an application that was mounted, and so never started by itself."""
-        try:
-            self.protections.install()
-        except CrossauthError as e:
-            raise CrossauthError(ErrorCode.Configuration, detail=e.message) from e
+        send = partial(_send_with_cookies, state, send)
+        await self.app(scope, receive, send)
 
 
-def _add_headers(message: Message, headers: list[tuple[bytes, bytes]]) -> None:
-    if not headers:
+def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:
+    """Those that may say who opens a WebSocket: for a page of another site not by what the browser sends by itself."""
+    return [source for source in sources if not source.ambient or state.from_this_site()]
+
+
+async def _send_with_cookies(state: RequestState, send: Send, message: Message) -> None:
+    if message["type"] in ("http.response.start", "websocket.accept") and state.has_headers():
+        _add_headers(message, state)
+    await send(message)
+
+
+def _add_headers(message: Message, state: RequestState) -> None:
+    headers = state.response_headers()
+    personal = state.personal and message["type"] == "http.response.start"
+    if not headers and not personal:
         return
     present = list(message.get("headers", ()))
-    if any(name == b"set-cookie" for name, _ in headers) and not any(n == b"cache-control" for n, _ in present):
-        # An answer that sets a cookie is one browser's; no cache on the way may keep it.
+    if (personal or any(name == b"set-cookie" for name, _ in headers)) and not any(
+        n.lower() == b"cache-control" for n, _ in present
+    ):
+        # An answer that is one browser's: no cache on the way may keep it, nor a browser for whoever uses it next.
         present.append((b"cache-control", b"no-store"))
+    if personal and not any(n.lower() == b"vary" and _names_cookie(v) for n, v in present):
+        present.append((b"vary", b"Cookie"))
     message["headers"] = present + headers
+
+
+def _names_cookie(vary: bytes) -> bool:
+    return bool({b"cookie", b"*"} & {name.strip().lower() for name in vary.split(b",")})

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
 from fastapi import FastAPI
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
+from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections
-from crossauth_fastapi._middleware.refusals import refuse
+from crossauth_fastapi._middleware.refusals import answer_refusals, refuse
+from crossauth_fastapi._middleware.site import Site
 
 # Who is asked first. A request that carries several credentials is judged by the first that applies.
 SOURCE_ORDER: Final = ("session", "bearer", "api_key", "id_token")
 
 
-class Sources(list[Source]):
-    """The sources of one application, sorted by `SOURCE_ORDER`."""
+class Servers:
+    """What the servers of ours on one application have in common."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._names: list[str] = []
+        self.site = Site()
         self.protections = Protections()
+        self.lifecycle = Lifecycle(self.protections.install)
+        self.sources: list[Source] = []
+        self._names: list[str] = []
+        self._told: dict[str, Any] = {}
 
     def register(self, name: str, source: Source) -> None:
-        """Add a source.
+        """Add a source, in its place by `SOURCE_ORDER`.
 
         Raises:
             CrossauthError: `Configuration` where the application has one of this name already.
@@ -34,43 +40,64 @@ class Sources(list[Source]):
             raise CrossauthError(ErrorCode.Configuration, f"This application already has a {name} server")
         place = sum(1 for n in self._names if SOURCE_ORDER.index(n) < SOURCE_ORDER.index(name))
         self._names.insert(place, name)
-        self.insert(place, source)
+        self.sources.insert(place, source)
+
+    def tell_site(self, values: Mapping[str, Any]) -> None:
+        """See `tell_site` below."""
+        differing = sorted(n for n, v in values.items() if n in self._told and self._told[n] != v)
+        if differing:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"Two servers on this application disagree about {', '.join(differing)}: give both the same options",
+            )
+        self._told |= values
+        self.site = replace(self.site, **values)
 
 
-def attach_source(
-    app: FastAPI,
-    name: str,
-    source: Source,
-    site_is_local: bool | None = None,
-    protect: Callable[[], None] | None = None,
-) -> Protections:
+def servers_on(app: FastAPI) -> Servers:
+    """What the servers on `app` have in common; the first to ask attaches the middleware.
+
+    Raises:
+        CrossauthError: `Configuration` where the application has started.
+    """
+    servers: Servers | None = getattr(app.state, SOURCES_ATTRIBUTE, None)
+    if servers is None:
+        servers = Servers()
+        try:
+            app.add_middleware(AuthenticationMiddleware, attached=servers)
+        except RuntimeError as e:
+            raise CrossauthError(ErrorCode.Configuration, "Create the server before the application starts") from e
+        setattr(app.state, SOURCES_ATTRIBUTE, servers)
+        # One of the application's own is left alone. Starlette hands a handler WebSockets too, its types do not say so.
+        handlers: dict[Any, Any] = app.exception_handlers
+        handlers.setdefault(CrossauthError, refuse)
+        answer_refusals(app)
+        servers.lifecycle.attach(app)
+    return servers
+
+
+def tell_site(app: FastAPI, **values: Any) -> None:
+    """Say what a server knows of the site of `app`: values for some fields of `Site`.
+
+    Raises:
+        CrossauthError: `Configuration` where another server said something else.
+    """
+    servers_on(app).tell_site(values)
+
+
+def attach_source(app: FastAPI, name: str, source: Source, protect: Callable[[], None] | None = None) -> None:
     """Let `source` take part in finding out who is asking `app`.
 
     Parameters:
         app: the application.
         name: which of `SOURCE_ORDER` it is.
         source: the source.
-        site_is_local: see `AuthenticationMiddleware`.
-        protect: puts guards before routes; called once, when the routes are there.
-
-    Returns:
-        What is to be put before routes, to be done when the application starts.
+        protect: puts guards before routes; called once, when they are there: at the start, or before the first request.
 
     Raises:
         CrossauthError: `Configuration` where the application has started, or has such a source already.
     """
-    sources: Sources | None = getattr(app.state, SOURCES_ATTRIBUTE, None)
-    if sources is None:
-        sources = Sources()
-        try:
-            app.add_middleware(
-                AuthenticationMiddleware, sources=sources, protections=sources.protections, site_is_local=site_is_local
-            )
-        except RuntimeError as e:
-            raise CrossauthError(ErrorCode.Configuration, "Create the server before the application starts") from e
-        setattr(app.state, SOURCES_ATTRIBUTE, sources)
-        app.add_exception_handler(CrossauthError, refuse)
-    sources.register(name, source)
+    servers = servers_on(app)
+    servers.register(name, source)
     if protect is not None:
-        sources.protections.add(protect)
-    return sources.protections
+        servers.protections.add(protect)

@@ -247,7 +247,8 @@ def _check_mount(target: Target, entry: Entry, paths: list[str], option: str) ->
 
 
 def _has_own_users(mount: Mount) -> bool:
-    return getattr(getattr(mount._base_app, "state", None), SOURCES_ATTRIBUTE, None) is not None
+    servers = getattr(getattr(mount._base_app, "state", None), SOURCES_ATTRIBUTE, None)
+    return bool(getattr(servers, "sources", None))
 
 
 def _shape(path: str) -> str:

@@ -1,28 +1,94 @@
-"""Answers to refusals that an application's own routes let through: a dependency's, mostly."""
+"""Answers to refusals that an application's own routes let through: a dependency's, mostly; and to those of the middleware."""
 
 from __future__ import annotations
 
-from fastapi import Request
+from collections.abc import Coroutine
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request, WebSocket
+from starlette.exceptions import WebSocketException
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.errors import LoginRequired, as_reason, error_json
-from crossauth_fastapi._http.redirects import found, with_query
-from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._http.redirects import found, see_other, with_query
+from crossauth_fastapi._middleware.state import RequestState, state_of
+
+# RFC 6455 §7.4.1, and the IANA registry of close codes: a rule of ours forbids it; come again later.
+POLICY_VIOLATION: Final = 1008
+TRY_AGAIN_LATER: Final = 1013
 
 
-async def refuse(request: Request, e: Exception) -> Response:
-    """The refusal as JSON; but a browser that asked for a page is sent to the login page, and back afterwards."""
-    if isinstance(e, LoginRequired) and request.method == "GET" and prefers_html(request):
-        login_url = state_of(request).site.login_url
-        if login_url is not None:
-            query = f"?{request.url.query}" if request.url.query else ""
-            return found(with_query(login_url, next=request.url.path + query))
-    return error_json(as_reason(e))
+async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
+    """The refusal as JSON; but a browser that asked for a page gets one: the login page where a login is lacking, else an error
+    page. A WebSocket is closed.
+    """
+    reason = as_reason(e)
+    if isinstance(request, WebSocket):
+        code = TRY_AGAIN_LATER if reason.http_status >= 500 else POLICY_VIOLATION
+        await request.close(code, reason.code_name)
+        return None
+    if prefers_html(request):
+        return _as_page(request, e, reason)
+    return error_json(reason)
 
 
-def prefers_html(request: Request) -> bool:
+def _as_page(request: Request, e: Exception, reason: CrossauthError) -> Response:
+    state = state_of(request)
+    if isinstance(e, LoginRequired) and state.login_url is not None:
+        if request.method in ("GET", "HEAD"):
+            return found(with_query(state.login_url, next=state.here(request)))
+        # What was sent is lost; the page with the form on it is where to go on.
+        return see_other(with_query(state.login_url, next=_page_before(request)))
+    return error_json(reason) if state.site.error_page is None else state.site.error_page(request, reason)
+
+
+def _page_before(request: Request) -> str:
+    """The page of this site that the request came from; empty where that is not known."""
+    try:
+        before = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return ""
+    if before.netloc.lower() != request.headers.get("host", "").lower():
+        return ""
+    return before._replace(scheme="", netloc="", fragment="").geturl()
+
+
+def prefers_html(request: HTTPConnection) -> bool:
     """Whether the Accept header names HTML before JSON, as every browser's does for a page."""
     kinds = [kind.partition(";")[0].strip() for kind in request.headers.get("accept", "").split(",")]
     return "text/html" in kinds and (
         "application/json" not in kinds or kinds.index("text/html") < kinds.index("application/json")
     )
+
+
+def reject(connection: HTTPConnection, e: CrossauthError) -> Exception:
+    """What a dependency raises for `e`: on a WebSocket, what closes it."""
+    if connection.scope["type"] == "websocket":
+        return WebSocketException(POLICY_VIOLATION, e.code_name)
+    return e
+
+
+def answer_refusals(app: FastAPI) -> None:
+    """Let the router of `app` raise what the middleware found, so that it is answered as any other refusal is.
+
+    That is within every other middleware, in whatever order they were added, and by the application's own handlers.
+    """
+    route = app.router.middleware_stack
+
+    def answer(scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        state = scope.get("state")
+        if isinstance(state, RequestState) and state.refusal is not None:
+            return _raise(scope, state.refusal)
+        return route(scope, receive, send)
+
+    app.router.middleware_stack = answer
+
+
+async def _raise(scope: Scope, refusal: Exception) -> None:
+    if scope["type"] == "websocket" and isinstance(refusal, CrossauthError):
+        raise WebSocketException(TRY_AGAIN_LATER, as_reason(refusal).code_name)
+    raise refusal

@@ -1,56 +1,42 @@
 """What a request knows about who is asking: the dictionary behind `request.state`.
 
-Everything in it is `None` until a source says otherwise. Cookies to set or delete are queued here and written once, when the
-response starts. Some values are made only when something reads them: a page that shows no form needs no CSRF token.
+Who is asking is `None` until a source says otherwise, and belongs to this application alone: nothing of it is taken from an
+application around this one, nor given to one of ours. Everything else in `request.state` is shared with whatever is around:
+what a middleware put there is seen here, and what a route puts there is seen by the middleware.
+
+Cookies to set or delete are queued here and written once, when the response starts. Some values are made only when something
+reads them: a page that shows no form needs no CSRF token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import quote, urlsplit
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.hooks import decide
 from crossauth_backend.sessions.cookie import Cookie, CookieOptions
 from crossauth_backend.users.record import User
-from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.cookies import (
     FastApiCookieOptions,
     cookie_headers,
     parse_cookies,
     toFastApiCookieOptions,
 )
+from crossauth_fastapi._middleware.site import NO_SITE, Site, is_local_host
 
-_ABSENT: Final = frozenset(
+IDENTITY: Final = frozenset(
     (
         "user", "auth_type", "session_id", "scope", "csrf_token", "session_key", "access_token_payload",
         "id_token_payload", "id_payload", "auth_error", "auth_error_description",
     )
 )  # fmt: skip
-_LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What the answers of this application have in common.
-
-    Parameters:
-        csrf_header: header that says the CSRF token, in lower case.
-        login_url: where browsers log in.
-        is_admin: the option `is_admin_fn`; asked through `is_administrator`.
-        csrf_token: makes the token of a request that nobody has asked for one yet.
-    """
-
-    csrf_header: bytes | None = None
-    login_url: str | None = None
-    is_admin: Callable[[User], bool | Awaitable[bool]] = default_is_admin_fn
-    csrf_token: Callable[[RequestState], str | None] | None = None
-
-
-NO_SITE: Final = Site()
+_OURS: Final = IDENTITY | {"set_cookies", "delete_cookies"}
+_PATH_SAFE: Final = "/:@!$&'()*+,;=~-._"
+_NOTHING: Final = object()
 
 
 class RequestState(dict[str, Any]):
@@ -58,12 +44,20 @@ class RequestState(dict[str, Any]):
 
     Parameters:
         scope: the ASGI scope, of which headers, method and scheme are kept.
-        site_is_local: whether the site is on http://localhost, where the configuration says so.
+        site: the application.
     """
 
     # Defaults on the class, not set by the constructor: a request that nobody asks about pays for none of them.
     site: Site = NO_SITE
+    personal: bool = False
+    """Whether something asked who is asking, so that the answer may depend on the cookie."""
+    refusal: Exception | None = None
+    """Why the request cannot be served: a storage could not say who is asking. Answered by the application's router."""
     makers: dict[str, Callable[[], Any]] | None = None
+    _identity: dict[str, Any] | None = None
+    _outer: dict[str, Any] | None = None
+    nested: bool = False
+    """Whether an application of ours is around this one."""
     administrator: bool | None = None
     factor2_given: bool = False
     auth: dict[str, Any] | None = None
@@ -71,32 +65,121 @@ class RequestState(dict[str, Any]):
     _cookies: dict[str, str] | None = None
     _deletions: dict[str, FastApiCookieOptions] | None = None
 
-    def __init__(self, scope: Any, site_is_local: bool | None = None) -> None:
-        inherited = scope.get("state")
-        if inherited:
-            super().__init__(inherited)
+    def __init__(self, scope: Any, site: Site = NO_SITE) -> None:
+        outer = scope.get("state")
+        if outer is not None:
+            self._share(outer)
         # Not the scope itself: a circle of scope and state would be left to the garbage collector on every request.
         self.headers_ = scope["headers"]
         self.method_ = scope.get("method", "GET")
         self._scheme = scope.get("scheme")
         self.root_path: str = scope.get("root_path", "").rstrip("/")
-        self._local = site_is_local
+        self.site = site
+        self._local = site.local
+
+    def _share(self, outer: dict[str, Any]) -> None:
+        """Take over what middlewares around us put there, and let them see what is put here."""
+        self._outer = outer
+        if outer:
+            super().update((name, value) for name, value in outer.items() if name not in _OURS)
+        if isinstance(outer, RequestState):
+            self.nested = True
+        else:
+            # So that a middleware around us can read them whoever asked.
+            outer.setdefault("user", None)
+            outer.setdefault("auth_type", None)
+
+    def identify(self, values: Mapping[str, Any]) -> None:
+        """Say who is asking: values for some of the names in `IDENTITY`."""
+        self._identity = {**(self._identity or {}), **values}
+        for name in values:
+            super().pop(name, None)
+        if self._outer is not None and not self.nested:
+            self._outer.update(values)
+
+    @property
+    def identified(self) -> bool:
+        """Whether a source has said who is asking, or can when it is asked."""
+        return "auth_type" in self
+
+    def peek(self, name: str) -> Any:
+        """A value of `IDENTITY` as it is known now. Nothing is made, and the answer does not count as depending on it."""
+        if self._identity is not None and name in self._identity:
+            return self._identity[name]
+        return super().get(name)
 
     def __missing__(self, name: str) -> Any:
-        if self.makers is not None and name in self.makers:
-            value = self.makers.pop(name)()
-        elif name == "csrf_token" and self.site.csrf_token is not None:
-            value = self.site.csrf_token(self)
-        elif name in _ABSENT:
-            return None
+        if name in IDENTITY:
+            self.personal = True
+            if self._identity is not None and name in self._identity:
+                value = self._identity.pop(name)
+            elif self.makers is not None and name in self.makers:
+                value = self.makers.pop(name)()
+                self._show(name, value)
+            elif name == "csrf_token" and self.site.csrf_token is not None:
+                value = self.site.csrf_token(self)
+                # Making it may have stored it.
+                (self._identity or {}).pop(name, None)
+                self._show(name, value)
+            else:
+                return None
         elif name == "set_cookies":
             value = {}
         elif name == "delete_cookies":
             value = set()
         else:
             raise KeyError(name)
-        self[name] = value
+        super().__setitem__(name, value)
         return value
+
+    def _show(self, name: str, value: Any) -> None:
+        if self._outer is not None and not (self.nested and name in _OURS):
+            self._outer[name] = value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name in IDENTITY and not super().__contains__(name):
+            # Kept apart until it is read: setting it says nothing about what the answer depends on.
+            self._identity = self._identity or {}
+            self._identity[name] = value
+        else:
+            super().__setitem__(name, value)
+        self._show(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self.pop(name)
+
+    def __contains__(self, name: object) -> bool:
+        return (
+            super().__contains__(name)
+            or (self._identity is not None and name in self._identity)
+            or (self.makers is not None and name in self.makers)
+        )
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As of any dictionary; a name that is not there is not made, unless it says who is asking."""
+        if name not in self:
+            return default
+        return self[name]
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """As of any dictionary."""
+        if self._outer is not None and not (self.nested and name in _OURS):
+            self._outer.pop(name, None)
+        if self.makers is not None:
+            self.makers.pop(name, None)
+        found = _NOTHING if self._identity is None else self._identity.pop(name, _NOTHING)
+        return super().pop(name, *default) if found is _NOTHING else found
+
+    def update(self, *given: Any, **named: Any) -> None:
+        """As of any dictionary."""
+        for name, value in dict(*given, **named).items():
+            self[name] = value
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """As of any dictionary."""
+        if name not in self:
+            self[name] = default
+        return self[name]
 
     def later(self, name: str, make: Callable[[], Any]) -> None:
         """Let `make` give the value of `name` when it is first read."""
@@ -112,6 +195,32 @@ class RequestState(dict[str, Any]):
         """
         return self.root_path + path
 
+    def link(self, target: str) -> str:
+        """`target`, which the application configured, as a browser has to write it.
+
+        Parameters:
+            target: a path from the application's own root, which gets the root path unless it begins with it; or a URL, which
+                stays as it is.
+        """
+        if not target.startswith("/") or target.startswith("//") or _is_under(target, self.root_path):
+            return target
+        return self.root_path + target
+
+    def here(self, connection: HTTPConnection) -> str:
+        """The URL of the request itself, from the host on, as the browser wrote it.
+
+        `connection.url.path` is not that: where a proxy strips the root path and the application only knows of it, it lacks it.
+        """
+        path = quote(self.link(connection.scope["path"]), safe=_PATH_SAFE)
+        query = connection.scope.get("query_string", b"").decode("latin-1")
+        return f"{path}?{query}" if query else path
+
+    @property
+    def login_url(self) -> str | None:
+        """Where browsers log in; `None` where there is no login page."""
+        path = self.site.login_path
+        return None if path is None else self.url(path)
+
     @property
     def local(self) -> bool:
         """Whether the request is for http://localhost, by configuration or else by its Host header.
@@ -119,10 +228,26 @@ class RequestState(dict[str, Any]):
         A forged header gains nothing: it only changes how the forger's own cookies look.
         """
         if self._local is None:
-            host = self.header(b"host").rpartition(":")
-            name = host[0] if host[0] and host[2].isdigit() else self.header(b"host")
-            self._local = self._scheme in ("http", "ws") and (name in _LOCAL_HOSTS or name.endswith(".localhost"))
+            self._local = self._scheme in ("http", "ws") and is_local_host(self.header(b"host"))
         return self._local
+
+    def from_this_site(self) -> bool:
+        """Whether a WebSocket is opened by a page of this site (RFC 6455 §10.2); browsers say which page it is.
+
+        They send cookies along from a neighbouring subdomain or another port of the same host too, and no CSRF token.
+        """
+        origin = self.header(b"origin")
+        if not origin:
+            return True
+        public = self.site.public_url or ""
+        try:
+            given, ours = urlsplit(origin), urlsplit(public)
+        except ValueError:
+            return False
+        if given.scheme == "http" and (self._scheme == "wss" or ours.scheme == "https"):
+            return False
+        hosts = (self.header(b"host").lower(), ours.netloc.lower())
+        return bool(given.netloc) and given.netloc.lower() in hosts
 
     @property
     def cookies(self) -> dict[str, str]:
@@ -149,10 +274,14 @@ class RequestState(dict[str, Any]):
             self._deletions = {}
         self._deletions[name] = toFastApiCookieOptions(options)
 
+    def has_headers(self) -> bool:
+        """Whether the response may have to carry something: asked for every response, so it is cheap."""
+        return bool(self) or self.personal or self._identity is not None
+
     def response_headers(self) -> list[tuple[bytes, bytes]]:
         """What the response must carry: queued cookies and the CSRF token, where one was made."""
         headers: list[tuple[bytes, bytes]] = []
-        token = self.get("csrf_token")
+        token = self.peek("csrf_token")
         if token and self.site.csrf_header is not None:
             headers.append((self.site.csrf_header, token.encode("latin-1")))
         if "set_cookies" in self or "delete_cookies" in self:
@@ -162,23 +291,27 @@ class RequestState(dict[str, Any]):
         return headers
 
 
+def _is_under(path: str, root_path: str) -> bool:
+    return path == root_path or path.startswith(root_path + "/")
+
+
 async def is_administrator(state: RequestState, user: User) -> bool:
-    """Whether `user` is an administrator, as the option `is_admin_fn` says, plain or `async`.
-
-    Raises:
-        CrossauthError: `Configuration` where it says neither `True` nor `False`.
-        Exception: whatever it raises; nobody is an administrator then.
-    """
-    return await decide("is_admin_fn", state.site.is_admin, user)
+    """See `Site.is_admin`."""
+    return await state.site.is_admin(user)
 
 
-def state_of(request: Request) -> RequestState:
+def state_of(connection: HTTPConnection) -> RequestState:
     """The state behind `request.state`.
 
     Raises:
         CrossauthError: `Configuration` where the request did not come through our middleware.
     """
-    state = request.scope.get("state")
+    state = connection.scope.get("state")
     if not isinstance(state, RequestState):
         raise CrossauthError(ErrorCode.Configuration, detail="the request did not pass the authentication middleware")
     return state
+
+
+def connection_of(scope: Any) -> HTTPConnection:
+    """The request, or the WebSocket's handshake, that a hook is given."""
+    return Request(scope) if scope["type"] == "http" else HTTPConnection(scope)

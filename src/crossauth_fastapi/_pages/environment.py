@@ -6,7 +6,7 @@ with `.jinja2`, `.html` or `.njk`, then the page that comes with the package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,8 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.templating import Jinja2Templates
 from jinja2 import BaseLoader, Environment, FileSystemLoader, TemplateNotFound
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from crossauth_backend.core.secrets import hash_token
 
@@ -62,18 +63,28 @@ class PageLoader(BaseLoader):
         raise TemplateNotFound(template)
 
 
+Variables = dict[str, Any]
+Complete = Callable[[], Awaitable[Variables]]
+
+
 class Pages:
     """The pages of one server.
 
     Parameters:
         template_dir: the application's own templates.
         common: the variables that every page is given, from its request.
+        more: what completes them and has to be awaited; `None` where nothing has to be.
     """
 
-    def __init__(self, template_dir: str, common: Callable[[Request], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        template_dir: str,
+        common: Callable[[Request], Variables],
+        more: Callable[[Request], Complete | None] = lambda request: None,
+    ) -> None:
         environment = Environment(loader=PageLoader(template_dir), autoescape=True)
         self.templates = Jinja2Templates(env=environment, context_processors=[common])
-        self._common, self._plain = common, Jinja2Templates(env=environment)
+        self._common, self._more, self._plain = common, more, Jinja2Templates(env=environment)
 
     def has(self, template: str) -> bool:
         """Whether there is such a template."""
@@ -95,7 +106,37 @@ class Pages:
             headers["Content-Security-Policy"] = PAGE_POLICY
         # What a page is given wins, as it would not over a context processor: for an administrator `user` is somebody else.
         given = {**self._common(request), **(variables or {})}
-        return self._plain.TemplateResponse(request, template, given, status, headers)
+        complete = self._more(request)
+        if complete is None:
+            return self._plain.TemplateResponse(request, template, given, status, headers)
+
+        def make(more: Variables) -> Response:
+            return self._plain.TemplateResponse(request, template, {**given, **more}, status)
+
+        return LatePage(make, complete, status, headers)
+
+
+class LatePage(HTMLResponse):
+    """A page that is made when it is sent, because some of its variables have to be awaited.
+
+    Parameters:
+        make: makes it.
+        complete: what it lacks.
+        status: its HTTP status.
+        headers: its headers.
+    """
+
+    def __init__(
+        self, make: Callable[[Variables], Response], complete: Complete, status: int, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(status_code=status, headers=headers)
+        self._make, self._complete = make, complete
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Make the page, and send it."""
+        self.body = self._make(await self._complete()).body
+        self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
 
 
 def stylesheet_url(prefix: str) -> str:

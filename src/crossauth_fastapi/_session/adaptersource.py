@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+from typing import Any
+
 from starlette.types import Receive, Scope
 
 from crossauth_backend.core.hooks import must_be_plain
-from crossauth_fastapi._middleware.state import RequestState, Site
+from crossauth_fastapi._middleware.state import RequestState, connection_of
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
 
@@ -17,28 +18,28 @@ class AdapterSource:
 
     Parameters:
         adapter: the sessions.
-        site: what the answers have in common.
 
     Raises:
         CrossauthError: `Configuration` where a method that is read like a value is `async`: what it returns would be true.
     """
 
-    def __init__(self, adapter: FastApiSessionAdapter, site: Site) -> None:
+    ambient = True
+
+    def __init__(self, adapter: FastApiSessionAdapter) -> None:
         for method in ("get_user", "get_csrf_token", "csrf_protection_enabled"):
             must_be_plain(f"session_adapter: method {method!r}", getattr(adapter, method))
         self._adapter = adapter
-        self._site = site
 
     async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """See `Source.identify`."""
-        request = Request(scope)
-        state.site = self._site
+        # On a WebSocket its handshake, which has no method and no body.
+        request: Any = connection_of(scope)
         state.later("user", lambda: self._adapter.get_user(request))
         state.later("auth_type", lambda: self._auth_type(request))
         state.later("csrf_token", lambda: self._adapter.get_csrf_token(request))
         return receive
 
-    def _auth_type(self, request: Request) -> str | None:
+    def _auth_type(self, request: Any) -> str | None:
         if self._adapter.get_user(request) is None:
             return None
         # Sessions whose framework checks CSRF by itself are not to be checked again.

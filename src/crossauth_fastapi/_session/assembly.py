@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,20 +18,23 @@ from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
 from crossauth_fastapi._http.address import read_proxies
-from crossauth_fastapi._middleware.order import attach_source
-from crossauth_fastapi._middleware.state import Site, state_of
+from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
+from crossauth_fastapi._middleware.site import is_local_host
+from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.endpoints import Switches, enabled_endpoints
+from crossauth_fastapi._session.landing import attach_landing_page
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.outbox import check_outbox
-from crossauth_fastapi._session.pagevariables import page_variables
+from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
 from crossauth_fastapi._session.routes import ACTIONS
 from crossauth_fastapi._session.source import SessionSource
 from crossauth_fastapi._session.stepup import check_step_up, install_step_up
 
 COMPONENT = "FastApiSessionServer"
-_LOCAL = ("localhost", "127.0.0.1", "::1")
+# They are read by the management of OAuth clients.
+_UNAVAILABLE = ("client_serach_dn", "client_search_fn", "admin_create_client_page", "delete_client_page")
 
 
 def build_face(
@@ -48,21 +51,13 @@ def build_face(
             f"{COMPONENT}: key_storage must be a KeyStorage, not {type(key_storage).__name__}",
         )
     settings = read_options(SessionServerSettings, options, component=COMPONENT)
-    if settings.enable_oauth_client_management:
-        raise CrossauthError(
-            ErrorCode.NotImplemented, "Option 'enable_oauth_client_management' is not available in this version"
-        )
+    _refuse_unavailable(settings, options)
     own = option_names(SessionManagerSettings)
     manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
     endpoints = _checked_endpoints(settings, manager)
-    _check_factors(settings, manager)
+    _check_factors(settings, manager, options, endpoints)
     prefix, admin_prefix = with_slashes(settings.prefix), with_slashes(settings.admin_prefix)
-    site = Site(
-        csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
-        login_url=f"{prefix}login" if "login" in endpoints else None,
-        is_admin=settings.is_admin_fn,
-    )
-    source = SessionSource(manager, site, settings.validate_session)
+    source = SessionSource(manager, settings.validate_session)
 
     def common(request: Request) -> dict[str, Any]:
         state = state_of(request)
@@ -70,7 +65,7 @@ def build_face(
         own = {"adminPrefix": state.url(admin_prefix), "haveOutbox": isinstance(settings.mailer, Outbox)}
         return {**shared, **own, "haveAudit": manager.audit is not None}
 
-    pages = Pages(settings.template_dir, common)
+    pages = Pages(settings.template_dir, common, awaited_variables)
     _check_templates(pages, settings, endpoints)
     face = SessionFace(
         settings=settings,
@@ -96,10 +91,27 @@ def attach(app: FastAPI, face: SessionFace, router: APIRouter) -> None:
         face: the session server.
         router: holds the routes of the session server.
     """
-    protections = attach_source(
-        app, "session", face.source, face.local_site, lambda: install_step_up(app, router.routes, face)
+    manager, settings = face.manager, face.settings
+    attach_source(app, "session", face.source, lambda: install_step_up(app, router.routes, face))
+    tell_site(
+        app,
+        public_url=settings.site_url,
+        local=face.local_site,
+        prefix=face.prefix,
+        admin_prefix=face.admin_prefix,
+        is_admin_fn=settings.is_admin_fn,
+        csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
+        csrf_token=face.source.csrf_token,
+        trusted_proxies=face.proxies,
+        error_page=partial(error_page, face.pages, settings.error_page),
     )
-    attach_lifecycle(app, face.manager.parts(), protections.install)
+    attach_lifecycle(app, manager.parts())
+    attach_landing_page(app, face)
+
+
+def tell_login(app: FastAPI, face: SessionFace) -> None:
+    """Let browsers that have to log in be sent to the login page, which is there now."""
+    tell_site(app, login_path=f"{face.prefix}login")
 
 
 def site_is_local(settings: SessionServerSettings) -> bool | None:
@@ -117,7 +129,7 @@ def site_is_local(settings: SessionServerSettings) -> bool | None:
         )
     if url.scheme == "https":
         return False
-    if url.hostname in _LOCAL or url.hostname.endswith(".localhost"):
+    if is_local_host(url.hostname):
         return True
     if settings.session_cookie_options.get("secure") is not False:
         raise CrossauthError(
@@ -126,6 +138,18 @@ def site_is_local(settings: SessionServerSettings) -> bool | None:
             "or say session_cookie_options={'secure': False} and double_submit_cookie_options={'secure': False}",
         )
     return False
+
+
+def _refuse_unavailable(settings: SessionServerSettings, options: Mapping[str, Any]) -> None:
+    """Refuse options of parts that are not in this version; named endpoints decide by themselves whether they need one."""
+    unavailable = [name for name in _UNAVAILABLE if options.get(name) is not None]
+    if settings.enable_oauth_client_management and not settings.endpoints:
+        unavailable.append("enable_oauth_client_management")
+    if unavailable:
+        raise CrossauthError(
+            ErrorCode.NotImplemented,
+            f"{COMPONENT}: not available in this version: option {', '.join(map(repr, unavailable))}",
+        )
 
 
 def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager) -> frozenset[str]:
@@ -138,7 +162,7 @@ def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager)
     endpoints = enabled_endpoints(settings.endpoints, on)
     if manager.user_storage is not None:
         return endpoints
-    if settings.endpoints is None:
+    if not settings.endpoints:
         return frozenset({"api/getcsrftoken"})
     needing = sorted(endpoints - {"api/getcsrftoken"})
     if needing:
@@ -160,10 +184,15 @@ def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: f
             )
 
 
-def _check_factors(settings: SessionServerSettings, manager: SessionManager) -> None:
+def _check_factors(
+    settings: SessionServerSettings, manager: SessionManager, options: Mapping[str, Any], endpoints: frozenset[str]
+) -> None:
     if manager.user_storage is None:
         return
     manager.factors.require(settings.user_allowed_factor1, f"{COMPONENT}: option 'user_allowed_factor1'")
+    creates_users = endpoints & {"admin/createuser", "admin/api/createuser"}
+    if creates_users or options.get("admin_allowed_factor1") is not None:
+        manager.factors.require(settings.admin_allowed_factor1, f"{COMPONENT}: option 'admin_allowed_factor1'")
     test_only = manager.factors.test_only()
     if test_only and not site_is_local(settings):
         raise CrossauthError(
@@ -172,27 +201,6 @@ def _check_factors(settings: SessionServerSettings, manager: SessionManager) -> 
         )
 
 
-def attach_lifecycle(app: FastAPI, parts: Sequence[SupportsLifecycle], ready: Callable[[], None] | None = None) -> None:
-    """Open `parts` when `app` starts, so that what is wrong is known then, and close them, last first, when it ends.
-
-    Parameters:
-        app: the application.
-        parts: what is opened and closed.
-        ready: called when the application has started its own parts, and with them has all its routes.
-    """
-    inner = app.router.lifespan_context
-
-    @asynccontextmanager
-    async def lifespan(app: Any) -> AsyncIterator[Any]:
-        for part in parts:
-            await part.start()
-        try:
-            async with inner(app) as state:
-                if ready is not None:
-                    ready()
-                yield state
-        finally:
-            for part in reversed(parts):
-                await part.close()
-
-    app.router.lifespan_context = lifespan
+def attach_lifecycle(app: FastAPI, parts: Sequence[SupportsLifecycle]) -> None:
+    """Open `parts` when `app` starts, so that what is wrong is known then, and close them, last first, when it ends."""
+    servers_on(app).lifecycle.add(parts)

@@ -40,11 +40,16 @@ class SessionFace:
     admin_prefix: str = "/admin/"
     proxies: tuple[Network, ...] = ()
     local_site: bool | None = None
+    root_path: str = ""
 
     @property
     def accounts(self) -> Accounts:
         """The account services."""
-        return replace(self.manager.accounts(), validate_user=self.settings.validate_user_fn)
+        return replace(self.manager.accounts(), validate_user=self.settings.validate_user_fn, root_path=self.root_path)
+
+    def at(self, root_path: str) -> SessionFace:
+        """This, as a request finds it under `root_path`."""
+        return replace(self, root_path=root_path) if root_path else self
 
     @property
     def users(self) -> UserStorage:
@@ -83,6 +88,7 @@ class SessionFace:
         state.queue(self.manager.session.make_cookie(key, persist, local=state.local))
         self.source.new_token(state)
         state["session_id"] = key.value
+        state["session_key"] = replace(key, value=self.manager.session.hash_session_id(key.value))
         state["user"] = user
         state["auth_type"] = "cookie"
 
@@ -136,6 +142,9 @@ class Call:
     form: JsonOrFormData
     is_page: bool
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "face", self.face.at(self.state.root_path))
+
     @property
     def state(self) -> RequestState:
         """What is known of the request."""
@@ -171,9 +180,13 @@ class Call:
         return str(next(iter(self.request.path_params.values()), ""))
 
     def next_page(self, default: str) -> str:
-        """Where to go afterwards: `next` from the form or the URL, if it is a page of this site."""
+        """Where to go afterwards: `next` from the form or the URL, if it is a page of this site.
+
+        Parameters:
+            default: where else; a path from the application's own root gets the root path.
+        """
         wanted = self.form.getAsStr("next") or self.request.query_params.get("next")
-        return local_path(wanted, default)
+        return local_path(wanted, self.state.link(default))
 
     def persist(self) -> bool | None:
         """Whether the login is to outlive the browser. An unticked box is not sent; JSON without the field leaves it open."""

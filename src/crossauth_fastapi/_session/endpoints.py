@@ -72,17 +72,17 @@ class Switches:
 
 
 def enabled_endpoints(given: Sequence[str] | None, on: Switches) -> frozenset[str]:
-    """The endpoints to create: those named, or those of everything that is switched on where none are.
+    """The endpoints to create: those named, or those of everything that is switched on where none are (an empty list is none).
 
     Raises:
         CrossauthError: `Configuration` for a name that is no endpoint, or one whose option is off; `NotImplemented` for
             endpoints of parts that are not built yet, naming them, so that nothing an application relies on is missing in
             silence.
     """
-    wanted: set[str] = set(_BASIC) if given is None else set()
-    if given is None and on.admin:
+    wanted: set[str] = set() if given else set(_BASIC)
+    if not given and on.admin:
         wanted.update(_ADMIN)
-    if given is None or set(given) & {"all", "allMinusOAuth", ""}:
+    if not given or set(given) & {"all", "allMinusOAuth", ""}:
         wanted.update(_VERIFY if on.verify else (), _RESET if on.reset else ())
     for name in given or ():
         wanted.update(_named(name, on))

@@ -52,7 +52,8 @@ async def fetch_setup(call: Call) -> Outcome:
         raise CrossauthError(
             ErrorCode.BadRequest, "No second factor is being set up; POST here without a code begins anew"
         )
-    return Outcome({"ok": True, **await _repeat_setup(call)}, Show())
+    shown = await _repeat_setup(call)
+    return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Show())
 
 
 async def begin_or_configure(call: Call) -> Outcome:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from crossauth_backend.accounts.stages import Ask, Attempt
@@ -37,7 +38,7 @@ async def create_anonymous_session(face: SessionFace, request: Request, data: Ma
     return sessions.make_cookie(key, False).value
 
 
-def session_id(request: Request) -> str:
+def session_id(request: HTTPConnection) -> str:
     """The id of the request's session.
 
     Raises:
@@ -49,13 +50,13 @@ def session_id(request: Request) -> str:
     return str(found)
 
 
-async def update_session_data(face: SessionFace, request: Request, entries: list[KeyDataEntry]) -> None:
+async def update_session_data(face: SessionFace, request: HTTPConnection, entries: list[KeyDataEntry]) -> None:
     """Change entries of the session data, all or none."""
     check_names([entry["data_name"] for entry in entries])
     await face.manager.update_many_session_data(session_id(request), entries)
 
 
-async def get_session_data(face: SessionFace, request: Request, name: str) -> Any:
+async def get_session_data(face: SessionFace, request: HTTPConnection, name: str) -> Any:
     """One entry of the session data as it is stored now; `None` where there is none, or no session."""
     if state_of(request)["session_id"] is None:
         return None

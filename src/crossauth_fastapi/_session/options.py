@@ -96,7 +96,7 @@ class SessionServerSettings(SessionManagerSettings):
     """`FastApiSessionServerOptions`, parsed."""
 
     admin_prefix: str = option("/admin/", env="ADMIN_PREFIX", doc="Goes before every URL for administrators.")
-    endpoints: list[str] | None = option(None, env="SESSION_ENDPOINTS", doc='Which endpoints to create: names, "all" or "allMinusOAuth".', shown="sign-up and sessions")
+    endpoints: list[str] | None = option(None, env="SESSION_ENDPOINTS", other_envs=("ENDPOINTS",), doc='Which endpoints to create: names, "all" or "allMinusOAuth".', shown="sign-up and sessions")
     template_dir: str = option("templates", env="TEMPLATE_DIR", doc="Folder with the application's own templates; what is not in it comes with the package.")
     error_page: str = _page("error.jinja2", "ERROR_PAGE", "error messages")
     login_page: str = _page("login.njk", "LOGIN_PAGE", "the login page")
@@ -121,8 +121,8 @@ class SessionServerSettings(SessionManagerSettings):
     outbox_page: str = _page("outbox.njk", "OUTBOX_PAGE", "the page of mail in development")
     admin_create_client_page: str = _page("createclient.njk", "CREATE_CLIENT_PAGE", "the page to create a client")
     delete_client_page: str = _page("deleteclient.njk", "DELETE_CLIENT_PAGE", "the page to delete a client")
-    login_redirect: str = option("/", env="LOGIN_REDIRECT", doc="Where to go after logging in.")
-    logout_redirect: str = option("/", env="LOGOUT_REDIRECT", doc="Where to go after logging out.")
+    login_redirect: str = option("/", env="LOGIN_REDIRECT", doc="Where to go after logging in: a path from the application's own root, or a URL.")
+    logout_redirect: str = option("/", env="LOGOUT_REDIRECT", doc="Where to go after logging out: a path from the application's own root, or a URL.")
     user_allowed_factor1: list[str] = option(["localpassword"], env="USER_ALLOWED_FACTOR1", doc="First factors that users may choose at sign-up.")
     admin_allowed_factor1: list[str] = option(["localpassword"], env="ADMIN_ALLOWED_FACTOR1", doc="First factors that administrators may choose for new users.")
     enable_admin_endpoints: bool = option(False, env="ENABLE_ADMIN_ENDPOINTS", doc="Whether administrators have endpoints to look after users.")

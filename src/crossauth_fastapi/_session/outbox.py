@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.delivery.outbox import Outbox
 from crossauth_fastapi._http.errors import NO_STORE
+from crossauth_fastapi._middleware.site import is_local_host
 from crossauth_fastapi._session.context import SessionFace
 
 
@@ -58,8 +59,10 @@ def _local_only(
     face: SessionFace, endpoint: Callable[[Request], Awaitable[Response]]
 ) -> Callable[[Request], Awaitable[Response]]:
     async def checked(request: Request) -> Response:
-        # The site says it is on localhost; the socket must say so too, should the server listen to the network after all.
-        if request.client is None or not _is_loopback(request.client.host):
+        # The site says it is on localhost; the socket must say so too, should the server listen to the network after all, and
+        # so must the browser: a page of another site whose name was made to lead here could read everybody's mail.
+        here = is_local_host(request.headers.get("host", ""))
+        if request.client is None or not _is_loopback(request.client.host) or not here:
             raise HTTPException(404)
         await face.manager.queue.idle()
         return await endpoint(request)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from fastapi import Request
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.hooks import decide_now
 from crossauth_backend.users.record import User
-from crossauth_fastapi._middleware.state import RequestState
-from crossauth_fastapi._pages.environment import stylesheet_url
+from crossauth_fastapi._http.errors import error_variables, with_retry_after
+from crossauth_fastapi._middleware.state import RequestState, state_of
+from crossauth_fastapi._pages.environment import Pages, stylesheet_url
 from crossauth_fastapi._session.source import SessionSource
 
-
-def _is_administrator(state: RequestState, user: User | None) -> bool:
-    """Whether pages show links for administrators; what is behind them asks for itself.
-
-    An `async` hook cannot be asked while a page is rendered: our own handlers ask it before.
-    """
-    if user is None:
-        return False
-    if state.administrator is None:
-        state.administrator = decide_now("is_admin_fn", state.site.is_admin, user)
-    return state.administrator
+logger = logging.getLogger("crossauth.pages")
 
 
 class LazyText:
@@ -52,6 +50,42 @@ def page_variables(
         "endpoints": frozenset(endpoints),
         "user": user,
         "sessionUser": user,
-        "isAdministrator": _is_administrator(state, user),
+        "isAdministrator": user is not None and _is_administrator(state, user) is True,
         "csrfToken": LazyText(token),
     }
+
+
+def error_page(pages: Pages, template: str, connection: HTTPConnection, e: CrossauthError) -> Response:
+    """The page of a refusal outside of our own routes."""
+    request = Request(connection.scope)
+    here = state_of(request).here(request) if request.method in ("GET", "HEAD") else ""
+    variables = {**error_variables(e), "httpStatus": e.http_status, "next": here}
+    return with_retry_after(pages.render(request, template, variables, e.http_status), e)
+
+
+def awaited_variables(request: Request) -> Callable[[], Awaitable[dict[str, Any]]] | None:
+    """What completes `page_variables`; `None` where nothing has to be awaited."""
+    state = state_of(request)
+    user: User | None = state["user"]
+    if user is None or _is_administrator(state, user) is not None:
+        return None
+
+    async def complete() -> dict[str, Any]:
+        try:
+            state.administrator = await state.site.is_admin(user)
+        except Exception:
+            logger.exception("option 'is_admin_fn' failed; the page shows no links for administrators")
+        return {"isAdministrator": state.administrator is True}
+
+    return complete
+
+
+def _is_administrator(state: RequestState, user: User) -> bool | None:
+    """Whether pages show links for administrators; `None` where the hook is `async` and was not asked yet.
+
+    What is behind the links asks for itself.
+    """
+    hook = state.site.is_admin_fn
+    if state.administrator is None and not inspect.iscoroutinefunction(hook):
+        state.administrator = decide_now("is_admin_fn", hook, user)
+    return state.administrator

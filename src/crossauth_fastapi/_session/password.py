@@ -58,7 +58,9 @@ async def change_password(call: Call) -> Outcome:
     )
     after = call.next_page("")
     if forced:
-        return await sign_in(call, Attempt(user, factor2_passed), False, after or face.settings.login_redirect)
+        return await sign_in(
+            call, Attempt(user, factor2_passed), False, after or call.state.link(face.settings.login_redirect)
+        )
     # Every session is gone, this one too: whoever copied its cookie is out, and the browser gets a new one.
     data = get_json_data(call.state["session_key"])
     given = call.state.factor2_given
@@ -96,7 +98,7 @@ async def reset_password(call: Call) -> Outcome:
     user: User = await password.reset_password(
         face.accounts, call.text("token"), secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
     )
-    result = await sign_in(call, Attempt(user), False, face.settings.login_redirect)
+    result = await sign_in(call, Attempt(user), False, call.state.link(face.settings.login_redirect))
     if call.user is None:
         return result
     shown: dict[str, Any] = {"message": CHANGED, "user": call.user}

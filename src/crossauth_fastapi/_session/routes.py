@@ -183,7 +183,7 @@ def _look(face: SessionFace, action: Action) -> Endpoint:
             if isinstance(shown, Show):
                 return answer_page(action, call, shown)
         except Exception as e:
-            return refuse_page(None, call, as_reason(e), {"next": request.url.path})
+            return refuse_page(None, call, as_reason(e), {"next": call.state.here(request)})
         return found(shown.url)
 
     return page
@@ -238,5 +238,5 @@ async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Res
         shown = Go("")
     if not isinstance(shown, Show):
         # Whoever is logged in is not shown the form of a login, also not with an error in it.
-        return refuse_page(None, call, reason, {"next": call.request.url.path})
+        return refuse_page(None, call, reason, {"next": call.state.here(call.request)})
     return refuse_page(action, call, reason, shown.variables)

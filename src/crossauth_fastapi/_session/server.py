@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -20,8 +22,22 @@ from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session import guards
 from crossauth_fastapi._session.context import SessionFace, can_edit
 from crossauth_fastapi._session.source import cookie_value
-from crossauth_fastapi.fastapiserverbase import FastApiServerBase
+from crossauth_fastapi.fastapiserverbase import FastApiServerBase, is_admin
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
+
+
+class AdminTest:
+    """`is_admin(user)`: of a server, by its `is_admin_fn`; of the class, which has none, by the `admin` of the record."""
+
+    def __get__(self, server: FastApiSessionServerBase | None, owner: type) -> Callable[[User], bool]:
+        """The function.
+
+        Raises:
+            CrossauthError: `Configuration` when it is called for a server whose `is_admin_fn` is `async`.
+        """
+        if server is None:
+            return default_is_admin_fn
+        return partial(is_admin, server._face.settings.is_admin_fn)
 
 
 class FastApiSessionServerBase(FastApiSessionAdapter):
@@ -29,41 +45,38 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
 
     _face: SessionFace
 
-    def can_edit_user(self, request: Request) -> bool:
+    def can_edit_user(self, request: HTTPConnection) -> bool:
         """Whether the request may edit the account it is made for: by session cookie, or by a token with `edit_user_scope`."""
         return can_edit(self._face.settings, state_of(request))
 
-    def is_session_user(self, request: Request) -> bool:
+    def is_session_user(self, request: HTTPConnection) -> bool:
         """Whether a user is logged in by session cookie."""
         state = state_of(request)
         return state["user"] is not None and state["auth_type"] == "cookie"
 
-    def get_user(self, request: Request) -> User | None:
+    def get_user(self, request: HTTPConnection) -> User | None:
         """The user who is logged in."""
         return self.user(request)
 
     @staticmethod
-    def user(request: Request) -> User | None:
+    def user(request: HTTPConnection) -> User | None:
         """The user who is logged in."""
         user: User | None = state_of(request)["user"]
         return user
 
     @staticmethod
-    def username(request: Request) -> str | None:
+    def username(request: HTTPConnection) -> str | None:
         """The name of the user who is logged in."""
         user = FastApiSessionServerBase.user(request)
         return user.username if user else None
 
-    @staticmethod
-    def is_admin(user: User) -> bool:
-        """Whether `user` is an administrator by the record's `admin`; a server asks its own `is_admin_fn`."""
-        return default_is_admin_fn(user)
+    is_admin = AdminTest()
 
     def csrf_protection_enabled(self) -> bool:
         """Always true."""
         return True
 
-    def get_csrf_token(self, request: Request) -> str | None:
+    def get_csrf_token(self, request: HTTPConnection) -> str | None:
         """The request's CSRF token: for a form on a page, or `None` where a changing request carried no valid one."""
         token: str | None = state_of(request)["csrf_token"]
         return token
@@ -104,20 +117,20 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
             state["csrf_token"] = None
         return self.get_csrf_token(request)
 
-    def get_csrf_cookie_value(self, request: Request) -> str | None:
+    def get_csrf_cookie_value(self, request: HTTPConnection) -> str | None:
         """The CSRF cookie as the browser sent it."""
         return cookie_value(state_of(request), self._face.manager.csrf_tokens.cookie)
 
-    def get_session_cookie_value(self, request: Request) -> str | None:
+    def get_session_cookie_value(self, request: HTTPConnection) -> str | None:
         """The session cookie as the browser sent it."""
         return cookie_value(state_of(request), self._face.manager.session.cookie)
 
-    def get_hash_of_session_id(self, request: Request) -> str:
+    def get_hash_of_session_id(self, request: HTTPConnection) -> str:
         """A hash of the session id, fit for a log; empty where there is no session."""
         session_id = state_of(request)["session_id"]
         return hash_token(session_id) if session_id else ""
 
-    def get_hash_of_csrf_cookie(self, request: Request) -> str:
+    def get_hash_of_csrf_cookie(self, request: HTTPConnection) -> str:
         """A hash of the CSRF cookie, fit for a log; empty where there is none."""
         cookie = self.get_csrf_cookie_value(request)
         return hash_token(cookie) if cookie else ""
@@ -140,19 +153,19 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
         """
         return await guards.create_anonymous_session(self._face, request, data)
 
-    async def update_session_data(self, request: Request, name: str, value: Any) -> None:
+    async def update_session_data(self, request: HTTPConnection, name: str, value: Any) -> None:
         """See `FastApiSessionAdapter.update_session_data`."""
         await guards.update_session_data(self._face, request, [{"data_name": name, "value": value}])
 
-    async def update_many_session_data(self, request: Request, data_array: list[KeyDataEntry]) -> None:
+    async def update_many_session_data(self, request: HTTPConnection, data_array: list[KeyDataEntry]) -> None:
         """See `FastApiSessionAdapter.update_many_session_data`."""
         await guards.update_session_data(self._face, request, data_array)
 
-    async def delete_session_data(self, request: Request, name: str) -> None:
+    async def delete_session_data(self, request: HTTPConnection, name: str) -> None:
         """See `FastApiSessionAdapter.delete_session_data`."""
         await guards.update_session_data(self._face, request, [{"data_name": name}])
 
-    async def get_session_data(self, request: Request, name: str) -> dict[str, Any] | None:
+    async def get_session_data(self, request: HTTPConnection, name: str) -> dict[str, Any] | None:
         """See `FastApiSessionAdapter.get_session_data`."""
         data: dict[str, Any] | None = await guards.get_session_data(self._face, request, name)
         return data

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import Request
 from starlette.types import Receive, Scope
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.sessions.cookie import SignedCookie
@@ -25,7 +24,7 @@ from crossauth_fastapi._http.bodies import (
     read_limited,
     replay,
 )
-from crossauth_fastapi._middleware.state import RequestState, Site
+from crossauth_fastapi._middleware.state import RequestState, connection_of
 
 logger = logging.getLogger("crossauth.session")
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
@@ -37,25 +36,19 @@ class SessionSource:
 
     Parameters:
         manager: sessions and CSRF tokens.
-        site: what the answers have in common.
         validate_session: the application's own check, `(key, user, request)`.
     """
 
-    def __init__(
-        self,
-        manager: SessionManager,
-        site: Site,
-        validate_session: Callable[..., Any] | None = None,
-    ) -> None:
+    ambient = True
+
+    def __init__(self, manager: SessionManager, validate_session: Callable[..., Any] | None = None) -> None:
         self.sessions = manager.session
         self.csrf = manager.csrf_tokens
-        self._site = replace(site, csrf_token=self.csrf_token)
         self._validate = validate_session
         self._header = self.csrf.header_name.lower().encode("latin-1")
 
     async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """See `Source.identify`."""
-        state.site = self._site
         for name, _ in scope["headers"]:
             if name == b"cookie":
                 return await self._read_cookies(scope, state, receive)
@@ -101,9 +94,11 @@ class SessionSource:
         if cookie is None:
             return
         session_id = self.sessions.cookie.unsign(cookie)
+        if session_id is None:
+            # Another application on this host may have made it: on http://localhost the port makes no difference to a browser.
+            logger.info("a session cookie that is not ours was ignored")
+            return
         try:
-            if session_id is None:
-                raise CrossauthError(ErrorCode.InvalidSession)
             found = await self.sessions.get_user_for_session_id(session_id)
         except CrossauthError as e:
             if e.http_status == 503:
@@ -114,15 +109,12 @@ class SessionSource:
         if self._validate is not None and not await self._is_valid(self._validate, found, scope):
             self.forget_session(state)
             return
-        state["session_id"] = session_id
-        state["session_key"] = found.key
-        state["user"] = found.user
-        state["auth_type"] = "cookie"
+        state.identify({"session_id": session_id, "session_key": found.key, "user": found.user, "auth_type": "cookie"})
 
     async def _is_valid(self, hook: Callable[..., Any], found: UserAndKey, scope: Scope) -> bool:
         """Whether `validate_session` accepts the session; whatever it raises refuses it."""
         try:
-            accepted = await call_hook(hook, found.key, found.user, Request(scope)) is not False
+            accepted = await call_hook(hook, found.key, found.user, connection_of(scope)) is not False
         except CrossauthError as e:
             logger.info("session refused by validate_session: %s", e.code_name)
             return False

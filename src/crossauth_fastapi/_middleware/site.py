@@ -1,0 +1,70 @@
+"""What the answers of one application have in common, whichever servers of ours it has: where it is, who is an administrator.
+
+There is one `Site` for an application. Each server says what it knows of it when it is assembled (`order.tell_site`); two that
+disagree are a configuration error, so it never depends on which of them came first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.hooks import decide
+from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import default_is_admin_fn
+from crossauth_fastapi._http.address import Network
+
+_LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1", "[::1]")
+
+
+def is_local_host(name: str) -> bool:
+    """Whether a host name, with its port or without, stands for the machine itself."""
+    host, _, port = name.rpartition(":")
+    bare = host if port.isdigit() and (host.endswith("]") or (host and ":" not in host)) else name
+    return bare in _LOCAL_HOSTS or bare.endswith(".localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One application as browsers see it.
+
+    Parameters:
+        public_url: the option `site_url`.
+        local: whether the site is on http://localhost, as `site_url` says; `None` to judge by each request.
+        prefix: goes before every path of the session server.
+        admin_prefix: the same for administrators.
+        login_path: path of the login page from the application's own root; `None` where there is none.
+        is_admin_fn: the application's own test, plain or `async`.
+        csrf_header: header that carries the CSRF token, in lower case.
+        csrf_token: makes the token of a request that has none yet.
+        trusted_proxies: whose forwarded headers are believed.
+        error_page: shows a refusal to a browser.
+    """
+
+    public_url: str | None = None
+    local: bool | None = None
+    prefix: str = "/"
+    admin_prefix: str = "/admin/"
+    login_path: str | None = None
+    is_admin_fn: Callable[[User], Any] = default_is_admin_fn
+    csrf_header: bytes | None = None
+    csrf_token: Callable[[Any], str | None] | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    error_page: Callable[[HTTPConnection, CrossauthError], Response] | None = None
+
+    async def is_admin(self, user: User) -> bool:
+        """Whether `user` is an administrator, as the option `is_admin_fn` says.
+
+        Raises:
+            CrossauthError: `Configuration` where it returns anything but a `bool`.
+            Exception: whatever it raises.
+        """
+        return await decide("is_admin_fn", self.is_admin_fn, user)
+
+
+NO_SITE: Final = Site()

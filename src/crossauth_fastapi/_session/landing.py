@@ -1,0 +1,36 @@
+"""Where a browser lands after logging in or out, in an application that has no page of its own there."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from starlette.types import Receive, Scope, Send
+
+from crossauth_fastapi._http.router import route_path
+from crossauth_fastapi._middleware.refusals import prefers_html
+from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._session.context import SessionFace
+
+TEMPLATE = "landing.jinja2"
+
+
+def attach_landing_page(app: FastAPI, face: SessionFace) -> None:
+    """Show a page to browsers that come to a root of `face` for which the application has no route, instead of a 404.
+
+    Roots are the prefix, where the pages link to, and `/` where `login_redirect` or `logout_redirect` lead there. Anything that
+    the application serves there comes first.
+    """
+    if "login" not in face.endpoints:
+        return
+    targets = {face.settings.login_redirect, face.settings.logout_redirect, face.prefix}
+    roots = {target for target in targets if target in ("/", face.prefix)}
+    not_found = app.router.default
+
+    async def default(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and (route_path(scope) or "/") in roots:
+            request = Request(scope, receive)
+            if isinstance(scope.get("state"), RequestState) and prefers_html(request):
+                await face.render(request, TEMPLATE, {})(scope, receive, send)
+                return
+        await not_found(scope, receive, send)
+
+    app.router.default = default
