@@ -62,7 +62,9 @@ TIPS = [
 @app.get("/", include_in_schema=False)
 async def home(request: Request) -> Response:
     """A page for everybody."""
-    return server.render(request, "home.jinja2", {"tips": TIPS, "protectedUrl": "/account"})
+    root = request.scope.get("root_path", "")
+    tips = [{**tip, "href": root + tip["href"]} for tip in TIPS]
+    return server.render(request, "home.jinja2", {"tips": tips, "protectedUrl": f"{root}/account"})
 
 
 @app.get("/account", include_in_schema=False)

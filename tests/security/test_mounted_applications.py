@@ -1,6 +1,8 @@
 """One application of ours inside another: neither takes the other's users for its own."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx2
@@ -114,6 +116,12 @@ def test_state_of_the_application_goes_both_ways_also_through_a_mount() -> None:
     assert seen == ["trace"]
 
 
+@contextmanager
+def closing(engine: Any) -> Iterator[None]:
+    yield
+    asyncio.run(engine.dispose())
+
+
 def test_a_mounted_application_prepares_its_storages_though_nobody_starts_it(sqlite_url: str) -> None:
     engine = open_engine(sqlite_url)
     users = SqlAlchemyUserStorage(engine, {"user_editable_fields": ["email"]})
@@ -129,7 +137,7 @@ def test_a_mounted_application_prepares_its_storages_though_nobody_starts_it(sql
     inner, outer = make_server(users, keys).app, FastAPI()
     outer.mount("/app", inner)
     outer.add_api_route("/ping", lambda: PlainTextResponse("pong"))
-    with serve(outer) as url, httpx2.Client(base_url=url, trust_env=False) as client:
+    with closing(engine), serve(outer) as url, httpx2.Client(base_url=url, trust_env=False) as client:
         client.get("/ping")
         assert started == []
         token = client.get("/app/api/getcsrftoken").json()["csrfToken"]
@@ -161,3 +169,28 @@ def test_a_mounted_application_whose_storage_cannot_start_refuses_until_it_can()
         assert client.get("/app/ping").status_code == 503
         part.broken = False
         assert client.get("/app/ping").text == "pong"
+
+
+def test_the_outer_lifespan_can_open_and_close_the_inner_one() -> None:
+    inner, happened = make_server().app, list[str]()
+
+    class Part:
+        async def start(self) -> None:
+            happened.append("open")
+
+        async def close(self) -> None:
+            happened.append("close")
+
+    inner.state.crossauth_sources.lifecycle.add([Part()])
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with inner.router.lifespan_context(inner):
+            yield
+
+    outer = FastAPI(lifespan=lifespan)
+    outer.mount("/app", inner)
+    with serve(outer) as url, Client(url) as client:
+        assert happened == ["open"]
+        assert client.get("/app/me").status_code == 401
+    assert happened == ["open", "close"]

@@ -184,7 +184,7 @@ def test_a_password_change_with_a_code_makes_the_device_known() -> None:
 def test_the_code_of_a_login_sent_while_logged_in_is_a_refusal_and_no_fault(world: World, bob: Browser) -> None:
     for form in ({"otp": "1"}, {"csrfToken": "stale", "otp": "1"}):
         answer = bob.post("/loginfactor2", data=form)
-        assert (answer.status_code, "not valid" in answer.text) == (401, True)
+        assert (answer.status_code, "not valid" in answer.text) == (403, True)
     garbage = bob.post("/loginfactor2", content=b"{", headers={"Content-Type": "application/json", CSRF: bob.token()})
     assert garbage.status_code == 400
 

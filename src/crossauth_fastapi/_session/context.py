@@ -168,6 +168,11 @@ class Call:
         """A field as text, empty where it was not sent."""
         return self.form.getAsStr(name) or ""
 
+    def secret(self, prefix: str, name: str) -> str | None:
+        """The field of a secret: `repeat_password`, or as the specification also writes it, `repeatPassword`."""
+        found = self.form.getAsStr(prefix + name)
+        return self.form.getAsStr(f"repeat{name.capitalize()}") if found is None and prefix == "repeat_" else found
+
     @property
     def origin(self) -> Origin:
         """Where the request comes from."""

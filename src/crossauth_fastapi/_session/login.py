@@ -130,12 +130,7 @@ async def log_out(call: Call) -> Outcome:
 def secrets_of(call: Call, prefix: str = "") -> dict[str, str]:
     """The secrets in a form: the fields that some first factor stores, under `prefix`."""
     names = {n for a in call.face.manager.authenticators.values() for n in a.secret_names()} - {"totpsecret"}
-    found = {n: v for n in names if (v := call.form.getAsStr(prefix + n)) is not None}
-    if prefix == "repeat_":
-        # The specification's text has both spellings.
-        camel = {n: v for n in names if (v := call.form.getAsStr(f"repeat{n.capitalize()}")) is not None}
-        return camel | found
-    return found
+    return {n: v for n in names if (v := call.secret(prefix, n)) is not None}
 
 
 def code_of(call: Call) -> dict[str, str]:
