@@ -38,7 +38,7 @@ from crossauth_backend.factors.sms_otp.authenticator import (
     TwilioAuthenticator,
 )
 from crossauth_backend.factors.totp.authenticator import TotpAuthenticator
-from crossauth_backend.keys.record import Key, KeyDataEntry, KeyPrefix, get_json_data
+from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, KeyPrefix, get_json_data
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.limits.rules import DEFAULT_LIMITS, Limit
 from crossauth_backend.sessionmanager import (
@@ -91,6 +91,7 @@ __all__ = [
     "Authenticator",
     "AuthenticatorCapabilities",
     "AuthenticatorOptions",
+    "Consumed",
     "Cookie",
     "CookieOptions",
     "CrossauthError",

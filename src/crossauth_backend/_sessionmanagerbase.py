@@ -50,6 +50,7 @@ class SessionManagerOptions(TokenEmailerOptions, total=False):
     event_listeners: list[EventListener]
     audit_storage: AuditStorage
     known_device_cookie_options: CookieOptions
+    session_max_per_user: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,11 @@ class SessionManagerSettings(TokenEmailerSettings):
     event_listeners: list[Any] = option([], doc="Told of every security event, see `EventListener`.")
     audit_storage: Any = option(None, doc="Keeps every security event: an `AuditStorage`.")
     known_device_cookie_options: dict[str, Any] = option({}, doc="Options of the cookie of known devices, see there.")
+    session_max_per_user: int = option(
+        50,
+        env="SESSION_MAX_PER_USER",
+        doc="How many sessions a user may have at once; with one more the oldest ends. 0 for any number.",
+    )
 
 
 class Csrf(NamedTuple):
@@ -133,7 +139,11 @@ class SessionManagerBase:
         common = {"secret": self.settings.secret}
         self.csrf_tokens = DoubleSubmitCsrfToken({**common, **self.settings.double_submit_cookie_options})
         cookie = {"user_storage": self.settings.user_storage, **self.settings.session_cookie_options}
-        self.session = SessionCookie(key_storage, {**common, **cookie}, clock)
+        if self.settings.session_max_per_user < 0:
+            raise CrossauthError(
+                ErrorCode.Configuration, "SessionManager: option 'session_max_per_user' must be 0 (any number) or above"
+            )
+        self.session = SessionCookie(key_storage, {**common, **cookie}, clock, self.settings.session_max_per_user)
         # Where the session cookie travels over plain http by name, so does this one.
         secure = {"secure": self.settings.session_cookie_options.get("secure")}
         self.devices = KnownDevices({**secure, **self.settings.known_device_cookie_options}, self.settings.secret)

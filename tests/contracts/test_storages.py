@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from crossauth_backend import (
+    CrossauthError,
+    ErrorCode,
     InMemoryKeyStorage,
     InMemoryUserStorage,
     KeyStorage,
@@ -15,6 +17,7 @@ from crossauth_backend import (
     open_engine,
     open_redis,
 )
+from crossauth_backend.keys.storage import check_swap
 from crossauth_backend.testing import KeyStorageContract, UserStorageContract
 from tests.services.redis import RedisServer
 
@@ -29,6 +32,27 @@ class TestMemoryKeys(KeyStorageContract):
     @pytest.fixture
     def keys(self) -> KeyStorage:
         return InMemoryKeyStorage()
+
+
+class PlainKeyStorage(InMemoryKeyStorage):
+    """A storage that an application wrote when storages were not asked to consume and to swap."""
+
+    find_key, consume_key, swap_data = KeyStorage.find_key, KeyStorage.consume_key, KeyStorage.swap_data
+
+
+class TestPlainKeys(KeyStorageContract):
+    @pytest.fixture
+    def keys(self) -> KeyStorage:
+        return PlainKeyStorage()
+
+
+async def test_a_storage_that_cannot_swap_is_refused_before_it_is_used() -> None:
+    check_swap(InMemoryKeyStorage())
+    with pytest.raises(CrossauthError, match=r"PlainKeyStorage.*swap_data") as refused:
+        check_swap(PlainKeyStorage())
+    assert refused.value.code is ErrorCode.Configuration
+    with pytest.raises(CrossauthError, match="swap_data"):
+        await PlainKeyStorage().swap_data("s:1", "", "")
 
 
 class SqlUsers(UserStorageContract):

@@ -42,7 +42,7 @@ def counting(base: type[Any], calls: Counter[str]) -> type[Any]:
     for name in (
         "get_user_by", "create_user", "update_user", "delete_user_by_id", "get_users", "replace_secret", "get_key",
         "save_key", "update_key", "delete_key", "delete_all_for_user", "delete_matching", "get_all_for_user",
-        "update_many_data", "take_key", "touch_key", "count_up",
+        "update_many_data", "take_key", "touch_key", "count_up", "find_key", "consume_key", "swap_data",
     ):  # fmt: skip
         if hasattr(base, name):
             wrap(name)

@@ -12,7 +12,6 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
-from crossauth_backend.users.storage import SupportsUserReplacement
 
 _AFTER = {
     UserState.awaiting_email_verification: UserState.active,
@@ -43,24 +42,20 @@ async def verify_email(accounts: Accounts, token: str, origin: Origin = NOWHERE)
     state = _AFTER.get(user.state, user.state)
     changes = {"state": state} if state != user.state else {}
     if proven.new_email:
-        await _change(accounts, user, {**changes, "email": proven.new_email})
+        stored = await _change(accounts, user, {**changes, "email": proven.new_email})
         await (accounts.email_tokens or accounts.keys).delete_all_for_user(user.id, KeyPrefix.password_reset_token)
         accounts.events.tell(EventName.email_changed, user, address=origin.address)
         if user.email:
             accounts.need_emails().send_change_notice(user, user.email, changed=True)
     else:
-        await _change(accounts, user, changes)
+        stored = await _change(accounts, user, changes)
         accounts.events.tell(EventName.email_verified, user, address=origin.address)
-    return Verified(await accounts.user(user.id), waited=bool(changes))
+    return Verified(stored, waited=bool(changes))
 
 
-async def _change(accounts: Accounts, user: User, changes: dict[str, Any]) -> None:
+async def _change(accounts: Accounts, user: User, changes: dict[str, Any]) -> User:
     """Only if the account still is as it was: an administrator's decision meanwhile is not undone."""
-    if isinstance(accounts.users, SupportsUserReplacement):
-        if changes and not await accounts.users.replace_user(user.id, {"state": user.state}, changes):
-            raise CrossauthError(ErrorCode.InvalidKey)
-    else:
-        await accounts.users.update_user({"id": user.id, **changes})
+    return await accounts.replace(user, changes, refusal=ErrorCode.InvalidKey)
 
 
 async def request_change(accounts: Accounts, user: User, new_email: str, origin: Origin = NOWHERE) -> None:

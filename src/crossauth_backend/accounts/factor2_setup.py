@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from crossauth_backend.accounts import recovery
-from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
-from crossauth_backend.accounts.pending import PENDING, new_pending, password_mark, read_pending, renewed, seal
+from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.accounts.login import required_change
+from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, read_pending, renewed, seal
 from crossauth_backend.accounts.second_factor import counted, use_up
+from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
@@ -17,6 +20,9 @@ from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
 
+# How long a set-up waits for its first code: time enough to install an application, and with a new account to come back to it.
+SETUP_WAITS: Final = timedelta(hours=1)
+SIGNUP_WAITS: Final = timedelta(days=1)
 # What setting up a factor does to an account's state (contract 4.1).
 _AFTER_SETUP: Final[dict[str, str]] = {
     UserState.awaiting_two_factor_setup: UserState.active,
@@ -69,8 +75,10 @@ async def start_setup(
     secrets = (prepared or {}).get("sessionData", {})
     shown = (prepared or {}).get("userData", {"username": username, "factor2": factor2})
     kind = "signup" if purpose == "signup" else "setup"
-    proven = None if user is None else password_mark(await accounts.users.get_user_by_id(user.id, ANY_STATE))
-    pending = new_pending(kind, user, username, factor2, secrets, persist, proven)  # type: ignore[arg-type]
+    if user is not None and user.security_stamp is None:
+        user = await accounts.user(user.id)
+    until = accounts.now + (SIGNUP_WAITS if kind == "signup" else SETUP_WAITS)
+    pending = new_pending(kind, user, username, factor2, secrets, persist, until)  # type: ignore[arg-type]
     return shown, {PENDING: seal(pending, accounts.ring)}
 
 
@@ -78,9 +86,9 @@ async def repeat_setup(accounts: Accounts, key: Key | None) -> tuple[dict[str, A
     """Show again what `start_setup` showed; a code that is sent is sent anew.
 
     Raises:
-        CrossauthError: `Unauthorized` where nothing is being set up.
+        CrossauthError: as `complete_setup`, but for the code.
     """
-    pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
+    pending, _ = await _set_up_in(accounts, key)
     again = await accounts.factors[pending.factor2].reprepare_configuration(pending.username, pending.secrets)
     shown = (again or {}).get("userData", {"username": pending.username, "factor2": pending.factor2})
     secrets = (again or {}).get("newSessionData", pending.secrets)
@@ -93,40 +101,63 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
     Every session of the user ends; the caller opens a new one for the browser that asked.
 
     Raises:
-        CrossauthError: `Unauthorized` where nothing is being set up; `InvalidToken`, `Expired`, `TooManyAttempts`;
-            `InvalidSession` where the user's password is another by now.
+        CrossauthError: `Unauthorized` where nothing is being set up, or not by this user; `InvalidToken`, `TooManyAttempts`;
+            `Expired`, also where it was begun too long ago; `InvalidSession` where the user's credentials are others by now than
+            when it began.
     """
-    pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
+    pending, user = await _set_up_in(accounts, key)
     factor = accounts.factors[pending.factor2]
-    found = None if pending.userid is None else await accounts.users.get_user_by_id(pending.userid, ANY_STATE)
-    if found is not None and not pending.rests_on(found):
-        raise CrossauthError(ErrorCode.InvalidSession)
-    user = None if found is None else found.user
     nobody = User(id=0, username=pending.username)
     async with accounts.limited(origin, user, **counted(pending, origin)):
         await factor.authenticate_user(user or nobody, pending.secrets, params)
         await use_up(accounts, pending)
     if user is None:
         return SetUp(None, pending.purpose, persist=pending.persist)
-    if key is not None and key.userid is not None and str(key.userid) != str(user.id):
-        raise CrossauthError(ErrorCode.Unauthorized)
     secrets = {n: pending.secrets.get(n) for n in factor.secret_names()}
-    changes = {"id": user.id, "factor2": pending.factor2, "state": _AFTER_SETUP.get(user.state, user.state)}
-    await accounts.users.update_user(changes, {**_emptied(accounts, user), **secrets})
+    changes = {"factor2": pending.factor2, "state": _AFTER_SETUP.get(user.state, user.state)}
+    stored = await accounts.replace(user, changes, {**_emptied(accounts, user), **secrets})
     await accounts.end_sessions(user.id)
     codes = await recovery.make_codes(accounts, user)
     accounts.events.tell(EventName.factor2_set, user, address=origin.address, reason=pending.factor2)
-    return SetUp(await accounts.user(user.id), pending.purpose, codes, pending.persist)
+    return SetUp(stored, pending.purpose, codes, pending.persist)
 
 
 async def remove(accounts: Accounts, user: User, origin: Origin) -> User:
-    """Let `user` log in without a second factor. Every session ends, as after `complete_setup`."""
+    """Let `user`, as read with the session, log in without a second factor. Every session ends, as after `complete_setup`.
+
+    Raises:
+        CrossauthError: `InvalidSession`, `UserNotActive` where the account was changed since it was read.
+    """
     state = _AFTER_SETUP.get(user.state, user.state)
-    await accounts.users.update_user({"id": user.id, "factor2": None, "state": state}, _emptied(accounts, user))
+    stored = await accounts.replace(user, {"factor2": None, "state": state}, _emptied(accounts, user))
     await recovery.delete_codes(accounts, user)
     await accounts.end_sessions(user.id)
     accounts.events.tell(EventName.factor2_removed, user, address=origin.address, reason=user.factor2 or "")
-    return await accounts.user(user.id)
+    return stored
+
+
+async def _set_up_in(accounts: Accounts, key: Key | None) -> tuple[Pending, User | None]:
+    """The factor that is being set up in a session, and whose it will be; see `complete_setup` for what refuses."""
+    pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
+    if pending.until is None or accounts.now >= pending.until:
+        raise CrossauthError(ErrorCode.Expired, "This was begun too long ago; begin it anew")
+    if pending.userid is None:
+        return pending, None
+    try:
+        user = await accounts.user(pending.userid)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserNotExist:
+            raise
+        raise CrossauthError(ErrorCode.InvalidSession) from e
+    if not pending.rests_on(user):
+        raise CrossauthError(ErrorCode.InvalidSession)
+    owner = None if key is None else key.userid
+    if owner is None and pending.purpose == "setup":
+        required = await required_change(accounts, key, Ask.FACTOR2_CHANGE)
+        owner = "" if required is None else required.user.id
+    if owner is not None and str(owner) != str(user.id):
+        raise CrossauthError(ErrorCode.Unauthorized)
+    return pending, user
 
 
 def _emptied(accounts: Accounts, user: User) -> dict[str, None]:

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
+from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.accounts.pending import (
     LOOK_VISIT,
     VISIT,
     Pending,
     new_pending,
-    password_mark,
     read_pending,
     renewed,
     seal,
@@ -71,13 +70,10 @@ async def start_visit(accounts: Accounts, user: User, visit: Visit) -> dict[str,
     A code is sent for a request that changes something; for one that looks, `send_code` does it.
     """
     factor = factor2_of(accounts, user)
-    proven = password_mark(await accounts.users.get_user_by_id(user.id, ANY_STATE))
     unsent = visit.slot == LOOK_VISIT and factor.mfa_type() == "oob"
     secrets = {} if unsent else await factor.create_one_time_secrets(user)
     secrets = {**secrets, _REQUEST: _kept(visit, unsent, accounts.now.timestamp())}
-    pending = new_pending(
-        "visit", user, user.username, factor.factor_name, secrets, None, proven, accounts.now + VISIT_WAITS
-    )
+    pending = new_pending("visit", user, user.username, factor.factor_name, secrets, None, accounts.now + VISIT_WAITS)
     return {visit.slot: seal(pending, accounts.ring)}
 
 

@@ -15,7 +15,7 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.record import User
 
-_DERIVED = ("id", "username_normalized", "email_normalized")
+_DERIVED = ("id", "username_normalized", "email_normalized", "security_stamp")
 
 
 class Updated(NamedTuple):
@@ -48,14 +48,14 @@ async def update_profile(
         elif "email" in fields and not fields["email"]:
             raise CrossauthError(ErrorCode.FormEntry, "Give an e-mail address")
     if fields:
-        await accounts.users.update_user({"id": current.id, **fields})
+        current = await accounts.replace(current, fields)
         accounts.events.tell(EventName.user_updated, current, address=origin.address)
     if "email" in fields:
         # Whoever reads the old mailbox must not be able to choose a new password.
         await (accounts.email_tokens or accounts.keys).delete_all_for_user(current.id, KeyPrefix.password_reset_token)
     if new_email:
         await request_change(accounts, current, new_email, origin)
-    return Updated(await accounts.user(current.id), bool(new_email))
+    return Updated(current, bool(new_email))
 
 
 async def delete_account(accounts: Accounts, user: User, origin: Origin = NOWHERE, actor: User | None = None) -> None:

@@ -37,7 +37,8 @@ class Key(ItemReads):
     """A stored key.
 
     `value` is prefix and hash, never what the client holds. `data` is JSON text (for e-mail tokens, plain text).
-    `extra` holds further columns of the application's table.
+    `consumed` is when a single-use key was used: what is left is a tombstone. `stamp` is the security stamp of the user's that
+    the key rests on. `extra` holds further columns of the application's table.
     """
 
     value: str = field(repr=False)
@@ -46,7 +47,22 @@ class Key(ItemReads):
     userid: UserId | None = None
     lastactive: datetime | None = None
     data: str = field(default="", repr=False)
+    consumed: datetime | None = None
+    stamp: str | None = field(default=None, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """A single-use key that was presented.
+
+    Parameters:
+        key: the key; its `consumed` says when it was used first.
+        first: whether that was now. If not, it is a replay.
+    """
+
+    key: Key
+    first: bool
 
 
 class KeyDataEntry(TypedDict):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
-from crossauth_backend.keys.record import Key, KeyDataEntry, KeyPrefix, decode_data, encode_data
+from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, KeyPrefix, decode_data, encode_data
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.storage import UserStorage
 
@@ -18,7 +19,11 @@ KeyWithUserReader: TypeAlias = Callable[[str], Awaitable[KeyWithUser | None]]
 
 
 class KeyStorage(ABC):
-    """Keeps keys. Expiry is judged by the rooms that own the keys, not here: an expired key is returned, or gone."""
+    """Keeps keys. Expiry is judged by the rooms that own the keys, not here: an expired key is returned, or gone.
+
+    A key that was consumed is a tombstone until it expires: `find_key` and `consume_key` show it, and its value stays taken;
+    every other read is as if it were not there.
+    """
 
     @abstractmethod
     async def get_key(self, key: str) -> Key:
@@ -38,7 +43,7 @@ class KeyStorage(ABC):
         data: str | None = None,
         extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
-        """Store a new key; `lastactive` may be among `extra_fields`.
+        """Store a new key; `lastactive`, `consumed` and `stamp` may be among `extra_fields`.
 
         Raises:
             CrossauthError: `KeyExists` where the value is taken, also by a request that runs at the same time;
@@ -60,13 +65,26 @@ class KeyStorage(ABC):
     async def delete_all_for_user(self, userid: UserId | None, prefix: str, except_key: str | None = None) -> None:
         """Delete every key of `userid` (`None`: of nobody) whose value starts with `prefix`, but `except_key`."""
 
+    async def delete_oldest_for_user(self, userid: UserId, prefix: str, keep: int) -> int:
+        """Delete all but the `keep` newest keys of `userid` whose value starts with `prefix`; return how many there were.
+
+        What is newest goes by `created`, then by `value`: the same order for everybody. So any number of calls at once leave the
+        `keep` newest keys there are, neither more nor less.
+        """
+        keys = sorted(
+            await self.get_all_for_user(userid, prefix), key=lambda key: (key.created, key.value), reverse=True
+        )
+        for key in keys[keep:]:
+            await self.delete_key(key.value)
+        return len(keys[keep:])
+
     @abstractmethod
     async def delete_matching(self, key: Mapping[str, Any]) -> None:
         """Delete every key that equals `key` on each given field; at least one field must be given."""
 
     @abstractmethod
-    async def get_all_for_user(self, userid: UserId | None = None) -> list[Key]:
-        """Every key of `userid`, or with `None` every key of nobody, in any order."""
+    async def get_all_for_user(self, userid: UserId | None = None, prefix: str = "") -> list[Key]:
+        """Every key of `userid`, or with `None` of nobody, whose value starts with `prefix`; in any order."""
 
     @abstractmethod
     async def update_many_data(self, key_name: str, data_array: list[KeyDataEntry]) -> None:
@@ -75,6 +93,60 @@ class KeyStorage(ABC):
         Raises:
             CrossauthError: `InvalidKey` where there is no such key; `DataFormat` where its data is no JSON object.
         """
+
+    async def find_key(self, value: str) -> Key | None:
+        """The key whose value is `value`, also one that was consumed; `None` where there is none."""
+        try:
+            key = await self.get_key(value)
+        except CrossauthError as e:
+            if e.code is not ErrorCode.InvalidKey:
+                raise
+            return None
+        try:
+            mark = await self.get_key(_consumed(value))
+        except CrossauthError as e:
+            if e.code is not ErrorCode.InvalidKey:
+                raise
+            return key
+        return replace(key, consumed=mark.created)
+
+    async def consume_key(self, value: str, now: datetime) -> Consumed | None:
+        """Use a single-use key, leaving a tombstone in its place until it expires.
+
+        Of any number of calls at once exactly one is told that it was the first. Whether the key has expired is for the caller
+        to judge, as everywhere. A key without `expires` leaves its tombstone for ever.
+
+        A storage that only has what is abstract here keeps the tombstone as a key of its own, by the side of the key: then only
+        `find_key` and `consume_key` know of it, and `get_key` goes on returning the key.
+
+        Parameters:
+            value: the key's value.
+            now: the time of its use.
+
+        Returns:
+            The key, and whether this was the first time; `None` where there is no such key.
+        """
+        found = await self.find_key(value)
+        if found is None or found.consumed is not None:
+            return None if found is None else Consumed(found, False)
+        try:
+            await self.save_key(None, _consumed(value), now, found.expires)
+        except CrossauthError as e:
+            if e.code is not ErrorCode.KeyExists:
+                raise
+            return Consumed(replace(found, consumed=now), False)
+        return Consumed(replace(found, consumed=now), True)
+
+    async def swap_data(self, value: str, expected: str, new: str) -> bool:
+        """Set a key's `data` to `new` where it is `expected`, in one step; a tombstone's as well.
+
+        Returns:
+            Whether it was done: `False` where the data is another, or there is no such key.
+
+        Raises:
+            CrossauthError: `Configuration` where the storage has no such method; see `check_swap`.
+        """
+        raise _cannot_swap(self)
 
     async def update_data(self, key_name: str, data_name: str, value: Any) -> None:
         """Set one entry of a key's data, see `update_many_data`."""
@@ -93,6 +165,28 @@ class KeyStorage(ABC):
     def encode_data(data: Mapping[str, Any] | None) -> str:
         """A key's `data` for a mapping."""
         return encode_data(data)
+
+
+def check_swap(storage: KeyStorage) -> None:
+    """Make sure, before the application starts, that `storage` can do `swap_data`.
+
+    Raises:
+        CrossauthError: `Configuration` where it cannot.
+    """
+    if type(storage).swap_data is KeyStorage.swap_data:
+        raise _cannot_swap(storage)
+
+
+def _cannot_swap(storage: KeyStorage) -> CrossauthError:
+    return CrossauthError(
+        ErrorCode.Configuration,
+        f"{type(storage).__name__} cannot compare and set: give it the method `swap_data` of KeyStorage",
+    )
+
+
+def _consumed(value: str) -> str:
+    """The value under which a storage without tombstones keeps that a key was consumed."""
+    return KeyPrefix.spent + hash_token(f"consumed {value}")
 
 
 @runtime_checkable

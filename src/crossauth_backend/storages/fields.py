@@ -11,11 +11,15 @@ from typing import Any, Final, cast
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import is_storable, normalize
 from crossauth_backend.users.record import User, UserSecrets
+from crossauth_backend.users.stamp import CREDENTIALS, STAMP, new_stamp, replaces_credential
 from crossauth_backend.users.storage import UserStorageSettings
 
 DERIVED: Final = {"username": "username_normalized", "email": "email_normalized"}
 USER_DEFAULTS: Final[dict[str, Any]] = {"state": "active", "factor1": "localpassword", "admin": False}
 NEVER_EMPTY: Final = ("username", *USER_DEFAULTS)
+VERIFIED: Final = "email_verified_at"
+# Columns that an application's own table need not have.
+OPTIONAL: Final = ("state", "factor1", "admin", *DERIVED.values(), STAMP, VERIFIED)
 MAX_ID: Final = 2**63 - 1
 
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
@@ -60,7 +64,7 @@ def new_user_values(user: Mapping[str, Any], settings: UserStorageSettings) -> d
     for name, default in USER_DEFAULTS.items():
         if values.get(name) is None:
             values[name] = default
-    return with_normalized_names(values, settings)
+    return {**with_normalized_names(values, settings), STAMP: new_stamp()}
 
 
 def changed_user_values(user: Mapping[str, Any], settings: UserStorageSettings) -> dict[str, Any]:
@@ -79,8 +83,9 @@ def changed_user_values(user: Mapping[str, Any], settings: UserStorageSettings) 
 
 
 def with_normalized_names(values: dict[str, Any], settings: UserStorageSettings) -> dict[str, Any]:
-    """`values` with the normalised names kept in step with the names; what was given for them is not believed."""
+    """`values` with the normalised names kept in step with the names; what was given for them is not believed, nor a stamp."""
     switched_on = {"username": settings.normalize_username, "email": settings.normalize_email}
+    values.pop(STAMP, None)
     for name, derived in DERIVED.items():
         values.pop(derived, None)
         if name in values and switched_on[name]:
@@ -89,6 +94,28 @@ def with_normalized_names(values: dict[str, Any], settings: UserStorageSettings)
                 raise bad_field(name, "must be text")
             values[derived] = None if text is None else normalize(text)
     return values
+
+
+def with_stamp(
+    old: Mapping[str, Any], values: Mapping[str, Any], secrets: Mapping[str, Any], stamp: str | None = None
+) -> dict[str, Any]:
+    """The columns that an update of a user writes, with those that follow from a change: stamp, and when the address was proven.
+
+    An SQL storage says the same within its statement, see `storages.sqlalchemy.stamps`.
+
+    Parameters:
+        old: the columns as they are.
+        values: what the update writes.
+        secrets: the secrets that it writes.
+        stamp: the stamp to set; where none is given, a random one if a credential becomes another.
+    """
+    changes = {name for name in CREDENTIALS if name in values and values[name] != old.get(name)}
+    more: dict[str, Any] = {}
+    if stamp is not None or changes or replaces_credential(secrets):
+        more[STAMP] = stamp or new_stamp()
+    if "email" in changes and VERIFIED not in values:
+        more[VERIFIED] = None
+    return {**values, **more}
 
 
 @cache

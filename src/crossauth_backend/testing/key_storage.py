@@ -143,6 +143,78 @@ class KeyStorageContract:
         with refused(ErrorCode.InvalidKey):
             await keys.get_key("p:one")
 
+    async def test_of_many_who_consume_a_key_one_is_the_first(self, keys: KeyStorage) -> None:
+        """The others get the key too, and are told that they were not; nobody finds what never was."""
+        await save(keys, "p:one", self.user_ids[0], "data")
+        results = await asyncio.gather(*(keys.consume_key("p:one", NOW) for _ in range(20)))
+        assert [consumed is not None and consumed.first for consumed in results].count(True) == 1
+        for consumed in results:
+            assert consumed is not None
+            assert (consumed.key.userid, consumed.key.data, consumed.key.consumed) == (self.user_ids[0], "data", NOW)
+        later = await keys.consume_key("p:one", NOW + timedelta(hours=1))
+        assert later is not None
+        assert (later.first, later.key.consumed) == (False, NOW)
+        for value in ("p:none", *GARBAGE):
+            assert await keys.consume_key(value, NOW) is None
+            assert await keys.find_key(value) is None
+
+    async def test_a_consumed_key_leaves_a_tombstone(self, keys: KeyStorage) -> None:
+        """Which only those see who ask for it, and which keeps the value taken until it expires."""
+        await save(keys, "p:one", self.user_ids[0])
+        await save(keys, "p:two", self.user_ids[0])
+        assert (await keys.find_key("p:one")) == await keys.get_key("p:one")
+        await keys.consume_key("p:one", NOW)
+        left = await keys.find_key("p:one")
+        assert left is not None
+        assert (left.consumed, left.expires) == (NOW, NOW + timedelta(days=1))
+        assert await outcome(save(keys, "p:one")) is ErrorCode.KeyExists
+        if type(keys).consume_key is not KeyStorage.consume_key:
+            with refused(ErrorCode.InvalidKey):
+                await keys.get_key("p:one")
+            assert [key.value for key in await keys.get_all_for_user(self.user_ids[0])] == ["p:two"]
+            if isinstance(keys, SupportsTake):
+                with refused(ErrorCode.InvalidKey):
+                    await keys.take_key("p:one")
+        await keys.delete_all_for_user(self.user_ids[0], "p:")
+        assert await keys.find_key("p:one") is None
+
+    async def test_of_many_who_swap_data_one_succeeds(self, keys: KeyStorage) -> None:
+        """Where it is what they expected; in a tombstone as well."""
+        if type(keys).swap_data is KeyStorage.swap_data:
+            return
+        await save(keys, "g:one", data="0")
+        swapped = await asyncio.gather(*(keys.swap_data("g:one", "0", str(n)) for n in range(1, 21)))
+        assert swapped.count(True) == 1
+        assert (await keys.get_key("g:one")).data == str(swapped.index(True) + 1)
+        assert not await keys.swap_data("g:one", "0", "x")
+        assert not await keys.swap_data("g:none", "", "x")
+        await save(keys, "g:empty")
+        assert await keys.swap_data("g:empty", "", "é")
+        await keys.consume_key("g:empty", NOW)
+        assert await keys.swap_data("g:empty", "é", "")
+        assert (await keys.find_key("g:empty") or Key(value="", created=NOW)).data == ""
+
+    async def test_keys_are_listed_by_the_beginning_of_their_value(self, keys: KeyStorage) -> None:
+        """To the letter."""
+        mine = self.user_ids[0]
+        for value in ("s:1", "s:2", "S:3", "s_4", "p:5"):
+            await save(keys, value, mine)
+        await save(keys, "s:6")
+        assert {key.value for key in await keys.get_all_for_user(mine, "s:")} == {"s:1", "s:2"}
+        assert {key.value for key in await keys.get_all_for_user(None, "s:")} == {"s:6"}
+        await keys.delete_all_for_user(mine, "s_")
+        await keys.delete_all_for_user(mine, "s:", "s:2")
+        assert {key.value for key in await keys.get_all_for_user(mine)} == {"s:2", "S:3", "p:5"}
+
+    async def test_a_key_keeps_the_stamp_that_it_rests_on(self, keys: KeyStorage) -> None:
+        """And none where none was given."""
+        await keys.save_key(self.user_ids[0], "s:one", NOW, extra_fields={"lastactive": NOW, "stamp": "a stamp"})
+        await save(keys, "s:two")
+        assert (await keys.get_key("s:one")).stamp == "a stamp"
+        assert (await keys.get_key("s:two")).stamp is None
+        await keys.update_key({"value": "s:one", "stamp": None})
+        assert (await keys.get_key("s:one")).stamp is None
+
     async def test_counters_lose_no_count(self, keys: KeyStorage) -> None:
         """Where the storage can count; several at once, up and down."""
         if not isinstance(keys, SupportsCounting):

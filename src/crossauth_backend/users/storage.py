@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
+from functools import cache
+from inspect import signature
+from typing import Any, Final, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.text import normalize
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
+from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UserState
 
 
@@ -19,6 +22,9 @@ class UserStorageGetOptions(TypedDict, total=False):
 
     skip_email_verified_check: bool
     skip_active_check: bool
+
+
+_ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
 
 
 class UserStorageOptions(TypedDict, total=False):
@@ -52,6 +58,10 @@ class UserStorage(ABC):
     """Keeps users and their secrets.
 
     Five methods are abstract; the others are written in their terms, and a storage may override them.
+
+    A storage gives a user a new `security_stamp` in the same statement in which it changes one of `users.stamp.CREDENTIALS` to
+    another value, or writes a password or a secret of a second factor; nobody else sets it. One that knows nothing of stamps
+    returns users without; a digest of the credentials takes the stamp's place then.
     """
 
     def __init__(self, options: UserStorageOptions | None = None) -> None:
@@ -155,13 +165,67 @@ class UserStorage(ABC):
             return
         await self.delete_user_by_id(found.user.id)
 
+    async def replace_user(
+        self,
+        id: UserId,
+        expected: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        expected_secrets: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
+    ) -> bool:
+        """Change a user only where nobody else did meanwhile; the way in which every write is made that rests on a check.
+
+        Here the user is read and then changed, so that a change in the moment between is not noticed. A storage should override
+        it with one transaction, as those of this library do.
+
+        Parameters:
+            id: whose record.
+            expected: what the record must still say, by field; best the `security_stamp` as it was read.
+            values: what to set, as for `update_user`.
+            expected_secrets: what the secrets must still be; `None` for one that the user does not have.
+            secrets: secrets to set with it.
+            stamp: the new security stamp, where whoever writes must know it; it is set whether or not a credential becomes
+                another. A storage without stamps pays no heed to it.
+
+        Returns:
+            Whether the user was as expected, and is changed. A user who is gone is not; nothing is changed then.
+
+        Raises:
+            CrossauthError: `UserExists`; `BadRequest` for an unknown field.
+        """
+        try:
+            found = with_stamp(await self.get_user_by_id(id, _ANY_STATE))
+        except CrossauthError as e:
+            if e.code is not ErrorCode.UserNotExist:
+                raise
+            return False
+        if any(found.user.get(name) != value for name, value in expected.items()):
+            return False
+        if any(found.secrets.get(name) != value for name, value in (expected_secrets or {}).items()):
+            return False
+        await self.update_user({**values, "id": id}, secrets)
+        return True
+
+    async def rewrite_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
+        """Keep the secret `name` in another form (a stronger hash, another encryption key), if it still is `old`.
+
+        It is the same credential afterwards, so the stamp stays and so does whatever rests on it. Here it is `replace_secret`,
+        where the storage has it, and otherwise nothing is done.
+        """
+        return await self.replace_secret(id, name, old, new) if isinstance(self, SupportsSecretReplacement) else False
+
 
 @runtime_checkable
 class SupportsSecretReplacement(Protocol):
     """A user storage that can replace a secret only if nobody else did meanwhile."""
 
     async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
-        """Set the secret `name` of the user to `new` if it still is `old`; whether it was. One atomic step."""
+        """Set the secret `name` of the user to `new` if it still is `old`; whether it was. One atomic step.
+
+        The user gets a new security stamp with it; see `UserStorage.rewrite_secret` for the same secret in another form.
+        """
         ...
 
 
@@ -169,15 +233,38 @@ class SupportsSecretReplacement(Protocol):
 class SupportsUserReplacement(Protocol):
     """A user storage that can change a user only if nobody else did meanwhile."""
 
-    async def replace_user(self, id: UserId, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-        """Set `values` where the stored user still has every value of `expected`; whether it had. One atomic step.
-
-        Fields are named as in the record. A user who is gone has no value any more.
-
-        Raises:
-            CrossauthError: `UserExists`; `BadRequest` for an unknown field.
-        """
+    async def replace_user(
+        self,
+        id: UserId,
+        expected: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        expected_secrets: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
+    ) -> bool:
+        """See `UserStorage.replace_user`; every `UserStorage` has it."""
         ...
+
+
+async def replace_user(
+    users: UserStorage,
+    id: UserId,
+    expected: Mapping[str, Any],
+    values: Mapping[str, Any],
+    *,
+    secrets: Mapping[str, Any] | None = None,
+    stamp: str | None = None,
+) -> bool:
+    """As `UserStorage.replace_user`, also for a storage of the application's whose method is from before there were stamps."""
+    if _takes_secrets(type(users)):
+        return await users.replace_user(id, expected, values, secrets=secrets, stamp=stamp)
+    return await UserStorage.replace_user(users, id, expected, values, secrets=secrets, stamp=stamp)
+
+
+@cache
+def _takes_secrets(storage: type[UserStorage]) -> bool:
+    return {"secrets", "stamp"} <= signature(storage.replace_user).parameters.keys()
 
 
 ReadUser: TypeAlias = Callable[[UserId], Awaitable[User | None]]

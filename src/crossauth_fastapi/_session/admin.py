@@ -24,7 +24,7 @@ from crossauth_fastapi._session.bodies import (
 )
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
-from crossauth_fastapi._session.login import secrets_of
+from crossauth_fastapi._session.login import renew_session, secrets_of
 from crossauth_fastapi._session.profile import DELETED
 from crossauth_fastapi._session.signup import choice_of_factors
 
@@ -91,6 +91,7 @@ async def update_user(call: Call) -> Outcome:
     if call.form.has("factor2"):
         changed["factor2"] = call.text("factor2")
     done = await admin.update_user(face.accounts, who, user, changed, call.origin)
+    await renew_session(call, done.user)
     message = UPDATED_AND_RESET if done.reset_sent else UPDATED
     answer = {"ok": True, "emailVerificationRequired": False, "message": message}
     return Outcome(answer, Show({"message": message, **_user_variables(call, done.user)}))
@@ -110,6 +111,7 @@ async def change_password(call: Call) -> Outcome:
     await require_recent_login(call, who)
     repeat = secrets_of(call, "repeat_") or None
     changed = await admin.change_password(face.accounts, who, user, secrets_of(call, "new_"), repeat, call.origin)
+    await renew_session(call, changed)
     after = call.next_page("")
     shown = Show({"message": PASSWORD_SET, "user": changed, "next": after, "required": False, "isAdmin": True})
     return Outcome({"ok": True, "message": PASSWORD_SET}, Go(after) if after else shown)

@@ -10,7 +10,6 @@ from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
-from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
 from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
@@ -22,8 +21,8 @@ from crossauth_fastapi._session.bodies import (
 )
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.factorpages import factor_variables
-from crossauth_fastapi._session.freshness import auth_of, needs_password, require_recent_login
-from crossauth_fastapi._session.login import code_of, open_session, sign_in
+from crossauth_fastapi._session.freshness import needs_password, require_recent_login
+from crossauth_fastapi._session.login import auth_of, code_of, open_session, sign_in
 from crossauth_fastapi._session.signup import check_mail, choice_of_factors
 
 SET_UP = "Your second factor has been set up."
@@ -125,17 +124,12 @@ async def whose_factor2(call: Call) -> tuple[User, bool]:
     Raises:
         CrossauthError: `Unauthorized` where nobody is logged in and none did.
     """
-    key = call.state["session_key"]
-    if call.user is None and key is not None and key.userid is None:
-        forced = login.forced_user(get_json_data(key), Ask.FACTOR2_CHANGE)
-        if forced is not None:
-            users = call.face.users
-            found = await users.get_user_by_username(forced[0], {"skip_active_check": True})
-            if found.user.state not in (UserState.active, UserState.factor2_reset_needed):
+    if call.user is None:
+        required = await login.required_change(call.face.accounts, call.state["session_key"], Ask.FACTOR2_CHANGE)
+        if required is not None:
+            if required.user.state not in (UserState.active, UserState.factor2_reset_needed):
                 raise CrossauthError(ErrorCode.UserNotActive)
-            if not login.still_forced(get_json_data(key), Ask.FACTOR2_CHANGE, found):
-                raise CrossauthError(ErrorCode.Unauthorized)
-            return found.user, True
+            return required.user, True
     return call.session_user(), False
 
 

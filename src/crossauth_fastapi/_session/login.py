@@ -7,10 +7,12 @@ from typing import Any
 
 from fastapi import Request
 
-from crossauth_backend.accounts import login
+from crossauth_backend.accounts import freshness, login
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
+from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
@@ -110,6 +112,35 @@ async def open_session(
         given = attempt.factor2_passed if factor2_given is None else factor2_given
         await face.remember_device(request, signed_in, given)
     return result
+
+
+def auth_of(call: Call) -> dict[str, Any] | None:
+    """When and how the user of this session logged in, as far as that is known."""
+    return call.state.auth or freshness.auth_of(call.state["session_key"])
+
+
+async def renew_session(call: Call, user: User) -> None:
+    """Let whoever is logged in go on after changing a credential, which has ended every session of the user: in a new one.
+
+    Nothing happens where another user was changed, or nothing that the session rests on.
+
+    Parameters:
+        call: the call.
+        user: the user as stored now.
+    """
+    key = call.state["session_key"]
+    if key is None or call.state["auth_type"] != "cookie" or str(key.userid) != str(user.id):
+        return
+    if same_stamp(key.stamp, user.security_stamp):
+        return
+    face = call.face
+    result = await login.sign_in(
+        face.accounts, Attempt(user, factor2_passed=True), previous=call.state["session_id"],
+        extra_fields=await face.extra_columns(call.request), data=get_json_data(key), origin=call.origin,
+        auth=auth_of(call),
+    )  # fmt: skip
+    if result.asked is None:
+        face.start_session(call.request, result.session, user, False)
 
 
 async def look_at_logout(call: Call) -> Show | Go:

@@ -31,10 +31,8 @@ async def log_in(call: Call) -> Outcome:
     if call.user is not None:
         return Outcome({"ok": False, "user": face.public(call.user)}, Go(after))
     key = call.state["session_key"]
-    pending = read_pending(key, face.accounts.ring, PENDING, "login")
-    origin = face.origin(call.request, pending.username)
     await face.extra_columns(call.request)
-    attempt, pending = await second_factor.complete_login(face.accounts, key, code_of(call), origin)
+    attempt, pending = await second_factor.complete_login(face.accounts, key, code_of(call), call.origin)
     persist = call.form.getAsBool("persist", pending.persist)
     return await sign_in(call, attempt, persist, after)
 

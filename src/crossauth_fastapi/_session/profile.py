@@ -12,6 +12,7 @@ from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Sh
 from crossauth_fastapi._session.bodies import DeleteUserBody, Ok, UpdateUserAnswer, UpdateUserBody
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.freshness import changes_address, needs_password, require_recent_login
+from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
 
 UPDATED = "Your details have been updated."
@@ -46,6 +47,7 @@ async def update_profile(call: Call) -> Outcome:
     if changes_address(user, wanted):
         await require_recent_login(call, user)
     changed, link_sent = await profile.update_profile(face.accounts, user, wanted, call.origin)
+    await renew_session(call, changed)
     call.state["user"] = changed
     shown = {"message": LINK_SENT if link_sent else UPDATED, **profile_variables(call, changed)}
     return Outcome({"ok": True, "emailVerificationRequired": link_sent}, Show(shown))

@@ -17,7 +17,7 @@ from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody, UserAnswer
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.factorpages import factor_variables
-from crossauth_fastapi._session.login import open_session, secrets_of, sign_in
+from crossauth_fastapi._session.login import open_session, renew_session, secrets_of, sign_in
 
 CHECK_MAIL = "We have sent you an e-mail. Open the link in it to finish."
 
@@ -139,6 +139,7 @@ async def verify_email(call: Call) -> Outcome:
     done = await email_change.verify_email(face.accounts, call.path_parameter, call.origin)
     asked = None
     if call.user is not None and call.user.id == done.user.id:
+        await renew_session(call, done.user)
         call.state["user"] = done.user
     elif done.waited:
         asked = (await open_session(face, call.request, Attempt(done.user), None)).asked

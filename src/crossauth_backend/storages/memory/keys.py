@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from crossauth_backend.core.clock import as_utc, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.keys.record import Key, KeyDataEntry, changed_data
+from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
 from crossauth_backend.keys.storage import KeyStorage, KeyWithUser, KeyWithUserReader
 from crossauth_backend.storages.fields import bad_field, refuse_unstorable
 from crossauth_backend.storages.memory.users import InMemoryUserStorage
@@ -91,9 +91,31 @@ class InMemoryKeyStorage(KeyStorage):
             if all(stored.get(name) == (wanted[name] or None) for name in wanted):
                 self._remove(stored)
 
-    async def get_all_for_user(self, userid: UserId | None = None) -> list[Key]:
+    async def get_all_for_user(self, userid: UserId | None = None, prefix: str = "") -> list[Key]:
         """As documented for `KeyStorage`."""
-        return [self._keys[value] for value in self._of_user.get(userid, ())]
+        found = (self._keys[value] for value in self._of_user.get(userid, ()) if value.startswith(prefix))
+        return [key for key in found if key.consumed is None]
+
+    async def find_key(self, value: str) -> Key | None:
+        """As documented for `KeyStorage`."""
+        return self._keys.get(value)
+
+    async def consume_key(self, value: str, now: datetime) -> Consumed | None:
+        """As documented for `KeyStorage`."""
+        found = self._keys.get(value)
+        if found is None or found.consumed is not None:
+            return None if found is None else Consumed(found, False)
+        self._keys[value] = found = replace(found, consumed=as_utc(now))
+        return Consumed(found, True)
+
+    async def swap_data(self, value: str, expected: str, new: str) -> bool:
+        """As documented for `KeyStorage`."""
+        refuse_unstorable({"data": new})
+        found = self._keys.get(value)
+        if found is None or found.data != expected:
+            return False
+        self._keys[value] = replace(found, data=new)
+        return True
 
     async def update_many_data(self, key_name: str, data_array: list[KeyDataEntry]) -> None:
         """As documented for `KeyStorage`."""
@@ -133,7 +155,7 @@ class InMemoryKeyStorage(KeyStorage):
 
         async def read(value: str) -> KeyWithUser | None:
             key = get_key(value)
-            return None if key is None else (key, get_user(key.userid))
+            return None if key is None or key.consumed is not None else (key, get_user(key.userid))
 
         return read
 
@@ -144,7 +166,7 @@ class InMemoryKeyStorage(KeyStorage):
 
     def _found(self, value: str) -> Key:
         key = self._keys.get(value)
-        if key is None:
+        if key is None or key.consumed is not None:
             raise CrossauthError(ErrorCode.InvalidKey)
         return key
 

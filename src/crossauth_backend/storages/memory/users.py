@@ -18,6 +18,7 @@ from crossauth_backend.storages.fields import (
     same,
     secrets_from,
     user_from,
+    with_stamp,
 )
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.storage import (
@@ -100,9 +101,7 @@ class InMemoryUserStorage(UserStorage):
         id = self._find("id", user["id"])
         if id is None:
             raise CrossauthError(ErrorCode.UserNotExist)
-        self._refuse_taken(values, id)
-        self._secrets[id].update(own_secrets)
-        self._store(id, {**self._columns[id], **values})
+        self._change(id, values, own_secrets)
 
     async def delete_user_by_id(self, id: UserId) -> None:
         """As documented for `UserStorage`."""
@@ -118,6 +117,10 @@ class InMemoryUserStorage(UserStorage):
 
     async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
         """As documented for `SupportsSecretReplacement`."""
+        return await self.replace_user(id, {}, {}, expected_secrets={name: old}, secrets={name: new})
+
+    async def rewrite_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
+        """As documented for `UserStorage`."""
         found = self._find("id", id)
         values = _secret_values({name: new})
         if found is None or self._secrets[found].get(name) != old:
@@ -125,17 +128,34 @@ class InMemoryUserStorage(UserStorage):
         self._secrets[found].update(values)
         return True
 
-    async def replace_user(self, id: UserId, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-        """As documented for `SupportsUserReplacement`."""
+    async def replace_user(
+        self,
+        id: UserId,
+        expected: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        expected_secrets: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
+    ) -> bool:
+        """As documented for `UserStorage`."""
         changed = changed_user_values({**values, "id": id}, self.settings)
+        own_secrets, kept = _secret_values(secrets), _secret_values(expected_secrets)
         refuse_unstorable(expected)
         refuse_unstorable(changed)
         found = self._find("id", id)
         if found is None or any(self._users[found].get(name) != value for name, value in expected.items()):
             return False
-        self._refuse_taken(changed, found)
-        self._store(found, {**self._columns[found], **changed})
+        if any(self._secrets[found].get(name) != value for name, value in kept.items()):
+            return False
+        self._change(found, changed, own_secrets, stamp)
         return True
+
+    def _change(self, id: int, values: dict[str, Any], secrets: dict[str, Any], stamp: str | None = None) -> None:
+        self._refuse_taken(values, id)
+        old = self._columns[id]
+        self._secrets[id].update(secrets)
+        self._store(id, {**old, **with_stamp(old, values, secrets, stamp)})
 
     def _find(self, field: str, value: Any) -> int | None:
         if field == "id":

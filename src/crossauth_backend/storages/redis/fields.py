@@ -16,10 +16,12 @@ from crossauth_backend.storages.fields import bad_field, refuse_unstorable
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_TIMES: Final = {"created": "c", "expires": "e", "lastactive": "l"}
+_TIMES: Final = {"created": "c", "expires": "e", "lastactive": "l", "consumed": "k"}
 _EXTRA: Final = "x:"
 DATA: Final = "d"
 USER: Final = "u"
+STAMP: Final = "s"
+CONSUMED: Final = _TIMES["consumed"]
 
 
 def microseconds(time: datetime) -> int:
@@ -65,6 +67,8 @@ def _field(name: str, value: Any) -> tuple[str, str | None]:
         return USER, None if value is None else user_text(value)
     if name == "data":
         return DATA, value or None
+    if name == "stamp":
+        return STAMP, value
     if name in _TIMES:
         return _TIMES[name], None if value is None else str(microseconds(value))
     try:
@@ -101,6 +105,7 @@ def to_key(value: str, fields: Mapping[str, str]) -> Key:
         value=value,
         userid=_user_id(fields[USER]) if USER in fields else None,
         data=fields.get(DATA, ""),
+        stamp=fields.get(STAMP),
         extra={name[2:]: _extra(text) for name, text in fields.items() if name.startswith(_EXTRA)},
         **times,
     )

@@ -17,9 +17,9 @@ from crossauth_backend.core.clock import as_utc, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.text import is_storable
-from crossauth_backend.keys.record import Key, KeyDataEntry, changed_data
+from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
 from crossauth_backend.keys.storage import KeyStorage
-from crossauth_backend.storages.fields import bad_field
+from crossauth_backend.storages.fields import bad_field, refuse_unstorable
 from crossauth_backend.storages.redis.client import RedisClient, refusals
 from crossauth_backend.storages.redis.fields import microseconds, to_fields, to_key, user_text
 from crossauth_backend.users.record import UserId
@@ -45,9 +45,17 @@ elseif ARGV[1] ~= '-' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1
 """
 _TAKE: Final = """
+if redis.call('HEXISTS', KEYS[1], 'k') == 1 then return {} end
 local found = redis.call('HGETALL', KEYS[1])
 redis.call('DEL', KEYS[1])
 return found
+"""
+# ARGV: now in microseconds. Whether it is the first time, and the fields; no fields where there is no key.
+_CONSUME: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, {}} end
+local first = redis.call('HEXISTS', KEYS[1], 'k') == 0
+if first then redis.call('HSET', KEYS[1], 'k', ARGV[1]) end
+return {first and 1 or 0, redis.call('HGETALL', KEYS[1])}
 """
 # ARGV: the data that was read and what it is to become. -1 where there is no key, 0 where the data is another by now.
 _SWAP_DATA: Final = """
@@ -122,7 +130,28 @@ class RedisKeyStorage(KeyStorage):
         """As documented for `KeyStorage`; one round trip."""
         name = self._name(key)
         with refusals():
-            return to_key(key, _fields(await self._redis.hgetall(name)))
+            found = to_key(key, _fields(await self._redis.hgetall(name)))
+        if found.consumed is not None:
+            raise CrossauthError(ErrorCode.InvalidKey)
+        return found
+
+    async def find_key(self, value: str) -> Key | None:
+        """As documented for `KeyStorage`; one round trip."""
+        return await self._found(value) if is_storable(value) else None
+
+    async def consume_key(self, value: str, now: datetime) -> Consumed | None:
+        """As documented for `KeyStorage`; one round trip."""
+        if not is_storable(value):
+            return None
+        first, found = await self._eval(_CONSUME, self._name(value), str(microseconds(now)))
+        return Consumed(to_key(value, _fields(found)), bool(first)) if found else None
+
+    async def swap_data(self, value: str, expected: str, new: str) -> bool:
+        """As documented for `KeyStorage`."""
+        refuse_unstorable({"data": new})
+        if not (is_storable(value) and is_storable(expected)):
+            return False
+        return bool(await self._eval(_SWAP_DATA, self._name(value), expected, new) > 0)
 
     async def save_key(
         self,
@@ -195,15 +224,15 @@ class RedisKeyStorage(KeyStorage):
             if to_fields({name: found.get(name) for name in key if name != "value"}) == wanted:
                 await self._delete(found.userid, [found.value])
 
-    async def get_all_for_user(self, userid: UserId | None = None) -> list[Key]:
+    async def get_all_for_user(self, userid: UserId | None = None, prefix: str = "") -> list[Key]:
         """As documented for `KeyStorage`. For the keys of nobody it looks at every key there is."""
-        values = await self._values(userid)
+        values = [value for value in await self._values(userid) if value.startswith(prefix)]
         found = await self._read(values)
         if userid is not None and len(found) < len(values):
             gone = set(values) - {key.value for key in found}
             with refusals():
                 await self._redis.zrem(self._user(userid), *gone)
-        return [key for key in found if key.userid == userid]
+        return [key for key in found if key.userid == userid and key.consumed is None]
 
     async def update_many_data(self, key_name: str, data_array: list[KeyDataEntry]) -> None:
         """As documented for `KeyStorage`."""

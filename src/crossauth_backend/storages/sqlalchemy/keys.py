@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
-from crossauth_backend.keys.record import Key, KeyDataEntry, changed_data
+from crossauth_backend.core.text import is_storable
+from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
 from crossauth_backend.keys.storage import KeyStorage, KeyWithUserReader
 from crossauth_backend.storages.fields import bad_field, number_id, refuse_unstorable
 from crossauth_backend.storages.sqlalchemy.engine import refusals
@@ -31,7 +32,7 @@ from crossauth_backend.users.storage import UserStorage
 
 _UPSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _TRIES: Final = 500
-_OWN: Final = ("value", "created", "expires", "lastactive", "data")
+_OWN: Final = ("value", "created", "expires", "lastactive", "data", "consumed", "stamp")
 
 
 class SqlAlchemyKeyStorageOptions(TypedDict, total=False):
@@ -114,13 +115,45 @@ class SqlAlchemyKeyStorage(KeyStorage):
 
     async def get_key(self, key: str) -> Key:
         """As documented for `KeyStorage`."""
+        found = await self.find_key(key)
+        if found is None or found.consumed is not None:
+            raise CrossauthError(ErrorCode.InvalidKey)
+        return found
+
+    async def find_key(self, value: str) -> Key | None:
+        """As documented for `KeyStorage`."""
         await self._prepared.once()
+        if not is_storable(value):
+            return None
         with refusals(ErrorCode.InvalidKey):
             async with self.engine.connect() as connection:
-                row = (await connection.execute(sa.select(self.table).where(self.table.c.value == _text(key)))).first()
-        if row is None:
-            raise CrossauthError(ErrorCode.InvalidKey)
-        return self._key(row)
+                row = (await connection.execute(sa.select(self.table).where(self.table.c.value == value))).first()
+        return None if row is None else self._key(row)
+
+    async def consume_key(self, value: str, now: datetime) -> Consumed | None:
+        """As documented for `KeyStorage`."""
+        await self._prepared.once()
+        if not is_storable(value):
+            return None
+        table = self.table
+        fresh = table.c.value == value, table.c.consumed.is_(None)
+        use = table.update().where(*fresh).values(consumed=now).returning(*table.c)
+        with refusals(ErrorCode.InvalidKey):
+            async with self.engine.begin() as connection:
+                row = (await connection.execute(use)).first()
+        if row is not None:
+            return Consumed(self._key(row), True)
+        found = await self.find_key(value)
+        return None if found is None else Consumed(found, False)
+
+    async def swap_data(self, value: str, expected: str, new: str) -> bool:
+        """As documented for `KeyStorage`."""
+        await self._prepared.once()
+        refuse_unstorable({"data": new})
+        if not (is_storable(value) and is_storable(expected)):
+            return False
+        same = sa.func.coalesce(self.table.c.data, "") == expected
+        return bool(await self._write(self.table.update().where(self.table.c.value == value, same).values(data=new)))
 
     async def save_key(
         self,
@@ -165,11 +198,22 @@ class SqlAlchemyKeyStorage(KeyStorage):
         """As documented for `KeyStorage`."""
         await self._prepared.once()
         table = self.table
-        # A range, not LIKE, whose case and wildcards differ between databases; it uses the index on the value.
-        which = [self._is_of(userid), table.c.value.startswith(prefix, autoescape=True)]
+        which = [self._is_of(userid), self._begins(prefix)]
         if except_key is not None:
             which.append(table.c.value != except_key)
         await self._write(table.delete().where(*which))
+
+    async def delete_oldest_for_user(self, userid: UserId, prefix: str, keep: int) -> int:
+        """As documented for `KeyStorage`; one read, and one write where there are too many."""
+        await self._prepared.once()
+        table = self.table
+        newest = table.c.created.desc(), table.c.value.desc()
+        mine = self._is_of(userid), table.c.consumed.is_(None), self._begins(prefix)
+        query = sa.select(table.c.id).where(*mine).order_by(*newest).offset(keep)
+        with refusals(ErrorCode.BadRequest):
+            async with self.engine.connect() as connection:
+                old = (await connection.execute(query)).scalars().all()
+        return await self._write(table.delete().where(table.c.id.in_(old))) if old else 0
 
     async def delete_matching(self, key: Mapping[str, Any]) -> None:
         """As documented for `KeyStorage`."""
@@ -180,10 +224,11 @@ class SqlAlchemyKeyStorage(KeyStorage):
         which = [self.table.c[n].is_(None) if v is None else self.table.c[n] == v for n, v in values.items()]
         await self._write(self.table.delete().where(*which))
 
-    async def get_all_for_user(self, userid: UserId | None = None) -> list[Key]:
+    async def get_all_for_user(self, userid: UserId | None = None, prefix: str = "") -> list[Key]:
         """As documented for `KeyStorage`."""
         await self._prepared.once()
-        query = sa.select(self.table).where(self._is_of(userid)).order_by(self.table.c.id)
+        which = self._is_of(userid), self.table.c.consumed.is_(None), self._begins(prefix)
+        query = sa.select(self.table).where(*which).order_by(self.table.c.id)
         with refusals(ErrorCode.InvalidKey):
             async with self.engine.connect() as connection:
                 rows = (await connection.execute(query)).all()
@@ -191,17 +236,13 @@ class SqlAlchemyKeyStorage(KeyStorage):
 
     async def update_many_data(self, key_name: str, data_array: list[KeyDataEntry]) -> None:
         """As documented for `KeyStorage`."""
-        table = self.table
         for attempt in range(_TRIES):
             before = (await self.get_key(key_name)).data
             after = changed_data(before, data_array)
-            refuse_unstorable({"data": after})
             if after == before:
                 return
             # Written only if it still is what was read: whoever was faster is not overwritten but built upon.
-            same = sa.func.coalesce(table.c.data, "") == before
-            change = table.update().where(table.c.value == key_name, same).values(data=after)
-            if await self._write(change):
+            if await self.swap_data(key_name, before, after):
                 return
             await asyncio.sleep(min(0.001 * attempt, 0.02))
         raise CrossauthError(ErrorCode.Connection, "The session is changed too often at once", status=503)
@@ -209,7 +250,8 @@ class SqlAlchemyKeyStorage(KeyStorage):
     async def take_key(self, value: str) -> Key:
         """As documented for `SupportsTake`."""
         await self._prepared.once()
-        statement = self.table.delete().where(self.table.c.value == _text(value)).returning(self.table)
+        fresh = self.table.c.value == _text(value), self.table.c.consumed.is_(None)
+        statement = self.table.delete().where(*fresh).returning(self.table)
         with refusals(ErrorCode.InvalidKey):
             async with self.engine.begin() as connection:
                 row = (await connection.execute(statement)).first()
@@ -257,6 +299,10 @@ class SqlAlchemyKeyStorage(KeyStorage):
         with refusals(ErrorCode.BadRequest):
             async with self.engine.begin() as connection:
                 return (await connection.execute(statement)).rowcount
+
+    def _begins(self, prefix: str) -> sa.ColumnElement[bool]:
+        # Not LIKE, whose case differs between databases, nor a range, whose end depends on the collation.
+        return sa.func.substr(self.table.c.value, 1, len(prefix)) == prefix if prefix else sa.true()
 
     def _is_of(self, userid: UserId | None) -> sa.ColumnElement[bool]:
         column = self.table.c[self._userid]

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from crossauth_backend.core.clock import as_utc
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.users.stamp import STAMP, STAMP_LENGTH
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,63}")
 
@@ -58,6 +59,8 @@ def user_table(name: str, id_column: str, extra: Iterable[sa.Column[Any]]) -> sa
         sa.Column("factor2", sa.String(64)),
         sa.Column("admin", sa.Boolean, nullable=False),
         sa.Column("phone", sa.String(32)),
+        sa.Column(STAMP, sa.String(STAMP_LENGTH)),
+        sa.Column("email_verified_at", AwareDateTime),
         *(column._copy() for column in extra),
         # Or SQLite would give the id of a deleted user to the next one.
         sqlite_autoincrement=True,
@@ -91,6 +94,8 @@ def key_table(
         sa.Column("expires", AwareDateTime, index=True),
         sa.Column("lastactive", AwareDateTime),
         sa.Column("data", sa.Text, nullable=False, server_default=""),
+        sa.Column("consumed", AwareDateTime),
+        sa.Column("stamp", sa.String(64)),
         *(column._copy() for column in extra),
     )
 
@@ -109,3 +114,15 @@ def audit_table(name: str) -> sa.Table:
         sa.Column("address", sa.String(64), nullable=False),
         sa.Column("reason", sa.String(128), nullable=False),
     )
+
+
+def own_table(given: Any) -> sa.Table:
+    """The table that the option `table` names.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    table = getattr(given, "__table__", given)
+    if not isinstance(table, sa.Table):
+        raise CrossauthError(ErrorCode.Configuration, "Option 'table' must be a sqlalchemy.Table or a mapped class")
+    return table

@@ -15,7 +15,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, option_names, read_options
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.storages.fields import (
-    DERIVED,
+    OPTIONAL,
     USER_DEFAULTS,
     bad_field,
     changed_user_values,
@@ -28,8 +28,10 @@ from crossauth_backend.storages.fields import (
 from crossauth_backend.storages.sqlalchemy.engine import refusals
 from crossauth_backend.storages.sqlalchemy.read import UserReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
-from crossauth_backend.storages.sqlalchemy.tables import check_name, secrets_table, user_table
+from crossauth_backend.storages.sqlalchemy.stamps import stamped
+from crossauth_backend.storages.sqlalchemy.tables import check_name, own_table, secrets_table, user_table
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
+from crossauth_backend.users.stamp import CREDENTIALS, STAMP, credential_secrets, is_digest, with_stamp
 from crossauth_backend.users.storage import (
     ReadUser,
     UserStorage,
@@ -94,7 +96,7 @@ class SqlAlchemyUserStorage(UserStorage):
         for name in ("user_table", "user_secrets_table", "id_column", "userid_foreign_key_column"):
             check_name(getattr(own, name), name)
         self.id_name = own.id_column
-        self.table: sa.Table = _own_table(own.table) if own.table is not None else user_table(
+        self.table: sa.Table = own_table(own.table) if own.table is not None else user_table(
             own.user_table, own.id_column, own.extra_columns
         )  # fmt: skip
         self._check_table()
@@ -120,6 +122,11 @@ class SqlAlchemyUserStorage(UserStorage):
     def own_options(cls) -> Mapping[str, str]:
         """The options that only this class has."""
         return option_names(SqlUserSettings)
+
+    @property
+    def userid_column(self) -> sa.Column[Any]:
+        """The column of the table of secrets that says whose they are."""
+        return self.secrets.c[self._userid]
 
     @property
     def ready(self) -> bool:
@@ -172,7 +179,7 @@ class SqlAlchemyUserStorage(UserStorage):
         refuse_inactive(user, options)
         secrets = dict(zip(self.secrets.c.keys(), rows[0][count:], strict=True))
         secrets.pop(self._userid)
-        return UserAndSecrets(user, secrets_from({"userid": user.id, **secrets}))
+        return with_stamp(UserAndSecrets(user, secrets_from({"userid": user.id, **secrets})))
 
     def can_keep_secret(self, name: str) -> bool:
         """Whether the table of secrets has such a column."""
@@ -217,8 +224,9 @@ class SqlAlchemyUserStorage(UserStorage):
             return
         with refusals(ErrorCode.BadRequest):
             async with self.engine.begin() as connection:
-                await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
+                # The user first, as in every write, so that two at once never wait for each other in a circle.
                 await connection.execute(self.table.delete().where(self.id == known))
+                await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
 
     async def get_users(self, skip: int | None = None, take: int | None = None) -> list[User]:
         """As documented for `UserStorage`."""
@@ -233,33 +241,91 @@ class SqlAlchemyUserStorage(UserStorage):
 
     async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
         """As documented for `SupportsSecretReplacement`."""
+        return await self.replace_user(id, {}, {}, expected_secrets={name: old}, secrets={name: new})
+
+    async def rewrite_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
+        """As documented for `UserStorage`."""
         await self._prepared.once()
         values, known = self._secret_values({name: new}), self.known_id(id)
         if known is None:
             return False
-        table = self.secrets
-        same = table.c[name].is_(None) if old is None else table.c[name] == old
         with refusals(ErrorCode.BadRequest):
             async with self.engine.begin() as connection:
-                statement = table.update().where(table.c[self._userid] == known, same).values(values)
-                return (await connection.execute(statement)).rowcount == 1
+                return await self._replace_secrets(connection, known, {name: old}, values)
 
-    async def replace_user(self, id: UserId, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-        """As documented for `SupportsUserReplacement`."""
+    async def replace_user(
+        self,
+        id: UserId,
+        expected: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        expected_secrets: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
+    ) -> bool:
+        """As documented for `UserStorage`; one transaction."""
         await self._prepared.once()
         known = self.known_id(id)
         changed = self._columns(changed_user_values({**values, "id": id}, self.settings))
+        new, old = self._secret_values(secrets), self._secret_values(expected_secrets)
         refuse_unstorable(expected)
-        still = [self._has(name, value) for name, value in expected.items()]
-        if known is None:
+        for name in expected:
+            self._has(name, expected[name])
+        basis = await self._spelt_out(id, expected, old) if known is not None else None
+        if basis is None:
             return False
-        statement = self.table.update().where(self.id == known, *still).values(changed or {self.id_name: known})
+        still = [self._has(name, value) for name, value in basis[0].items()]
+        columns = stamped(self.table, changed, new, stamp) or {self.id_name: known}
+        statement = self.table.update().where(self.id == known, *still).values(columns)
         with refusals(ErrorCode.BadRequest):
             try:
-                async with self.engine.begin() as connection:
-                    return (await connection.execute(statement)).rowcount == 1
+                async with self.engine.connect() as connection:
+                    # The user's row first: whoever changes the same user waits for it, and then sees what was written here.
+                    done = (await connection.execute(statement)).rowcount == 1
+                    if done and (basis[1] or new):
+                        done = await self._replace_secrets(connection, known, basis[1], new)
+                    await (connection.commit() if done else connection.rollback())
+                    return done
             except IntegrityError as e:
                 raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+
+    async def _spelt_out(
+        self, id: UserId, expected: Mapping[str, Any], old: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """What is expected of user and secrets, with the credentials themselves in the place of a digest of them.
+
+        `None` where they are others by now.
+        """
+        if not is_digest(expected.get(STAMP)):
+            return dict(expected), old
+        try:
+            found = await self.get_user_by("id", id, {"skip_active_check": True, "skip_email_verified_check": True})
+        except CrossauthError as e:
+            if e.code is not ErrorCode.UserNotExist:
+                raise
+            return None
+        if found.user.security_stamp != expected[STAMP]:
+            return None
+        named = {name: found.user.get(name) for name in CREDENTIALS if name in self.table.c}
+        return {**named, **expected, STAMP: None}, {**credential_secrets(found.secrets), **old}
+
+    async def _replace_secrets(
+        self, connection: AsyncConnection, id: Any, old: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> bool:
+        """Write secrets where they still are `old`; whether they were."""
+        table = self.secrets
+        same = [table.c[n].is_(None) if value is None else table.c[n] == value for n, value in old.items()]
+        mine = table.c[self._userid] == id
+        change = table.update().where(mine, *same).values(new or {self._userid: id})
+        if (await connection.execute(change)).rowcount == 1:
+            return True
+        if any(value is not None for value in old.values()):
+            return False
+        if (await connection.execute(sa.select(table.c[self._userid]).where(mine))).first() is not None:
+            return False
+        # A user of the application's own table may have no row of secrets yet.
+        await connection.execute(table.insert().values({self._userid: id, **new}))
+        return True
 
     def _has(self, name: str, value: Any) -> sa.ColumnElement[bool]:
         """Whether a user's record says `value`: for a column that an own table lacks or leaves empty, its default."""
@@ -275,15 +341,12 @@ class SqlAlchemyUserStorage(UserStorage):
     async def _update(
         self, connection: AsyncConnection, id: Any, values: dict[str, Any], secrets: dict[str, Any]
     ) -> None:
-        change = self.table.update().where(self.id == id).values(values or {self.id_name: id})
+        columns = stamped(self.table, values, secrets)
+        change = self.table.update().where(self.id == id).values(columns or {self.id_name: id})
         if (await connection.execute(change)).rowcount != 1:
             raise CrossauthError(ErrorCode.UserNotExist)
-        if not secrets:
-            return
-        mine = self.secrets.c[self._userid] == id
-        if (await connection.execute(self.secrets.update().where(mine).values(secrets))).rowcount == 0:
-            # A user of the application's own table may have no row of secrets yet.
-            await connection.execute(self.secrets.insert().values({self._userid: id, **secrets}))
+        if secrets:
+            await self._replace_secrets(connection, id, {}, secrets)
 
     def _check_table(self) -> None:
         columns = self.table.c.keys()
@@ -319,9 +382,8 @@ class SqlAlchemyUserStorage(UserStorage):
     def _columns(self, values: dict[str, Any]) -> dict[str, Any]:
         """`values` for the table's columns. A default for a column that an own table lacks is dropped; a given field is not."""
         refuse_unstorable(values)
-        optional = ("state", "factor1", "admin", *DERIVED.values())
         for name in values:
-            if name not in self.table.c and name not in optional and values[name] is not None:
+            if name not in self.table.c and name not in OPTIONAL and values[name] is not None:
                 raise bad_field(name, "does not exist")
         return {name: value for name, value in values.items() if name in self.table.c}
 
@@ -334,10 +396,3 @@ class SqlAlchemyUserStorage(UserStorage):
         if number_id(values.get("expiry") or 0) is None:
             raise bad_field("expiry", "must be a whole number")
         return values
-
-
-def _own_table(given: Any) -> sa.Table:
-    table = getattr(given, "__table__", given)
-    if not isinstance(table, sa.Table):
-        raise CrossauthError(ErrorCode.Configuration, "Option 'table' must be a sqlalchemy.Table or a mapped class")
-    return table
