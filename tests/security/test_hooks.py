@@ -73,7 +73,7 @@ def refuse(*args: Any) -> Any:
 
 
 @both
-@pytest.mark.parametrize(("answer", "status"), [(False, 401), (True, 200)])
+@pytest.mark.parametrize(("answer", "status"), [(False, 403), (True, 200)])
 def test_is_admin_fn_decides_at_every_place_that_asks(variant: Variant, answer: bool, status: int) -> None:
     server = make_server(is_admin_fn=variant(lambda user: answer), enable_admin_endpoints=True)
     client = at(server)
@@ -81,7 +81,7 @@ def test_is_admin_fn_decides_at_every_place_that_asks(variant: Variant, answer: 
     assert client.get("/admin-only").status_code == status
     assert client.get("/admin/api/selectuser").status_code == status
     assert client.get("/admin/selectuser").status_code == status
-    assert post(client, "/admin/api/deleteuser/1").status_code == (400 if answer else 401)
+    assert post(client, "/admin/api/deleteuser/1").status_code == (400 if answer else 403)
     assert ("/admin/selectuser" in client.get("/updateuser").text) is answer
     user = asyncio.run(server.session_server.user_storage.get_user_by_username("alice")).user  # type: ignore[union-attr]
     assert asyncio.run(server.is_administrator(user)) is answer
@@ -437,7 +437,7 @@ def _option_hooks() -> set[str]:
 
 
 # Under these names a part keeps a hook that it was handed.
-KEPT_AS = {"_validate", "_render", "is_admin", "validate_user", "on_event", "error_fn", "success_fn"}
+KEPT_AS = {"_validate", "_render", "validate_user", "on_event", "error_fn", "success_fn"}
 
 
 def _direct_calls(path: Path, hooks: set[str]) -> list[str]:

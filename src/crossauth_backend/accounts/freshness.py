@@ -1,4 +1,4 @@
-"""When and how a user logged in, as a session remembers it; and proving the first factor once more.
+"""When and how a user logged in, as a session remembers it.
 
 The session data keep `crossauth.auth = {"at": seconds since the epoch, "amr": […]}`; the methods are named as in RFC 8176.
 """
@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.record import Key, get_json_data
 from crossauth_backend.users.record import User
 
@@ -34,18 +33,6 @@ def auth_of(key: Key | None) -> dict[str, Any] | None:
 def is_recent(auth: dict[str, Any] | None, now: datetime, within: timedelta) -> bool:
     """Whether a login was made within this time. One that nothing is known of was not."""
     return auth is not None and now - datetime.fromtimestamp(auth["at"], UTC) < within
-
-
-async def prove_first_factor(accounts: Accounts, user: User, params: Params, origin: Origin) -> dict[str, Any]:
-    """Check the first factor of a user who is logged in; what the session is to remember then.
-
-    Raises:
-        CrossauthError: `UsernameOrPasswordInvalid`; `TooManyAttempts`.
-    """
-    found = await accounts.find(user.id)
-    async with accounts.limited(origin, user, password_account=str(user.id)):
-        await accounts.factor1(found.user).authenticate_user(found.user, found.secrets, params)
-    return auth_facts(accounts.now, ["pwd"])
 
 
 def can_be_asked(accounts: Accounts, user: User) -> bool:

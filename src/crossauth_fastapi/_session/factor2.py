@@ -22,8 +22,8 @@ from crossauth_fastapi._session.bodies import (
 )
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.factorpages import factor_variables
-from crossauth_fastapi._session.freshness import auth_of, needs_password, require_recent_login
-from crossauth_fastapi._session.login import code_of, open_session, sign_in
+from crossauth_fastapi._session.freshness import needs_password, require_recent_login
+from crossauth_fastapi._session.login import auth_of, code_of, open_session, sign_in
 from crossauth_fastapi._session.signup import choice_of_factors, wait_for_link
 
 SET_UP = "Your second factor has been set up."

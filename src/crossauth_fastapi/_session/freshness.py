@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from crossauth_backend.accounts import freshness
+from crossauth_backend.accounts import freshness, login
 from crossauth_backend.accounts.context import has_factor2
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import PasswordRequired
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import secrets_of
+from crossauth_fastapi._session.login import auth_of, secrets_of
 
 
 def needs_password(call: Call, user: User) -> bool:
@@ -43,15 +43,13 @@ async def require_recent_login(call: Call, user: User) -> None:
     given = secrets_of(call)
     if not any(given.values()):
         raise PasswordRequired
-    auth = await freshness.prove_first_factor(accounts, user, given, call.origin)
+    found = await accounts.find(user.id)
+    async with accounts.limited(call.origin, user, password_account=str(user.id)):
+        await login.prove_first_factor(accounts, found, given)
+    auth = freshness.auth_facts(accounts.now, ["pwd"])
     call.state.auth = auth
     if call.state["session_id"] is not None:
         await call.face.keep(call.request, {f"{freshness.OURS}.{freshness.AUTH}": auth})
-
-
-def auth_of(call: Call) -> dict[str, Any] | None:
-    """When and how the user of this session logged in, as far as that is known."""
-    return call.state.auth or freshness.auth_of(call.state["session_key"])
 
 
 def changes_address(user: User, wanted: User | Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request
 
-from crossauth_backend.accounts import login
+from crossauth_backend.accounts import freshness, login
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -120,6 +120,11 @@ async def open_session(
     return result
 
 
+def auth_of(call: Call) -> dict[str, Any] | None:
+    """When and how the user of this session logged in, as far as that is known."""
+    return call.state.auth or freshness.auth_of(call.state["session_key"])
+
+
 async def renew_session(call: Call, user: User) -> None:
     """Let whoever is logged in go on after changing a credential, which has ended every session of the user: in a new one.
 
@@ -138,6 +143,7 @@ async def renew_session(call: Call, user: User) -> None:
     result = await login.sign_in(
         face.accounts, Attempt(user, factor2_passed=True), previous=call.state["session_id"],
         extra_fields=await face.extra_columns(call.request), data=get_json_data(key), origin=call.origin,
+        auth=auth_of(call),
     )  # fmt: skip
     if result.asked is None:
         face.start_session(call.request, result.session, user, False)
