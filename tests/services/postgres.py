@@ -11,17 +11,20 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True)
+@dataclass
 class PostgresServer:
-    """A running server."""
+    """A server, which can be held, stopped and started again."""
 
     port: int
     binaries: Path
+    folder: Path
+    options: list[str]
+    process: "subprocess.Popen[bytes] | None" = None
 
     def url(self, database: str = "postgres") -> str:
         """The SQLAlchemy URL of a database, without a driver."""
@@ -32,6 +35,42 @@ class PostgresServer:
         name = f"test_{secrets.token_hex(6)}"
         self.psql(f'CREATE DATABASE "{name}"')
         return self.url(name)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.process = subprocess.Popen(
+            _unprivileged([f"{self.binaries}/postgres", "-D", f"{self.folder}/data", *self.options]),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder, env=_environment(self.folder),
+        )  # fmt: skip
+        _wait(self, self.process)
+
+    def stop(self) -> None:
+        """Stop it without waiting for clients."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(20)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It and all its processes stand still until the end of the block: connections stay, nothing answers."""
+        stopped = self._processes()
+        for number in stopped:
+            os.kill(number, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for number in stopped:
+                os.kill(number, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        assert self.process is not None
+        found = [self.process.pid]
+        for stat in glob.glob("/proc/[0-9]*/stat"):
+            with suppress(OSError):
+                number, rest = Path(stat).read_text().split(" (", 1)
+                if int(rest.rsplit(") ", 1)[1].split()[1]) == self.process.pid:
+                    found.append(int(number))
+        return found
 
     def psql(self, statement: str) -> str:
         """Run one statement as administrator and return what it prints."""
@@ -76,32 +115,36 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _environment(folder: Path) -> dict[str, str]:
+    return {"LANG": "C.UTF-8", "PATH": os.environ["PATH"], "HOME": str(folder)}
+
+
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Start a server, yield it, stop it."""
+def postgres_server(**given: str | int) -> Iterator[PostgresServer]:
+    """Start a server, yield it, stop it; `given` are settings of its own."""
     binaries = find_binaries()
     folder = Path(tempfile.mkdtemp(prefix="crossauth-pg-"))
-    environment = {"LANG": "C.UTF-8", "PATH": os.environ["PATH"], "HOME": str(folder)}
     init = [f"{binaries}/initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
     subprocess.run(
-        _unprivileged([*init, "--locale=C.UTF-8"]), check=True, capture_output=True, cwd=folder, env=environment
+        _unprivileged([*init, "--locale=C.UTF-8"]),
+        check=True,
+        capture_output=True,
+        cwd=folder,
+        env=_environment(folder),
     )
-    server = PostgresServer(_free_port(), binaries)
+    port = _free_port()
     settings = {
-        "port": server.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": folder, "max_connections": 80,
+        "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": folder, "max_connections": 80,
         "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
+        **given,
     }  # fmt: skip
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    process = subprocess.Popen(
-        _unprivileged([f"{binaries}/postgres", "-D", f"{folder}/data", *options]),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, env=environment,
-    )  # fmt: skip
+    server = PostgresServer(port, binaries, folder, options)
     try:
-        _wait(server, process)
+        server.start()
         yield server
     finally:
-        process.send_signal(signal.SIGINT)  # fast shutdown: clients that are left are not waited for
-        process.wait(20)
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

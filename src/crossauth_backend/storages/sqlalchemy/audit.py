@@ -13,7 +13,7 @@ from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.events.record import Event, EventName
 from crossauth_backend.storages.fields import number_id
-from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.tables import audit_table, check_name
 from crossauth_backend.users.record import UserId
@@ -59,7 +59,7 @@ class SqlAlchemyAuditStorage:
 
     async def close(self) -> None:
         """As documented for `SupportsLifecycle`."""
-        await self.engine.dispose()
+        await dispose(self.engine)
 
     async def record(self, events: Sequence[Event]) -> None:
         """As documented for `AuditStorage`."""

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, StatementError
+from sqlalchemy.engine import URL, Engine, ExceptionContext, make_url
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+    StatementError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -27,15 +37,37 @@ SQLITE_PRAGMAS: Final = (
     "PRAGMA busy_timeout=5000",
 )
 
+# A database that does not answer is said to be away within this many seconds: of waiting for a connection of the pool, for a
+# new one, and for one statement.
+POOL_SECONDS: Final = 5
+CONNECT_SECONDS: Final = 5
+STATEMENT_SECONDS: Final = 10
+CLOSE_SECONDS: Final = 2
+RETRY_SECONDS: Final = 5
+# SQLSTATEs of a server that does not let us in, or has no such database.
+_REFUSES: Final = ("28", "3D")
+# SQLSTATEs of a server that starts, stops, has too many connections, no room, or gave up waiting: whole classes (connection,
+# resources, operator, system), and serialization failure, deadlock, a standby, idle too long, lock not available.
+_AWAY_CLASSES: Final = ("08", "53", "57", "58", *_REFUSES)
+_AWAY: Final = ("40001", "40P01", "25006", "25P03", "55P03")
+# What SQLite says of a file that is damaged, or none of its own; and of one that is full or cannot be read (result codes).
+_SQLITE_DAMAGED: Final = (11, 26)
+_SQLITE_AWAY: Final = (5, 6, 8, 10, 13, 14, *_SQLITE_DAMAGED)
+
+# The drivers' connections of each engine that we opened.
+_opened: WeakKeyDictionary[Engine, WeakSet[Any]] = WeakKeyDictionary()
+
 
 def open_engine(url: str, **options: Any) -> AsyncEngine:
     """An engine for a database URL, whose driver may be left out: `sqlite:///app.db`, `postgresql://user@host/name`.
 
-    SQLite is opened in WAL mode, so that readers do not wait for a writer, with foreign keys enforced.
+    SQLite is opened in WAL mode, so that readers do not wait for a writer, with foreign keys enforced. Nothing waits for ever:
+    for a connection of the pool at most 5 seconds, and on PostgreSQL 5 seconds for a new connection, 10 for a statement. A
+    worker holds at most `pool_size + max_overflow` connections (5 + 10), and 8 more of PostgreSQL that read sessions.
 
     Parameters:
         url: the database.
-        options: for `sqlalchemy.ext.asyncio.create_async_engine`.
+        options: for `sqlalchemy.ext.asyncio.create_async_engine`; what is given here wins, also in `connect_args`.
 
     Raises:
         CrossauthError: `Configuration` for a URL that cannot be read, a missing driver or a missing folder.
@@ -49,7 +81,13 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
     _check_folder(parsed)
     if _is_sqlite_in_memory(parsed):
         # There is one connection, or there would be several databases; its users take turns.
-        options = {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0, **options}
+        one = {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
+        options = one | options
+    else:
+        options = {"pool_timeout": POOL_SECONDS} | options if "poolclass" not in options else options
+    if driver == "postgresql+asyncpg":
+        bounds = {"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS}
+        options["connect_args"] = {**bounds, **options.get("connect_args", {})}
     try:
         engine = create_async_engine(parsed, **options)
     except ModuleNotFoundError as e:
@@ -57,7 +95,27 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
         raise CrossauthError(ErrorCode.Configuration, f"The driver for {driver} is missing: {advice}") from e
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _set_pragmas)
+    event.listen(engine.sync_engine, "handle_error", _drop_what_hangs)
+    opened = _opened[engine.sync_engine] = WeakSet()
+    event.listen(engine.sync_engine, "connect", lambda connection, _: opened.add(connection.driver_connection))
     return engine
+
+
+async def dispose(engine: AsyncEngine) -> None:
+    """Close the connections of the engine's pool; those that do not answer the farewell are dropped."""
+    closing = asyncio.ensure_future(engine.dispose())
+    await asyncio.wait([closing], timeout=CLOSE_SECONDS)
+    if not closing.done():
+        for connection in _opened.get(engine.sync_engine, ()):
+            if hasattr(connection, "terminate"):
+                connection.terminate()
+    await closing
+
+
+def _drop_what_hangs(context: ExceptionContext) -> None:
+    """A connection whose statement had no end is not used again; to roll it back would hang as well."""
+    if isinstance(context.original_exception, TimeoutError) or _is_confused(context.original_exception):
+        context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
 
 
 def _check_folder(url: URL) -> None:
@@ -81,7 +139,47 @@ def _set_pragmas(connection: Any, record: object) -> None:
 
 def unreachable(e: BaseException) -> CrossauthError:
     """The refusal for a database that does not answer; nothing of the exception is public."""
-    return CrossauthError(ErrorCode.Connection, "The database cannot be reached", detail=repr(e), status=503)
+    return CrossauthError(
+        ErrorCode.Connection, "The database cannot be reached", detail=repr(e), status=503, retry_after=RETRY_SECONDS
+    )
+
+
+def is_away(e: BaseException) -> bool:
+    """Whether an exception says that the database is not there, or cannot do now what it could do at another time."""
+    if isinstance(e, (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError)):
+        return True
+    if isinstance(e, DBAPIError):
+        return e.connection_invalidated or (e.orig is not None and is_away(e.orig))
+    if _is_confused(e):
+        return True
+    state = _sqlstate(e)
+    return state.startswith(_AWAY_CLASSES) or state in _AWAY or _sqlite_code(e) in _SQLITE_AWAY
+
+
+def start_fault(e: Exception, url: URL) -> Exception:
+    """The reason for which an application cannot start: what its operator has to mend, where it is not a database that is away."""
+    orig = e.orig if isinstance(e, DBAPIError) and e.orig is not None else e
+    if _sqlite_code(orig) in _SQLITE_DAMAGED:
+        text = f"{url.database} is no SQLite database, or is damaged; restore it from a backup, or name another file"
+        return CrossauthError(ErrorCode.Configuration, text, detail=repr(orig))
+    if _sqlstate(orig).startswith(_REFUSES):
+        return CrossauthError(ErrorCode.Configuration, f"The database does not let the application in: {orig}")
+    return unreachable(e) if is_away(e) else e
+
+
+def _is_confused(e: BaseException) -> bool:
+    """Whether asyncpg lost count of what a connection is doing, as it may where the server ends it in between."""
+    return type(e).__name__ == "InternalClientError"
+
+
+def _sqlstate(e: BaseException) -> str:
+    return str(getattr(e, "sqlstate", None) or getattr(e.__cause__, "sqlstate", None) or "")
+
+
+def _sqlite_code(e: BaseException) -> int:
+    """The primary result code of SQLite; 0 for anything else's exception."""
+    code = getattr(e, "sqlite_errorcode", None) or getattr(e.__cause__, "sqlite_errorcode", None) or 0
+    return int(code) & 0xFF
 
 
 @contextmanager
@@ -93,19 +191,23 @@ def refusals(bad_data: ErrorCode) -> Iterator[None]:
     """
     try:
         yield
-    except (OperationalError, InterfaceError, OSError, TimeoutError) as e:
-        raise unreachable(e) from e
-    except DBAPIError as e:
-        if isinstance(e, DataError) or (not e.connection_invalidated and _is_bad_data(e.orig)):
-            raise CrossauthError(bad_data, detail=repr(e.orig)) from e
-        if e.connection_invalidated:
-            raise unreachable(e) from e
-        raise
-    except StatementError as e:
-        raise CrossauthError(bad_data, detail=repr(e.orig)) from e
-    except (OverflowError, UnicodeError) as e:
-        # A driver that cannot even encode the value.
-        raise CrossauthError(bad_data, detail=repr(e)) from e
+    except Exception as e:
+        reason = _reason(e, bad_data)
+        if reason is e:
+            raise
+        raise reason from e
+
+
+def _reason(e: Exception, bad_data: ErrorCode) -> Exception:
+    if is_away(e):
+        return unreachable(e)
+    if isinstance(e, DBAPIError):
+        bad = isinstance(e, DataError) or _is_bad_data(e.orig)
+        return CrossauthError(bad_data, detail=repr(e.orig)) if bad else e
+    if isinstance(e, StatementError):
+        return CrossauthError(bad_data, detail=repr(e.orig))
+    # A driver that cannot even encode the value.
+    return CrossauthError(bad_data, detail=repr(e)) if isinstance(e, (OverflowError, UnicodeError)) else e
 
 
 def _is_bad_data(e: BaseException | None) -> bool:

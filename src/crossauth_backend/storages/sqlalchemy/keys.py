@@ -22,7 +22,7 @@ from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
 from crossauth_backend.keys.storage import KeyStorage, KeyWithUserReader
 from crossauth_backend.storages.fields import bad_field, number_id, refuse_unstorable
-from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.read import SessionReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.tables import check_name, key_table
@@ -111,7 +111,7 @@ class SqlAlchemyKeyStorage(KeyStorage):
         """As documented for `SupportsLifecycle`."""
         if self._reader is not None:
             await self._reader.close()
-        await self.engine.dispose()
+        await dispose(self.engine)
 
     def key_with_user_reader(self, users: UserStorage) -> KeyWithUserReader | None:
         """As documented for `SupportsKeyWithUser`."""

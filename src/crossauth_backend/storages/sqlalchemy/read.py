@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.storage import KeyWithUser
-from crossauth_backend.storages.sqlalchemy.engine import refusals, unreachable
+from crossauth_backend.storages.sqlalchemy.engine import CLOSE_SECONDS, CONNECT_SECONDS, is_away, refusals, unreachable
 from crossauth_backend.storages.sqlalchemy.schema import Prepared
 from crossauth_backend.storages.sqlalchemy.tables import AwareDateTime
 from crossauth_backend.users.record import User, UserId
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 _KEY_COLUMNS: Final = ("value", "created", "expires", "lastactive", "data", "consumed", "stamp")
 _PG_FLOAT: Final = 701
 _PG_NUMERIC: Final = 1700
-_CONNECT_SECONDS: Final = 5
-_QUERY_SECONDS: Final = 10
+_CONNECTIONS: Final = 8
+_QUERY_SECONDS: Final = 5
 Converter = Callable[[Any], Any]
 
 
@@ -259,21 +260,29 @@ class AsyncpgDriver:
         self._sql = sql
         self._pool: Any = None
         self._lock = asyncio.Lock()
+        self._running = 0
 
     async def fetch(self, value: Any) -> Sequence[Any] | None:
         """The row, or `None`."""
         import asyncpg
 
+        self._running += 1
         try:
             pool = self._pool or await self._connect()
-            row: Sequence[Any] | None = await pool.fetchrow(self._sql, value)
+            if self._running <= _CONNECTIONS:
+                return cast(Sequence[Any] | None, await pool.fetchrow(self._sql, value))
+            # There is no connection left: the time of waiting for one counts too.
+            async with asyncio.timeout(_QUERY_SECONDS):
+                return cast(Sequence[Any] | None, await pool.fetchrow(self._sql, value))
         except asyncpg.DataError:
             # A value that the column could not hold is in no row.
             return None
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
-                asyncpg.AdminShutdownError, asyncpg.TooManyConnectionsError, OSError, TimeoutError) as e:  # fmt: skip
-            raise unreachable(e) from e
-        return row
+        except Exception as e:
+            if isinstance(e, asyncpg.InterfaceError) or is_away(e):
+                raise unreachable(e) from e
+            raise
+        finally:
+            self._running -= 1
 
     async def _connect(self) -> Any:
         import asyncpg
@@ -283,18 +292,20 @@ class AsyncpgDriver:
                 self._pool = await asyncpg.create_pool(
                     self._url,
                     min_size=0,
-                    max_size=8,
+                    max_size=_CONNECTIONS,
                     reset=_nothing,
-                    timeout=_CONNECT_SECONDS,
+                    timeout=CONNECT_SECONDS,
                     command_timeout=_QUERY_SECONDS,
                 )
         return self._pool
 
     async def close(self) -> None:
         """Close the pool."""
-        if self._pool is not None:
-            await self._pool.close()
-            self._pool = None
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            # One that is cancelled drops its connections.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(pool.close(), CLOSE_SECONDS)
 
 
 async def _nothing(connection: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,20 +12,24 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.storages.sqlalchemy.engine import unreachable
+from crossauth_backend.storages.sqlalchemy.engine import start_fault
 
 HEADS: Final = {"users": "0004", "keys": "0002", "audit": "0001"}
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x63726F7373  # any number that is ours
+_LOCK_TRIES: Final = 600
+logger = logging.getLogger("crossauth.schema")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
     """What one storage needs of its database.
+
+    Versions are numbers of four digits. Tables of a later version serve an earlier one as long as the first digit is the same:
+    a migration that an earlier version could not live with begins a new thousand.
 
     Parameters:
         engine: the database.
@@ -62,8 +67,11 @@ class Schema:
                 await self._upgrade()
             async with self.engine.connect() as connection:
                 missing = await connection.run_sync(self._missing)
-        except (OperationalError, OSError) as e:
-            raise unreachable(e) from e
+        except Exception as e:
+            reason = start_fault(e, self.engine.url)
+            if reason is e:
+                raise
+            raise reason from e
         if missing:
             raise CrossauthError(ErrorCode.Configuration, [*missing, self._advice()])
 
@@ -79,10 +87,33 @@ class Schema:
             await connection.commit()
 
     def _is_current(self, connection: sa.Connection) -> bool:
-        if self.version_table not in sa.inspect(connection).get_table_names() or self._missing(connection):
+        version, head = self._version(connection), HEADS[self.kind]
+        if version is None or version < head:
             return False
-        version = connection.exec_driver_sql(f'SELECT version_num FROM "{self.version_table}"').scalar()  # noqa: S608
-        return bool(version == HEADS[self.kind])
+        missing = self._missing(connection)
+        if version > head:
+            self._check_newer(version, [] if self.extra and self.migrate else missing)
+        return not missing
+
+    def _version(self, connection: sa.Connection) -> str | None:
+        """The version of the tables as they are; `None` where they were not made by this library."""
+        if self.version_table not in sa.inspect(connection).get_table_names():
+            return None
+        found = connection.exec_driver_sql(f'SELECT version_num FROM "{self.version_table}"').scalar()  # noqa: S608
+        return None if found is None else str(found)
+
+    def _check_newer(self, version: str, missing: list[str]) -> None:
+        head = HEADS[self.kind]
+        if missing or version[:1] != head[:1] or not version.isdecimal():
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                [
+                    f"Table {self.tables[-1].name!r} is of version {version}, made by a later version of this library, and "
+                    f"this one, which makes version {head}, cannot use it: install the later version, or restore the database",
+                    *missing,
+                ],
+            )
+        logger.warning("table %r is of version %s, later than this library's %s", self.tables[-1].name, version, head)
 
     def _missing(self, connection: sa.Connection) -> list[str]:
         inspector = sa.inspect(connection)
@@ -104,7 +135,8 @@ class Schema:
         config.set_main_option("script_location", str(_MIGRATIONS / self.kind))
         config.set_main_option("path_separator", "os")
         config.attributes.update(connection=connection, version_table=self.version_table, names=self.names)
-        command.upgrade(config, "head")
+        if (self._version(connection) or "") <= HEADS[self.kind]:
+            command.upgrade(config, "head")
         self._add_extra_columns(connection)
 
     def _add_extra_columns(self, connection: sa.Connection) -> None:
@@ -139,7 +171,12 @@ async def _lock(connection: AsyncConnection) -> None:
     if connection.dialect.name == "sqlite":
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
     elif connection.dialect.name == "postgresql":
-        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        # Asked again and again, for one statement that waits would be given up.
+        for _ in range(_LOCK_TRIES):
+            if await connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))):
+                return
+            await asyncio.sleep(0.1)
+        raise TimeoutError("another process has been changing the schema for a minute")
 
 
 class Prepared:

@@ -26,7 +26,7 @@ from crossauth_backend.storages.fields import (
     secrets_from,
     user_from,
 )
-from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.read import UserReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.signups import ExpiredSignups, keep_in_step
@@ -120,7 +120,7 @@ class SqlAlchemyUserStorage(UserStorage):
         """As documented for `SupportsLifecycle`."""
         if self._reader is not None:
             await self._reader.close()
-        await self.engine.dispose()
+        await dispose(self.engine)
 
     def user_reader(self) -> ReadUser:
         """As documented for `SupportsUserReader`."""

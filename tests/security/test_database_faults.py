@@ -1,0 +1,232 @@
+"""Whatever a database says when it starts, stops, is full or hangs: a 503 within a bound, and no restart is needed afterwards."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from crossauth_backend import CrossauthError, ErrorCode, SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_engine
+from crossauth_backend.core.clock import utc_now
+from crossauth_backend.storages.sqlalchemy import read
+from crossauth_backend.storages.sqlalchemy.engine import refusals
+from tests.accounts import Browser, World
+from tests.services.postgres import PostgresServer, postgres_server
+from tests.support import CSRF, PASSWORD
+
+SHORT: dict[str, Any] = {"pool_timeout": 1, "connect_args": {"timeout": 1, "command_timeout": 1}}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server of these tests' own, for it is stopped and held, and has few connections."""
+    with postgres_server(max_connections=30) as server:
+        yield server
+
+
+@pytest.fixture
+def browser(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    """One that is logged in at an application with short bounds."""
+    monkeypatch.setattr(read, "_QUERY_SECONDS", 1)
+    engine = open_engine(server.create_database(), **SHORT)
+    world = World(SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine))
+    with world.open() as url, Browser(url) as browser:
+        assert browser.sign_up().status_code == 200
+        browser.headers["x-token"] = browser.token()
+        yield browser
+
+
+def at_once(browser: Browser, count: int, call: Callable[[Browser], Any]) -> Counter[int]:
+    """The statuses of `count` calls, each by a browser of its own with the same cookies."""
+
+    token = browser.headers["x-token"]
+
+    def one(_: int) -> int:
+        with Browser(str(browser.base_url), cookies=dict(browser.cookies), headers={"x-token": token}) as other:
+            answer = call(other)
+        if answer.status_code == 503:
+            assert answer.headers["retry-after"] == "5"
+            assert "asyncpg" not in answer.text
+        return int(answer.status_code)
+
+    with ThreadPoolExecutor(count) as pool:
+        return Counter(pool.map(one, range(count)))
+
+
+def me(browser: Browser) -> Any:
+    return browser.get("/api/userforsessionkey")
+
+
+def log_in(browser: Browser) -> Any:
+    """Without a session, so that the login itself is what meets the database."""
+    browser.cookies.delete("SESSIONID")
+    fields = {"username": "alice", "password": PASSWORD}
+    return browser.post("/api/login", json=fields, headers={CSRF: browser.headers["x-token"]})
+
+
+def test_a_database_that_hangs_is_a_503_and_then_serves_again(server: PostgresServer, browser: Browser) -> None:
+    """Reads of sessions and everything else, more at once than there are connections."""
+    at_once(browser, 24, me)
+    with server.held():
+        assert at_once(browser, 24, me) == {503: 24}
+        assert at_once(browser, 24, log_in) == {503: 24}
+    assert at_once(browser, 8, me) == {200: 8}
+    assert at_once(browser, 1, log_in) == {200: 1}
+
+
+def test_an_application_can_be_stopped_while_its_database_hangs(server: PostgresServer) -> None:
+    """Closing waits for nobody."""
+
+    async def run() -> None:
+        engine = open_engine(server.create_database(), **SHORT)
+        users, keys = SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine)
+        await keys.save_key(None, "s:1", utc_now())
+        reader = keys.key_with_user_reader(users)
+        assert reader is not None
+        await reader("s:1")
+        with server.held():
+            async with asyncio.timeout(30):
+                await keys.close()
+                await users.close()
+
+    asyncio.run(run())
+
+
+def test_a_restart_under_load_is_503_and_no_500(server: PostgresServer, browser: Browser) -> None:
+    """Stopping, starting, and back again."""
+
+    def loop_login(other: Browser) -> Any:
+        for _ in range(20):
+            last = log_in(other)
+            seen[last.status_code] += 1
+        return last
+
+    def loop(other: Browser) -> Any:
+        for _ in range(60):
+            last = me(other)
+            seen[last.status_code] += 1
+        return last
+
+    seen: Counter[int] = Counter()
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(at_once, browser, 4, loop)
+        login = pool.submit(at_once, browser, 2, loop_login)
+        for _ in range(3):
+            server.stop()
+            server.start()
+        running.result()
+        login.result()
+    assert set(seen) <= {200, 503, 429}, seen
+    assert seen[503]
+    assert me(browser).status_code == 200
+
+
+def test_a_server_without_connections_left_is_a_503(server: PostgresServer, browser: Browser) -> None:
+    """For they are taken by others; afterwards it goes on."""
+
+    async def run() -> None:
+        others = []
+        server.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test_%'")
+        with pytest.raises(asyncpg.TooManyConnectionsError):
+            while True:
+                others.append(await asyncpg.connect(server.url()))
+        statuses = await asyncio.to_thread(at_once, browser, 8, me)
+        statuses += await asyncio.to_thread(at_once, browser, 8, log_in)
+        assert set(statuses) == {503}, statuses
+        for other in others:
+            await other.close()
+
+    asyncio.run(run())
+    assert me(browser).status_code == 200
+    assert at_once(browser, 1, log_in) == {200: 1}
+
+
+def test_connections_that_the_server_ended_are_made_anew(server: PostgresServer, browser: Browser) -> None:
+    """At the cost of a few 503."""
+    at_once(browser, 8, me)
+    server.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test_%'")
+    assert set(at_once(browser, 16, me) + at_once(browser, 16, log_in)) <= {200, 503}
+    assert set(at_once(browser, 4, me)) == {200}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        PoolTimeoutError("no connection"), TimeoutError(), asyncpg.CannotConnectNowError("starts"),
+        asyncpg.TooManyConnectionsError("full"), asyncpg.AdminShutdownError("stops"), asyncpg.DiskFullError("full"),
+        asyncpg.OutOfMemoryError("full"), asyncpg.QueryCanceledError("late"), asyncpg.SerializationError("again"),
+        asyncpg.DeadlockDetectedError("again"), asyncpg.ReadOnlySQLTransactionError("standby"),
+        asyncpg.ConnectionDoesNotExistError("gone"), asyncpg.InvalidPasswordError("changed"),
+    ],
+)  # fmt: skip
+def test_what_a_database_says_that_cannot_now_is_a_503(fault: Exception) -> None:
+    """Also while a connection is made, where SQLAlchemy passes it on as it is."""
+    with pytest.raises(CrossauthError) as refused, refusals(ErrorCode.BadRequest):
+        raise fault
+    assert (refused.value.code, refused.value.http_status) == (ErrorCode.Connection, 503)
+    assert refused.value.retry_after
+
+
+def test_nothing_waits_for_ever_by_default(postgres_url: str) -> None:
+    """And an application can say otherwise."""
+
+    def bounds(**options: Any) -> tuple[Any, ...]:
+        given: dict[str, Any] = {}
+        engine = open_engine(postgres_url, **options)
+        event.listen(engine.sync_engine, "do_connect", lambda *a: given.update(a[3]))
+
+        async def run() -> None:
+            async with engine.connect():
+                await engine.dispose()
+
+        asyncio.run(run())
+        return engine.pool.timeout(), given["timeout"], given["command_timeout"]  # type: ignore[attr-defined]
+
+    assert bounds() == (5, 5, 10)
+    assert bounds(pool_timeout=7, connect_args={"command_timeout": None}) == (7, 5, None)
+
+
+async def test_a_full_disk_is_a_503_and_reading_goes_on(sqlite_url: str) -> None:
+    engine = open_engine(sqlite_url)
+    keys = SqlAlchemyKeyStorage(engine)
+    await keys.save_key(None, "s:1", utc_now())
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def full(connection: Any, *_: object) -> None:
+        connection.execute("PRAGMA max_page_count=1")
+
+    for number in range(3):
+        with pytest.raises(CrossauthError) as refused:
+            await keys.save_key(None, f"s:more{number}", utc_now(), data="x" * 100_000)
+        assert (refused.value.code, refused.value.http_status) == (ErrorCode.Connection, 503)
+    assert (await keys.get_key("s:1")).value == "s:1"
+    event.remove(engine.sync_engine, "checkout", full)
+    await engine.dispose()
+    await keys.save_key(None, "s:2", utc_now(), data="x" * 100_000)
+    await keys.close()
+
+
+@pytest.mark.parametrize("content", [b"no database at all " * 100, b"SQLite format 3\x00" + b"\xff" * 8000])
+async def test_a_file_that_is_no_database_stops_the_start(tmp_path: Path, content: bytes) -> None:
+    """Saying which, and what to do."""
+    (tmp_path / "a.db").write_bytes(content)
+    for storage in (SqlAlchemyKeyStorage, SqlAlchemyUserStorage):
+        made = storage(open_engine(f"sqlite:///{tmp_path}/a.db"))
+        with pytest.raises(CrossauthError, match=r"a\.db is no SQLite database, or is damaged; restore") as refused:
+            await made.start()
+        assert refused.value.code is ErrorCode.Configuration
+        await made.close()
+
+
+async def test_a_database_that_lets_nobody_in_stops_the_start(postgres_url: str) -> None:
+    keys = SqlAlchemyKeyStorage(open_engine(postgres_url + "_not"))
+    with pytest.raises(CrossauthError, match="does not let the application in") as refused:
+        await keys.start()
+    assert refused.value.code is ErrorCode.Configuration
+    await keys.close()
