@@ -24,7 +24,10 @@ _INSECURE: Final = (
     "cookies are Secure and this is {url}: use https, http://localhost, or set secure=False in "
     "session_cookie_options and double_submit_cookie_options"
 )
-_NOT_LOCAL: Final = "cookies are Secure, for this does not look like a request to {url} from the same machine: set the option 'site_url'"
+_NOT_LOCAL: Final = (
+    "cookies are Secure, for this does not look like a request to {url} from the same machine: "
+    "set the option 'site_url'"
+)
 
 
 class CsrfProtection:

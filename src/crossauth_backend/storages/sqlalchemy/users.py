@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from crossauth_backend.storages.fields import (
     changed_user_values,
     new_user_values,
     number_id,
+    number_in,
     refuse_unstorable,
     secrets_from,
     user_from,
@@ -319,7 +321,7 @@ class SqlAlchemyUserStorage(UserStorage):
         for name in values:
             if name not in self.table.c and name not in optional and values[name] is not None:
                 raise bad_field(name, "does not exist")
-        return {name: value for name, value in values.items() if name in self.table.c}
+        return {name: _fitting(self.table.c[name], value) for name, value in values.items() if name in self.table.c}
 
     def _secret_values(self, secrets: Mapping[str, Any] | None) -> dict[str, Any]:
         values = {name: value for name, value in (secrets or {}).items() if name != "userid"}
@@ -330,6 +332,14 @@ class SqlAlchemyUserStorage(UserStorage):
         if number_id(values.get("expiry") or 0) is None:
             raise bad_field("expiry", "must be a whole number")
         return values
+
+
+def _fitting(column: sa.Column[Any], value: Any) -> Any:
+    """`value` for a column: the text of a form is a number where the column holds numbers with fractions."""
+    if isinstance(value, str) and isinstance(column.type, (sa.Float, sa.Numeric)):
+        number = number_in(column.name, value)
+        return number if number is None or isinstance(column.type, sa.Float) else Decimal(value.strip())
+    return value
 
 
 def _own_table(given: Any) -> sa.Table:
