@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crossauth_backend import SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_engine
 from crossauth_backend.core.text import folded, normalize, same_mailbox
 from crossauth_fastapi._http import jsonbody
 from tests.accounts import Browser, World, name_of
@@ -185,3 +187,24 @@ def test_json_is_parsed_or_refused_for_its_content(body: bytes) -> None:
     except jsonbody.BadFields:
         return
     assert fields == json.loads(body)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_no_number_that_json_lacks_is_stored(kind: str, request: pytest.FixtureRequest) -> None:
+    """In a column of the application's own, neither from JSON nor as the text of a form, which a database would convert."""
+    engine = open_engine(request.getfixturevalue(f"{kind}_url"))
+    columns = [sa.Column("height", sa.Float), sa.Column("price", sa.Numeric(10, 2))]
+    users = SqlAlchemyUserStorage(engine, {"user_editable_fields": ["height", "price"], "extra_columns": columns})
+    server = make_server(users, SqlAlchemyKeyStorage(engine))
+    with serve(server.app) as url, Client(url) as client:
+        client.sign_up()
+        assert client.submit("/api/updateuser", user_height="1.5").status_code == 200
+        assert name_of(client.submit("/api/updateuser", user_price="1e999")) == "BadRequest"
+        for text in ("1e999", "-1e999", "inf", "Infinity", "nan", "9" * 500, "much"):
+            assert name_of(client.submit("/api/updateuser", user_height=text)) == "BadRequest", text
+            assert name_of(post(client, "/api/updateuser", b'{"user_height": %s}' % text.encode())) == "BadRequest", (
+                text
+            )
+        assert client.get("/api/userforsessionkey").json()["user"]["height"] == 1.5
+        assert client.submit("/api/updateuser", user_height="").status_code == 200
+        assert client.get("/api/userforsessionkey").json()["user"]["height"] is None

@@ -87,7 +87,7 @@ async def sign_in(
 
     Raises:
         CrossauthError: the reason for which the account's state refuses; `Factor2ResetNeeded` where the server does not
-            know the user's second factor; `InvalidSession` where the credentials were changed since they were proven.
+            know the user's second factor.
     """
     if attempt.user.security_stamp is None:
         attempt = replace(attempt, user=await accounts.user(attempt.user.id))
@@ -105,7 +105,9 @@ async def sign_in(
     else:
         methods = ["pwd", "otp"] if attempt.factor2_passed and has_factor2(user) else ["pwd"]
         facts = dict(auth or auth_facts(accounts.now, methods))
-        session = await _open(accounts, user, extra_fields, _kept(data or {}, origin, facts))
+        kept = _kept(data or {}, origin, facts)
+        # It rests on the stamp that was read before the proof: where a credential has changed since, it is void from the start.
+        session = await sessions.create_session_key(user.id, extra_fields, kept, user.security_stamp)
         accounts.events.tell(EventName.login_succeeded, user, address=origin.address)
     if previous is not None:
         await sessions.delete_session(previous)
@@ -182,19 +184,6 @@ def _forced(accounts: Accounts, attempt: Attempt, step: Ask) -> dict[str, Any]:
             "until": int((accounts.now + CHANGE_WAITS).timestamp()),
         }
     }
-
-
-async def _open(accounts: Accounts, user: User, extra_fields: Mapping[str, Any] | None, data: Mapping[str, Any]) -> Key:
-    """A session of `user`.
-
-    Looked at once more when it is stored: whoever changed the credentials meanwhile may have ended all sessions before there was
-    this one. It would be void at its first request; here the answer already says so.
-    """
-    session = await accounts.sessions.create_session_key(user.id, extra_fields, data, user.security_stamp)
-    if not await accounts.sessions.rests_on_current(session):
-        await accounts.sessions.delete_session(session.value)
-        raise await accounts.changed_meanwhile(user, ErrorCode.InvalidSession)
-    return session
 
 
 def _kept(data: Mapping[str, Any], origin: Origin, auth: dict[str, Any]) -> dict[str, Any]:

@@ -37,12 +37,14 @@ from crossauth_backend.sessions.cookie import (
 )
 from crossauth_backend.sessions.rules import needs_touch, session_refusal
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.stamp import same_stamp, with_stamp
+from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.storage import SupportsUserReader, UserStorage
 
 logger = logging.getLogger("crossauth.sessions")
 ID_BYTES: Final = 32
 DEFAULT_MAX_AGE: Final = 345600
+# Of how many users a process remembers how many sessions it has opened since their surplus was ended.
+_REMEMBERED_USERS: Final = 10_000
 
 
 class SessionCookieOptions(CookieOptions, total=False):
@@ -139,6 +141,7 @@ class SessionCookie(HasCookie):
         self.user_storage = self.settings.user_storage
         self.clock = clock
         self._max_per_user = max_per_user
+        self._opened: dict[UserId, int] = {}
         self._idle = timedelta(seconds=self.settings.idle_timeout) if self.settings.idle_timeout else None
         self._read_user = self.user_storage.user_reader() if isinstance(self.user_storage, SupportsUserReader) else None
         self._read = self._reader()
@@ -184,8 +187,7 @@ class SessionCookie(HasCookie):
             stamp = await self._current_stamp(userid)
         extra = {"lastactive": now, **(extra_fields or {}), **({} if stamp is None else {"stamp": stamp})}
         await self.key_storage.save_key(userid, self.hash_session_id(session_id), now, expires, text, extra)
-        if userid is not None and self._max_per_user:
-            await self.key_storage.delete_oldest_for_user(userid, KeyPrefix.session, self._max_per_user)
+        await self._end_surplus(userid)
         return Key(
             value=session_id, created=now, expires=expires, userid=userid, lastactive=now, data=text, stamp=stamp
         )
@@ -300,10 +302,21 @@ class SessionCookie(HasCookie):
         user = await self._whole_user(userid)
         return None if user is None else user.security_stamp
 
-    async def rests_on_current(self, session_key: Key) -> bool:
-        """Whether a session that was just stored still rests on what its user's credentials are; one read."""
-        found = await self._find(self.hash_session_id(session_key.value))
-        return found is not None and found[1] is not None and same_stamp(found[0].stamp, found[1].security_stamp)
+    async def _end_surplus(self, userid: UserId | None) -> None:
+        """End the oldest sessions of a user beyond `max_per_user`.
+
+        Looked at once in so many logins of a user that no more than a quarter of the bound is added meanwhile by one process:
+        it costs a query, and a login is to cost one read.
+        """
+        if userid is None or not self._max_per_user:
+            return
+        opened = self._opened.pop(userid, 0) + 1
+        if opened >= max(1, self._max_per_user // 4):
+            await self.key_storage.delete_oldest_for_user(userid, KeyPrefix.session, self._max_per_user)
+            return
+        self._opened[userid] = opened
+        if len(self._opened) > _REMEMBERED_USERS:
+            del self._opened[next(iter(self._opened))]
 
 
 async def _passes_filter(hook: Callable[[Key], Any], key: Key) -> bool:

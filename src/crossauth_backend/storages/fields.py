@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final, cast
 
@@ -36,7 +38,7 @@ def number_id(value: object) -> int | None:
 
 
 def refuse_unstorable(values: Mapping[str, Any]) -> None:
-    """Refuse text that some database or encoder would not take.
+    """Refuse text and numbers that some database or encoder would not take: JSON has no infinite number, and no NaN.
 
     Raises:
         CrossauthError: `BadRequest`, naming the field.
@@ -44,6 +46,25 @@ def refuse_unstorable(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if isinstance(value, str) and not is_storable(value):
             raise bad_field(name, "holds characters that cannot be stored")
+        if isinstance(value, (float, Decimal)) and not math.isfinite(value):
+            raise bad_field(name, "holds a number that is too large")
+
+
+def number_in(name: str, text: str) -> float | None:
+    """The number in the text of a form's field; `None` for an empty one.
+
+    Raises:
+        CrossauthError: `BadRequest` for what is no finite number. A database may take `1e999` for one, and keep infinity.
+    """
+    if not text.strip():
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        raise bad_field(name, "must be a number") from None
+    if not math.isfinite(number):
+        raise bad_field(name, "holds a number that is too large")
+    return number
 
 
 def bad_field(name: object, why: str) -> CrossauthError:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
 from crossauth_backend.core.clock import as_utc
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.storages.fields import number_in
 from crossauth_backend.users.stamp import STAMP, STAMP_LENGTH
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,63}")
@@ -116,3 +118,11 @@ def audit_table(name: str) -> sa.Table:
         sa.Column("address", sa.String(64), nullable=False),
         sa.Column("reason", sa.String(128), nullable=False),
     )
+
+
+def fitting(column: sa.Column[Any], value: Any) -> Any:
+    """`value` for a column: the text of a form is a number where the column holds numbers with fractions."""
+    if isinstance(value, str) and isinstance(column.type, (sa.Float, sa.Numeric)):
+        number = number_in(column.name, value)
+        return number if number is None or isinstance(column.type, sa.Float) else Decimal(value.strip())
+    return value

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -31,7 +32,7 @@ from crossauth_backend.storages.sqlalchemy.read import UserReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.signups import ExpiredSignups, keep_in_step
 from crossauth_backend.storages.sqlalchemy.stamps import stamped
-from crossauth_backend.storages.sqlalchemy.tables import check_name, secrets_table, user_table
+from crossauth_backend.storages.sqlalchemy.tables import check_name, fitting, secrets_table, user_table
 from crossauth_backend.storages.sqlalchemy.useroptions import SqlAlchemyUserStorageOptions, SqlUserSettings, own_table
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.stamp import CREDENTIALS, STAMP, credential_secrets, is_digest, with_stamp
@@ -391,7 +392,11 @@ class SqlAlchemyUserStorage(UserStorage):
             if name not in self.table.c and name not in OPTIONAL and values[name] is not None:
                 raise bad_field(name, "does not exist")
         left_out = () if self._by_address else ("email_normalized",)
-        return {name: value for name, value in values.items() if name in self.table.c and name not in left_out}
+        return {
+            name: fitting(self.table.c[name], value)
+            for name, value in values.items()
+            if name in self.table.c and name not in left_out
+        }
 
     def _secret_values(self, secrets: Mapping[str, Any] | None) -> dict[str, Any]:
         values = {name: value for name, value in (secrets or {}).items() if name != "userid"}
