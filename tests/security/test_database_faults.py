@@ -133,9 +133,11 @@ def test_a_server_without_connections_left_is_a_503(server: PostgresServer, brow
     async def run() -> None:
         others = []
         server.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test_%'")
-        with pytest.raises(asyncpg.TooManyConnectionsError):
-            while True:
+        while True:
+            try:
                 others.append(await asyncpg.connect(server.url()))
+            except asyncpg.TooManyConnectionsError:
+                break
         statuses = await asyncio.to_thread(at_once, browser, 8, me)
         statuses += await asyncio.to_thread(at_once, browser, 8, log_in)
         assert set(statuses) == {503}, statuses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +13,10 @@ from crossauth_fastapi._http.address import believe_proxies
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.site import Site
 from crossauth_fastapi._middleware.state import RequestState
+
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_VARY: Final = (b"vary", b"Cookie")
+_COOKIE: Final = {b"cookie", b"*"}
 
 
 class Source(Protocol):
@@ -103,15 +107,15 @@ def _add_headers(message: Message, state: RequestState) -> None:
     if not headers and not personal:
         return
     present = list(message.get("headers", ()))
-    if (personal or any(name == b"set-cookie" for name, _ in headers)) and not any(
-        n.lower() == b"cache-control" for n, _ in present
-    ):
+    kept = varies = False
+    for name, value in present:
+        if name == b"cache-control":
+            kept = True
+        elif name == b"vary":
+            varies = varies or bool(_COOKIE & {part.strip().lower() for part in value.split(b",")})
+    if not kept and (personal or state.sets_cookies):
         # An answer that is one browser's: no cache on the way may keep it, nor a browser for whoever uses it next.
-        present.append((b"cache-control", b"no-store"))
-    if personal and not any(n.lower() == b"vary" and _names_cookie(v) for n, v in present):
-        present.append((b"vary", b"Cookie"))
+        present.append(_NO_STORE)
+    if personal and not varies:
+        present.append(_VARY)
     message["headers"] = present + headers
-
-
-def _names_cookie(vary: bytes) -> bool:
-    return bool({b"cookie", b"*"} & {name.strip().lower() for name in vary.split(b",")})

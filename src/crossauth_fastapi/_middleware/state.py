@@ -64,6 +64,8 @@ class RequestState(dict[str, Any]):
     factor2_given: bool = False
     auth: dict[str, Any] | None = None
     extra_columns: dict[str, Any] | None = None
+    sets_cookies: bool = False
+    """Whether cookies were queued, to set or to delete."""
     _deletions: dict[str, FastApiCookieOptions] | None = None
 
     def __init__(self, scope: Any, site: Site = NO_SITE) -> None:
@@ -92,16 +94,18 @@ class RequestState(dict[str, Any]):
 
     def identify(self, values: Mapping[str, Any]) -> None:
         """Say who is asking: values for some of the names in `IDENTITY`."""
-        self._identity = {**(self._identity or {}), **values}
-        for name in values:
-            super().pop(name, None)
+        self._identity = dict(values) if self._identity is None else {**self._identity, **values}
+        if self:
+            for name in values:
+                super().pop(name, None)
         if self._outer is not None and not self.nested:
             self._outer.update(values)
 
     @property
     def identified(self) -> bool:
         """Whether a source has said who is asking, or can when it is asked."""
-        return "auth_type" in self
+        found = self._identity
+        return (found is not None and "auth_type" in found) or (self.makers is not None and "auth_type" in self.makers)
 
     def peek(self, name: str) -> Any:
         """A value of `IDENTITY` as it is known now. Nothing is made, and the answer does not count as depending on it."""
@@ -125,9 +129,9 @@ class RequestState(dict[str, Any]):
             else:
                 return None
         elif name == "set_cookies":
-            value = {}
+            value, self.sets_cookies = {}, True
         elif name == "delete_cookies":
-            value = set()
+            value, self.sets_cookies = set(), True
         else:
             raise KeyError(name)
         super().__setitem__(name, value)
@@ -269,11 +273,13 @@ class RequestState(dict[str, Any]):
 
     def queue(self, cookie: Cookie) -> None:
         """Set a cookie with the response."""
+        self.sets_cookies = True
         self["set_cookies"][cookie.name] = (cookie.value, toFastApiCookieOptions(cookie.options))
         self["delete_cookies"].discard(cookie.name)
 
     def queue_deletion(self, name: str, options: CookieOptions) -> None:
         """Delete a cookie with the response; `options` are those it was set with."""
+        self.sets_cookies = True
         self["delete_cookies"].add(name)
         self["set_cookies"].pop(name, None)
         if self._deletions is None:
@@ -290,7 +296,7 @@ class RequestState(dict[str, Any]):
         token = self.peek("csrf_token")
         if token and self.site.csrf_header is not None:
             headers.append((self.site.csrf_header, token.encode("latin-1")))
-        if "set_cookies" in self or "delete_cookies" in self:
+        if self.sets_cookies:
             known = self._deletions or {}
             gone = [(name, known.get(name, {"path": "/"})) for name in sorted(self["delete_cookies"])]
             headers += cookie_headers(self["set_cookies"], gone)

@@ -87,7 +87,8 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
         options = {"pool_timeout": POOL_SECONDS} | options if "poolclass" not in options else options
     if driver == "postgresql+asyncpg":
         bounds = {"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS}
-        options["connect_args"] = {**bounds, **options.get("connect_args", {})}
+        given: dict[str, Any] = options.get("connect_args", {})
+        options["connect_args"] = {**bounds, **given}
     try:
         engine = create_async_engine(parsed, **options)
     except ModuleNotFoundError as e:
@@ -157,7 +158,7 @@ def is_away(e: BaseException) -> bool:
 
 
 def start_fault(e: Exception, url: URL) -> Exception:
-    """The reason for which an application cannot start: what its operator has to mend, where it is not a database that is away."""
+    """Why an application cannot start: what its operator has to mend, where the database is not just away."""
     orig = e.orig if isinstance(e, DBAPIError) and e.orig is not None else e
     if _sqlite_code(orig) in _SQLITE_DAMAGED:
         text = f"{url.database} is no SQLite database, or is damaged; restore it from a backup, or name another file"
