@@ -29,7 +29,7 @@ def url(world: World) -> Iterator[str]:
 
 
 def user(world: World, name: str) -> Any:
-    return asyncio.run(world.users.get_user_by_username(name, ANY)).user
+    return run(world.users.get_user_by_username(name, ANY)).user
 
 
 def verified(browser: Browser, name: str = "owner", email: str = EMAIL, **fields: Any) -> None:
@@ -77,7 +77,7 @@ def test_a_code_by_email_verifies_the_address_it_went_to(world: World, url: str)
         done = browser.call("/api/configurefactor2", otp=browser.mailed_code(EMAIL)).json()
         assert done["user"]["state"] == UserState.active
         assert user(world, "alice").email_verified_at is not None
-        assert asyncio.run(world.users.get_user_by_email(EMAIL)).user.username == "alice"
+        assert run(world.users.get_user_by_email(EMAIL)).user.username == "alice"
 
 
 @pytest.mark.parametrize("factor2", ["none", "totp", "email", "sms"])
@@ -181,7 +181,7 @@ def test_an_address_is_its_owners_who_verifies_it(world: World, url: str) -> Non
         assert owner.mail(EMAIL)[0]["subject"] == "Please verify your email"
         assert owner.submit(owner.link(EMAIL)).status_code == 200
         assert owner.who() == "alice"
-        assert asyncio.run(world.users.get_user_by_email(EMAIL)).user.username == "alice"
+        assert run(world.users.get_user_by_email(EMAIL)).user.username == "alice"
         late = owner.call(f"/api{half}")
         assert name_of(late) == "UserExists", "the other sign-up has come too late"
         assert user(world, "thief").state == UserState.awaiting_email_verification
@@ -202,17 +202,17 @@ def test_of_two_who_verify_one_address_at_once_one_gets_it(world: World, url: st
 
         return await asyncio.gather(*(verify_email(accounts, t) for t in links), return_exceptions=True)
 
-    results = asyncio.run(race())
+    results = run(race())
     assert [getattr(r, "code_name", "") for r in results].count("UserExists") == 5
-    assert sum(u.email_normalized == EMAIL for u in asyncio.run(world.users.get_users())) == 1
+    assert sum(u.email_normalized == EMAIL for u in run(world.users.get_users())) == 1
 
 
 def test_an_administrator_who_activates_an_account_gives_it_its_address(world: World, url: str) -> None:
     with Browser(url) as browser:
         browser.sign_up("alice", user_email=EMAIL, factor2="none")
         alice = user(world, "alice")
-        asyncio.run(world.users.update_user({"id": alice.id, "state": "active"}))
-        assert asyncio.run(world.users.get_user_by_email(EMAIL)).user.id == alice.id
+        run(world.users.update_user({"id": alice.id, "state": "active"}))
+        assert run(world.users.get_user_by_email(EMAIL)).user.id == alice.id
         assert user(world, "alice").signup_expires is None
 
 
@@ -349,12 +349,12 @@ def test_sign_ups_that_are_over_are_thrown_away_in_the_background(world: World, 
         verified(browser)
         for n in range(5):
             browser.sign_up(f"user{n}", user_email=f"user{n}@example.com", factor2="none")
-        asyncio.run(world.users.update_user({"id": user(world, "user0").id, "state": "active"}))
+        run(world.users.update_user({"id": user(world, "user0").id, "state": "active"}))
         world.later(hours=20)
         browser.log_in("user1")
         world.later(hours=5)
-        assert asyncio.run(purge_signups(world.manager.accounts(), batch=2)) == 3
-        left = {u.username for u in asyncio.run(world.users.get_users())}
+        assert run(purge_signups(world.manager.accounts(), batch=2)) == 3
+        left = {u.username for u in run(world.users.get_users())}
         assert left == {"owner", "user0", "user1"}, "neither an account nor one whose link was sent again"
 
 
@@ -395,7 +395,7 @@ def test_keys_of_a_sign_up_that_gave_way_are_gone() -> None:
         browser.sign_up("alice", user_email="typo@example.com", factor2="none")
         browser.mail()
         first = user(world, "alice").id
-        assert asyncio.run(keys.get_all_for_user(first))
+        assert run(keys.get_all_for_user(first))
         world.later(hours=25)
         browser.sign_up("alice", NEW, user_email=EMAIL, factor2="none")
-        assert asyncio.run(keys.get_all_for_user(first)) == []
+        assert run(keys.get_all_for_user(first)) == []

@@ -4,20 +4,36 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
+
+T = TypeVar("T")
 
 
 class Server(uvicorn.Server):
     """One that notices at once that it is to stop: there are very many of them here."""
 
+    loop: asyncio.AbstractEventLoop | None = None
+
     async def main_loop(self) -> None:
+        self.loop = asyncio.get_running_loop()
         await self.on_tick(0)
         while not self.should_exit:
             await asyncio.sleep(0.01)
+
+
+_running: list[Server] = []
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of `coroutine`, on the loop of the server that runs; its connections belong to that loop."""
+    loop = _running[-1].loop if _running else None
+    if loop is None:
+        return asyncio.run(coroutine)
+    return asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
 
 
 @contextmanager
@@ -34,9 +50,11 @@ def serve(app: Any, **settings: Any) -> Iterator[str]:
         if not thread.is_alive() or time.monotonic() > deadline:
             raise RuntimeError("the application did not start")
         time.sleep(0.01)
+    _running.append(server)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
+        _running.remove(server)
         server.should_exit = True
         thread.join(10)
         listener.close()

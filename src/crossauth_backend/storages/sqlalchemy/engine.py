@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
+    DisconnectionError,
     InterfaceError,
     OperationalError,
     SQLAlchemyError,
@@ -87,8 +88,7 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
         options = {"pool_timeout": POOL_SECONDS} | options if "poolclass" not in options else options
     if driver == "postgresql+asyncpg":
         bounds = {"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS}
-        given: dict[str, Any] = options.get("connect_args", {})
-        options["connect_args"] = {**bounds, **given}
+        options = {**options, "connect_args": bounds | dict(options.get("connect_args") or {})}
     try:
         engine = create_async_engine(parsed, **options)
     except ModuleNotFoundError as e:
@@ -99,6 +99,7 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
     event.listen(engine.sync_engine, "handle_error", _drop_what_hangs)
     opened = _opened[engine.sync_engine] = WeakSet()
     event.listen(engine.sync_engine, "connect", lambda connection, _: opened.add(connection.driver_connection))
+    event.listen(engine.sync_engine, "checkout", _refuse_of_another_loop)
     return engine
 
 
@@ -111,6 +112,20 @@ async def dispose(engine: AsyncEngine) -> None:
             if hasattr(connection, "terminate"):
                 connection.terminate()
     await closing
+
+
+def _refuse_of_another_loop(dbapi_connection: Any, record: object, proxy: object) -> None:
+    """A connection serves the event loop that opened it. With another loop (a second `TestClient`) the pool opens a new one."""
+    connection = dbapi_connection.driver_connection
+    loop = getattr(connection, "_loop", None)
+    if loop is None or loop is asyncio.get_running_loop():
+        return
+    with suppress(Exception):
+        if loop.is_running():
+            loop.call_soon_threadsafe(connection.terminate)
+        else:
+            connection.terminate()
+    raise DisconnectionError
 
 
 def _drop_what_hangs(context: ExceptionContext) -> None:
