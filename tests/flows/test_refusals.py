@@ -25,9 +25,16 @@ class Away(InMemoryKeyStorage):
         """So that sessions are read by `get_key`."""
 
     async def get_key(self, key: str) -> Key:
+        self._asked()
+        return await super().get_key(key)
+
+    async def find_key(self, value: str) -> Key | None:
+        self._asked()
+        return await super().find_key(value)
+
+    def _asked(self) -> None:
         if self.away:
             raise CrossauthError(ErrorCode.Connection, status=503)
-        return await super().get_key(key)
 
 
 def with_cors(app: FastAPI) -> None:

@@ -316,7 +316,8 @@ def test_0_55_0_and_0_63_4_sign_up_and_change_of_address_do_not_say_who_is_known
         victim.sign_up(user_email="victim@example.org", factor2="none")
         known = browser.sign_up("other", user_email="victim@example.org", factor2="none")
         fresh = browser.sign_up("another", user_email="fresh@example.org", factor2="none")
-        assert (known.status_code, known.json()) == (fresh.status_code, fresh.json())
+        assert known.status_code == fresh.status_code
+        assert {**known.json(), "csrfToken": ""} == {**fresh.json(), "csrfToken": ""}
         assert set(known.headers) == set(fresh.headers)
         known_totp = browser.sign_up("third", user_email="victim@example.org", factor2="totp").json()
         fresh_totp = browser.sign_up("fourth", user_email="fourth@example.org", factor2="totp").json()

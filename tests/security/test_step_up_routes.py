@@ -272,7 +272,7 @@ def refused(*entries: str, **options: Any) -> str:
     [
         ("/pya", "'/pay'"),
         ("/transfers/{id}", "'/transfer/{id}'"),
-        ("GET /pay", "'POST /pay'"),
+        ("GET /pay", "POST /pay"),
         ("/pay/", "'/pay'"),
         ("/auth/pay", "'/auth/pay'"),
     ],

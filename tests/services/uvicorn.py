@@ -4,45 +4,29 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import uvicorn
-
-T = TypeVar("T")
 
 
 class Server(uvicorn.Server):
     """One that notices at once that it is to stop: there are very many of them here."""
 
-    loop: asyncio.AbstractEventLoop | None = None
-
     async def main_loop(self) -> None:
-        self.loop = asyncio.get_running_loop()
         await self.on_tick(0)
         while not self.should_exit:
             await asyncio.sleep(0.01)
 
 
-_running: list[Server] = []
-
-
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of `coroutine`, on the loop of the server that runs; its connections belong to that loop."""
-    loop = _running[-1].loop if _running else None
-    if loop is None:
-        return asyncio.run(coroutine)
-    return asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
-
-
 @contextmanager
-def serve(app: Any, **settings: Any) -> Iterator[str]:
-    """Run `app` under uvicorn in a thread, with further settings of its own; yields its URL."""
+def serve(app: Any) -> Iterator[str]:
+    """Run `app` under uvicorn in a thread; yields its URL."""
     listener = socket.create_server(("127.0.0.1", 0))
     # asyncio does this for sockets that it opened itself; without it every answer waits 40 ms for an acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    server = Server(uvicorn.Config(app, log_level="warning", lifespan="on", **settings))
+    server = Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
@@ -50,11 +34,9 @@ def serve(app: Any, **settings: Any) -> Iterator[str]:
         if not thread.is_alive() or time.monotonic() > deadline:
             raise RuntimeError("the application did not start")
         time.sleep(0.01)
-    _running.append(server)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        _running.remove(server)
         server.should_exit = True
         thread.join(10)
         listener.close()

@@ -34,9 +34,10 @@ from crossauth_fastapi._session.bodies import CsrfAnswer, UserAnswer
 from crossauth_fastapi._session.context import Call, SessionFace
 from crossauth_fastapi._session.factor2 import CHANGE_FACTOR2, CONFIGURE_FACTOR2, RECOVERY_CODES
 from crossauth_fastapi._session.login import LOGIN, LOGOUT
-from crossauth_fastapi._session.loginfactor2 import CANCEL_FACTOR2, FACTOR2, LOGIN_FACTOR2, RESEND_CODE
+from crossauth_fastapi._session.loginfactor2 import CANCEL_FACTOR2, FACTOR2, LOGIN_FACTOR2
 from crossauth_fastapi._session.password import CHANGE_PASSWORD, REQUEST_RESET, RESET
 from crossauth_fastapi._session.profile import DELETE_USER, UPDATE_USER
+from crossauth_fastapi._session.resendcode import RESEND_CODE
 from crossauth_fastapi._session.sessions import SESSIONS
 from crossauth_fastapi._session.signup import SIGNUP
 from crossauth_fastapi._session.verifyemail import REQUEST_VERIFICATION, VERIFY_EMAIL
@@ -249,12 +250,10 @@ async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Res
     except Exception as e:
         as_reason(e)
         shown = Go("")
-    if not isinstance(shown, Show):
-        # Whoever is logged in is not shown the form of a login, also not with an error in it.
-        return refuse_page(None, call, reason, {"next": call.state.here(call.request)})
     if isinstance(shown, Show):
         return refuse_page(action, call, reason, shown.variables)
-    if reason.code is ErrorCode.InvalidCsrf:
-        # Such as a second tab: whoever has logged in by now is sent on, whatever became of the form's token.
+    if reason.code is ErrorCode.InvalidCsrf and shown.url:
+        # Such as a second tab: somebody who has logged in by now is sent on, whatever became of the form's token.
         return see_other(shown.url)
-    return refuse_page(None, call, reason, {"next": shown.url})
+    # Somebody who is logged in is not shown the form of a login, also not with an error in it.
+    return refuse_page(None, call, reason, {"next": shown.url or call.state.here(call.request)})

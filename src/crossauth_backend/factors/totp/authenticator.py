@@ -83,7 +83,7 @@ class TotpAuthenticator(Authenticator):
 
     def code_field(self) -> CodeField:
         """Six digits."""
-        return CodeField(hint="Enter the code that your authenticator application shows.", keyboard="numeric")
+        return CodeField(hint="Enter the 6-digit code that your authenticator app shows.", keyboard="numeric")
 
     def secret_names(self) -> list[str]:
         """`["totpsecret"]`."""
