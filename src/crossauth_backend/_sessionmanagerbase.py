@@ -97,8 +97,8 @@ class SessionManagerSettings(TokenEmailerSettings):
     session_max_per_user: int = option(
         50,
         env="SESSION_MAX_PER_USER",
-        doc="How many sessions a user may have at once; beyond that the oldest end. Looked at now and then, so that up to a quarter "
-        "more may live for a while. 0 for any number.",
+        doc="How many sessions a user may have at once; beyond that the oldest end. Looked at now and then, so that "
+        "up to a quarter more may live for a while. 0 for any number.",
     )
 
 
