@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
@@ -50,6 +51,7 @@ class SessionManagerOptions(TokenEmailerOptions, total=False):
     event_listeners: list[EventListener]
     audit_storage: AuditStorage
     known_device_cookie_options: CookieOptions
+    session_max_per_user: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,11 @@ class SessionManagerSettings(TokenEmailerSettings):
     event_listeners: list[Any] = option([], doc="Told of every security event, see `EventListener`.")
     audit_storage: Any = option(None, doc="Keeps every security event: an `AuditStorage`.")
     known_device_cookie_options: dict[str, Any] = option({}, doc="Options of the cookie of known devices, see there.")
+    session_max_per_user: int = option(
+        50,
+        env="SESSION_MAX_PER_USER",
+        doc="How many sessions a user may have at once; with one more the oldest ends. 0 for any number.",
+    )
 
 
 class Csrf(NamedTuple):
@@ -133,7 +140,11 @@ class SessionManagerBase:
         common = {"secret": self.settings.secret}
         self.csrf_tokens = DoubleSubmitCsrfToken({**common, **self.settings.double_submit_cookie_options})
         cookie = {"user_storage": self.settings.user_storage, **self.settings.session_cookie_options}
-        self.session = SessionCookie(key_storage, {**common, **cookie}, clock)
+        if self.settings.session_max_per_user < 0:
+            raise CrossauthError(
+                ErrorCode.Configuration, "SessionManager: option 'session_max_per_user' must be 0 (any number) or above"
+            )
+        self.session = SessionCookie(key_storage, {**common, **cookie}, clock, self.settings.session_max_per_user)
         # Where the session cookie travels over plain http by name, so does this one.
         secure = {"secure": self.settings.session_cookie_options.get("secure")}
         self.devices = KnownDevices({**secure, **self.settings.known_device_cookie_options}, self.settings.secret)
@@ -193,7 +204,10 @@ class SessionManagerBase:
             self.settings.audit_storage,
         ]
         parts = [part for part in found if isinstance(part, SupportsLifecycle)]
-        return [*parts, Purger(self.key_storage, self._now), *([self.audit] if self.audit else []), self.queue]
+        purgers: list[SupportsLifecycle] = [Purger(self.key_storage, self._now)]
+        if self.user_storage is not None:
+            purgers.append(SignupPurger(self.accounts))
+        return [*parts, *purgers, *([self.audit] if self.audit else []), self.queue]
 
     @property
     def session_cookie_name(self) -> str:

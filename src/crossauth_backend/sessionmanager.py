@@ -12,10 +12,20 @@ from crossauth_backend._sessionmanagerbase import (
     SessionManagerSettings,
     SessionTokens,
 )
-from crossauth_backend.accounts import email_change, factor2_setup, login, password, profile, second_factor, signup
+from crossauth_backend.accounts import (
+    codes,
+    email_change,
+    factor2_setup,
+    login,
+    password,
+    profile,
+    second_factor,
+    signup,
+)
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE
 from crossauth_backend.accounts.page_visit import Visit, complete_visit, start_visit
 from crossauth_backend.accounts.pending import PENDING, VISIT
+from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.base import Params
@@ -82,8 +92,10 @@ class SessionManager(SessionManagerBase):
     ) -> User:  # fmt: skip
         """Create a user; see `accounts.signup.sign_up`. With `empty_password` no password is stored, and none fits.
 
+        Where addresses are verified, one that is taken makes an account that nobody can finish, see `accounts.signup`.
+
         Raises:
-            CrossauthError: as there; `UserExists` for an address that is taken, too.
+            CrossauthError: as there.
         """
         if empty_password:
             return await self.accounts().users.create_user(signup.checked_user(self.accounts(), user), {})
@@ -152,11 +164,16 @@ class SessionManager(SessionManagerBase):
         return UserIdAndData(done.user.id if done.user else None, shown, {})
 
     async def repeat_two_factor_signup(self, session_id: str) -> UserIdAndData:
-        """Show again what `initiate_two_factor_signup` showed."""
+        """Show again what `initiate_two_factor_signup` showed; a code that is sent is sent anew, within limits."""
         key = await self.session.get_session_key(session_id)
-        shown, data = await factor2_setup.repeat_setup(self.accounts(), key)
-        await self._keep(session_id, data)
-        return UserIdAndData(data[PENDING]["userid"], shown, {})
+        accounts = self.accounts()
+        factor = accounts.factors.get(str(get_json_data(key).get(PENDING, {}).get("factor2")))
+        if factor is not None and factor.mfa_type() == "oob":
+            _, data = await codes.resend(accounts, key)
+            await self._keep(session_id, data)
+            key = await self.session.get_session_key(session_id)
+        shown = await factor2_setup.show_setup(accounts, key)
+        return UserIdAndData(get_json_data(key)[PENDING]["userid"], shown, {})
 
     async def initiate_two_factor_setup(self, user: User, new_factor2: str | None, session_id: str) -> dict[str, Any]:
         """Begin to set up `new_factor2` for a user who is logged in; `None` gives the second factor up.
@@ -237,6 +254,8 @@ class SessionManager(SessionManagerBase):
         persist: bool | None,
         previous: str | None = None,
     ) -> SessionTokens:
+        if attempt.user.state in SETTING_UP and not login.says_nothing(self.accounts(), attempt.user):
+            raise CrossauthError(ErrorCode.TwoFactorIncomplete)
         result = await login.sign_in(
             self.accounts(), attempt, extra_fields=extra_fields, persist=persist, previous=previous
         )

@@ -135,7 +135,7 @@ async def test_sign_up_with_verification_and_totp_and_every_way_to_log_in(browse
             await alice.go("/changefactor2")
             await alice.page.check("input[value=email]")
             await alice.press("Continue")
-            await alice.sees("authenticator application")
+            await alice.sees("authenticator app")
             await alice.fill("Continue", otp=codes[4])
             await alice.fill("Confirm", otp=await alice.mailed_code(ALICE))
             await alice.sees("Your second factor has been set up.")
@@ -157,7 +157,7 @@ async def test_forgotten_password_change_of_address_and_the_other_browser(browse
             await alice.is_in()
 
             await elsewhere.go("/login")
-            await elsewhere.page.get_by_role("link", name="Forgotten your password?").click()
+            await elsewhere.page.get_by_role("link", name="Forgot your password?").click()
             await elsewhere.fill("Send me a link", email=ALICE)
             await elsewhere.follow(ALICE)
             await elsewhere.fill("Save the new password", new_password=NEW, repeat_password=NEW)

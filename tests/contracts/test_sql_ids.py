@@ -72,7 +72,8 @@ async def test_what_is_in_the_table_and_on_it_stays(engine: AsyncEngine) -> None
     for _ in range(2):
         users = SqlAlchemyUserStorage(engine, {"extra_columns": [sa.Column("nickname", sa.String(50))]})
         await users.start()
-    assert await rows(engine, 'SELECT * FROM "User"') == before
+    after = await rows(engine, 'SELECT * FROM "User"')
+    assert [row[: len(before[0])] for row in after] == before, "columns that came with a later version are behind"
     assert await rows(engine, "SELECT author FROM post") == [(1,), (7,)], "nothing that refers to users was deleted"
     assert await rows(engine, "SELECT * FROM admins") == [("alice",)]
     assert await rows(engine, "SELECT * FROM log") == []
@@ -103,5 +104,7 @@ async def test_a_table_that_was_made_another_way_is_left_alone(sqlite_url: str) 
         await connection.exec_driver_sql(theirs)
     users = SqlAlchemyUserStorage(engine)
     await users.start()
-    assert await rows(engine, "SELECT sql FROM sqlite_master WHERE name = 'User'") == [(theirs,)]
+    (definition,) = (await rows(engine, "SELECT sql FROM sqlite_master WHERE name = 'User'"))[0]
+    assert definition.startswith(theirs[:-2]), "only columns that may be empty are added"
+    assert "AUTOINCREMENT" not in definition
     await users.close()

@@ -348,7 +348,7 @@ def test_65_12_1_an_address_is_not_ones_own_before_it_is_proven() -> None:
     world = World(enable_email_verification=True)
     with world.open() as url, Browser(url) as browser, Browser(url) as other:
         browser.sign_up(user_email="old@example.org", factor2="none")
-        browser.get(f"/api{browser.link('old@example.org')}")
+        browser.call(f"/api{browser.link('old@example.org')}")
         browser.call("/api/updateuser", user_email="new@example.org")
         assert browser.get("/api/userforsessionkey").json()["user"]["email"] == "old@example.org"
         other.call("/api/requestpasswordreset", email="new@example.org")

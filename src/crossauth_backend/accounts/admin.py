@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
@@ -13,12 +13,14 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.users.record import User
+from crossauth_backend.users.stamp import CREDENTIALS, STAMP
 from crossauth_backend.users.states import UserState
 
 STATES = tuple(v for n, v in vars(UserState).items() if not n.startswith("_"))
-_DERIVED = ("id", "username_normalized", "email_normalized")
+_DERIVED = ("id", "username_normalized", "email_normalized", STAMP)
 _BY_RESET = (UserState.password_reset_needed, UserState.password_and_factor2_reset_needed)
 MAX_PAGE = 100
+_TRIES = 20
 
 
 class Stored(NamedTuple):
@@ -62,31 +64,24 @@ async def create_user(
 async def update_user(
     accounts: Accounts, admin: User, user: User, changed: Mapping[str, Any], origin: Origin = NOWHERE
 ) -> Stored:
-    """Store the given fields of `user`. A new state or second factor ends the user's sessions.
+    """Store the given fields of `user`. With a credential (see `users.stamp`) the user's sessions end, and the links that wait.
 
     Raises:
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`; `Forbidden` for a factor that is not offered; `BadRequest`
             for an unknown state, or where state and second factor are changed together.
     """
-    wanted = checked_user(accounts, user.to_dict() | dict(changed))
-    if "factor2" in changed:
-        current = user.factor2 or ""
-        given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)
-        wanted["factor2"] = user.factor2 if given == current else _offered(accounts, given)
-    fields = {n: v for n, v in wanted.items() if n not in _DERIVED and v != user.get(n)}
-    if "state" in fields and fields["state"] not in STATES:
-        raise CrossauthError(ErrorCode.BadRequest, f"There is no state {str(fields['state'])[:50]!r}")
-    if "factor2" in fields:
-        if "state" in fields:
-            raise CrossauthError(ErrorCode.BadRequest, "Change the state and the second factor one after the other")
-        if fields["factor2"]:
-            fields["state"] = UserState.factor2_reset_needed
+    fields: dict[str, Any] = {}
+
+    def change(user: User) -> dict[str, Any]:
+        nonlocal fields
+        fields = _changed_fields(accounts, user, changed)
+        return fields
+
+    stored = await _decide(accounts, user, change)
     if fields:
-        await accounts.users.update_user({"id": user.id, **fields})
         accounts.events.tell(EventName.user_updated, user, address=origin.address, actor=admin)
-    if "state" in fields or "factor2" in fields:
+    if not fields.keys().isdisjoint(CREDENTIALS):
         await accounts.end_sessions(user.id)
-    stored = await accounts.user(user.id)
     return Stored(stored, "state" in fields and _send_reset(accounts, stored))
 
 
@@ -103,12 +98,15 @@ async def change_password(
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)
-    waits = user.state in (UserState.factor2_reset_needed, _BY_RESET[1]) and has_factor2(user)
-    state = UserState.factor2_reset_needed if waits else UserState.active
-    await accounts.users.update_user({"id": user.id, "state": state}, secrets)
+
+    def change(user: User) -> dict[str, Any]:
+        waits = user.state in (UserState.factor2_reset_needed, _BY_RESET[1]) and has_factor2(user)
+        return {"state": UserState.factor2_reset_needed if waits else UserState.active}
+
+    stored = await _decide(accounts, user, change, secrets)
     await accounts.end_sessions(user.id)
     accounts.events.tell(EventName.password_changed, user, address=origin.address, actor=admin)
-    return await accounts.user(user.id)
+    return stored
 
 
 async def find_users(accounts: Accounts, search: str, skip: int, take: int) -> list[User]:
@@ -125,6 +123,45 @@ async def find_users(accounts: Accounts, search: str, skip: int, take: int) -> l
             continue
         found[user.id] = user
     return list(found.values())[skip : skip + take]
+
+
+async def _decide(
+    accounts: Accounts, user: User, change: Callable[[User], dict[str, Any]], secrets: Mapping[str, Any] | None = None
+) -> User:
+    """Write what an administrator decides, which rests on the state and the second factor of `user`.
+
+    Where these are others by the time of the write, it is decided anew: an administrator is not to lose a race that the user
+    can begin over and over.
+    """
+    for _ in range(_TRIES):
+        values = change(user)
+        if not values and not secrets:
+            return user
+        expected = {name: user.get(name) for name in ("state", "factor2")}
+        try:
+            return await accounts.replace(user, values, secrets, expected=expected, refusal=ErrorCode.InvalidKey)
+        except CrossauthError as e:
+            if e.code not in (ErrorCode.InvalidKey, ErrorCode.UserNotActive):
+                raise
+        user = await accounts.user(user.id)
+    raise CrossauthError(ErrorCode.Connection, "This account is being changed all the time; try again", status=503)
+
+
+def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = checked_user(accounts, user.to_dict() | dict(changed))
+    if "factor2" in changed:
+        current = user.factor2 or ""
+        given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)
+        wanted["factor2"] = user.factor2 if given == current else _offered(accounts, given)
+    fields = {n: v for n, v in wanted.items() if n not in _DERIVED and v != user.get(n)}
+    if "state" in fields and fields["state"] not in STATES:
+        raise CrossauthError(ErrorCode.BadRequest, f"There is no state {str(fields['state'])[:50]!r}")
+    if "factor2" in fields:
+        if "state" in fields:
+            raise CrossauthError(ErrorCode.BadRequest, "Change the state and the second factor one after the other")
+        if fields["factor2"]:
+            fields["state"] = UserState.factor2_reset_needed
+    return fields
 
 
 def _offered(accounts: Accounts, name: str) -> str | None:

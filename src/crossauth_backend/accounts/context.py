@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,10 +19,13 @@ from crossauth_backend.factors.registry import NO_FACTOR2, Factors
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, SupportsTake
 from crossauth_backend.limits.manager import AttemptLimits, Reservation
+from crossauth_backend.sessions.device import Device
 from crossauth_backend.sessions.manager import SessionCookie
-from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import default_user_validator
-from crossauth_backend.users.storage import UserStorage, UserStorageGetOptions
+from crossauth_backend.users.stamp import STAMP, digest_after, is_digest, new_stamp, with_stamp
+from crossauth_backend.users.states import UserState
+from crossauth_backend.users.storage import UserStorage, UserStorageGetOptions, replace_user
 
 ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
 
@@ -43,15 +46,19 @@ class Origin:
 
     Parameters:
         address: the peer's address.
-        device: id of a browser in which the account was logged in to before, proven by a cookie of ours.
+        device: the browser, where a cookie of ours names it; see `device_of`.
         agent: what the browser calls itself.
         root_path: where the application is mounted, as ASGI's `root_path` says; links in mail begin with it.
     """
 
     address: str = ""
-    device: str | None = None
+    device: Device | None = None
     agent: str = ""
     root_path: str = ""
+
+    def device_of(self, user: User | None) -> str | None:
+        """The id of the browser, if `user` was logged in there with the credentials of today."""
+        return self.device.id if self.device is not None and user is not None and self.device.knows(user) else None
 
 
 NOWHERE: Final = Origin()
@@ -104,7 +111,64 @@ class Accounts:
         Raises:
             CrossauthError: `UserNotExist`.
         """
-        return (await self.users.get_user_by_id(userid, ANY_STATE)).user
+        return (await self.find(userid)).user
+
+    async def find(self, userid: UserId) -> UserAndSecrets:
+        """The user of this id with the secrets, in whatever state; the user's `security_stamp` is never empty.
+
+        Raises:
+            CrossauthError: `UserNotExist`.
+        """
+        return with_stamp(await self.users.get_user_by_id(userid, ANY_STATE))
+
+    async def replace(
+        self,
+        user: User,
+        values: Mapping[str, Any],
+        secrets: Mapping[str, Any] | None = None,
+        *,
+        expected: Mapping[str, Any] | None = None,
+        refusal: ErrorCode = ErrorCode.InvalidSession,
+    ) -> User:
+        """Write what rests on a check of `user`, if the user still is what was checked; nothing is written otherwise.
+
+        Parameters:
+            user: as read before the check, by `find` or with the session.
+            values: fields to set.
+            secrets: secrets to set with them.
+            expected: what the check rested on, where that is less than every credential.
+            refusal: the reason that is given where the user is another by now.
+
+        Returns:
+            The user as stored, with the security stamp that this very write has set: a session that rests on it is void where
+            somebody else has changed the user since.
+
+        Raises:
+            CrossauthError: `refusal`; `UserNotActive` where the account was disabled meanwhile; as `UserStorage.replace_user`.
+        """
+        if user.security_stamp is None:
+            user = await self.user(user.id)
+        before = await self.find(user.id) if is_digest(user.security_stamp) else None
+        basis = {STAMP: user.security_stamp} if expected is None else expected
+        stamp = new_stamp() if before is None else None
+        if not await replace_user(self.users, user.id, basis, values, secrets=secrets, stamp=stamp):
+            raise await self.changed_meanwhile(user, refusal)
+        if before is not None:
+            stamp = digest_after(before, values, secrets or {})
+        return replace(await self.user(user.id), security_stamp=stamp)
+
+    async def changed_meanwhile(self, user: User, refusal: ErrorCode) -> CrossauthError:
+        """The reason for whoever was overtaken: `UserNotActive` for an account that is disabled by now, else `refusal`."""
+        try:
+            disabled = (await self.user(user.id)).state == UserState.disabled
+        except CrossauthError as e:
+            if e.code is not ErrorCode.UserNotExist:
+                raise
+            disabled = False
+        if disabled:
+            return CrossauthError(ErrorCode.UserNotActive)
+        said = "This account was changed meanwhile; log in again" if refusal is ErrorCode.InvalidSession else None
+        return CrossauthError(refusal, said)
 
     async def take(self, value: str) -> Key:
         """Take a single-use key.
@@ -128,10 +192,14 @@ class Accounts:
         for prefix in _REVOKED:
             if prefix not in keep:
                 await self.keys.delete_all_for_user(userid, prefix)
+        if self.email_tokens is not None and self.email_tokens is not self.keys:
+            await self.email_tokens.delete_all_for_user(userid, KeyPrefix.password_reset_token)
+        await self.end_address_changes(userid)
+
+    async def end_address_changes(self, userid: UserId) -> None:
+        """Let no link that waits give a user another address."""
         mailed = self.email_tokens or self.keys
-        if mailed is not self.keys:
-            await mailed.delete_all_for_user(userid, KeyPrefix.password_reset_token)
-        for key in await mailed.get_all_for_user(userid):
+        for key in await mailed.get_all_for_user(userid, KeyPrefix.email_verification_token):
             if moves_address(key):
                 await mailed.delete_key(key.value)
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
-from crossauth_backend.accounts import recovery
-from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
-from crossauth_backend.accounts.pending import PENDING, new_pending, password_mark, read_pending, renewed, seal
+from crossauth_backend.accounts import codes, recovery
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.login import required_change
+from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, read_pending, seal
 from crossauth_backend.accounts.second_factor import counted, use_up
+from crossauth_backend.accounts.signup_rules import state_after_setup
+from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
-from crossauth_backend.factors.base import Params
+from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
-from crossauth_backend.users.states import UserState
+from crossauth_backend.users.storage import SupportsSignupExpiry
 
-# What setting up a factor does to an account's state (contract 4.1).
-_AFTER_SETUP: Final[dict[str, str]] = {
-    UserState.awaiting_two_factor_setup: UserState.active,
-    UserState.awaiting_two_factor_setup_and_email_verification: UserState.awaiting_email_verification,
-    UserState.factor2_reset_needed: UserState.active,
-}
+# How long a set-up waits for its first code: time enough to install an application, and with a new account to come back to it.
+SETUP_WAITS: Final = timedelta(hours=1)
+SIGNUP_WAITS: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,19 @@ class SetUp:
         purpose: `signup` or `setup`.
         recovery_codes: new codes to write down.
         persist: whether the login is to outlive the browser.
+        username: the name that was asked for.
     """
 
     user: User | None
     purpose: str
     recovery_codes: list[str] = field(default_factory=list, repr=False)
     persist: bool | None = None
+    username: str = ""
 
 
 async def start_setup(
     accounts: Accounts, user: User | None, username: str, factor2: str, purpose: str, fields: Mapping[str, Any],
-    persist: bool | None = None,
+    persist: bool | None = None, origin: Origin = NOWHERE,
 ) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
     """Begin to set up a factor.
 
@@ -56,35 +61,48 @@ async def start_setup(
         purpose: `signup` or `setup`.
         fields: the user's fields, for the factor to find an address or number in.
         persist: whether the login that follows is to outlive the browser.
+        origin: where the request comes from.
 
     Returns:
         What the user is shown, and session data to keep.
 
     Raises:
-        CrossauthError: `Forbidden` for a factor that is not offered; `InvalidEmail`, `InvalidPhoneNumber`.
+        CrossauthError: `Forbidden` for a factor that is not offered; `InvalidEmail`, `InvalidPhoneNumber`;
+            `TooManyAttempts` where too many codes were sent.
     """
     if factor2 not in accounts.allowed_factor2:
         raise CrossauthError(ErrorCode.Forbidden, "This second factor is not offered")
-    prepared = await accounts.factors[factor2].prepare_configuration({**fields, "username": username})
-    secrets = (prepared or {}).get("sessionData", {})
-    shown = (prepared or {}).get("userData", {"username": username, "factor2": factor2})
+    factor, fields = accounts.factors[factor2], {**fields, "username": username}
+    if purpose == "signup":
+        # The sign-up has counted where the code goes.
+        await codes.count_code(accounts, factor, user, {}, origin)
+        prepared = await codes.prepare(accounts, factor, user, fields)
+    else:
+        await codes.count_code(accounts, factor, user, codes.targets(factor, fields), origin)
+        prepared = await factor.prepare_configuration(fields) or {}
+    secrets = prepared.get("sessionData", {})
+    shown = prepared.get("userData", {"username": username, "factor2": factor2})
     kind = "signup" if purpose == "signup" else "setup"
-    proven = None if user is None else password_mark(await accounts.users.get_user_by_id(user.id, ANY_STATE))
-    pending = new_pending(kind, user, username, factor2, secrets, persist, proven)  # type: ignore[arg-type]
+    if user is not None and user.security_stamp is None:
+        user = await accounts.user(user.id)
+    until = accounts.now + (SIGNUP_WAITS if kind == "signup" else SETUP_WAITS)
+    pending = new_pending(kind, user, username, factor2, secrets, persist, until)  # type: ignore[arg-type]
     return shown, {PENDING: seal(pending, accounts.ring)}
 
 
-async def repeat_setup(accounts: Accounts, key: Key | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Show again what `start_setup` showed; a code that is sent is sent anew.
+async def show_setup(accounts: Accounts, key: Key | None) -> dict[str, Any]:
+    """What `start_setup` showed, again. Nothing is sent and nothing changes.
 
     Raises:
-        CrossauthError: `Unauthorized` where nothing is being set up.
+        CrossauthError: as `complete_setup`, but for the code.
     """
-    pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
-    again = await accounts.factors[pending.factor2].reprepare_configuration(pending.username, pending.secrets)
-    shown = (again or {}).get("userData", {"username": pending.username, "factor2": pending.factor2})
-    secrets = (again or {}).get("newSessionData", pending.secrets)
-    return shown, {PENDING: seal(renewed(pending, secrets), accounts.ring)}
+    pending, _ = await _set_up_in(accounts, key)
+    factor = accounts.factors[pending.factor2]
+    if factor.mfa_type() == "oob":
+        return codes.shown_again(factor, pending)
+    again = await factor.reprepare_configuration(pending.username, pending.secrets)
+    shown: dict[str, Any] = (again or {}).get("userData", {"username": pending.username, "factor2": pending.factor2})
+    return shown
 
 
 async def complete_setup(accounts: Accounts, key: Key | None, params: Params, origin: Origin) -> SetUp:
@@ -93,40 +111,80 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
     Every session of the user ends; the caller opens a new one for the browser that asked.
 
     Raises:
-        CrossauthError: `Unauthorized` where nothing is being set up; `InvalidToken`, `Expired`, `TooManyAttempts`;
-            `InvalidSession` where the user's password is another by now.
+        CrossauthError: `Unauthorized` where nothing is being set up, or not by this user; `InvalidToken`, `TooManyAttempts`;
+            `Expired`, also where it was begun too long ago; `InvalidSession` where the user's credentials are others by now than
+            when it began.
     """
-    pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
+    pending, user = await _set_up_in(accounts, key)
     factor = accounts.factors[pending.factor2]
-    found = None if pending.userid is None else await accounts.users.get_user_by_id(pending.userid, ANY_STATE)
-    if found is not None and not pending.rests_on(found):
-        raise CrossauthError(ErrorCode.InvalidSession)
-    user = None if found is None else found.user
-    nobody = User(id=0, username=pending.username)
+    # A code counts once for a user; here for the challenge, or all who are nobody would share one.
+    nobody = User(id=f"challenge {pending.id}", username=pending.username)
     async with accounts.limited(origin, user, **counted(pending, origin)):
         await factor.authenticate_user(user or nobody, pending.secrets, params)
         await use_up(accounts, pending)
     if user is None:
-        return SetUp(None, pending.purpose, persist=pending.persist)
-    if key is not None and key.userid is not None and str(key.userid) != str(user.id):
-        raise CrossauthError(ErrorCode.Unauthorized)
+        return SetUp(None, pending.purpose, persist=pending.persist, username=pending.username)
     secrets = {n: pending.secrets.get(n) for n in factor.secret_names()}
-    changes = {"id": user.id, "factor2": pending.factor2, "state": _AFTER_SETUP.get(user.state, user.state)}
-    await accounts.users.update_user(changes, {**_emptied(accounts, user), **secrets})
+    changes = {"factor2": pending.factor2, **_finished(accounts, user, proves_address(factor, pending, user))}
+    stored = await accounts.replace(user, changes, {**_emptied(accounts, user), **secrets})
     await accounts.end_sessions(user.id)
-    codes = await recovery.make_codes(accounts, user)
+    recovery_codes = await recovery.make_codes(accounts, user)
     accounts.events.tell(EventName.factor2_set, user, address=origin.address, reason=pending.factor2)
-    return SetUp(await accounts.user(user.id), pending.purpose, codes, pending.persist)
+    return SetUp(stored, pending.purpose, recovery_codes, pending.persist, user.username)
 
 
 async def remove(accounts: Accounts, user: User, origin: Origin) -> User:
-    """Let `user` log in without a second factor. Every session ends, as after `complete_setup`."""
-    state = _AFTER_SETUP.get(user.state, user.state)
-    await accounts.users.update_user({"id": user.id, "factor2": None, "state": state}, _emptied(accounts, user))
+    """Let `user`, as read with the session, log in without a second factor. Every session ends, as after `complete_setup`.
+
+    Raises:
+        CrossauthError: `InvalidSession`, `UserNotActive` where the account was changed since it was read.
+    """
+    changes = {"factor2": None, **_finished(accounts, user, proves=False)}
+    stored = await accounts.replace(user, changes, _emptied(accounts, user))
     await recovery.delete_codes(accounts, user)
     await accounts.end_sessions(user.id)
     accounts.events.tell(EventName.factor2_removed, user, address=origin.address, reason=user.factor2 or "")
-    return await accounts.user(user.id)
+    return stored
+
+
+async def _set_up_in(accounts: Accounts, key: Key | None) -> tuple[Pending, User | None]:
+    """The factor that is being set up in a session, and whose it will be; see `complete_setup` for what refuses."""
+    pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
+    if pending.until is None or accounts.now >= pending.until:
+        raise CrossauthError(ErrorCode.Expired, "This was begun too long ago; begin it anew")
+    if pending.userid is None:
+        return pending, None
+    try:
+        user = await accounts.user(pending.userid)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserNotExist:
+            raise
+        raise CrossauthError(ErrorCode.InvalidSession) from e
+    if not pending.rests_on(user):
+        raise CrossauthError(ErrorCode.InvalidSession)
+    owner = None if key is None else key.userid
+    if owner is None and pending.purpose == "setup":
+        required = await required_change(accounts, key, Ask.FACTOR2_CHANGE)
+        owner = "" if required is None else required.user.id
+    if owner is not None and str(owner) != str(user.id):
+        raise CrossauthError(ErrorCode.Unauthorized)
+    return pending, user
+
+
+def proves_address(factor: Authenticator, pending: Pending, user: User) -> bool:
+    """Whether the code that was given has verified the user's email address: it went there, and nowhere else."""
+    if not factor.skip_email_verification_on_signup():
+        return False
+    sent_to = pending.secrets.get("email")
+    return sent_to is None or same_mailbox(str(sent_to), address_of(user) or "")
+
+
+def _finished(accounts: Accounts, user: User, proves: bool) -> dict[str, Any]:
+    """What is stored with a second factor: the state that follows, and when the address was verified."""
+    changes: dict[str, Any] = {"state": state_after_setup(user, accounts.verify_email, proves)}
+    if proves and user.email_verified_at is None and isinstance(accounts.users, SupportsSignupExpiry):
+        changes["email_verified_at"] = accounts.now
+    return changes
 
 
 def _emptied(accounts: Accounts, user: User) -> dict[str, None]:

@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from crossauth_backend.accounts.codes import one_time_secrets
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.accounts.pending import VISIT, new_pending, read_pending, seal
 from crossauth_backend.accounts.second_factor import factor2_of, prove
@@ -35,7 +36,7 @@ async def start_visit(accounts: Accounts, user: User, visit: Visit) -> dict[str,
         "method": visit.method, "path": visit.path, "query": visit.query, "content_type": visit.content_type,
         "body": base64.b64encode(visit.body).decode("ascii"),
     }  # fmt: skip
-    secrets = {**await factor.create_one_time_secrets(user), _REQUEST: request}
+    secrets = {**await one_time_secrets(accounts, factor, user), _REQUEST: request}
     return {VISIT: seal(new_pending("visit", user, user.username, factor.factor_name, secrets, None), accounts.ring)}
 
 

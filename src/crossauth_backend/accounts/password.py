@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, reserve
+from crossauth_backend.accounts.login import prove_first_factor
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal, hash_token
 from crossauth_backend.core.text import normalize
@@ -10,6 +11,7 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import valid_email
+from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UserState
 
 MAY_CHANGE = (UserState.active, UserState.password_change_needed)
@@ -28,25 +30,29 @@ async def change_password(
 
     Raises:
         CrossauthError: `UsernameOrPasswordInvalid` where the old password is wrong; `UserNotActive`; `PasswordFormat` (list);
-            `PasswordMatch`; `BadRequest` where this factor has nothing to change; `TooManyAttempts`.
+            `PasswordMatch`; `BadRequest` where this factor has nothing to change; `TooManyAttempts`; `InvalidSession` where
+            the account was changed meanwhile, by whomever: that is not undone.
     """
-    found = await accounts.users.get_user_by_username(username, ANY_STATE)
+    found = with_stamp(await accounts.users.get_user_by_username(username, ANY_STATE))
     user = found.user
     if user.state not in MAY_CHANGE:
         raise CrossauthError(ErrorCode.UserNotActive)
     factor = _changeable(accounts, user)
-    async with accounts.limited(origin, user, password_account=str(user.id)):
-        await factor.authenticate_user(user, found.secrets, old)
+    # Successes count too: each ends the links that were sent, and who sits in somebody's account must not go on with that.
+    await reserve(accounts.limits, accounts.events, origin, user, password_account=str(user.id))
+    user = (await prove_first_factor(accounts, found, old)).user
+    if user.state not in MAY_CHANGE:
+        raise CrossauthError(ErrorCode.UserNotActive)
     problems = factor.validate_secrets(new)
     if not problems and any(equal(str(new[n]), str(old.get(n, ""))) for n in factor.secret_names() if n in new):
         problems = ["The new password must be different from the old one"]
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)
-    await accounts.users.update_user({"id": user.id, "state": UserState.active}, secrets)
+    stored = await accounts.replace(user, {"state": UserState.active}, secrets)
     await accounts.end_sessions(user.id)
     accounts.events.tell(EventName.password_changed, user, address=origin.address)
-    return await accounts.user(user.id)
+    return stored
 
 
 async def request_reset(accounts: Accounts, email: str, origin: Origin = NOWHERE) -> None:
@@ -79,7 +85,8 @@ async def reset_password(
     """Replace the secrets of the first factor of whoever holds `token`, and end every session of the user.
 
     Raises:
-        CrossauthError: as `user_for_reset`; `PasswordFormat` (list) and `PasswordMatch`, which leave the token good.
+        CrossauthError: as `user_for_reset`, also where state or address were changed meanwhile; `PasswordFormat` (list) and
+            `PasswordMatch`, which leave the token good.
     """
     user = await user_for_reset(accounts, token, origin)
     factor = _changeable(accounts, user)
@@ -88,10 +95,13 @@ async def reset_password(
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)
     user = await accounts.need_emails().take_password_reset_token(token)
-    await accounts.users.update_user({"id": user.id, "state": _AFTER_RESET.get(user.state, user.state)}, secrets)
+    # It rests on state and mailbox, not on the password: whoever else changes that at this moment loses.
+    expected = {name: user.get(name) for name in ("state", "email", "username")}
+    state = _AFTER_RESET.get(user.state, user.state)
+    stored = await accounts.replace(user, {"state": state}, secrets, expected=expected, refusal=ErrorCode.InvalidKey)
     await accounts.end_sessions(user.id)
     accounts.events.tell(EventName.password_reset, user, address=origin.address)
-    return await accounts.user(user.id)
+    return stored
 
 
 def _changeable(accounts: Accounts, user: User) -> Authenticator:

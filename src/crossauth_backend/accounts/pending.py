@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import KeyRing, equal, hash_token, random_value
+from crossauth_backend.core.secrets import KeyRing, random_value
 from crossauth_backend.keys.record import Key, get_json_data
-from crossauth_backend.users.record import User, UserAndSecrets, UserId
+from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.stamp import same_stamp
 
 # Names in the session data (contract 4.5). The second factor rests on nobody but this room writing them.
 PENDING: Final = "2fa"
@@ -32,7 +33,7 @@ class Pending:
         factor2: which factor.
         secrets: what the code is compared with; encrypted where it is kept.
         persist: whether the login is to outlive the browser.
-        proven: mark of the password that was proven before (see `password_mark`); `None` where the session says who it is.
+        proven: the security stamp of the user when it began; `None` where there is no user.
         until: when it ends; `None` where it ends with its session.
     """
 
@@ -46,24 +47,19 @@ class Pending:
     proven: str | None = None
     until: datetime | None = None
 
-    def rests_on(self, found: UserAndSecrets) -> bool:
-        """Whether the password that was proven before still is the user's."""
-        return self.proven is None or equal(self.proven, password_mark(found))
-
-
-def password_mark(found: UserAndSecrets) -> str:
-    """What a proven password is remembered by: it is another when the password is. Empty for a user who has none."""
-    return hash_token(found.secrets.password) if found.secrets.password else ""
+    def rests_on(self, user: User) -> bool:
+        """Whether the user's credentials still are those with which it began."""
+        return same_stamp(self.proven, user.security_stamp)
 
 
 def new_pending(
     purpose: Purpose, user: User | None, username: str, factor2: str, secrets: Mapping[str, Any], persist: bool | None,
-    proven: str | None = None, until: datetime | None = None,
+    until: datetime | None = None,
 ) -> Pending:  # fmt: skip
-    """A new challenge."""
+    """A new challenge, which rests on the security stamp that `user` says."""
     return Pending(
         id=random_value(_ID_BYTES), purpose=purpose, userid=user.id if user else None, username=username,
-        factor2=factor2, secrets=secrets, persist=persist, proven=proven, until=until,
+        factor2=factor2, secrets=secrets, persist=persist, proven=user.security_stamp if user else None, until=until,
     )  # fmt: skip
 
 

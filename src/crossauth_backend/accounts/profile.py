@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.email_change import request_change
+from crossauth_backend.accounts.email_change import forget_links, request_change
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
-from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.record import User
 
-_DERIVED = ("id", "username_normalized", "email_normalized")
+_DERIVED = (
+    "id", "username_normalized", "email_normalized", "security_stamp", "email_verified_at", "signup_expires",
+)  # fmt: skip
 
 
 class Updated(NamedTuple):
@@ -34,7 +35,8 @@ async def update_profile(
     Where addresses are proven, a new one is not stored yet: a link goes to it, and a note to the old one.
 
     Raises:
-        CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `BadRequest` for a field the storage does not have.
+        CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `BadRequest` for a field the storage does not have;
+            `InvalidSession` where the account was changed since `current` was read.
     """
     given = changed.to_dict() if isinstance(changed, User) else dict(changed)
     wanted = checked_user(accounts, current.to_dict() | given)
@@ -48,14 +50,21 @@ async def update_profile(
         elif "email" in fields and not fields["email"]:
             raise CrossauthError(ErrorCode.FormEntry, "Give an e-mail address")
     if fields:
-        await accounts.users.update_user({"id": current.id, **fields})
+        current = await accounts.replace(current, _keeping_verification(current, fields))
         accounts.events.tell(EventName.user_updated, current, address=origin.address)
     if "email" in fields:
-        # Whoever reads the old mailbox must not be able to choose a new password.
-        await (accounts.email_tokens or accounts.keys).delete_all_for_user(current.id, KeyPrefix.password_reset_token)
+        # Whoever reads the old mailbox must not be able to choose a new password, nor a link that waits to move the address.
+        await forget_links(accounts, current)
     if new_email:
         await request_change(accounts, current, new_email, origin)
-    return Updated(await accounts.user(current.id), bool(new_email))
+    return Updated(current, bool(new_email))
+
+
+def _keeping_verification(current: User, fields: dict[str, Any]) -> dict[str, Any]:
+    """`fields`, where another spelling of an address that is verified stays verified."""
+    if fields.get("email") and current.email_verified_at and same_mailbox(fields["email"], current.email or ""):
+        return {**fields, "email_verified_at": current.email_verified_at}
+    return fields
 
 
 async def delete_account(accounts: Accounts, user: User, origin: Origin = NOWHERE, actor: User | None = None) -> None:

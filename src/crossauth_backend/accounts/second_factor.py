@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
 from crossauth_backend.accounts import recovery
-from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
-from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, password_mark, read_pending, seal
+from crossauth_backend.accounts.codes import one_time_secrets
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, read_pending, seal
 from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.storage import spend
-from crossauth_backend.users.record import User
+from crossauth_backend.users.record import User, UserAndSecrets
+from crossauth_backend.users.stamp import credential_secrets, is_digest
 
 _SPENT_FOR: Final = timedelta(days=1)
 # A first factor that was proven is worth that much time to find a telephone. A code that was sent may end earlier.
 LOGIN_WAITS: Final = timedelta(minutes=10)
 
 
-async def pending_login(accounts: Accounts, user: User, persist: bool | None) -> dict[str, Any]:
+async def pending_login(
+    accounts: Accounts, user: User, persist: bool | None, origin: Origin = NOWHERE
+) -> dict[str, Any]:
     """Ask for the second factor of `user`, who has proven the first: session data for an anonymous session.
 
     Raises:
-        CrossauthError: `Factor2ResetNeeded` where the server does not know the factor.
+        CrossauthError: `Factor2ResetNeeded` where the server does not know the factor; `TooManyAttempts` where it has sent
+            too many codes.
     """
     factor = factor2_of(accounts, user)
-    proven = password_mark(await accounts.users.get_user_by_id(user.id, ANY_STATE))
-    secrets = await factor.create_one_time_secrets(user)
-    pending = new_pending(
-        "login", user, user.username, factor.factor_name, secrets, persist, proven, accounts.now + LOGIN_WAITS
-    )
+    secrets = await one_time_secrets(accounts, factor, user, origin)
+    until = accounts.now + LOGIN_WAITS
+    pending = new_pending("login", user, user.username, factor.factor_name, secrets, persist, until)
     return {PENDING: seal(pending, accounts.ring)}
 
 
@@ -53,14 +58,14 @@ async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Or
     """Check a code, or a recovery code, against a challenge. The challenge is used up by the first right answer.
 
     Raises:
-        CrossauthError: `InvalidToken`, `Expired`, `TooManyAttempts`; `InvalidSession` where the user's factor is another now,
-            or the password that was proven before.
+        CrossauthError: `InvalidToken`, `Expired`, `TooManyAttempts`; `InvalidSession` where the user's credentials are others now
+            than those that were proven before.
     """
     if pending.userid is None:
         raise CrossauthError(ErrorCode.InvalidToken, "Invalid code")
-    found = await accounts.users.get_user_by_id(pending.userid, ANY_STATE)
+    found = await accounts.find(pending.userid)
     user = found.user
-    if user.factor2 != pending.factor2 or not pending.rests_on(found):
+    if user.factor2 != pending.factor2 or not pending.rests_on(user):
         raise CrossauthError(ErrorCode.InvalidSession)
     if pending.until is not None and accounts.now >= pending.until:
         raise CrossauthError(ErrorCode.Expired, "This login was begun too long ago; begin it anew")
@@ -78,7 +83,27 @@ async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Or
         except CrossauthError as e:
             accounts.events.tell(EventName.factor2_failed, user, address=origin.address, reason=e.code_name)
             raise
-    return user
+    return await _as_rewritten(accounts, found)
+
+
+async def _as_rewritten(accounts: Accounts, found: UserAndSecrets) -> User:
+    """The user after a check that may have stored a secret under another encryption key.
+
+    A stored stamp stays then. A digest that stands in for one does not, though the secret is the same: it is taken anew.
+    """
+    if not is_digest(found.user.security_stamp):
+        return found.user
+    now = await accounts.find(found.user.id)
+    changed = replace(now.user, security_stamp=found.user.security_stamp) != found.user
+    before, after = credential_secrets(found.secrets), credential_secrets(now.secrets)
+    if changed or any(_plain(accounts, before.get(n)) != _plain(accounts, after.get(n)) for n in before | after):
+        return found.user
+    return now.user
+
+
+def _plain(accounts: Accounts, stored: Any) -> Any:
+    encrypted = isinstance(stored, str) and KeyRing.is_encrypted(stored)
+    return accounts.ring.decrypt(stored) if encrypted else stored
 
 
 def factor2_of(accounts: Accounts, user: User) -> Authenticator:
@@ -96,8 +121,8 @@ def factor2_of(accounts: Accounts, user: User) -> Authenticator:
 
 
 def counted(pending: Pending, origin: Origin) -> dict[str, str | None]:
-    """What a try of a code is counted under, by the name of a limit."""
-    account = None if origin.device else str(pending.userid or pending.username)
+    """What a try of a code is counted under, by the name of a limit; no browser is known well enough to be spared."""
+    account = str(pending.userid or pending.username)
     return {"factor2_challenge": pending.id, "factor2_account": account, "factor2_address": origin.address}
 
 

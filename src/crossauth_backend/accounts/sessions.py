@@ -12,6 +12,7 @@ from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import Key, KeyPrefix, get_json_data
 from crossauth_backend.users.record import User
+from crossauth_backend.users.stamp import same_stamp
 
 # Every browser names those it wants to be taken for, so the pretenders come first.
 _BROWSERS: Final = (
@@ -78,15 +79,16 @@ async def end_session(accounts: Accounts, user: User, handle: str, origin: Origi
 
 
 async def end_other_sessions(accounts: Accounts, user: User, current: str | None, origin: Origin = NOWHERE) -> None:
-    """End every session of `user` but the one with the id `current`."""
+    """End every session of `user` but the one with the id `current`, and every change of the address that waits for its link."""
+    await accounts.end_address_changes(user.id)
     await accounts.sessions.delete_all_for_user(user.id, current)
     accounts.events.tell(EventName.sessions_ended, user, address=origin.address)
 
 
 async def _keys(accounts: Accounts, user: User) -> list[Key]:
     now = accounts.now
-    keys = await accounts.keys.get_all_for_user(user.id)
-    return [k for k in keys if k.value.startswith(KeyPrefix.session) and (k.expires is None or k.expires > now)]
+    keys = await accounts.keys.get_all_for_user(user.id, KeyPrefix.session)
+    return [k for k in keys if (k.expires is None or k.expires > now) and same_stamp(k.stamp, user.security_stamp)]
 
 
 def _handle(key: Key) -> str:

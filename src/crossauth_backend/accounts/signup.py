@@ -1,4 +1,8 @@
-"""Creating an account."""
+"""Creating an account.
+
+Where email addresses are verified, nothing here says whether an address has an account: a sign-up with one that is known makes
+an account like any other, that nobody can finish, and only the mail that is sent differs.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.login import check_credentials
+from crossauth_backend.accounts import signup_names
+from crossauth_backend.accounts.codes import targets
+from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, has_factor2, reserve
+from crossauth_backend.accounts.email_change import signup_lasts
+from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
+from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.users.record import User
-from crossauth_backend.users.rules import username_problems, valid_email
+from crossauth_backend.users.rules import is_address, username_problems, valid_email
 from crossauth_backend.users.states import UserState
-
-_SETTING_UP = (UserState.awaiting_two_factor_setup, UserState.awaiting_two_factor_setup_and_email_verification)
+from crossauth_backend.users.storage import SupportsSignupExpiry
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +33,10 @@ class SignedUp:
     """A new account.
 
     Parameters:
-        user: the user; `None` where the address belongs to an account already, which only its owner is told.
+        user: the user; `None` where the name is an address whose account it is not, which only its owner is told.
         factor2: the second factor to set up; empty for none.
-        verify: whether the e-mail address is to be proven.
-        resumed: whether this was an account already, whose second factor is still to be set up.
+        verify: whether the email address is to be verified.
+        resumed: whether this was an unfinished account already.
     """
 
     user: User | None
@@ -37,8 +45,27 @@ class SignedUp:
     resumed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a sign-up asks for, checked.
+
+    Parameters:
+        new: the fields of the user.
+        factor2: the second factor; empty for none.
+        verify: whether the address is to be verified by a link.
+        address: where mail goes.
+        neutral: whether answers must not say who has an account.
+    """
+
+    new: dict[str, Any]
+    factor2: str
+    verify: bool
+    address: str | None
+    neutral: bool
+
+
 def checked_user(accounts: Accounts, user: Mapping[str, Any]) -> dict[str, Any]:
-    """`user` with its e-mail address in normal form, after the library's and the application's rules.
+    """`user` with its email address in normal form, after the library's and the application's rules.
 
     Raises:
         CrossauthError: `FormEntry` with everything that is wrong; `InvalidEmail`.
@@ -55,77 +82,135 @@ async def sign_up(
     accounts: Accounts, user: Mapping[str, Any], params: Params, repeat_params: Params | None = None,
     origin: Origin = NOWHERE, skip_email_verification: bool = False,
 ) -> SignedUp:  # fmt: skip
-    """Create `user` with the secrets in `params`.
+    """Create `user` with the secrets in `params`; or go on with a sign-up of the same name and password that was not finished.
 
     Raises:
-        CrossauthError: `FormEntry` (username, or no e-mail address where one is to be proven), `InvalidEmail`,
-            `PasswordFormat` (list of what is wrong), `PasswordMatch`, `UserExists`, `Forbidden` for a second factor that is
-            not offered, `TooManyAttempts`.
+        CrossauthError: `FormEntry` (username, or no email address where one is to be verified), `InvalidEmail`,
+            `InvalidPhoneNumber`, `PasswordFormat` (list of what is wrong), `PasswordMatch`, `UserExists`, `Forbidden` for a
+            second factor that is not offered, `TooManyAttempts`.
     """
     await accounts.limits.reserve({"signup_address": origin.address})
     new = checked_user(accounts, user)
     factor = accounts.factors[new["factor1"]]
     if not factor.can_create_user():
         raise CrossauthError(ErrorCode.Forbidden, "Accounts cannot be created with this way of logging in")
-    factor2 = str(new.pop("factor2", None) or "").removeprefix(NO_FACTOR2)
-    if factor2 and factor2 not in accounts.allowed_factor2:
-        raise CrossauthError(ErrorCode.Forbidden, "This second factor is not offered")
-    verify = accounts.verify_email and not skip_email_verification
-    if verify and _address(new) is None:
-        raise CrossauthError(ErrorCode.FormEntry, "Give an e-mail address")
-    verify = verify and not _proves_address(accounts, new["factor1"]) and not _proves_address(accounts, factor2)
+    wish = _checked_wish(accounts, new, skip_email_verification)
     problems = factor.validate_secrets(params)
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
+    await _count_messages(accounts, wish, origin)
     secrets = await factor.create_persistent_secrets(new["username"], params, repeat_params)
     if new["state"] == UserState.active:
-        new["state"] = first_state(bool(factor2), verify)
+        new["state"] = first_state(bool(wish.factor2), wish.verify)
     try:
-        created = await accounts.users.create_user(new, secrets)
+        created = await _create(accounts, wish, secrets)
     except CrossauthError as e:
         if e.code is not ErrorCode.UserExists:
             raise
-        neutral = accounts.verify_email and not skip_email_verification
-        return await _taken(accounts, new, params, origin, SignedUp(None, factor2, verify), neutral)
-    accounts.events.tell(EventName.signed_up, created, address=origin.address)
-    if verify and not factor2:
-        accounts.need_emails().send_email_verification_token(created.id)
-    return SignedUp(created, factor2, verify)
+        return await _name_taken(accounts, wish, params, secrets, origin)
+    return _made(accounts, wish, created, origin)
 
 
-def first_state(factor2: bool, verify: bool) -> str:
-    """The state of a new account (contract 4.1)."""
-    if factor2:
-        return _SETTING_UP[1] if verify else _SETTING_UP[0]
-    return UserState.awaiting_email_verification if verify else UserState.active
+def _checked_wish(accounts: Accounts, new: dict[str, Any], skip_email_verification: bool) -> _Wish:
+    factor2 = str(new.pop("factor2", None) or "").removeprefix(NO_FACTOR2)
+    if factor2 and factor2 not in accounts.allowed_factor2:
+        raise CrossauthError(ErrorCode.Forbidden, "This second factor is not offered")
+    verifies = accounts.verify_email and not skip_email_verification
+    address = address_of(User(id=0, username=str(new["username"]), email=new.get("email")))
+    if verifies and address is None:
+        raise CrossauthError(ErrorCode.FormEntry, "Enter an email address")
+    if verifies and is_address(new["username"]) and not same_mailbox(new["username"], address or ""):
+        # Or whoever has another mailbox could take a name that is somebody's address, or ask whether it is taken.
+        raise CrossauthError(
+            ErrorCode.FormEntry, "A username that is an email address must be the email address of the account"
+        )
+    proven = any(_proves_address(accounts, name) for name in (new["factor1"], factor2))
+    return _Wish(new, factor2, verifies and not proven, address, verifies)
 
 
-async def _taken(
-    accounts: Accounts, new: Mapping[str, Any], params: Params, origin: Origin, answer: SignedUp, neutral: bool
-) -> SignedUp:
-    """What follows where the name or the address is taken.
+async def _count_messages(accounts: Accounts, wish: _Wish, origin: Origin) -> None:
+    """Count what will be sent, by where it goes, before anything is made."""
+    to = targets(accounts.factors[wish.factor2], wish.new) if wish.factor2 else {}
+    if wish.verify and not wish.factor2 and wish.address:
+        to = {"mail_target": mailbox_of(wish.address)}
+    await reserve(accounts.limits, accounts.events, origin, None, **to)
 
-    A name says so. An address does not, where addresses are proven: its owner gets a note, and whoever asked gets the answer
-    of a new account.
+
+async def _create(accounts: Accounts, wish: _Wish, secrets: Mapping[str, Any]) -> User:
+    """Store the user.
+
+    Raises:
+        CrossauthError: `UserExists` where the name is taken, or the address where that may be said.
     """
-    try:
-        found = (await accounts.users.get_user_by_username(str(new["username"]), ANY_STATE)).user
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        found = None
-    if found is not None and found.state in _SETTING_UP and answer.factor2:
-        user = await check_credentials(accounts, found.username, params, origin)
-        return SignedUp(user, answer.factor2, answer.verify, resumed=True)
-    address = _address(new)
-    if not neutral or address is None or (found is not None and _address({"username": found.username}) is None):
+    new = dict(wish.new)
+    if new["state"] != UserState.active and isinstance(accounts.users, SupportsSignupExpiry):
+        new["signup_expires"] = accounts.now + signup_lasts(accounts)
+    if not wish.neutral and new.get("email") and await signup_names.has_owner(accounts, new["email"]):
         raise CrossauthError(ErrorCode.UserExists)
-    accounts.need_emails().send_account_exists(address)
-    return answer
+    try:
+        return await accounts.users.create_user(new, secrets)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserExists or not await signup_names.make_way(accounts, new, wish.neutral):
+            raise
+    return await accounts.users.create_user(new, secrets)
 
 
-def _address(new: Mapping[str, Any]) -> str | None:
-    return address_of(User(id=0, username=str(new["username"]), email=new.get("email")))
+def _made(accounts: Accounts, wish: _Wish, created: User, origin: Origin) -> SignedUp:
+    accounts.events.tell(EventName.signed_up, created, address=origin.address)
+    if wish.verify and not wish.factor2:
+        accounts.need_emails().send_email_verification_token(created.id)
+    return SignedUp(created, wish.factor2, wish.verify)
+
+
+async def _name_taken(
+    accounts: Accounts, wish: _Wish, params: Params, secrets: Mapping[str, Any], origin: Origin
+) -> SignedUp:
+    """What follows where the name is taken.
+
+    The same sign-up again goes on with the first. A name says that it is taken, in the same words and time whatever its account
+    is doing; one that is an address does not, where addresses are verified.
+    """
+    found = await signup_names.find(accounts, str(wish.new["username"]))
+    user = await signup_names.same_signup(accounts, found, params, origin)
+    if user is not None:
+        return await _resume(accounts, wish, user, origin)
+    address = None if found is None else address_of(User(id=0, username=found.username))
+    if not wish.neutral or found is None or address is None:
+        raise CrossauthError(ErrorCode.UserExists)
+    owner = await accounts.need_emails().owner_of(address)
+    if owner is not None:
+        accounts.need_emails().send_account_exists(address_of(owner) or address)
+    return SignedUp(None, wish.factor2, wish.verify)
+
+
+async def _resume(accounts: Accounts, wish: _Wish, user: User, origin: Origin) -> SignedUp:
+    """Go on with an unfinished account, with the factor, the address and the other fields that are asked for now.
+
+    Its state is worked out anew, so that what one factor would have proven does not count for another.
+
+    Raises:
+        CrossauthError: `UserExists` where it was finished, or changed, meanwhile.
+    """
+    if has_factor2(user) and user.state not in SETTING_UP:
+        # The factor is set up already; what is lacking is the address.
+        wish = _Wish(wish.new, "", True, wish.address, wish.neutral)
+    changes: dict[str, Any] = {"state": first_state(bool(wish.factor2), wish.verify)}
+    if user.signup_expires is not None:
+        kept = ("username", "factor1", "state", "admin", "id")
+        changes |= {n: v for n, v in wish.new.items() if n not in kept and v is not None and v != user.get(n)}
+        changes["signup_expires"] = accounts.now + signup_lasts(accounts)
+    if user.email_verified_at is not None and "email" not in changes:
+        wish = _Wish(wish.new, wish.factor2, False, wish.address, wish.neutral)
+        changes["state"] = first_state(bool(wish.factor2), False)
+    if not wish.neutral and wish.address and await signup_names.has_owner(accounts, wish.address):
+        raise CrossauthError(ErrorCode.UserExists)
+    expected = {"state": user.state, **({"security_stamp": user.security_stamp} if user.security_stamp else {})}
+    if not await accounts.users.replace_user(user.id, expected, changes):
+        raise CrossauthError(ErrorCode.UserExists)
+    stored = (await accounts.users.get_user_by_id(user.id, ANY_STATE)).user
+    if wish.verify and not wish.factor2:
+        accounts.need_emails().send_email_verification_token(stored.id)
+    return SignedUp(stored, wish.factor2, wish.verify, resumed=True)
 
 
 def _proves_address(accounts: Accounts, name: str) -> bool:

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from crossauth_backend.accounts.context import has_factor2
+from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState, refusal
@@ -54,7 +55,7 @@ _FORCED: Final = (UserState.password_change_needed, UserState.factor2_reset_need
 
 def check_state(attempt: Attempt) -> Step:
     """Refuse an account that is not active; a forced change waits until everything is proven."""
-    if attempt.user.state in _FORCED:
+    if attempt.user.state in _FORCED or attempt.user.state in SETTING_UP:
         return None
     code = refusal(attempt.user.state)
     return Refuse(code) if code is not None else None
@@ -62,7 +63,7 @@ def check_state(attempt: Attempt) -> Step:
 
 def require_factor2(attempt: Attempt) -> Step:
     """Ask for the second factor of a user who has one; one that was reset by an administrator is gone."""
-    if attempt.user.state == UserState.factor2_reset_needed:
+    if attempt.user.state == UserState.factor2_reset_needed or attempt.user.state in SETTING_UP:
         return None
     return Ask.FACTOR2 if has_factor2(attempt.user) and not attempt.factor2_passed else None
 
@@ -73,9 +74,10 @@ def force_password_change(attempt: Attempt) -> Step:
 
 
 def force_factor2_change(attempt: Attempt) -> Step:
-    """Ask to set up a second factor anew where it was reset, or is no longer offered."""
+    """Ask to set up a second factor where a sign-up still lacks it, or anew where it was reset or is no longer offered."""
     no_longer = has_factor2(attempt.user) and not attempt.factor2_offered
-    return Ask.FACTOR2_CHANGE if no_longer or attempt.user.state == UserState.factor2_reset_needed else None
+    lacks = attempt.user.state == UserState.factor2_reset_needed or attempt.user.state in SETTING_UP
+    return Ask.FACTOR2_CHANGE if no_longer or lacks else None
 
 
 LOGIN_STAGES: Final[tuple[Stage, ...]] = (check_state, require_factor2, force_password_change, force_factor2_change)

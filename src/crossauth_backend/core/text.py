@@ -34,6 +34,14 @@ def normalize(value: str) -> str:
     return unicodedata.normalize("NFKD", "".join(c for c in decomposed if not unicodedata.combining(c)).casefold())
 
 
+def normalize_address(address: str) -> str:
+    """The form in which email addresses are compared: composed and in lower case, nothing else.
+
+    Two addresses have the same form if and only if they are the same mailbox; look-alike domains are different mailboxes.
+    """
+    return folded(address.strip())
+
+
 def folded(text: str) -> str:
     """`text` composed and in lower case; nothing is taken away or replaced."""
     return unicodedata.normalize("NFC", text).lower()

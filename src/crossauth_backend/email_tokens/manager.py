@@ -12,7 +12,7 @@ from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.secrets import random_value
-from crossauth_backend.core.text import normalize, with_slashes
+from crossauth_backend.core.text import same_mailbox, with_slashes
 from crossauth_backend.delivery.messages import Messages
 from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer
 from crossauth_backend.delivery.queue import DeliveryQueue, Send
@@ -20,18 +20,23 @@ from crossauth_backend.email_tokens.rules import (
     TOKEN_BYTES,
     EmailToken,
     address_of,
-    check_still_his,
     decode,
     encode,
+    has_expired,
+    is_verified,
+    is_void,
     stored_value,
 )
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, SupportsTake
-from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import valid_email
-from crossauth_backend.users.states import UserState
+from crossauth_backend.users.stamp import credential_stamp
+from crossauth_backend.users.states import UNFINISHED, UserState
 from crossauth_backend.users.storage import UserStorage
 
+BAD_LINK: Final = "This link is invalid or has already been used"
+EXPIRED_LINK: Final = "This link has expired"
 _ANY: Final[Any] = {"skip_active_check": True, "skip_email_verified_check": True}
 # In these states a user may choose a new password by mail (contract 4.1).
 RESETTABLE: Final = (
@@ -39,6 +44,15 @@ RESETTABLE: Final = (
     UserState.password_reset_needed,
     UserState.password_and_factor2_reset_needed,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A token that came back: what it was made for, whose it is, and whether its address is verified already."""
+
+    token: EmailToken
+    found: UserAndSecrets
+    already: bool = False
 
 
 class TokenEmailerOptions(MailOptions, total=False):
@@ -128,12 +142,18 @@ class TokenEmailer:
         self._clock = clock
         self._site = {"siteUrl": options.site_url.rstrip("/"), "prefix": with_slashes(options.prefix)}
 
+    @property
+    def verification_lasts(self) -> timedelta:
+        """How long a link to verify an address is good."""
+        return timedelta(seconds=self.settings.verify_email_expires)
+
     def send_email_verification_token(
         self, userid: UserId, new_email: str = "", extra_data: Mapping[str, Any] | None = None
     ) -> None:
         """Send a link that proves the user's address, or the address `new_email` that the user wants.
 
-        An address that another account has gets a note about that account instead: the answer to whoever asked is the same.
+        An address that another account has gets a note about that account instead, to where that account's mail goes: the
+        answer to whoever asked is the same.
         """
         s = self.settings
         self._put(partial(self._verification, userid, new_email, dict(extra_data or {}), s.verify_email_expires))
@@ -147,8 +167,7 @@ class TokenEmailer:
 
     def send_account_exists(self, email: str) -> None:
         """Tell the owner of an address that somebody tried to sign up with it."""
-        mail = self.messages.mail(email, "You already have an account", "accountexistsbody.jinja2", None, self._site)
-        self._put(partial(_ready, partial(self.mailer.send, mail)))
+        self._put(partial(self._account_exists, email))
 
     def send_change_notice(self, user: User, old_email: str, changed: bool) -> None:
         """Tell the old address that it was changed, or is asked to be."""
@@ -170,37 +189,55 @@ class TokenEmailer:
         """As `check_password_reset_token`, and the token is used up: of any number of calls at once one gets it."""
         return await self._user_for_reset(await self._take(stored_value(KeyPrefix.password_reset_token, token)))
 
-    async def take_email_verification_token(self, token: str) -> EmailToken:
-        """What a token proves; it is used up.
+    async def check_email_verification_token(self, token: str) -> Verification:
+        """What a token would verify; it stays good.
 
         Raises:
-            CrossauthError: `InvalidKey`, `Expired`.
+            CrossauthError: `InvalidKey` where there is no such token, or it is void; `Expired`.
         """
-        key = await self._take(stored_value(KeyPrefix.email_verification_token, token))
-        found = decode(key, self._clock())
-        if not found.new_email:
-            check_still_his(found, (await self._users.get_user_by_id(found.userid, _ANY)).user)
-        return found
+        key = await self._keys.find_key(stored_value(KeyPrefix.email_verification_token, token))
+        if key is None:
+            raise CrossauthError(ErrorCode.InvalidKey, BAD_LINK)
+        made_for = decode(key)
+        try:
+            found = await self._users.get_user_by_id(made_for.userid, _ANY)
+        except CrossauthError as e:
+            raise CrossauthError(ErrorCode.InvalidKey, BAD_LINK) from e
+        used = key.consumed is not None or is_void(made_for, found)
+        if used and is_verified(made_for, found.user):
+            return Verification(made_for, found, already=True)
+        if has_expired(key, self._clock()):
+            raise CrossauthError(ErrorCode.Expired, EXPIRED_LINK)
+        if used:
+            raise CrossauthError(ErrorCode.InvalidKey, BAD_LINK)
+        return Verification(made_for, found)
+
+    async def consume_email_verification_token(self, token: str) -> None:
+        """Use a token up. What it leaves is known again, so that a second click is told that the address is verified."""
+        await self._keys.consume_key(stored_value(KeyPrefix.email_verification_token, token), self._clock())
 
     async def create_and_save_password_reset_token(self, userid: UserId) -> str:
         """A token for a password reset, as the link would carry it."""
-        user = (await self._users.get_user_by_id(userid, _ANY)).user
-        seconds = self.settings.password_reset_expires
-        return await self._save(KeyPrefix.password_reset_token, EmailToken(user.id, address_of(user) or ""), seconds)
+        found = await self._users.get_user_by_id(userid, _ANY)
+        token = EmailToken(found.user.id, address_of(found.user) or "", stamp=credential_stamp(found))
+        return await self._save(KeyPrefix.password_reset_token, token, self.settings.password_reset_expires)
 
     async def create_and_save_email_verification_token(self, userid: UserId, new_email: str = "") -> str:
         """A token that proves an address, as the link would carry it."""
-        user = (await self._users.get_user_by_id(userid, _ANY)).user
-        token = EmailToken(user.id, new_email or address_of(user) or "", new_email)
+        found = await self._users.get_user_by_id(userid, _ANY)
+        token = EmailToken(found.user.id, new_email or address_of(found.user) or "", new_email, credential_stamp(found))
         return await self._save(KeyPrefix.email_verification_token, token, self.settings.verify_email_expires)
 
     async def _user_for_reset(self, key: Key) -> User:
-        found = decode(key, self._clock())
-        user = (await self._users.get_user_by_id(found.userid, _ANY)).user
-        if user.state not in RESETTABLE:
+        made_for = decode(key)
+        if has_expired(key, self._clock()):
+            raise CrossauthError(ErrorCode.Expired, EXPIRED_LINK)
+        found = await self._users.get_user_by_id(made_for.userid, _ANY)
+        if found.user.state not in RESETTABLE:
             raise CrossauthError(ErrorCode.UserNotActive)
-        check_still_his(found, user)
-        return user
+        if is_void(made_for, found):
+            raise CrossauthError(ErrorCode.InvalidKey, BAD_LINK)
+        return found.user
 
     async def _save(self, prefix: str, token: EmailToken, seconds: int) -> str:
         value, now = random_value(TOKEN_BYTES), self._clock()
@@ -210,7 +247,7 @@ class TokenEmailer:
         return value
 
     async def _reset(self, email: str, extra: dict[str, Any]) -> Send | None:
-        user = await self._user_of(email)
+        user = await self.owner_of(email)
         address = None if user is None else address_of(user)
         if user is None or address is None or user.state not in RESETTABLE:
             return None
@@ -226,10 +263,10 @@ class TokenEmailer:
         address = new_email or address_of(user)
         if address is None:
             return None
-        owner = await self._user_of(address) if new_email else None
+        owner = await self.owner_of(address)
         if owner is not None and owner.id != user.id:
-            self.send_account_exists(address_of(owner) or address)
-            return None
+            # To where the owner's mail goes, whatever was typed.
+            return await self._account_exists(address_of(owner) or address)
         token = await self.create_and_save_email_verification_token(user.id, new_email)
         s, data = self.settings, self._data(token, seconds, extra)
         mail = self.messages.mail(
@@ -238,8 +275,15 @@ class TokenEmailer:
         )  # fmt: skip
         return partial(self.mailer.send, mail)
 
-    async def _user_of(self, email: str) -> User | None:
-        """Whoever has this address: as e-mail address, or as a username that is one."""
+    async def _account_exists(self, email: str) -> Send:
+        mail = self.messages.mail(email, "You already have an account", "accountexistsbody.jinja2", None, self._site)
+        return partial(self.mailer.send, mail)
+
+    async def owner_of(self, email: str) -> User | None:
+        """The account that has this address, as email address or as a username that is one.
+
+        A sign-up that is not finished has none, whatever address it waits for.
+        """
         for find in (self._users.get_user_by_email, self._users.get_user_by_username):
             try:
                 user = (await find(email, _ANY)).user
@@ -247,7 +291,7 @@ class TokenEmailer:
                 if e.code is not ErrorCode.UserNotExist:
                     raise
                 continue
-            if normalize(address_of(user) or "") == normalize(email):
+            if user.state not in UNFINISHED and same_mailbox(address_of(user) or "", email):
                 return user
         return None
 

@@ -11,8 +11,10 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.keys.record import Key, KeyPrefix, get_json_data
-from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import valid_email
+from crossauth_backend.users.stamp import credential_stamp, same_stamp
+from crossauth_backend.users.states import UNFINISHED
 
 TOKEN_BYTES: Final = 32
 MAX_TOKEN: Final = 200
@@ -20,11 +22,19 @@ MAX_TOKEN: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class EmailToken:
-    """What a token was made for: a user, the address it was sent to, and whether that address is new."""
+    """What a token was made for.
+
+    Parameters:
+        userid: whose it is.
+        sent_to: the address it was sent to.
+        new_email: the same, where it would replace the user's address.
+        stamp: the user's security stamp when it was made; the token is void when the user has another one.
+    """
 
     userid: UserId
     sent_to: str
     new_email: str = ""
+    stamp: str = ""
 
 
 def stored_value(prefix: str, token: str) -> str:
@@ -40,21 +50,24 @@ def stored_value(prefix: str, token: str) -> str:
 
 def encode(token: EmailToken) -> str:
     """The data of the key."""
-    return json.dumps({"sent_to": token.sent_to, "new_email": token.new_email})
+    return json.dumps({"sent_to": token.sent_to, "new_email": token.new_email, "stamp": token.stamp})
 
 
-def decode(key: Key, now: datetime) -> EmailToken:
-    """What a stored token was made for.
+def has_expired(key: Key, now: datetime) -> bool:
+    """Whether a token's time is up."""
+    return key.expires is not None and key.expires <= now
+
+
+def decode(key: Key) -> EmailToken:
+    """What a stored token was made for, whether or not its time is up.
 
     Raises:
-        CrossauthError: `Expired`; `InvalidKey` for one that belongs to nobody.
+        CrossauthError: `InvalidKey` for one that belongs to nobody.
     """
     if key.userid is None:
         raise CrossauthError(ErrorCode.InvalidKey)
-    if key.expires is not None and key.expires <= now:
-        raise CrossauthError(ErrorCode.Expired, "The link has expired")
     data = json.loads(key.data or "{}")
-    return EmailToken(key.userid, str(data.get("sent_to", "")), str(data.get("new_email", "")))
+    return EmailToken(key.userid, *(str(data.get(name, "")) for name in ("sent_to", "new_email", "stamp")))
 
 
 def moves_address(key: Key) -> bool:
@@ -62,14 +75,14 @@ def moves_address(key: Key) -> bool:
     return key.value.startswith(KeyPrefix.email_verification_token) and bool(get_json_data(key).get("new_email"))
 
 
-def check_still_his(token: EmailToken, user: User) -> None:
-    """Refuse a token that was sent to an address the user no longer has: whoever reads that mailbox is somebody else now.
+def is_void(token: EmailToken, found: UserAndSecrets) -> bool:
+    """Whether password, second factor, state, username or address of the user have changed since the token was made."""
+    return not same_stamp(token.stamp, credential_stamp(found))
 
-    Raises:
-        CrossauthError: `InvalidKey`.
-    """
-    if not same_mailbox(token.sent_to, address_of(user) or ""):
-        raise CrossauthError(ErrorCode.InvalidKey)
+
+def is_verified(token: EmailToken, user: User) -> bool:
+    """Whether the address that a token was sent to is the user's, of an account that no longer waits for it."""
+    return user.state not in UNFINISHED and same_mailbox(token.sent_to, address_of(user) or "")
 
 
 def address_of(user: User) -> str | None:

@@ -44,6 +44,10 @@ class SentCodeAuthenticator(Authenticator):
         """Sends a code, which proves that it arrives."""
         return self._prepared(str(user["username"]), self.where_to(user))
 
+    def prepare_unsent(self, user: Params | User) -> dict[str, dict[str, Any]]:
+        """As `prepare_configuration`, but nothing is sent: no code that anybody could know fits."""
+        return self._prepared(str(user["username"]), self.where_to(user), deliver=False)
+
     async def reprepare_configuration(self, username: str, session_data: Params) -> dict[str, dict[str, Any]] | None:
         """Sends a new code to where the last one went."""
         where = {n: str(session_data[n]) for n in ("email", "phone") if n in session_data}
@@ -94,13 +98,13 @@ class SentCodeAuthenticator(Authenticator):
         """Out of band."""
         return "oob"
 
-    def _prepared(self, username: str, where: dict[str, str]) -> dict[str, dict[str, Any]]:
+    def _prepared(self, username: str, where: dict[str, str], deliver: bool = True) -> dict[str, dict[str, Any]]:
         shown = {"username": username, "factor2": self.factor_name, **where}
-        return {"userData": shown, "sessionData": {**shown, **self._send(where)}}
+        return {"userData": shown, "sessionData": {**shown, **self._send(where, deliver)}}
 
-    def _send(self, where: dict[str, str]) -> dict[str, Any]:
+    def _send(self, where: dict[str, str], deliver: bool = True) -> dict[str, Any]:
         code = random_digits(DIGITS)
-        for to in where.values():
+        for to in where.values() if deliver else ():
             self.send_code(to, code)
         expires = timedelta(seconds=self.code_seconds)
         return {"otp": code, "expiry": self._now_ms() + int(expires.total_seconds() * 1000)}

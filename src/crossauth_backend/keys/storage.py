@@ -65,6 +65,19 @@ class KeyStorage(ABC):
     async def delete_all_for_user(self, userid: UserId | None, prefix: str, except_key: str | None = None) -> None:
         """Delete every key of `userid` (`None`: of nobody) whose value starts with `prefix`, but `except_key`."""
 
+    async def delete_oldest_for_user(self, userid: UserId, prefix: str, keep: int) -> int:
+        """Delete all but the `keep` newest keys of `userid` whose value starts with `prefix`; return how many there were.
+
+        What is newest goes by `created`, then by `value`: the same order for everybody. So any number of calls at once leave the
+        `keep` newest keys there are, neither more nor less.
+        """
+        keys = sorted(
+            await self.get_all_for_user(userid, prefix), key=lambda key: (key.created, key.value), reverse=True
+        )
+        for key in keys[keep:]:
+            await self.delete_key(key.value)
+        return len(keys[keep:])
+
     @abstractmethod
     async def delete_matching(self, key: Mapping[str, Any]) -> None:
         """Delete every key that equals `key` on each given field; at least one field must be given."""

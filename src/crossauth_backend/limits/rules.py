@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import normalize_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,12 @@ DEFAULT_LIMITS: Final[Mapping[str, Limit]] = {
     "token_credential": Limit(20, 900),
     "token_address": Limit(100, 900),
     "verification_account": Limit(10, 3600),
+    "verification_address": Limit(50, 3600),
+    # What is sent is counted by where it goes, too, whoever asks and from wherever. A target is a mailbox or a telephone
+    # number; these limits are for what is sent to one that whoever asks has not proven.
+    "mail_target": Limit(10, 3600),
+    "sms_target": Limit(5, 3600),
+    "code_account": Limit(10, 3600),
     "signup_address": Limit(100, 3600),
 }
 
@@ -81,3 +88,9 @@ def network_of(address: str) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
+
+
+def mailbox_of(address: str) -> str:
+    """By what messages to an email address are counted: the mailbox, whatever stands behind a plus sign."""
+    local, at, domain = normalize_address(address).rpartition("@")
+    return f"{local.partition('+')[0]}{at}{domain}"

@@ -1,19 +1,20 @@
 """Browsers in which a user was logged in before.
 
-The cookie names the browser and, as a hash, the user; it is signed, so knowing it again costs no query. It signs nobody in: it
-only lets the browser's own attempts be counted by themselves, so that guesses from elsewhere cannot lock the user out of it.
+The cookie names the browser, when it is forgotten and, as a hash, the user with the security stamp of that time; it is signed, so
+knowing it again costs no query. It is worth nothing once the user's password, second factor, state or address is another. It
+signs nobody in: it only lets the browser's own attempts at a password be counted by themselves, so that guesses from elsewhere
+cannot lock the user out of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.secrets import check_secret, derive_key, equal, hash_token, random_value
-from crossauth_backend.core.text import normalize
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.sessions.cookie import (
     Cookie,
@@ -23,8 +24,22 @@ from crossauth_backend.sessions.cookie import (
     SignedCookie,
     cookie_option,
 )
+from crossauth_backend.users.record import User
 
 _ID_BYTES: Final = 16
+_PARTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A browser that a cookie of ours names. Whose it is shows once the user has been read."""
+
+    id: str
+    mark: str = field(repr=False)
+
+    def knows(self, user: User) -> bool:
+        """Whether `user` was logged in there, with the credentials that the user has now."""
+        return user.security_stamp is not None and equal(self.mark, _mark(user))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,16 +74,19 @@ class KnownDevices:
         key = derive_key(check_secret(secret, "known_device_cookie_options"), "known device cookie")
         self.cookie = SignedCookie(self.settings, "KNOWNDEVICE", key)
 
-    def make(self, username: str, local: bool, now: datetime) -> tuple[str, Cookie, datetime]:
+    def make(self, user: User, local: bool, now: datetime) -> tuple[str, Cookie, datetime]:
         """A new device of this user: its id, its cookie, and when it is forgotten."""
         device, expires = random_value(_ID_BYTES), now + timedelta(seconds=self.settings.maxAge)
-        return device, self.cookie.make(f"{device}.{_named(username)}", local, expires), expires
+        value = f"{device}.{int(expires.timestamp())}.{_mark(user)}"
+        return device, self.cookie.make(value, local, expires), expires
 
-    def device_of(self, signed: str | None, username: str) -> str | None:
-        """The id in a cookie that we made for this user; `None` for any other."""
+    def read(self, signed: str | None, now: datetime) -> Device | None:
+        """What a cookie says that we made and that is not too old; `None` for any other."""
         value = self.cookie.unsign(signed) if signed else None
-        device, _, name = (value or "").partition(".")
-        return device if device and equal(name, _named(username)) else None
+        parts = (value or "").split(".")
+        if len(parts) != _PARTS or not parts[1].isdigit() or int(parts[1]) <= now.timestamp():
+            return None
+        return Device(parts[0], parts[2])
 
     @staticmethod
     def stored(device: str) -> str:
@@ -76,5 +94,5 @@ class KnownDevices:
         return KeyPrefix.known_device + hash_token(device)
 
 
-def _named(username: str) -> str:
-    return hash_token(normalize(username))[:22]
+def _mark(user: User) -> str:
+    return hash_token(f"{user.id}\n{user.security_stamp}")[:22]

@@ -35,6 +35,7 @@ from crossauth_backend.sessions.cookie import (
 )
 from crossauth_backend.sessions.rules import needs_touch, session_refusal
 from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.stamp import same_stamp, with_stamp
 from crossauth_backend.users.storage import SupportsUserReader, UserStorage
 
 ID_BYTES: Final = 32
@@ -110,6 +111,7 @@ class SessionCookie(HasCookie):
         key_storage: where the keys are.
         options: see `SessionCookieOptions`.
         clock: what time it is.
+        max_per_user: how many sessions a user may have at once; the oldest end with one more. 0 for any number.
 
     Raises:
         CrossauthError: `Configuration` without a fit secret, or where ids were asked to be stored in clear.
@@ -120,6 +122,7 @@ class SessionCookie(HasCookie):
         key_storage: KeyStorage,
         options: SessionCookieOptions | Mapping[str, Any] | None = None,
         clock: Clock = utc_now,
+        max_per_user: int = 0,
     ) -> None:
         self.settings = read_options(SessionCookieSettings, options or {}, component="SessionCookie")
         if not self.settings.hash_session_id:
@@ -129,6 +132,7 @@ class SessionCookie(HasCookie):
         self.key_storage = key_storage
         self.user_storage = self.settings.user_storage
         self.clock = clock
+        self._max_per_user = max_per_user
         self._idle = timedelta(seconds=self.settings.idle_timeout) if self.settings.idle_timeout else None
         self._read_user = self.user_storage.user_reader() if isinstance(self.user_storage, SupportsUserReader) else None
         self._read = self._reader()
@@ -153,6 +157,7 @@ class SessionCookie(HasCookie):
         userid: UserId | None,
         extra_fields: Mapping[str, Any] | None = None,
         data: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
     ) -> Key:
         """Store a new session.
 
@@ -160,6 +165,7 @@ class SessionCookie(HasCookie):
             userid: whose session it is; `None` for an anonymous one.
             extra_fields: further columns of the key table.
             data: the session data to begin with.
+            stamp: the security stamp of the user as whoever opens the session has read it; where none is given, it is read now.
 
         Returns:
             The key with the session id itself as `value`, for `make_cookie`; stored is only its hash.
@@ -168,9 +174,15 @@ class SessionCookie(HasCookie):
         expires = now + timedelta(seconds=self.settings.maxAge) if self.settings.maxAge else None
         session_id = random_value(ID_BYTES)
         text = encode_data(data)
-        extra = {"lastactive": now, **(extra_fields or {})}
+        if userid is not None and stamp is None:
+            stamp = await self._current_stamp(userid)
+        extra = {"lastactive": now, **(extra_fields or {}), **({} if stamp is None else {"stamp": stamp})}
         await self.key_storage.save_key(userid, self.hash_session_id(session_id), now, expires, text, extra)
-        return Key(value=session_id, created=now, expires=expires, userid=userid, lastactive=now, data=text)
+        if userid is not None and self._max_per_user:
+            await self.key_storage.delete_oldest_for_user(userid, KeyPrefix.session, self._max_per_user)
+        return Key(
+            value=session_id, created=now, expires=expires, userid=userid, lastactive=now, data=text, stamp=stamp
+        )
 
     def make_cookie(self, session_key: Key, persist: bool | None = None, *, local: bool = False) -> Cookie:
         """The cookie for a new session; it outlives the browser if `persist` (default: option `persist`) says so."""
@@ -195,7 +207,7 @@ class SessionCookie(HasCookie):
             CrossauthError: `InvalidSession`, `Expired`, or the reason for which the user's state refuses.
         """
         value = self.hash_session_id(session_id)
-        found = await self._read(value)
+        found = await self._find(value)
         if found is None:
             raise CrossauthError(ErrorCode.InvalidSession)
         key, user = found
@@ -243,6 +255,13 @@ class SessionCookie(HasCookie):
                 return reader
         return self._read_separately
 
+    async def _find(self, value: str) -> KeyWithUser | None:
+        found = await self._read(value)
+        if found is not None and found[1] is not None and found[1].security_stamp is None:
+            # A row that an older version wrote, or a reader that says no stamps: the credentials themselves say it.
+            return found[0], await self._whole_user(found[1].id)
+        return found
+
     async def _read_separately(self, value: str) -> KeyWithUser | None:
         try:
             key = await self.key_storage.get_key(value)
@@ -254,12 +273,27 @@ class SessionCookie(HasCookie):
             return key, None
         if self._read_user is not None:
             return key, await self._read_user(key.userid)
+        return key, await self._whole_user(key.userid)
+
+    async def _whole_user(self, userid: UserId) -> User | None:
+        """The user with the stamp, or the digest that stands in for it; `None` where there is none."""
+        if self.user_storage is None:
+            return None
         try:
             found = await self.user_storage.get_user_by_id(
-                key.userid, {"skip_active_check": True, "skip_email_verified_check": True}
+                userid, {"skip_active_check": True, "skip_email_verified_check": True}
             )
         except CrossauthError as e:
             if e.code is not ErrorCode.UserNotExist:
                 raise
-            return key, None
-        return key, found.user
+            return None
+        return with_stamp(found).user
+
+    async def _current_stamp(self, userid: UserId) -> str | None:
+        user = await self._whole_user(userid)
+        return None if user is None else user.security_stamp
+
+    async def rests_on_current(self, session_key: Key) -> bool:
+        """Whether a session that was just stored still rests on what its user's credentials are; one read."""
+        found = await self._find(self.hash_session_id(session_key.value))
+        return found is not None and found[1] is not None and same_stamp(found[0].stamp, found[1].security_stamp)

@@ -9,13 +9,18 @@ from functools import cache
 from typing import Any, Final, cast
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.text import is_storable, normalize
+from crossauth_backend.core.text import is_storable, normalize, normalize_address
 from crossauth_backend.users.record import User, UserSecrets
+from crossauth_backend.users.stamp import CREDENTIALS, STAMP, new_stamp, replaces_credential
+from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorageSettings
 
 DERIVED: Final = {"username": "username_normalized", "email": "email_normalized"}
 USER_DEFAULTS: Final[dict[str, Any]] = {"state": "active", "factor1": "localpassword", "admin": False}
 NEVER_EMPTY: Final = ("username", *USER_DEFAULTS)
+VERIFIED: Final = "email_verified_at"
+# Columns that an application's own table need not have.
+OPTIONAL: Final = ("state", "factor1", "admin", *DERIVED.values(), STAMP, VERIFIED, "signup_expires")
 MAX_ID: Final = 2**63 - 1
 
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
@@ -60,11 +65,24 @@ def new_user_values(user: Mapping[str, Any], settings: UserStorageSettings) -> d
     for name, default in USER_DEFAULTS.items():
         if values.get(name) is None:
             values[name] = default
-    return with_normalized_names(values, settings)
+    named = with_normalized_names(values, settings, {"state": None, "email": None})
+    return {**named, STAMP: new_stamp()}
 
 
-def changed_user_values(user: Mapping[str, Any], settings: UserStorageSettings) -> dict[str, Any]:
+def needs_stored(user: Mapping[str, Any]) -> bool:
+    """Whether a change of a user can be worked out only from the state and the address that are stored."""
+    return ("state" in user) != ("email" in user)
+
+
+def changed_user_values(
+    user: Mapping[str, Any], settings: UserStorageSettings, stored: Mapping[str, Any] | User | None = None
+) -> dict[str, Any]:
     """The columns that an update of a user writes, normalised names included.
+
+    Parameters:
+        user: the changes.
+        settings: the storage's.
+        stored: the user as stored; without it the normal form of the address is left out where `needs_stored` says so.
 
     Raises:
         CrossauthError: `BadRequest` where the id is missing, or a field that every user has is emptied.
@@ -75,20 +93,62 @@ def changed_user_values(user: Mapping[str, Any], settings: UserStorageSettings) 
     for name in NEVER_EMPTY:
         if name in values and values[name] is None:
             raise bad_field(name, "cannot be emptied")
-    return with_normalized_names(values, settings)
+    return with_normalized_names(values, settings, stored)
 
 
-def with_normalized_names(values: dict[str, Any], settings: UserStorageSettings) -> dict[str, Any]:
-    """`values` with the normalised names kept in step with the names; what was given for them is not believed."""
-    switched_on = {"username": settings.normalize_username, "email": settings.normalize_email}
-    for name, derived in DERIVED.items():
+def with_normalized_names(
+    values: dict[str, Any], settings: UserStorageSettings, stored: Mapping[str, Any] | User | None = None
+) -> dict[str, Any]:
+    """`values` with the normalised names kept in step with the names; what was given for them is not believed, nor a stamp.
+
+    An address counts once the sign-up is finished: until then its normalised form is empty. Where that cannot be told without
+    `stored`, it is left out.
+    """
+    values.pop(STAMP, None)
+    for derived in DERIVED.values():
         values.pop(derived, None)
-        if name in values and switched_on[name]:
-            text = values[name]
-            if text is not None and not isinstance(text, str):
-                raise bad_field(name, "must be text")
-            values[derived] = None if text is None else normalize(text)
+    for name in DERIVED:
+        if name in values and values[name] is not None and not isinstance(values[name], str):
+            raise bad_field(name, "must be text")
+    if "username" in values and settings.normalize_username:
+        values["username_normalized"] = normalize(values["username"])
+    if "state" not in values and "email" not in values:
+        return values
+    if "state" in values and values["state"] not in UNFINISHED:
+        values["signup_expires"] = None
+    if stored is not None or not needs_stored(values):
+        now = {**({} if stored is None else {"state": stored.get("state"), "email": stored.get("email")}), **values}
+        values["email_normalized"] = held_address(now["state"], now["email"], settings)
     return values
+
+
+def held_address(state: str | None, email: str | None, settings: UserStorageSettings) -> str | None:
+    """The normal form of the address that a user of this state holds: it is unique, and by it the user is found."""
+    if email is None or state in UNFINISHED:
+        return None
+    return normalize_address(email) if settings.normalize_email else email
+
+
+def with_stamp(
+    old: Mapping[str, Any], values: Mapping[str, Any], secrets: Mapping[str, Any], stamp: str | None = None
+) -> dict[str, Any]:
+    """The columns that an update of a user writes, with those that follow from a change: stamp, and when the address was proven.
+
+    An SQL storage says the same within its statement, see `storages.sqlalchemy.stamps`.
+
+    Parameters:
+        old: the columns as they are.
+        values: what the update writes.
+        secrets: the secrets that it writes.
+        stamp: the stamp to set; where none is given, a random one if a credential becomes another.
+    """
+    changes = {name for name in CREDENTIALS if name in values and values[name] != old.get(name)}
+    more: dict[str, Any] = {}
+    if stamp is not None or changes or replaces_credential(secrets):
+        more[STAMP] = stamp or new_stamp()
+    if "email" in changes and VERIFIED not in values:
+        more[VERIFIED] = None
+    return {**values, **more}
 
 
 @cache

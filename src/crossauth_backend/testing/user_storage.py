@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.testing.expect import outcome, refused
-from crossauth_backend.users.states import UserState
+from crossauth_backend.users.states import UNFINISHED, UserState
 from crossauth_backend.users.storage import (
     SupportsSecretReplacement,
+    SupportsSignupExpiry,
     SupportsUserReplacement,
     UserStorage,
     UserStorageGetOptions,
@@ -74,6 +76,72 @@ class UserStorageContract:
         with refused(ErrorCode.UserExists):
             await users.update_user({"id": dave.id, "email": "a@example.com"})
         assert (await users.get_user_by_id(dave.id)).user == dave
+
+    async def test_an_unfinished_signup_holds_no_address(self, users: UserStorage) -> None:
+        """Several may have one address; it finds nobody, and belongs to whoever finishes first."""
+        owner = await users.create_user(new("owner", email="owner@example.com"))
+        waiting = [
+            await users.create_user(new(f"user{n}", email="A@example.com", state=state))
+            for n, state in enumerate(sorted(UNFINISHED))
+        ]
+        also = await users.create_user(
+            new("also", email="owner@example.com", state=UserState.awaiting_email_verification)
+        )
+        assert [user.email_normalized for user in (*waiting, also)] == [None] * 4
+        with refused(ErrorCode.UserNotExist):
+            await users.get_user_by_email("a@example.com", ANY)
+        assert (await users.get_user_by_email("OWNER@example.com", ANY)).user == owner
+        await users.update_user({"id": waiting[0].id, "state": UserState.active})
+        assert (await users.get_user_by_email("a@example.com")).user.id == waiting[0].id
+        for late in (waiting[1], also):
+            with refused(ErrorCode.UserExists):
+                await users.update_user({"id": late.id, "state": UserState.active})
+        await users.update_user({"id": also.id, "email": "also@example.com"})
+        with refused(ErrorCode.UserNotExist):
+            await users.get_user_by_email("also@example.com", ANY)
+        await users.update_user({"id": owner.id, "state": UserState.awaiting_email_verification})
+        with refused(ErrorCode.UserNotExist):
+            await users.get_user_by_email("owner@example.com", ANY)
+
+    async def test_of_two_signups_that_finish_at_once_one_gets_the_address(self, users: UserStorage) -> None:
+        """The storage decides."""
+        state = UserState.awaiting_email_verification
+        made = [await users.create_user(new(f"user{n}", email="a@example.com", state=state)) for n in range(8)]
+        finish = [users.update_user({"id": user.id, "state": UserState.active}) for user in made]
+        results = await asyncio.gather(*(outcome(each) for each in finish))
+        assert sorted(results, key=str) == [ErrorCode.UserExists] * 7 + [None]
+
+    async def test_look_alike_addresses_are_different(self, users: UserStorage) -> None:
+        """An address differs from another by anything but case."""
+        made = [await users.create_user(new(f"user{n}", email=e)) for n, e in enumerate(
+            ("a@example.com", "a@exämple.com", "ä@example.com", "a@strasse.example", "a@straße.example")
+        )]  # fmt: skip
+        for user in made:
+            assert (await users.get_user_by_email(str(user.email).replace("example", "EXAMPLE"))).user == user
+        with refused(ErrorCode.UserExists):
+            await users.create_user(new("again", email="A@EXÄMPLE.com"))
+
+    async def test_an_expired_signup_is_thrown_away_and_nothing_else(self, users: UserStorage) -> None:
+        """Neither one whose time is not up, nor one that was finished meanwhile."""
+        if not isinstance(users, SupportsSignupExpiry):
+            return
+        now, state = datetime(2026, 1, 2, tzinfo=UTC), UserState.awaiting_email_verification
+        gone, late, done = [
+            await users.create_user(new(f"user{n}", state=state, signup_expires=now + timedelta(hours=hours)))
+            for n, hours in enumerate((-1, 1, -1))
+        ]
+        kept = await users.create_user(new("kept", state=state))
+        assert gone.signup_expires == now - timedelta(hours=1)
+        assert set(await users.expired_signups(now, 10)) == {gone.id, done.id}
+        assert len(await users.expired_signups(now, 1)) == 1
+        await users.update_user({"id": done.id, "state": UserState.active})
+        assert (await users.get_user_by_id(done.id)).user.signup_expires is None
+        for user in (late, done, kept):
+            assert await users.delete_expired_signup(user.id, now) is False
+        tries = [users.delete_expired_signup(gone.id, now) for _ in range(5)]
+        assert sorted(await asyncio.gather(*tries)) == [False] * 4 + [True]
+        assert await users.expired_signups(now, 10) == []
+        assert {u.id for u in await users.get_users()} == {late.id, done.id, kept.id}
 
     async def test_of_two_users_of_one_name_made_at_once_one_is(self, users: UserStorage) -> None:
         """The storage decides, not a look beforehand."""
@@ -191,7 +259,8 @@ class UserStorageContract:
         won = results.index(True)
         assert await users.replace_user(made.id, expected, {"username": "eve"}) is False
         found = await users.get_user_by_email(f"{won}@example.com")
-        assert found.user == replace(made, email=f"{won}@Example.com", email_normalized=f"{won}@example.com")
+        changed = replace(made, email=f"{won}@Example.com", email_normalized=f"{won}@example.com")
+        assert replace(found.user, security_stamp=made.security_stamp) == changed
         assert found.secrets.password == "hash"
         assert await users.get_users() == [found.user, other]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NotRequired, Required, TypeAlias, TypedDict
 
 from crossauth_backend.core.records import ItemReads
@@ -18,6 +19,11 @@ class User(ItemReads):
 
     Typed attributes, and item reads for them and for the extra columns of the application's table (`user["nickname"]`).
     An application may subclass it to give its extra columns types, and hand the class to its storage.
+
+    `email_normalized` is empty while a sign-up is unfinished (see `users.states.UNFINISHED`); `signup_expires` is when an
+    unfinished sign-up ends, with its name.
+    `security_stamp` is the storage's to set, see `users.stamp`. `email_verified_at` says since when `email` is known to be the
+    user's; it is emptied with every other address.
     """
 
     id: UserId
@@ -30,6 +36,9 @@ class User(ItemReads):
     admin: bool = False
     username_normalized: str | None = None
     email_normalized: str | None = None
+    security_stamp: str | None = field(default=None, repr=False)
+    email_verified_at: datetime | None = None
+    signup_expires: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

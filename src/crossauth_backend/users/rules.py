@@ -49,6 +49,15 @@ def valid_email(address: str) -> str:
         raise CrossauthError(ErrorCode.InvalidEmail) from e
 
 
+def is_address(text: str) -> bool:
+    """Whether `text` could be an email address."""
+    try:
+        valid_email(text)
+    except CrossauthError:
+        return False
+    return True
+
+
 def public_user(user: User, storage: UserStorage) -> dict[str, Any]:
     """`user` as its owner may see it: the documented fields and the extra ones that users may edit.
 

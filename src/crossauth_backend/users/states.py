@@ -21,6 +21,17 @@ class UserState:
     password_and_factor2_reset_needed: Final = "passwordandfactor2resetneeded"
 
 
+# A sign-up that is not finished. Such an account has its name until `signup_expires`, and holds no email address: several may
+# have the same one side by side, and whoever verifies it first gets it.
+UNFINISHED: Final = frozenset(
+    {
+        UserState.awaiting_two_factor_setup,
+        UserState.awaiting_email_verification,
+        UserState.awaiting_two_factor_setup_and_email_verification,
+    }
+)
+
+
 REFUSALS: Final[dict[str, ErrorCode]] = {
     UserState.disabled: ErrorCode.UserNotActive,
     UserState.awaiting_two_factor_setup: ErrorCode.TwoFactorIncomplete,

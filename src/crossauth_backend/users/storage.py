@@ -5,12 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
+from datetime import datetime
+from functools import cache
+from inspect import signature
+from typing import Any, Final, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
-from crossauth_backend.core.text import normalize
+from crossauth_backend.core.text import normalize, normalize_address
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
+from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UserState
 
 
@@ -19,6 +23,9 @@ class UserStorageGetOptions(TypedDict, total=False):
 
     skip_email_verified_check: bool
     skip_active_check: bool
+
+
+_ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
 
 
 class UserStorageOptions(TypedDict, total=False):
@@ -43,15 +50,17 @@ class UserStorageSettings:
         [], env="ADMIN_EDITABLE_FIELDS", doc="Further fields that only administrators may set."
     )
     normalize_username: bool = option(True, env="NORMALIZE_USERNAME", doc="Compare usernames without case and accents.")
-    normalize_email: bool = option(
-        True, env="NORMALIZE_EMAIL", doc="Compare e-mail addresses without case and accents."
-    )
+    normalize_email: bool = option(True, env="NORMALIZE_EMAIL", doc="Compare email addresses without case.")
 
 
 class UserStorage(ABC):
     """Keeps users and their secrets.
 
     Five methods are abstract; the others are written in their terms, and a storage may override them.
+
+    A storage gives a user a new `security_stamp` in the same statement in which it changes one of `users.stamp.CREDENTIALS` to
+    another value, or writes a password or a secret of a second factor; nobody else sets it. One that knows nothing of stamps
+    returns users without; a digest of the credentials takes the stamp's place then.
     """
 
     def __init__(self, options: UserStorageOptions | None = None) -> None:
@@ -81,7 +90,7 @@ class UserStorage(ABC):
 
     @property
     def normalize_email(self) -> bool:
-        """Whether e-mail addresses are compared without case and accents."""
+        """Whether email addresses are compared without case."""
         return self.settings.normalize_email
 
     @staticmethod
@@ -102,6 +111,9 @@ class UserStorage(ABC):
     async def create_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> User:
         """Store a new user and secrets, both or neither, and return it with its id.
 
+        While the state is one of `UNFINISHED` the user holds no address: `email` is stored and `email_normalized` left
+        empty, so that the address may be stored more than once.
+
         Raises:
             CrossauthError: `UserExists` where the username or e-mail address is taken, also by a request that runs at
                 the same time: the storage's uniqueness decides, not a look beforehand. `BadRequest` for an unknown field.
@@ -110,6 +122,9 @@ class UserStorage(ABC):
     @abstractmethod
     async def update_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> None:
         """Change the given fields of the user `user["id"]`: an absent key leaves its field, `None` empties it.
+
+        `email_normalized` follows state and address in the same statement: it is filled when the state leaves `UNFINISHED`,
+        and emptied when it enters; `signup_expires` is emptied when the state leaves.
 
         Raises:
             CrossauthError: `UserNotExist`; `UserExists`; `BadRequest` for an unknown field or a missing id.
@@ -134,9 +149,12 @@ class UserStorage(ABC):
         return await self.get_user_by("username", username, options)
 
     async def get_user_by_email(self, email: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
-        """As `get_user_by`, by e-mail address in its normalised form where the storage normalises."""
+        """As `get_user_by`, by email address in its normalised form where the storage normalises.
+
+        The address of an unfinished sign-up finds nobody: it is not verified, and several sign-ups may have the same one.
+        """
         if self.normalize_email:
-            return await self.get_user_by("email_normalized", normalize(email), options)
+            return await self.get_user_by("email_normalized", normalize_address(email), options)
         return await self.get_user_by("email", email, options)
 
     async def delete_user_by_username(self, username: str) -> None:
@@ -151,13 +169,80 @@ class UserStorage(ABC):
             return
         await self.delete_user_by_id(found.user.id)
 
+    async def replace_user(
+        self,
+        id: UserId,
+        expected: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        expected_secrets: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
+    ) -> bool:
+        """Change a user only where nobody else did meanwhile; the way in which every write is made that rests on a check.
+
+        Here the user is read and then changed, so that a change in the moment between is not noticed. A storage should override
+        it with one transaction, as those of this library do.
+
+        Parameters:
+            id: whose record.
+            expected: what the record must still say, by field; best the `security_stamp` as it was read.
+            values: what to set, as for `update_user`.
+            expected_secrets: what the secrets must still be; `None` for one that the user does not have.
+            secrets: secrets to set with it.
+            stamp: the new security stamp, where whoever writes must know it; it is set whether or not a credential becomes
+                another. A storage without stamps pays no heed to it.
+
+        Returns:
+            Whether the user was as expected, and is changed. A user who is gone is not; nothing is changed then.
+
+        Raises:
+            CrossauthError: `UserExists`; `BadRequest` for an unknown field.
+        """
+        try:
+            found = with_stamp(await self.get_user_by_id(id, _ANY_STATE))
+        except CrossauthError as e:
+            if e.code is not ErrorCode.UserNotExist:
+                raise
+            return False
+        if any(found.user.get(name) != value for name, value in expected.items()):
+            return False
+        if any(found.secrets.get(name) != value for name, value in (expected_secrets or {}).items()):
+            return False
+        await self.update_user({**values, "id": id}, secrets)
+        return True
+
+    async def rewrite_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
+        """Keep the secret `name` in another form (a stronger hash, another encryption key), if it still is `old`.
+
+        It is the same credential afterwards, so the stamp stays and so does whatever rests on it. Here it is `replace_secret`,
+        where the storage has it, and otherwise nothing is done.
+        """
+        return await self.replace_secret(id, name, old, new) if isinstance(self, SupportsSecretReplacement) else False
+
 
 @runtime_checkable
 class SupportsSecretReplacement(Protocol):
     """A user storage that can replace a secret only if nobody else did meanwhile."""
 
     async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
-        """Set the secret `name` of the user to `new` if it still is `old`; whether it was. One atomic step."""
+        """Set the secret `name` of the user to `new` if it still is `old`; whether it was. One atomic step.
+
+        The user gets a new security stamp with it; see `UserStorage.rewrite_secret` for the same secret in another form.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsSignupExpiry(Protocol):
+    """A user storage that can throw away sign-ups that nobody finished."""
+
+    async def expired_signups(self, now: datetime, limit: int) -> list[UserId]:
+        """At most `limit` ids of users in one of the states `UNFINISHED` whose `signup_expires` is before `now`."""
+        ...
+
+    async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:
+        """Delete the user and the secrets if it still is an expired sign-up; whether it was. One atomic step."""
         ...
 
 
@@ -165,15 +250,38 @@ class SupportsSecretReplacement(Protocol):
 class SupportsUserReplacement(Protocol):
     """A user storage that can change a user only if nobody else did meanwhile."""
 
-    async def replace_user(self, id: UserId, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-        """Set `values` where the stored user still has every value of `expected`; whether it had. One atomic step.
-
-        Fields are named as in the record. A user who is gone has no value any more.
-
-        Raises:
-            CrossauthError: `UserExists`; `BadRequest` for an unknown field.
-        """
+    async def replace_user(
+        self,
+        id: UserId,
+        expected: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        expected_secrets: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
+    ) -> bool:
+        """See `UserStorage.replace_user`; every `UserStorage` has it."""
         ...
+
+
+async def replace_user(
+    users: UserStorage,
+    id: UserId,
+    expected: Mapping[str, Any],
+    values: Mapping[str, Any],
+    *,
+    secrets: Mapping[str, Any] | None = None,
+    stamp: str | None = None,
+) -> bool:
+    """As `UserStorage.replace_user`, also for a storage of the application's whose method is from before there were stamps."""
+    if _takes_secrets(type(users)):
+        return await users.replace_user(id, expected, values, secrets=secrets, stamp=stamp)
+    return await UserStorage.replace_user(users, id, expected, values, secrets=secrets, stamp=stamp)
+
+
+@cache
+def _takes_secrets(storage: type[UserStorage]) -> bool:
+    return {"secrets", "stamp"} <= signature(storage.replace_user).parameters.keys()
 
 
 ReadUser: TypeAlias = Callable[[UserId], Awaitable[User | None]]

@@ -23,6 +23,7 @@ class Show:
 
     variables: Mapping[str, Any] = field(default_factory=dict)
     page_option: str | None = None
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def answer_page(action: Action, call: Call, page: Show | Go) -> Response:
     if isinstance(page, Go):
         return see_other(page.url)
     template = call.face.settings.page(page.page_option or action.page_option)
-    return call.face.render(call.request, template, page.variables)
+    return call.face.render(call.request, template, page.variables, page.status)
 
 
 def refuse_json(e: CrossauthError) -> Response:

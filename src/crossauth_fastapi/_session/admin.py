@@ -23,7 +23,7 @@ from crossauth_fastapi._session.bodies import (
 )
 from crossauth_fastapi._session.context import Call, awaited
 from crossauth_fastapi._session.forms import editable_values
-from crossauth_fastapi._session.login import secrets_of
+from crossauth_fastapi._session.login import renew_session, secrets_of
 from crossauth_fastapi._session.profile import DELETED
 from crossauth_fastapi._session.signup import choice_of_factors
 
@@ -89,6 +89,7 @@ async def update_user(call: Call) -> Outcome:
     if call.form.has("factor2"):
         changed["factor2"] = call.text("factor2")
     done = await admin.update_user(face.accounts, who, user, changed, call.origin)
+    await renew_session(call, done.user)
     message = UPDATED_AND_RESET if done.reset_sent else UPDATED
     answer = {"ok": True, "emailVerificationRequired": False, "message": message}
     return Outcome(answer, Show({"message": message, **_user_variables(call, done.user)}))
@@ -106,6 +107,7 @@ async def change_password(call: Call) -> Outcome:
     face, who, user = call.face, call.admin(), await _user(call)
     repeat = secrets_of(call, "repeat_") or None
     changed = await admin.change_password(face.accounts, who, user, secrets_of(call, "new_"), repeat, call.origin)
+    await renew_session(call, changed)
     after = call.next_page("")
     shown = Show({"message": PASSWORD_SET, "user": changed, "next": after, "required": False, "isAdmin": True})
     return Outcome({"ok": True, "message": PASSWORD_SET}, Go(after) if after else shown)

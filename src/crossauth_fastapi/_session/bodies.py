@@ -77,6 +77,19 @@ class Ok(BaseModel):
     ok: bool
 
 
+class VerifyBody(CsrfBody):
+    """Verifying an email address by the token in a link."""
+
+    token: str | None = Field(None, description="The token, where the path does not carry it.")
+
+
+class RequestVerificationBody(CsrfBody):
+    """Asking for a new link to verify an email address."""
+
+    username: str | None = Field(None, description="Not needed in the browser in which the sign-up began.")
+    next: str | None = Field(None, description="Where the page leads afterwards.")
+
+
 class LoginFactor2Body(CsrfBody):
     """The code of a second factor, or a recovery code."""
 
@@ -164,6 +177,19 @@ class LoginAnswer(Ok):
     user: UserView | None = None
     twoFactorRequired: bool | None = None
     factor2: str | None = None
+
+
+class VerifyAnswer(UserAnswer):
+    """Whether the address is verified; `user` is whoever is logged in, if it is that user's address."""
+
+    verified: bool
+    twoFactorRequired: bool | None = Field(None, description="The login that follows waits for a second factor.")
+
+
+class ResendAnswer(Ok):
+    """A new code was sent, for this factor."""
+
+    factor2: str
 
 
 class ConfigureAnswer(Ok):

@@ -80,25 +80,25 @@ class SessionFace:
         state["user"] = user
         state["auth_type"] = "cookie"
 
-    def origin(self, request: Request, username: str = "") -> Origin:
-        """Where a request comes from; with the device it comes from, if `username` was logged in there before."""
-        state = state_of(request)
-        cookie = cookie_value(state, self.manager.devices.cookie)
-        device = self.manager.devices.device_of(cookie, username) if username else None
+    def origin(self, request: Request) -> Origin:
+        """Where a request comes from, and the browser that its cookie names."""
+        state, devices = state_of(request), self.manager.devices
+        device = devices.read(cookie_value(state, devices.cookie), self.manager.session.clock())
         return Origin(peer_address(request.scope, self.proxies), device, state.header(b"user-agent"), state.root_path)
 
     async def remember_device(self, request: Request, user: User, factor2_passed: bool) -> None:
-        """Know this browser again as one in which `user` was logged in."""
+        """Know this browser again as one in which `user` was logged in, until one of the user's credentials is another."""
         state, devices = state_of(request), self.manager.devices
-        device = devices.device_of(cookie_value(state, devices.cookie), user.username)
-        keep = factor2_passed and self.settings.enable_known_devices
-        if device is not None and not keep:
-            return
         now = self.manager.session.clock()
-        device, cookie, expires = devices.make(user.username, state.local, now)
+        device = devices.read(cookie_value(state, devices.cookie), now)
+        keep = factor2_passed and self.settings.enable_known_devices
+        if device is not None and device.knows(user) and not keep:
+            return
+        id, cookie, expires = devices.make(user, state.local, now)
         state.queue(cookie)
         if keep:
-            await self.manager.key_storage.save_key(user.id, devices.stored(device), now, expires)
+            fields = {"stamp": user.security_stamp}
+            await self.manager.key_storage.save_key(user.id, devices.stored(id), now, expires, None, fields)
 
     async def keep(self, request: Request, data: Mapping[str, Any]) -> None:
         """Write entries into the data of the request's session.
@@ -156,8 +156,7 @@ class Call:
     @property
     def origin(self) -> Origin:
         """Where the request comes from."""
-        named = self.user.username if self.user else self.form.get("username")
-        return self.face.origin(self.request, named if isinstance(named, str) else "")
+        return self.face.origin(self.request)
 
     @property
     def path_parameter(self) -> str:

@@ -47,6 +47,8 @@ _CLIENTS: Final = [
 ]
 # Beyond the documented lists.
 SessionListEndpoints: Final = ["sessions", "api/sessions"]
+VerificationRequestEndpoints: Final = ["requestemailverification", "api/requestemailverification"]
+ResendEndpoints: Final = ["resendcode", "api/resendcode"]
 RecoveryEndpoints: Final = ["recoverycodes", "api/recoverycodes"]
 AuditEndpoints: Final = ["admin/audit", "admin/api/audit", "admin/api/selectuser"]
 
@@ -54,8 +56,8 @@ _BASIC: Final = [
     *SignupPageEndpoints, *SignupApiEndpoints, *SessionPageEndpoints, *SessionApiEndpoints, *SessionListEndpoints,
 ]  # fmt: skip
 _ADMIN: Final = [*SessionAdminPageEndpoints, *SessionAdminApiEndpoints, *AuditEndpoints]
-_FACTOR2: Final = [*Factor2PageEndpoints, *Factor2ApiEndpoints, *RecoveryEndpoints]
-_VERIFY: Final = [*EmailVerificationPageEndpoints, *EmailVerificationApiEndpoints]
+_FACTOR2: Final = [*Factor2PageEndpoints, *Factor2ApiEndpoints, *RecoveryEndpoints, *ResendEndpoints]
+_VERIFY: Final = [*EmailVerificationPageEndpoints, *EmailVerificationApiEndpoints, *VerificationRequestEndpoints]
 _RESET: Final = [*PasswordResetPageEndpoints, *PasswordResetApiEndpoints]
 AllEndpointsMinusOAuth: Final = [*_BASIC, *_ADMIN, *_FACTOR2, *_VERIFY, *_RESET]
 AllEndpoints: Final = [*AllEndpointsMinusOAuth, *_CLIENTS]

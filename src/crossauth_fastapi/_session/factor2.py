@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossauth_backend.accounts import factor2_setup, login, recovery
+from crossauth_backend.accounts import codes, email_change, factor2_setup, login, recovery
 from crossauth_backend.accounts.pending import PENDING
+from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
@@ -21,22 +22,29 @@ from crossauth_fastapi._session.bodies import (
     RecoveryAnswer,
 )
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import code_of, open_session, sign_in
-from crossauth_fastapi._session.signup import check_mail, choice_of_factors
+from crossauth_fastapi._session.login import code_of, open_session, sends_codes, sign_in
+from crossauth_fastapi._session.signup import choice_of_factors, wait_for_link
 
 SET_UP = "Your second factor has been set up."
 REMOVED = "You now log in without a second factor."
 
 
 async def look_at_setup(call: Call) -> Show | Go:
-    """What is to be done to set the factor up: the one that is being set up, or one's own anew."""
-    shown = await _begin_setup(call)
-    return Show({**shown, "next": call.next_page("")})
+    """What is to be done to set the factor up that is being set up. Nothing is sent, and nothing begins."""
+    if not _is_waiting(call):
+        await whose_factor2(call)
+        return Go(call.url("changefactor2"))
+    shown = await factor2_setup.show_setup(call.face.accounts, call.state["session_key"])
+    return Show({**shown, "next": call.next_page(""), "canResend": sends_codes(call, str(shown["factor2"]))})
 
 
 async def fetch_setup(call: Call) -> Outcome:
     """As `look_at_setup`, as JSON."""
-    return Outcome({"ok": True, **await _begin_setup(call)}, Show())
+    if not _is_waiting(call):
+        await whose_factor2(call)
+        raise CrossauthError(ErrorCode.BadRequest, "Choose a second factor first, at changefactor2")
+    shown = await factor2_setup.show_setup(call.face.accounts, call.state["session_key"])
+    return Outcome({"ok": True, **shown}, Show())
 
 
 async def configure(call: Call) -> Outcome:
@@ -47,9 +55,10 @@ async def configure(call: Call) -> Outcome:
     user = done.user
     if user is None or user.state == UserState.awaiting_email_verification:
         if user is not None:
-            face.accounts.need_emails().send_email_verification_token(user.id)
-        codes = done.recovery_codes if user is not None else recovery.random_codes()
-        return check_mail(call, after, {"recoveryCodes": codes})
+            await email_change.send_link_again(face.accounts, user, call.origin)
+        recovery_codes = done.recovery_codes if user is not None else recovery.random_codes()
+        name = done.username if user is None else user.username
+        return await wait_for_link(call, user, name, after, done.persist, {"recoveryCodes": recovery_codes})
     signed_in = await sign_in(call, Attempt(user, factor2_passed=True), done.persist, after)
     if call.user is None:
         return signed_in
@@ -79,16 +88,26 @@ async def change(call: Call) -> Outcome:
         if NO_FACTOR2 not in face.manager.allowed_factor2:
             raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
         stored = await factor2_setup.remove(face.accounts, user, call.origin)
+        if stored.state == UserState.awaiting_email_verification:
+            await email_change.send_link_again(face.accounts, stored, call.origin)
+            after = call.next_page(face.settings.login_redirect)
+            return await wait_for_link(call, stored, stored.username, after, False)
         if forced:
             return await sign_in(call, Attempt(stored), False, call.next_page(face.settings.login_redirect))
         await open_session(face, call.request, Attempt(stored), False)
         shown = {**_change_variables(call, stored), "message": REMOVED}
         return Outcome({"ok": True, "message": REMOVED}, Show(shown))
+    purpose = "setup"
+    if user.state in SETTING_UP and wanted in face.accounts.allowed_factor2:
+        # A sign-up that goes on: its address is not verified, and may have an account.
+        purpose, factor = "signup", face.manager.factors[wanted]
+        await codes.count_code(face.accounts, factor, None, codes.targets(factor, user), call.origin)
     shown, data = await factor2_setup.start_setup(
-        face.accounts, user, user.username, wanted, "setup", user.to_dict(), False
+        face.accounts, user, user.username, wanted, purpose, user.to_dict(), False, call.origin
     )
     await face.keep(call.request, data)
-    return Outcome({"ok": True, **shown}, Show({**shown, "next": call.next_page("")}, "configure_factor2_page"))
+    page = {**shown, "next": call.next_page(""), "canResend": sends_codes(call, wanted)}
+    return Outcome({"ok": True, **shown}, Show(page, "configure_factor2_page"))
 
 
 async def whose_factor2(call: Call) -> tuple[User, bool]:
@@ -97,17 +116,12 @@ async def whose_factor2(call: Call) -> tuple[User, bool]:
     Raises:
         CrossauthError: `Unauthorized` where nobody is logged in and none did.
     """
-    key = call.state["session_key"]
-    if call.user is None and key is not None and key.userid is None:
-        forced = login.forced_user(get_json_data(key), Ask.FACTOR2_CHANGE)
-        if forced is not None:
-            users = call.face.users
-            found = await users.get_user_by_username(forced[0], {"skip_active_check": True})
-            if found.user.state not in (UserState.active, UserState.factor2_reset_needed):
+    if call.user is None:
+        required = await login.required_change(call.face.accounts, call.state["session_key"], Ask.FACTOR2_CHANGE)
+        if required is not None:
+            if required.user.state not in (UserState.active, UserState.factor2_reset_needed, *SETTING_UP):
                 raise CrossauthError(ErrorCode.UserNotActive)
-            if not login.still_forced(get_json_data(key), Ask.FACTOR2_CHANGE, found):
-                raise CrossauthError(ErrorCode.Unauthorized)
-            return found.user, True
+            return required.user, True
     return call.session_user(), False
 
 
@@ -126,25 +140,14 @@ async def make_codes(call: Call) -> Outcome:
     user = call.session_user()
     if user.factor2 in (None, "", NO_FACTOR2):
         raise CrossauthError(ErrorCode.BadRequest, "Recovery codes stand in for a second factor; set one up first")
-    codes = await recovery.make_codes(call.face.accounts, user)
+    made = await recovery.make_codes(call.face.accounts, user)
     call.face.accounts.events.tell(EventName.recovery_codes_made, user, address=call.origin.address)
-    return Outcome({"ok": True, "recoveryCodes": codes}, Show({"recoveryCodes": codes, "left": len(codes)}))
+    return Outcome({"ok": True, "recoveryCodes": made}, Show({"recoveryCodes": made, "left": len(made)}))
 
 
-async def _begin_setup(call: Call) -> dict[str, Any]:
-    face, key = call.face, call.state["session_key"]
-    waiting = key is not None and PENDING in get_json_data(key)
-    if waiting:
-        shown, data = await factor2_setup.repeat_setup(face.accounts, key)
-    else:
-        user = call.session_user()
-        if user.factor2 not in face.accounts.allowed_factor2:
-            raise CrossauthError(ErrorCode.BadRequest, "Choose a second factor first")
-        shown, data = await factor2_setup.start_setup(
-            face.accounts, user, user.username, str(user.factor2), "setup", user.to_dict(), False
-        )
-    await face.keep(call.request, data)
-    return shown
+def _is_waiting(call: Call) -> bool:
+    key = call.state["session_key"]
+    return key is not None and PENDING in get_json_data(key)
 
 
 def _change_variables(call: Call, user: User) -> dict[str, Any]:

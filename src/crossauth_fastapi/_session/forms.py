@@ -14,7 +14,10 @@ from crossauth_backend.users.states import UserState
 
 PREFIX: Final = "user_"
 # Never from a form, even where an application lists them as editable: they are the server's to set.
-_RESERVED: Final = ("id", "state", "factor1", "factor2", "admin", "username_normalized", "email_normalized")
+_RESERVED: Final = (
+    "id", "state", "factor1", "factor2", "admin", "username_normalized", "email_normalized", "security_stamp",
+    "email_verified_at", "signup_expires",
+)  # fmt: skip
 
 
 def editable_values(body: dict[str, Any], editable: list[str]) -> dict[str, str | int | float | None]:

@@ -18,6 +18,7 @@ from crossauth_backend.accounts.page_visit import Visit, complete_visit, start_v
 from crossauth_backend.accounts.pending import VISIT
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
+from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request, parse_body, read_limited, replay
 from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_json, with_retry_after
 from crossauth_fastapi._http.redirects import see_other, with_query
@@ -111,7 +112,7 @@ class Factor2Gate:
     async def _complete(self, state: RequestState, user: User, code: dict[str, str], request: Request) -> None:
         face = self._face
         try:
-            origin = face.origin(request, user.username)
+            origin = face.origin(request)
             await complete_visit(face.accounts, state["session_key"], user, code, origin)
         except CrossauthError as e:
             if e.code in _ENDS:
@@ -123,18 +124,18 @@ class Factor2Gate:
         face = self._face
         if not face.settings.enable_known_devices:
             return False
-        devices = face.manager.devices
-        device = devices.device_of(cookie_value(state, devices.cookie), user.username)
-        if device is None:
+        devices, now = face.manager.devices, face.manager.session.clock()
+        device = devices.read(cookie_value(state, devices.cookie), now)
+        if device is None or not device.knows(user):
             return False
         try:
-            key = await face.manager.key_storage.get_key(devices.stored(device))
+            key = await face.manager.key_storage.get_key(devices.stored(device.id))
         except CrossauthError as e:
             if e.code is not ErrorCode.InvalidKey:
                 raise
             return False
-        now = face.manager.session.clock()
-        return str(key.userid) == str(user.id) and (key.expires is None or key.expires > now)
+        rests = same_stamp(key.stamp, user.security_stamp)
+        return rests and str(key.userid) == str(user.id) and (key.expires is None or key.expires > now)
 
     async def _forget(self, state: RequestState) -> None:
         await self._face.manager.delete_session_data(state["session_id"], VISIT)

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
+from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import KeyDataEntry, get_json_data
@@ -118,6 +119,7 @@ async def login_with_user(
     """
     result = await open_session(face, request, Attempt(user, factor2_passed=bypass_2fa), None)
     if result.asked is not None:
-        raise CrossauthError(_ASKED[result.asked])
+        unfinished = result.user.state in SETTING_UP
+        raise CrossauthError(ErrorCode.TwoFactorIncomplete if unfinished else _ASKED[result.asked])
     answer: Response = await awaited(success_fn(resp, result.user))
     return answer

@@ -8,9 +8,12 @@ from typing import Any
 from fastapi import Request
 
 from crossauth_backend.accounts import login
+from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
+from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
@@ -24,16 +27,19 @@ _FORCED = {
 
 
 async def look_at_login(call: Call) -> Show | Go:
-    """The form; whoever is logged in is sent on."""
+    """The form; whoever is logged in is sent on, unless they are logging in as somebody else and were refused."""
     after = call.next_page(call.face.settings.login_redirect)
-    return Go(after) if call.user else Show({"next": after})
+    refused = call.request.method == "POST" and call.state["csrf_token"]
+    return Go(after) if call.user and not refused else Show({"next": after})
 
 
 async def log_in(call: Call) -> Outcome:
-    """Check username and first factor, and open a session."""
+    """Check username and first factor, and open a session.
+
+    Somebody who is logged in may log in again, as the same user or as another: the session so far ends then. What is wrong is
+    refused, and leaves it as it was.
+    """
     face, after = call.face, call.next_page(call.face.settings.login_redirect)
-    if call.user is not None:
-        return Outcome({"ok": False, "user": face.public(call.user)}, Go(after))
     username = call.form.getAsStr("username")
     if not username:
         raise CrossauthError(ErrorCode.BadRequest, "username is missing")
@@ -65,6 +71,8 @@ async def sign_in(
         page = Show(ask_variables(call, str(factor2), "loginfactor2", after, persist), "factor2_page")
         return Outcome({"ok": True, "twoFactorRequired": True, "factor2": factor2, **(more or {})}, page)
     endpoint, code = _FORCED[result.asked]
+    if result.user.state in SETTING_UP:
+        code = ErrorCode.TwoFactorIncomplete
     if not call.is_page or endpoint not in face.endpoints:
         raise CrossauthError(code)
     back = with_query(call.url("login"), next=after)
@@ -78,10 +86,17 @@ def ask_variables(call: Call, factor2: str, action: str, after: str, persist: bo
         "factor2": factor2,
         "factor2Name": factor.friendly_name if factor else factor2,
         "factor2Channel": factor.mfa_channel() if factor else "none",
+        "canResend": sends_codes(call, factor2),
         "action": action,
         "next": after,
         "persist": "on" if persist else "",
     }
+
+
+def sends_codes(call: Call, factor2: str) -> bool:
+    """Whether the page of a factor has a button to send its code again."""
+    factor = call.face.manager.factors.get(factor2)
+    return factor is not None and factor.mfa_type() == "oob" and "resendcode" in call.face.endpoints
 
 
 async def open_session(
@@ -110,6 +125,29 @@ async def open_session(
     if signed_in is not None:
         await face.remember_device(request, signed_in, attempt.factor2_passed)
     return result
+
+
+async def renew_session(call: Call, user: User) -> None:
+    """Let whoever is logged in go on after changing a credential, which has ended every session of the user: in a new one.
+
+    Nothing happens where another user was changed, or nothing that the session rests on.
+
+    Parameters:
+        call: the call.
+        user: the user as stored now.
+    """
+    key = call.state["session_key"]
+    if key is None or call.state["auth_type"] != "cookie" or str(key.userid) != str(user.id):
+        return
+    if same_stamp(key.stamp, user.security_stamp):
+        return
+    face = call.face
+    result = await login.sign_in(
+        face.accounts, Attempt(user, factor2_passed=True), previous=call.state["session_id"],
+        extra_fields=await face.extra_columns(call.request), data=get_json_data(key), origin=call.origin,
+    )  # fmt: skip
+    if result.asked is None:
+        face.start_session(call.request, result.session, user, False)
 
 
 async def look_at_logout(call: Call) -> Show | Go:

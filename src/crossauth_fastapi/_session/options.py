@@ -43,6 +43,8 @@ class FastApiSessionServerOptions(SessionManagerOptions, total=False):
     delete_user_page: str
     edit_user_scope: str
     email_verified_page: str
+    verify_email_page: str
+    request_email_verification_page: str
     enable_admin_endpoints: bool
     enable_known_devices: bool
     enable_oauth_client_management: bool
@@ -99,7 +101,9 @@ class SessionServerSettings(SessionManagerSettings):
     change_factor2_page: str = _page("changefactor2.njk", "CHANGE_FACTOR2_PAGE", "the page to change the second factor")
     request_reset_password_page: str = option("requestpasswordreset.njk", names=("request_password_reset_page",), env="REQUEST_PASSWORD_RESET_PAGE", doc="Template of the page to ask for a password reset.")
     reset_password_page: str = _page("resetpassword.njk", "RESET_PASSWORD_PAGE", "the page to reset a password")
-    email_verified_page: str = _page("emailverified.njk", "EMAIL_VERIFIED_PAGE", "the page after an address is proven")
+    email_verified_page: str = _page("emailverified.njk", "EMAIL_VERIFIED_PAGE", "the page after an email address was verified")
+    verify_email_page: str = _page("verifyemail.njk", "VERIFY_EMAIL_PAGE", "the page that a link to verify an email address opens")
+    request_email_verification_page: str = _page("requestemailverification.njk", "REQUEST_EMAIL_VERIFICATION_PAGE", "the page to ask for a new link to verify an email address")
     admin_create_user_page: str = _page("admin/createuser.njk", "ADMIN_CREATE_USER_PAGE", "the page to create a user")
     admin_select_user_page: str = _page("admin/selectuser.njk", "ADMIN_SELECT_USER_PAGE", "the page to find a user")
     admin_update_user_page: str = _page("admin/updateuser.njk", "ADMIN_UPDATE_USER_PAGE", "the page to change a user")

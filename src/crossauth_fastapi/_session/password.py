@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import password
-from crossauth_backend.accounts.login import forced_user
+from crossauth_backend.accounts.login import required_change
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import get_json_data
@@ -20,7 +20,7 @@ CHANGED = "Your password has been changed."
 RESET_SENT = "If there is an account with this address, we have sent it a link to choose a new password."
 
 
-def whose_password(call: Call) -> tuple[str, bool]:
+async def whose_password(call: Call) -> tuple[str, bool]:
     """The name of the user whose password may be changed, and whether a second factor is out of the question.
 
     That is whoever is logged in, or was sent here by a login that demanded it.
@@ -28,17 +28,16 @@ def whose_password(call: Call) -> tuple[str, bool]:
     Raises:
         CrossauthError: `Unauthorized` where there is neither.
     """
-    key = call.state["session_key"]
-    if call.user is None and key is not None and key.userid is None:
-        forced = forced_user(get_json_data(key), Ask.PASSWORD_CHANGE)
-        if forced is not None:
-            return forced
+    if call.user is None:
+        required = await required_change(call.face.accounts, call.state["session_key"], Ask.PASSWORD_CHANGE)
+        if required is not None:
+            return required.user.username, required.factor2_passed
     return call.session_user().username, True
 
 
 async def look_at_password(call: Call) -> Show | Go:
     """The form."""
-    whose_password(call)
+    await whose_password(call)
     required = call.user is None or call.request.query_params.get("required") == "true"
     return Show({"next": call.next_page(""), "required": required, "isAdmin": False})
 
@@ -46,7 +45,7 @@ async def look_at_password(call: Call) -> Show | Go:
 async def change_password(call: Call) -> Outcome:
     """Check the old password, store the new one, and end every other session."""
     face, forced = call.face, call.user is None
-    username, factor2_passed = whose_password(call)
+    username, factor2_passed = await whose_password(call)
     user = await password.change_password(
         face.accounts,
         username,
@@ -90,8 +89,9 @@ async def look_at_reset(call: Call) -> Show | Go:
 async def reset_password(call: Call) -> Outcome:
     """Store the new password of whoever holds the token; a second factor is still asked for."""
     face = call.face
+    token = call.text("token") or call.path_parameter
     user: User = await password.reset_password(
-        face.accounts, call.text("token"), secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
+        face.accounts, token, secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
     )
     result = await sign_in(call, Attempt(user), False, face.settings.login_redirect)
     if call.user is None:

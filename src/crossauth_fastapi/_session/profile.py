@@ -10,10 +10,11 @@ from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show
 from crossauth_fastapi._session.bodies import DeleteUserBody, Ok, UpdateUserAnswer, UpdateUserBody
 from crossauth_fastapi._session.context import Call, awaited
+from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
 
 UPDATED = "Your details have been updated."
-LINK_SENT = "We have sent a link to your new address. It becomes yours when you open it."
+LINK_SENT = "We've sent a link to your new address. Your email changes once you open the link and confirm it."
 DELETED = "Your account has been deleted."
 
 
@@ -27,7 +28,7 @@ def profile_variables(call: Call, user: User) -> dict[str, Any]:
     fields = [
         {
             "name": f"user_{name}",
-            "label": {"email": "E-mail address"}.get(name, name.replace("_", " ").capitalize()),
+            "label": {"email": "Email address"}.get(name, name.replace("_", " ").capitalize()),
             "value": call.form.get(f"user_{name}", user.get(name, "")),
             "type": "email" if name == "email" else "text",
         }
@@ -42,6 +43,7 @@ async def update_profile(call: Call) -> Outcome:
     editable = list(face.users.user_editable_fields)
     wanted = await awaited(face.settings.update_user_fn(user, call.request, call.form.to_dict(), editable))
     changed, link_sent = await profile.update_profile(face.accounts, user, wanted, call.origin)
+    await renew_session(call, changed)
     call.state["user"] = changed
     shown = {"message": LINK_SENT if link_sent else UPDATED, **profile_variables(call, changed)}
     return Outcome({"ok": True, "emailVerificationRequired": link_sent}, Show(shown))

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from starlette.responses import JSONResponse, Response
 
-from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import NO_STORE, ErrorBody, as_reason
 from crossauth_fastapi._http.openapi import form_or_json, needs, schemes
-from crossauth_fastapi._http.redirects import found
+from crossauth_fastapi._http.redirects import found, see_other
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import STYLESHEET, stylesheet
 from crossauth_fastapi._session import admin
@@ -33,14 +33,16 @@ from crossauth_fastapi._session.bodies import CsrfAnswer, UserAnswer
 from crossauth_fastapi._session.context import Call, SessionFace
 from crossauth_fastapi._session.factor2 import CHANGE_FACTOR2, CONFIGURE_FACTOR2, RECOVERY_CODES
 from crossauth_fastapi._session.login import LOGIN, LOGOUT
-from crossauth_fastapi._session.loginfactor2 import CANCEL_FACTOR2, FACTOR2, LOGIN_FACTOR2
+from crossauth_fastapi._session.loginfactor2 import CANCEL_FACTOR2, FACTOR2, LOGIN_FACTOR2, RESEND_CODE
 from crossauth_fastapi._session.password import CHANGE_PASSWORD, REQUEST_RESET, RESET
 from crossauth_fastapi._session.profile import DELETE_USER, UPDATE_USER
 from crossauth_fastapi._session.sessions import SESSIONS
-from crossauth_fastapi._session.signup import SIGNUP, VERIFY_EMAIL
+from crossauth_fastapi._session.signup import SIGNUP
+from crossauth_fastapi._session.verifyemail import REQUEST_VERIFICATION, VERIFY_EMAIL
 
 ACTIONS: Final = (
-    SIGNUP, VERIFY_EMAIL, LOGIN, LOGIN_FACTOR2, LOGOUT, CHANGE_PASSWORD, REQUEST_RESET, RESET, UPDATE_USER, DELETE_USER,
+    SIGNUP, VERIFY_EMAIL, REQUEST_VERIFICATION, RESEND_CODE,
+    LOGIN, LOGIN_FACTOR2, LOGOUT, CHANGE_PASSWORD, REQUEST_RESET, RESET, UPDATE_USER, DELETE_USER,
     SESSIONS, CONFIGURE_FACTOR2, CHANGE_FACTOR2, FACTOR2, CANCEL_FACTOR2, RECOVERY_CODES,
     admin.CREATE, admin.SELECT, admin.UPDATE, admin.PASSWORD, admin.DELETE, admin.AUDIT,
 )  # fmt: skip
@@ -49,7 +51,7 @@ _API: Final = "account API"
 _ADMIN: Final = "administration"
 _FETCHES: Final = {
     "configurefactor2": "What is to be done to set a second factor up", "sessions": "Where one is logged in",
-    "recoverycodes": "How many recovery codes are left",
+    "recoverycodes": "How many recovery codes are left", "verifyemail": "Check a link to verify an email address",
 }  # fmt: skip
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorBody, "description": text}
@@ -72,16 +74,15 @@ _PAGE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 
 def page_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """GET and POST of an action's page."""
-    path = _path(face, action)
     tags: list[str | Enum] = [_ADMIN if action.admin else _PAGES]
     if action.look is not None:
-        paths = [path] if action.parameter != OPTIONAL_TOKEN else [f"{path}/{{token}}", path]
-        for look_at in paths:
+        for look_at in _paths(face, action):
             router.add_api_route(
                 look_at, _look(face, action), methods=["GET"], name=f"{action.page_endpoint}:page",
                 summary=f"{action.summary}: page", response_class=HTMLResponse, tags=tags, openapi_extra=_in_path(look_at),
             )  # fmt: skip
-    if action.do is not None:
+    for path in _paths(face, action) if action.do is not None else ():
+        assert action.do is not None
         router.add_api_route(
             path, _submit(face, action, action.do), methods=["POST"], name=f"{action.page_endpoint}:form",
             summary=f"{action.summary}: form", openapi_extra=_described(action) | _in_path(path),
@@ -92,7 +93,11 @@ def page_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
 
 def api_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
     """The JSON face of an action."""
-    path = _path(face, action, "api/")
+    for path in _paths(face, action, "api/"):
+        _api_routes(router, face, action, path)
+
+
+def _api_routes(router: APIRouter, face: SessionFace, action: Action, path: str) -> None:
     tags: list[str | Enum] = [_ADMIN if action.admin else _API]
     responses: dict[int | str, dict[str, Any]] = {200: {"model": action.answer}, **_ERRORS}
     if action.fetch is not None:
@@ -109,10 +114,12 @@ def api_routes(router: APIRouter, face: SessionFace, action: Action) -> None:
         )  # fmt: skip
 
 
-def _path(face: SessionFace, action: Action, api: str = "") -> str:
-    prefix = face.admin_prefix if action.admin else face.prefix
-    parameter = action.parameter if action.parameter != OPTIONAL_TOKEN else ""
-    return f"{prefix}{api}{action.name}" + (f"/{parameter}" if parameter else "")
+def _paths(face: SessionFace, action: Action, api: str = "") -> list[str]:
+    """Where an action is; one whose token may be part of the path or a field is in two places."""
+    path = f"{face.admin_prefix if action.admin else face.prefix}{api}{action.name}"
+    if action.parameter == OPTIONAL_TOKEN:
+        return [f"{path}/{{token}}", path]
+    return [f"{path}/{action.parameter}" if action.parameter else path]
 
 
 def _in_path(path: str) -> dict[str, Any]:
@@ -221,4 +228,9 @@ async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Res
         shown = await action.look(call) if action.look else Show()
     except CrossauthError:
         return refuse_page(None, call, reason, {"next": call.request.url.path})
-    return refuse_page(action, call, reason, shown.variables if isinstance(shown, Show) else {})
+    if isinstance(shown, Show):
+        return refuse_page(action, call, reason, shown.variables)
+    if reason.code is ErrorCode.InvalidCsrf:
+        # Such as a second tab: whoever has logged in by now is sent on, whatever became of the form's token.
+        return see_other(shown.url)
+    return refuse_page(None, call, reason, {"next": shown.url})

@@ -1,23 +1,25 @@
-"""Signing up, and proving an e-mail address."""
+"""Signing up."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
-from crossauth_backend.accounts import email_change, factor2_setup, signup
-from crossauth_backend.accounts.pending import PENDING, read_pending
-from crossauth_backend.accounts.stages import Ask, Attempt
+from crossauth_backend.accounts import factor2_setup, signup
+from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.registry import NO_FACTOR2
+from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
-from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody, UserAnswer
+from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody
 from crossauth_fastapi._session.context import Call, awaited
-from crossauth_fastapi._session.login import open_session, secrets_of, sign_in
+from crossauth_fastapi._session.login import secrets_of, sends_codes, sign_in
 
-CHECK_MAIL = "We have sent you an e-mail. Open the link in it to finish."
+CHECK_MAIL = "We've sent you an email. Open the link in it to finish signing up."
+# In the data of an anonymous session: the sign-up that began in this browser.
+_BEGUN: Final = "signup"
 
 
 async def look_at_signup(call: Call) -> Show | Go:
@@ -72,12 +74,10 @@ async def sign_up(call: Call) -> Outcome:
     user = {**user, "factor2": chosen_factor2(call)}
     repeat = secrets_of(call, "repeat_") or None
     done = await signup.sign_up(face.accounts, user, secrets_of(call), repeat, call.origin)
-    if done.resumed:
-        _check_same_session(call, done.user)
     if done.factor2:
         return await _set_factor2_up(call, user, done, after)
     if done.verify or done.user is None:
-        return check_mail(call, after)
+        return await wait_for_link(call, done.user, str(user["username"]), after, call.persist())
     return await sign_in(call, Attempt(done.user), call.persist(), after, {"emailVerificationNeeded": False})
 
 
@@ -94,18 +94,54 @@ def chosen_factor2(call: Call) -> str:
     return chosen
 
 
-def check_mail(call: Call, after: str, more: Mapping[str, Any] | None = None) -> Outcome:
-    """The answer to whoever must look into a mailbox now; the same whether or not the address was known."""
+async def wait_for_link(
+    call: Call,
+    user: User | None,
+    username: str,
+    after: str,
+    persist: bool | None,
+    more: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """The answer to whoever must look into a mailbox now; the same whether or not the address was known.
+
+    The browser is remembered by an anonymous session: it is the only one that the link will log in.
+
+    Parameters:
+        call: the call; its session so far ends.
+        user: the new user; `None` where there is none, which is not said.
+        username: the name that was asked for.
+        after: where the browser goes when the address is verified.
+        persist: whether the login that follows is to outlive the browser.
+        more: what else is answered.
+    """
+    face, previous = call.face, call.state["session_id"]
+    begun = {
+        "userid": None if user is None else str(user.id), "username": username, "next": after, "persist": persist,
+    }  # fmt: skip
+    key = await face.manager.session.create_session_key(
+        None, await face.extra_columns(call.request), {"crossauth": {_BEGUN: begun}}
+    )
+    face.start_session(call.request, key, None, False)
+    if previous is not None:
+        await face.manager.delete_session(previous)
     shown = {"message": CHECK_MAIL, "next": after, **form_variables(call), **(more or {})}
     answer = {"ok": True, "user": None, "emailVerificationNeeded": True, **(more or {})}
     return Outcome(answer, Show(shown, "signup_page"))
+
+
+def begun_here(call: Call) -> Mapping[str, Any]:
+    """What was begun by a sign-up in this browser, which waits for its link; empty where nothing was."""
+    key = call.state["session_key"]
+    own = get_json_data(key).get("crossauth") if key is not None and key.userid is None else None
+    begun = own.get(_BEGUN) if isinstance(own, dict) else None
+    return begun if isinstance(begun, dict) else {}
 
 
 async def _set_factor2_up(call: Call, user: dict[str, Any], done: signup.SignedUp, after: str) -> Outcome:
     face = call.face
     fields = done.user.to_dict() if done.user else user
     shown, data = await factor2_setup.start_setup(
-        face.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, call.persist()
+        face.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, call.persist(), call.origin
     )
     previous = call.state["session_id"]
     key = await face.manager.session.create_session_key(None, await face.extra_columns(call.request), data)
@@ -113,34 +149,8 @@ async def _set_factor2_up(call: Call, user: dict[str, Any], done: signup.SignedU
     if previous is not None:
         await face.manager.delete_session(previous)
     answer = {"ok": True, "user": None, "emailVerificationNeeded": done.verify, **shown}
-    return Outcome(answer, Show({**shown, "next": after}, "configure_factor2_page"))
-
-
-def _check_same_session(call: Call, user: User | None) -> None:
-    """A sign-up that was interrupted goes on in the browser in which it began."""
-    pending = read_pending(call.state["session_key"], call.face.accounts.ring, PENDING, "signup")
-    if user is None or str(pending.userid) != str(user.id):
-        raise CrossauthError(ErrorCode.Unauthorized)
-
-
-async def verify_email(call: Call) -> Outcome:
-    """Apply the token in the link; an account that waited for it is logged in, unless it has a second factor."""
-    face = call.face
-    done = await email_change.verify_email(face.accounts, call.path_parameter, call.origin)
-    asked = None
-    if call.user is not None and call.user.id == done.user.id:
-        call.state["user"] = done.user
-    elif done.waited:
-        asked = (await open_session(face, call.request, Attempt(done.user), None)).asked
-    answer = {"ok": True, "user": face.public(call.user) if call.user else None}
-    if asked is Ask.FACTOR2:
-        answer["twoFactorRequired"] = True
-    return Outcome(answer, Show({"user": call.user, "factor2Needed": asked is Ask.FACTOR2}))
-
-
-async def look_at_verification(call: Call) -> Show | Go:
-    """As `verify_email`, for the link in the mail."""
-    return (await verify_email(call)).page
+    page = {**shown, "next": after, "canResend": sends_codes(call, done.factor2)}
+    return Outcome(answer, Show(page, "configure_factor2_page"))
 
 
 SIGNUP = Action(
@@ -152,14 +162,4 @@ SIGNUP = Action(
     body=SignupBody,
     answer=SignupAnswer,
     echo=("next", "persist", "username", "factor1", "factor2"),
-)
-VERIFY_EMAIL = Action(
-    name="verifyemail",
-    summary="Prove an e-mail address by the token in a link",
-    do=None,
-    look=look_at_verification,
-    fetch=verify_email,
-    parameter="{token}",
-    page_option="email_verified_page",
-    answer=UserAnswer,
 )

@@ -19,7 +19,7 @@ from crossauth_backend.factors.base import (
 )
 from crossauth_backend.factors.password.rules import default_password_validator
 from crossauth_backend.users.record import User, UserSecrets
-from crossauth_backend.users.storage import SupportsSecretReplacement, UserStorage
+from crossauth_backend.users.storage import UserStorage
 
 logger = logging.getLogger("crossauth.factors.password")
 
@@ -129,5 +129,5 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
 
     async def _upgrade(self, user: User, stored: str, password: str) -> None:
         # Replaced only if it is still what was checked: a password changed meanwhile must not come back.
-        if isinstance(self._users, SupportsSecretReplacement):
-            await self._users.replace_secret(user.id, "password", stored, await self.hasher.hash(password))
+        if self._users is not None:
+            await self._users.rewrite_secret(user.id, "password", stored, await self.hasher.hash(password))

@@ -16,7 +16,6 @@ from crossauth_backend.core.secrets import KeyRing, equal
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.storage import spend
 from crossauth_backend.users.record import User, UserSecrets
-from crossauth_backend.users.storage import SupportsSecretReplacement
 
 STEP_SECONDS: Final = 30
 # The step before and the one after, for clocks that are not quite right and people who type slowly (RFC 6238 §5.2).
@@ -111,8 +110,8 @@ class TotpAuthenticator(Authenticator):
 
     async def _encrypt_anew(self, user: User, stored: str) -> None:
         users = self.services.user_storage
-        if not self._ring.is_current(stored) and isinstance(users, SupportsSecretReplacement):
-            await users.replace_secret(user.id, "totpsecret", stored, self._ring.encrypt(self._plain(stored)))
+        if users is not None and not self._ring.is_current(stored):
+            await users.rewrite_secret(user.id, "totpsecret", stored, self._ring.encrypt(self._plain(stored)))
 
     def _shown(self, username: str, secret: str) -> dict[str, Any]:
         uri = pyotp.TOTP(secret, interval=STEP_SECONDS).provisioning_uri(name=username, issuer_name=self.app_name)

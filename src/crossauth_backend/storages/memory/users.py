@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, option_names, read_options
+from crossauth_backend.core.text import normalize_address
 from crossauth_backend.storages.fields import (
     MAX_ID,
     changed_user_values,
@@ -18,8 +20,10 @@ from crossauth_backend.storages.fields import (
     same,
     secrets_from,
     user_from,
+    with_stamp,
 )
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
+from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import (
     UserStorage,
     UserStorageGetOptions,
@@ -28,7 +32,7 @@ from crossauth_backend.users.storage import (
     refuse_inactive,
 )
 
-_UNIQUE: Final = ("username", "email", "username_normalized", "email_normalized")
+_UNIQUE: Final = ("username", "username_normalized", "email_normalized")
 
 
 class InMemoryUserStorageOptions(UserStorageOptions, total=False):
@@ -82,6 +86,11 @@ class InMemoryUserStorage(UserStorage):
         refuse_inactive(self._users[id], options)
         return UserAndSecrets(self._users[id], secrets_from(self._secrets[id]))
 
+    async def get_user_by_email(self, email: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
+        """As documented for `UserStorage`."""
+        wanted = normalize_address(email) if self.normalize_email else email
+        return await self.get_user_by("email_normalized", wanted, options)
+
     async def create_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> User:
         """As documented for `UserStorage`."""
         values = new_user_values(user, self.settings)
@@ -94,15 +103,13 @@ class InMemoryUserStorage(UserStorage):
 
     async def update_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> None:
         """As documented for `UserStorage`."""
-        values = changed_user_values(user, self.settings)
+        id = self._find("id", user.get("id"))
+        values = changed_user_values(user, self.settings, None if id is None else self._users[id])
         own_secrets = _secret_values(secrets)
         refuse_unstorable(values)
-        id = self._find("id", user["id"])
         if id is None:
             raise CrossauthError(ErrorCode.UserNotExist)
-        self._refuse_taken(values, id)
-        self._secrets[id].update(own_secrets)
-        self._store(id, {**self._columns[id], **values})
+        self._change(id, values, own_secrets)
 
     async def delete_user_by_id(self, id: UserId) -> None:
         """As documented for `UserStorage`."""
@@ -111,6 +118,19 @@ class InMemoryUserStorage(UserStorage):
             self._release(found)
             del self._users[found], self._columns[found], self._secrets[found]
 
+    async def expired_signups(self, now: datetime, limit: int) -> list[UserId]:
+        """As documented for `SupportsSignupExpiry`."""
+        found: list[UserId] = [id for id in self._users if self._has_expired(id, now)]
+        return found[:limit]
+
+    async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:
+        """As documented for `SupportsSignupExpiry`."""
+        found = self._find("id", id)
+        if found is None or not self._has_expired(found, now):
+            return False
+        await self.delete_user_by_id(found)
+        return True
+
     async def get_users(self, skip: int | None = None, take: int | None = None) -> list[User]:
         """As documented for `UserStorage`."""
         users = [self._users[id] for id in sorted(self._users)][max(skip or 0, 0) :]
@@ -118,6 +138,10 @@ class InMemoryUserStorage(UserStorage):
 
     async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
         """As documented for `SupportsSecretReplacement`."""
+        return await self.replace_user(id, {}, {}, expected_secrets={name: old}, secrets={name: new})
+
+    async def rewrite_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
+        """As documented for `UserStorage`."""
         found = self._find("id", id)
         values = _secret_values({name: new})
         if found is None or self._secrets[found].get(name) != old:
@@ -125,17 +149,39 @@ class InMemoryUserStorage(UserStorage):
         self._secrets[found].update(values)
         return True
 
-    async def replace_user(self, id: UserId, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-        """As documented for `SupportsUserReplacement`."""
-        changed = changed_user_values({**values, "id": id}, self.settings)
+    async def replace_user(
+        self,
+        id: UserId,
+        expected: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        expected_secrets: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
+    ) -> bool:
+        """As documented for `UserStorage`."""
+        found = self._find("id", id)
+        stored = None if found is None else self._users[found]
+        changed = changed_user_values({**values, "id": id}, self.settings, stored)
+        own_secrets, kept = _secret_values(secrets), _secret_values(expected_secrets)
         refuse_unstorable(expected)
         refuse_unstorable(changed)
-        found = self._find("id", id)
         if found is None or any(self._users[found].get(name) != value for name, value in expected.items()):
             return False
-        self._refuse_taken(changed, found)
-        self._store(found, {**self._columns[found], **changed})
+        if any(self._secrets[found].get(name) != value for name, value in kept.items()):
+            return False
+        self._change(found, changed, own_secrets, stamp)
         return True
+
+    def _change(self, id: int, values: dict[str, Any], secrets: dict[str, Any], stamp: str | None = None) -> None:
+        self._refuse_taken(values, id)
+        old = self._columns[id]
+        self._secrets[id].update(secrets)
+        self._store(id, {**old, **with_stamp(old, values, secrets, stamp)})
+
+    def _has_expired(self, id: int, now: datetime) -> bool:
+        user = self._users[id]
+        return user.state in UNFINISHED and user.signup_expires is not None and user.signup_expires < now
 
     def _find(self, field: str, value: Any) -> int | None:
         if field == "id":

@@ -203,6 +203,18 @@ class SqlAlchemyKeyStorage(KeyStorage):
             which.append(table.c.value != except_key)
         await self._write(table.delete().where(*which))
 
+    async def delete_oldest_for_user(self, userid: UserId, prefix: str, keep: int) -> int:
+        """As documented for `KeyStorage`; one read, and one write where there are too many."""
+        await self._prepared.once()
+        table = self.table
+        newest = table.c.created.desc(), table.c.value.desc()
+        mine = self._is_of(userid), table.c.consumed.is_(None), self._begins(prefix)
+        query = sa.select(table.c.id).where(*mine).order_by(*newest).offset(keep)
+        with refusals(ErrorCode.BadRequest):
+            async with self.engine.connect() as connection:
+                old = (await connection.execute(query)).scalars().all()
+        return await self._write(table.delete().where(table.c.id.in_(old))) if old else 0
+
     async def delete_matching(self, key: Mapping[str, Any]) -> None:
         """As documented for `KeyStorage`."""
         await self._prepared.once()

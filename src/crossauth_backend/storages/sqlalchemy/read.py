@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from weakref import WeakKeyDictionary
@@ -24,6 +25,7 @@ from crossauth_backend.storages.sqlalchemy.engine import CLOSE_SECONDS, CONNECT_
 from crossauth_backend.storages.sqlalchemy.schema import Prepared
 from crossauth_backend.storages.sqlalchemy.tables import AwareDateTime
 from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.stamp import BOOKKEEPING, STAMP, credential_digest
 
 if TYPE_CHECKING:
     from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
@@ -117,8 +119,9 @@ class SessionReader:
         self, engine: AsyncEngine, keys: sa.Table, userid: str, users: SqlAlchemyUserStorage, prepared: Prepared
     ) -> None:
         extra = [c for c in keys.c if c.name not in ("id", userid, *_KEY_COLUMNS)]
-        columns = [*(keys.c[n] for n in _KEY_COLUMNS), keys.c[userid], *extra, *users.table.c]
-        joined = keys.outerjoin(users.table, keys.c[userid] == users.id)
+        found = _Users(users)
+        columns = [*(keys.c[n] for n in _KEY_COLUMNS), keys.c[userid], *extra, *found.columns]
+        joined = keys.outerjoin(found.source, keys.c[userid] == users.id)
 
         async def prepare() -> None:
             await prepared.once()
@@ -128,8 +131,8 @@ class SessionReader:
         self._rows = RowReader(engine, columns, joined, keys.c.value, ready)
         self._key_extra = [c.name for c in extra]
         self._first_user = len(_KEY_COLUMNS) + 1 + len(extra)
-        self._id_at = self._first_user + list(users.table.c).index(users.id)
-        self._user = _user_maker(users)
+        self._id_at = self._first_user + found.id_at
+        self._user = found.make
 
     async def read(self, value: str) -> KeyWithUser | None:
         """The key of this value and its user, see `SupportsKeyWithUser`."""
@@ -158,8 +161,9 @@ class UserReader:
 
     def __init__(self, users: SqlAlchemyUserStorage) -> None:
         prepare = (lambda: users.ready, users.start)
-        self._rows = RowReader(users.engine, list(users.table.c), users.table, users.id, prepare)
-        self._user, self._id = _user_maker(users), users.known_id
+        found = _Users(users)
+        self._rows = RowReader(users.engine, found.columns, found.source, users.id, prepare)
+        self._user, self._id = found.make, users.known_id
 
     async def read(self, id: UserId) -> User | None:
         """The user of this id, see `SupportsUserReader`."""
@@ -172,27 +176,49 @@ class UserReader:
         await self._rows.close()
 
 
+_PLAIN: Final = (
+    "id", "username", "username_normalized", "email", "email_normalized", "state", "factor1", "factor2", "admin", "phone",
+    "security_stamp", "email_verified_at", "signup_expires",
+)  # fmt: skip
+
+
+class _Users:
+    """How users are read from rows: which columns, where from, and the record that they make.
+
+    A table of the application's that has no column for the stamp is read with the secrets, of which the stamp is a digest then.
+    """
+
+    def __init__(self, users: SqlAlchemyUserStorage) -> None:
+        table, secrets = users.table, users.secrets
+        self.source: sa.FromClause = table
+        self.columns: list[sa.Column[Any]] = list(table.c)
+        self.id_at = self.columns.index(users.id)
+        self.make = _user_maker(users)
+        if STAMP in table.c:
+            return
+        userid = users.userid_column
+        names = [c.name for c in secrets.c if c is not userid and c.name not in BOOKKEEPING]
+        count, plain = len(self.columns), self.make
+        self.columns += [secrets.c[name] for name in names]
+        self.source = table.outerjoin(secrets, userid == users.id)
+
+        def make(values: list[Any]) -> User:
+            user = plain(values[:count])
+            return replace(user, security_stamp=credential_digest(user, dict(zip(names, values[count:], strict=True))))
+
+        self.make = make
+
+
 def _user_maker(users: SqlAlchemyUserStorage) -> Callable[[list[Any]], User]:
     """A function from a row's columns to a user; for plain `User`s on our own table without a detour by dictionaries."""
-    names = ["id" if c is users.id else c.name for c in users.table.c]
-    plain = [
-        "id",
-        "username",
-        "username_normalized",
-        "email",
-        "email_normalized",
-        "state",
-        "factor1",
-        "factor2",
-        "admin",
-        "phone",
-    ]
-    if names == plain and users.record is User:
+    names = tuple("id" if c is users.id else c.name for c in users.table.c)
+    if names == _PLAIN and users.record is User:
 
         def quick(v: list[Any]) -> User:
             return User(
                 id=v[0], username=v[1], username_normalized=v[2], email=v[3], email_normalized=v[4], state=v[5],
-                factor1=v[6], factor2=v[7], admin=v[8], phone=v[9],
+                factor1=v[6], factor2=v[7], admin=v[8], phone=v[9], security_stamp=v[10], email_verified_at=v[11],
+                signup_expires=v[12],
             )  # fmt: skip
 
         return quick

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from crossauth_backend.core.clock import as_utc
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.users.stamp import STAMP, STAMP_LENGTH
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,63}")
 
@@ -51,13 +52,17 @@ def user_table(name: str, id_column: str, extra: Iterable[sa.Column[Any]]) -> sa
         sa.Column(id_column, sa.Integer, primary_key=True, autoincrement=True),
         sa.Column("username", sa.String(254), nullable=False, unique=True),
         sa.Column("username_normalized", sa.String(1024), unique=True),
-        sa.Column("email", sa.String(320), unique=True),
+        # Not unique: several sign-ups may hold an address that none of them has verified.
+        sa.Column("email", sa.String(320)),
         sa.Column("email_normalized", sa.String(1024), unique=True),
         sa.Column("state", sa.String(64), nullable=False),
         sa.Column("factor1", sa.String(64), nullable=False),
         sa.Column("factor2", sa.String(64)),
         sa.Column("admin", sa.Boolean, nullable=False),
         sa.Column("phone", sa.String(32)),
+        sa.Column(STAMP, sa.String(STAMP_LENGTH)),
+        sa.Column("email_verified_at", AwareDateTime),
+        sa.Column("signup_expires", AwareDateTime, index=True),
         *(column._copy() for column in extra),
         # Or SQLite would give the id of a deleted user to the next one.
         sqlite_autoincrement=True,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -12,10 +13,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import option, option_names, read_options
-from crossauth_backend.core.text import is_storable
+from crossauth_backend.core.options import option_names, read_options
+from crossauth_backend.core.text import is_storable, normalize_address
 from crossauth_backend.storages.fields import (
-    DERIVED,
+    OPTIONAL,
     USER_DEFAULTS,
     bad_field,
     changed_user_values,
@@ -28,47 +29,22 @@ from crossauth_backend.storages.fields import (
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.read import UserReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
+from crossauth_backend.storages.sqlalchemy.signups import ExpiredSignups, keep_in_step
+from crossauth_backend.storages.sqlalchemy.stamps import stamped
 from crossauth_backend.storages.sqlalchemy.tables import check_name, secrets_table, user_table
+from crossauth_backend.storages.sqlalchemy.useroptions import SqlAlchemyUserStorageOptions, SqlUserSettings, own_table
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
+from crossauth_backend.users.stamp import CREDENTIALS, STAMP, credential_secrets, is_digest, with_stamp
+from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import (
     ReadUser,
     UserStorage,
     UserStorageGetOptions,
-    UserStorageOptions,
     UserStorageSettings,
     refuse_inactive,
 )
 
 _NEEDED: Final = ("username",)
-
-
-class SqlAlchemyUserStorageOptions(UserStorageOptions, total=False):
-    """Options of `SqlAlchemyUserStorage`."""
-
-    user_table: str
-    user_secrets_table: str
-    id_column: str
-    userid_foreign_key_column: str
-    extra_columns: Sequence[sa.Column[Any]]
-    table: Any
-    record: type[User]
-    migrate: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SqlUserSettings:
-    """`SqlAlchemyUserStorageOptions`, parsed: those the base class does not have."""
-
-    user_table: str = option("User", env="USER_TABLE", doc="Table of users.")
-    user_secrets_table: str = option("UserSecrets", env="USER_SECRETS_TABLE", doc="Table of users' secrets.")
-    id_column: str = option("id", env="USER_ID_COLUMN", doc="Column with a user's id.")
-    userid_foreign_key_column: str = option(
-        "userid", env="USER_ID_FOREIGN_KEY_COLUMN", doc="Column of the table of secrets that says whose they are."
-    )
-    extra_columns: list[Any] = option([], doc="Further `sqlalchemy.Column`s for the table of users.")
-    table: Any = option(None, doc="An application's own table of users: a `sqlalchemy.Table` or a mapped class.")
-    record: type = option(User, doc="The class of user records: `User` or a subclass of it.", shown="User")
-    migrate: bool = option(True, doc="Whether to create and upgrade the tables when the application starts.")
 
 
 class SqlAlchemyUserStorage(UserStorage):
@@ -94,7 +70,9 @@ class SqlAlchemyUserStorage(UserStorage):
         for name in ("user_table", "user_secrets_table", "id_column", "userid_foreign_key_column"):
             check_name(getattr(own, name), name)
         self.id_name = own.id_column
-        self.table: sa.Table = _own_table(own.table) if own.table is not None else user_table(
+        # In a table of the application's own without normalised addresses, the address itself is looked for.
+        self._by_address = own.table is None or self.normalize_email
+        self.table: sa.Table = own_table(own.table) if own.table is not None else user_table(
             own.user_table, own.id_column, own.extra_columns
         )  # fmt: skip
         self._check_table()
@@ -102,13 +80,11 @@ class SqlAlchemyUserStorage(UserStorage):
         self._userid = own.userid_foreign_key_column
         self.secrets = secrets_table(own.user_secrets_table, self._userid, self.id.type)
         names = {
-            "user_table": None if own.table is not None else own.user_table,
-            "user_secrets_table": own.user_secrets_table,
-            "id_column": own.id_column,
-            "userid_column": self._userid,
-            "userid_type": self.id.type,
-        }
+            "user_table": None if own.table is not None else own.user_table, "id_column": own.id_column,
+            "user_secrets_table": own.user_secrets_table, "userid_column": self._userid, "userid_type": self.id.type,
+        }  # fmt: skip
         self._reader: UserReader | None = None
+        self._signups = ExpiredSignups(engine, self.table, self.id, self.secrets, self.userid_column)
         self._prepared = Prepared([
             Schema(
                 engine=engine, kind="users", names=names, tables=(self.table, self.secrets),
@@ -120,6 +96,11 @@ class SqlAlchemyUserStorage(UserStorage):
     def own_options(cls) -> Mapping[str, str]:
         """The options that only this class has."""
         return option_names(SqlUserSettings)
+
+    @property
+    def userid_column(self) -> sa.Column[Any]:
+        """The column of the table of secrets that says whose they are."""
+        return self.secrets.c[self._userid]
 
     @property
     def ready(self) -> bool:
@@ -155,13 +136,26 @@ class SqlAlchemyUserStorage(UserStorage):
 
     async def get_user_by(self, field: str, value: Any, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As documented for `UserStorage`."""
+        return await self._get_user(field, value, options)
+
+    async def get_user_by_email(self, email: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
+        """As documented for `UserStorage`."""
+        if self._by_address:
+            wanted = normalize_address(email) if self.normalize_email else email
+            return await self._get_user("email_normalized", wanted, options)
+        finished = [self.table.c.state.not_in(UNFINISHED)] if "state" in self.table.c else []
+        return await self._get_user("email", email, options, *finished)
+
+    async def _get_user(
+        self, field: str, value: Any, options: UserStorageGetOptions | None, *conditions: sa.ColumnElement[bool]
+    ) -> UserAndSecrets:
         await self._prepared.once()
         column = self._column(field)
         given = self.known_id(value) if field == "id" else value
         if not isinstance(given, column.type.python_type) or (isinstance(given, str) and not is_storable(given)):
             raise CrossauthError(ErrorCode.UserNotExist)
         joined = self.table.outerjoin(self.secrets, self.secrets.c[self._userid] == self.id)
-        query = sa.select(self.table, self.secrets).select_from(joined).where(column == given).limit(2)
+        query = sa.select(self.table, self.secrets).select_from(joined).where(column == given, *conditions).limit(2)
         with refusals(ErrorCode.UserNotExist):
             async with self.engine.connect() as connection:
                 rows = (await connection.execute(query)).all()
@@ -172,7 +166,7 @@ class SqlAlchemyUserStorage(UserStorage):
         refuse_inactive(user, options)
         secrets = dict(zip(self.secrets.c.keys(), rows[0][count:], strict=True))
         secrets.pop(self._userid)
-        return UserAndSecrets(user, secrets_from({"userid": user.id, **secrets}))
+        return with_stamp(UserAndSecrets(user, secrets_from({"userid": user.id, **secrets})))
 
     async def create_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> User:
         """As documented for `UserStorage`."""
@@ -213,8 +207,19 @@ class SqlAlchemyUserStorage(UserStorage):
             return
         with refusals(ErrorCode.BadRequest):
             async with self.engine.begin() as connection:
-                await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
+                # The user first, as in every write, so that two at once never wait for each other in a circle.
                 await connection.execute(self.table.delete().where(self.id == known))
+                await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
+
+    async def expired_signups(self, now: datetime, limit: int) -> list[UserId]:
+        """As documented for `SupportsSignupExpiry`."""
+        await self._prepared.once()
+        return await self._signups.find(now, limit)
+
+    async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:
+        """As documented for `SupportsSignupExpiry`."""
+        await self._prepared.once()
+        return await self._signups.delete(self.known_id(id), now)
 
     async def get_users(self, skip: int | None = None, take: int | None = None) -> list[User]:
         """As documented for `UserStorage`."""
@@ -229,33 +234,94 @@ class SqlAlchemyUserStorage(UserStorage):
 
     async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
         """As documented for `SupportsSecretReplacement`."""
+        return await self.replace_user(id, {}, {}, expected_secrets={name: old}, secrets={name: new})
+
+    async def rewrite_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
+        """As documented for `UserStorage`."""
         await self._prepared.once()
         values, known = self._secret_values({name: new}), self.known_id(id)
         if known is None:
             return False
-        table = self.secrets
-        same = table.c[name].is_(None) if old is None else table.c[name] == old
         with refusals(ErrorCode.BadRequest):
             async with self.engine.begin() as connection:
-                statement = table.update().where(table.c[self._userid] == known, same).values(values)
-                return (await connection.execute(statement)).rowcount == 1
+                return await self._replace_secrets(connection, known, {name: old}, values)
 
-    async def replace_user(self, id: UserId, expected: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-        """As documented for `SupportsUserReplacement`."""
+    async def replace_user(
+        self,
+        id: UserId,
+        expected: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        expected_secrets: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Any] | None = None,
+        stamp: str | None = None,
+    ) -> bool:
+        """As documented for `UserStorage`; one transaction."""
         await self._prepared.once()
         known = self.known_id(id)
         changed = self._columns(changed_user_values({**values, "id": id}, self.settings))
+        new, old = self._secret_values(secrets), self._secret_values(expected_secrets)
         refuse_unstorable(expected)
-        still = [self._has(name, value) for name, value in expected.items()]
-        if known is None:
+        for name, value in expected.items():
+            if not (name == STAMP and is_digest(value)):
+                self._has(name, value)
+        basis = await self._spelt_out(id, expected, old) if known is not None else None
+        if basis is None:
             return False
-        statement = self.table.update().where(self.id == known, *still).values(changed or {self.id_name: known})
+        still = [self._has(name, value) for name, value in basis[0].items()]
+        columns = stamped(self.table, changed, new, stamp) or {self.id_name: known}
+        statement = self.table.update().where(self.id == known, *still).values(columns)
         with refusals(ErrorCode.BadRequest):
             try:
-                async with self.engine.begin() as connection:
-                    return (await connection.execute(statement)).rowcount == 1
+                async with self.engine.connect() as connection:
+                    # The user's row first: whoever changes the same user waits for it, and then sees what was written here.
+                    done = (await connection.execute(statement)).rowcount == 1
+                    if done:
+                        await self._keep_in_step(connection, known, values)
+                    if done and (basis[1] or new):
+                        done = await self._replace_secrets(connection, known, basis[1], new)
+                    await (connection.commit() if done else connection.rollback())
+                    return done
             except IntegrityError as e:
                 raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+
+    async def _spelt_out(
+        self, id: UserId, expected: Mapping[str, Any], old: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """What is expected of user and secrets, with the credentials themselves in the place of a digest of them.
+
+        `None` where they are others by now.
+        """
+        if not is_digest(expected.get(STAMP)):
+            return dict(expected), old
+        try:
+            found = await self.get_user_by("id", id, {"skip_active_check": True, "skip_email_verified_check": True})
+        except CrossauthError as e:
+            if e.code is not ErrorCode.UserNotExist:
+                raise
+            return None
+        if found.user.security_stamp != expected[STAMP]:
+            return None
+        named = {name: found.user.get(name) for name in CREDENTIALS if name in self.table.c}
+        return {**named, **expected, STAMP: None}, {**credential_secrets(found.secrets), **old}
+
+    async def _replace_secrets(
+        self, connection: AsyncConnection, id: Any, old: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> bool:
+        """Write secrets where they still are `old`; whether they were."""
+        table = self.secrets
+        same = [table.c[n].is_(None) if value is None else table.c[n] == value for n, value in old.items()]
+        mine = table.c[self._userid] == id
+        change = table.update().where(mine, *same).values(new or {self._userid: id})
+        if (await connection.execute(change)).rowcount == 1:
+            return True
+        if any(value is not None for value in old.values()):
+            return False
+        if (await connection.execute(sa.select(table.c[self._userid]).where(mine))).first() is not None:
+            return False
+        # A user of the application's own table may have no row of secrets yet.
+        await connection.execute(table.insert().values({self._userid: id, **new}))
+        return True
 
     def _has(self, name: str, value: Any) -> sa.ColumnElement[bool]:
         """Whether a user's record says `value`: for a column that an own table lacks or leaves empty, its default."""
@@ -271,15 +337,17 @@ class SqlAlchemyUserStorage(UserStorage):
     async def _update(
         self, connection: AsyncConnection, id: Any, values: dict[str, Any], secrets: dict[str, Any]
     ) -> None:
-        change = self.table.update().where(self.id == id).values(values or {self.id_name: id})
+        columns = stamped(self.table, values, secrets)
+        change = self.table.update().where(self.id == id).values(columns or {self.id_name: id})
         if (await connection.execute(change)).rowcount != 1:
             raise CrossauthError(ErrorCode.UserNotExist)
-        if not secrets:
-            return
-        mine = self.secrets.c[self._userid] == id
-        if (await connection.execute(self.secrets.update().where(mine).values(secrets))).rowcount == 0:
-            # A user of the application's own table may have no row of secrets yet.
-            await connection.execute(self.secrets.insert().values({self._userid: id, **secrets}))
+        await self._keep_in_step(connection, id, values)
+        if secrets:
+            await self._replace_secrets(connection, id, {}, secrets)
+
+    async def _keep_in_step(self, connection: AsyncConnection, id: Any, changed: Mapping[str, Any]) -> None:
+        if self._by_address:
+            await keep_in_step(connection, self.table, self.id, id, changed, self.settings)
 
     def _check_table(self) -> None:
         columns = self.table.c.keys()
@@ -315,11 +383,11 @@ class SqlAlchemyUserStorage(UserStorage):
     def _columns(self, values: dict[str, Any]) -> dict[str, Any]:
         """`values` for the table's columns. A default for a column that an own table lacks is dropped; a given field is not."""
         refuse_unstorable(values)
-        optional = ("state", "factor1", "admin", *DERIVED.values())
         for name in values:
-            if name not in self.table.c and name not in optional and values[name] is not None:
+            if name not in self.table.c and name not in OPTIONAL and values[name] is not None:
                 raise bad_field(name, "does not exist")
-        return {name: value for name, value in values.items() if name in self.table.c}
+        left_out = () if self._by_address else ("email_normalized",)
+        return {name: value for name, value in values.items() if name in self.table.c and name not in left_out}
 
     def _secret_values(self, secrets: Mapping[str, Any] | None) -> dict[str, Any]:
         values = {name: value for name, value in (secrets or {}).items() if name != "userid"}
@@ -330,10 +398,3 @@ class SqlAlchemyUserStorage(UserStorage):
         if number_id(values.get("expiry") or 0) is None:
             raise bad_field("expiry", "must be a whole number")
         return values
-
-
-def _own_table(given: Any) -> sa.Table:
-    table = getattr(given, "__table__", given)
-    if not isinstance(table, sa.Table):
-        raise CrossauthError(ErrorCode.Configuration, "Option 'table' must be a sqlalchemy.Table or a mapped class")
-    return table

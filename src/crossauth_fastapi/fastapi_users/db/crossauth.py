@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from crossauth_backend.accounts.profile import delete_account
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User, UserId
@@ -81,8 +82,15 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         return await self.get_by_field("id", id)
 
     async def get_by_email(self, email: str) -> CrossauthUser | None:
-        """The user of this e-mail address, by the storage's own rules of what is equal."""
-        return await self.get_by_field("email", email)
+        """The user of this email address, by the storage's own rules of what is equal.
+
+        An address that is not verified finds only whoever has it as username, as everybody has who registers by these routes.
+        """
+        found = await self.get_by_field("email", email)
+        if found is not None:
+            return found
+        named = await self.get_by_field("username", email)
+        return named if named is not None and same_mailbox(named.email, email) else None
 
     async def get_by_field(self, name: str, value: Any) -> CrossauthUser | None:
         """The user whose id, e-mail address, username or other unique column is `value`."""

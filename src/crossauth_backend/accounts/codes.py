@@ -1,0 +1,132 @@
+"""Codes that are sent to a user: within limits, and to nobody where nobody asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, reserve
+from crossauth_backend.accounts.pending import PENDING, VISIT, Pending, read_pending, renewed, seal
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.factors.base import Authenticator
+from crossauth_backend.factors.codes import SentCodeAuthenticator
+from crossauth_backend.keys.record import Key, get_json_data
+from crossauth_backend.limits.rules import mailbox_of
+from crossauth_backend.users.record import User
+
+# Marks a challenge whose code was sent to nobody.
+UNSENT: Final = "unsent"
+_LIMITS: Final = {"email": "mail_target", "phone": "sms_target"}
+
+
+def targets(factor: Authenticator, fields: Mapping[str, Any] | User) -> dict[str, str]:
+    """Where the factor's code would go, by the name of the limit that counts it; empty where none is sent.
+
+    Raises:
+        CrossauthError: `InvalidEmail` or `InvalidPhoneNumber` where it cannot go anywhere.
+    """
+    if not isinstance(factor, SentCodeAuthenticator):
+        return {}
+    where = factor.where_to(fields)
+    return {_LIMITS[name]: mailbox_of(to) if name == "email" else to for name, to in where.items() if name in _LIMITS}
+
+
+async def count_code(
+    accounts: Accounts, factor: Authenticator, user: User | None, to: Mapping[str, str], origin: Origin = NOWHERE
+) -> None:
+    """Count a code before it is sent: for the account, and for an address or a number that nobody has proven yet.
+
+    Raises:
+        CrossauthError: `TooManyAttempts`.
+    """
+    if factor.mfa_type() == "oob":
+        account = None if user is None else str(user.id)
+        await reserve(accounts.limits, accounts.events, origin, user, code_account=account, **to)
+
+
+async def one_time_secrets(
+    accounts: Accounts, factor: Authenticator, user: User, origin: Origin = NOWHERE
+) -> dict[str, Any]:
+    """What the code of `user` will be compared with; a code that is sent is sent.
+
+    Raises:
+        CrossauthError: `TooManyAttempts`; `InvalidEmail` or `InvalidPhoneNumber`.
+    """
+    await count_code(accounts, factor, user, {}, origin)
+    return await factor.create_one_time_secrets(user)
+
+
+async def prepare(
+    accounts: Accounts, factor: Authenticator, user: User | None, fields: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """As `Authenticator.prepare_configuration`, for a sign-up whose address is not verified.
+
+    No code goes to the address of somebody who has an account: the owner gets a note instead, and the answer is the same.
+    """
+    address = await _known_address(accounts, factor, user, fields)
+    if address is None or not isinstance(factor, SentCodeAuthenticator):
+        return await factor.prepare_configuration(fields) or {}
+    accounts.need_emails().send_account_exists(address)
+    prepared = factor.prepare_unsent(fields)
+    return {**prepared, "sessionData": {**prepared["sessionData"], UNSENT: True}}
+
+
+def shown_again(factor: Authenticator, pending: Pending) -> dict[str, Any]:
+    """What was shown when a code was sent, without sending another."""
+    kept = {name: pending.secrets[name] for name in _LIMITS if name in pending.secrets}
+    return {"username": pending.username, "factor2": pending.factor2, **kept}
+
+
+async def resend(accounts: Accounts, key: Key | None, origin: Origin = NOWHERE) -> tuple[Pending, dict[str, Any]]:
+    """Send a new code for what waits for one in a session: a login, a set-up or a request.
+
+    Returns:
+        The challenge, which goes under a new name, and the session data to keep.
+
+    Raises:
+        CrossauthError: `Unauthorized` where nothing waits; `BadRequest` for a factor that sends nothing; `TooManyAttempts`;
+            `Expired` and `InvalidSession` where what waits is no longer good.
+    """
+    name = PENDING if key is None or PENDING in get_json_data(key) else VISIT
+    pending = read_pending(key, accounts.ring, name, "login", "signup", "setup", "visit")
+    factor = accounts.factors[pending.factor2]
+    if factor.mfa_type() != "oob":
+        raise CrossauthError(ErrorCode.BadRequest, "There is no code to send: your device makes it")
+    if pending.until is not None and accounts.now >= pending.until:
+        raise CrossauthError(ErrorCode.Expired, "This login took too long. Log in again.")
+    user = None if pending.userid is None else await accounts.user(pending.userid)
+    if user is not None and not pending.rests_on(user):
+        raise CrossauthError(ErrorCode.InvalidSession)
+    if pending.purpose in ("signup", "setup"):
+        secrets = await _anew(accounts, factor, user, pending, origin)
+    elif user is not None:
+        secrets = {**pending.secrets, **await one_time_secrets(accounts, factor, user, origin)}
+    else:
+        raise CrossauthError(ErrorCode.Unauthorized)
+    pending = renewed(pending, secrets)
+    return pending, {name: seal(pending, accounts.ring)}
+
+
+async def _anew(
+    accounts: Accounts, factor: Authenticator, user: User | None, pending: Pending, origin: Origin
+) -> Mapping[str, Any]:
+    fields = shown_again(factor, pending)
+    await count_code(accounts, factor, user, targets(factor, fields), origin)
+    if pending.purpose == "signup" and isinstance(factor, SentCodeAuthenticator):
+        # Whether the address has an owner is judged again: it may have got one since.
+        return (await prepare(accounts, factor, user, fields))["sessionData"]
+    again = await factor.reprepare_configuration(pending.username, pending.secrets)
+    new: Mapping[str, Any] = (again or {}).get("newSessionData", pending.secrets)
+    return new
+
+
+async def _known_address(
+    accounts: Accounts, factor: Authenticator, user: User | None, fields: Mapping[str, Any]
+) -> str | None:
+    """Where the mail of the account goes that has the address to which the factor would send; `None` where none has."""
+    if not accounts.verify_email or not isinstance(factor, SentCodeAuthenticator):
+        return None
+    to = factor.where_to(fields).get("email")
+    owner = None if to is None else await accounts.need_emails().owner_of(to)
+    return None if owner is None or (user is not None and owner.id == user.id) else address_of(owner)

@@ -1,0 +1,107 @@
+"""Whom a sign-up meets: who has its name, who has its address, and who gives way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
+from crossauth_backend.accounts.login import check_credentials, check_nobody
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.factors.base import Params
+from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.states import UNFINISHED
+from crossauth_backend.users.storage import SupportsSignupExpiry
+
+_WRONG = (ErrorCode.UsernameOrPasswordInvalid, ErrorCode.PasswordInvalid, ErrorCode.TooManyAttempts)
+
+
+async def find(accounts: Accounts, username: str) -> User | None:
+    """The user of this name."""
+    try:
+        return (await accounts.users.get_user_by_username(username, ANY_STATE)).user
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserNotExist:
+            raise
+        return None
+
+
+async def has_owner(accounts: Accounts, email: str) -> bool:
+    """Whether an account, not only a sign-up, has this address."""
+    try:
+        await accounts.users.get_user_by_email(email, ANY_STATE)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserNotExist:
+            raise
+        return False
+    return True
+
+
+async def same_signup(accounts: Accounts, found: User | None, params: Params, origin: Origin) -> User | None:
+    """`found`, if it is an unfinished sign-up with the password in `params`.
+
+    One look at a password is taken in any case, so that the time does not say what the account is doing.
+    """
+    if found is not None and found.state in UNFINISHED:
+        try:
+            user = await check_credentials(accounts, found.username, params, origin)
+        except CrossauthError as e:
+            if e.code not in _WRONG:
+                raise
+            if e.code is not ErrorCode.TooManyAttempts:
+                return None
+        else:
+            return user if user.id == found.id and user.state in UNFINISHED else None
+    try:
+        await check_nobody(accounts, params)
+    except CrossauthError as e:
+        if e.code not in _WRONG:
+            raise
+    return None
+
+
+async def make_way(accounts: Accounts, new: dict[str, Any], neutral: bool) -> bool:
+    """Let what only stands in the way of a sign-up give way to it; whether it is worth trying again.
+
+    An expired sign-up loses its name. In a table of the application's own whose addresses are unique, a sign-up that is not
+    finished loses its address; and where the address has an account, `new` is left without it: its owner is told, not whoever
+    asked.
+
+    Parameters:
+        accounts: the account services.
+        new: the user that could not be stored; it may be changed.
+        neutral: whether nothing may say that an address has an account.
+    """
+    named = await find(accounts, str(new["username"]))
+    if named is not None:
+        return await throw_away(accounts, named.id)
+    email = new.get("email")
+    holder = None if not email else await _holder_of(accounts, email)
+    if holder is None:
+        # Whoever stood in the way is gone by now.
+        return True
+    if holder.state in UNFINISHED:
+        return await accounts.users.replace_user(holder.id, {"state": holder.state, "email": email}, {"email": None})
+    if not neutral or new["state"] not in UNFINISHED:
+        return False
+    accounts.need_emails().send_account_exists(str(email))
+    new["email"] = None
+    return True
+
+
+async def throw_away(accounts: Accounts, userid: UserId) -> bool:
+    """Delete a sign-up whose time is up, with everything stored for it; whether it was one."""
+    users = accounts.users
+    if not isinstance(users, SupportsSignupExpiry) or not await users.delete_expired_signup(userid, accounts.now):
+        return False
+    for keys in {id(s): s for s in (accounts.keys, accounts.email_tokens or accounts.keys)}.values():
+        await keys.delete_all_for_user(userid, "")
+    return True
+
+
+async def _holder_of(accounts: Accounts, email: str) -> User | None:
+    try:
+        return (await accounts.users.get_user_by("email", email, ANY_STATE)).user
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserNotExist:
+            raise
+        return None

@@ -1,0 +1,83 @@
+"""The security stamp: what sessions, challenges, links and remembered browsers rest on. Pure.
+
+A storage of users gives a user a new random stamp in the same statement in which a credential changes. What was handed out on
+the strength of the credentials records the stamp, and is void when the user has another one. Where there is no stamp to read (a
+table of the application's without the column, a row that an older version wrote, a storage that knows nothing of stamps) a
+digest of the credentials themselves takes its place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from crossauth_backend.core.secrets import equal, hash_token, random_value
+from crossauth_backend.users.record import User, UserAndSecrets, UserSecrets
+
+STAMP: Final = "security_stamp"
+# What a login is decided by, and where a link or a code goes. `phone` is where the codes of a text message go.
+CREDENTIALS: Final = ("username", "email", "phone", "state", "factor1", "factor2")
+# Secrets that are no credentials: they say which code was sent last, and until when it is good.
+BOOKKEEPING: Final = frozenset({"userid", "otp", "expiry"})
+STAMP_LENGTH: Final = 64
+
+_STAMP_BYTES: Final = 16
+_DIGEST: Final = "d:"
+
+
+def new_stamp() -> str:
+    """A stamp that no user has or had."""
+    return random_value(_STAMP_BYTES)
+
+
+def replaces_credential(secrets: Iterable[str]) -> bool:
+    """Whether a write of these secrets replaces a password or a secret of a second factor."""
+    return any(name not in BOOKKEEPING for name in secrets)
+
+
+def credential_secrets(secrets: UserSecrets) -> dict[str, Any]:
+    """The secrets that are credentials, by name; those that a user does not have are `None`."""
+    return {name: value for name, value in secrets.to_dict().items() if name not in BOOKKEEPING}
+
+
+def credential_digest(user: User, secrets: Mapping[str, Any]) -> str:
+    """What stands in for a stamp: a digest of the credentials.
+
+    Parameters:
+        user: the user.
+        secrets: what `credential_secrets` gives.
+    """
+    own = {name: str(value) for name, value in secrets.items() if value is not None}
+    text = json.dumps([str(user.id), [user.get(name) for name in CREDENTIALS], sorted(own.items())], default=str)
+    return _DIGEST + hash_token(text)
+
+
+def credential_stamp(found: UserAndSecrets) -> str:
+    """The stamp of a user, or the digest that stands in for it."""
+    return found.user.security_stamp or credential_digest(found.user, credential_secrets(found.secrets))
+
+
+def digest_after(before: UserAndSecrets, values: Mapping[str, Any], secrets: Mapping[str, Any]) -> str:
+    """The digest of the credentials once `values` and `secrets` have been written over those of `before`."""
+    user = replace(before.user, **{name: values[name] for name in CREDENTIALS if name in values})
+    written = {name: value for name, value in secrets.items() if name not in BOOKKEEPING}
+    return credential_digest(user, {**credential_secrets(before.secrets), **written})
+
+
+def is_digest(stamp: str | None) -> bool:
+    """Whether a stamp is a digest of the credentials, not a stored one."""
+    return stamp is not None and stamp.startswith(_DIGEST)
+
+
+def with_stamp(found: UserAndSecrets) -> UserAndSecrets:
+    """`found`, whose user says the stamp also where the storage does not."""
+    if found.user.security_stamp is not None:
+        return found
+    return UserAndSecrets(replace(found.user, security_stamp=credential_stamp(found)), found.secrets)
+
+
+def same_stamp(recorded: object, current: str | None) -> bool:
+    """Whether what rests on the stamp `recorded` is good for a user whose stamp is `current`. Without a stamp nothing is."""
+    return isinstance(recorded, str) and bool(recorded) and current is not None and equal(recorded, current)
