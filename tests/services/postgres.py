@@ -126,7 +126,11 @@ def postgres_server(**given: str | int) -> Iterator[PostgresServer]:
     folder = Path(tempfile.mkdtemp(prefix="crossauth-pg-"))
     init = [f"{binaries}/initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
     subprocess.run(
-        _unprivileged([*init, "--locale=C.UTF-8"]), check=True, capture_output=True, cwd=folder, env=_environment(folder)
+        _unprivileged([*init, "--locale=C.UTF-8"]),
+        check=True,
+        capture_output=True,
+        cwd=folder,
+        env=_environment(folder),
     )
     port = _free_port()
     settings = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -210,6 +210,31 @@ class SupportsCounting(Protocol):
         """Add `by` to each counter, each in one step that loses no count made at the same time; return what they then are.
 
         A counter is a key of nobody: `counters` maps its value to when it expires. One that is not there begins at 0.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What is counted for a limit: a key of nobody, when it expires, and how far it may go."""
+
+    value: str
+    expires: datetime
+    most: int
+
+
+@runtime_checkable
+class SupportsBoundedCounting(Protocol):
+    """A key storage in which what is refused leaves nothing behind."""
+
+    async def count_within(self, first: Sequence[Counter], then: Sequence[Counter]) -> dict[str, int]:
+        """Add 1 to each counter of `first`, and where all of them stay within their `most`, to each of `then`.
+
+        Each is counted in one step that loses no count made at the same time. A counter goes no further than one beyond its
+        `most`: one that is there already is left as it is.
+
+        Returns:
+            What those that were counted then are; those that were left are missing.
         """
         ...
 

@@ -8,7 +8,7 @@ the storage works on a Redis Cluster.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypedDict
@@ -18,7 +18,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
-from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.keys.storage import Counter, KeyStorage
 from crossauth_backend.storages.fields import bad_field, refuse_unstorable
 from crossauth_backend.storages.redis.client import RedisClient, refusals
 from crossauth_backend.storages.redis.fields import microseconds, to_fields, to_key, user_text
@@ -64,8 +64,9 @@ if (redis.call('HGET', KEYS[1], 'd') or '') ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then redis.call('HDEL', KEYS[1], 'd') else redis.call('HSET', KEYS[1], 'd', ARGV[2]) end
 return 1
 """
-# ARGV: how many, now and the end in microseconds, milliseconds to live.
+# ARGV: how many, now and the end in microseconds, milliseconds to live, how far it may go ("" for ever). -1 where it is there.
 _COUNT: Final = """
+if ARGV[5] ~= '' and tonumber(redis.call('HGET', KEYS[1], 'd') or '0') > tonumber(ARGV[5]) then return -1 end
 local count = redis.call('HINCRBY', KEYS[1], 'd', ARGV[1])
 if redis.call('HSETNX', KEYS[1], 'c', ARGV[2]) == 1 then
     redis.call('HSET', KEYS[1], 'e', ARGV[3])
@@ -252,13 +253,26 @@ class RedisKeyStorage(KeyStorage):
 
     async def count_up(self, counters: Mapping[str, datetime], by: int = 1) -> dict[str, int]:
         """As documented for `SupportsCounting`; each counter by itself, all in one round trip."""
+        return await self._count([(value, end, "") for value, end in counters.items()], by)
+
+    async def count_within(self, first: Sequence[Counter], then: Sequence[Counter]) -> dict[str, int]:
+        """As documented for `SupportsBoundedCounting`; one round trip for each that has any."""
+        counts: dict[str, int] = {}
+        for stage in (first, then):
+            counts |= await self._count([(c.value, c.expires, c.most) for c in stage]) if stage else {}
+            if any(counts[c.value] < 0 or counts[c.value] > c.most for c in stage):
+                break
+        return {value: count for value, count in counts.items() if count >= 0}
+
+    async def _count(self, counters: Sequence[tuple[str, datetime, int | str]], by: int = 1) -> dict[str, int]:
         now = utc_now()
-        ends = {value: (microseconds(end), _life(end, now)) for value, end in counters.items()}
+        arguments = [(self._name(value), microseconds(end), _life(end, now), most) for value, end, most in counters]
         with refusals():
             async with self._redis.pipeline(transaction=False) as pipeline:
-                for value, (end, life) in ends.items():
-                    pipeline.eval(_COUNT, 1, self._name(value), by, microseconds(now), end, life)
-                return dict(zip(counters, await pipeline.execute(), strict=True))
+                for name, end, life, most in arguments:
+                    pipeline.eval(_COUNT, 1, name, by, microseconds(now), end, life, most)
+                found = await pipeline.execute()
+        return {value: count for (value, _, _), count in zip(counters, found, strict=True)}
 
     async def touch_key(self, value: str, lastactive: datetime) -> None:
         """As documented for `SupportsTouch`."""

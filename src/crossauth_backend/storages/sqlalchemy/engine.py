@@ -157,7 +157,7 @@ def is_away(e: BaseException) -> bool:
 
 
 def start_fault(e: Exception, url: URL) -> Exception:
-    """The reason for which an application cannot start: what its operator has to mend, where it is not a database that is away."""
+    """Why an application cannot start: something that its operator has to mend, or a database that is away."""
     orig = e.orig if isinstance(e, DBAPIError) and e.orig is not None else e
     if _sqlite_code(orig) in _SQLITE_DAMAGED:
         text = f"{url.database} is no SQLite database, or is damaged; restore it from a backup, or name another file"

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, Final, TypedDict
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,8 +19,9 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
-from crossauth_backend.keys.storage import KeyStorage, KeyWithUserReader
+from crossauth_backend.keys.storage import Counter, KeyStorage, KeyWithUserReader
 from crossauth_backend.storages.fields import bad_field, number_id, refuse_unstorable
+from crossauth_backend.storages.sqlalchemy.counting import count_up, count_within
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.read import SessionReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
@@ -30,7 +30,6 @@ from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 from crossauth_backend.users.record import UserId
 from crossauth_backend.users.storage import UserStorage
 
-_UPSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _TRIES: Final = 500
 _OWN: Final = ("value", "created", "expires", "lastactive", "data", "consumed", "stamp")
 
@@ -266,22 +265,18 @@ class SqlAlchemyKeyStorage(KeyStorage):
             CrossauthError: `Configuration` on any other database.
         """
         await self._prepared.once()
-        insert = _UPSERTS.get(self.engine.dialect.name)
-        if insert is None:
-            raise CrossauthError(ErrorCode.Configuration, f"Counting is not available on {self.engine.dialect.name}")
-        table, now = self.table, utc_now()
-        # In one order everywhere, so that two requests that count the same things do not wait for each other in a circle.
-        rows = [
-            {"value": value, "created": now, "expires": expires, "data": str(by)}
-            for value, expires in sorted(counters.items())
-        ]
-        added = sa.cast(sa.cast(table.c.data, sa.Integer) + by, sa.Text)
-        statement = (
-            insert(table)
-            .values(rows)
-            .on_conflict_do_update(index_elements=[table.c.value], set_={"data": added})
-            .returning(table.c.value, table.c.data)
-        )
+        return await self._counts(count_up(self.table, self.engine.dialect.name, counters, by, utc_now()))
+
+    async def count_within(self, first: Sequence[Counter], then: Sequence[Counter]) -> dict[str, int]:
+        """As documented for `SupportsBoundedCounting`; one statement, on SQLite and PostgreSQL.
+
+        Raises:
+            CrossauthError: `Configuration` on any other database.
+        """
+        await self._prepared.once()
+        return await self._counts(count_within(self.table, self.engine.dialect.name, first, then, utc_now()))
+
+    async def _counts(self, statement: Any) -> dict[str, int]:
         with refusals(ErrorCode.BadRequest):
             async with self.engine.begin() as connection:
                 return {value: int(data) for value, data in (await connection.execute(statement)).all()}
