@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.context import Accounts
@@ -12,11 +12,12 @@ from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.periodic import Periodic
 from crossauth_backend.core.secrets import KeyRing, check_secret
 from crossauth_backend.delivery.options import make_mailer
 from crossauth_backend.delivery.queue import DeliveryQueue
 from crossauth_backend.email_tokens.manager import TokenEmailer, TokenEmailerOptions, TokenEmailerSettings
-from crossauth_backend.events.audit import AuditListener, AuditStorage
+from crossauth_backend.events.audit import AuditListener, AuditStorage, SupportsAuditPurge
 from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator
@@ -50,6 +51,7 @@ class SessionManagerOptions(TokenEmailerOptions, total=False):
     attempt_limits: Mapping[str, Limit | tuple[int, int] | None]
     event_listeners: list[EventListener]
     audit_storage: AuditStorage
+    audit_retention_days: int
     known_device_cookie_options: CookieOptions
     session_max_per_user: int
 
@@ -90,6 +92,11 @@ class SessionManagerSettings(TokenEmailerSettings):
     )
     event_listeners: list[Any] = option([], doc="Told of every security event, see `EventListener`.")
     audit_storage: Any = option(None, doc="Keeps every security event: an `AuditStorage`.")
+    audit_retention_days: int = option(
+        365,
+        env="AUDIT_RETENTION_DAYS",
+        doc="Days after which events are deleted from `audit_storage`; 0 to keep them for ever.",
+    )
     known_device_cookie_options: dict[str, Any] = option({}, doc="Options of the cookie of known devices, see there.")
     session_max_per_user: int = option(
         50,
@@ -140,6 +147,10 @@ class SessionManagerBase:
         common = {"secret": self.settings.secret}
         self.csrf_tokens = DoubleSubmitCsrfToken({**common, **self.settings.double_submit_cookie_options})
         cookie = {"user_storage": self.settings.user_storage, **self.settings.session_cookie_options}
+        if self.settings.audit_retention_days < 0:
+            raise CrossauthError(
+                ErrorCode.Configuration, "SessionManager: option 'audit_retention_days' must be 0 or more, in days"
+            )
         if self.settings.session_max_per_user < 0:
             raise CrossauthError(
                 ErrorCode.Configuration, "SessionManager: option 'session_max_per_user' must be 0 (any number) or above"
@@ -204,10 +215,18 @@ class SessionManagerBase:
             self.settings.audit_storage,
         ]
         parts = [part for part in found if isinstance(part, SupportsLifecycle)]
-        purgers: list[SupportsLifecycle] = [Purger(self.key_storage, self._now)]
+        purgers: list[SupportsLifecycle] = [
+            Purger(storage, self._now) for storage in dict.fromkeys((self.key_storage, self.email_token_storage))
+        ]
+        if self.settings.audit_retention_days and isinstance(self.settings.audit_storage, SupportsAuditPurge):
+            purgers.append(Periodic(self._purge_audit, "events that were deleted, for they are old"))
         if self.user_storage is not None:
             purgers.append(SignupPurger(self.accounts))
-        return [*parts, *purgers, *([self.audit] if self.audit else []), self.queue]
+        return [*parts, *purgers, self.session.last_use, *([self.audit] if self.audit else []), self.queue]
+
+    async def _purge_audit(self) -> int:
+        storage: SupportsAuditPurge = self.settings.audit_storage
+        return await storage.purge_before(self._now() - timedelta(days=self.settings.audit_retention_days))
 
     @property
     def session_cookie_name(self) -> str:

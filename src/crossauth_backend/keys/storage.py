@@ -249,11 +249,23 @@ class SupportsTouch(Protocol):
 
 
 @runtime_checkable
+class SupportsTouches(Protocol):
+    """A key storage that writes the last use of many sessions together."""
+
+    async def touch_keys(self, times: Mapping[str, datetime]) -> None:
+        """Set `lastactive` of each key to its time, unless it is later already; nothing happens for a key that is gone."""
+        ...
+
+
+@runtime_checkable
 class SupportsPurge(Protocol):
     """A key storage that can throw away what has expired."""
 
-    async def purge_expired(self, now: datetime) -> int:
-        """Delete every key whose `expires` is before `now`; return how many there were."""
+    async def purge_expired(self, now: datetime, prefix: str = "") -> int:
+        """Delete every key whose `expires` is before `now` and whose value starts with `prefix`; how many there were.
+
+        A few at a time: requests that write meanwhile wait for no more than a moment.
+        """
         ...
 
 

@@ -156,9 +156,16 @@ class InMemoryKeyStorage(KeyStorage):
         if old is not None:
             self._keys[value] = replace(old, lastactive=as_utc(lastactive))
 
-    async def purge_expired(self, now: datetime) -> int:
+    async def touch_keys(self, times: Mapping[str, datetime]) -> None:
+        """As documented for `SupportsTouches`."""
+        for value, time in times.items():
+            old = self._keys.get(value)
+            if old is not None and (old.lastactive is None or old.lastactive < as_utc(time)):
+                self._keys[value] = replace(old, lastactive=as_utc(time))
+
+    async def purge_expired(self, now: datetime, prefix: str = "") -> int:
         """As documented for `SupportsPurge`."""
-        return self._forget(as_utc(now))
+        return self._forget(as_utc(now), prefix)
 
     def key_with_user_reader(self, users: UserStorage) -> KeyWithUserReader | None:
         """As documented for `SupportsKeyWithUser`; for users in memory too."""
@@ -183,8 +190,9 @@ class InMemoryKeyStorage(KeyStorage):
             raise CrossauthError(ErrorCode.InvalidKey)
         return key
 
-    def _forget(self, now: datetime) -> int:
-        expired = [key for key in self._keys.values() if key.expires is not None and key.expires < now]
+    def _forget(self, now: datetime, prefix: str = "") -> int:
+        keys = (key for key in self._keys.values() if key.value.startswith(prefix))
+        expired = [key for key in keys if key.expires is not None and key.expires < now]
         for key in expired:
             self._remove(key)
         return len(expired)

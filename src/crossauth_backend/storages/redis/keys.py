@@ -74,6 +74,11 @@ if redis.call('HSETNX', KEYS[1], 'c', ARGV[2]) == 1 then
 end
 return count
 """
+# ARGV: the time in microseconds.
+_TOUCH: Final = """
+local last = redis.call('HMGET', KEYS[1], 'c', 'l')
+if last[1] and (not last[2] or tonumber(last[2]) < tonumber(ARGV[1])) then redis.call('HSET', KEYS[1], 'l', ARGV[1]) end
+"""
 # ARGV: a value, and the milliseconds it has to live ("" for ever). The set lives as long as the last of its members, by the
 # clock of Redis as the keys do: the application's may show another time.
 _INDEX: Final = """
@@ -277,6 +282,14 @@ class RedisKeyStorage(KeyStorage):
     async def touch_key(self, value: str, lastactive: datetime) -> None:
         """As documented for `SupportsTouch`."""
         await self._eval(_UPDATE, self._name(value), "-", 0, "l", str(microseconds(lastactive)))
+
+    async def touch_keys(self, times: Mapping[str, datetime]) -> None:
+        """As documented for `SupportsTouches`; all in one round trip."""
+        with refusals():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for value, time in times.items():
+                    pipeline.eval(_TOUCH, 1, self._name(value), str(microseconds(time)))
+                await pipeline.execute()
 
     async def _eval(self, script: str, name: str, *arguments: Any) -> Any:
         with refusals():

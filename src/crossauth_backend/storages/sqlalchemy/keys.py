@@ -21,6 +21,7 @@ from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
 from crossauth_backend.keys.storage import Counter, KeyStorage, KeyWithUserReader
 from crossauth_backend.storages.fields import bad_field, number_id, refuse_unstorable
+from crossauth_backend.storages.sqlalchemy.batches import delete_in_batches
 from crossauth_backend.storages.sqlalchemy.counting import count_up, count_within
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.read import SessionReader
@@ -285,10 +286,26 @@ class SqlAlchemyKeyStorage(KeyStorage):
         """As documented for `SupportsTouch`."""
         await self._write(self.table.update().where(self.table.c.value == value).values(lastactive=lastactive))
 
-    async def purge_expired(self, now: datetime) -> int:
+    async def touch_keys(self, times: Mapping[str, datetime]) -> None:
+        """As documented for `SupportsTouches`; all in one transaction."""
+        await self._prepared.once()
+        table = self.table
+        older = sa.or_(
+            table.c.lastactive.is_(None), table.c.lastactive < sa.bindparam("at", type_=table.c.lastactive.type)
+        )
+        change = (
+            table.update().where(table.c.value == sa.bindparam("which"), older).values(lastactive=sa.bindparam("at"))
+        )
+        # In one order everywhere, so that two workers do not wait for each other in a circle.
+        rows = [{"which": value, "at": time} for value, time in sorted(times.items())]
+        with refusals(ErrorCode.BadRequest):
+            async with self.engine.begin() as connection:
+                await connection.execute(change, rows)
+
+    async def purge_expired(self, now: datetime, prefix: str = "") -> int:
         """As documented for `SupportsPurge`."""
         await self._prepared.once()
-        return await self._write(self.table.delete().where(self.table.c.expires < now))
+        return await delete_in_batches(self.engine, self.table, self.table.c.expires < now, self._begins(prefix))
 
     async def _write(self, statement: sa.Update | sa.Delete) -> int:
         with refusals(ErrorCode.BadRequest):

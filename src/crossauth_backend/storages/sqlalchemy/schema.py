@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.storages.sqlalchemy.engine import start_fault
 
-HEADS: Final = {"users": "0004", "keys": "0002", "audit": "0001"}
+HEADS: Final = {"users": "0004", "keys": "0002", "audit": "0002"}
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x63726F7373  # any number that is ours
 _LOCK_TRIES: Final = 600
