@@ -20,7 +20,7 @@ from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
 from crossauth_backend.keys.storage import Counter, KeyStorage
 from crossauth_backend.storages.fields import bad_field, refuse_unstorable
-from crossauth_backend.storages.redis.client import RedisClient, refusals
+from crossauth_backend.storages.redis.client import RedisClient, check_eviction, refusals
 from crossauth_backend.storages.redis.fields import microseconds, to_fields, to_key, user_text
 from crossauth_backend.users.record import UserId
 
@@ -124,9 +124,14 @@ class RedisKeyStorage(KeyStorage):
         self._redis: Any = client
 
     async def start(self) -> None:
-        """As documented for `SupportsLifecycle`: asks the server whether it is there."""
+        """As documented for `SupportsLifecycle`: asks the server whether it is there, and whether it keeps what it is given.
+
+        Raises:
+            CrossauthError: `Configuration` where the server evicts keys, see `check_eviction`; `Connection`.
+        """
         with refusals():
             await self._redis.ping()
+        await check_eviction(self._redis)
 
     async def close(self) -> None:
         """As documented for `SupportsLifecycle`."""
