@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.accounts.fit import check_storages
 from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -52,6 +53,7 @@ class SessionManagerOptions(TokenEmailerOptions, total=False):
     event_listeners: list[EventListener]
     audit_storage: AuditStorage
     audit_retention_days: int
+    before_delete_user: Callable[[User], Any]
     known_device_cookie_options: CookieOptions
     session_max_per_user: int
 
@@ -96,6 +98,10 @@ class SessionManagerSettings(TokenEmailerSettings):
         365,
         env="AUDIT_RETENTION_DAYS",
         doc="Days after which events are deleted from `audit_storage`; 0 to keep them for ever.",
+    )
+    before_delete_user: Callable[..., Any] | None = option(
+        None,
+        doc="`(user)`: called before an account is deleted, to clear away what refers to it. What it raises keeps the account.",
     )
     known_device_cookie_options: dict[str, Any] = option({}, doc="Options of the cookie of known devices, see there.")
     session_max_per_user: int = option(
@@ -177,6 +183,7 @@ class SessionManagerBase:
 
     def _put_accounts_together(self, users: UserStorage) -> None:
         settings = self.settings
+        check_storages(users, (self.key_storage, self.email_token_storage), settings)
         self.limits = AttemptLimits(self.key_storage, settings.attempt_limits, self._now)
         if settings.enable_email_verification or settings.enable_password_reset:
             self.emails = TokenEmailer(users, self.email_token_storage, settings, self.queue, self._now)
@@ -204,6 +211,7 @@ class SessionManagerBase:
             events=self.events, ring=self.ring, emails=self.emails, email_tokens=self.email_token_storage,
             verify_email=self.settings.enable_email_verification, reset_password=self.settings.enable_password_reset,
             allowed_factor2=tuple(f for f in self.allowed_factor2 if f != NO_FACTOR2),
+            before_delete_user=self.settings.before_delete_user,
         )  # fmt: skip
 
     def parts(self) -> list[SupportsLifecycle]:

@@ -79,6 +79,7 @@ class Accounts:
     reset_password: bool = False
     allowed_factor2: tuple[str, ...] = ()
     validate_user: Callable[[Mapping[str, Any]], list[str]] = default_user_validator
+    before_delete_user: Callable[[User], Any] | None = None
 
     @property
     def keys(self) -> KeyStorage:

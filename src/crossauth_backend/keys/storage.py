@@ -94,6 +94,10 @@ class KeyStorage(ABC):
             CrossauthError: `InvalidKey` where there is no such key; `DataFormat` where its data is no JSON object.
         """
 
+    def unfit_users(self, users: UserStorage) -> list[str]:
+        """Why keys of `users` cannot be stored here, as texts; asked at the start. Empty where they can, or it is not known."""
+        return []
+
     async def find_key(self, value: str) -> Key | None:
         """The key whose value is `value`, also one that was consumed; `None` where there is none."""
         try:

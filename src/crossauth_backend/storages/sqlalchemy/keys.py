@@ -106,6 +106,18 @@ class SqlAlchemyKeyStorage(KeyStorage):
             await self._reader.close()
         await dispose(self.engine)
 
+    def unfit_users(self, users: UserStorage) -> list[str]:
+        """As documented for `KeyStorage`: their ids must be of the type that the option `userid_type` names."""
+        if not isinstance(users, SqlAlchemyUserStorage):
+            return []
+        own, theirs = self.table.c[self._userid].type, users.id.type
+        if own.python_type is theirs.python_type:
+            return []
+        return [
+            f"the ids of table {users.table.name!r} are {theirs!r}, but column {self._userid!r} of table {self.table.name!r} "
+            f"is for {own!r}: name their type in the key storage's option 'userid_type'"
+        ]
+
     def key_with_user_reader(self, users: UserStorage) -> KeyWithUserReader | None:
         """As documented for `SupportsKeyWithUser`."""
         if not isinstance(users, SqlAlchemyUserStorage) or users.engine is not self.engine:
