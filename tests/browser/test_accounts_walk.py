@@ -91,7 +91,7 @@ class Person:
     async def set_totp_up(self) -> tuple[str, list[str]]:
         """Type the secret that the page shows into an application, and confirm."""
         await expect(self.page.locator("svg").last).to_be_visible()
-        await self.page.get_by_text("Cannot scan it?").click()
+        await self.page.get_by_text("Can't scan it?").click()
         secret = await self.page.locator("code.key").inner_text()
         await self.fill("Confirm", otp=await self.totp(secret))
         return secret, await self.page.get_by_role("list", name="Recovery codes").get_by_role(
@@ -115,7 +115,8 @@ async def test_sign_up_with_verification_and_totp_and_every_way_to_log_in(browse
             assert len(codes) == 10
             await alice.is_out()
             await alice.follow(ALICE)
-            await alice.sees("Your e-mail address is confirmed.")
+            await alice.press("Verify my email address")
+            await alice.sees("Your email address is verified.")
             await alice.is_out()
 
             await alice.log_in()
@@ -142,7 +143,7 @@ async def test_sign_up_with_verification_and_totp_and_every_way_to_log_in(browse
             await alice.log_out()
 
             await alice.log_in()
-            await alice.sees("We have sent you a code by e-mail.")
+            await alice.sees("We've sent you a code by email.")
             await alice.fill("Continue", otp=await alice.mailed_code(ALICE))
             await alice.is_in()
 
@@ -154,6 +155,9 @@ async def test_forgotten_password_change_of_address_and_the_other_browser(browse
             await alice.sign_up("alice", ALICE)
             await alice.sees("link")
             await alice.follow(ALICE)
+            await alice.is_out()
+            await alice.follow(ALICE)
+            await alice.press("Verify my email address")
             await alice.is_in()
 
             await elsewhere.go("/login")
@@ -183,6 +187,7 @@ async def test_forgotten_password_change_of_address_and_the_other_browser(browse
             await alice.sees(ALICE)
             assert "was asked for" in await alice.mail(ALICE)
             await alice.follow("new@example.com")
+            await alice.press("Change my email address")
             await alice.go("/account")
             await alice.sees("new@example.com")
             assert "was changed" in await alice.mail(ALICE)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossauth_backend.accounts import codes, login, second_factor
+from crossauth_backend.accounts import login, second_factor
 from crossauth_backend.accounts.page_visit import waiting_visit
 from crossauth_backend.accounts.pending import PENDING, VISIT, read_pending
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import get_json_data
 from crossauth_fastapi._session.actions import Action, Go, Outcome, Show
-from crossauth_fastapi._session.bodies import Factor2Body, LoginAnswer, LoginFactor2Body, Ok, ResendAnswer
+from crossauth_fastapi._session.bodies import Factor2Body, LoginAnswer, LoginFactor2Body, Ok
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.login import ask_variables, code_of, sign_in
-
-RESENT = "We've sent you a new code."
 
 
 async def look_at_login(call: Call) -> Show | Go:
@@ -69,33 +67,6 @@ async def cancel(call: Call) -> Outcome:
     return Outcome({"ok": True}, Go(call.url()))
 
 
-async def resend(call: Call) -> Outcome:
-    """Send a new code for what waits for one: a login, a request, or a factor that is being set up."""
-    face = call.face
-    pending, data = await codes.resend(face.accounts, call.state["session_key"], call.origin)
-    await face.keep(call.request, data)
-    answer = {"ok": True, "factor2": pending.factor2, "message": RESENT}
-    after = call.next_page(face.settings.login_redirect)
-    if pending.purpose in ("signup", "setup"):
-        factor = face.manager.factors[pending.factor2]
-        shown = {**codes.shown_again(factor, pending), "next": after, "canResend": True, "notice": RESENT}
-        return Outcome(answer, Show(shown, "configure_factor2_page"))
-    if pending.purpose == "visit":
-        page = await look_at_visit(call)
-        return Outcome(answer, Show({**page.variables, "notice": RESENT}) if isinstance(page, Show) else page)
-    asked = ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist)
-    return Outcome(answer, Show({**asked, "notice": RESENT}))
-
-
-RESEND_CODE = Action(
-    name="resendcode",
-    summary="Send the code of a second factor again",
-    do=resend,
-    look=None,
-    page_option="factor2_page",
-    answer=ResendAnswer,
-    session=True,
-)
 LOGIN_FACTOR2 = Action(
     name="loginfactor2",
     summary="Give the second factor of a login",
