@@ -55,6 +55,11 @@ class SqlAlchemyAuditStorage:
             [Schema(engine=engine, kind="audit", names=names, tables=(self.table,), migrate=own.migrate)]
         )
 
+    @property
+    def own_tables(self) -> tuple[sa.Table, ...]:
+        """The tables that the library makes for this storage."""
+        return self._prepared.own_tables
+
     async def start(self) -> None:
         """As documented for `SupportsLifecycle`."""
         await self._prepared.once()

@@ -91,6 +91,11 @@ class SqlAlchemyKeyStorage(KeyStorage):
             c.name: c.name for c in self.table.c if c.name not in ("id", self._userid)
         }
 
+    @property
+    def own_tables(self) -> tuple[sa.Table, ...]:
+        """The tables that the library makes for this storage."""
+        return self._prepared.own_tables
+
     async def start(self) -> None:
         """As documented for `SupportsLifecycle`."""
         await self._prepared.once()

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.storages.sqlalchemy.engine import start_fault
+from crossauth_backend.storages.sqlalchemy.metadata import remember
 from crossauth_backend.storages.sqlalchemy.owntable import not_unique
 
 HEADS: Final = {"users": "0004", "keys": "0002", "audit": "0002"}
@@ -224,13 +225,24 @@ async def _lock(connection: AsyncConnection) -> None:
         raise TimeoutError("another process has been changing the schema for a minute")
 
 
+def made_by_us(schema: Schema) -> tuple[sa.Table, ...]:
+    """The tables that are the library's own to make."""
+    return schema.tables[1:] if schema.own else schema.tables
+
+
 class Prepared:
     """Runs `prepare` once, when a storage is first used or its application starts."""
 
     def __init__(self, schemas: Iterable[Schema]) -> None:
         self.schemas = tuple(schemas)
+        remember(self.own_tables)
         self.done = False
         self._locks: dict[int, asyncio.Lock] = {}
+
+    @property
+    def own_tables(self) -> tuple[sa.Table, ...]:
+        """The tables that the library makes."""
+        return tuple(table for schema in self.schemas for table in made_by_us(schema))
 
     async def once(self) -> None:
         """Prepare, if nobody has yet."""

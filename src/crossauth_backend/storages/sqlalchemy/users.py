@@ -112,6 +112,11 @@ class SqlAlchemyUserStorage(UserStorage):
         """Whether the tables are known to be there."""
         return self._prepared.done
 
+    @property
+    def own_tables(self) -> tuple[sa.Table, ...]:
+        """The tables that the library makes for this storage."""
+        return self._prepared.own_tables
+
     async def start(self) -> None:
         """As documented for `SupportsLifecycle`."""
         await self._prepared.once()
