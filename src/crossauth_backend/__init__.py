@@ -72,6 +72,12 @@ if TYPE_CHECKING:
     from crossauth_backend.storages.sqlalchemy.audit import SqlAlchemyAuditStorage
     from crossauth_backend.storages.sqlalchemy.engine import open_engine
     from crossauth_backend.storages.sqlalchemy.keys import SqlAlchemyKeyStorage
+    from crossauth_backend.storages.sqlalchemy.metadata import (
+        alembic_include_name,
+        alembic_include_object,
+        metadata,
+        metadata_of,
+    )
     from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 
 _LAZY = {
@@ -79,6 +85,10 @@ _LAZY = {
     "SqlAlchemyAuditStorage": "crossauth_backend.storages.sqlalchemy.audit",
     "SqlAlchemyKeyStorage": "crossauth_backend.storages.sqlalchemy.keys",
     "SqlAlchemyUserStorage": "crossauth_backend.storages.sqlalchemy.users",
+    "alembic_include_name": "crossauth_backend.storages.sqlalchemy.metadata",
+    "alembic_include_object": "crossauth_backend.storages.sqlalchemy.metadata",
+    "metadata": "crossauth_backend.storages.sqlalchemy.metadata",
+    "metadata_of": "crossauth_backend.storages.sqlalchemy.metadata",
     "open_engine": "crossauth_backend.storages.sqlalchemy.engine",
     "open_redis": "crossauth_backend.storages.redis.client",
 }
@@ -152,9 +162,13 @@ __all__ = [
     "UserStorage",
     "UserStorageGetOptions",
     "UserStorageOptions",
+    "alembic_include_name",
+    "alembic_include_object",
     "default_password_validator",
     "default_user_validator",
     "get_json_data",
+    "metadata",
+    "metadata_of",
     "open_engine",
     "open_redis",
     "to_cookie_serialize_options",

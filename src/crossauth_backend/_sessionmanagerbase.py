@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.accounts.fit import check_storages
 from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.periodic import Periodic
 from crossauth_backend.core.secrets import KeyRing, check_secret
 from crossauth_backend.delivery.mailer import Failure
 from crossauth_backend.delivery.messages import site_name
@@ -19,7 +21,7 @@ from crossauth_backend.delivery.options import make_mailer
 from crossauth_backend.delivery.queue import DeliveryQueue
 from crossauth_backend.delivery.waiting import InKeys
 from crossauth_backend.email_tokens.manager import TokenEmailer, TokenEmailerOptions, TokenEmailerSettings
-from crossauth_backend.events.audit import AuditListener, AuditStorage
+from crossauth_backend.events.audit import AuditListener, AuditStorage, SupportsAuditPurge
 from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator
@@ -53,6 +55,8 @@ class SessionManagerOptions(TokenEmailerOptions, total=False):
     attempt_limits: Mapping[str, Limit | tuple[int, int] | None]
     event_listeners: list[EventListener]
     audit_storage: AuditStorage
+    audit_retention_days: int
+    before_delete_user: Callable[[User], Any]
     known_device_cookie_options: CookieOptions
     session_max_per_user: int
 
@@ -93,6 +97,15 @@ class SessionManagerSettings(TokenEmailerSettings):
     )
     event_listeners: list[Any] = option([], doc="Told of every security event, see `EventListener`.")
     audit_storage: Any = option(None, doc="Keeps every security event: an `AuditStorage`.")
+    audit_retention_days: int = option(
+        365,
+        env="AUDIT_RETENTION_DAYS",
+        doc="Days after which events are deleted from `audit_storage`; 0 to keep them for ever.",
+    )
+    before_delete_user: Callable[..., Any] | None = option(
+        None,
+        doc="`(user)`: called before an account is deleted, to clear away what refers to it. What it raises keeps the account.",
+    )
     known_device_cookie_options: dict[str, Any] = option({}, doc="Options of the cookie of known devices, see there.")
     session_max_per_user: int = option(
         50,
@@ -144,6 +157,10 @@ class SessionManagerBase:
         common = {"secret": self.settings.secret}
         self.csrf_tokens = DoubleSubmitCsrfToken({**common, **self.settings.double_submit_cookie_options})
         cookie = {"user_storage": self.settings.user_storage, **self.settings.session_cookie_options}
+        if self.settings.audit_retention_days < 0:
+            raise CrossauthError(
+                ErrorCode.Configuration, "SessionManager: option 'audit_retention_days' must be 0 or more, in days"
+            )
         if self.settings.session_max_per_user < 0:
             raise CrossauthError(
                 ErrorCode.Configuration, "SessionManager: option 'session_max_per_user' must be 0 (any number) or above"
@@ -172,6 +189,7 @@ class SessionManagerBase:
 
     def _put_accounts_together(self, users: UserStorage) -> None:
         settings = self.settings
+        check_storages(users, (self.key_storage, self.email_token_storage), settings)
         self.limits = AttemptLimits(self.key_storage, settings.attempt_limits, self._now)
         if settings.enable_email_verification or settings.enable_password_reset:
             self.emails = TokenEmailer(users, self.email_token_storage, settings, self.queue, self._now)
@@ -215,6 +233,7 @@ class SessionManagerBase:
             events=self.events, ring=self.ring, emails=self.emails, email_tokens=self.email_token_storage,
             verify_email=self.settings.enable_email_verification, reset_password=self.settings.enable_password_reset,
             allowed_factor2=tuple(f for f in self.allowed_factor2 if f != NO_FACTOR2),
+            before_delete_user=self.settings.before_delete_user,
         )  # fmt: skip
 
     def parts(self) -> list[SupportsLifecycle]:
@@ -226,10 +245,18 @@ class SessionManagerBase:
             self.settings.audit_storage,
         ]
         parts = [part for part in found if isinstance(part, SupportsLifecycle)]
-        purgers: list[SupportsLifecycle] = [Purger(self.key_storage, self._now)]
+        purgers: list[SupportsLifecycle] = [
+            Purger(storage, self._now) for storage in dict.fromkeys((self.key_storage, self.email_token_storage))
+        ]
+        if self.settings.audit_retention_days and isinstance(self.settings.audit_storage, SupportsAuditPurge):
+            purgers.append(Periodic(self._purge_audit, "events that were deleted, for they are old"))
         if self.user_storage is not None:
             purgers.append(SignupPurger(self.accounts))
-        return [*parts, *purgers, *([self.audit] if self.audit else []), self.queue]
+        return [*parts, *purgers, self.session.last_use, *([self.audit] if self.audit else []), self.queue]
+
+    async def _purge_audit(self) -> int:
+        storage: SupportsAuditPurge = self.settings.audit_storage
+        return await storage.purge_before(self._now() - timedelta(days=self.settings.audit_retention_days))
 
     @property
     def session_cookie_name(self) -> str:

@@ -139,7 +139,7 @@ async def test_in_an_own_table_with_unique_addresses_the_unfinished_gives_way(
         "person", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("username", sa.String(100), unique=True), sa.Column("username_normalized", sa.String(200), unique=True),
         sa.Column("email", sa.String(200), unique=True), sa.Column("state", sa.String(60)),
-        sa.Column("factor1", sa.String(60)), sa.Column("factor2", sa.String(60)),
+        sa.Column("factor1", sa.String(60)), sa.Column("factor2", sa.String(60)), sa.Column("admin", sa.Boolean),
         *([sa.Column("email_normalized", sa.String(200), unique=True)] if normalize else []),
     )  # fmt: skip
     async with engine.begin() as connection:

@@ -80,6 +80,7 @@ def test_sign_up_with_verification_and_a_second_factor(world: World, browser: Br
     done = browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).json()
     assert (done["user"], done["emailVerificationNeeded"], len(done["recoveryCodes"])) == (None, True, 10)
     verified = browser.call(f"/api{browser.link()}").json()
+    assert verified.pop("csrfToken")
     assert verified == {"ok": True, "verified": True, "user": None, "twoFactorRequired": True}
     assert browser.who() is None, "a link by mail is no second factor"
     assert browser.give(world.code(shown["totpsecret"])).json()["user"]["username"] == "alice"
@@ -98,7 +99,7 @@ def test_a_sign_up_with_a_known_address_is_answered_as_any_other(world: World, b
     known = browser.sign_up("mallory", user_email=ALICE, factor2=factor2)
     fresh = browser.sign_up("bob", user_email="bob@example.com", factor2=factor2)
     assert known.status_code == fresh.status_code == 200
-    hide = {"totpsecret": "", "otpauthUri": "", "qr": "", "qrSvg": "", "username": ""}
+    hide = {"totpsecret": "", "otpauthUri": "", "qr": "", "qrSvg": "", "username": "", "csrfToken": ""}
     assert {**known.json(), **hide} == {**fresh.json(), **hide}
     if factor2 == "totp":
         for name, answer in (("mallory", known), ("bob", fresh)):
@@ -106,7 +107,7 @@ def test_a_sign_up_with_a_known_address_is_answered_as_any_other(world: World, b
             shown = browser.get("/api/configurefactor2").json()
             done = browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"]))
             assert (done.status_code, set(done.json())) == (
-                200, {"ok", "user", "emailVerificationNeeded", "recoveryCodes"}
+                200, {"ok", "user", "emailVerificationNeeded", "recoveryCodes", "csrfToken"}
             ), answer.text  # fmt: skip
     assert browser.mail(ALICE)[0]["subject"] == "You already have an account"
     owner = asyncio.run(world.users.get_user_by_email(ALICE)).user

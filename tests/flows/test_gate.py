@@ -149,7 +149,7 @@ def test_users_without_a_second_factor_and_strangers_pass(world: World, browser:
         bob.sign_up("bob", factor2="none")
         assert bob.call("/api/transfer", to="alice").json()["user"] == "bob"
     stranger = httpx2.post(f"{browser.base_url}/api/changepassword", json={}, trust_env=False)
-    assert stranger.status_code == 403
+    assert stranger.status_code == 401
 
 
 @pytest.mark.parametrize("body", [b"x" * 70000, b"{", b"\xff", b"[]", b'{"a":1,"a":2}'])
@@ -167,9 +167,7 @@ def test_a_known_device_is_not_asked_where_that_is_switched_on() -> None:
         change = {"old_password": PASSWORD, "new_password": "Another1one"}
         other.asked()
         other.give(world.code(secret))
-        assert other.call("/api/updateuser", user_phone="+441632960961").json() == {
-            "ok": True,
-            "emailVerificationRequired": False,
-        }
+        answer = other.call("/api/updateuser", user_phone="+441632960961").json()
+        assert (answer["ok"], answer["emailVerificationRequired"]) == (True, False)
         other.cookies.delete("KNOWNDEVICE")
         assert other.call("/api/changepassword", **change).json()["factor2Required"] is True

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crossauth_backend import CrossauthError, InMemoryKeyStorage, KeyStorage, Limit
+from crossauth_backend.events.listeners import Events
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.limits.rules import network_of, read_limits
 from crossauth_fastapi._http.address import peer_address, read_proxies
@@ -186,7 +187,7 @@ async def test_attempts_at_once_get_no_further_than_one_after_the_other(sqlite_u
 
         async def attempt(n: int, managers: list[AttemptLimits] = managers) -> bool:
             try:
-                await managers[n % 2].reserve({"login_account": "alice", "login_address": "192.0.2.1"})
+                await managers[n % 2].count({"login_account": "alice", "login_address": "192.0.2.1"}, Events())
             except CrossauthError:
                 return False
             return True

@@ -87,7 +87,10 @@ def test_a_code_by_e_mail_in_one_login(browsers: list[Browser]) -> None:
     code = first.mailed_code(EMAIL)
     for browser in browsers[1:]:
         browser.cookies.set("SESSIONID", first.cookies["SESSIONID"], domain="127.0.0.1")
-    assert at_once(browsers, post("/api/loginfactor2", otp=code)) == [200] + [401] * (MANY - 1)
+    statuses = at_once(browsers, post("/api/loginfactor2", otp=code))
+    # Where the session is over already, the token for it is worth nothing.
+    assert statuses[0] == 200
+    assert set(statuses[1:]) <= {401, 403}
     assert logged_in(browsers) == 1
 
 

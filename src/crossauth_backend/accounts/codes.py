@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, reserve
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT, Pending, read_pending, renewed, seal
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.email_tokens.rules import address_of
@@ -42,7 +42,7 @@ async def count_code(
     """
     if factor.mfa_type() == "oob":
         account = None if user is None else str(user.id)
-        await reserve(accounts.limits, accounts.events, origin, user, code_account=account, **to)
+        await accounts.counted(origin, user, code_account=account, **to)
 
 
 async def one_time_secrets(

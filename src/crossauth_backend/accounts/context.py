@@ -13,7 +13,6 @@ from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.email_tokens.rules import moves_address
 from crossauth_backend.events.listeners import Events
-from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.registry import NO_FACTOR2, Factors
 from crossauth_backend.keys.record import Key, KeyPrefix
@@ -81,6 +80,7 @@ class Accounts:
     allowed_factor2: tuple[str, ...] = ()
     root_path: str = ""
     validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
+    before_delete_user: Callable[[User], Any] | None = None
 
     @property
     def keys(self) -> KeyStorage:
@@ -219,6 +219,19 @@ class Accounts:
         async with limited(self.limits, self.events, origin, user, **subjects):
             yield
 
+    async def counted(self, origin: Origin, user: User | None = None, **subjects: str | None) -> None:
+        """Count what costs something whether or not it succeeds, such as a message or an account.
+
+        Parameters:
+            origin: where the request comes from.
+            user: whose account it is about, where that is known.
+            subjects: by the name of a limit, what is counted under it.
+
+        Raises:
+            CrossauthError: `TooManyAttempts` where a limit is reached.
+        """
+        await reserve(self.limits, self.events, origin, user, **subjects)
+
 
 @asynccontextmanager
 async def limited(
@@ -233,18 +246,8 @@ async def limited(
 async def reserve(
     limits: AttemptLimits, events: Events, origin: Origin, user: User | None = None, **subjects: str | None
 ) -> Reservation:
-    """Count an attempt, whether or not it will succeed.
-
-    Raises:
-        CrossauthError: `TooManyAttempts` where a limit is reached.
-    """
-    try:
-        return await limits.reserve(subjects)
-    except CrossauthError as e:
-        if e.code is ErrorCode.TooManyAttempts:
-            reason = (e.detail or "").removeprefix("limit ")
-            events.tell(EventName.attempts_limited, user, address=origin.address, reason=reason)
-        raise
+    """As `Accounts.counted`, for whoever has no accounts but limits and events."""
+    return await limits.count(subjects, events, address=origin.address, user=user)
 
 
 def has_factor2(user: User) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, reserve
+from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.signup_rules import SIGNUP_LASTS, state_after_verification
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
@@ -123,7 +123,7 @@ async def request_change(accounts: Accounts, user: User, new_email: str, origin:
         CrossauthError: `TooManyAttempts`.
     """
     counted = {"verification_account": str(user.id), "mail_target": mailbox_of(new_email)}
-    await reserve(accounts.limits, accounts.events, origin, user, **counted)
+    await accounts.counted(origin, user, **counted)
     emails = accounts.need_emails()
     emails.send_email_verification_token(user.id, new_email)
     if user.email:
@@ -141,7 +141,7 @@ async def send_link_again(accounts: Accounts, user: User, origin: Origin = NOWHE
         return
     counted = {"verification_account": str(user.id), "mail_target": mailbox_of(address)}
     try:
-        await reserve(accounts.limits, accounts.events, origin, user, **counted)
+        await accounts.counted(origin, user, **counted)
     except CrossauthError as e:
         if e.code is not ErrorCode.TooManyAttempts:
             raise
@@ -164,7 +164,7 @@ async def request_link(accounts: Accounts, username: str, origin: Origin = NOWHE
         CrossauthError: `TooManyAttempts`.
     """
     counted = {"verification_account": f"name {normalize(username)}", "verification_address": origin.address}
-    await reserve(accounts.limits, accounts.events, origin, None, **counted)
+    await accounts.counted(origin, None, **counted)
 
     async def look() -> Send | None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, reserve
+from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.login import prove_first_factor
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password
@@ -40,7 +40,7 @@ async def change_password(
         raise CrossauthError(ErrorCode.UserNotActive)
     factor = _changeable(accounts, user)
     # Successes count too: each ends the links that were sent, and who sits in somebody's account must not go on with that.
-    await reserve(accounts.limits, accounts.events, origin, user, password_account=str(user.id))
+    await accounts.counted(origin, user, password_account=str(user.id))
     user = (await prove_first_factor(accounts, found, old)).user
     if user.state not in MAY_CHANGE:
         raise CrossauthError(ErrorCode.UserNotActive)
@@ -65,7 +65,7 @@ async def request_reset(accounts: Accounts, email: str, origin: Origin = NOWHERE
     """
     address = valid_email(email)
     counted = {"reset_account": normalize(address), "reset_address": origin.address}
-    await accounts.limits.reserve(counted)
+    await accounts.counted(origin, None, **counted)
     accounts.need_emails().send_password_reset_token(address)
     accounts.events.tell(EventName.password_reset_requested, address=origin.address)
 

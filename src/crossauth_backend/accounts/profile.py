@@ -9,6 +9,7 @@ from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.email_change import forget_links, request_change
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
@@ -68,7 +69,16 @@ def _keeping_verification(current: User, fields: dict[str, Any]) -> dict[str, An
 
 
 async def delete_account(accounts: Accounts, user: User, origin: Origin = NOWHERE, actor: User | None = None) -> None:
-    """Delete the user, the secrets, and every key of the user: sessions, tokens, API keys."""
+    """Delete the user, the secrets, and every key of the user: sessions, tokens, API keys.
+
+    The application's hook `before_delete_user` is called first, to clear away what belongs to the user.
+
+    Raises:
+        CrossauthError: `ConstraintViolation` (409) where rows of the application's still refer to the user; nothing is deleted.
+        Exception: whatever the hook raises; nothing is deleted.
+    """
+    if accounts.before_delete_user is not None:
+        await call_hook(accounts.before_delete_user, user)
     # The user goes first: a session whose user is gone signs nobody in, even if the second step is never reached.
     await accounts.users.delete_user_by_id(user.id)
     await accounts.keys.delete_all_for_user(user.id, "")

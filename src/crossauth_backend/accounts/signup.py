@@ -12,7 +12,7 @@ from typing import Any
 
 from crossauth_backend.accounts import signup_names
 from crossauth_backend.accounts.codes import targets
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, has_factor2, reserve
+from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, has_factor2
 from crossauth_backend.accounts.email_change import signup_lasts
 from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -98,7 +98,7 @@ async def sign_up(
             `InvalidPhoneNumber`, `PasswordFormat` (list of what is wrong), `PasswordMatch`, `UserExists`, `Forbidden` for a
             second factor that is not offered, `TooManyAttempts`.
     """
-    await accounts.limits.reserve({"signup_address": origin.address})
+    await accounts.counted(origin, None, signup_address=origin.address)
     new = await checked_user(accounts, user)
     factor = accounts.factors[new["factor1"]]
     if not factor.can_create_user():
@@ -142,7 +142,7 @@ async def _count_messages(accounts: Accounts, wish: _Wish, origin: Origin) -> No
     to = targets(accounts.factors[wish.factor2], wish.new) if wish.factor2 else {}
     if wish.verify and not wish.factor2 and wish.address:
         to = {"mail_target": mailbox_of(wish.address)}
-    await reserve(accounts.limits, accounts.events, origin, None, **to)
+    await accounts.counted(origin, None, **to)
 
 
 async def _create(accounts: Accounts, wish: _Wish, secrets: Mapping[str, Any]) -> User:

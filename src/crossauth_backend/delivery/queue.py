@@ -137,6 +137,8 @@ class DeliveryQueue:
         loop = asyncio.get_running_loop()
         next_scan = 0.0
         while True:
+            # Not at once: the start, which may be part of the first request, asks no storage for it.
+            await asyncio.sleep(TICK_SECONDS)
             scan = loop.time() >= next_scan
             try:
                 await self._begin_due(scan)
@@ -144,7 +146,6 @@ class DeliveryQueue:
                 logger.warning("messages that wait cannot be read: %s", _why(e))
             if scan:
                 next_scan = loop.time() + SCAN_SECONDS
-            await asyncio.sleep(TICK_SECONDS)
 
     async def _begin_due(self, scan: bool) -> None:
         now = self._clock()

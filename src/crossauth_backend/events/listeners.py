@@ -39,7 +39,8 @@ class LoggingListener:
     def on_event(self, event: Event) -> None:
         """Write it."""
         level = logging.WARNING if event.name in _WARNINGS else logging.INFO
-        fields = {"userid": event.userid, "actor": event.actor, "address": event.address, "reason": event.reason}
+        names = ("userid", "actor", "client", "address", "reason")
+        fields = {name: getattr(event, name) for name in names}
         text = " ".join(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))
         logger.log(level, "%s %s", event.name.value, text, extra={"crossauth_event": event})
 

@@ -50,6 +50,7 @@ class Event:
         userid, username: whose account it is about.
         actor: who did it, where that is somebody else: an administrator's id.
         address: the peer's address.
+        client: the OAuth client that did it or for which it was done, where there is one.
         reason: why something failed, or which factor it was: a name out of a fixed list, never free text.
     """
 
@@ -59,4 +60,5 @@ class Event:
     username: str | None = None
     actor: UserId | None = None
     address: str = ""
+    client: str | None = None
     reason: str = ""

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import inspect
+from datetime import timedelta
 from typing import Final
 
 from crossauth_backend.core.clock import Clock, utc_now
-from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.periodic import EVERY_SECONDS, Periodic
+from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, SupportsPurge
 
-logger = logging.getLogger("crossauth.keys")
-EVERY_SECONDS: Final = 3600.0
+# A clock that is ahead for a while, and is then put right, must neither end logins nor make used links count again.
+MARGIN: Final = timedelta(days=7)
 
 
-class Purger:
+class Purger(Periodic):
     """Deletes expired keys while the application runs: sessions, tokens, counts.
 
-    Nothing rests on it: what has expired is refused whether or not it is still stored.
+    Nothing rests on it: what has expired is refused whether or not it is still stored. Counts of attempts go at once; everything
+    else stays for a week.
 
     Parameters:
         storage: where the keys are; one that cannot purge is left alone.
@@ -26,26 +28,20 @@ class Purger:
     """
 
     def __init__(self, storage: KeyStorage, clock: Clock = utc_now, every: float = EVERY_SECONDS) -> None:
-        self._storage, self._clock, self._every = storage, clock, every
-        self._task: asyncio.Task[None] | None = None
+        super().__init__(self.purge, "expired keys that were deleted", every)
+        self._storage, self._clock = storage, clock
 
     async def start(self) -> None:
-        """Begin."""
-        if self._task is None and isinstance(self._storage, SupportsPurge):
-            self._task = asyncio.get_running_loop().create_task(self._run(self._storage))
+        """Begin, where the storage can purge."""
+        if isinstance(self._storage, SupportsPurge):
+            await super().start()
 
-    async def close(self) -> None:
-        """Stop."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-
-    async def _run(self, storage: SupportsPurge) -> None:
-        while True:
-            await asyncio.sleep(self._every)
-            try:
-                count = await storage.purge_expired(self._clock())
-                logger.info("%d expired keys were deleted", count)
-            except CrossauthError as e:
-                logger.warning("expired keys could not be deleted: %s", e.detail or e.message)
+    async def purge(self) -> int:
+        """Do it now; how many there were."""
+        storage, now = self._storage, self._clock()
+        if not isinstance(storage, SupportsPurge):
+            return 0
+        count = await storage.purge_expired(now - MARGIN)
+        if "prefix" in inspect.signature(storage.purge_expired).parameters:
+            count += await storage.purge_expired(now, KeyPrefix.counter)
+        return count

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -93,6 +93,10 @@ class KeyStorage(ABC):
         Raises:
             CrossauthError: `InvalidKey` where there is no such key; `DataFormat` where its data is no JSON object.
         """
+
+    def unfit_users(self, users: UserStorage) -> list[str]:
+        """Why keys of `users` cannot be stored here, as texts; asked at the start. Empty where they can, or it is not known."""
+        return []
 
     async def find_key(self, value: str) -> Key | None:
         """The key whose value is `value`, also one that was consumed; `None` where there is none."""
@@ -219,6 +223,31 @@ class SupportsCounting(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What is counted for a limit: a key of nobody, when it expires, and how far it may go."""
+
+    value: str
+    expires: datetime
+    most: int
+
+
+@runtime_checkable
+class SupportsBoundedCounting(Protocol):
+    """A key storage in which what is refused leaves nothing behind."""
+
+    async def count_within(self, first: Sequence[Counter], then: Sequence[Counter]) -> dict[str, int]:
+        """Add 1 to each counter of `first`, and where all of them stay within their `most`, to each of `then`.
+
+        Each is counted in one step that loses no count made at the same time. A counter goes no further than one beyond its
+        `most`: one that is there already is left as it is.
+
+        Returns:
+            What those that were counted then are; those that were left are missing.
+        """
+        ...
+
+
 @runtime_checkable
 class SupportsTouch(Protocol):
     """A key storage that writes a session's last use without reading it first."""
@@ -229,11 +258,23 @@ class SupportsTouch(Protocol):
 
 
 @runtime_checkable
+class SupportsTouches(Protocol):
+    """A key storage that writes the last use of many sessions together."""
+
+    async def touch_keys(self, times: Mapping[str, datetime]) -> None:
+        """Set `lastactive` of each key to its time, unless it is later already; nothing happens for a key that is gone."""
+        ...
+
+
+@runtime_checkable
 class SupportsPurge(Protocol):
     """A key storage that can throw away what has expired."""
 
-    async def purge_expired(self, now: datetime) -> int:
-        """Delete every key whose `expires` is before `now`; return how many there were."""
+    async def purge_expired(self, now: datetime, prefix: str = "") -> int:
+        """Delete every key whose `expires` is before `now` and whose value starts with `prefix`; how many there were.
+
+        A few at a time: requests that write meanwhile wait for no more than a moment.
+        """
         ...
 
 

@@ -11,9 +11,12 @@ from typing import Any
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
+from crossauth_backend.events.listeners import Events
+from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.keys.storage import KeyStorage, SupportsCounting
-from crossauth_backend.limits.rules import TOTAL, network_of, read_limits
+from crossauth_backend.keys.storage import Counter, KeyStorage, SupportsBoundedCounting, SupportsCounting
+from crossauth_backend.limits.rules import RULES, network_of, read_limits
+from crossauth_backend.users.record import User
 
 logger = logging.getLogger("crossauth.limits")
 
@@ -27,6 +30,16 @@ class Reservation:
 
 
 NOTHING = Reservation({})
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """One limit of an attempt: its name, whether it is looked at first, whether successes count, and where it is counted."""
+
+    name: str
+    address: bool
+    total: bool
+    counter: Counter
 
 
 class AttemptLimits:
@@ -55,37 +68,68 @@ class AttemptLimits:
             )
         self._storage = key_storage
 
-    async def reserve(self, subjects: Mapping[str, str | None]) -> Reservation:
-        """Count an attempt.
+    async def count(
+        self, subjects: Mapping[str, str | None], events: Events, *, address: str = "", user: User | None = None
+    ) -> Reservation:
+        """Count an attempt, and tell `events` of the first in a window that is one too many.
+
+        Those counted by address come first: where one of them is reached, nothing is counted under the others, and what is
+        refused leaves nothing behind, however often it is tried.
 
         Parameters:
             subjects: by the name of a limit, what is counted under it. Empty ones are not counted.
+            events: who is told.
+            address: the peer's address, for the event.
+            user: whose account it is about, where that is known, for the event.
 
         Raises:
-            CrossauthError: `TooManyAttempts`, with `retry_after`, where a limit is reached.
+            CrossauthError: `TooManyAttempts`, with `retry_after`, where a limit is reached; `Configuration` for a name that no
+                limit has.
         """
         now = self._clock()
-        wanted = {}
-        for name, subject in subjects.items():
-            limit = self.limits.get(name)
-            if limit is not None and subject:
-                if name.endswith("_address"):
-                    subject = network_of(subject)
-                window = int(now.timestamp()) // limit.seconds
-                value = f"{KeyPrefix.counter}{hash_token(f'{name} {window} {subject}')}"
-                wanted[value] = (name, limit, datetime.fromtimestamp((window + 1) * limit.seconds, UTC))
-        if not wanted or not isinstance(self._storage, SupportsCounting):
+        wanted = [counted for name, subject in subjects.items() if (counted := self._counted(name, subject, now))]
+        if not wanted:
             return NOTHING
-        counters = {value: ends for value, (_, _, ends) in wanted.items()}
-        counts = await self._storage.count_up(counters)
-        reached = [(name, ends) for value, (name, limit, ends) in wanted.items() if counts[value] > limit.attempts]
-        if reached:
-            seconds = max(int((ends - now).total_seconds()) for _, ends in reached) + 1
-            names = ", ".join(name for name, _ in reached)
-            raise CrossauthError(ErrorCode.TooManyAttempts, detail=f"limit {names}", retry_after=seconds)
-        returned = {value: (limit, ends) for value, (name, limit, ends) in wanted.items() if name not in TOTAL}
-        nearly = any(counts[value] * 2 > limit.attempts for value, (limit, _) in returned.items())
-        return Reservation({value: ends for value, (_, ends) in returned.items()}, nearly)
+        stages = [[c for c in wanted if c.address], [c for c in wanted if not c.address]]
+        counts = await self._count(*([c.counter for c in stage] for stage in stages))
+        for stage in stages:
+            reached = [c for c in stage if counts.get(c.counter.value, c.counter.most + 2) > c.counter.most]
+            first = [c.name for c in reached if counts.get(c.counter.value) == c.counter.most + 1]
+            if first:
+                events.tell(EventName.attempts_limited, user, address=address, reason=", ".join(first))
+            if reached:
+                seconds = max(int((c.counter.expires - now).total_seconds()) for c in reached) + 1
+                names = ", ".join(c.name for c in reached)
+                raise CrossauthError(ErrorCode.TooManyAttempts, detail=f"limit {names}", retry_after=seconds)
+        returned = [c for c in wanted if not c.total]
+        nearly = any(counts[c.counter.value] * 2 > c.counter.most for c in returned)
+        return Reservation({c.counter.value: c.counter.expires for c in returned}, nearly)
+
+    def _counted(self, name: str, subject: str | None, now: datetime) -> _Counted | None:
+        rule = RULES.get(name)
+        if rule is None:
+            raise CrossauthError(ErrorCode.Configuration, detail=f"there is no limit {name!r}")
+        limit = self.limits.get(name)
+        if limit is None or not subject:
+            return None
+        if rule.address:
+            subject = network_of(subject)
+        window = int(now.timestamp()) // limit.seconds
+        value = f"{KeyPrefix.counter}{hash_token(f'{name} {window} {subject}')}"
+        ends = datetime.fromtimestamp((window + 1) * limit.seconds, UTC)
+        return _Counted(name, rule.address, rule.total, Counter(value, ends, limit.attempts))
+
+    async def _count(self, first: list[Counter], then: list[Counter]) -> Mapping[str, int]:
+        if isinstance(self._storage, SupportsBoundedCounting):
+            return await self._storage.count_within(first, then)
+        # As good, but what is refused is counted as well.
+        counts: dict[str, int] = {}
+        for stage in (first, then):
+            if stage and isinstance(self._storage, SupportsCounting):
+                counts |= await self._storage.count_up({c.value: c.expires for c in stage})
+            if any(counts[c.value] > c.most for c in stage):
+                break
+        return counts
 
     async def give_back(self, reservation: Reservation) -> None:
         """The attempt succeeded: it does not count. Earlier failures still do."""

@@ -14,40 +14,57 @@ from crossauth_backend.core.text import normalize_address
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `attempts` in any window of `seconds`. Windows are fixed: they begin at multiples of `seconds`."""
+    """At most `attempts` in any window of `seconds`.
+
+    Windows are fixed: they begin at multiples of `seconds`, so that where two meet there may be twice as many in a short time.
+    """
 
     attempts: int
     seconds: int
 
 
-# Limits of what costs whether or not it succeeds: a success is not given back.
-TOTAL: Final = ("login_total_address",)
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One limit.
+
+    Parameters:
+        attempts, seconds: its default, see `Limit`.
+        address: whether what it counts by is an address of the network. Such limits are looked at before all others: where one
+            is reached, nothing is counted under a name that the caller made up.
+        total: whether successes count as well, for what costs whether or not it succeeds.
+    """
+
+    attempts: int
+    seconds: int
+    address: bool = False
+    total: bool = False
 
 
 # Named after what is tried and by what attempts are counted. An account is a name as it was typed, in its normalised form,
 # whether or not there is such a user; an address is a host, or the /64 network of an IPv6 host.
-DEFAULT_LIMITS: Final[Mapping[str, Limit]] = {
-    "login_account": Limit(20, 900),
-    "login_device": Limit(20, 900),
-    "login_address": Limit(100, 900),
-    "login_total_address": Limit(1000, 900),
-    "factor2_challenge": Limit(5, 900),
-    "factor2_account": Limit(20, 900),
-    "factor2_address": Limit(100, 900),
-    "password_account": Limit(20, 900),
-    "reset_account": Limit(5, 3600),
-    "reset_address": Limit(50, 3600),
-    "token_credential": Limit(20, 900),
-    "token_address": Limit(100, 900),
-    "verification_account": Limit(10, 3600),
-    "verification_address": Limit(50, 3600),
+RULES: Final[Mapping[str, Rule]] = {
+    "login_account": Rule(20, 900),
+    "login_device": Rule(20, 900),
+    "login_address": Rule(100, 900, address=True),
+    "login_total_address": Rule(1000, 900, address=True, total=True),
+    "factor2_challenge": Rule(5, 900),
+    "factor2_account": Rule(20, 900),
+    "factor2_address": Rule(100, 900, address=True),
+    "password_account": Rule(20, 900),
+    "reset_account": Rule(5, 3600),
+    "reset_address": Rule(50, 3600, address=True),
+    "token_credential": Rule(20, 900),
+    "token_address": Rule(100, 900, address=True),
+    "verification_account": Rule(10, 3600),
+    "verification_address": Rule(50, 3600, address=True),
     # What is sent is counted by where it goes, too, whoever asks and from wherever. A target is a mailbox or a telephone
     # number; these limits are for what is sent to one that whoever asks has not proven.
-    "mail_target": Limit(10, 3600),
-    "sms_target": Limit(5, 3600),
-    "code_account": Limit(10, 3600),
-    "signup_address": Limit(100, 3600),
+    "mail_target": Rule(10, 3600),
+    "sms_target": Rule(5, 3600),
+    "code_account": Rule(10, 3600),
+    "signup_address": Rule(100, 3600, address=True),
 }
+DEFAULT_LIMITS: Final[Mapping[str, Limit]] = {n: Limit(rule.attempts, rule.seconds) for n, rule in RULES.items()}
 
 
 def read_limits(given: Mapping[str, Any]) -> dict[str, Limit]:

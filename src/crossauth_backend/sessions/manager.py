@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from crossauth_backend.core.clock import Clock, utc_now
@@ -18,13 +18,13 @@ from crossauth_backend.core.hooks import decide
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.records import ItemReads
 from crossauth_backend.core.secrets import check_secret, derive_key, hash_token, random_value
+from crossauth_backend.keys.lastuse import LastUse
 from crossauth_backend.keys.record import Key, KeyPrefix, encode_data
 from crossauth_backend.keys.storage import (
     KeyStorage,
     KeyWithUser,
     KeyWithUserReader,
     SupportsKeyWithUser,
-    SupportsTouch,
 )
 from crossauth_backend.sessions.cookie import (
     Cookie,
@@ -138,6 +138,7 @@ class SessionCookie(HasCookie):
         secret = check_secret(self.settings.secret, "SessionCookie")
         self.cookie = SignedCookie(self.settings, "SESSIONID", derive_key(secret, "session cookie"))
         self.key_storage = key_storage
+        self.last_use = LastUse(key_storage)
         self.user_storage = self.settings.user_storage
         self.clock = clock
         self._max_per_user = max_per_user
@@ -209,7 +210,7 @@ class SessionCookie(HasCookie):
         return session_id
 
     async def get_user_for_session_id(self, session_id: str) -> UserAndKey:
-        """The session, if it is good; writes the time of use at most once a minute.
+        """The session, if it is good; the time of use is written at most once a minute, a moment later.
 
         Raises:
             CrossauthError: `InvalidSession`, `Expired`, or the reason for which the user's state refuses.
@@ -227,7 +228,7 @@ class SessionCookie(HasCookie):
         if code is not None:
             raise CrossauthError(code)
         if needs_touch(key, now):
-            await self._touch(value, now)
+            self.last_use.note(value, now)
         return UserAndKey(user, key)
 
     async def get_session_key(self, session_id: str) -> Key:
@@ -250,12 +251,6 @@ class SessionCookie(HasCookie):
         """End every session of a user but the one with the id `except_key`."""
         keep = self.hash_session_id(except_key) if except_key else None
         await self.key_storage.delete_all_for_user(userid, KeyPrefix.session, keep)
-
-    async def _touch(self, value: str, now: datetime) -> None:
-        if isinstance(self.key_storage, SupportsTouch):
-            await self.key_storage.touch_key(value, now)
-        else:
-            await self.key_storage.update_key({"value": value, "lastactive": now})
 
     def _reader(self) -> KeyWithUserReader:
         if self.user_storage is not None and isinstance(self.key_storage, SupportsKeyWithUser):

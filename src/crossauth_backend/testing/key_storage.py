@@ -10,11 +10,14 @@ from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.keys.record import Key, get_json_data
 from crossauth_backend.keys.storage import (
+    Counter,
     KeyStorage,
+    SupportsBoundedCounting,
     SupportsCounting,
     SupportsPurge,
     SupportsTake,
     SupportsTouch,
+    SupportsTouches,
     spend,
 )
 from crossauth_backend.testing.expect import outcome, refused
@@ -226,6 +229,34 @@ class KeyStorageContract:
         assert await keys.count_up({"n:b": soon}, -1) == {"n:b": 20}
         assert (await keys.get_key("n:a")).expires == soon
 
+    async def test_counting_stops_one_beyond_the_most(self, keys: KeyStorage) -> None:
+        """Also among requests at once; what comes after a counter that is beyond is not counted, and leaves no key."""
+        if not isinstance(keys, SupportsBoundedCounting):
+            return
+        soon = utc_now() + timedelta(hours=1)
+
+        def counter(name: str, most: int) -> Counter:
+            return Counter(f"n:{name}", soon, most)
+
+        async def count(first: str, then: str, most: int = 9) -> dict[str, int]:
+            return await keys.count_within([counter(first, 3)], [counter(then, most)])
+
+        assert await count("a", "b") == {"n:a": 1, "n:b": 1}
+        assert await count("a", "b") == {"n:a": 2, "n:b": 2}
+        assert await count("a", "c") == {"n:a": 3, "n:c": 1}
+        assert await count("a", "d") == {"n:a": 4}
+        assert await count("a", "e") == {}
+        assert sorted(key.value for key in await keys.get_all_for_user(None)) == ["n:a", "n:b", "n:c"]
+        assert (await keys.get_key("n:a")).data == "4"
+        assert (await keys.get_key("n:c")).expires == soon
+        assert await count("x", "b", 1) == {"n:x": 1}
+        assert await keys.count_within([], [counter("b", 2), counter("f", 2)]) == {"n:b": 3, "n:f": 1}
+        assert await keys.count_within([counter("g", 1)], []) == {"n:g": 1}
+        many = [counter("h", 5)], [counter("i", 3)]
+        results = await asyncio.gather(*(keys.count_within(*many) for _ in range(20)))
+        assert sorted(found["n:h"] for found in results if "n:h" in found) == [1, 2, 3, 4, 5, 6]
+        assert max(found.get("n:i", 0) for found in results) == 4
+
     async def test_a_thing_is_spent_once(self, keys: KeyStorage) -> None:
         """Among any number of calls at once."""
         now = utc_now()
@@ -233,6 +264,19 @@ class KeyStorageContract:
         first = await asyncio.gather(*(spend(keys, "thing", now, soon) for _ in range(20)))
         assert first.count(True) == 1
         assert await spend(keys, "other thing", now, soon)
+
+    async def test_touches_are_written_together(self, keys: KeyStorage) -> None:
+        """And never back in time; they bring no deleted key back."""
+        if not isinstance(keys, SupportsTouches):
+            return
+        for value in ("s:1", "s:2"):
+            await save(keys, value)
+        later = NOW + timedelta(hours=1)
+        await keys.touch_keys({"s:1": later, "s:2": NOW, "s:none": NOW})
+        await keys.touch_keys({"s:1": NOW, "s:2": later})
+        assert [(await keys.get_key(value)).lastactive for value in ("s:1", "s:2")] == [later, later]
+        with refused(ErrorCode.InvalidKey):
+            await keys.get_key("s:none")
 
     async def test_a_touch_writes_the_time_of_use(self, keys: KeyStorage) -> None:
         """And brings no deleted key back."""
@@ -252,7 +296,9 @@ class KeyStorageContract:
         await save(keys, "s:old", days=-1)
         await save(keys, "s:new")
         await keys.save_key(None, "s:ever", NOW)
-        assert await keys.purge_expired(NOW) == 1
+        assert await keys.purge_expired(NOW, "n:") == 0
+        assert await keys.purge_expired(NOW, "s:") == 1
+        assert await keys.purge_expired(NOW) == 0
         assert sorted(k.value for k in await keys.get_all_for_user(None)) == ["s:ever", "s:new"]
 
     async def test_an_unknown_column_is_refused(self, keys: KeyStorage) -> None:

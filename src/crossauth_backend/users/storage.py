@@ -132,7 +132,15 @@ class UserStorage(ABC):
 
     @abstractmethod
     async def delete_user_by_id(self, id: UserId) -> None:
-        """Delete the user and the secrets; nothing happens where there is none."""
+        """Delete the user and the secrets; nothing happens where there is none.
+
+        Raises:
+            CrossauthError: `ConstraintViolation` (409) where rows of the application's refer to the user.
+        """
+
+    def unfit_fields(self, wanted: Mapping[str, type]) -> list[str]:
+        """What of `wanted`, names of fields and their Python types, cannot be stored, as texts; asked at the start."""
+        return []
 
     @abstractmethod
     async def get_users(self, skip: int | None = None, take: int | None = None) -> list[User]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Request
 
+from crossauth_backend.accounts.fit import check_storages
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
 from crossauth_backend.core.text import with_slashes
@@ -17,6 +18,7 @@ from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
+from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.address import is_local_host, read_proxies
 from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
 from crossauth_fastapi._middleware.state import state_of
@@ -51,6 +53,7 @@ def build_face(
         )
     settings = read_options(SessionServerSettings, options, component=COMPONENT)
     _refuse_unavailable(settings, options)
+    _check_columns(key_storage, settings)
     own = option_names(SessionManagerSettings)
     manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
     endpoints = _checked_endpoints(settings, manager)
@@ -171,6 +174,13 @@ def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager)
             f"{COMPONENT}: option 'user_storage' is required for {', '.join(needing)}",
         )
     return endpoints
+
+
+def _check_columns(key_storage: KeyStorage, settings: SessionServerSettings) -> None:
+    if settings.user_storage is not None:
+        asks = settings.enable_admin_endpoints and settings.is_admin_fn is default_is_admin_fn
+        keys = (key_storage, settings.email_token_storage or key_storage)
+        check_storages(settings.user_storage, keys, settings, {"admin": bool} if asks else {})
 
 
 def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: frozenset[str]) -> None:

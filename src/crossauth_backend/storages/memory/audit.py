@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from crossauth_backend.events.record import Event
 
@@ -16,6 +17,11 @@ class InMemoryAuditStorage:
     async def record(self, events: Sequence[Event]) -> None:
         """As documented for `AuditStorage`."""
         self._events += events
+
+    async def purge_before(self, time: datetime) -> int:
+        """As documented for `SupportsAuditPurge`."""
+        before, self._events = len(self._events), [e for e in self._events if e.at >= time]
+        return before - len(self._events)
 
     async def latest(self, skip: int = 0, take: int = 50, userid: int | str | None = None) -> list[Event]:
         """As documented for `AuditStorage`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
@@ -10,7 +10,7 @@ from typing import Any, Final
 from crossauth_backend.core.clock import as_utc, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
-from crossauth_backend.keys.storage import KeyStorage, KeyWithUser, KeyWithUserReader
+from crossauth_backend.keys.storage import Counter, KeyStorage, KeyWithUser, KeyWithUserReader
 from crossauth_backend.storages.fields import bad_field, refuse_unstorable
 from crossauth_backend.storages.memory.users import InMemoryUserStorage
 from crossauth_backend.users.record import UserId
@@ -130,11 +130,24 @@ class InMemoryKeyStorage(KeyStorage):
 
     async def count_up(self, counters: Mapping[str, datetime], by: int = 1) -> dict[str, int]:
         """As documented for `SupportsCounting`."""
+        return self._count(counters, by)
+
+    def _count(self, counters: Mapping[str, datetime], by: int = 1) -> dict[str, int]:
         counts = {}
         for value, expires in counters.items():
             old = self._keys.get(value) or Key(value=value, created=utc_now(), expires=as_utc(expires))
             counts[value] = int(old.data or 0) + by
             self._store(replace(old, data=str(counts[value])))
+        return counts
+
+    async def count_within(self, first: Sequence[Counter], then: Sequence[Counter]) -> dict[str, int]:
+        """As documented for `SupportsBoundedCounting`."""
+        counts: dict[str, int] = {}
+        for stage in (first, then):
+            within = [c for c in stage if c.value not in self._keys or int(self._keys[c.value].data) <= c.most]
+            counts |= self._count({c.value: c.expires for c in within})
+            if any(counts.get(c.value, c.most + 1) > c.most for c in stage):
+                break
         return counts
 
     async def touch_key(self, value: str, lastactive: datetime) -> None:
@@ -143,9 +156,16 @@ class InMemoryKeyStorage(KeyStorage):
         if old is not None:
             self._keys[value] = replace(old, lastactive=as_utc(lastactive))
 
-    async def purge_expired(self, now: datetime) -> int:
+    async def touch_keys(self, times: Mapping[str, datetime]) -> None:
+        """As documented for `SupportsTouches`."""
+        for value, time in times.items():
+            old = self._keys.get(value)
+            if old is not None and (old.lastactive is None or old.lastactive < as_utc(time)):
+                self._keys[value] = replace(old, lastactive=as_utc(time))
+
+    async def purge_expired(self, now: datetime, prefix: str = "") -> int:
         """As documented for `SupportsPurge`."""
-        return self._forget(as_utc(now))
+        return self._forget(as_utc(now), prefix)
 
     def key_with_user_reader(self, users: UserStorage) -> KeyWithUserReader | None:
         """As documented for `SupportsKeyWithUser`; for users in memory too."""
@@ -170,8 +190,9 @@ class InMemoryKeyStorage(KeyStorage):
             raise CrossauthError(ErrorCode.InvalidKey)
         return key
 
-    def _forget(self, now: datetime) -> int:
-        expired = [key for key in self._keys.values() if key.expires is not None and key.expires < now]
+    def _forget(self, now: datetime, prefix: str = "") -> int:
+        keys = (key for key in self._keys.values() if key.value.startswith(prefix))
+        expired = [key for key in keys if key.expires is not None and key.expires < now]
         for key in expired:
             self._remove(key)
         return len(expired)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
@@ -10,7 +11,7 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 
@@ -19,6 +20,8 @@ RedisClient: TypeAlias = Redis | RedisCluster
 # A dead server is noticed in seconds and said; a connection that it dropped is made again once.
 _TIMEOUT: Final = 2.0
 _RETRIES: Final = 2
+RETRY_SECONDS: Final = 5
+logger = logging.getLogger("crossauth.redis")
 
 
 def open_redis(url: str, *, cluster: bool = False, **options: Any) -> RedisClient:
@@ -42,10 +45,47 @@ def open_redis(url: str, *, cluster: bool = False, **options: Any) -> RedisClien
     return client
 
 
+async def check_eviction(client: Any) -> None:
+    """Make sure that the server throws nothing away that has not expired.
+
+    Sessions that are ended are found by an index, and what was used once by a mark: where Redis evicts either of them, a login
+    that was ended goes on, and a link that was used counts again.
+
+    Parameters:
+        client: the client of a server or a cluster. A server that does not say how it is set up is warned about.
+
+    Raises:
+        CrossauthError: `Configuration` for a `maxmemory-policy` that evicts, where there is a `maxmemory`; `Connection`.
+    """
+    everywhere = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(client, RedisCluster) else {}
+    try:
+        with refusals():
+            found = await client.info("memory", **everywhere)
+    except CrossauthError as e:
+        if not isinstance(e.__cause__, ResponseError):
+            raise
+        logger.warning("Redis does not answer INFO: its maxmemory-policy must be noeviction, and is not checked")
+        return
+    for memory in found.values() if found and all(isinstance(part, dict) for part in found.values()) else [found]:
+        policy = str(memory.get("maxmemory_policy", "noeviction"))
+        if policy != "noeviction" and int(memory.get("maxmemory", 0)) > 0:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"RedisKeyStorage: the server's maxmemory-policy is {policy!r}, so when it is full it throws sessions and marks "
+                "away, and logins that were ended can go on. Set maxmemory-policy to noeviction, or use a Redis of its own",
+            )
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """Turns what can go wrong on the way to Redis into the reason `Connection`; nothing of the exception is public."""
     try:
         yield
     except (RedisError, OSError, TimeoutError) as e:
-        raise CrossauthError(ErrorCode.Connection, "The database cannot be reached", detail=repr(e), status=503) from e
+        raise CrossauthError(
+            ErrorCode.Connection,
+            "The database cannot be reached",
+            detail=repr(e),
+            status=503,
+            retry_after=RETRY_SECONDS,
+        ) from e

@@ -8,7 +8,7 @@ the storage works on a Redis Cluster.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypedDict
@@ -18,9 +18,9 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
-from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.keys.storage import Counter, KeyStorage
 from crossauth_backend.storages.fields import bad_field, refuse_unstorable
-from crossauth_backend.storages.redis.client import RedisClient, refusals
+from crossauth_backend.storages.redis.client import RedisClient, check_eviction, refusals
 from crossauth_backend.storages.redis.fields import microseconds, to_fields, to_key, user_text
 from crossauth_backend.users.record import UserId
 
@@ -64,14 +64,20 @@ if (redis.call('HGET', KEYS[1], 'd') or '') ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then redis.call('HDEL', KEYS[1], 'd') else redis.call('HSET', KEYS[1], 'd', ARGV[2]) end
 return 1
 """
-# ARGV: how many, now and the end in microseconds, milliseconds to live.
+# ARGV: how many, now and the end in microseconds, milliseconds to live, how far it may go ("" for ever). -1 where it is there.
 _COUNT: Final = """
+if ARGV[5] ~= '' and tonumber(redis.call('HGET', KEYS[1], 'd') or '0') > tonumber(ARGV[5]) then return -1 end
 local count = redis.call('HINCRBY', KEYS[1], 'd', ARGV[1])
 if redis.call('HSETNX', KEYS[1], 'c', ARGV[2]) == 1 then
     redis.call('HSET', KEYS[1], 'e', ARGV[3])
     redis.call('PEXPIRE', KEYS[1], ARGV[4])
 end
 return count
+"""
+# ARGV: the time in microseconds.
+_TOUCH: Final = """
+local last = redis.call('HMGET', KEYS[1], 'c', 'l')
+if last[1] and (not last[2] or tonumber(last[2]) < tonumber(ARGV[1])) then redis.call('HSET', KEYS[1], 'l', ARGV[1]) end
 """
 # ARGV: a value, and the milliseconds it has to live ("" for ever). The set lives as long as the last of its members, by the
 # clock of Redis as the keys do: the application's may show another time.
@@ -118,9 +124,14 @@ class RedisKeyStorage(KeyStorage):
         self._redis: Any = client
 
     async def start(self) -> None:
-        """As documented for `SupportsLifecycle`: asks the server whether it is there."""
+        """As documented for `SupportsLifecycle`: asks the server whether it is there, and whether it keeps what it is given.
+
+        Raises:
+            CrossauthError: `Configuration` where the server evicts keys, see `check_eviction`; `Connection`.
+        """
         with refusals():
             await self._redis.ping()
+        await check_eviction(self._redis)
 
     async def close(self) -> None:
         """As documented for `SupportsLifecycle`."""
@@ -252,17 +263,38 @@ class RedisKeyStorage(KeyStorage):
 
     async def count_up(self, counters: Mapping[str, datetime], by: int = 1) -> dict[str, int]:
         """As documented for `SupportsCounting`; each counter by itself, all in one round trip."""
+        return await self._count([(value, end, "") for value, end in counters.items()], by)
+
+    async def count_within(self, first: Sequence[Counter], then: Sequence[Counter]) -> dict[str, int]:
+        """As documented for `SupportsBoundedCounting`; one round trip for each that has any."""
+        counts: dict[str, int] = {}
+        for stage in (first, then):
+            counts |= await self._count([(c.value, c.expires, c.most) for c in stage]) if stage else {}
+            if any(counts[c.value] < 0 or counts[c.value] > c.most for c in stage):
+                break
+        return {value: count for value, count in counts.items() if count >= 0}
+
+    async def _count(self, counters: Sequence[tuple[str, datetime, int | str]], by: int = 1) -> dict[str, int]:
         now = utc_now()
-        ends = {value: (microseconds(end), _life(end, now)) for value, end in counters.items()}
+        arguments = [(self._name(value), microseconds(end), _life(end, now), most) for value, end, most in counters]
         with refusals():
             async with self._redis.pipeline(transaction=False) as pipeline:
-                for value, (end, life) in ends.items():
-                    pipeline.eval(_COUNT, 1, self._name(value), by, microseconds(now), end, life)
-                return dict(zip(counters, await pipeline.execute(), strict=True))
+                for name, end, life, most in arguments:
+                    pipeline.eval(_COUNT, 1, name, by, microseconds(now), end, life, most)
+                found = await pipeline.execute()
+        return {value: count for (value, _, _), count in zip(counters, found, strict=True)}
 
     async def touch_key(self, value: str, lastactive: datetime) -> None:
         """As documented for `SupportsTouch`."""
         await self._eval(_UPDATE, self._name(value), "-", 0, "l", str(microseconds(lastactive)))
+
+    async def touch_keys(self, times: Mapping[str, datetime]) -> None:
+        """As documented for `SupportsTouches`; all in one round trip."""
+        with refusals():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for value, time in times.items():
+                    pipeline.eval(_TOUCH, 1, self._name(value), str(microseconds(time)))
+                await pipeline.execute()
 
     async def _eval(self, script: str, name: str, *arguments: Any) -> Any:
         with refusals():

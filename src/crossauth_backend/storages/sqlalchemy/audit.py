@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypedDict
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.events.record import Event, EventName
 from crossauth_backend.storages.fields import number_id
+from crossauth_backend.storages.sqlalchemy.batches import delete_in_batches
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.tables import audit_table, check_name
@@ -53,6 +55,11 @@ class SqlAlchemyAuditStorage:
             [Schema(engine=engine, kind="audit", names=names, tables=(self.table,), migrate=own.migrate)]
         )
 
+    @property
+    def own_tables(self) -> tuple[sa.Table, ...]:
+        """The tables that the library makes for this storage."""
+        return self._prepared.own_tables
+
     async def start(self) -> None:
         """As documented for `SupportsLifecycle`."""
         await self._prepared.once()
@@ -67,13 +74,18 @@ class SqlAlchemyAuditStorage:
         rows = [
             {
                 "name": e.name.value, "at": e.at, "userid": _text(e.userid), "username": e.username,
-                "actor": _text(e.actor), "address": e.address[:64], "reason": e.reason[:128],
+                "actor": _text(e.actor), "address": e.address[:64], "client": e.client, "reason": e.reason[:128],
             }
             for e in events
         ]  # fmt: skip
         with refusals(ErrorCode.BadRequest):
             async with self.engine.begin() as connection:
                 await connection.execute(self.table.insert(), rows)
+
+    async def purge_before(self, time: datetime) -> int:
+        """As documented for `SupportsAuditPurge`."""
+        await self._prepared.once()
+        return await delete_in_batches(self.engine, self.table, self.table.c.at < time)
 
     async def latest(self, skip: int = 0, take: int = 50, userid: int | str | None = None) -> list[Event]:
         """As documented for `AuditStorage`."""
@@ -88,7 +100,7 @@ class SqlAlchemyAuditStorage:
         return [
             Event(
                 name=EventName(r.name), at=r.at, userid=_id(r.userid), username=r.username, actor=_id(r.actor),
-                address=r.address, reason=r.reason,
+                address=r.address, client=r.client, reason=r.reason,
             )
             for r in rows
         ]  # fmt: skip

@@ -82,7 +82,12 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
     _check_folder(parsed)
     if _is_sqlite_in_memory(parsed):
         # There is one connection, or there would be several databases; its users take turns.
-        one = {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
+        one: dict[str, Any] = {
+            "poolclass": AsyncAdaptedQueuePool,
+            "pool_size": 1,
+            "max_overflow": 0,
+            "pool_timeout": POOL_SECONDS,
+        }
         options = one | options
     else:
         options = {"pool_timeout": POOL_SECONDS} | options if "poolclass" not in options else options

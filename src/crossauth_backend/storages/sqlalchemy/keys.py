@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, Final, TypedDict
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,8 +19,10 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
-from crossauth_backend.keys.storage import KeyStorage, KeyWithUserReader
+from crossauth_backend.keys.storage import Counter, KeyStorage, KeyWithUserReader
 from crossauth_backend.storages.fields import bad_field, number_id, refuse_unstorable
+from crossauth_backend.storages.sqlalchemy.batches import delete_in_batches
+from crossauth_backend.storages.sqlalchemy.counting import count_up, count_within
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.read import SessionReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
@@ -30,7 +31,6 @@ from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 from crossauth_backend.users.record import UserId
 from crossauth_backend.users.storage import UserStorage
 
-_UPSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _TRIES: Final = 500
 _OWN: Final = ("value", "created", "expires", "lastactive", "data", "consumed", "stamp")
 
@@ -98,6 +98,11 @@ class SqlAlchemyKeyStorage(KeyStorage):
             return issubclass(kind, int)
         return not isinstance(column, sa.Uuid) or issubclass(kind, uuid.UUID)
 
+    @property
+    def own_tables(self) -> tuple[sa.Table, ...]:
+        """The tables that the library makes for this storage."""
+        return self._prepared.own_tables
+
     async def start(self) -> None:
         """As documented for `SupportsLifecycle`."""
         await self._prepared.once()
@@ -112,6 +117,18 @@ class SqlAlchemyKeyStorage(KeyStorage):
         if self._reader is not None:
             await self._reader.close()
         await dispose(self.engine)
+
+    def unfit_users(self, users: UserStorage) -> list[str]:
+        """As documented for `KeyStorage`: their ids must be of the type that the option `userid_type` names."""
+        if not isinstance(users, SqlAlchemyUserStorage):
+            return []
+        own, theirs = self.table.c[self._userid].type, users.id.type
+        if own.python_type is theirs.python_type:
+            return []
+        return [
+            f"the ids of table {users.table.name!r} are {theirs!r}, but column {self._userid!r} of table {self.table.name!r} "
+            f"is for {own!r}: name their type in the key storage's option 'userid_type'"
+        ]
 
     def key_with_user_reader(self, users: UserStorage) -> KeyWithUserReader | None:
         """As documented for `SupportsKeyWithUser`."""
@@ -273,22 +290,18 @@ class SqlAlchemyKeyStorage(KeyStorage):
             CrossauthError: `Configuration` on any other database.
         """
         await self._prepared.once()
-        insert = _UPSERTS.get(self.engine.dialect.name)
-        if insert is None:
-            raise CrossauthError(ErrorCode.Configuration, f"Counting is not available on {self.engine.dialect.name}")
-        table, now = self.table, utc_now()
-        # In one order everywhere, so that two requests that count the same things do not wait for each other in a circle.
-        rows = [
-            {"value": value, "created": now, "expires": expires, "data": str(by)}
-            for value, expires in sorted(counters.items())
-        ]
-        added = sa.cast(sa.cast(table.c.data, sa.Integer) + by, sa.Text)
-        statement = (
-            insert(table)
-            .values(rows)
-            .on_conflict_do_update(index_elements=[table.c.value], set_={"data": added})
-            .returning(table.c.value, table.c.data)
-        )
+        return await self._counts(count_up(self.table, self.engine.dialect.name, counters, by, utc_now()))
+
+    async def count_within(self, first: Sequence[Counter], then: Sequence[Counter]) -> dict[str, int]:
+        """As documented for `SupportsBoundedCounting`; one statement, on SQLite and PostgreSQL.
+
+        Raises:
+            CrossauthError: `Configuration` on any other database.
+        """
+        await self._prepared.once()
+        return await self._counts(count_within(self.table, self.engine.dialect.name, first, then, utc_now()))
+
+    async def _counts(self, statement: Any) -> dict[str, int]:
         with refusals(ErrorCode.BadRequest):
             async with self.engine.begin() as connection:
                 return {value: int(data) for value, data in (await connection.execute(statement)).all()}
@@ -297,10 +310,26 @@ class SqlAlchemyKeyStorage(KeyStorage):
         """As documented for `SupportsTouch`."""
         await self._write(self.table.update().where(self.table.c.value == value).values(lastactive=lastactive))
 
-    async def purge_expired(self, now: datetime) -> int:
+    async def touch_keys(self, times: Mapping[str, datetime]) -> None:
+        """As documented for `SupportsTouches`; all in one transaction."""
+        await self._prepared.once()
+        table = self.table
+        older = sa.or_(
+            table.c.lastactive.is_(None), table.c.lastactive < sa.bindparam("at", type_=table.c.lastactive.type)
+        )
+        change = (
+            table.update().where(table.c.value == sa.bindparam("which"), older).values(lastactive=sa.bindparam("at"))
+        )
+        # In one order everywhere, so that two workers do not wait for each other in a circle.
+        rows = [{"which": value, "at": time} for value, time in sorted(times.items())]
+        with refusals(ErrorCode.BadRequest):
+            async with self.engine.begin() as connection:
+                await connection.execute(change, rows)
+
+    async def purge_expired(self, now: datetime, prefix: str = "") -> int:
         """As documented for `SupportsPurge`."""
         await self._prepared.once()
-        return await self._write(self.table.delete().where(self.table.c.expires < now))
+        return await delete_in_batches(self.engine, self.table, self.table.c.expires < now, self._begins(prefix))
 
     async def _write(self, statement: sa.Update | sa.Delete) -> int:
         with refusals(ErrorCode.BadRequest):

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.storages.sqlalchemy.engine import start_fault
+from crossauth_backend.storages.sqlalchemy.metadata import remember
+from crossauth_backend.storages.sqlalchemy.owntable import not_unique
 
-HEADS: Final = {"users": "0004", "keys": "0002", "audit": "0001"}
+HEADS: Final = {"users": "0004", "keys": "0002", "audit": "0002"}
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x63726F7373  # any number that is ours
 _LOCK_TRIES: Final = 600
@@ -38,6 +41,8 @@ class Schema:
         tables: the tables as they must be.
         extra: columns to add to the first table where they are missing.
         migrate: whether to create and upgrade, or only to check.
+        own: whether the application made the first table: it is checked, and never created.
+        unique: columns of that table of which no two rows may have the same.
     """
 
     engine: AsyncEngine
@@ -46,6 +51,8 @@ class Schema:
     tables: tuple[sa.Table, ...]
     extra: tuple[sa.Column[Any], ...] = ()
     migrate: bool = True
+    own: bool = False
+    unique: tuple[str, ...] = ()
 
     @property
     def version_table(self) -> str:
@@ -63,19 +70,41 @@ class Schema:
         try:
             async with self.engine.connect() as connection:
                 current = await connection.run_sync(self._is_current)
+                self._refuse(await connection.run_sync(self._missing_of_own))
             if not current and self.migrate:
                 await self._upgrade()
             async with self.engine.connect() as connection:
                 missing = await connection.run_sync(self._missing)
+        except CrossauthError:
+            raise
         except Exception as e:
             reason = start_fault(e, self.engine.url)
             if reason is e:
                 raise
             raise reason from e
+        self._refuse(missing)
+
+    def _refuse(self, missing: list[str]) -> None:
         if missing:
             raise CrossauthError(ErrorCode.Configuration, [*missing, self._advice()])
 
+    def _missing_of_own(self, connection: sa.Connection) -> list[str]:
+        """What is wrong with a table of the application's own: nothing is created beside it then."""
+        if not self.own:
+            return []
+        name = self.tables[0].name
+        problems = self._missing(connection, self.tables[:1])
+        if not problems:
+            same = not_unique(sa.inspect(connection), name, self.unique)
+            problems = [f"Table {name!r} needs a unique constraint or index on {column!r}" for column in same]
+        return problems
+
     def _advice(self) -> str:
+        if self.own:
+            return (
+                f"Table {self.tables[0].name!r} is the application's own: make it so before the application starts, by a "
+                "migration or a script; the application's lifespan is too late, for it runs after this check"
+            )
         if self.migrate:
             return "These tables were not made by this library: add the columns, or name other tables in the options"
         return "Option 'migrate' is off: create the tables with `await storage.migrate()`, or switch it on"
@@ -115,11 +144,11 @@ class Schema:
             )
         logger.warning("table %r is of version %s, later than this library's %s", self.tables[-1].name, version, head)
 
-    def _missing(self, connection: sa.Connection) -> list[str]:
+    def _missing(self, connection: sa.Connection, tables: Iterable[sa.Table] | None = None) -> list[str]:
         inspector = sa.inspect(connection)
         present = inspector.get_table_names()
         problems = []
-        for table in self.tables:
+        for table in self.tables if tables is None else tables:
             if table.name not in present:
                 problems.append(f"Table {table.name!r} does not exist")
                 continue
@@ -148,7 +177,24 @@ class Schema:
         operations = import_module("alembic.operations").Operations(context)
         for column in self.extra:
             if column.name not in there:
-                operations.add_column(name, column._copy())
+                _add_column(operations, name, column)
+
+
+def _add_column(operations: Any, table: str, column: sa.Column[Any]) -> None:
+    added = column._copy()
+    # SQLite adds no constraint to a table that is there, but takes an index that does the same.
+    added.unique = None
+    try:
+        operations.add_column(table, added)
+        if column.unique:
+            operations.create_index(f"uq_{table}_{column.name}"[:63], table, [column.name], unique=True)
+    except (NotImplementedError, SQLAlchemyError) as e:
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"Option 'extra_columns': column {column.name!r} cannot be added to the table {table!r} ({type(e).__name__}): let it "
+            "be empty or have a server_default and no foreign key, or add it by a migration of your own",
+            detail=repr(e),
+        ) from e
 
 
 @asynccontextmanager
@@ -179,13 +225,24 @@ async def _lock(connection: AsyncConnection) -> None:
         raise TimeoutError("another process has been changing the schema for a minute")
 
 
+def made_by_us(schema: Schema) -> tuple[sa.Table, ...]:
+    """The tables that are the library's own to make."""
+    return schema.tables[1:] if schema.own else schema.tables
+
+
 class Prepared:
     """Runs `prepare` once, when a storage is first used or its application starts."""
 
     def __init__(self, schemas: Iterable[Schema]) -> None:
         self.schemas = tuple(schemas)
+        remember(self.own_tables)
         self.done = False
         self._locks: dict[int, asyncio.Lock] = {}
+
+    @property
+    def own_tables(self) -> tuple[sa.Table, ...]:
+        """The tables that the library makes."""
+        return tuple(table for schema in self.schemas for table in made_by_us(schema))
 
     async def once(self) -> None:
         """Prepare, if nobody has yet."""

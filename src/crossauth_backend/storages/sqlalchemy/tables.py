@@ -111,11 +111,12 @@ def audit_table(name: str) -> sa.Table:
         sa.MetaData(),
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
         sa.Column("name", sa.String(64), nullable=False),
-        sa.Column("at", AwareDateTime, nullable=False),
+        sa.Column("at", AwareDateTime, nullable=False, index=True),
         sa.Column("userid", sa.String(64), index=True),
         sa.Column("username", sa.String(254)),
         sa.Column("actor", sa.String(64)),
         sa.Column("address", sa.String(64), nullable=False),
+        sa.Column("client", sa.String(255)),
         sa.Column("reason", sa.String(128), nullable=False),
     )
 

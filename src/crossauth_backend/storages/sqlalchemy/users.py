@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -26,7 +26,9 @@ from crossauth_backend.storages.fields import (
     secrets_from,
     user_from,
 )
+from crossauth_backend.storages.sqlalchemy.constraints import refused_deletion, refused_write
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
+from crossauth_backend.storages.sqlalchemy.owntable import check_table, unfit_fields, unique_columns
 from crossauth_backend.storages.sqlalchemy.read import UserReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.signups import ExpiredSignups, keep_in_step
@@ -43,8 +45,6 @@ from crossauth_backend.users.storage import (
     UserStorageSettings,
     refuse_inactive,
 )
-
-_NEEDED: Final = ("username",)
 
 
 class SqlAlchemyUserStorage(UserStorage):
@@ -75,7 +75,7 @@ class SqlAlchemyUserStorage(UserStorage):
         self.table: sa.Table = own_table(own.table) if own.table is not None else user_table(
             own.user_table, own.id_column, own.extra_columns
         )  # fmt: skip
-        self._check_table()
+        check_table(self.table, own.id_column, self.settings)
         self.id = self.table.c[own.id_column]
         self._userid = own.userid_foreign_key_column
         self.secrets = secrets_table(own.user_secrets_table, self._userid, self.id.type)
@@ -88,9 +88,14 @@ class SqlAlchemyUserStorage(UserStorage):
         self._prepared = Prepared([
             Schema(
                 engine=engine, kind="users", names=names, tables=(self.table, self.secrets),
-                extra=tuple(own.extra_columns), migrate=own.migrate,
+                extra=tuple(own.extra_columns), migrate=own.migrate, own=own.table is not None,
+                unique=unique_columns(self.table, self.settings),
             )
         ])  # fmt: skip
+
+    def unfit_fields(self, wanted: Mapping[str, type]) -> list[str]:
+        """As documented for `UserStorage`."""
+        return unfit_fields(self.table, self.id_name, wanted)
 
     @classmethod
     def own_options(cls) -> Mapping[str, str]:
@@ -106,6 +111,11 @@ class SqlAlchemyUserStorage(UserStorage):
     def ready(self) -> bool:
         """Whether the tables are known to be there."""
         return self._prepared.done
+
+    @property
+    def own_tables(self) -> tuple[sa.Table, ...]:
+        """The tables that the library makes for this storage."""
+        return self._prepared.own_tables
 
     async def start(self) -> None:
         """As documented for `SupportsLifecycle`."""
@@ -184,7 +194,7 @@ class SqlAlchemyUserStorage(UserStorage):
                     id = key[0] if key else None
                     await connection.execute(self.secrets.insert().values({self._userid: id, **own_secrets}))
             except IntegrityError as e:
-                raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+                raise refused_write(e) from e
         found = await self.get_user_by("id", id, {"skip_active_check": True, "skip_email_verified_check": True})
         return found.user
 
@@ -201,7 +211,7 @@ class SqlAlchemyUserStorage(UserStorage):
                 async with self.engine.begin() as connection:
                     await self._update(connection, id, values, own_secrets)
             except IntegrityError as e:
-                raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+                raise refused_write(e) from e
 
     async def delete_user_by_id(self, id: UserId) -> None:
         """As documented for `UserStorage`."""
@@ -210,10 +220,13 @@ class SqlAlchemyUserStorage(UserStorage):
         if known is None:
             return
         with refusals(ErrorCode.BadRequest):
-            async with self.engine.begin() as connection:
-                # The user first, as in every write, so that two at once never wait for each other in a circle.
-                await connection.execute(self.table.delete().where(self.id == known))
-                await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
+            try:
+                async with self.engine.begin() as connection:
+                    # The user first, as in every write, so that two at once never wait for each other in a circle.
+                    await connection.execute(self.table.delete().where(self.id == known))
+                    await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
+            except IntegrityError as e:
+                raise refused_deletion(e) from e
 
     async def expired_signups(self, now: datetime, limit: int) -> list[UserId]:
         """As documented for `SupportsSignupExpiry`."""
@@ -287,7 +300,7 @@ class SqlAlchemyUserStorage(UserStorage):
                     await (connection.commit() if done else connection.rollback())
                     return done
             except IntegrityError as e:
-                raise CrossauthError(ErrorCode.UserExists, detail=type(e.orig).__name__) from e
+                raise refused_write(e) from e
 
     async def _spelt_out(
         self, id: UserId, expected: Mapping[str, Any], old: dict[str, Any]
@@ -352,19 +365,6 @@ class SqlAlchemyUserStorage(UserStorage):
     async def _keep_in_step(self, connection: AsyncConnection, id: Any, changed: Mapping[str, Any]) -> None:
         if self._by_address:
             await keep_in_step(connection, self.table, self.id, id, changed, self.settings)
-
-    def _check_table(self) -> None:
-        columns = self.table.c.keys()
-        needed = [self.id_name, *_NEEDED]
-        needed += ["username_normalized"] if self.normalize_username else []
-        needed += ["email_normalized"] if self.normalize_email and "email" in columns else []
-        missing = [name for name in needed if name not in columns]
-        if missing:
-            raise CrossauthError(
-                ErrorCode.Configuration,
-                f"Table {self.table.name!r} lacks the columns {', '.join(missing)}; a table without normalised names needs "
-                "the options normalize_username and normalize_email to be false",
-            )
 
     def _column(self, field: str) -> sa.Column[Any]:
         name = self.id_name if field == "id" else field

@@ -1,0 +1,264 @@
+"""A table of users that the application made: what it must have is known at the start, what it refuses is said."""
+
+import logging
+import uuid
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from crossauth_backend import (
+    CrossauthError,
+    ErrorCode,
+    InMemoryKeyStorage,
+    SqlAlchemyKeyStorage,
+    SqlAlchemyUserStorage,
+    open_engine,
+)
+from tests.accounts import Browser, World, name_of
+from tests.support import make_server
+
+KEY = sa.Column("id", sa.Integer, primary_key=True)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    found: str = request.getfixturevalue(f"{request.param}_url")
+    return found
+
+
+@pytest.fixture
+def engine(url: str) -> Any:
+    return open_engine(url)
+
+
+def text(name: str, **options: Any) -> sa.Column[Any]:
+    return sa.Column(name, sa.String(200), **options)
+
+
+def customer(*columns: sa.Column[Any], lacks: str = "", id_: sa.Column[Any] = KEY, unique: bool = True) -> sa.Table:
+    """A table of an application's own, with everything that is needed but `lacks`."""
+    usual = [
+        text("username"), text("username_normalized", unique=unique), text("email"),
+        text("email_normalized", unique=unique), text("state"), text("factor1"), text("factor2"),
+        sa.Column("admin", sa.Boolean),
+    ]  # fmt: skip
+    kept = [column for column in usual if column.name not in lacks.split()]
+    return sa.Table("customer", sa.MetaData(), id_._copy(), *(column._copy() for column in (*kept, *columns)))
+
+
+async def create(engine: AsyncEngine, table: sa.Table) -> None:
+    async with engine.begin() as connection:
+        await connection.run_sync(table.metadata.create_all)
+    await engine.dispose()
+
+
+def server(engine: AsyncEngine, table: sa.Table, **options: Any) -> Any:
+    users = SqlAlchemyUserStorage(engine, {"table": table, "user_editable_fields": ["email"]})
+    return make_server(users, InMemoryKeyStorage(), **options)
+
+
+def test_everything_that_an_own_table_lacks_is_said_in_one_message(engine: AsyncEngine) -> None:
+    """By what is switched on."""
+    with pytest.raises(CrossauthError, match=r"lacks the columns state, factor1\b") as refused:
+        server(engine, customer(lacks="state factor1 factor2 email email_normalized admin"))
+    assert refused.value.code is ErrorCode.Configuration
+    assert "factor2" not in refused.value.message
+    with pytest.raises(
+        CrossauthError, match=r"lacks the columns state, factor1, factor2, email, admin\b.*databases\.md"
+    ):
+        server(
+            engine, customer(lacks="state factor1 factor2 email email_normalized admin"), allowed_factor2=["none", "totp"],
+            enable_password_reset=True, enable_admin_endpoints=True,
+        )  # fmt: skip
+    with pytest.raises(
+        CrossauthError, match=r"lacks the columns username_normalized, and for a session server state, fac"
+    ):
+        server(engine, customer(lacks="state factor1 username_normalized"))
+    with pytest.raises(CrossauthError, match=r"column 'state' of table 'customer' holds Boolean\(\), not str"):
+        server(engine, customer(sa.Column("state", sa.Boolean), lacks="state"))
+    server(engine, customer(lacks="admin"), enable_admin_endpoints=True, is_admin_fn=lambda user: False)
+    server(engine, customer(lacks="factor2 email email_normalized admin"))
+
+
+async def test_names_must_be_unique_in_the_database_itself(engine: AsyncEngine) -> None:
+    """Whatever the application's table says."""
+    await create(engine, customer(unique=False))
+    users = SqlAlchemyUserStorage(engine, {"table": customer()})
+    with pytest.raises(CrossauthError, match=r"unique.*'username_normalized'.*unique.*'email_normalized'") as refused:
+        await users.start()
+    assert refused.value.code is ErrorCode.Configuration
+    async with engine.begin() as connection:
+        assert await connection.run_sync(lambda c: sa.inspect(c).get_table_names()) == ["customer"], "nothing was made"
+        for column in ("username_normalized", "email_normalized"):
+            await connection.exec_driver_sql(f"CREATE UNIQUE INDEX one_{column} ON customer ({column})")
+    await users.start()
+    await users.close()
+
+
+async def test_an_own_table_must_be_there_before_the_application_starts(engine: AsyncEngine) -> None:
+    """And the message says so: its own lifespan is too late. Nothing is made before that."""
+    users = SqlAlchemyUserStorage(engine, {"table": customer()})
+    with pytest.raises(CrossauthError, match=r"'customer' does not exist.*before the application starts.*lifespan"):
+        await users.start()
+    async with engine.begin() as connection:
+        assert await connection.run_sync(lambda c: sa.inspect(c).get_table_names()) == []
+    await users.close()
+
+
+def test_ids_of_another_type_are_found_at_the_start(engine: AsyncEngine) -> None:
+    """Not when the first user signs up."""
+    table = customer(id_=sa.Column("id", sa.Uuid, primary_key=True, default=uuid.uuid4))
+    users = SqlAlchemyUserStorage(engine, {"table": table})
+    with pytest.raises(CrossauthError, match=r"ids of table 'customer' are Uuid\(\).*option 'userid_type'") as refused:
+        make_server(users, SqlAlchemyKeyStorage(engine))
+    assert refused.value.code is ErrorCode.Configuration
+    with pytest.raises(CrossauthError, match="userid_type"):
+        make_server(users, InMemoryKeyStorage(), email_token_storage=SqlAlchemyKeyStorage(engine))
+    make_server(users, SqlAlchemyKeyStorage(engine, {"userid_type": sa.Uuid()}))
+
+
+async def test_what_a_column_of_the_applications_refuses_is_no_user_that_exists(
+    engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names the constraint; neither it nor the answer says a value."""
+    table = customer(
+        text("company", nullable=False), text("badge", unique=True), sa.Column("age", sa.Integer, sa.CheckConstraint("age > 17")),
+    )  # fmt: skip
+    await create(engine, table)
+    users = SqlAlchemyUserStorage(engine, {"table": table})
+    new = {"username": "alice", "state": "active", "factor1": "localpassword", "company": "Acme", "badge": "b-1"}
+    await users.create_user(new)
+    cases: list[tuple[dict[str, Any], ErrorCode, int, str]] = [
+        ({"username": "bob", "company": None}, ErrorCode.ConstraintViolation, 400, "company"),
+        ({"username": "bob"}, ErrorCode.ConstraintViolation, 409, "badge"),
+        ({"username": "bob", "badge": "b-2", "age": 3}, ErrorCode.ConstraintViolation, 400, "CHECK"),
+        ({"badge": "b-3"}, ErrorCode.UserExists, 400, "username"),
+    ]
+    for change, code, status, named in cases:
+        caplog.clear()
+        with caplog.at_level(logging.WARNING), pytest.raises(CrossauthError) as refused:
+            await users.create_user(new | change)
+        assert (refused.value.code, refused.value.http_status) == (code, status)
+        assert named in f"{refused.value.detail}{caplog.text}"
+        assert "b-1" not in f"{refused.value.message}{refused.value.detail}{caplog.text}"
+        assert "alice" not in f"{refused.value.message}{refused.value.detail}{caplog.text}"
+    bob = await users.create_user(new | {"username": "bob", "badge": "b-2"})
+    for values, code in (
+        ({"badge": "b-1"}, ErrorCode.ConstraintViolation),
+        ({"username": "Alice"}, ErrorCode.UserExists),
+    ):
+        for change in (users.update_user({"id": bob.id, **values}), users.replace_user(bob.id, {}, values)):
+            with pytest.raises(CrossauthError) as refused:
+                await change
+            assert refused.value.code is code
+    await users.close()
+
+
+def orders(engine: AsyncEngine) -> sa.Table:
+    """A table of the application's whose rows refer to users."""
+    found = sa.MetaData()
+    SqlAlchemyUserStorage(engine).table.to_metadata(found)
+    owner = sa.Column("owner", sa.Integer, sa.ForeignKey("User.id"))
+    return sa.Table("order", found, sa.Column("id", sa.Integer, primary_key=True), owner)
+
+
+@pytest.mark.parametrize("hook", ["none", "plain", "async", "raises"])
+def test_an_account_that_rows_refer_to(engine: AsyncEngine, hook: str) -> None:
+    """Is kept, and the answer says why; a hook can clear the rows away before, or refuse."""
+    table, app = orders(engine), FastAPI()
+    asked: list[str] = []
+
+    async def clear(user: Any) -> None:
+        asked.append(user.username)
+        if hook == "raises":
+            raise CrossauthError(ErrorCode.Forbidden, "There is an order on its way")
+        async with engine.begin() as connection:
+            await connection.execute(table.delete().where(table.c.owner == user.id))
+
+    @app.post("/order")
+    async def order() -> dict[str, Any]:
+        async with engine.begin() as connection:
+            await connection.run_sync(lambda c: table.create(c, checkfirst=True))
+            await connection.execute(table.insert().values(owner=1))
+        return {}
+
+    hooks: dict[str, Any] = {
+        "none": {}, "async": {"before_delete_user": clear}, "raises": {"before_delete_user": clear},
+        "plain": {"before_delete_user": lambda user: clear(user)},
+    }  # fmt: skip
+    users = SqlAlchemyUserStorage(engine, {"user_editable_fields": ["email", "phone"]})
+    world = World(users, SqlAlchemyKeyStorage(engine), app=app, **hooks[hook])
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up(factor2="none", user_email="a@example.com")
+        assert browser.call("/order").status_code == 200
+        answer = browser.call("/api/deleteuser")
+        if hook == "none":
+            assert (answer.status_code, name_of(answer)) == (409, "ConstraintViolation")
+            assert "still belongs to it" in answer.text
+            assert browser.who() == "alice"
+        elif hook == "raises":
+            assert (answer.status_code, name_of(answer)) == (403, "Forbidden")
+            assert browser.who() == "alice"
+        else:
+            assert answer.status_code == 200, answer.text
+            assert asked == ["alice"]
+            assert browser.who() is None
+
+
+async def test_an_extra_column_may_be_unique(engine: AsyncEngine) -> None:
+    """Also on SQLite, and in a table that is there."""
+    await SqlAlchemyUserStorage(engine).start()
+    users = SqlAlchemyUserStorage(engine, {"extra_columns": [text("badge", unique=True), text("note")]})
+    new = {"state": "active", "factor1": "localpassword"}
+    for name, badge in (("alice", "b-1"), ("bob", None), ("carol", None)):
+        await users.create_user({**new, "username": name, "badge": badge})
+    with pytest.raises(CrossauthError, match="badge") as refused:
+        await users.create_user({**new, "username": "dave", "badge": "b-1"})
+    assert refused.value.http_status == 409
+    await SqlAlchemyUserStorage(engine, {"extra_columns": [text("badge", unique=True)]}).start()
+    await users.close()
+
+
+async def test_an_extra_column_that_cannot_be_added_is_said(sqlite_url: str) -> None:
+    """Not that the database cannot be reached."""
+    engine = open_engine(sqlite_url)
+    before = SqlAlchemyUserStorage(engine)
+    await before.create_user({"username": "alice", "state": "active", "factor1": "localpassword"})
+    for wrong in (text("badge", nullable=False), sa.Column("boss", sa.Integer, sa.ForeignKey("User.id"))):
+        users = SqlAlchemyUserStorage(engine, {"extra_columns": [wrong]})
+        with pytest.raises(CrossauthError, match=rf"extra_columns.*'{wrong.name}' cannot be added") as refused:
+            await users.start()
+        assert refused.value.code is ErrorCode.Configuration
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("migrate", [True, False])
+async def test_a_later_version_is_accepted_where_it_fits(
+    url: str, migrate: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a rolling upgrade or its taking back leaves it; otherwise the message says what to do."""
+    engine = open_engine(url)
+    await SqlAlchemyKeyStorage(engine).start()
+    options: Any = {"migrate": migrate}
+
+    async def become(version: str, *statements: str) -> None:
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(f"UPDATE \"crossauth_Key_version\" SET version_num = '{version}'")
+            for statement in statements:
+                await connection.exec_driver_sql(statement)
+
+    await become("0009", 'ALTER TABLE "Key" ADD COLUMN later INTEGER')
+    with caplog.at_level(logging.WARNING):
+        await SqlAlchemyKeyStorage(engine, options).start()
+    assert "0009" in caplog.text
+    await become("1000")
+    with pytest.raises(CrossauthError, match=r"version 1000.*later version.*install the later") as refused:
+        await SqlAlchemyKeyStorage(engine, options).start()
+    assert refused.value.code is ErrorCode.Configuration
+    await become("0009", 'ALTER TABLE "Key" DROP COLUMN stamp')
+    with pytest.raises(CrossauthError, match=r"version 0009.*install the later version.*lacks the columns stamp"):
+        await SqlAlchemyKeyStorage(engine, options).start()
+    await engine.dispose()
