@@ -38,18 +38,19 @@ def browser(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator
     engine = open_engine(server.create_database(), **SHORT)
     world = World(SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine))
     with world.open() as url, Browser(url) as browser:
-        assert browser.sign_up().status_code == 200
         browser.headers["x-token"] = browser.token()
+        browser.headers["x-cookie"] = browser.cookies["CSRFTOKEN"]
+        assert browser.sign_up().status_code == 200
         yield browser
 
 
 def at_once(browser: Browser, count: int, call: Callable[[Browser], Any]) -> Counter[int]:
     """The statuses of `count` calls, each by a browser of its own with the same cookies."""
 
-    token = browser.headers["x-token"]
+    headers = {name: browser.headers[name] for name in ("x-token", "x-cookie")}
 
     def one(_: int) -> int:
-        with Browser(str(browser.base_url), cookies=dict(browser.cookies), headers={"x-token": token}) as other:
+        with Browser(str(browser.base_url), cookies=dict(browser.cookies), headers=headers) as other:
             answer = call(other)
         if answer.status_code == 503:
             assert answer.headers["retry-after"] == "5"
@@ -66,7 +67,8 @@ def me(browser: Browser) -> Any:
 
 def log_in(browser: Browser) -> Any:
     """Without a session, so that the login itself is what meets the database."""
-    browser.cookies.delete("SESSIONID")
+    browser.cookies.clear()
+    browser.cookies.set("CSRFTOKEN", browser.headers["x-cookie"])
     fields = {"username": "alice", "password": PASSWORD}
     return browser.post("/api/login", json=fields, headers={CSRF: browser.headers["x-token"]})
 

@@ -103,7 +103,9 @@ def believe_proxies(scope: Any, trusted: Sequence[Network]) -> None:
         scope["headers"] = [(b"host", host.encode("ascii")), *others]
 
 
-def is_local(scheme: str | None, http_version: str, client: Any, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def is_local(
+    scheme: str | None, http_version: str, client: Any, headers: Iterable[tuple[bytes, bytes]], any_origin: bool = False
+) -> bool:
     """Whether a request is for http://localhost, and from this machine; for where the configuration does not say so.
 
     A proxy on this machine asks for `localhost` too. It gives itself away by what it adds to a request, or by speaking
@@ -115,6 +117,7 @@ def is_local(scheme: str | None, http_version: str, client: Any, headers: Iterab
         http_version: as the ASGI scope has it.
         client: the peer of the connection, `(host, port)`.
         headers: of the request, names in lower case.
+        any_origin: whether the `Origin` is left out of account: a page elsewhere may call an API on this machine.
     """
     if scheme not in ("http", "ws"):
         return False
@@ -127,7 +130,9 @@ def is_local(scheme: str | None, http_version: str, client: Any, headers: Iterab
         reason = "a proxy has forwarded it"
     elif not client or not _is_loopback(str(client[0])):
         reason = "the connection comes from another machine"
-    elif http_version == "1.0" or closes or (origin != "null" and not is_local_host(origin.partition("://")[2])):
+    elif http_version == "1.0" or closes:
+        reason = "a proxy seems to have forwarded it"
+    elif not any_origin and origin != "null" and not is_local_host(origin.partition("://")[2]):
         reason = "a proxy seems to have forwarded it"
     else:
         return True

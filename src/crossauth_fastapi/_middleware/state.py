@@ -236,6 +236,11 @@ class RequestState(dict[str, Any]):
             self._local = is_local(*self._connection, self.headers_)
         return self._local
 
+    @property
+    def reads_local(self) -> bool:
+        """Whether cookies of http://localhost count in this request. Those that are set go by `local`, which is stricter."""
+        return self.local or (self.site.local is None and is_local(*self._connection, self.headers_, any_origin=True))
+
     def from_this_site(self) -> bool:
         """Whether a WebSocket is opened by a page of this site (RFC 6455 §10.2); browsers say which page it is.
 

@@ -19,7 +19,7 @@ def sent_values(state: RequestState, cookie: SignedCookie) -> Sequence[str]:
     if remote in cookies:
         return cookies_named(cookies, remote)
     local = cookie.local.name
-    if local != remote and local in cookies and state.local:
+    if local != remote and local in cookies and state.reads_local:
         return cookies[local]
     return ()
 
