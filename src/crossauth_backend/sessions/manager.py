@@ -7,7 +7,7 @@ up, one that we did not issue is never adopted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -212,7 +212,9 @@ class SessionCookie(HasCookie):
         if found is None:
             raise CrossauthError(ErrorCode.InvalidSession)
         key, user = found
-        now = self.clock()
+        now, used = self.clock(), self.last_use.waiting(value)
+        if used is not None:
+            key = replace(key, lastactive=used)
         code = session_refusal(key, user, now, self._idle)
         if code is None and self.settings.filter_function is not None and not self.settings.filter_function(key):
             code = ErrorCode.InvalidSession
