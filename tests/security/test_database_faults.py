@@ -187,7 +187,8 @@ def test_nothing_waits_for_ever_by_default(postgres_url: str) -> None:
 
         async def run() -> None:
             async with engine.connect():
-                await engine.dispose()
+                pass
+            await engine.dispose()
 
         asyncio.run(run())
         return engine.pool.timeout(), given["timeout"], given["command_timeout"]  # type: ignore[attr-defined]

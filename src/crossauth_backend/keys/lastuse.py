@@ -44,6 +44,10 @@ class LastUse:
         if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
+    def waiting(self, value: str) -> datetime | None:
+        """When the key `value` was used, where that is not written yet."""
+        return self._waiting.get(value)
+
     async def start(self) -> None:
         """Nothing to open: the storage opens itself."""
 

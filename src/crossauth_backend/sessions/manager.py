@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -220,7 +220,9 @@ class SessionCookie(HasCookie):
         if found is None:
             raise CrossauthError(ErrorCode.InvalidSession)
         key, user = found
-        now = self.clock()
+        now, used = self.clock(), self.last_use.waiting(value)
+        if used is not None:
+            key = replace(key, lastactive=used)
         code = session_refusal(key, user, now, self._idle)
         hook = self.settings.filter_function
         if code is None and hook is not None and not await _passes_filter(hook, key):
