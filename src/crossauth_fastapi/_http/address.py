@@ -130,9 +130,11 @@ def is_local(
         reason = "a proxy has forwarded it"
     elif not client or not _is_loopback(str(client[0])):
         reason = "the connection comes from another machine"
-    elif http_version == "1.0" or closes:
-        reason = "a proxy seems to have forwarded it"
-    elif not any_origin and origin != "null" and not is_local_host(origin.partition("://")[2]):
+    elif (
+        http_version == "1.0"
+        or closes
+        or (not any_origin and origin != "null" and not is_local_host(origin.partition("://")[2]))
+    ):
         reason = "a proxy seems to have forwarded it"
     else:
         return True
