@@ -23,6 +23,7 @@ from crossauth_backend.accounts import (
     signup,
 )
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE
+from crossauth_backend.accounts.credentials import check_credentials
 from crossauth_backend.accounts.page_visit import Visit, complete_visit, start_visit
 from crossauth_backend.accounts.pending import PENDING, VISIT
 from crossauth_backend.accounts.signup_rules import SETTING_UP
@@ -83,7 +84,7 @@ class SessionManager(SessionManagerBase):
             CrossauthError: `UsernameOrPasswordInvalid`, `TooManyAttempts`, or the reason for which the account's state
                 refuses.
         """
-        user = user or await login.check_credentials(self.accounts(), username, params)
+        user = user or await check_credentials(self.accounts(), username, params)
         return await self._sign_in(Attempt(user, bypass_2fa), extra_fields, persist)
 
     async def create_user(

@@ -25,12 +25,14 @@ from crossauth_fastapi._session.assembly import attach, build_face, tell_login
 from crossauth_fastapi._session.context import Call, SessionFace
 from crossauth_fastapi._session.emailverified import EMAIL_VERIFIED
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
-from crossauth_fastapi._session.login import LOGIN, LOGOUT
-from crossauth_fastapi._session.loginfactor2 import CANCEL_FACTOR2, FACTOR2, LOGIN_FACTOR2, cancel
+from crossauth_fastapi._session.login import LOGIN
+from crossauth_fastapi._session.loginfactor2 import LOGIN_FACTOR2
+from crossauth_fastapi._session.logout import LOGOUT
 from crossauth_fastapi._session.options import FastApiSessionServerOptions
 from crossauth_fastapi._session.outbox import outbox_routes
 from crossauth_fastapi._session.server import FastApiSessionServerBase
 from crossauth_fastapi._session.signup import SIGNUP, AuthenticatorDetails, factor2_details
+from crossauth_fastapi._session.stepupcode import CANCEL_FACTOR2, FACTOR2, cancel
 
 __all__: Final = [
     "AuthenticatorDetails", "FastApiSessionServer", "FastApiSessionServerOptions", "JsonOrFormData", "create_body",

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from crossauth_backend.accounts import codes, recovery
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.login import required_change
 from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, read_pending, seal
+from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.second_factor import counted, use_up
 from crossauth_backend.accounts.signup_rules import state_after_setup
 from crossauth_backend.accounts.stages import Ask

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from crossauth_backend.accounts import email_change, second_factor
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, has_factor2
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
 from crossauth_backend.accounts.freshness import AUTH, OURS, auth_facts
 from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
+from crossauth_backend.accounts.required_change import waiting_change
 from crossauth_backend.accounts.stages import Ask, Attempt, Refuse, Step, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.hash_pool import hashing_for
-from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
-from crossauth_backend.factors.base import Params
-from crossauth_backend.keys.record import Key, get_json_data
-from crossauth_backend.users.record import User, UserAndSecrets
-from crossauth_backend.users.rules import MAX_USERNAME, is_address
-from crossauth_backend.users.stamp import is_digest, same_stamp, with_stamp
+from crossauth_backend.keys.record import Key
+from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import is_address
 from crossauth_backend.users.states import UNFINISHED
-
-# How long a login waits for the change that the account demands.
-CHANGE_WAITS: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,31 +27,6 @@ class LoginResult:
     user: User
     session: Key = field(repr=False)
     asked: Ask | None = None
-
-
-async def check_credentials(accounts: Accounts, username: str, params: Params, origin: Origin = NOWHERE) -> User:
-    """The user whose first factor `params` prove, in whatever state.
-
-    Raises:
-        CrossauthError: `UsernameOrPasswordInvalid`, in the same words and time whether or not there is such a user;
-            `TooManyAttempts`; `Connection` with status 503 where too many passwords wait to be hashed.
-    """
-    # No account has a longer name. It is refused before it is normalised, which takes time.
-    possible = len(username) <= MAX_USERNAME
-    # Whose browser it is shows only when the user was read. Of others nothing is read before they are counted.
-    found = await _named(accounts, username) if origin.device is not None and possible else None
-    device = origin.device_of(found.user if found else None)
-    name = (normalize(username) if accounts.users.normalize_username else username) if possible else None
-    # A browser in which the user was logged in before is counted by itself: guesses from elsewhere cannot lock it out.
-    counted = {"login_device": device} if device else {"login_account": name}
-    addresses = {"login_address": origin.address, "login_total_address": origin.address}
-    async with accounts.limited(origin, None, **addresses, **counted):
-        if not possible:
-            raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
-        if origin.device is None:
-            found = await _named(accounts, username)
-        with hashing_for(device):
-            return await _check(accounts, found, params, origin)
 
 
 async def sign_in(
@@ -101,7 +69,7 @@ async def sign_in(
         session = await sessions.create_session_key(None, extra_fields, pending)
         accounts.events.tell(EventName.factor2_asked, user, address=origin.address)
     elif step is not None:
-        session = await sessions.create_session_key(None, extra_fields, _forced(accounts, attempt, step))
+        session = await sessions.create_session_key(None, extra_fields, waiting_change(accounts, attempt, step))
     else:
         methods = ["pwd", "otp"] if attempt.factor2_passed and has_factor2(user) else ["pwd"]
         facts = dict(auth or auth_facts(accounts.now, methods))
@@ -136,56 +104,6 @@ async def log_out(accounts: Accounts, session_id: str, user: User | None = None,
         accounts.events.tell(EventName.logged_out, user, address=origin.address)
 
 
-@dataclass(frozen=True, slots=True)
-class RequiredChange:
-    """A change that a login was sent to make before it could end in a session.
-
-    Parameters:
-        user: who is to make it.
-        factor2_passed: whether the second factor was proven in that login.
-    """
-
-    user: User
-    factor2_passed: bool
-
-
-async def required_change(accounts: Accounts, key: Key | None, step: Ask) -> RequiredChange | None:
-    """The change that the anonymous session `key` was opened for; `None` where it was opened for something else.
-
-    Raises:
-        CrossauthError: `Unauthorized` where the user's credentials are others by now than those that were proven, or that was
-            too long ago: it takes another login.
-    """
-    forced = get_json_data(key).get(step.value) if key is not None and key.userid is None else None
-    if not isinstance(forced, dict):
-        return None
-    until = forced.get("until")
-    if not isinstance(until, int) or until <= accounts.now.timestamp() or "userid" not in forced:
-        raise CrossauthError(ErrorCode.Unauthorized)
-    try:
-        user = await accounts.user(forced["userid"])
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        raise CrossauthError(ErrorCode.Unauthorized) from e
-    if not same_stamp(forced.get("stamp"), user.security_stamp):
-        raise CrossauthError(ErrorCode.Unauthorized)
-    return RequiredChange(user, forced.get("factor2_passed") is True)
-
-
-def _forced(accounts: Accounts, attempt: Attempt, step: Ask) -> dict[str, Any]:
-    user = attempt.user
-    return {
-        step.value: {
-            "userid": user.id if isinstance(user.id, int) else str(user.id),
-            "username": user.username,
-            "factor2_passed": attempt.factor2_passed,
-            "stamp": user.security_stamp,
-            "until": int((accounts.now + CHANGE_WAITS).timestamp()),
-        }
-    }
-
-
 def _kept(data: Mapping[str, Any], origin: Origin, auth: dict[str, Any]) -> dict[str, Any]:
     """The data of a new session that goes on from an earlier one: what waited there for a code does not."""
     waiting = (PENDING, VISIT, LOOK_VISIT, *(ask.value for ask in Ask))
@@ -193,54 +111,3 @@ def _kept(data: Mapping[str, Any], origin: Origin, auth: dict[str, Any]) -> dict
     own = own if isinstance(own, dict) else {}
     told = {"agent": origin.agent[:200], "address": origin.address, AUTH: auth}
     return {name: value for name, value in data.items() if name not in waiting} | {OURS: {**own, **told}}
-
-
-async def _named(accounts: Accounts, username: str) -> UserAndSecrets | None:
-    try:
-        return with_stamp(await accounts.users.get_user_by_username(username, ANY_STATE))
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        return None
-
-
-async def _check(accounts: Accounts, found: UserAndSecrets | None, params: Params, origin: Origin) -> User:
-    try:
-        if found is None:
-            await check_nobody(accounts, params)
-            raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
-        return (await prove_first_factor(accounts, found, params)).user
-    except CrossauthError as e:
-        user = found.user if found else None
-        if e.code is not ErrorCode.Connection:  # a login that was not looked at is no failed one
-            accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=e.code_name)
-        raise
-
-
-async def prove_first_factor(accounts: Accounts, found: UserAndSecrets, params: Params) -> UserAndSecrets:
-    """Check the first factor of a user, as read by `Accounts.find`, and return what was proven.
-
-    Raises:
-        CrossauthError: `UsernameOrPasswordInvalid`.
-    """
-    factor = accounts.factor1(found.user)
-    await factor.authenticate_user(found.user, found.secrets, params)
-    if not is_digest(found.user.security_stamp):
-        return found
-    # The check may have stored a stronger hash. A stamp stays then, but a digest that stands in for one is another: what it says
-    # now is proven by itself.
-    now = await accounts.find(found.user.id)
-    if now.user.security_stamp != found.user.security_stamp:
-        await factor.authenticate_user(now.user, now.secrets, params)
-    return now
-
-
-async def check_nobody(accounts: Accounts, params: Params) -> None:
-    """Do the work of a wrong password, so that the time of an answer does not say whether a name is taken.
-
-    Raises:
-        CrossauthError: as for a wrong password.
-    """
-    factor = accounts.factors.get("localpassword") or next(accounts.factors.password_factors(), None)
-    if factor is not None:
-        await factor.authenticate_user(None, None, params)

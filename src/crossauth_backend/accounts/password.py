@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.login import prove_first_factor
+from crossauth_backend.accounts.credentials import prove_first_factor
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password
 from crossauth_backend.core.secrets import equal, hash_token

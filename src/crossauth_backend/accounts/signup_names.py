@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
-from crossauth_backend.accounts.login import check_credentials, check_nobody
+from crossauth_backend.accounts.credentials import check_credentials, check_nobody
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.base import Params
 from crossauth_backend.users.record import User, UserId

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossauth_backend.accounts import codes, email_change, factor2_setup, login, recovery
+from crossauth_backend.accounts import codes, email_change, factor2_setup, recovery
 from crossauth_backend.accounts.pending import is_set_up_pending
+from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -139,7 +140,7 @@ async def whose_factor2(call: Call) -> tuple[User, bool]:
         CrossauthError: `Unauthorized` where nobody is logged in and none did.
     """
     if call.user is None:
-        required = await login.required_change(call.face.accounts, call.state["session_key"], Ask.FACTOR2_CHANGE)
+        required = await required_change(call.face.accounts, call.state["session_key"], Ask.FACTOR2_CHANGE)
         if required is not None:
             if required.user.state not in (UserState.active, UserState.factor2_reset_needed, *SETTING_UP):
                 raise CrossauthError(ErrorCode.UserNotActive)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from crossauth_backend.accounts import freshness, login
+from crossauth_backend.accounts import freshness
 from crossauth_backend.accounts.context import has_factor2
+from crossauth_backend.accounts.credentials import prove_first_factor
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.users.record import User
@@ -45,7 +46,7 @@ async def require_recent_login(call: Call, user: User) -> None:
         raise PasswordRequired
     found = await accounts.find(user.id)
     async with accounts.limited(call.origin, user, password_account=str(user.id)):
-        await login.prove_first_factor(accounts, found, given)
+        await prove_first_factor(accounts, found, given)
     auth = freshness.auth_facts(accounts.now, ["pwd"])
     call.state.auth = auth
     if call.state["session_id"] is not None:

@@ -1,4 +1,4 @@
-"""Logging in and out."""
+"""Logging in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request
 
 from crossauth_backend.accounts import freshness, login
+from crossauth_backend.accounts.credentials import check_credentials
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -16,8 +17,8 @@ from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
-from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
-from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody, LogoutBody, Ok
+from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
+from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody
 from crossauth_fastapi._session.context import Call, SessionFace
 from crossauth_fastapi._session.factorpages import ask_variables
 
@@ -44,7 +45,7 @@ async def log_in(call: Call) -> Outcome:
     username = call.form.getAsStr("username")
     if not username:
         raise CrossauthError(ErrorCode.BadRequest, "username is missing")
-    user = await login.check_credentials(face.accounts, username, secrets_of(call), call.origin)
+    user = await check_credentials(face.accounts, username, secrets_of(call), call.origin)
     return await sign_in(call, Attempt(user), call.persist(), after)
 
 
@@ -149,21 +150,6 @@ async def renew_session(call: Call, user: User) -> None:
         face.start_session(call.request, result.session, user, False)
 
 
-async def look_at_logout(call: Call) -> Show | Go:
-    """A page that asks before it logs out: a link alone must not."""
-    after = call.next_page(call.face.settings.logout_redirect)
-    return Show({"next": after}) if call.user else Go(after)
-
-
-async def log_out(call: Call) -> Outcome:
-    """End the session and delete the cookies."""
-    session_id = call.state["session_id"]
-    if session_id is not None:
-        await login.log_out(call.face.accounts, session_id, call.user, call.origin)
-        call.face.end_session(call.request)
-    return Outcome({"ok": True}, Go(call.next_page(call.face.settings.logout_redirect)))
-
-
 def secrets_of(call: Call, prefix: str = "") -> dict[str, str]:
     """The secrets in a form: the fields that some first factor stores, under `prefix`."""
     names = {n for a in call.face.manager.authenticators.values() for n in a.secret_names()} - {"totpsecret"}
@@ -188,16 +174,4 @@ LOGIN = Action(
     body=LoginBody,
     answer=LoginAnswer,
     echo=("next", "persist", "username"),
-)
-LOGOUT = Action(
-    name="logout",
-    step_up=StepUp.NEVER,
-    summary="Log out",
-    do=log_out,
-    look=look_at_logout,
-    page_option="logout_page",
-    body=LogoutBody,
-    answer=Ok,
-    csrf=CsrfRule.WITH_COOKIE,
-    session=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import password
-from crossauth_backend.accounts.login import required_change
+from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import get_json_data

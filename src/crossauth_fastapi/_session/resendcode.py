@@ -7,7 +7,7 @@ from crossauth_fastapi._session.actions import Action, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import ResendAnswer
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.factorpages import ask_variables, factor_variables
-from crossauth_fastapi._session.loginfactor2 import look_at_visit
+from crossauth_fastapi._session.stepupcode import look_at_visit
 
 RESENT = "We've sent you a new code."
 

@@ -33,13 +33,15 @@ from crossauth_fastapi._session.actions import (
 from crossauth_fastapi._session.bodies import CsrfAnswer, UserAnswer
 from crossauth_fastapi._session.context import Call, SessionFace
 from crossauth_fastapi._session.factor2 import CHANGE_FACTOR2, CONFIGURE_FACTOR2, RECOVERY_CODES
-from crossauth_fastapi._session.login import LOGIN, LOGOUT
-from crossauth_fastapi._session.loginfactor2 import CANCEL_FACTOR2, FACTOR2, LOGIN_FACTOR2
+from crossauth_fastapi._session.login import LOGIN
+from crossauth_fastapi._session.loginfactor2 import LOGIN_FACTOR2
+from crossauth_fastapi._session.logout import LOGOUT
 from crossauth_fastapi._session.password import CHANGE_PASSWORD, REQUEST_RESET, RESET
 from crossauth_fastapi._session.profile import DELETE_USER, UPDATE_USER
 from crossauth_fastapi._session.resendcode import RESEND_CODE
 from crossauth_fastapi._session.sessions import SESSIONS
 from crossauth_fastapi._session.signup import SIGNUP
+from crossauth_fastapi._session.stepupcode import CANCEL_FACTOR2, FACTOR2
 from crossauth_fastapi._session.verifyemail import REQUEST_VERIFICATION, VERIFY_EMAIL
 
 ACTIONS: Final = (

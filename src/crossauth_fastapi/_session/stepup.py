@@ -14,8 +14,8 @@ from crossauth_fastapi._middleware.protection import Target, read_entry, resolve
 from crossauth_fastapi._session.actions import Action, StepUp
 from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.gate import AnswerGuard, StepUpGuard
-from crossauth_fastapi._session.loginfactor2 import FACTOR2
 from crossauth_fastapi._session.routes import ACTIONS, action_paths
+from crossauth_fastapi._session.stepupcode import FACTOR2
 
 PAGES_OPTION: Final = "factor2_protected_page_endpoints"
 APIS_OPTION: Final = "factor2_protected_api_endpoints"

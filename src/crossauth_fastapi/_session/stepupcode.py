@@ -1,0 +1,76 @@
+"""The code of a request that waits for it; and giving up what waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crossauth_backend.accounts import login
+from crossauth_backend.accounts.page_visit import newest_visit
+from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.keys.record import get_json_data
+from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
+from crossauth_fastapi._session.bodies import Factor2Body, Ok
+from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.factorpages import ask_variables
+
+
+async def look_at_visit(call: Call) -> Show | Go:
+    """The form that asks for the code of a request that waits; it is sent to where that request went."""
+    user = call.session_user()
+    visit = newest_visit(call.face.accounts, call.state["session_key"])
+    if visit is None:
+        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+    # What only looks is asked for by GET, and a code is sent by POST.
+    action = call.state.url(visit.path) if visit.slot == VISIT else call.url("factor2")
+    shown: dict[str, Any] = {**ask_variables(call, str(user.factor2), action, ""), "codeUnsent": visit.unsent}
+    code = call.request.query_params.get("error", "")
+    if code in ErrorCode.__members__:
+        shown |= {"errorCodeName": code, "errorMessage": CrossauthError(ErrorCode[code]).message}
+    return Show(shown)
+
+
+async def no_visit(call: Call) -> Outcome:
+    """Reached only where nothing waits: what waits is answered before it comes here, by `gate`."""
+    raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+
+
+async def cancel(call: Call) -> Outcome:
+    """Forget what waits for a code: a login, or a request."""
+    key = call.state["session_key"]
+    data = get_json_data(key) if key is not None else {}
+    waiting = [name for name in (PENDING, VISIT, LOOK_VISIT) if name in data]
+    if not waiting:
+        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+    if call.user is None:
+        await login.log_out(call.face.accounts, call.state["session_id"])
+        call.face.end_session(call.request)
+    else:
+        for name in waiting:
+            await call.face.manager.delete_session_data(call.state["session_id"], name)
+    return Outcome({"ok": True}, Go(call.url()))
+
+
+FACTOR2 = Action(
+    name="factor2",
+    step_up=StepUp.NEVER,
+    summary="Give the second factor of a request that waits for it; answers as that request",
+    do=no_visit,
+    look=look_at_visit,
+    page_option="factor2_page",
+    body=Factor2Body,
+    answer=Ok,
+    session=True,
+)
+
+
+CANCEL_FACTOR2 = Action(
+    name="cancelfactor2",
+    step_up=StepUp.NEVER,
+    summary="Forget what waits for a second factor",
+    do=cancel,
+    look=None,
+    page_option="factor2_page",
+    answer=Ok,
+    session=True,
+)
