@@ -12,7 +12,7 @@ from pydantic import ConfigDict, ValidationError
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi.cli.target import UserManager, load, with_user_manager
-from crossauth_fastapi.fastapi_users.exceptions import InvalidPasswordException, UserAlreadyExists
+from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated, InvalidPasswordException, UserAlreadyExists
 from crossauth_fastapi.fastapi_users.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users.schemas import BaseUserCreate, BaseUserUpdate
 
@@ -80,7 +80,10 @@ async def _promote(manager: UserManager, email: str) -> str:
     user = await manager.user_db.get_by_email(email)
     if user is None:
         raise typer.BadParameter(f"there is no user {email}: leave --promote out to create one")
-    user = await manager.update(BaseUserUpdate(is_superuser=True), user)
+    try:
+        user = await manager.update(BaseUserUpdate(is_superuser=True), user)
+    except ConstraintViolated as e:
+        raise typer.BadParameter(f"the database refuses: {e}") from e
     return f"{user.email} is a superuser now, with the id {user.id}"
 
 

@@ -100,6 +100,16 @@ def get_oauth_associate_router(
     current = authenticator.current_user(active=True, verified=requires_verification)
     about: OpenAPIResponseType = {**UNAUTHORIZED, **(UNVERIFIED if requires_verification else {})}
 
+    _add_authorize(router, flow, name, current, get_user_manager, about, own)
+    _add_associate_callback(router, flow, current, get_user_manager, user_schema, about, own)
+    _add_unlink(router, flow, f"{name}.unlink", current, get_user_manager, about)
+    return router
+
+
+def _add_authorize(
+    router: APIRouter, flow: Flow, name: str, current: Any, get_user_manager: Any, about: OpenAPIResponseType,
+    own: Callable[[], OwnChange],
+) -> None:  # fmt: skip
     @router.get(
         "/authorize",
         name=f"{name}.authorize",
@@ -139,10 +149,6 @@ def get_oauth_associate_router(
         check_accounts(user_manager)
         await own().allow_link(proof, user, user_manager, request)
         return await flow.begin(request, response, proof.scopes, user)
-
-    _add_associate_callback(router, flow, current, get_user_manager, user_schema, about, own)
-    _add_unlink(router, flow, f"{name}.unlink", current, get_user_manager, about)
-    return router
 
 
 def _add_associate_callback(

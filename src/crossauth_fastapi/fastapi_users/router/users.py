@@ -158,6 +158,13 @@ def _add_superuser_routes(
             changed = await _change(core, user_manager, user_update, user, request, logins, gone, safe=False)
         return user_schema.model_validate(changed)
 
+    _add_delete(router, core, user_of_id, superusers, get_user_manager, authenticator, about)
+
+
+def _add_delete(
+    router: APIRouter, core: Core, user_of_id: Any, superusers: list[Any], get_user_manager: Any,
+    authenticator: Authenticator[Any, Any], about: OpenAPIResponseType,
+) -> None:  # fmt: skip
     @router.delete(
         "/{id}", status_code=204, response_class=Response, dependencies=superusers, name="users:delete_user",
         summary="Delete a user", responses={**about, **CONFLICT},
