@@ -388,8 +388,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         return await self.user_db.update(user, dict(values))
 
     def _reset_fingerprint(self, user: UP) -> str:
-        secret = secret_value(self.reset_password_token_secret)
-        return fingerprint(secret, user.hashed_password, folded(user.email))
+        return fingerprint(secret_value(self.reset_password_token_secret), user.hashed_password, folded(user.email))
 
 
 UserManagerDependency: TypeAlias = DependencyCallable[BaseUserManager[UP, ID]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from crossauth_backend.core.clock import as_utc
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.storages.fields import number_in
+from crossauth_backend.storages.fields import number_id, number_in
 from crossauth_backend.users.stamp import STAMP, STAMP_LENGTH
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,63}")
@@ -127,3 +128,16 @@ def fitting(column: sa.Column[Any], value: Any) -> Any:
         number = number_in(column.name, value)
         return number if number is None or isinstance(column.type, sa.Float) else Decimal(value.strip())
     return value
+
+
+def id_in(column: sa.Column[Any], value: Any) -> Any:
+    """`value` as an id of the column's type; `None` where it cannot be one."""
+    wanted = column.type.python_type
+    if wanted is int:
+        return number_id(value)
+    if wanted is uuid.UUID and not isinstance(value, uuid.UUID):
+        try:
+            return uuid.UUID(str(value))
+        except ValueError:
+            return None
+    return value if isinstance(value, wanted) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -33,7 +32,7 @@ from crossauth_backend.storages.sqlalchemy.read import UserReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.signups import ExpiredSignups, keep_in_step
 from crossauth_backend.storages.sqlalchemy.stamps import stamped
-from crossauth_backend.storages.sqlalchemy.tables import check_name, fitting, secrets_table, user_table
+from crossauth_backend.storages.sqlalchemy.tables import check_name, fitting, id_in, secrets_table, user_table
 from crossauth_backend.storages.sqlalchemy.useroptions import SqlAlchemyUserStorageOptions, SqlUserSettings, own_table
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.stamp import CREDENTIALS, STAMP, credential_secrets, is_digest, with_stamp
@@ -374,15 +373,7 @@ class SqlAlchemyUserStorage(UserStorage):
 
     def known_id(self, value: Any) -> Any:
         """`value` as an id of the table's type; `None` where it cannot be one."""
-        wanted = self.id.type.python_type
-        if wanted is int:
-            return number_id(value)
-        if wanted is uuid.UUID and not isinstance(value, uuid.UUID):
-            try:
-                return uuid.UUID(str(value))
-            except ValueError:
-                return None
-        return value if isinstance(value, wanted) else None
+        return id_in(self.id, value)
 
     def _columns(self, values: dict[str, Any]) -> dict[str, Any]:
         """`values` for the table's columns. A default for a column that an own table lacks is dropped; a given field is not."""
