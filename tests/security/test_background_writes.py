@@ -1,12 +1,14 @@
 """What is written behind the requests: last use, the audit, purging. Nothing of it refuses a request, and nothing ends it."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from crossauth_backend import (
     CrossauthError,
@@ -18,6 +20,7 @@ from crossauth_backend import (
     KeyPrefix,
     SqlAlchemyAuditStorage,
     SqlAlchemyKeyStorage,
+    SqlAlchemyUserStorage,
     open_engine,
 )
 from crossauth_backend.core.clock import utc_now
@@ -137,10 +140,18 @@ async def test_purging_lets_others_write(engine: Any, monkeypatch: pytest.Monkey
             others.append(1)
             await asyncio.sleep(0.005)
 
+    deletions: list[str] = []
+
+    @sa.event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if statement.startswith("DELETE"):
+            deletions.append(statement)
+
     writing = asyncio.create_task(write())
     counts = await asyncio.gather(*(keys.purge_expired(utc_now()) for _ in range(3)))
     assert sum(counts) == 1000
-    assert len(others) > 5, "nobody waited for the whole of it"
+    assert len(deletions) >= 20, "each is a transaction of its own"
+    assert others, "and between them others write"
     writing.cancel()
     await asyncio.wait([writing])
     assert {key.value for key in await keys.get_all_for_user(None)} >= {"s:live", "s:other0"}
@@ -210,6 +221,8 @@ async def test_an_event_that_cannot_be_stored_does_not_hold_the_others_up() -> N
         await asyncio.sleep(0.01)
         if len(await storage.latest()) == 5:
             break
+    else:
+        raise AssertionError("nobody tried again")
     assert [e.reason for e in await listener.latest()] == ["5", "4", "2", "1", "0"]
     listener.on_event(event(7))
     await listener.close()
@@ -252,3 +265,18 @@ async def test_the_audit_is_kept_for_a_year(engine: Any) -> None:
     with pytest.raises(CrossauthError, match="audit_retention_days"):
         purge(audit_retention_days=-1)
     await storage.close()
+
+
+def test_a_database_that_others_write_to_refuses_no_session(sqlite_url: str) -> None:
+    """Whose last use is to be written: reading waits for nobody."""
+    engine = open_engine(sqlite_url)
+    world = World(SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine))
+    with world.open() as url, Browser(url) as browser, sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as other:
+        browser.sign_up(factor2="none")
+        world.later(minutes=2)
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        browser.timeout = 4  # a write would wait for five seconds, and then be refused
+        assert browser.get("/me").json() == {"username": "alice"}
+        other.execute("ROLLBACK")
+    other.close()

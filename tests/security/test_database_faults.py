@@ -93,10 +93,18 @@ def test_an_application_can_be_stopped_while_its_database_hangs(server: Postgres
         reader = keys.key_with_user_reader(users)
         assert reader is not None
         await reader("s:1")
+        await asyncio.gather(*(keys.get_key("s:1") for _ in range(12)))
+        await asyncio.gather(*(keys.get_key("s:1") for _ in range(12)))
         with server.held():
-            async with asyncio.timeout(30):
-                await keys.close()
-                await users.close()
+            closing = asyncio.create_task(close(keys, users))
+            await asyncio.wait([closing], timeout=9)
+            closed = closing.done()
+        await closing
+        assert closed, "it waited for the database"
+
+    async def close(*storages: Any) -> None:
+        for storage in storages:
+            await storage.close()
 
     asyncio.run(run())
 
