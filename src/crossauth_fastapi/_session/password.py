@@ -86,7 +86,8 @@ async def request_reset(call: Call) -> Outcome:
 async def look_at_reset(call: Call) -> Show | Go:
     """The form that asks for the new password, if the token in the link is good."""
     token = call.path_parameter or call.request.query_params.get("token", "")
-    await password.user_for_reset(call.face.accounts, token, call.origin)
+    # Not counted: looking changes nothing, and a token is not to be guessed.
+    await call.face.accounts.need_emails().check_password_reset_token(token)
     return Show({"token": token})
 
 
