@@ -92,7 +92,6 @@ def test_an_application_can_be_stopped_while_its_database_hangs(server: Postgres
         assert reader is not None
         await reader("s:1")
         await asyncio.gather(*(keys.get_key("s:1") for _ in range(12)))
-        await asyncio.gather(*(keys.get_key("s:1") for _ in range(12)))
         with server.held():
             closing = asyncio.create_task(close(keys, users))
             await asyncio.wait([closing], timeout=9)
