@@ -85,7 +85,7 @@ def test_an_application_can_be_stopped_while_its_database_hangs(server: Postgres
     """Closing waits for nobody."""
 
     async def run() -> None:
-        engine = open_engine(server.create_database(), **SHORT)
+        engine = open_engine(server.create_database())
         users, keys = SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine)
         await keys.save_key(None, "s:1", utc_now())
         reader = keys.key_with_user_reader(users)
