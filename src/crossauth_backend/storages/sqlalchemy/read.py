@@ -34,6 +34,8 @@ _KEY_COLUMNS: Final = ("value", "created", "expires", "lastactive", "data", "con
 _PG_FLOAT: Final = 701
 _PG_NUMERIC: Final = 1700
 _CONNECTIONS: Final = 8
+# What SQLAlchemy takes out of the arguments of a connection before its driver sees them.
+_OF_SQLALCHEMY: Final = ("async_creator_fn", "prepared_statement_cache_size", "prepared_statement_name_func")
 _QUERY_SECONDS: Final = 5
 Converter = Callable[[Any], Any]
 
@@ -246,18 +248,31 @@ def _driver_for(engine: AsyncEngine, sql: str) -> Callable[[], Driver] | None:
     """What opens a connection to the database without SQLAlchemy; `None` where we cannot."""
     database = engine.url.database
     if engine.dialect.driver == "asyncpg" and not engine.url.query:
-        return lambda: AsyncpgDriver(engine, sql)
+        url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        given: dict[str, Any] = {"dsn": url}
+
+        def note(dialect: object, record: object, arguments: object, parameters: dict[str, Any]) -> None:
+            # As the engine connects, TLS and all: what the application gave it, too.
+            given.clear()
+            given.update(parameters)
+
+        sa.event.listen(engine.sync_engine, "do_connect", note)
+        return lambda: AsyncpgDriver(given, sql)
     if engine.dialect.driver == "aiosqlite" and database and not database.startswith((":", "file:")):
         return lambda: AiosqliteDriver(database, sql)
     return None
 
 
 class AsyncpgDriver:
-    """A small pool whose connections only ever run this query, so that none needs to be reset between two uses."""
+    """A small pool whose connections only ever run this query, so that none needs to be reset between two uses.
 
-    def __init__(self, engine: AsyncEngine, sql: str) -> None:
-        self._url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._sql = sql
+    Parameters:
+        given: what a connection is made with.
+        sql: the query.
+    """
+
+    def __init__(self, given: dict[str, Any], sql: str) -> None:
+        self._given, self._sql = given, sql
         self._pool: Any = None
         self._lock = asyncio.Lock()
         self._running = 0
@@ -289,13 +304,11 @@ class AsyncpgDriver:
 
         async with self._lock:
             if self._pool is None:
+                given = {name: value for name, value in self._given.items() if name not in _OF_SQLALCHEMY}
+                bounds = {"timeout": CONNECT_SECONDS, "command_timeout": _QUERY_SECONDS}
+                connect = self._given.get("async_creator_fn")
                 self._pool = await asyncpg.create_pool(
-                    self._url,
-                    min_size=0,
-                    max_size=_CONNECTIONS,
-                    reset=_nothing,
-                    timeout=CONNECT_SECONDS,
-                    command_timeout=_QUERY_SECONDS,
+                    **given | bounds, min_size=0, max_size=_CONNECTIONS, reset=_nothing, connect=connect
                 )
         return self._pool
 
