@@ -157,7 +157,9 @@ def test_password_changes_sign_ups_and_links_are_limited() -> None:
         assert [browser.sign_up(f"user{n}", factor2="none").status_code for n in range(4)].count(429) == 2
         asked = [browser.call("/api/requestpasswordreset", email="Alice@example.com").status_code for _ in range(4)]
         assert asked == [200, 200, 429, 429]
-        assert browser.get("/resetpassword?token=wrong").status_code == 401, "looking is not counted, and changes nothing"
+        assert browser.get("/resetpassword?token=wrong").status_code == 401, (
+            "looking is not counted, and changes nothing"
+        )
         new = {"new_password": "Another1one", "repeat_password": "Another1one"}
         links = [browser.call("/api/resetpassword", token=f"wrong{n}", **new).status_code for n in range(6)]
         assert links == [401] * 4 + [429] * 2
