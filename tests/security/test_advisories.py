@@ -314,6 +314,7 @@ def test_0_55_0_and_0_63_4_sign_up_and_change_of_address_do_not_say_who_is_known
     world = World(enable_email_verification=True)
     with world.open() as url, Browser(url) as victim, Browser(url) as browser:
         victim.sign_up(user_email="victim@example.org", factor2="none")
+        assert victim.call(f"/api{victim.link('victim@example.org')}").status_code == 200
         known = browser.sign_up("other", user_email="victim@example.org", factor2="none")
         fresh = browser.sign_up("another", user_email="fresh@example.org", factor2="none")
         assert known.status_code == fresh.status_code
