@@ -143,7 +143,7 @@ async def test_sign_up_with_verification_and_totp_and_every_way_to_log_in(browse
             await alice.log_out()
 
             await alice.log_in()
-            await alice.sees("We've sent you a code by email.")
+            await alice.sees("We sent you a code by email.")
             await alice.fill("Continue", otp=await alice.mailed_code(ALICE))
             await alice.is_in()
 

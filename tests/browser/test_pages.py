@@ -158,22 +158,27 @@ async def test_every_page_of_factors_mail_and_administration(browser: Browser, s
 
         await visitor.visit("/admin/createuser", "admin-createuser")
         await visitor.send("Create", username="x y", user_email="any@body", password="a", repeat_password="b")
+        await visitor.send("Continue", otp=world.code(secret))
         await visitor.look("admin-createuser-refused")
         await visitor.send("Create", username=LONG_NAME, user_email=email.replace("some", "any"), password="",
                            repeat_password="")  # fmt: skip
+        await visitor.send("Continue", otp=world.code(secret))
         await visitor.look("admin-selectuser")
         await page.goto(f"{url}/admin/createuser")
         await visitor.send("Create", username="bob", user_email="bob@example.com")
+        await visitor.send("Continue", otp=world.code(secret))
         for name in ("updateuser/2", "changepassword/2", "deleteuser/2", "audit", "selectuser?search=nobody"):
             await visitor.visit(f"/admin/{name}", f"admin-{name.split('/')[0].split('?')[0]}-page")
         await page.goto(f"{url}/admin/updateuser/2")
         await page.select_option("#state", "disabled")
         await visitor.send("Save")
+        await visitor.send("Continue", otp=world.code(secret))
         await visitor.look("admin-updateuser-done")
         await page.goto(f"{url}/admin/changepassword/2")
         await page.fill("#new_password", PASSWORD)
         await page.fill("#repeat_password", PASSWORD)
         await page.get_by_role("main").get_by_role("button").first.click()
+        await visitor.send("Continue", otp=world.code(secret))
         await visitor.look("admin-changepassword-done")
 
         await visitor.visit("/outbox", "outbox")
