@@ -41,7 +41,13 @@ def claims(api: Api, by: str = "jwt", **changed: Any) -> dict[str, Any]:
     """What the token of a login says; only the key tells ours from it."""
     body = api.bearer(by=by)["Authorization"].split(".")[1]
     issued = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    return {"sub": issued["sub"], "pwd": issued["pwd"], "aud": ["fastapi-users:auth"], "exp": int(time.time()) + 100, **changed}
+    return {
+        "sub": issued["sub"],
+        "pwd": issued["pwd"],
+        "aud": ["fastapi-users:auth"],
+        "exp": int(time.time()) + 100,
+        **changed,
+    }
 
 
 def encoded(part: Any) -> bytes:
