@@ -7,7 +7,7 @@ import pytest
 from crossauth_backend import CrossauthError, ErrorCode
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.limits.manager import AttemptLimits
-from tests.accounts import Browser, Heard, World, name_of, storages
+from tests.accounts import PASSWORD, Browser, Heard, World, name_of, storages
 from tests.support import CSRF
 
 STORES = ["memory", "sqlite", "postgres", "redis"]
@@ -30,7 +30,8 @@ def test_what_an_address_is_refused_leaves_no_row_and_one_event(request: pytest.
             return int(browser.post("/api/login", json=fields, headers={CSRF: token}).status_code)
 
         assert [log_in(n) for n in range(40)] == [401] * 5 + [429] * 35
-        links = [browser.get(f"/resetpassword?token=wrong{n}").status_code for n in range(12)]
+        new = {"new_password": PASSWORD, "repeat_password": PASSWORD}
+        links = [browser.call("/api/resetpassword", token=f"wrong{n}", **new).status_code for n in range(12)]
         assert links.count(429) == 9
         assert limited(world) == ["login_address", "token_address"]
         world.later(minutes=15)
