@@ -43,6 +43,8 @@ def shared(url: str, **pool: Any) -> Iterator[Api]:
     )  # fmt: skip
     with serve(site.app) as address, Api(address, site, "") as api:
         yield api
+    if url.startswith("sqlite"):
+        asyncio.run(engine.dispose())
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
