@@ -1,6 +1,8 @@
 """The shipped contract suites, on every storage we have."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,12 +15,15 @@ from crossauth_backend import (
     RedisKeyStorage,
     SqlAlchemyKeyStorage,
     SqlAlchemyUserStorage,
+    User,
     UserStorage,
     open_engine,
     open_redis,
 )
 from crossauth_backend.keys.storage import check_swap
 from crossauth_backend.testing import KeyStorageContract, UserStorageContract
+from crossauth_backend.users.record import UserAndSecrets
+from crossauth_backend.users.storage import UserStorageGetOptions
 from tests.services.redis import RedisServer
 
 
@@ -26,6 +31,42 @@ class TestMemoryUsers(UserStorageContract):
     @pytest.fixture
     def users(self) -> UserStorage:
         return InMemoryUserStorage()
+
+
+class PlainUserStorage(UserStorage):
+    """A storage that an application wrote before there were stamps: what is abstract, and no more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inner = InMemoryUserStorage()
+
+    async def get_user_by(self, field: str, value: Any, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
+        found = await self._inner.get_user_by(field, value, options)
+        return replace(found, user=replace(found.user, security_stamp=None))
+
+    async def create_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> User:
+        return replace(await self._inner.create_user(user, secrets), security_stamp=None)
+
+    async def update_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> None:
+        await self._inner.update_user(user, secrets)
+
+    async def delete_user_by_id(self, id: Any) -> None:
+        await self._inner.delete_user_by_id(id)
+
+    async def get_users(self, skip: int | None = None, take: int | None = None) -> list[User]:
+        return [replace(user, security_stamp=None) for user in await self._inner.get_users(skip, take)]
+
+
+class TestPlainUsers(UserStorageContract):
+    @pytest.fixture
+    def users(self) -> UserStorage:
+        return PlainUserStorage()
+
+    async def test_a_user_is_replaced_only_if_nobody_else_did(self, users: UserStorage) -> None:
+        """Two at once it cannot tell apart; one after the other it can."""
+        made = await users.create_user({"username": "alice", "state": "active", "factor1": "localpassword"})
+        assert await users.replace_user(made.id, {"state": "active"}, {"state": "disabled"}) is True
+        assert await users.replace_user(made.id, {"state": "active"}, {"state": "disabled"}) is False
 
 
 class TestMemoryKeys(KeyStorageContract):

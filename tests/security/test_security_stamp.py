@@ -2,12 +2,14 @@
 owner or an administrator takes the account back from the beginning to the end."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from crossauth_backend import (
@@ -16,6 +18,7 @@ from crossauth_backend import (
     KeyStorage,
     RedisKeyStorage,
     SqlAlchemyKeyStorage,
+    SqlAlchemyUserStorage,
     UserStorage,
     open_engine,
     open_redis,
@@ -53,12 +56,34 @@ class PlainUserStorage(UserStorage):
         return await self._inner.get_users(skip, take)
 
 
+def own_table(url: str) -> dict[str, Any]:
+    """A table of the application's that has no column for the stamp."""
+    path = url.removeprefix("sqlite:///")
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "CREATE TABLE person (id INTEGER PRIMARY KEY AUTOINCREMENT, username TEXT UNIQUE, username_normalized TEXT UNIQUE, "
+            "email TEXT, email_normalized TEXT UNIQUE, state TEXT, factor1 TEXT, factor2 TEXT, admin BOOLEAN, phone TEXT)"
+        )
+    connection.close()
+    names = ("username", "username_normalized", "email", "email_normalized", "state", "factor1", "factor2", "phone")
+    table = sa.Table(
+        "person", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),
+        *(sa.Column(name, sa.Text, unique=name in ("username", *names[1:4:2])) for name in names),
+        sa.Column("admin", sa.Boolean),
+    )  # fmt: skip
+    engine = open_engine(url)
+    users = SqlAlchemyUserStorage(engine, {"table": table, "user_editable_fields": FIELDS})
+    return {"users": users, "keys": SqlAlchemyKeyStorage(engine)}
+
+
 class Site:
     """A server, an owner who has an account, an administrator, and an intruder who knows the password."""
 
     def __init__(self, request: pytest.FixtureRequest, kind: str, stack: ExitStack, **options: Any) -> None:
         if kind == "plain":
             given: dict[str, Any] = {"users": PlainUserStorage(), "keys": InMemoryKeyStorage()}
+        elif kind == "own":
+            given, kind = own_table(request.getfixturevalue("sqlite_url")), "sqlite"
         else:
             given = storages(request, kind)
         self.world = World(**given, is_admin_fn=lambda user: user.username == "boss", **options)
@@ -109,7 +134,7 @@ class Site:
         return len(self.ask_keys(lambda keys: keys.get_all_for_user(1, KeyPrefix.session)))
 
 
-@pytest.fixture(params=["memory", "plain", "sqlite", "postgres", "redis"])
+@pytest.fixture(params=["memory", "plain", "sqlite", "own", "postgres", "redis"])
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     with ExitStack() as stack:
         yield Site(request, request.param, stack)

@@ -151,12 +151,14 @@ class Accounts:
             user = await self.user(user.id)
         before = await self.find(user.id) if is_digest(user.security_stamp) else None
         basis = {STAMP: user.security_stamp} if expected is None else expected
-        stamp = new_stamp() if before is None else None
+        stamp = new_stamp()
         if not await replace_user(self.users, user.id, basis, values, secrets=secrets, stamp=stamp):
             raise await self.changed_meanwhile(user, refusal)
-        if before is not None:
+        stored = await self.user(user.id)
+        if before is not None and is_digest(stored.security_stamp):
+            # The storage has no place for a stamp. (A row that an older version left without one has it now.)
             stamp = digest_after(before, values, secrets or {})
-        return replace(await self.user(user.id), security_stamp=stamp)
+        return replace(stored, security_stamp=stamp)
 
     async def changed_meanwhile(self, user: User, refusal: ErrorCode) -> CrossauthError:
         """The reason for whoever was overtaken: `UserNotActive` for an account that is disabled by now, else `refusal`."""

@@ -311,3 +311,16 @@ class KeyStorageContract:
         assert results <= {None, ErrorCode.BadRequest}
         await save(keys, "s:two")
         assert (await keys.get_key("s:two")).value == "s:two"
+
+    async def test_the_oldest_keys_of_a_user_are_deleted(self, keys: KeyStorage) -> None:
+        """By when they were made, whoever asks; of many at once none leaves fewer than are to be kept."""
+        mine, other = self.user_ids
+        for number in range(8):
+            made = NOW + timedelta(seconds=number)
+            await keys.save_key(mine, f"s:{number}", made, NOW + timedelta(days=1))
+        await keys.save_key(mine, "p:0", NOW, NOW + timedelta(days=1))
+        await keys.save_key(other, "s:other", NOW, NOW + timedelta(days=1))
+        await asyncio.gather(*(keys.delete_oldest_for_user(mine, "s:", 3) for _ in range(5)))
+        assert {key.value for key in await keys.get_all_for_user(mine)} == {"s:5", "s:6", "s:7", "p:0"}
+        assert [key.value for key in await keys.get_all_for_user(other)] == ["s:other"]
+        assert await keys.delete_oldest_for_user(mine, "s:", 3) == 0

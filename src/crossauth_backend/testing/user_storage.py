@@ -9,6 +9,7 @@ from typing import Any
 
 from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.testing.expect import outcome, refused
+from crossauth_backend.users.stamp import credential_stamp, is_digest
 from crossauth_backend.users.states import UNFINISHED, UserState
 from crossauth_backend.users.storage import (
     SupportsSecretReplacement,
@@ -280,3 +281,76 @@ class UserStorageContract:
             await users.replace_user(made.id, {"username": "\ud800"}, {})
         assert (await users.get_user_by_id(made.id)).user == made
         assert await users.replace_user(made.id, {"id": made.id, "username": "alice"}, {}) is True
+
+    async def test_a_credential_that_becomes_another_gives_a_new_stamp(self, users: UserStorage) -> None:
+        """By whichever method it is written; nothing else does. Without stamps a digest takes their place."""
+        made = await users.create_user(new("alice", email="a@example.com"), {"password": "one"})
+
+        async def stamp() -> str:
+            return credential_stamp(await users.get_user_by_id(made.id, ANY))
+
+        seen = {await stamp()}
+        changes: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            ({"username": "Alice"}, {}), ({"email": "b@example.com"}, {}), ({"state": UserState.disabled}, {}),
+            ({"factor2": "totp"}, {}), ({}, {"password": "two"}), ({}, {"totpsecret": "t"}),
+        ]  # fmt: skip
+        for fields, secrets in changes:
+            await users.update_user({"id": made.id, **fields}, secrets)
+            assert await stamp() not in seen, (fields, secrets)
+            seen.add(await stamp())
+        before = await stamp()
+        await users.update_user({"id": made.id, "username": "Alice", "state": UserState.disabled, "admin": True})
+        await users.update_user({"id": made.id}, {"otp": "123456", "expiry": 1})
+        assert await stamp() == before
+        await users.update_user({"id": made.id, "security_stamp": "chosen"})
+        assert await stamp() == before, "nobody chooses it"
+        assert await users.replace_user(made.id, {}, {"email": "c@example.com"})
+        assert await stamp() not in seen
+        if isinstance(users, SupportsSecretReplacement):
+            before = await stamp()
+            assert await users.replace_secret(made.id, "password", "two", "three")
+            assert await stamp() != before
+
+    async def test_the_same_secret_in_another_form_keeps_the_stamp(self, users: UserStorage) -> None:
+        """Where there are stamps: a digest that stands in for one cannot tell."""
+        made = await users.create_user(new("alice"), {"password": "weak"})
+        assert await users.rewrite_secret(made.id, "password", "other", "strong") is False
+        if await users.rewrite_secret(made.id, "password", "weak", "strong"):
+            found = await users.get_user_by_id(made.id)
+            assert found.secrets.password == "strong"
+            if not is_digest(credential_stamp(found)):
+                assert found.user.security_stamp == made.security_stamp
+
+    async def test_user_and_secrets_are_replaced_together_or_not_at_all(self, users: UserStorage) -> None:
+        """Where stamp and secrets are as expected."""
+        made = await users.create_user(new("alice"), {"password": "one"})
+        stamp = credential_stamp(await users.get_user_by_id(made.id))
+        wrong: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            ({"security_stamp": "another"}, {}), ({"security_stamp": stamp}, {"password": "two"}),
+            ({"security_stamp": stamp}, {"totpsecret": "t"}), ({"state": UserState.disabled}, {"password": "one"}),
+        ]  # fmt: skip
+        for expected, secrets in wrong:
+            done = await users.replace_user(
+                made.id, expected, {"username": "eve"}, expected_secrets=secrets, secrets={"password": "eve"}
+            )
+            assert done is False, (expected, secrets)
+        found = await users.get_user_by_id(made.id)
+        assert (found.user.username, found.secrets.password) == ("alice", "one")
+        assert await users.replace_user(
+            made.id, {"security_stamp": stamp}, {"username": "Ally"},
+            expected_secrets={"password": "one", "totpsecret": None}, secrets={"password": "two", "totpsecret": "t"},
+        )  # fmt: skip
+        found = await users.get_user_by_id(made.id)
+        assert (found.user.username, found.secrets.password, found.secrets.totpsecret) == ("Ally", "two", "t")
+        assert await users.replace_user(made.id, {"security_stamp": stamp}, {"username": "eve"}) is False
+
+    async def test_of_many_who_replace_a_password_at_once_one_does(self, users: UserStorage) -> None:
+        """In one transaction; a storage that only has what is abstract promises less, and is not asked."""
+        if type(users).replace_user is UserStorage.replace_user:
+            return
+        made = await users.create_user(new("alice"), {"password": "one"})
+        expected = {"security_stamp": credential_stamp(await users.get_user_by_id(made.id))}
+        tries = [users.replace_user(made.id, expected, {}, secrets={"password": f"new{n}"}) for n in range(10)]
+        results = await asyncio.gather(*tries)
+        assert sorted(results) == [False] * 9 + [True]
+        assert (await users.get_user_by_id(made.id)).secrets.password == f"new{results.index(True)}"

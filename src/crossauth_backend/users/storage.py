@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
-from crossauth_backend.core.text import normalize, normalize_address
+from crossauth_backend.core.text import is_storable, normalize, normalize_address
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UserState
@@ -211,6 +211,9 @@ class UserStorage(ABC):
         Raises:
             CrossauthError: `UserExists`; `BadRequest` for an unknown field.
         """
+        for name, value in expected.items():
+            if isinstance(value, str) and not is_storable(value):
+                raise CrossauthError(ErrorCode.BadRequest, f"Field {name!r} holds characters that cannot be stored")
         try:
             found = with_stamp(await self.get_user_by_id(id, _ANY_STATE))
         except CrossauthError as e:
