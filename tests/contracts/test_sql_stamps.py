@@ -1,6 +1,5 @@
 """Databases from before there were security stamps, and an old and a new version that serve one at the same time."""
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crossauth_backend import SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_engine
+from crossauth_backend.core.clock import utc_now
 from crossauth_backend.users.stamp import is_digest
 from tests.accounts import NEW, Browser, World, name_of, storages
 from tests.support import PASSWORD
@@ -95,8 +95,6 @@ async def test_a_user_whom_the_version_before_wrote_has_a_digest(engine: AsyncEn
 
 async def test_a_verified_address_is_so_until_it_is_another(engine: AsyncEngine) -> None:
     """In the statement that changes it."""
-    from crossauth_backend.core.clock import utc_now
-
     users, now = SqlAlchemyUserStorage(engine), utc_now()
     new = {"username": "alice", "state": "active", "factor1": "localpassword", "email": "a@example.com"}
     made = await users.create_user({**new, "email_verified_at": now})
@@ -140,6 +138,33 @@ def test_old_and_new_version_serve_side_by_side(browser: Browser, sqlite_url: st
     assert name_of(browser.log_in(password=NEW)) == "UsernameOrPasswordInvalid"
 
 
+async def test_a_table_without_the_column_is_read_with_its_digest_at_once(engine: AsyncEngine) -> None:
+    """The query of every request reads what it is made of; nothing is asked for afterwards."""
+    table = sa.Table(
+        "person", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("username", sa.String(100), unique=True), sa.Column("state", sa.String(64)),
+    )  # fmt: skip
+    async with engine.begin() as connection:
+        await connection.run_sync(table.metadata.create_all)
+    options: Any = {"table": table, "normalize_username": False, "normalize_email": False}
+    users, keys = SqlAlchemyUserStorage(engine, options), SqlAlchemyKeyStorage(engine)
+    made = await users.create_user(
+        {"username": "alice", "state": "active", "factor1": "localpassword"}, {"password": "p"}
+    )
+    await keys.save_key(made.id, "s:1", utc_now())
+    read = keys.key_with_user_reader(users)
+    assert read is not None
+    for password in ("p", "other"):
+        await users.update_user({"id": made.id}, {"password": password})
+        found = await read("s:1")
+        assert found is not None
+        assert found[1] is not None
+        assert is_digest(found[1].security_stamp)
+        assert found[1] == await users.user_reader()(made.id) == (await users.get_user_by_id(made.id)).user
+    await keys.close()
+    await users.close()
+
+
 async def test_keys_of_the_version_before_are_read_without_a_stamp(engine: AsyncEngine) -> None:
     keys = SqlAlchemyKeyStorage(engine)
     await keys.start()
@@ -150,4 +175,3 @@ async def test_keys_of_the_version_before_are_read_without_a_stamp(engine: Async
             else "INSERT INTO \"Key\" (value, userid, created, data) VALUES ('s:old', 1, '2026-01-01 00:00:00.000000', '')"
         )
     assert (await keys.get_key("s:old")).stamp is None
-    await asyncio.sleep(0)
