@@ -111,7 +111,7 @@ class SessionManagerSettings(TokenEmailerSettings):
         50,
         env="SESSION_MAX_PER_USER",
         doc="How many sessions a user may have at once; beyond that the oldest end. Looked at now and then, so that "
-        "up to a quarter more may live for a while. 0 for any number.",
+        "each worker may let up to a quarter more live for a while. 0 for any number.",
     )
 
 
