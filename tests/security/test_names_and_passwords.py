@@ -240,11 +240,19 @@ def test_a_name_or_address_that_is_too_long_is_refused_before_it_is_normalised(m
         assert username_problems(long) == [f"Username must be at most {MAX_USERNAME} characters"]
         with pytest.raises(CrossauthError):
             valid_email(f"{long}@example.com")
-    world = World()
+    world, asked = World(), []
+    find = world.users.get_user_by
+
+    async def counted(field: str, value: Any, options: Any = None) -> Any:
+        asked.append(value)
+        return await find(field, value, options)
+
+    monkeypatch.setattr(world.users, "get_user_by", counted)
     with world.open() as url, Browser(url) as browser:
         for name in ("\u0301\u0316" * 12_000, "x" * 255):
             assert name_of(browser.log_in(name)) == "UsernameOrPasswordInvalid"
             assert name_of(browser.sign_up(name)) == "FormEntry"
+    assert asked == [], "the storage is not asked, and nothing is hashed"
 
 
 def test_a_name_that_grows_beyond_its_column_is_refused() -> None:
