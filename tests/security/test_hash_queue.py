@@ -15,8 +15,6 @@ from crossauth_backend import (
     InMemoryUserStorage,
     LocalPasswordAuthenticator,
 )
-from crossauth_backend.accounts.context import Origin
-from crossauth_backend.accounts.login import check_credentials
 from crossauth_backend.core.hash_pool import RETRY_AFTER_SECONDS, HashPool, hashing_for
 from crossauth_backend.core.passwords import PasswordHasher
 from crossauth_fastapi.fastapi_users import _passwords
@@ -320,17 +318,6 @@ async def test_an_old_hash_is_left_for_the_next_login_where_the_queue_is_full(mo
     assert (await users.get_user_by_id(user.id)).secrets.password == dear
     await factor.authenticate_user(user, {"password": dear}, {"password": PASSWORD})
     assert (await users.get_user_by_id(user.id)).secrets.password != dear
-
-
-async def test_whoever_checks_credentials_of_a_known_browser_has_its_priority() -> None:
-    world, _ = slow_world()
-    pool, devices = _pool(world), []
-    enter = pool._enter
-    pool._enter = lambda device: devices.append(device) or enter(device)  # type: ignore[method-assign, func-returns-value]
-    for origin in (Origin("192.0.2.1", device="known"), Origin("192.0.2.1")):
-        with pytest.raises(CrossauthError):
-            await check_credentials(world.manager.accounts(), "nobody", {"password": "x"}, origin)
-    assert devices == ["known", None]
 
 
 def test_right_passwords_of_one_address_are_counted_too() -> None:
