@@ -17,6 +17,7 @@ from crossauth_backend import (
     open_engine,
 )
 from tests.accounts import NEW, Browser, World, name_of
+from tests.contracts.old_tables import make_tables
 from tests.support import PASSWORD
 
 ANY: Any = {"skip_active_check": True, "skip_email_verified_check": True}
@@ -42,25 +43,8 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[AsyncEngine]:
 
 async def make_old(engine: AsyncEngine) -> None:
     """The tables as the version before this one left them, with some users."""
-
-    def upgrade(connection: sa.Connection) -> None:
-        from alembic import command
-        from alembic.config import Config
-
-        from crossauth_backend.storages.sqlalchemy.schema import _MIGRATIONS
-
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS / "users"))
-        config.set_main_option("path_separator", "os")
-        names = {
-            "user_table": "User", "user_secrets_table": "UserSecrets", "id_column": "id", "userid_column": "userid",
-            "userid_type": sa.Integer(),
-        }  # fmt: skip
-        config.attributes.update(connection=connection, version_table="crossauth_UserSecrets_version", names=names)
-        command.upgrade(config, "0003")
-
     async with engine.begin() as connection:
-        await connection.run_sync(upgrade)
+        await make_tables(connection, "0003")
         insert = (
             'INSERT INTO "User" (id, username, username_normalized, email, email_normalized, state, factor1, admin) '
         )

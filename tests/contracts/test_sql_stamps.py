@@ -13,13 +13,10 @@ from crossauth_backend import SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.users.stamp import is_digest
 from tests.accounts import NEW, Browser, World, name_of, storages
+from tests.contracts.old_tables import make_tables
 from tests.support import PASSWORD
 
 ANY: Any = {"skip_active_check": True, "skip_email_verified_check": True}
-NAMES: Any = {
-    "user_table": "User", "user_secrets_table": "UserSecrets", "id_column": "id", "userid_column": "userid",
-    "userid_type": sa.Integer(),
-}  # fmt: skip
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -31,21 +28,8 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[AsyncEngine]:
 
 async def make_old(engine: AsyncEngine) -> None:
     """The tables of users as version 0002 left them, with two users in them."""
-
-    def upgrade(connection: sa.Connection) -> None:
-        from alembic import command
-        from alembic.config import Config
-
-        from crossauth_backend.storages.sqlalchemy.schema import _MIGRATIONS
-
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS / "users"))
-        config.set_main_option("path_separator", "os")
-        config.attributes.update(connection=connection, version_table="crossauth_UserSecrets_version", names=NAMES)
-        command.upgrade(config, "0002")
-
     async with engine.begin() as connection:
-        await connection.run_sync(upgrade)
+        await make_tables(connection, "0002")
         for number, name in enumerate(("alice", "bob"), 1):
             await insert_as_before(connection, number, name)
 

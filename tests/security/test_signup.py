@@ -70,8 +70,8 @@ def verified(browser: Browser, name: str = "owner", email: str = EMAIL, **fields
 def test_no_address_counts_without_proof_whatever_the_order_of_factors(world: Here, url: str) -> None:
     """A sign-up whose code would prove the address, resumed with a factor that proves nothing."""
     with Browser(url) as browser, Browser(url) as other:
-        browser.sign_up("eve", user_email="ceo@example.com", factor2="email")
-        shown = browser.sign_up("eve", user_email="ceo@example.com", factor2="totp").json()
+        browser.sign_up("eve", user_email="queen@example.com", factor2="email")
+        shown = browser.sign_up("eve", user_email="queen@example.com", factor2="totp").json()
         assert shown["emailVerificationNeeded"] is True
         done = browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).json()
         assert (done["user"], browser.who()) == (None, None)

@@ -21,7 +21,7 @@ from tests.support import CHEAP, PASSWORD
 
 EPOCHS = 60
 EVIL, OWNERS, ADMINS = "Evil1password", "Owner1password", "Admin1password"
-CEO = "ceo@victim.example.com"
+QUEEN = "queen@victim.example.com"
 ANY: Any = {"skip_active_check": True, "skip_email_verified_check": True}
 
 
@@ -97,7 +97,7 @@ class Walk:
     def sign_up_with_strangers_address(self) -> Any:
         factor2 = self.chance.choice(["none", "totp", "email"])
         answer = self.browser().call(
-            "/api/signup", username=f"{self.name}-ceo", password=PASSWORD, repeat_password=PASSWORD, user_email=CEO,
+            "/api/signup", username=f"{self.name}-queen", password=PASSWORD, repeat_password=PASSWORD, user_email=QUEEN,
             factor2=factor2,
         )  # fmt: skip
         if answer.status_code == 200 and "totpsecret" in answer.json():
@@ -105,7 +105,7 @@ class Walk:
         return answer
 
     def log_in_as_that(self) -> Any:
-        return self.browser().log_in(f"{self.name}-ceo")
+        return self.browser().log_in(f"{self.name}-queen")
 
     def code(self) -> str:
         secret = self.chance.choice(self.secrets[-2:])
@@ -235,7 +235,7 @@ class Walk:
         story = f"epoch {number}, {recover.__name__}"
         assert self.stored() == after, story
         assert [browser.who() == self.name for browser in self.intruder] == [False, False], story
-        found = [u for u in asyncio.run(self.world.users.get_users()) if u.email == CEO]
+        found = [u for u in asyncio.run(self.world.users.get_users()) if u.email == QUEEN]
         assert [u.username for u in found if u.state == UserState.active or u.email_verified_at] == [], story
 
 

@@ -6,12 +6,11 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from decimal import Decimal
 from functools import cache
 from typing import Any, Final, cast
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.text import is_storable, normalize, normalize_address
+from crossauth_backend.core.fields import bad_field
+from crossauth_backend.core.text import normalize, normalize_address
 from crossauth_backend.users.record import User, UserSecrets
 from crossauth_backend.users.stamp import CREDENTIALS, STAMP, new_stamp, replaces_credential
 from crossauth_backend.users.states import UNFINISHED
@@ -37,19 +36,6 @@ def number_id(value: object) -> int | None:
     return None
 
 
-def refuse_unstorable(values: Mapping[str, Any]) -> None:
-    """Refuse text and numbers that some database or encoder would not take: JSON has no infinite number, and no NaN.
-
-    Raises:
-        CrossauthError: `BadRequest`, naming the field.
-    """
-    for name, value in values.items():
-        if isinstance(value, str) and not is_storable(value):
-            raise bad_field(name, "holds characters that cannot be stored")
-        if isinstance(value, (float, Decimal)) and not math.isfinite(value):
-            raise bad_field(name, "holds a number that is too large")
-
-
 def number_in(name: str, text: str) -> float | None:
     """The number in the text of a form's field; `None` for an empty one.
 
@@ -65,11 +51,6 @@ def number_in(name: str, text: str) -> float | None:
     if not math.isfinite(number):
         raise bad_field(name, "holds a number that is too large")
     return number
-
-
-def bad_field(name: object, why: str) -> CrossauthError:
-    """The refusal of one field; public, so it repeats no value."""
-    return CrossauthError(ErrorCode.BadRequest, f"Field {str(name)[:64]!r} {why}", detail=f"field {name!r} {why}")
 
 
 def new_user_values(user: Mapping[str, Any], settings: UserStorageSettings) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from inspect import signature
 from typing import Any, Final, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.fields import refuse_unstorable
 from crossauth_backend.core.options import option, read_options
-from crossauth_backend.core.text import is_storable, normalize, normalize_address
+from crossauth_backend.core.text import normalize, normalize_address
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UserState
@@ -211,9 +212,7 @@ class UserStorage(ABC):
         Raises:
             CrossauthError: `UserExists`; `BadRequest` for an unknown field.
         """
-        for name, value in expected.items():
-            if isinstance(value, str) and not is_storable(value):
-                raise CrossauthError(ErrorCode.BadRequest, f"Field {name!r} holds characters that cannot be stored")
+        refuse_unstorable(expected)
         try:
             found = with_stamp(await self.get_user_by_id(id, _ANY_STATE))
         except CrossauthError as e:

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.fields import refuse_unstorable
 from crossauth_backend.core.options import option, option_names, read_options
 from crossauth_backend.core.text import normalize_address
 from crossauth_backend.storages.fields import (
@@ -16,7 +17,6 @@ from crossauth_backend.storages.fields import (
     changed_user_values,
     new_user_values,
     number_id,
-    refuse_unstorable,
     same,
     secrets_from,
     user_from,

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from crossauth_backend.core.clock import as_utc
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.fields import bad_field, refuse_unstorable
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.record import Key
-from crossauth_backend.storages.fields import bad_field, refuse_unstorable
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

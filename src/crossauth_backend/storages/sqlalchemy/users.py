@@ -12,16 +12,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.fields import bad_field, refuse_unstorable
 from crossauth_backend.core.options import option_names, read_options
 from crossauth_backend.core.text import is_storable, normalize_address
 from crossauth_backend.storages.fields import (
     OPTIONAL,
     USER_DEFAULTS,
-    bad_field,
     changed_user_values,
     new_user_values,
     number_id,
-    refuse_unstorable,
     secrets_from,
     user_from,
 )
