@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from fastapi import Body, Depends, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import NullPool
 
 from crossauth_backend import CrossauthError, ErrorCode, InMemoryKeyStorage
 from crossauth_backend.core.clock import utc_now
@@ -302,7 +303,8 @@ class Token(SQLAlchemyBaseAccessTokenTable[int], Base):
 def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[World, Both]]:
     """A session server, and the routes with tokens in a table of the application's own."""
     world = World(**storages(request, request.param))
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/tokens.db")
+    # Without a pool, or connections would outlive the server's event loop.
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/tokens.db", poolclass=NullPool)
 
     async def get_user_manager() -> Manager:
         manager = Manager(CrossauthUserDatabase(world.manager))
@@ -322,7 +324,6 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[World
     async def create() -> None:
         async with engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
-        await engine.dispose()
 
     asyncio.run(create())
     with world.open() as url, Both(url) as client:

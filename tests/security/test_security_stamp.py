@@ -76,36 +76,62 @@ def own_table(url: str) -> dict[str, Any]:
     return {"users": users, "keys": SqlAlchemyKeyStorage(engine)}
 
 
+def shared_storages(request: pytest.FixtureRequest, kind: str) -> dict[str, Any]:
+    """The storages of one of two workers, which share a database and nothing else; `redis` keeps its users in PostgreSQL."""
+    if kind != "redis":
+        return storages(request, kind)
+    keys = storages(request, "redis")["keys"]
+    return {"users": storages(request, "postgres")["users"], "keys": keys}
+
+
 class Site:
-    """A server, an owner who has an account, an administrator, and an intruder who knows the password."""
+    """A server, an owner who has an account, an administrator, and an intruder who knows the password.
+
+    Where there are two workers, the intruder talks to one and the others to the other.
+    """
 
     def __init__(self, request: pytest.FixtureRequest, kind: str, stack: ExitStack, **options: Any) -> None:
+        two, kind = kind.startswith("two "), kind.removeprefix("two ")
         if kind == "plain":
             given: dict[str, Any] = {"users": PlainUserStorage(), "keys": InMemoryKeyStorage()}
         elif kind == "own":
             given, kind = own_table(request.getfixturevalue("sqlite_url")), "sqlite"
         else:
-            given = storages(request, kind)
-        self.world = World(**given, is_admin_fn=lambda user: user.username == "boss", **options)
+            given = shared_storages(request, kind) if two else storages(request, kind)
+        options["is_admin_fn"] = lambda user: user.username == "boss"
+        self.world = World(**given, **options)
+        self.workers = [self.world]
         self.kind, self.request, self._keys = kind, request, given["keys"]
-        url = stack.enter_context(self.world.open())
-        self.owner, self.boss, self.intruder = [stack.enter_context(Browser(url)) for _ in range(3)]
+        url = others = stack.enter_context(self.world.open())
+        if two:
+            second = World(**shared_storages(request, kind), mailer=self.world.outbox, **options)
+            second.manager.session.clock = self.world.manager.session.clock
+            self.workers.append(second)
+            others = stack.enter_context(second.open())
+        self.intruder_url = url
+        self.owner, self.boss = [stack.enter_context(Browser(others)) for _ in range(2)]
+        self.intruder = stack.enter_context(Browser(url))
         assert self.owner.sign_up("alice", factor2="none", user_email=ALICE).status_code == 200
         assert self.boss.sign_up("boss", factor2="none").status_code == 200
         assert self.intruder.log_in().status_code == 200
 
     def meanwhile(self, method: str, other: Callable[[], Any]) -> list[Any]:
         """Let `other` happen, from its beginning to its end, when the password factor has done `method` the next time."""
-        factor, answers = self.world.manager.authenticators["localpassword"], []
-        real = getattr(factor, method)
+        factors: list[Any] = [worker.manager.authenticators["localpassword"] for worker in self.workers]
+        answers: list[Any] = []
 
-        async def interrupted(*args: Any, **kwargs: Any) -> Any:
-            setattr(factor, method, real)
-            done = await real(*args, **kwargs)
-            answers.append(await asyncio.to_thread(other))
-            return done
+        def interrupting(real: Any) -> Any:
+            async def interrupted(*args: Any, **kwargs: Any) -> Any:
+                for factor in factors:
+                    delattr(factor, method)
+                done = await real(*args, **kwargs)
+                answers.append(await asyncio.to_thread(other))
+                return done
 
-        setattr(factor, method, interrupted)
+            return interrupted
+
+        for factor in factors:
+            setattr(factor, method, interrupting(getattr(factor, method)))
         return answers
 
     def change(self, browser: Browser, old: str = PASSWORD, new: str = EVIL) -> Any:
@@ -134,7 +160,7 @@ class Site:
         return len(self.ask_keys(lambda keys: keys.get_all_for_user(1, KeyPrefix.session)))
 
 
-@pytest.fixture(params=["memory", "plain", "sqlite", "own", "postgres", "redis"])
+@pytest.fixture(params=["memory", "plain", "own", "two sqlite", "two postgres", "two redis"])
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     with ExitStack() as stack:
         yield Site(request, request.param, stack)
@@ -216,7 +242,7 @@ def test_an_administrator_does_not_lose_to_a_password_that_changes_over_and_over
 
 
 def test_a_login_that_read_the_old_password_ends_with_it(site: Site) -> None:
-    with Browser(str(site.owner.base_url)) as late:
+    with Browser(site.intruder_url) as late:
         other = site.meanwhile("authenticate_user", lambda: site.change(site.owner, new=NEW))
         late.log_in()
         assert other[0].status_code == 200, other[0].text
@@ -225,9 +251,9 @@ def test_a_login_that_read_the_old_password_ends_with_it(site: Site) -> None:
     assert site.owner.who() == "alice"
 
 
-def test_a_login_that_read_no_second_factor_ends_when_there_is_one(memory: Site) -> None:
-    with Browser(str(memory.owner.base_url)) as late:
-        memory.meanwhile("authenticate_user", lambda: memory.owner.add_totp(memory.world))
+def test_a_login_that_read_no_second_factor_ends_when_there_is_one(site: Site) -> None:
+    with Browser(site.intruder_url) as late:
+        site.meanwhile("authenticate_user", lambda: site.owner.add_totp(site.world))
         late.log_in()
         assert late.who() is None
         assert late.log_in().json()["twoFactorRequired"] is True
@@ -258,21 +284,21 @@ def test_a_session_without_a_stamp_signs_nobody_in(site: Site) -> None:
 # A set-up that waits
 
 
-def test_a_set_up_begun_with_the_password_alone_ends_when_the_owner_has_a_factor(memory: Site) -> None:
-    assert memory.administer("updateuser", factor2="totp").status_code == 200
+def test_a_set_up_begun_with_the_password_alone_ends_when_the_owner_has_a_factor(site: Site) -> None:
+    assert site.administer("updateuser", factor2="totp").status_code == 200
     secrets = []
-    for browser in (memory.intruder, memory.owner):
+    for browser in (site.intruder, site.owner):
         browser.cookies.clear()
         assert name_of(browser.log_in()) == "Factor2ResetNeeded"
         secrets.append(browser.call("/api/changefactor2", factor2="totp").json()["totpsecret"])
-    done = memory.owner.call("/api/configurefactor2", otp=memory.world.code(secrets[1]))
+    done = site.owner.call("/api/configurefactor2", otp=site.world.code(secrets[1]))
     assert done.status_code == 200, done.text
-    refused = memory.intruder.call("/api/configurefactor2", otp=memory.world.code(secrets[0]))
+    refused = site.intruder.call("/api/configurefactor2", otp=site.world.code(secrets[0]))
     assert name_of(refused) in ("InvalidSession", "Unauthorized")
-    assert memory.intruder.who() is None
-    with Browser(str(memory.owner.base_url)) as again:
+    assert site.intruder.who() is None
+    with Browser(str(site.owner.base_url)) as again:
         again.asked()
-        assert again.give(memory.world.code(secrets[1])).status_code == 200, "it is the owner's factor"
+        assert again.give(site.world.code(secrets[1])).status_code == 200, "it is the owner's factor"
 
 
 @pytest.mark.parametrize("step", ["begin", "complete"])
