@@ -32,6 +32,7 @@ from crossauth_backend.keys.record import KeyDataEntry, decode_data
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle, can_swap
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.limits.rules import Limit
+from crossauth_backend.sessions.claim import Claims
 from crossauth_backend.sessions.cookie import Cookie, CookieOptions
 from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken, DoubleSubmitCsrfTokenOptions
 from crossauth_backend.sessions.device import KnownDevices
@@ -169,6 +170,7 @@ class SessionManagerBase:
         # Where the session cookie travels over plain http by name, so does this one.
         secure = {"secure": self.settings.session_cookie_options.get("secure")}
         self.devices = KnownDevices({**secure, **self.settings.known_device_cookie_options}, self.settings.secret)
+        self.claims = Claims(self.session.settings, check_secret(self.settings.secret, "SessionManager"))
         self.key_storage = key_storage
         self.email_token_storage = self.settings.email_token_storage or key_storage
         self.user_storage = self.settings.user_storage
@@ -294,8 +296,9 @@ class SessionManagerBase:
         await self.session.delete_session(session_id)
 
     async def logout_from_all(self, userid: UserId, except_id: str | None = None) -> None:
-        """End every session of a user but the one with the id `except_id`."""
+        """End every session of a user but the one with the id `except_id`, and what was asked for in one and waits."""
         await self.session.delete_all_for_user(userid, except_id)
+        await self.accounts().end_address_changes(userid)
 
     async def delete_session(self, session_id: str) -> None:
         """End one session."""

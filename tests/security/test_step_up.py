@@ -289,6 +289,13 @@ def test_administrators_without_a_second_factor_are_asked_too(world: World, bob:
     }.items():  # fmt: skip
         assert bob.call(f"/admin/api/{path}", **fields).json()["passwordRequired"] is True
         assert 'name="password"' in bob.get(f"/admin/{path}").text
+    assert {a.name for a in ACTIONS if a.admin and a.do} == {"createuser", "updateuser", "changepassword", "deleteuser"}
+    # Its field `password` is the new user's.
+    new = {"username": "mole", "password": NEW, "repeat_password": NEW}
+    refused = bob.call("/admin/api/createuser", **new).json()
+    assert (refused["passwordRequired"], refused["field"]) == (True, "current_password")
+    assert 'name="current_password"' in bob.get("/admin/createuser").text
+    assert name_of(bob.call("/admin/api/createuser", **new, current_password=NEW)) == "UsernameOrPasswordInvalid"
     assert bob.call("/admin/api/changepassword/2", new_password=NEW, repeat_password=NEW, password=PASSWORD).json()[
         "ok"
     ]

@@ -56,6 +56,7 @@ async def create_user(
         if not accounts.reset_password:
             raise CrossauthError(ErrorCode.FormEntry, "Give a password: this server sends no links to choose one")
         new["state"] = _BY_RESET[1] if new["factor2"] else _BY_RESET[0]
+    await accounts.still(admin)
     created = await accounts.users.create_user(new, secrets)
     accounts.events.tell(EventName.user_created, created, address=origin.address, actor=admin)
     return Stored(created, _send_reset(accounts, created))
@@ -68,7 +69,8 @@ async def update_user(
 
     Raises:
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`; `Forbidden` for a factor that is not offered; `BadRequest`
-            for an unknown state, or where state and second factor are changed together.
+            for an unknown state, or where state and second factor are changed together; `InvalidSession`, `UserNotActive`,
+            `InsufficientPriviledges` where the administrator's account was changed meanwhile.
     """
     fields: dict[str, Any] = {}
 
@@ -77,7 +79,7 @@ async def update_user(
         fields = await _changed_fields(accounts, user, changed)
         return fields
 
-    stored = await _decide(accounts, user, change)
+    stored = await _decide(accounts, admin, user, change)
     if fields:
         accounts.events.tell(EventName.user_updated, user, address=origin.address, actor=admin)
     if not fields.keys().isdisjoint(CREDENTIALS):
@@ -103,7 +105,7 @@ async def change_password(
         waits = user.state in (UserState.factor2_reset_needed, _BY_RESET[1]) and has_factor2(user)
         return {"state": UserState.factor2_reset_needed if waits else UserState.active}
 
-    stored = await _decide(accounts, user, change, secrets)
+    stored = await _decide(accounts, admin, user, change, secrets)
     await accounts.end_sessions(user.id)
     accounts.events.tell(EventName.password_changed, user, address=origin.address, actor=admin)
     return stored
@@ -127,6 +129,7 @@ async def find_users(accounts: Accounts, search: str, skip: int, take: int) -> l
 
 async def _decide(
     accounts: Accounts,
+    admin: User,
     user: User,
     change: Callable[[User], Awaitable[dict[str, Any]]],
     secrets: Mapping[str, Any] | None = None,
@@ -134,12 +137,19 @@ async def _decide(
     """Write what an administrator decides, which rests on the state and the second factor of `user`.
 
     Where these are others by the time of the write, it is decided anew: an administrator is not to lose a race that the user
-    can begin over and over.
+    can begin over and over. What an administrator decides for the own account rests on every credential, as for any user.
+
+    Raises:
+        CrossauthError: `InvalidSession`, `UserNotActive`, `InsufficientPriviledges` where the administrator's own account was
+            changed meanwhile.
     """
     for _ in range(_TRIES):
         values = await change(user)
         if not values and not secrets:
             return user
+        if str(user.id) == str(admin.id):
+            return await accounts.replace(admin, values, secrets)
+        await accounts.still(admin)
         expected = {name: user.get(name) for name in ("state", "factor2")}
         try:
             return await accounts.replace(user, values, secrets, expected=expected, refusal=ErrorCode.InvalidKey)

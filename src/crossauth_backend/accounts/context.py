@@ -22,7 +22,7 @@ from crossauth_backend.sessions.device import Device
 from crossauth_backend.sessions.manager import SessionCookie
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import default_user_validator
-from crossauth_backend.users.stamp import STAMP, digest_after, is_digest, new_stamp, with_stamp
+from crossauth_backend.users.stamp import STAMP, digest_after, is_digest, new_stamp, same_stamp, with_stamp
 from crossauth_backend.users.states import UserState
 from crossauth_backend.users.storage import UserStorage, UserStorageGetOptions, replace_user
 
@@ -159,6 +159,26 @@ class Accounts:
             # The storage has no place for a stamp. (A row that an older version left without one has it now.)
             stamp = digest_after(before, values, secrets or {})
         return replace(stored, security_stamp=stamp)
+
+    async def still(self, user: User) -> None:
+        """Look again at `user`, on whose word something is about to be stored elsewhere than in the user's own row.
+
+        A request can be in flight for as long as its sender likes; what it does counts only while its user is who was checked.
+
+        Raises:
+            CrossauthError: `InvalidSession` where a credential of the user has changed since, or the user is gone;
+                `UserNotActive` where the account was disabled; `InsufficientPriviledges` where it is an administrator's no more.
+        """
+        try:
+            found = await self.user(user.id)
+        except CrossauthError as e:
+            if e.code is not ErrorCode.UserNotExist:
+                raise
+            raise CrossauthError(ErrorCode.InvalidSession) from e
+        if user.security_stamp is not None and not same_stamp(user.security_stamp, found.security_stamp):
+            raise await self.changed_meanwhile(user, ErrorCode.InvalidSession)
+        if bool(user.get("admin")) and not found.get("admin"):
+            raise CrossauthError(ErrorCode.InsufficientPriviledges)
 
     async def changed_meanwhile(self, user: User, refusal: ErrorCode) -> CrossauthError:
         """The reason for whoever was overtaken: `UserNotActive` for an account that is disabled by now, else `refusal`."""

@@ -125,7 +125,7 @@ async def request_change(accounts: Accounts, user: User, new_email: str, origin:
     counted = {"verification_account": str(user.id), "mail_target": mailbox_of(new_email)}
     await accounts.counted(origin, user, **counted)
     emails = accounts.need_emails()
-    emails.send_email_verification_token(user.id, new_email)
+    emails.send_email_verification_token(user.id, new_email, stamp=user.security_stamp)
     if user.email:
         emails.send_change_notice(user, user.email, changed=False)
     accounts.events.tell(EventName.email_change_requested, user, address=origin.address)

@@ -49,7 +49,7 @@ class SetUp:
 
 async def start_setup(
     accounts: Accounts, user: User | None, username: str, factor2: str, purpose: str, fields: Mapping[str, Any],
-    persist: bool | None = None, origin: Origin = NOWHERE,
+    persist: bool | None = None, origin: Origin = NOWHERE, claim: str | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
     """Begin to set up a factor.
 
@@ -62,6 +62,7 @@ async def start_setup(
         fields: the user's fields, for the factor to find an address or number in.
         persist: whether the login that follows is to outlive the browser.
         origin: where the request comes from.
+        claim: what names the browser that begins it.
 
     Returns:
         What the user is shown, and session data to keep.
@@ -86,7 +87,7 @@ async def start_setup(
     if user is not None and user.security_stamp is None:
         user = await accounts.user(user.id)
     until = accounts.now + (SIGNUP_WAITS if kind == "signup" else SETUP_WAITS)
-    pending = new_pending(kind, user, username, factor2, secrets, persist, until)  # type: ignore[arg-type]
+    pending = new_pending(kind, user, username, factor2, secrets, persist, until, claim)  # type: ignore[arg-type]
     return shown, {PENDING: seal(pending, accounts.ring)}
 
 
@@ -128,7 +129,7 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
     changes = {"factor2": pending.factor2, **_finished(accounts, user, proves_address(factor, pending, user))}
     stored = await accounts.replace(user, changes, {**_emptied(accounts, user), **secrets})
     await accounts.end_sessions(user.id)
-    recovery_codes = await recovery.make_codes(accounts, user)
+    recovery_codes = await recovery.make_codes(accounts, stored)
     accounts.events.tell(EventName.factor2_set, user, address=origin.address, reason=pending.factor2)
     return SetUp(stored, pending.purpose, recovery_codes, pending.persist, user.username)
 

@@ -7,6 +7,7 @@ something and one that looks at something may be held at a time, so that looking
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -57,7 +58,7 @@ class Visit:
         return LOOK_VISIT if self.method in SAFE_METHODS else VISIT
 
 
-async def start_visit(accounts: Accounts, user: User, visit: Visit) -> dict[str, Any]:
+async def start_visit(accounts: Accounts, user: User, visit: Visit, claim: str | None = None) -> dict[str, Any]:
     """Ask for the second factor; session data to keep, with the request encrypted.
 
     A code is sent for a request that changes something; for one that looks, `send_code` does it.
@@ -66,7 +67,8 @@ async def start_visit(accounts: Accounts, user: User, visit: Visit) -> dict[str,
     unsent = visit.slot == LOOK_VISIT and factor.mfa_type() == "oob"
     secrets = {} if unsent else await one_time_secrets(accounts, factor, user)
     secrets = {**secrets, _REQUEST: _kept(visit, unsent, accounts.now.timestamp())}
-    pending = new_pending("visit", user, user.username, factor.factor_name, secrets, None, accounts.now + VISIT_WAITS)
+    until = accounts.now + VISIT_WAITS
+    pending = new_pending("visit", user, user.username, factor.factor_name, secrets, None, until, claim)
     return {visit.slot: seal(pending, accounts.ring)}
 
 
@@ -82,19 +84,27 @@ async def send_code(accounts: Accounts, key: Key, user: User, visit: Visit) -> d
     return {visit.slot: seal(renewed(pending, {**sent, _REQUEST: request}), accounts.ring)}
 
 
-def waiting_visit(accounts: Accounts, key: Key | None, slot: str) -> Visit | None:
-    """The request that waits in a session under this name, if one does."""
+def waiting_visit(accounts: Accounts, key: Key | None, slot: str, claim: str | None) -> Visit | None:
+    """The request of the browser that has `claim`, if one waits in a session under this name."""
     try:
-        kept = read_pending(key, accounts.ring, slot, "visit").secrets[_REQUEST]
-        return Visit(**{**kept, "body": base64.b64decode(kept["body"])})
+        pending = read_pending(key, accounts.ring, slot, "visit")
+        kept = pending.secrets[_REQUEST]
+        visit = Visit(**{**kept, "body": base64.b64decode(kept["body"])})
+        return visit if pending.is_claimed_by(claim) else None
     except (CrossauthError, TypeError):
         # Or it was kept by a version that knew less of it; then it is asked anew.
         return None
 
 
-def newest_visit(accounts: Accounts, key: Key | None) -> Visit | None:
-    """The request that was held last: what a code is for that does not say what it is for."""
-    waiting = (waiting_visit(accounts, key, slot) for slot in (VISIT, LOOK_VISIT))
+def newest_visit(accounts: Accounts, key: Key | None, claims: Callable[[str], str | None]) -> Visit | None:
+    """The request that a browser has sent last: what a code is for that does not say what it is for.
+
+    Parameters:
+        accounts: the account services.
+        key: the session.
+        claims: the claim of the browser to what waits under a name.
+    """
+    waiting = (waiting_visit(accounts, key, slot, claims(slot)) for slot in (VISIT, LOOK_VISIT))
     return max((visit for visit in waiting if visit is not None), key=lambda visit: visit.at, default=None)
 
 

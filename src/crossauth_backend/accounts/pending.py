@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import KeyRing, random_value
+from crossauth_backend.core.secrets import KeyRing, equal, random_value
 from crossauth_backend.keys.record import Key, get_json_data
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import same_stamp
@@ -36,6 +36,7 @@ class Pending:
         persist: whether the login is to outlive the browser.
         proven: the security stamp of the user when it began; `None` where there is no user.
         until: when it ends; `None` where it ends with its session.
+        claim: what names the browser that began it, see `sessions.claim`; `None` where no browser did.
     """
 
     id: str
@@ -47,6 +48,11 @@ class Pending:
     persist: bool | None = None
     proven: str | None = None
     until: datetime | None = None
+    claim: str | None = field(default=None, repr=False)
+
+    def is_claimed_by(self, claim: str | None) -> bool:
+        """Whether the browser that has `claim` began it."""
+        return self.claim is None or (claim is not None and equal(self.claim, claim))
 
     def rests_on(self, user: User) -> bool:
         """Whether the user's credentials still are those with which it began."""
@@ -55,12 +61,12 @@ class Pending:
 
 def new_pending(
     purpose: Purpose, user: User | None, username: str, factor2: str, secrets: Mapping[str, Any], persist: bool | None,
-    until: datetime | None = None,
+    until: datetime | None = None, claim: str | None = None,
 ) -> Pending:  # fmt: skip
     """A new challenge, which rests on the security stamp that `user` says."""
     return Pending(
         id=random_value(_ID_BYTES), purpose=purpose, userid=user.id if user else None, username=username,
-        factor2=factor2, secrets=secrets, persist=persist, proven=user.security_stamp if user else None, until=until,
+        factor2=factor2, secrets=secrets, persist=persist, proven=user.security_stamp if user else None, until=until, claim=claim,
     )  # fmt: skip
 
 
@@ -76,6 +82,7 @@ def seal(pending: Pending, ring: KeyRing) -> dict[str, Any]:
         "secrets": dict(pending.secrets),
         "proven": pending.proven,
         "until": None if until is None else until.timestamp(),
+        "claim": pending.claim,
     }
     return {
         "id": pending.id,
@@ -111,5 +118,5 @@ def read_pending(key: Key | None, ring: KeyRing, name: str, *purposes: Purpose) 
     return Pending(
         id=kept["id"], purpose=kept["purpose"], userid=kept["userid"], username=kept["username"],
         factor2=kept["factor2"], persist=kept.get("persist"), secrets=sealed["secrets"], proven=sealed["proven"],
-        until=None if until is None else datetime.fromtimestamp(until, UTC),
+        until=None if until is None else datetime.fromtimestamp(until, UTC), claim=sealed.get("claim"),
     )  # fmt: skip

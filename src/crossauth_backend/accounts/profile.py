@@ -74,11 +74,13 @@ async def delete_account(accounts: Accounts, user: User, origin: Origin = NOWHER
     The application's hook `before_delete_user` is called first, to clear away what belongs to the user.
 
     Raises:
-        CrossauthError: `ConstraintViolation` (409) where rows of the application's still refer to the user; nothing is deleted.
+        CrossauthError: `ConstraintViolation` (409) where rows of the application's still refer to the user; `InvalidSession`,
+            `UserNotActive` where the account of whoever asks was changed meanwhile. Nothing is deleted then.
         Exception: whatever the hook raises; nothing is deleted.
     """
     if accounts.before_delete_user is not None:
         await call_hook(accounts.before_delete_user, user)
+    await accounts.still(actor or user)
     # The user goes first: a session whose user is gone signs nobody in, even if the second step is never reached.
     await accounts.users.delete_user_by_id(user.id)
     await accounts.keys.delete_all_for_user(user.id, "")

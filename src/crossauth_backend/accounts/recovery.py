@@ -17,11 +17,27 @@ LENGTH: Final = 16
 
 
 async def make_codes(accounts: Accounts, user: User) -> list[str]:
-    """Ten new codes; all earlier ones stop working. They are stored hashed, so this is the only time they can be shown."""
+    """Ten new codes; all earlier ones stop working. They are stored hashed, so this is the only time they can be shown.
+
+    Raises:
+        CrossauthError: `InvalidSession`, `UserNotActive` where the account was changed since `user` was read, or codes were made
+            elsewhere at the same time. Nobody is shown these codes then, and they are worth nothing.
+    """
+    await accounts.still(user)
     await delete_codes(accounts, user)
     codes = random_codes()
-    for code in codes:
-        await accounts.keys.save_key(user.id, _stored(user, code), accounts.now)
+    stored = [_stored(user, code) for code in codes]
+    for value in stored:
+        await accounts.keys.save_key(user.id, value, accounts.now)
+    try:
+        # Whoever took the account back meanwhile has made codes too, or somebody did in another tab.
+        await accounts.still(user)
+        if set(await _codes_of(accounts, user)) != set(stored):
+            raise CrossauthError(ErrorCode.InvalidSession, "New codes were made elsewhere just now; make them again")
+    except CrossauthError:
+        for value in stored:
+            await accounts.keys.delete_key(value)
+        raise
     return codes
 
 
@@ -46,8 +62,12 @@ async def take_code(accounts: Accounts, user: User, code: str) -> None:
 
 async def count_codes(accounts: Accounts, user: User) -> int:
     """How many are left."""
-    keys = await accounts.keys.get_all_for_user(user.id)
-    return sum(key.value.startswith(KeyPrefix.recovery_code) for key in keys)
+    return len(await _codes_of(accounts, user))
+
+
+async def _codes_of(accounts: Accounts, user: User) -> list[str]:
+    keys = await accounts.keys.get_all_for_user(user.id, KeyPrefix.recovery_code)
+    return [key.value for key in keys]
 
 
 async def delete_codes(accounts: Accounts, user: User) -> None:

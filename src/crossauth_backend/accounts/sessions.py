@@ -79,9 +79,14 @@ async def end_session(accounts: Accounts, user: User, handle: str, origin: Origi
 
 
 async def end_other_sessions(accounts: Accounts, user: User, current: str | None, origin: Origin = NOWHERE) -> None:
-    """End every session of `user` but the one with the id `current`, and every change of the address that waits for its link."""
-    await accounts.end_address_changes(user.id)
+    """End every session of `user` but the one with the id `current`, and every change of the address that waits for its link.
+
+    Raises:
+        CrossauthError: `InvalidSession`, `UserNotActive` where the account was changed since `user` was read.
+    """
+    await accounts.still(user)
     await accounts.sessions.delete_all_for_user(user.id, current)
+    await accounts.end_address_changes(user.id)
     accounts.events.tell(EventName.sessions_ended, user, address=origin.address)
 
 

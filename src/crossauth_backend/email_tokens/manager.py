@@ -34,7 +34,7 @@ from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, SupportsTake
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import valid_email
-from crossauth_backend.users.stamp import credential_stamp
+from crossauth_backend.users.stamp import credential_stamp, same_stamp
 from crossauth_backend.users.states import UNFINISHED, UserState
 from crossauth_backend.users.storage import UserStorage
 
@@ -169,15 +169,27 @@ class TokenEmailer:
         return there
 
     def send_email_verification_token(
-        self, userid: UserId, new_email: str = "", extra_data: Mapping[str, Any] | None = None
+        self,
+        userid: UserId,
+        new_email: str = "",
+        extra_data: Mapping[str, Any] | None = None,
+        *,
+        stamp: str | None = None,
     ) -> None:
         """Send a link that proves the user's address, or the address `new_email` that the user wants.
 
         An address that another account has gets a note about that account instead, to where that account's mail goes: the
         answer to whoever asked is the same.
+
+        Parameters:
+            userid: whose address it is, or will be.
+            new_email: the address that the user wants instead.
+            extra_data: further variables for the templates.
+            stamp: the security stamp of the user as whoever asks has read it. The link rests on it, and is not sent where the
+                user has another one by now.
         """
         s = self.settings
-        self._put(partial(self._verification, userid, new_email, dict(extra_data or {}), s.verify_email_expires))
+        self._put(partial(self._verification, userid, new_email, dict(extra_data or {}), s.verify_email_expires, stamp))
 
     def send_password_reset_token(self, email: str, extra_data: Mapping[str, Any] | None = None) -> None:
         """Send a link to choose a new password to the account of this address; to nobody where there is none.
@@ -244,7 +256,9 @@ class TokenEmailer:
 
     async def create_and_save_email_verification_token(self, userid: UserId, new_email: str = "") -> str:
         """A token that proves an address, as the link would carry it."""
-        found = await self._users.get_user_by_id(userid, _ANY)
+        return await self._verification_token(await self._users.get_user_by_id(userid, _ANY), new_email)
+
+    async def _verification_token(self, found: UserAndSecrets, new_email: str) -> str:
         token = EmailToken(found.user.id, new_email or address_of(found.user) or "", new_email, credential_stamp(found))
         return await self._save(KeyPrefix.email_verification_token, token, self.settings.verify_email_expires)
 
@@ -282,9 +296,12 @@ class TokenEmailer:
         return mail_message(CHANNEL, mail, self._ends(s.password_reset_expires))
 
     async def _verification(
-        self, userid: UserId, new_email: str, extra: dict[str, Any], seconds: int
+        self, userid: UserId, new_email: str, extra: dict[str, Any], seconds: int, stamp: str | None
     ) -> Message | None:
-        user = (await self._users.get_user_by_id(userid, _ANY)).user
+        found = await self._users.get_user_by_id(userid, _ANY)
+        user = found.user
+        if stamp is not None and not same_stamp(stamp, credential_stamp(found)):
+            return None
         address = new_email or address_of(user)
         if address is None:
             return None
@@ -292,7 +309,7 @@ class TokenEmailer:
         if owner is not None and owner.id != user.id:
             # To where the owner's mail goes, whatever was typed.
             return await self._account_exists(address_of(owner) or address)
-        token = await self.create_and_save_email_verification_token(user.id, new_email)
+        token = await self._verification_token(found, new_email)
         s, data = self.settings, self._data(user, token, seconds, extra)
         mail = await self.messages.mail(
             address, s.email_verification_subject, s.email_verification_text_body,

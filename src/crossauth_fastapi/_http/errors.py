@@ -33,12 +33,11 @@ class LoginRequired(CrossauthError):
 
 
 class PasswordRequired(CrossauthError):
-    """The login is too old for this; the password has to be sent with it."""
+    """The login is too old for this; the password has to be sent with it, in `field`."""
 
-    field = "password"
-
-    def __init__(self) -> None:
-        super().__init__(ErrorCode.Unauthorized, "Enter your password to do this (field 'password')")
+    def __init__(self, field: str = "password") -> None:
+        super().__init__(ErrorCode.Unauthorized, f"Enter your password to do this (field '{field}')")
+        self.field = field
 
 
 def sanitised(e: CrossauthError) -> CrossauthError:

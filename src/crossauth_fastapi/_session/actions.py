@@ -92,6 +92,7 @@ class Action:
         csrf: when it needs a CSRF token.
         session: whether it is only for somebody who is logged in, for OpenAPI; the handler sees to it.
         echo: fields that a page shows again after an error; never a secret.
+        own_password: the field for the password of whoever asks, where the login is too old.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Action:
     csrf: CsrfRule = CsrfRule.ALWAYS
     session: bool = False
     echo: tuple[str, ...] = ("next",)
+    own_password: str = "password"
 
     @property
     def page_endpoint(self) -> str:
@@ -170,7 +172,7 @@ def refuse_page(action: Action | None, call: Call, e: CrossauthError, shown: Map
     if action is not None:
         page = action.page_option
         # A wrong password is asked for again.
-        if isinstance(e, PasswordRequired) or call.form.get("password"):
+        if isinstance(e, PasswordRequired) or call.form.get(action.own_password):
             variables["passwordNeeded"] = True
         variables |= {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
     return with_retry_after(call.face.render(call.request, settings.page(page), variables, e.http_status), e)

@@ -32,18 +32,20 @@ UPDATED = "The user has been updated."
 UPDATED_AND_RESET = "The user has been updated and sent a link to choose a new password."
 PASSWORD_SET = "The password has been changed."
 DEFAULT_TAKE = 10
+# Where `password` is the new user's.
+OWN = "current_"
 _KEPT = ("next", "username", "factor1", "factor2", "state", "search")
 
 
 async def look_at_creation(call: Call) -> Show | Go:
     """The form."""
-    await call.admin()
-    return Show({"next": call.next_page(""), **_form_variables(call)})
+    who = await call.admin()
+    return Show({"next": call.next_page(""), **_form_variables(call), "passwordNeeded": needs_password(call, who)})
 
 
 async def create_user(call: Call) -> Outcome:
     """Create a user."""
-    face, who = call.face, await call.admin()
+    face, who = call.face, await _acting(call, OWN)
     allowed = list(face.settings.admin_allowed_factor1)
     factor1 = call.text("factor1") or allowed[0]
     body = {**call.form.to_dict(), "username": call.text("username"), "factor1": factor1}
@@ -83,8 +85,9 @@ async def look_at_user(call: Call) -> Show | Go:
 
 async def update_user(call: Call) -> Outcome:
     """Change a user."""
-    face, who, user = call.face, await call.admin(), await _user(call)
-    await require_recent_login(call, who)
+    face, who, user = call.face, await _acting(call), await _user(call)
+    if str(user.id) == str(who.id):
+        await face.extra_columns(call.request)
     wanted = await call_hook(face.settings.update_user_fn, user, call.request, call.form.to_dict(), _editable(call))
     changed: dict[str, Any] = wanted.to_dict() if isinstance(wanted, User) else dict(wanted)
     changed |= {n: call.text(n) for n in ("username", "state") if call.form.has(n) and call.text(n)}
@@ -107,8 +110,9 @@ async def look_at_password(call: Call) -> Show | Go:
 
 async def change_password(call: Call) -> Outcome:
     """Give a user a new password."""
-    face, who, user = call.face, await call.admin(), await _user(call)
-    await require_recent_login(call, who)
+    face, who, user = call.face, await _acting(call), await _user(call)
+    if str(user.id) == str(who.id):
+        await face.extra_columns(call.request)
     repeat = secrets_of(call, "repeat_") or None
     changed = await admin.change_password(face.accounts, who, user, secrets_of(call, "new_"), repeat, call.origin)
     await renew_session(call, changed)
@@ -127,10 +131,9 @@ async def look_at_deletion(call: Call) -> Show | Go:
 
 async def delete_user(call: Call) -> Outcome:
     """Delete a user; an administrator's own account is deleted where every user deletes theirs."""
-    face, who, user = call.face, await call.admin(), await _user(call)
+    face, who, user = call.face, await _acting(call), await _user(call)
     if str(user.id) == str(who.id):
         raise CrossauthError(ErrorCode.BadRequest, "This is your own account; delete it on its own page")
-    await require_recent_login(call, who)
     await profile.delete_account(face.accounts, user, call.origin, actor=who)
     after = call.next_page(call.admin_url("selectuser"))
     shown = Show({"message": DELETED, "userid": user.id, "isAdmin": True, "next": after})
@@ -186,6 +189,21 @@ def _page(call: Call, default: int) -> tuple[int, int]:
     return numbers[0], min(max(numbers[1], 1), admin.MAX_PAGE)
 
 
+async def _acting(call: Call, prefix: str = "") -> User:
+    """The administrator who is asking for a change.
+
+    Parameters:
+        call: the call.
+        prefix: see `require_recent_login`.
+
+    Raises:
+        CrossauthError: as `Call.admin`, and as `require_recent_login`.
+    """
+    who = await call.admin()
+    await require_recent_login(call, who, prefix)
+    return who
+
+
 async def _user(call: Call) -> User:
     try:
         return await call.face.accounts.user(call.path_parameter)
@@ -217,7 +235,7 @@ def _user_variables(call: Call, user: User) -> dict[str, Any]:
 CREATE = Action(
     name="createuser", step_up=StepUp.SUBMIT, summary="Create a user", do=create_user, look=look_at_creation,
     page_option="admin_create_user_page", body=AdminCreateBody, answer=UserAnswer, csrf=CsrfRule.ALWAYS, session=True,
-    admin=True, echo=_KEPT,
+    admin=True, echo=_KEPT, own_password=f"{OWN}password",
 )  # fmt: skip
 SELECT = Action(
     name="selectuser", step_up=StepUp.NEVER, summary="Find users", do=None, look=look_at_users, fetch=fetch_users,

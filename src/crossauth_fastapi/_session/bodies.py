@@ -156,6 +156,7 @@ class AdminCreateBody(CsrfBody):
     factor1: str | None = None
     factor2: str | None = None
     state: str | None = None
+    current_password: str | None = Field(None, description="Your own, where you logged in some time ago.")
     next: str | None = Field(None, description="Where the page sends the browser afterwards.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import Request
@@ -44,6 +44,8 @@ class SessionFace:
     proxies: tuple[Network, ...] = ()
     local_site: bool | None = None
     root_path: str = ""
+    gated: set[str] = field(default_factory=set)
+    """The names of our own routes that ask for the second factor, see `stepup`."""
 
     @property
     def accounts(self) -> Accounts:
@@ -94,6 +96,18 @@ class SessionFace:
         state["session_key"] = replace(key, value=self.manager.session.hash_session_id(key.value))
         state["user"] = user
         state["auth_type"] = "cookie"
+
+    def claim(self, state: RequestState, name: str) -> str | None:
+        """The claim of this browser to what waits in its session under `name`, see `sessions.claim`."""
+        claims = self.manager.claims
+        return claims.find(cookie_value(state, claims.cookie), name)
+
+    def new_claim(self, state: RequestState, name: str) -> str:
+        """Give this browser a claim to what is about to wait under `name`."""
+        claims = self.manager.claims
+        claim, cookie = claims.make(cookie_value(state, claims.cookie), name, state.local)
+        state.queue(cookie)
+        return claim
 
     def origin(self, request: Request) -> Origin:
         """Where a request comes from, and the browser that its cookie names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import codes, email_change, factor2_setup, recovery
-from crossauth_backend.accounts.pending import is_set_up_pending
+from crossauth_backend.accounts.pending import PENDING, is_set_up_pending, read_pending
 from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
@@ -37,7 +37,7 @@ async def look_at_setup(call: Call) -> Show | Go:
     Nothing is sent, and nothing begins.
     """
     if is_set_up_pending(call.state["session_key"]):
-        shown = await factor2_setup.show_setup(call.face.accounts, call.state["session_key"])
+        shown = await _shown_again(call)
         return Show({**factor_variables(call, str(shown["factor2"])), **shown, "next": call.next_page("")})
     user, forced = await whose_factor2(call)
     if forced or user.factor2 not in call.face.accounts.allowed_factor2:
@@ -56,8 +56,21 @@ async def fetch_setup(call: Call) -> Outcome:
         raise CrossauthError(
             ErrorCode.BadRequest, "No second factor is being set up; POST here without a code begins anew"
         )
-    shown = await factor2_setup.show_setup(call.face.accounts, call.state["session_key"])
+    shown = await _shown_again(call)
     return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Show())
+
+
+async def _shown_again(call: Call) -> dict[str, Any]:
+    """What was shown when the set-up began, for the browser in which it did: a secret is nothing for a copy of its cookie.
+
+    Raises:
+        CrossauthError: `Unauthorized` for another browser.
+    """
+    accounts, key = call.face.accounts, call.state["session_key"]
+    pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
+    if not pending.is_claimed_by(call.face.claim(call.state, PENDING)):
+        raise CrossauthError(ErrorCode.Unauthorized, "This was begun in another browser; go on there, or begin it anew")
+    return await factor2_setup.show_setup(accounts, key)
 
 
 async def begin_or_configure(call: Call) -> Outcome:
@@ -150,7 +163,9 @@ async def whose_factor2(call: Call) -> tuple[User, bool]:
 
 async def look_at_codes(call: Call) -> Show | Go:
     """How many codes are left."""
-    return Show({"left": await recovery.count_codes(call.face.accounts, call.session_user())})
+    user = call.session_user()
+    left = await recovery.count_codes(call.face.accounts, user)
+    return Show({"left": left, "passwordNeeded": needs_password(call, user)})
 
 
 async def fetch_codes(call: Call) -> Outcome:
@@ -163,6 +178,7 @@ async def make_codes(call: Call) -> Outcome:
     user = call.session_user()
     if user.factor2 in (None, "", NO_FACTOR2):
         raise CrossauthError(ErrorCode.BadRequest, "Recovery codes stand in for a second factor; set one up first")
+    await require_recent_login(call, user)
     made = await recovery.make_codes(call.face.accounts, user)
     call.face.accounts.events.tell(EventName.recovery_codes_made, user, address=call.origin.address)
     return Outcome({"ok": True, "recoveryCodes": made}, Show({"recoveryCodes": made, "left": len(made)}))
@@ -171,8 +187,9 @@ async def make_codes(call: Call) -> Outcome:
 async def _begin_setup(call: Call, user: User, factor2: str, purpose: str = "setup") -> Outcome:
     face = call.face
     shown, data = await factor2_setup.start_setup(
-        face.accounts, user, user.username, factor2, purpose, user.to_dict(), False, call.origin
-    )
+        face.accounts, user, user.username, factor2, purpose, user.to_dict(), False, call.origin,
+        face.new_claim(call.state, PENDING),
+    )  # fmt: skip
     await face.keep(call.request, data)
     page = {**factor_variables(call, factor2), **shown, "next": call.next_page("")}
     return Outcome({"ok": True, **shown}, Show(page, "configure_factor2_page"))

@@ -12,6 +12,7 @@ from crossauth_backend.accounts.credentials import prove_first_factor
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.users.record import User
+from crossauth_backend.users.stamp import CREDENTIALS
 from crossauth_fastapi._http.errors import PasswordRequired
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.login import auth_of, secrets_of
@@ -20,17 +21,31 @@ from crossauth_fastapi._session.login import auth_of, secrets_of
 def needs_password(call: Call, user: User) -> bool:
     """Whether the login of this session is too old for what comes next.
 
-    A user who has a second factor is asked for that instead, see `gate`.
+    A user who has a second factor is asked for that instead, see `gate`; but for the password after all where the lists of the
+    application leave this action out.
     """
     seconds = call.face.settings.reauthentication_seconds
-    if seconds is None or (has_factor2(user) and call.face.accounts.allowed_factor2):
+    if seconds is None or _is_asked_for_factor2(call, user):
         return False
     auth = auth_of(call)
     return not freshness.is_recent(auth, call.face.accounts.now, timedelta(seconds=seconds))
 
 
-async def require_recent_login(call: Call, user: User) -> None:
-    """Let pass whose login is recent, or who sends the password with the request (field `password`); it counts as a login then.
+def _is_asked_for_factor2(call: Call, user: User) -> bool:
+    if not has_factor2(user) or call.state["auth_type"] != "cookie":
+        return False
+    route = str(getattr(call.request.scope.get("route"), "name", ""))
+    # What the page shows goes by what its form will be asked.
+    return route.removesuffix(":page") in {name.removesuffix(":form") for name in call.face.gated}
+
+
+async def require_recent_login(call: Call, user: User, prefix: str = "") -> None:
+    """Let pass whose login is recent, or who sends the password with the request; it counts as a login then.
+
+    Parameters:
+        call: the call.
+        user: who is asking.
+        prefix: goes before the name of the field `password`, where that is somebody else's.
 
     Raises:
         CrossauthError: `Unauthorized`, naming the field, where the password is needed; `UsernameOrPasswordInvalid`,
@@ -41,9 +56,9 @@ async def require_recent_login(call: Call, user: User) -> None:
     accounts = call.face.accounts
     if not freshness.can_be_asked(accounts, user):
         raise CrossauthError(ErrorCode.Unauthorized, "You logged in some time ago; log out and in again to do this")
-    given = secrets_of(call)
+    given = secrets_of(call, prefix)
     if not any(given.values()):
-        raise PasswordRequired
+        raise PasswordRequired(f"{prefix}password")
     found = await accounts.find(user.id)
     async with accounts.limited(call.origin, user, password_account=str(user.id)):
         await prove_first_factor(accounts, found, given)
@@ -51,6 +66,12 @@ async def require_recent_login(call: Call, user: User) -> None:
     call.state.auth = auth
     if call.state["session_id"] is not None:
         await call.face.keep(call.request, {f"{freshness.OURS}.{freshness.AUTH}": auth})
+
+
+def changes_credential(user: User, wanted: User | Mapping[str, Any]) -> bool:
+    """Whether a changed user would go on in a new session, see `renew_session`."""
+    changed = wanted.to_dict() if isinstance(wanted, User) else wanted
+    return any(name in changed and changed[name] != user.get(name) for name in CREDENTIALS)
 
 
 def changes_address(user: User, wanted: User | Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ before URLs, see `_middleware.protection`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -63,7 +64,7 @@ class StepUpGuard:
         """See `Guard`."""
         state = _state(scope)
         user = _asked(self.face, state)
-        if user is None or state.factor2_given or self._goes_on(state) or scope.get("method") in ("OPTIONS", "TRACE"):
+        if user is None or state.factor2_given or self._goes_on(state):
             await app(scope, receive, send)
             return
         if scope["type"] != "http":
@@ -95,7 +96,8 @@ class StepUpGuard:
         face = self.face
         request, body, code = await _read(face, scope, state, receive)
         visit = _visit(scope, state, body)
-        waiting = waiting_visit(face.accounts, state["session_key"], visit.slot)
+        claim = face.claim(state, visit.slot)
+        waiting = waiting_visit(face.accounts, state["session_key"], visit.slot, claim)
         if waiting is not None and code and (waiting.method, waiting.path) == (visit.method, visit.path):
             await _complete(face, state, user, code, request, waiting)
             return _as_it_was(scope, waiting), replay(waiting.body, True, receive)
@@ -126,7 +128,11 @@ class AnswerGuard:
         """See `Guard`."""
         state = _state(scope)
         user = _asked(self.face, state)
-        waiting = None if user is None else newest_visit(self.face.accounts, state["session_key"])
+        waiting = (
+            None
+            if user is None
+            else newest_visit(self.face.accounts, state["session_key"], partial(self.face.claim, state))
+        )
         if user is None or waiting is None or state.factor2_given:
             await app(scope, receive, send)
             return
@@ -198,7 +204,8 @@ def _visit(scope: Scope, state: RequestState, body: bytes) -> Visit:
 
 
 async def _hold(face: SessionFace, request: Request, user: User, visit: Visit) -> None:
-    await face.keep(request, await start_visit(face.accounts, user, visit))
+    claim = face.new_claim(_state(request.scope), visit.slot)
+    await face.keep(request, await start_visit(face.accounts, user, visit, claim))
 
 
 async def _complete(

@@ -11,7 +11,12 @@ from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import DeleteUserBody, Ok, UpdateUserAnswer, UpdateUserBody
 from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.freshness import changes_address, needs_password, require_recent_login
+from crossauth_fastapi._session.freshness import (
+    changes_address,
+    changes_credential,
+    needs_password,
+    require_recent_login,
+)
 from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
 
@@ -46,6 +51,8 @@ async def update_profile(call: Call) -> Outcome:
     wanted = await call_hook(face.settings.update_user_fn, user, call.request, call.form.to_dict(), editable)
     if changes_address(user, wanted):
         await require_recent_login(call, user)
+    if changes_credential(user, wanted):
+        await face.extra_columns(call.request)
     changed, link_sent = await profile.update_profile(face.accounts, user, wanted, call.origin)
     await renew_session(call, changed)
     call.state["user"] = changed

@@ -207,8 +207,9 @@ def _submit(face: SessionFace, action: Action, do: Do) -> Endpoint:
     async def form(request: Request) -> Response:
         call = Call(face, request, JsonOrFormData(request), True)
         try:
-            await know_administrator(call)
+            # First, for who is asking is looked at again where the body comes late.
             await call.form.load()
+            await know_administrator(call)
             check_csrf(action, call)
             with call.hashing():
                 return answer_page(action, call, (await do(call)).page)
@@ -247,8 +248,10 @@ async def _show_again(action: Action, call: Call, reason: CrossauthError) -> Res
     """The form with what was wrong; where the form may not be seen either, the error page."""
     if not call.form.loaded:
         call = Call(call.face, call.request, JsonOrFormData(call.request, {}), True)
+    if action.look is None:
+        return refuse_page(None, call, reason, {"next": call.url()})
     try:
-        shown = await action.look(call) if action.look else Show()
+        shown = await action.look(call)
     except Exception as e:
         as_reason(e)
         shown = Go("")

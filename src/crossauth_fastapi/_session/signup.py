@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 
 from crossauth_backend.accounts import factor2_setup, signup
+from crossauth_backend.accounts.pending import PENDING
 from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
@@ -149,8 +150,9 @@ async def _set_factor2_up(call: Call, user: dict[str, Any], done: signup.SignedU
     face = call.face
     fields = done.user.to_dict() if done.user else user
     shown, data = await factor2_setup.start_setup(
-        face.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, call.persist(), call.origin
-    )
+        face.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, call.persist(), call.origin,
+        face.new_claim(call.state, PENDING),
+    )  # fmt: skip
     previous = call.state["session_id"]
     key = await face.manager.session.create_session_key(None, await face.extra_columns(call.request), data)
     face.start_session(call.request, key, None, False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from starlette.types import Receive, Scope
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope
 
-from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.sessions.manager import UserAndKey
@@ -20,6 +22,19 @@ logger = logging.getLogger("crossauth.session")
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
 # How many sessions one request may name, where other paths or domains of a host have a cookie of the same name.
 _MAX_SESSIONS: Final = 3
+# Seconds after which a body has come later than the request that it belongs to.
+_LATE: Final = 0.005
+
+
+class SessionEnded(CrossauthError, HTTPException):  # type: ignore[misc]  # `detail`, which may be empty here
+    """The session ended while the request was being sent.
+
+    Raised where the body is read, by whomever. FastAPI, which reads bodies for its routes, lets an `HTTPException` through.
+    """
+
+    def __init__(self) -> None:
+        CrossauthError.__init__(self, ErrorCode.InvalidSession)
+        self.status_code, self.headers = self.http_status, None
 
 
 class SessionSource:
@@ -46,8 +61,10 @@ class SessionSource:
 
     async def _read_cookies(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         await self._load_session(scope, state)
+        if state.method_ in SAFE_METHODS:
+            return receive
         # After the session, for a token counts in the session for which it was made.
-        return receive if state.method_ in SAFE_METHODS else await self.csrf.check(state, receive)
+        return await self.csrf.check(state, self._looking_again(scope, state, receive))
 
     def csrf_token(self, state: RequestState) -> str | None:
         """The token for a form on the page that is asked for; `None` where a request that changes something had none."""
@@ -61,20 +78,54 @@ class SessionSource:
         ids = dict.fromkeys(map(self.sessions.cookie.unsign, sent_values(state, self.sessions.cookie)))
         ours = [session_id for session_id in ids if session_id is not None]
         for session_id in ours[:_MAX_SESSIONS]:
-            try:
-                found = await self.sessions.get_user_for_session_id(session_id)
-            except CrossauthError as e:
-                if e.http_status == 503:
-                    raise
-                logger.info("session refused: %s", e.code_name)
-                continue
-            if self._validate is None or await self._is_valid(self._validate, found, scope):
-                state.identify(
-                    {"session_id": session_id, "session_key": found.key, "user": found.user, "auth_type": "cookie"}
-                )
+            if await self._take(session_id, scope, state):
                 return
         if ours:
             self.forget_session(state)
+
+    async def _take(self, session_id: str, scope: Scope, state: RequestState) -> bool:
+        """Fill `state` from a session, if it is good."""
+        try:
+            found = await self.sessions.get_user_for_session_id(session_id)
+        except CrossauthError as e:
+            if e.http_status == 503:
+                raise
+            logger.info("session refused: %s", e.code_name)
+            return False
+        if self._validate is not None and not await self._is_valid(self._validate, found, scope):
+            return False
+        state.administrator = None
+        state.identify({"session_id": session_id, "session_key": found.key, "user": found.user, "auth_type": "cookie"})
+        return True
+
+    def _looking_again(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
+        """A `receive` that looks at the session once more where the body comes later than the headers.
+
+        Whoever holds a stolen session could else send the headers of a request, wait until the account was taken back, and send
+        the body then.
+        """
+        session_id = state.peek("session_id")
+        if session_id is None:
+            return receive
+        looked = time.monotonic()
+
+        async def again() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body") and time.monotonic() - looked > _LATE:
+                await self._still(session_id, scope, state)
+            return message
+
+        return again
+
+    async def _still(self, session_id: str, scope: Scope, state: RequestState) -> None:
+        """Look at the request's session again, unless the request itself has ended it or begun another.
+
+        Raises:
+            CrossauthError: `InvalidSession` where it has ended.
+        """
+        if state.peek("session_id") == session_id and not await self._take(session_id, scope, state):
+            self.forget_session(state)
+            raise SessionEnded
 
     async def _is_valid(self, hook: Callable[..., Any], found: UserAndKey, scope: Scope) -> bool:
         """Whether `validate_session` accepts the session; whatever it raises refuses it."""

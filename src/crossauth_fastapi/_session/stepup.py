@@ -60,7 +60,9 @@ def install_step_up(app: FastAPI, own: Sequence[BaseRoute], face: SessionFace) -
         guarded |= {id(target.served): (target, json) for target in targets}
     begins = {_name(a, json) for a in ACTIONS for json in (False, True) if a.step_up is StepUp.BEGIN}
     for target, json in guarded.values():
-        wrap(target, StepUpGuard(face, json, getattr(target.route, "name", "") in begins and _is_own(target, own)))
+        name = getattr(target.route, "name", "") if _is_own(target, own) else ""
+        face.gated.add(name)
+        wrap(target, StepUpGuard(face, json, name in begins))
     for json in (False, True):
         for route in _named(own, _name(FACTOR2, json)):
             wrap(Target("", route, route), AnswerGuard(face, app.router, json))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from crossauth_backend.accounts import login
@@ -18,7 +19,7 @@ from crossauth_fastapi._session.factorpages import ask_variables
 async def look_at_visit(call: Call) -> Show | Go:
     """The form that asks for the code of a request that waits; it is sent to where that request went."""
     user = call.session_user()
-    visit = newest_visit(call.face.accounts, call.state["session_key"])
+    visit = newest_visit(call.face.accounts, call.state["session_key"], partial(call.face.claim, call.state))
     if visit is None:
         raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
     # What only looks is asked for by GET, and a code is sent by POST.

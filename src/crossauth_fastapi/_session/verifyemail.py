@@ -47,6 +47,8 @@ async def fetch_link(call: Call) -> Outcome:
 async def verify_email(call: Call) -> Outcome:
     """Apply the token in the link. A session is opened only in the browser in which the sign-up began."""
     face, begun = call.face, begun_here(call)
+    if begun or call.user is not None:
+        await face.extra_columns(call.request)
     done = await email_change.verify_email(face.accounts, _token(call), call.origin)
     asked = None
     if call.user is not None and str(call.user.id) == str(done.user.id):
