@@ -1,6 +1,7 @@
 """Logins by the routes: what ends with what, whatever the strategy and whichever face changes the password."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from sqlalchemy.pool import NullPool
 from crossauth_backend import CrossauthError, ErrorCode, InMemoryKeyStorage
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.jose import sign_jwt
+from crossauth_backend.keys.storage import SupportsLifecycle
 from crossauth_fastapi.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users.authentication import (
     AuthenticationBackend,
@@ -440,6 +442,61 @@ def test_a_known_browser_costs_no_read_more(api: Api, monkeypatch: pytest.Monkey
             api.post("/auth/jwt/login", data={"username": name, "password": password}, headers=header)
             counts.append(len(reads))
         assert counts[0] == counts[1] > 0, (name, password)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgres", "redis"])
+async def test_a_user_has_no_more_than_so_many_stored_tokens(request: pytest.FixtureRequest, kind: str) -> None:
+    """The oldest end with one more, and nobody else's; 0 is for any number."""
+    keys = keys_with_uuids(request, kind)
+    strategy = KeyStorageStrategy[Any, Any](keys, 600, max_per_user=4)
+    arthur, mordred = Someone(), Someone()
+    other = await strategy.write_token(mordred)
+    tokens = [await strategy.write_token(arthur) for _ in range(7)]
+    listed = await strategy.list_tokens(arthur, tokens[-1])
+    assert (len(listed), listed[0].current) == (4, True)
+    assert [(await strategy._key(token)) is not None for token in tokens] == [False] * 3 + [True] * 4
+    assert (await strategy._key(other)) is not None
+    unbounded = KeyStorageStrategy[Any, Any](keys, 600, max_per_user=0)
+    for _ in range(5):
+        await unbounded.write_token(arthur)
+    assert len(await unbounded.list_tokens(arthur)) == 9
+    if isinstance(keys, SupportsLifecycle):
+        await keys.close()
+    with pytest.raises(CrossauthError, match="max_per_user"):
+        KeyStorageStrategy[Any, Any](keys, 600, max_per_user=-1)
+
+
+class Someone:
+    """A user."""
+
+    def __init__(self) -> None:
+        self.id, self.hashed_password = uuid.uuid4(), "x"
+
+
+async def test_a_user_has_no_more_than_so_many_rows_of_tokens(tmp_path: Path) -> None:
+    """Of any age, expired ones too. The one that is written stays, also where all rows are of one moment."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/tokens.db")
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    now = utc_now()
+    async with AsyncSession(engine) as session:
+        session.add_all(Token(token=f"old{number}", user_id=1, created_at=now) for number in range(130))
+        session.add(Token(token="other", user_id=2, created_at=now - timedelta(days=9)))
+        await session.commit()
+        strategy = DatabaseStrategy[Any, Any, Any](SQLAlchemyAccessTokenDatabase(session, Token), 600, max_per_user=4)
+        user: Any = Someone()
+        user.id = 1
+        counts = []
+        for _ in range(3):
+            token = await strategy.write_token(user)
+            rows = (await session.execute(sa.select(Token.token).where(Token.user_id == 1))).scalars().all()
+            counts.append(len(rows))
+            assert await strategy._row(token, user) is not None
+        assert counts == [31, 4, 4], "a hundred at a time"
+        assert await session.get(Token, "other") is not None
+    await engine.dispose()
+    with pytest.raises(CrossauthError, match="max_per_user"):
+        DatabaseStrategy(strategy.database, 600, max_per_user=-1)
 
 
 @pytest.mark.parametrize("by", ["long", "stored"])
