@@ -18,6 +18,8 @@ from tests.support import PASSWORD
 
 EMAIL = "alice@example.com"
 NEW = "Another1one"
+# What a superuser without a second factor proves a request by.
+OWN = {"old_password": PASSWORD}
 
 
 class UserRead(schemas.BaseUser[int]):
@@ -37,8 +39,8 @@ class Manager(IntegerIDMixin, BaseUserManager[Any, int]):
         self.sent.append(token)
 
 
-def add_routes(world: World) -> list[str]:
-    """Put the routes beside the session server; returns what is sent."""
+def add_routes(world: World, **options: Any) -> list[str]:
+    """Put the routes beside the session server, `options` to those of users; returns what is sent."""
     sent: list[str] = []
 
     async def get_user_manager() -> Manager:
@@ -55,7 +57,7 @@ def add_routes(world: World) -> list[str]:
     users = FastAPIUsers[Any, int](get_user_manager, [backend], session_manager=world.manager)
     for router in (
         users.get_auth_router(backend), users.get_register_router(UserRead, schemas.BaseUserCreate),
-        users.get_reset_password_router(), users.get_users_router(UserRead, schemas.BaseUserUpdate),
+        users.get_reset_password_router(), users.get_users_router(UserRead, schemas.BaseUserUpdate, **options),
         *([users.get_verify_router(UserRead)] if world.manager.settings.enable_email_verification else []),
     ):  # fmt: skip
         world.server.app.include_router(router, prefix="/rest")
@@ -179,14 +181,14 @@ def test_a_disabled_account(world: World, both: Both) -> None:
     update(world, {"id": root["id"], "admin": True})
     boss = both.header("root@example.com")
     me = both.get("/rest/me", headers=header).json()
-    changed = both.patch(f"/rest/{me['id']}", headers=boss, json={"is_active": False, "is_superuser": True})
+    changed = both.patch(f"/rest/{me['id']}", headers=boss, json={"is_active": False, "is_superuser": True} | OWN)
     assert (changed.json()["is_active"], changed.json()["is_superuser"]) == (False, True)
     assert both.get("/rest/me", headers=header).status_code == 401
     assert name_of_refusal(both.rest_login()) == "LOGIN_BAD_CREDENTIALS"
     assert both.log_in("alice").status_code == 403
-    both.patch(f"/rest/{me['id']}", headers=boss, json={"is_active": True, "email": "alice@two.example.com"})
+    both.patch(f"/rest/{me['id']}", headers=boss, json={"is_active": True, "email": "alice@two.example.com"} | OWN)
     assert both.rest_login("alice@two.example.com").status_code == 200
-    assert both.delete(f"/rest/{me['id']}", headers=boss).status_code == 204
+    assert both.request("DELETE", f"/rest/{me['id']}", headers=boss, json=OWN).status_code == 204
     assert both.log_in("alice").status_code == 401
 
 
@@ -238,7 +240,8 @@ def test_a_deleted_user_leaves_nothing_behind(request: pytest.FixtureRequest) ->
         me = both.get("/rest/me", headers=header).json()
         both.patch("/rest/me", headers=header, json={"email": "m@example.com", "old_password": PASSWORD})
         link = both.link("m@example.com")
-        assert both.delete(f"/rest/{me['id']}", headers=both.header("root@example.com")).status_code == 204
+        boss = both.header("root@example.com")
+        assert both.request("DELETE", f"/rest/{me['id']}", headers=boss, json=OWN).status_code == 204
         new = both.post("/rest/register", json={"email": "new@example.com", "password": PASSWORD}).json()
         assert new["id"] != me["id"], "an id is nobody else's"
         assert both.get(link).status_code >= 400

@@ -1,10 +1,18 @@
 """Cookies that a neighbour plants, and cookies of other applications on the same host."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from fastapi import Request, Response
 
 from crossauth_fastapi._http.cookies import cookies_named, parse_cookies
+from crossauth_fastapi.fastapi_users._browsers import read_browser, remember_browser
+from crossauth_fastapi.fastapi_users._core import default_core
+from crossauth_fastapi.fastapi_users._oauth import CsrfCookie, generate_csrf_token
+from crossauth_fastapi.fastapi_users.authentication import AuthenticationBackend, CookieTransport, JWTStrategy
+from tests.fastapi_users.app import SECRET
+from tests.fastapi_users.conftest import Api, open_site
 from tests.services.uvicorn import serve
 from tests.support import CSRF, PASSWORD, Client, make_server
 
@@ -115,6 +123,70 @@ def test_a_planted_csrf_cookie_of_another_session_is_worth_nothing(victim: Https
     refused = victim.raw("POST", "/change", cookie, headers={CSRF: mallory.token_of_session})
     assert refused.json()["errorCodeName"] == "InvalidCsrf"
     assert victim.raw("POST", "/change", victim.cookie, headers={CSRF: victim.token_of_session}).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The routes of FastAPI Users, with tokens in cookies that a browser protects."""
+    backends = [
+        AuthenticationBackend[Any, Any](
+            name, CookieTransport(cookie_name=cookie), lambda: JWTStrategy[Any, Any](SECRET, 600)
+        )
+        for name, cookie in (("host", "__Host-auth"), ("secure", "__Secure-auth"))
+    ]
+    with open_site(tmp_path_factory.mktemp("routes"), more_backends=backends) as api:
+        for name in ("own", "planted"):
+            api.register(f"{name}@camelot.bt", "guinevere")
+        yield api
+
+
+def token_in_cookie(api: Api, name: str, by: str) -> str:
+    with api.another() as client:
+        answer = client.log_in(f"{name}@camelot.bt", by=by)
+    return answer.headers["set-cookie"].partition("=")[2].partition(";")[0]
+
+
+@pytest.mark.parametrize("by", ["host", "secure"])
+def test_a_disguised_cookie_of_the_routes_counts_for_nothing(routes: Api, by: str) -> None:
+    name = f"__{by.title()}-auth".encode()
+    own, planted = (name + b"=" + token_in_cookie(routes, whose, by).encode() for whose in ("own", "planted"))
+
+    def who(*cookies: bytes) -> str | None:
+        answer = routes.get("/maybe", headers=[(b"Cookie", b"; ".join((b"a=b", *cookies)))])  # type: ignore[arg-type]
+        return answer.json()["email"]
+
+    assert who(own) == "own@camelot.bt"
+    for disguise in (*DISGUISES, b"", b"\t"):
+        for cookies in ((own, disguise + planted), (disguise + planted, own)):
+            assert who(*cookies) is None, "neither counts"
+        assert who(disguise + planted) == (None if disguise.strip(b"\t") else "planted@camelot.bt")
+    two = [(b"Cookie", own), (b"Cookie", b"\xa0" + planted)]
+    assert routes.get("/maybe", headers=two).json()["email"] is None, "in two headers, as HTTP/2 has them"  # type: ignore[arg-type]
+
+
+def test_a_disguised_cookie_of_a_browser_or_a_provider_flow_counts_for_nothing() -> None:
+    def request(cookie: bytes) -> Request:
+        return Request({"type": "http", "headers": [(b"cookie", cookie)]})
+
+    class Manager:
+        reset_password_token_secret = SECRET
+
+    user: Any = type("User", (), {"id": 1, "hashed_password": "x"})
+    response = Response()
+    remember_browser(default_core(), request(b""), response, Manager(), user)  # type: ignore[arg-type]
+    known = response.headers["set-cookie"].partition(";")[0].encode()
+    for cookie, expected in ((known, True), (b"\xa0" + known, False), (b"fastapiusersbrowser=x; " + known, True)):
+        found = read_browser(request(cookie), Manager())  # type: ignore[arg-type]
+        assert (found is not None) is expected
+    assert found is not None
+    assert found.knows(user)
+    assert not found.knows(None)
+    own, planted = generate_csrf_token(), generate_csrf_token()
+    csrf = CsrfCookie(name="__Host-flow")
+    pair = [b"__Host-flow=" + value.encode() for value in (own, planted)]
+    assert csrf.holds(request(pair[0]), own)
+    assert not csrf.holds(request(pair[0] + b"; \xa0" + pair[1]), planted)
+    assert not csrf.holds(request(b"\xa0" + pair[1]), planted)
 
 
 def test_cookies_are_parsed_by_rfc_6265() -> None:

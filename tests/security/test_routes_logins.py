@@ -1,6 +1,7 @@
 """Logins by the routes: what ends with what, whatever the strategy and whichever face changes the password."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from sqlalchemy.pool import NullPool
 from crossauth_backend import CrossauthError, ErrorCode, InMemoryKeyStorage
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.jose import sign_jwt
+from crossauth_backend.keys.storage import SupportsLifecycle
 from crossauth_fastapi.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users.authentication import (
     AuthenticationBackend,
@@ -26,7 +28,7 @@ from crossauth_fastapi.fastapi_users.authentication import (
     KeyStorageStrategy,
 )
 from crossauth_fastapi.fastapi_users.authentication.strategy import DatabaseStrategy
-from crossauth_fastapi.fastapi_users.db import CrossauthUserDatabase
+from crossauth_fastapi.fastapi_users.db import CrossauthUserDatabase, SQLAlchemyUserDatabase
 from crossauth_fastapi.fastapi_users.db.sqlalchemy.access_token import (
     SQLAlchemyAccessTokenDatabase,
     SQLAlchemyBaseAccessTokenTable,
@@ -35,7 +37,7 @@ from crossauth_fastapi.fastapi_users.schemas import BaseUserUpdate
 from tests.accounts import World, storages
 from tests.fastapi_users.app import SECRET, AccessToken
 from tests.fastapi_users.conftest import Api, detail, open_site
-from tests.fastapi_users.test_core import EMAIL, Both, Manager, UserRead
+from tests.fastapi_users.test_core import EMAIL, Both, Manager, UserRead, add_routes, update
 from tests.support import PASSWORD
 
 ARTHUR = "arthur@camelot.bt"
@@ -376,6 +378,125 @@ def test_guesses_from_elsewhere_do_not_lock_out_a_browser_that_is_known(api: Api
     for _ in range(20):
         owner("wrong", "mordred@camelot.bt", {})
     assert owner("mordred", "mordred@camelot.bt") == 429, "known for one account only"
+
+
+def browser_cookie(answer: Any) -> dict[str, str]:
+    """The header of a browser that is known by a login."""
+    found = next(c for c in answer.headers.get_list("set-cookie") if c.startswith("fastapiusersbrowser="))
+    return {"Cookie": found.partition(";")[0]}
+
+
+def test_known_browsers_do_not_outlive_the_password(api: Api) -> None:
+    """Cookies of six logins with the old password give no guess at the new one beyond those that a stranger has."""
+    cookies = []
+    for _ in range(6):
+        with api.another() as client:
+            cookies.append(browser_cookie(client.log_in()))
+    assert len({c["Cookie"].partition(".")[0] for c in cookies}) == 6
+    api.post("/own-route", headers=api.cookie_login(), json={"password": "merlin"})
+    form, guesses = {"username": ARTHUR, "password": "wrong"}, 0
+    with api.another() as thief:
+        for cookie in cookies:
+            for _ in range(21):
+                guesses += thief.post("/auth/jwt/login", data=form, headers=cookie).status_code == 400
+        assert 0 < guesses <= 20
+        assert thief.log_in(password="merlin").status_code == 429
+
+
+@pytest.mark.parametrize("how", ["password", "factor2", "state"])
+def test_known_browsers_do_not_outlive_what_the_session_server_changes(how: str) -> None:
+    world = World()
+    add_routes(world)
+    with world.open() as url, Both(url) as both:
+        both.sign_up("alice", user_email=EMAIL)
+        cookie = browser_cookie(both.rest_login())
+        if how == "password":
+            new = {"old_password": PASSWORD, "new_password": "Another1one", "repeat_password": "Another1one"}
+            assert both.call("/api/changepassword", **new).status_code == 200
+        elif how == "factor2":
+            both.add_totp(world)
+        else:
+            for state in ("disabled", "active"):
+                update(world, {"id": 1, "state": state})
+        with Both(url) as thief:
+            form = {"username": EMAIL, "password": "wrong"}
+            for _ in range(20):
+                thief.post("/rest/login", data=form, headers=cookie)
+            assert thief.rest_login(password="wrong").status_code == 429, "they were counted for the account"
+
+
+def test_a_known_browser_costs_no_read_more(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether its cookie is still good is decided by the user that the login reads anyway."""
+    cookie, reads = browser_cookie(api.log_in()), []
+    real = SQLAlchemyUserDatabase.get_by_email
+
+    async def counted(self: Any, email: str) -> Any:
+        reads.append(email)
+        return await real(self, email)
+
+    monkeypatch.setattr(SQLAlchemyUserDatabase, "get_by_email", counted)
+    for name, password in ((ARTHUR, "guinevere"), (ARTHUR, "wrong"), ("nobody@camelot.bt", "wrong")):
+        counts = []
+        for header in ({}, cookie):
+            reads.clear()
+            api.post("/auth/jwt/login", data={"username": name, "password": password}, headers=header)
+            counts.append(len(reads))
+        assert counts[0] == counts[1] > 0, (name, password)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgres", "redis"])
+async def test_a_user_has_no_more_than_so_many_stored_tokens(request: pytest.FixtureRequest, kind: str) -> None:
+    """The oldest end with one more, and nobody else's; 0 is for any number."""
+    keys = keys_with_uuids(request, kind)
+    strategy = KeyStorageStrategy[Any, Any](keys, 600, max_per_user=4)
+    arthur, mordred = Someone(), Someone()
+    other = await strategy.write_token(mordred)
+    tokens = [await strategy.write_token(arthur) for _ in range(7)]
+    listed = await strategy.list_tokens(arthur, tokens[-1])
+    assert (len(listed), listed[0].current) == (4, True)
+    assert [(await strategy._key(token)) is not None for token in tokens] == [False] * 3 + [True] * 4
+    assert (await strategy._key(other)) is not None
+    unbounded = KeyStorageStrategy[Any, Any](keys, 600, max_per_user=0)
+    for _ in range(5):
+        await unbounded.write_token(arthur)
+    assert len(await unbounded.list_tokens(arthur)) == 9
+    if isinstance(keys, SupportsLifecycle):
+        await keys.close()
+    with pytest.raises(CrossauthError, match="max_per_user"):
+        KeyStorageStrategy[Any, Any](keys, 600, max_per_user=-1)
+
+
+class Someone:
+    """A user."""
+
+    def __init__(self) -> None:
+        self.id, self.hashed_password = uuid.uuid4(), "x"
+
+
+async def test_a_user_has_no_more_than_so_many_rows_of_tokens(tmp_path: Path) -> None:
+    """Of any age, expired ones too. The one that is written stays, also where all rows are of one moment."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/tokens.db")
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    now = utc_now()
+    async with AsyncSession(engine) as session:
+        session.add_all(Token(token=f"old{number}", user_id=1, created_at=now) for number in range(130))
+        session.add(Token(token="other", user_id=2, created_at=now - timedelta(days=9)))
+        await session.commit()
+        strategy = DatabaseStrategy[Any, Any, Any](SQLAlchemyAccessTokenDatabase(session, Token), 600, max_per_user=4)
+        user: Any = Someone()
+        user.id = 1
+        counts = []
+        for _ in range(3):
+            token = await strategy.write_token(user)
+            rows = (await session.execute(sa.select(Token.token).where(Token.user_id == 1))).scalars().all()
+            counts.append(len(rows))
+            assert await strategy._row(token, user) is not None
+        assert counts == [31, 4, 4], "a hundred at a time"
+        assert await session.get(Token, "other") is not None
+    await engine.dispose()
+    with pytest.raises(CrossauthError, match="max_per_user"):
+        DatabaseStrategy(strategy.database, 600, max_per_user=-1)
 
 
 @pytest.mark.parametrize("by", ["long", "stored"])

@@ -1,10 +1,12 @@
 """What may be sent to the routes, by whom, and what of the application's own they leave alone."""
 
 import asyncio
+import json
 import logging
+import socket
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,136 @@ def test_a_superusers_second_factor_is_asked_at_the_own_id(tmp_path: Path) -> No
         for path in ("me", own):
             refused = both.patch(f"/rest/{path}", headers=header, json=body)
             assert (refused.status_code, name_of_refusal(refused)) == (403, "LOGIN_FACTOR2_REQUIRED"), path
+
+
+@contextmanager
+def superuser_and_alice(**options: Any) -> Iterator[tuple[World, Both, dict[str, str], str]]:
+    """A session server, a browser of its superuser, a stolen token of the superuser, and the path of another account."""
+    world = World()
+    add_routes(world, **options)
+    with world.open() as url, Both(url) as both:
+        other = both.post("/rest/register", json={"email": "alice@two.example.com", "password": PASSWORD}).json()
+        both.sign_up("boss", user_email=EMAIL)
+        user = asyncio.run(world.manager.accounts().users.get_user_by_username("boss")).user
+        asyncio.run(world.manager.accounts().users.update_user({"id": user.id, "admin": True}))
+        yield world, both, both.header(), f"/rest/{other['id']}"
+
+
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("PATCH", {"password": "Another1one"}), ("PATCH", {"email": "mallory@example.com"}), ("PATCH", {"is_superuser": True}),
+    ("PATCH", {"is_active": False}), ("DELETE", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("require_old_password", [None, False])
+def test_a_stolen_superuser_token_is_not_enough_where_a_session_server_stands_behind(
+    require_old_password: bool | None,
+) -> None:
+    """Without a second factor the superuser's own password is asked for, before any change of another account."""
+    with superuser_and_alice(require_old_password=require_old_password) as (_, both, header, alice):
+        before = both.get(alice, headers=header).json()
+        for method, change in CHANGES:
+            for proof in ({}, {"old_password": ""}, {"old_password": "wrong"}, {"mfa_token": "x", "otp": "000000"}):
+                refused = both.request(method, alice, headers=header, json={**change, **proof})
+                assert (refused.status_code, name_of_refusal(refused)) == (400, "UPDATE_USER_OLD_PASSWORD_INVALID")
+        assert name_of_refusal(both.delete(alice, headers=header)) == "UPDATE_USER_OLD_PASSWORD_INVALID"
+        assert both.get(alice, headers=header).json() == before
+        for method, change in CHANGES:
+            done = both.request(method, alice, headers=header, json={**change, "old_password": PASSWORD})
+            assert done.status_code in (200, 204), done.text
+        wrong = {"old_password": "wrong"}
+        path = f"/rest/{both.get('/rest/me', headers=header).json()['id']}"
+        answers = [both.request("DELETE", path, headers=header, json=wrong).status_code for _ in range(21)]
+        assert answers[-1] == 429, "guesses are counted, at the own account too"
+
+
+def test_a_superusers_second_factor_is_asked_where_a_session_server_stands_behind() -> None:
+    """The password alone is not enough then; a code that is anybody else's, or was used, is none."""
+    with superuser_and_alice() as (world, both, _, alice):
+        secret, codes = both.add_totp(world)
+        asked = both.rest_login().json()["detail"]["reason"]["mfa_token"]
+        login = both.post("/rest/login/factor2", data={"mfa_token": asked, "otp": world.code(secret)})
+        header = {"Authorization": f"Bearer {login.json()['access_token']}"}
+        for method, change in CHANGES:
+            for proof in ({}, {"old_password": PASSWORD}):
+                refused = both.request(method, alice, headers=header, json={**change, **proof})
+                assert (refused.status_code, name_of_refusal(refused)) == (403, "LOGIN_FACTOR2_REQUIRED")
+            proof = {"mfa_token": refused.json()["detail"]["reason"]["mfa_token"]}
+            wrong = both.request(method, alice, headers=header, json={**change, **proof, "otp": "000000"})
+            assert (wrong.status_code, name_of_refusal(wrong)) == (400, "LOGIN_FACTOR2_INVALID")
+            proof["otp"] = world.code(secret) if method == "PATCH" else codes[0]
+            done = both.request(method, alice, headers=header, json={**change, **proof})
+            assert done.status_code in (200, 204), done.text
+            if method == "PATCH":
+                again = both.request(method, alice, headers=header, json={**change, **proof})
+                assert name_of_refusal(again) == "LOGIN_FACTOR2_INVALID"
+
+
+def test_a_stolen_superuser_token_is_not_enough_at_the_own_id() -> None:
+    """Neither to disable the account, nor to delete it."""
+    with superuser_and_alice() as (_, both, header, _):
+        own = f"/rest/{both.get('/rest/me', headers=header).json()['id']}"
+        for method, body in (("PATCH", {"is_active": False}), ("DELETE", {})):
+            refused = both.request(method, own, headers=header, json=body)
+            assert (refused.status_code, name_of_refusal(refused)) == (400, "UPDATE_USER_OLD_PASSWORD_INVALID")
+        assert both.patch("/rest/me", headers=header, json={"is_active": False}).json()["is_active"] is True
+        assert both.request("DELETE", own, headers=header, json={"old_password": PASSWORD}).status_code == 204
+
+
+def test_what_superusers_send_is_documented(tmp_path: Path) -> None:
+    """And without a session server it is what it always was."""
+    with superuser_and_alice() as (world, *_), open_site(tmp_path) as api:
+        described, plain = world.server.app.openapi(), api.site.app.openapi()
+        path, usual = described["paths"]["/rest/{id}"], plain["paths"]["/users/{id}"]
+        assert "requestBody" in path["delete"]
+        assert {"400", "403", "429"} <= set(path["delete"]["responses"])
+        for method in ("patch", "delete"):
+            assert "LOGIN_FACTOR2_REQUIRED" in str(path[method]["responses"]["403"])
+            assert "UPDATE_USER_OLD_PASSWORD_INVALID" in str(path[method]["responses"]["400"])
+            assert "LOGIN_FACTOR2_REQUIRED" not in str(usual[method])
+        assert "requestBody" not in usual["delete"]
+        assert "400" not in usual["delete"]["responses"]
+        boss = api.superuser()
+        other = api.register().json()["id"]
+        assert api.patch(f"/users/{other}", headers=boss, json={"is_superuser": True}).status_code == 200
+        assert api.delete(f"/users/{other}", headers=boss).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("by", "how"),
+    [
+        ("jwt", "password"),
+        ("jwt", "deactivated"),
+        ("cookie", "password"),
+        ("cookie", "deactivated"),
+        ("cookie", "logout"),
+    ],
+)
+def test_a_request_that_is_held_back_is_judged_by_what_its_user_has_when_it_goes_on(
+    api: Api, by: str, how: str
+) -> None:
+    """Its headers come before, its body after the login they show has ended: it changes nothing."""
+    header = api.bearer() if by == "jwt" else api.cookie_login()
+    body = json.dumps({"password": "mordred", "email": "mordred@camelot.bt"}).encode()
+    head = "".join(f"{name}: {value}\r\n" for name, value in header.items())
+    with socket.create_connection(("127.0.0.1", int(api.url.rpartition(":")[2])), timeout=20) as held:
+        held.sendall(
+            f"PATCH /users/me HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n{head}\r\n".encode()
+            + body[:1]
+        )
+        # An answer to a request that came later: the first has been looked at.
+        assert api.get("/maybe").status_code == 200
+        if how == "password":
+            assert api.patch("/users/me", headers=api.bearer(), json={"password": "merlin"}).status_code == 200
+        elif how == "deactivated":
+            api.set(is_active=0)
+        else:
+            assert api.post(f"/auth/{by}/logout", headers=header).status_code == 200
+        held.sendall(body[1:])
+        answer = b"".join(iter(lambda: held.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 401 "), answer
+    assert api.sql('SELECT email FROM "user"') == [("arthur@camelot.bt",)]
 
 
 class Client:

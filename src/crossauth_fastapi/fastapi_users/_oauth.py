@@ -22,6 +22,7 @@ from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.storage import spend
 from crossauth_fastapi.fastapi_users._addresses import valid_address
 from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused
+from crossauth_fastapi.fastapi_users._cookies import cookie_value
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._provenemail import in_list, in_profile
 from crossauth_fastapi.fastapi_users._records import login_mark
@@ -92,7 +93,7 @@ class CsrfCookie:
         self._set(response, [own for own in self._flows(request) if own != csrf])
 
     def _flows(self, request: Request) -> list[str]:
-        return [own for own in request.cookies.get(self.name, "")[:_MAX_COOKIE].split(".") if _CSRF.fullmatch(own)]
+        return [own for own in cookie_value(request, self.name)[:_MAX_COOKIE].split(".") if _CSRF.fullmatch(own)]
 
     def _set(self, response: Response, flows: list[str]) -> None:
         response.set_cookie(

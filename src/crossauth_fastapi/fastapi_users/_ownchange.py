@@ -1,4 +1,5 @@
-"""What users must prove before they change their own password or address, and how a new address takes effect."""
+"""What users must prove before they change their own password or address, or superusers an account, and how a new address takes
+effect."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
-from pydantic import create_model
+from pydantic import BaseModel, create_model
 
 from crossauth_backend.accounts.context import has_factor2
 from crossauth_backend.accounts.email_change import request_change
@@ -34,7 +35,7 @@ class OwnChange:
     @property
     def proofs(self) -> tuple[str, ...]:
         """The fields by which a change is proven to be the user's own."""
-        password = ("old_password",) if self.asks_password else ()
+        password = ("old_password",) if self.asks_password or self.core.accounts is not None else ()
         return (*password, *(("mfa_token", "otp") if self.core.accounts is not None else ()))
 
     @property
@@ -43,19 +44,32 @@ class OwnChange:
         password = (FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID,) if self.asks_password else ()
         return (*password, *((FurtherErrorCode.LOGIN_FACTOR2_INVALID,) if self.core.accounts is not None else ()))
 
+    @property
+    def codes_of_superusers(self) -> tuple[FurtherErrorCode, ...]:
+        """How a superuser may be refused."""
+        if self.core.accounts is None:
+            return self.codes
+        return (FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID, FurtherErrorCode.LOGIN_FACTOR2_INVALID)
+
     async def allowed(
-        self, body: BaseUserUpdate, user: Any, user_manager: BaseUserManager[Any, Any], request: Request
+        self, body: BaseUserUpdate, user: Any, user_manager: BaseUserManager[Any, Any], request: Request, *, safe: bool
     ) -> tuple[BaseUserUpdate, str | None]:
         """What of a change may be made now, and the address that has to wait.
 
         Where a session server proves addresses, a new one waits until it is proven; see `request_address`.
+
+        Parameters:
+            body: the change.
+            user: whose.
+            user_manager, request: at hand.
+            safe: whether flags are ignored; else every change is proven where there is a session server.
 
         Raises:
             HTTPException: 400 `UPDATE_USER_OLD_PASSWORD_INVALID`, `LOGIN_FACTOR2_INVALID`; 403 `LOGIN_FACTOR2_REQUIRED`.
             CrossauthError: `TooManyAttempts`.
         """
         moves = body.email is not None and not same_mailbox(body.email, user.email)
-        if body.password is None and not moves:
+        if body.password is None and not moves and (safe or self.core.accounts is None):
             return body, None
         accounts = self.core.accounts() if self.core.accounts is not None else None
         waits = moves and accounts is not None and accounts.verify_email
@@ -80,17 +94,41 @@ class OwnChange:
             CrossauthError: `TooManyAttempts`.
         """
         if self.asks_password:
-            if not proof.old_password:
-                raise refused(FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID)
-            await self.core.count(request, password_account=self.core.account_name(str(user.id)))
-            if not await user_manager.check_old_password(user, proof.old_password):
-                raise refused(FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID)
+            await self._prove_password(proof, user, user_manager, request)
         await self._prove_factor2(proof, user, request)
+
+    async def allow_administration(
+        self, proof: Any, superuser: Any, user_manager: BaseUserManager[Any, Any], request: Request
+    ) -> None:
+        """Whether a superuser may change or delete an account: a stolen token is not enough where there is a session server.
+
+        Superusers with a second factor give its code, the others their password.
+
+        Raises:
+            HTTPException: as `allowed`.
+            CrossauthError: `TooManyAttempts`.
+        """
+        if self.core.accounts is None:
+            return
+        if has_factor2(record_of(superuser)):
+            await self._prove_factor2(proof, superuser, request)
+        else:
+            await self._prove_password(proof, superuser, user_manager, request)
 
     async def request_address(self, email: str, user: Any, request: Request) -> None:
         """Send a link to the address that a session server's user wants, and a note to the one it would replace."""
         assert self.core.accounts is not None
         await request_change(self.core.accounts(), record_of(user), email, self.core.origin(request))
+
+    async def _prove_password(
+        self, proof: Any, user: Any, user_manager: BaseUserManager[Any, Any], request: Request
+    ) -> None:
+        password = getattr(proof, "old_password", None)
+        if not password:
+            raise refused(FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID)
+        await self.core.count(request, password_account=self.core.account_name(str(user.id)))
+        if not await user_manager.check_old_password(user, password):
+            raise refused(FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID)
 
     async def _prove_factor2(self, body: Any, user: Any, request: Request) -> None:
         if self.core.accounts is None or not has_factor2(record_of(user)):
@@ -100,6 +138,14 @@ class OwnChange:
             raise await ask_factor2(self.core, user, request)
         if await check_factor2(self.core, request, token, code) != user.id:
             raise refused(FurtherErrorCode.LOGIN_FACTOR2_INVALID)
+
+
+class Proof(BaseModel):
+    """What proves that a request is the user's own, where it changes nothing that has fields."""
+
+    old_password: str | None = None
+    mfa_token: str | None = None
+    otp: str | None = None
 
 
 def with_proofs(schema: type[BaseUserUpdate], own: OwnChange) -> type[BaseUserUpdate]:

@@ -13,6 +13,7 @@ from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import folded, is_storable, same_mailbox
 from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, MAX_LOGIN, login_spellings
 from crossauth_fastapi.fastapi_users._ids import IntegerIDMixin, UUIDIDMixin
+from crossauth_fastapi.fastapi_users._named import named_user
 from crossauth_fastapi.fastapi_users._oauthaccounts import OAuthAccounts
 from crossauth_fastapi.fastapi_users._passwords import logger
 from crossauth_fastapi.fastapi_users._records import login_mark
@@ -255,7 +256,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
 
     async def authenticate(self, credentials: OAuth2PasswordRequestForm) -> UP | None:
         """The user of this name and password, active or not; `None` for all others, after the same work."""
-        user = await self.get_by_login(credentials.username)
+        user = await named_user(credentials.username, self.get_by_login)
         if user is None or not user.hashed_password:
             await self._verify_nobody(credentials.password)
             return None
@@ -276,8 +277,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             return None
         for field in self.login_fields:
             for spelling in login_spellings(name) if field == "email" else (name.strip(),):
-                user = await self._by_field(field, spelling)
-                if user is not None:
+                if (user := await self._by_field(field, spelling)) is not None:
                     return user
         return None
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
-from pydantic import BaseModel
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.events.record import EventName
@@ -22,7 +21,7 @@ from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._links import forget_link, note_link
 from crossauth_fastapi.fastapi_users._oauth import CSRF_TOKEN_COOKIE_NAME, CsrfCookie, Flow, OAuth2AuthorizeResponse
 from crossauth_fastapi.fastapi_users._oauthanswers import AUTHORIZE, CALLBACK_CODES, SameSite, check_accounts, unkept
-from crossauth_fastapi.fastapi_users._ownchange import OwnChange
+from crossauth_fastapi.fastapi_users._ownchange import OwnChange, Proof
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserNotExists
 from crossauth_fastapi.fastapi_users.jwt import SecretType
@@ -37,12 +36,9 @@ _PROOF_CODES = (
 )  # fmt: skip
 
 
-class LinkProof(BaseModel):
+class LinkProof(Proof):
     """What proves that linking an account is one's own wish, where that is asked for, and what to ask the provider for."""
 
-    old_password: str | None = None
-    mfa_token: str | None = None
-    otp: str | None = None
     scopes: list[str] | None = None
 
 

@@ -1,6 +1,7 @@
 """Logging in and out."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
@@ -18,9 +19,10 @@ from crossauth_fastapi.fastapi_users._answers import (
     new_router,
     refused,
 )
-from crossauth_fastapi.fastapi_users._browsers import known_browser, remember_browser
+from crossauth_fastapi.fastapi_users._browsers import read_browser, remember_browser
 from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._login import check_factor2, log_in, open_login
+from crossauth_fastapi.fastapi_users._named import user_read
 from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, end_login
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
 from crossauth_fastapi.fastapi_users.authentication.backend import NOT_ENDED, AuthenticationBackend
@@ -88,23 +90,38 @@ def _add_login(
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
-        name = core.account_name(credentials.username)
-        browser = known_browser(core, request, user_manager, credentials.username)
-        counted = {"login_device": browser} if browser is not None else {"login_account": name}
-        address = core.origin(request).address
-        counted |= {"login_address": address, "login_total_address": address}
-        async with core.limited(request, **counted):
-            with hashing_for(browser):
-                user = await user_manager.authenticate(credentials)
-            if user is None:
-                core.tell(EventName.login_failed, request, reason=ErrorCode.LOGIN_BAD_CREDENTIALS.value)
-                raise refused(ErrorCode.LOGIN_BAD_CREDENTIALS)
+        user = await _authenticate(core, user_manager, credentials, request)
         response = await log_in(
             core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
         )
         response = response.with_status(status_code) if isinstance(response, EmptyResponse) else response
         remember_browser(core, request, response, user_manager, user)
         return response
+
+
+async def _authenticate(
+    core: Core, user_manager: BaseUserManager[Any, Any], credentials: OAuth2PasswordRequestForm, request: Request
+) -> Any:
+    """The user of a name and password, counted before they are looked at.
+
+    Raises:
+        HTTPException: 400 `LOGIN_BAD_CREDENTIALS`.
+        CrossauthError: `TooManyAttempts`.
+    """
+    name, address = credentials.username, core.origin(request).address
+    browser = read_browser(request, user_manager)
+    # Whose browser it is shows only when the user was read. Of others nothing is read before they are counted.
+    found = await user_manager.get_by_login(name) if browser is not None else None
+    known = browser.id if browser is not None and browser.knows(found) else None
+    counted = {"login_device": known} if known is not None else {"login_account": core.account_name(name)}
+    counted |= {"login_address": address, "login_total_address": address}
+    async with core.limited(request, **counted):
+        with hashing_for(known), user_read(name, found) if browser is not None else nullcontext():
+            user = await user_manager.authenticate(credentials)
+        if user is None:
+            core.tell(EventName.login_failed, request, reason=ErrorCode.LOGIN_BAD_CREDENTIALS.value)
+            raise refused(ErrorCode.LOGIN_BAD_CREDENTIALS)
+    return user
 
 
 def _as_status(responses: OpenAPIResponseType, status_code: int) -> OpenAPIResponseType:

@@ -21,7 +21,7 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused_with,
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
-from crossauth_fastapi.fastapi_users._ownchange import OwnChange, with_proofs
+from crossauth_fastapi.fastapi_users._ownchange import OwnChange, Proof, with_proofs
 from crossauth_fastapi.fastapi_users._passwords import ending_logins
 from crossauth_fastapi.fastapi_users._records import key_owner
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
@@ -45,6 +45,14 @@ _CONFLICT: OpenAPIResponseType = {
 _NOT_SUPERUSER: OpenAPIResponseType = {
     403: {"description": "Not a superuser."},
     404: {"description": "The user does not exist."},
+}
+
+
+_FACTOR2_OF_SUPERUSER: OpenAPIResponseType = {
+    403: {
+        **describe(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED),
+        "description": "Not a superuser, or one who must give the second factor.",
+    }
 }
 
 
@@ -112,6 +120,7 @@ def _add_superuser_routes(
     core = own.core
     superuser = authenticator.current_user(active=True, verified=requires_verification, superuser=True)
     about: OpenAPIResponseType = {**UNAUTHORIZED, **_NOT_SUPERUSER}
+    changing: OpenAPIResponseType = {**about, **(_FACTOR2_OF_SUPERUSER if core.accounts else {})}
 
     async def user_of_id(
         id: str, user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager), _: Any = Depends(superuser)
@@ -138,7 +147,7 @@ def _add_superuser_routes(
 
     @router.patch(
         "/{id}", response_model=user_schema, dependencies=superusers, name="users:patch_user", summary="Change a user",
-        responses={**about, 400: describe(*_UPDATE_CODES, *own.codes), **_CONFLICT, **TOO_MANY},
+        responses={**changing, 400: describe(*_UPDATE_CODES, *own.codes_of_superusers), **_CONFLICT, **TOO_MANY},
     )  # fmt: skip
     async def update_user(
         request: Request,
@@ -154,38 +163,53 @@ def _add_superuser_routes(
                 own, user_manager, user_update, user, request, logins, authenticator, safe=False
             )
         else:
+            await own.allow_administration(user_update, asking, user_manager, request)
             gone = HTTPException(404)
             changed = await _change(core, user_manager, user_update, user, request, logins, gone, safe=False)
         return user_schema.model_validate(changed)
 
-    _add_delete(router, core, user_of_id, superusers, get_user_manager, authenticator, about)
+    _add_delete(router, own, user_of_id, superuser, get_user_manager, authenticator, changing)
 
 
 def _add_delete(
-    router: APIRouter, core: Core, user_of_id: Any, superusers: list[Any], get_user_manager: Any,
+    router: APIRouter, own: OwnChange, user_of_id: Any, superuser: Any, get_user_manager: Any,
     authenticator: Authenticator[Any, Any], about: OpenAPIResponseType,
 ) -> None:  # fmt: skip
+    core = own.core
+    proven: OpenAPIResponseType = {400: describe(*own.codes_of_superusers), **TOO_MANY} if core.accounts else {}
+
     @router.delete(
-        "/{id}", status_code=204, response_class=Response, dependencies=superusers, name="users:delete_user",
-        summary="Delete a user", responses={**about, **CONFLICT},
+        "/{id}", status_code=204, response_class=Response, dependencies=[Depends(superuser)], name="users:delete_user",
+        summary="Delete a user", responses={**about, **CONFLICT, **proven},
     )  # fmt: skip
     async def delete_user(
         request: Request,
+        asking: Any = Depends(superuser),
         user: Any = Depends(user_of_id),
+        proof: Proof | None = Depends(_sent_proof if core.accounts else _no_proof),
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
         logins: Logins = Depends(authenticator.logins),
     ) -> None:
+        await own.allow_administration(proof, asking, user_manager, request)
         with ending_logins(lambda gone: core.end_logins(gone, logins)):
             await user_manager.delete(user, request)
         await core.keys.delete_all_for_user(key_owner(user), KeyPrefix.oauth_link)
         core.tell(EventName.user_deleted, request, user)
 
 
+async def _sent_proof(proof: Proof | None = Body(None)) -> Proof | None:
+    return proof
+
+
+async def _no_proof() -> None:
+    """Where none is asked for, the route has no body."""
+
+
 async def _change_oneself(
     own: OwnChange, user_manager: BaseUserManager[Any, Any], body: BaseUserUpdate, user: Any, request: Request,
     logins: Logins, authenticator: Authenticator[Any, Any], *, safe: bool,
 ) -> Any:  # fmt: skip
-    values, waiting = await own.allowed(body, user, user_manager, request)
+    values, waiting = await own.allowed(body, user, user_manager, request, safe=safe)
     gone = authenticator.refused(request)
     user = await _change(own.core, user_manager, values, user, request, logins, gone, safe=safe, keep_shown=True)
     if waiting is not None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
+from zlib import crc32
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapi_users.models import ID, UP
+
+# How many tokens a user may have in one storage, as with sessions.
+MAX_PER_USER: Final = 50
 
 
 class StrategyDestroyNotSupportedError(Exception):
@@ -96,6 +100,25 @@ class SupportsClaims(Protocol):
     def read_claims(self, token: str) -> dict[str, Any] | None:
         """What a good token says; `None` where it is not good. No storage is asked."""
         ...
+
+
+def ends_surplus(token: str, most: int) -> bool:
+    """Whether the login that writes `token` is one of those that end the oldest tokens of a user beyond `most`; 0 for any number.
+
+    A quarter of `most` go by without looking, on average: it costs a query. Which ones depends on nothing but the token, so
+    that any number of workers need not know of each other.
+    """
+    return most > 0 and crc32(token.encode()) % max(1, most // 4) == 0
+
+
+def check_most(component: str, max_per_user: int) -> None:
+    """Refuse a number of tokens that is none.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    if max_per_user < 0:
+        raise CrossauthError(ErrorCode.Configuration, f"{component}: 'max_per_user' must be 0 (any number) or above")
 
 
 def check_lifetime(component: str, lifetime_seconds: int | None) -> None:

@@ -12,7 +12,14 @@ from crossauth_backend.core.secrets import equal, hash_token, random_value
 from crossauth_backend.keys.record import Key, KeyPrefix, encode_data, get_json_data
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_fastapi.fastapi_users._records import key_owner, login_mark, rest_anew
-from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, TokenInfo, check_lifetime
+from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
+    MAX_PER_USER,
+    Strategy,
+    TokenInfo,
+    check_lifetime,
+    check_most,
+    ends_surplus,
+)
 from crossauth_fastapi.fastapi_users.exceptions import InvalidID, UserNotExists
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapi_users.models import ID, UP
@@ -27,17 +34,22 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
     Parameters:
         key_storage: where; one on Redis, on SQL (with `userid_type` where ids are no whole numbers), or in memory.
         lifetime_seconds: seconds a token is good; `None` for ever.
+        max_per_user: how many tokens a user may have, looked at now and then; the oldest end with more. 0 for any number.
 
     Raises:
-        CrossauthError: `Configuration` for a lifetime that is not above 0.
+        CrossauthError: `Configuration` for a lifetime that is not above 0, or a number below it.
     """
 
     checks_login_mark: ClassVar[bool] = True
 
-    def __init__(self, key_storage: KeyStorage, lifetime_seconds: int | None = None) -> None:
+    def __init__(
+        self, key_storage: KeyStorage, lifetime_seconds: int | None = None, *, max_per_user: int = MAX_PER_USER
+    ) -> None:
         check_lifetime(type(self).__name__, lifetime_seconds)
+        check_most(type(self).__name__, max_per_user)
         self.key_storage = key_storage
         self.lifetime_seconds = lifetime_seconds
+        self.max_per_user = max_per_user
 
     async def read_token(self, token: str | None, user_manager: BaseUserManager[UP, ID]) -> UP | None:
         """The user of a token; `None` where it is not good."""
@@ -61,6 +73,8 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
         expires = None if self.lifetime_seconds is None else now + timedelta(seconds=self.lifetime_seconds)
         data = encode_data({"mark": login_mark(user), **({"sid": sid} if sid else {})})
         await self.key_storage.save_key(key_owner(user), _stored(token), now, expires, data)
+        if ends_surplus(token, self.max_per_user):
+            await self.key_storage.delete_oldest_for_user(key_owner(user), KeyPrefix.access_token, self.max_per_user)
         return token
 
     async def read_sid(self, token: str) -> str | None:

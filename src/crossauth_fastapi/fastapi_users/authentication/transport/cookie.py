@@ -9,6 +9,7 @@ from fastapi import Response
 from fastapi.security import APIKeyCookie
 from starlette.requests import HTTPConnection
 
+from crossauth_fastapi.fastapi_users._cookies import cookie_value
 from crossauth_fastapi.fastapi_users.authentication.transport.base import EmptyResponse, Transport
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 
@@ -21,7 +22,7 @@ class _Cookie(APIKeyCookie):
         if request.scope["type"] == "websocket" and origin is not None and not _same_host(origin, request):
             # Cookies travel with WebSockets from everywhere; no header of a page's choosing does.
             return None
-        return request.cookies.get(self.model.name) or None
+        return cookie_value(request, self.model.name) or None
 
 
 def _same_host(origin: str, request: HTTPConnection) -> bool:

@@ -12,7 +12,14 @@ from typing import Any, ClassVar, Final, Generic, NamedTuple
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.secrets import equal, hash_token, random_value
 from crossauth_fastapi.fastapi_users._records import login_mark
-from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy, TokenInfo, check_lifetime
+from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
+    MAX_PER_USER,
+    Strategy,
+    TokenInfo,
+    check_lifetime,
+    check_most,
+    ends_surplus,
+)
 from crossauth_fastapi.fastapi_users.authentication.strategy.db.adapter import AccessTokenDatabase, SupportsUserTokens
 from crossauth_fastapi.fastapi_users.authentication.strategy.db.models import AP
 from crossauth_fastapi.fastapi_users.exceptions import InvalidID, UserNotExists
@@ -22,6 +29,7 @@ from crossauth_fastapi.fastapi_users.models import ID, UP
 logger = logging.getLogger("crossauth.fastapi_users")
 _TOKEN_BYTES: Final = 32
 _MAX_TOKEN: Final = 600
+_AT_ONCE: Final = 100
 # The column of the documented table has 43 characters. No token can look like what is stored, for no token holds a colon.
 _STORED: Final = "m:"
 _SID, _MARK, _HASH = 12, 8, 21
@@ -50,11 +58,13 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
     Parameters:
         database: the table.
         lifetime_seconds: seconds a token is good; `None` for ever.
+        max_per_user: how many rows a user may have, looked at now and then where the table finds those of a user; the oldest are
+            deleted with more. 0 for any number.
         accept_plain_tokens: whether rows that hold tokens in clear, from before this library, are still good. Whoever reads
             such a table signs in as its users, and no mark ends such a row: only what ends logins by deleting them does.
 
     Raises:
-        CrossauthError: `Configuration` for a lifetime that is not above 0.
+        CrossauthError: `Configuration` for a lifetime that is not above 0, or a number below it.
     """
 
     checks_login_mark: ClassVar[bool] = True
@@ -64,11 +74,14 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
         database: AccessTokenDatabase[AP],
         lifetime_seconds: int | None = None,
         *,
+        max_per_user: int = MAX_PER_USER,
         accept_plain_tokens: bool = False,
     ) -> None:
         check_lifetime("DatabaseStrategy", lifetime_seconds)
+        check_most("DatabaseStrategy", max_per_user)
         self.database = database
         self.lifetime_seconds = lifetime_seconds
+        self.max_per_user = max_per_user
         self.accept_plain_tokens = accept_plain_tokens
 
     async def read_token(self, token: str | None, user_manager: BaseUserManager[UP, ID]) -> UP | None:
@@ -96,7 +109,10 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
         if not _SIDS.fullmatch(sid):
             raise ValueError(f"the id of a login has at most {_SID} characters of base64url")
         token = str(_Token(str(user.id), sid, random_value(_TOKEN_BYTES)))
-        await self.database.create({"token": _stored(token, login_mark(user)), "user_id": user.id})
+        stored = _stored(token, login_mark(user))
+        await self.database.create({"token": stored, "user_id": user.id})
+        if ends_surplus(token, self.max_per_user):
+            await self._end_surplus(user, stored)
         return token
 
     async def read_sid(self, token: str) -> str | None:
@@ -150,6 +166,12 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
         await self.database.delete_all_for_user(user.id, kept.token if kept is not None else None)
         if kept is not None and kept.token.startswith(_STORED) and not self._is_live(kept, user):
             await self.database.update(kept, {"token": _marked(kept.token, login_mark(user))})
+
+    async def _end_surplus(self, user: Any, new: str) -> None:
+        """Delete the oldest rows of a user beyond `max_per_user`, a few at a time: a table that is old may have any number."""
+        older = [row for row in await self._rows(user) if row.token != new]
+        for row in older[self.max_per_user - 1 :][:_AT_ONCE]:
+            await self.database.delete(row)
 
     def _is_live(self, row: Any, user: Any) -> bool:
         """Whether a row still rests on what its user has."""
