@@ -1,6 +1,8 @@
 """Signing up: no address counts without proof, nothing says who has an account, and every sign-up can be finished by its user."""
 
 import asyncio
+import re
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -22,6 +24,7 @@ from crossauth_backend import (
 from crossauth_backend.accounts.purge import purge_signups
 from crossauth_backend.core.clock import utc_now
 from tests.accounts import FIELDS, NEW, Browser, World, name_of, storages
+from tests.fastapi_users.test_core import add_routes
 from tests.support import CSRF, PASSWORD
 
 EMAIL = "owner@example.com"
@@ -425,3 +428,87 @@ def test_keys_of_a_sign_up_that_gave_way_are_gone() -> None:
         world.later(hours=25)
         browser.sign_up("alice", NEW, user_email=EMAIL, factor2="none")
         assert asyncio.run(keys.get_all_for_user(first)) == []
+
+
+# A name that is an address is its mailbox's
+
+
+def wait_for_mail(browser: Browser, word: str, count: int = 1) -> list[str]:
+    """The paths of the links in the mails to the mailbox that have this word in them, once there are so many."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found = [
+            path for m in browser.mail(EMAIL) for path in re.findall(rf"http://localhost:8000(/{word}\S+)", m["text"])
+        ]
+        if len(found) >= count:
+            return found
+        time.sleep(0.02)
+    raise AssertionError([m["text"] for m in browser.mail(EMAIL)])
+
+
+@pytest.mark.parametrize("factor2", ["none", "totp", "email"])
+def test_a_squatter_of_a_name_that_is_an_address_gets_nothing(world: Here, url: str, factor2: str) -> None:
+    """The owner of the mailbox signs up too, with another password, and presses whatever link comes."""
+    with Browser(url) as squatter, Browser(url) as owner, Browser(url) as other:
+        first = squatter.sign_up(EMAIL, user_email=EMAIL, factor2=factor2)
+        assert first.status_code == 200
+        old = [m["text"] for m in squatter.mail(EMAIL)]
+        answer = owner.sign_up(EMAIL, NEW, user_email=EMAIL, factor2="none")
+        assert answer.json()["emailVerificationNeeded"] is True
+        (link,) = wait_for_mail(owner, "resetpassword")
+        # The squatter tries to get it back: nothing that was sent before is void by that.
+        assert squatter.sign_up(EMAIL, user_email=EMAIL, factor2="none").status_code == 200
+        wait_for_mail(owner, "resetpassword", 2)
+        for path in re.findall(r"/verifyemail/[\w.-]+", " ".join(old)):
+            assert name_of(other.call(f"/api{path}")) == "InvalidKey"
+        token = link.rpartition("=")[2].rpartition("/")[2]
+        chosen = "Third1password"
+        fields = {"token": token, "new_password": chosen, "repeat_password": chosen}
+        done = other.call("/api/resetpassword", **fields)
+        if factor2 == "none":
+            assert (done.status_code, other.who()) == (200, EMAIL)
+            assert other.log_in(EMAIL, chosen).status_code == 200
+        for word in (PASSWORD, NEW):
+            assert squatter.log_in(EMAIL, word).status_code == 401
+        stored = user(world, EMAIL)
+        assert stored.email_verified_at is not None
+        assert squatter.call("/api/configurefactor2", otp="000000").status_code == 401
+        assert squatter.who() is None
+
+
+def test_a_forgotten_sign_up_of_ones_own_address_is_taken_over_by_mail(world: Here, url: str) -> None:
+    with Browser(url) as squatter, Browser(url) as owner:
+        squatter.sign_up(EMAIL, user_email=EMAIL, factor2="none")
+        owner.call("/api/requestpasswordreset", email=EMAIL)
+        token = wait_for_mail(owner, "resetpassword")[0].rpartition("=")[2].rpartition("/")[2]
+        assert owner.call("/api/resetpassword", token=token, new_password=NEW, repeat_password=NEW).status_code == 200
+        assert owner.who() == EMAIL
+        assert squatter.log_in(EMAIL).status_code == 401
+
+
+def test_where_nobody_chooses_a_password_by_mail_the_newest_sign_up_counts() -> None:
+    world = World(enable_email_verification=True, enable_password_reset=False)
+    with world.open() as url, Browser(url) as squatter, Browser(url) as owner:
+        squatter.sign_up(EMAIL, user_email=EMAIL, factor2="none")
+        old = wait_for_mail(squatter, "verifyemail")[0]
+        owner.sign_up(EMAIL, NEW, user_email=EMAIL, factor2="none")
+        new = wait_for_mail(owner, "verifyemail", 2)[0]
+        assert name_of(owner.call(f"/api{old}")) == "InvalidKey"
+        assert owner.call(f"/api{new}").status_code == 200
+        assert owner.log_in(EMAIL, NEW).status_code == 200
+        assert squatter.log_in(EMAIL).status_code == 401
+
+
+def test_an_address_is_not_held_by_the_routes_for_ever() -> None:
+    """`POST /register` beside a session server: as a sign-up there, it ends where nobody verifies it."""
+    world = World(enable_email_verification=True)
+    add_routes(world)
+    with world.open() as url, Browser(url) as squatter, Browser(url) as owner:
+        sent = {"email": EMAIL, "password": PASSWORD}
+        assert squatter.post("/rest/register", json=sent).status_code == 201
+        assert squatter.post("/rest/register", json=sent).status_code == 400
+        # The session server's own page lets the mailbox decide meanwhile.
+        owner.sign_up(EMAIL, NEW, user_email=EMAIL, factor2="none")
+        wait_for_mail(owner, "resetpassword")
+        world.later(days=2)
+        assert owner.post("/rest/register", json=sent).status_code == 201

@@ -13,7 +13,7 @@ from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import normalize
 from crossauth_backend.delivery.queue import Send
 from crossauth_backend.email_tokens.manager import Verification
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import address_of, is_named_for_mailbox
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.limits.rules import mailbox_of
@@ -173,7 +173,12 @@ async def request_link(accounts: Accounts, username: str, origin: Origin = NOWHE
             if e.code is not ErrorCode.UserNotExist:
                 raise
             return None
-        await send_link_again(accounts, found.user, origin)
+        names = accounts.factor1(found.user).secret_names()
+        if is_named_for_mailbox(found.user) and names and not any(found.secrets.get(name) for name in names):
+            # It has no password any more, see `leave_to_mailbox`: the link leads to choosing one.
+            accounts.need_emails().send_password_reset_token(found.user.username)
+        else:
+            await send_link_again(accounts, found.user, origin)
         return None
 
     # Also what is looked up is looked up in the background, so that the time of the answer says nothing.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.credentials import prove_first_factor
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -13,10 +15,14 @@ from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import valid_email
 from crossauth_backend.users.stamp import with_stamp
-from crossauth_backend.users.states import UserState
+from crossauth_backend.users.states import UNFINISHED, UserState
+from crossauth_backend.users.storage import SupportsSignupExpiry
 
 MAY_CHANGE = (UserState.active, UserState.password_change_needed)
+# Whoever reads the mail has verified the address of a sign-up that is named for it.
 _AFTER_RESET = {
+    UserState.awaiting_email_verification: UserState.active,
+    UserState.awaiting_two_factor_setup_and_email_verification: UserState.awaiting_two_factor_setup,
     UserState.password_reset_needed: UserState.active,
     UserState.password_and_factor2_reset_needed: UserState.factor2_reset_needed,
 }
@@ -99,8 +105,10 @@ async def reset_password(
     user = await accounts.need_emails().take_password_reset_token(token)
     # It rests on state and mailbox, not on the password: whoever else changes that at this moment loses.
     expected = {name: user.get(name) for name in ("state", "email", "username")}
-    state = _AFTER_RESET.get(user.state, user.state)
-    stored = await accounts.replace(user, {"state": state}, secrets, expected=expected, refusal=ErrorCode.InvalidKey)
+    values: dict[str, Any] = {"state": _AFTER_RESET.get(user.state, user.state)}
+    if user.state in UNFINISHED and isinstance(accounts.users, SupportsSignupExpiry):
+        values["email_verified_at"] = accounts.now
+    stored = await accounts.replace(user, values, secrets, expected=expected, refusal=ErrorCode.InvalidKey)
     await accounts.end_sessions(user.id)
     accounts.events.tell(EventName.password_reset, user, address=origin.address)
     return stored

@@ -25,7 +25,7 @@ from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import is_address, username_problems, valid_email
-from crossauth_backend.users.states import UserState
+from crossauth_backend.users.states import UNFINISHED, UserState
 from crossauth_backend.users.storage import SupportsSignupExpiry
 
 
@@ -151,15 +151,32 @@ async def _create(accounts: Accounts, wish: _Wish, secrets: Mapping[str, Any]) -
     Raises:
         CrossauthError: `UserExists` where the name is taken, or the address where that may be said.
     """
-    new = dict(wish.new)
-    if new["state"] != UserState.active and isinstance(accounts.users, SupportsSignupExpiry):
-        new["signup_expires"] = accounts.now + signup_lasts(accounts)
-    if not wish.neutral and new.get("email") and await signup_names.has_owner(accounts, new["email"]):
+    if not wish.neutral and wish.new.get("email") and await signup_names.has_owner(accounts, wish.new["email"]):
         raise CrossauthError(ErrorCode.UserExists)
+    return await create_signup(accounts, wish.new, secrets, wish.neutral)
+
+
+async def create_signup(
+    accounts: Accounts, user: Mapping[str, Any], secrets: Mapping[str, Any], neutral: bool = True
+) -> User:
+    """Store a user that signs up; one whose time is up gives its name.
+
+    Parameters:
+        accounts: the account services.
+        user: the fields. Where they say that something is yet to be done, it has to be done within `signup_lasts`.
+        secrets: the secrets.
+        neutral: whether nothing may say that an address has an account.
+
+    Raises:
+        CrossauthError: `UserExists` where the name is taken.
+    """
+    new = dict(user)
+    if new["state"] in UNFINISHED and isinstance(accounts.users, SupportsSignupExpiry):
+        new["signup_expires"] = accounts.now + signup_lasts(accounts)
     try:
         return await accounts.users.create_user(new, secrets)
     except CrossauthError as e:
-        if e.code is not ErrorCode.UserExists or not await signup_names.make_way(accounts, new, wish.neutral):
+        if e.code is not ErrorCode.UserExists or not await signup_names.make_way(accounts, new, neutral):
             raise
     return await accounts.users.create_user(new, secrets)
 
@@ -189,6 +206,8 @@ async def _name_taken(
     owner = await accounts.need_emails().owner_of(address)
     if owner is not None:
         accounts.need_emails().send_account_exists(address_of(owner) or address)
+    else:
+        signup_names.leave_to_mailbox(accounts, found, secrets)
     return SignedUp(None, wish.factor2, wish.verify)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
 from crossauth_backend.accounts.credentials import check_credentials, check_nobody
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.email_tokens.rules import is_named_for_mailbox
 from crossauth_backend.factors.base import Params
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.states import UNFINISHED
@@ -57,6 +59,41 @@ async def same_signup(accounts: Accounts, found: User | None, params: Params, or
         if e.code not in _WRONG:
             raise
     return None
+
+
+def leave_to_mailbox(accounts: Accounts, signup: User, secrets: Mapping[str, Any]) -> None:
+    """Let whoever reads the mailbox for which an unfinished sign-up is named choose its password.
+
+    Two have signed up with it, or one has twice, and the library cannot tell which of them it belongs to. So the password of the
+    first is worth nothing from now on, nor are the links that were sent for it; that of the second is not stored. Where the
+    application lets nobody choose a password by mail, the second takes the place of the first. Done in the background, so that
+    the answer does not take longer than any other.
+
+    Parameters:
+        accounts: the account services.
+        signup: the first.
+        secrets: the secrets of the second.
+    """
+    emails = accounts.need_emails()
+
+    async def leave() -> None:
+        found = await accounts.find(signup.id)
+        user, names = found.user, accounts.factor1(found.user).secret_names()
+        if not is_named_for_mailbox(user):
+            return
+        if not accounts.reset_password or any(found.secrets.get(name) for name in names):
+            kept = dict.fromkeys(names) if accounts.reset_password else secrets
+            try:
+                await accounts.replace(user, {"state": user.state}, kept, refusal=ErrorCode.InvalidKey)
+            except CrossauthError:
+                # It was finished at this moment, by a link that had come before.
+                return
+        if accounts.reset_password:
+            emails.send_password_reset_token(user.username)
+        else:
+            emails.send_email_verification_token(user.id)
+
+    emails.queue.put(leave)
 
 
 async def make_way(accounts: Accounts, new: dict[str, Any], neutral: bool) -> bool:

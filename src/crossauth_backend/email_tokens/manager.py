@@ -23,9 +23,11 @@ from crossauth_backend.email_tokens.rules import (
     TOKEN_BYTES,
     EmailToken,
     address_of,
+    can_reset,
     decode,
     encode,
     has_expired,
+    is_named_for_mailbox,
     is_verified,
     is_void,
     stored_value,
@@ -35,7 +37,7 @@ from crossauth_backend.keys.storage import KeyStorage, SupportsTake
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import valid_email
 from crossauth_backend.users.stamp import credential_stamp, same_stamp
-from crossauth_backend.users.states import UNFINISHED, UserState
+from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorage
 
 BAD_LINK: Final = "This link is invalid or has already been used"
@@ -43,12 +45,6 @@ EXPIRED_LINK: Final = "This link has expired"
 _ANY: Final[Any] = {"skip_active_check": True, "skip_email_verified_check": True}
 # The name under which the delivery queue knows what sends these.
 CHANNEL: Final = "mail"
-# In these states a user may choose a new password by mail (contract 4.1).
-RESETTABLE: Final = (
-    UserState.active,
-    UserState.password_reset_needed,
-    UserState.password_and_factor2_reset_needed,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +263,7 @@ class TokenEmailer:
         if has_expired(key, self._clock()):
             raise CrossauthError(ErrorCode.Expired, EXPIRED_LINK)
         found = await self._users.get_user_by_id(made_for.userid, _ANY)
-        if found.user.state not in RESETTABLE:
+        if not can_reset(found.user):
             raise CrossauthError(ErrorCode.UserNotActive)
         if is_void(made_for, found):
             raise CrossauthError(ErrorCode.InvalidKey, BAD_LINK)
@@ -284,9 +280,9 @@ class TokenEmailer:
         return mail_message(CHANNEL, await self.messages.mail(to, subject, template, None, data))
 
     async def _reset(self, email: str, extra: dict[str, Any]) -> Message | None:
-        user = await self.owner_of(email)
+        user = await self.owner_of(email) or await self._signup_of(email)
         address = None if user is None else address_of(user)
-        if user is None or address is None or user.state not in RESETTABLE:
+        if user is None or address is None or not can_reset(user):
             return None
         token = await self.create_and_save_password_reset_token(user.id)
         s, data = self.settings, self._data(user, token, self.settings.password_reset_expires, extra)
@@ -335,6 +331,16 @@ class TokenEmailer:
             if user.state not in UNFINISHED and same_mailbox(address_of(user) or "", email):
                 return user
         return None
+
+    async def _signup_of(self, email: str) -> User | None:
+        """The sign-up that is not finished and is named for this mailbox."""
+        try:
+            user = (await self._users.get_user_by_username(email, _ANY)).user
+        except CrossauthError as e:
+            if e.code is not ErrorCode.UserNotExist:
+                raise
+            return None
+        return user if is_named_for_mailbox(user) and same_mailbox(user.username, email) else None
 
     def _data(self, user: User, token: str, seconds: int, extra: dict[str, Any]) -> dict[str, Any]:
         expires = f"{self._ends(seconds):%d %B %Y, %H:%M} UTC"

@@ -12,12 +12,17 @@ from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.keys.record import Key, KeyPrefix, get_json_data
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
-from crossauth_backend.users.rules import valid_email
+from crossauth_backend.users.rules import is_address, valid_email
 from crossauth_backend.users.stamp import credential_stamp, same_stamp
-from crossauth_backend.users.states import UNFINISHED
+from crossauth_backend.users.states import UNFINISHED, UserState
 
 TOKEN_BYTES: Final = 32
 MAX_TOKEN: Final = 200
+RESETTABLE: Final = (
+    UserState.active,
+    UserState.password_reset_needed,
+    UserState.password_and_factor2_reset_needed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,21 @@ def is_void(token: EmailToken, found: UserAndSecrets) -> bool:
 def is_verified(token: EmailToken, user: User) -> bool:
     """Whether the address that a token was sent to is the user's, of an account that no longer waits for it."""
     return user.state not in UNFINISHED and same_mailbox(token.sent_to, address_of(user) or "")
+
+
+def is_named_for_mailbox(user: User) -> bool:
+    """Whether `user` is a sign-up that is not finished and whose name is its address: the name is the mailbox's owner's."""
+    return (
+        user.state in UNFINISHED and is_address(user.username) and same_mailbox(user.username, address_of(user) or "")
+    )
+
+
+def can_reset(user: User) -> bool:
+    """Whether a user may choose a new password by mail (contract 4.1).
+
+    So may whoever owns the mailbox for which an unfinished sign-up is named: anybody could have begun it.
+    """
+    return user.state in RESETTABLE or is_named_for_mailbox(user)
 
 
 def address_of(user: User) -> str | None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from crossauth_backend.accounts.profile import delete_account
+from crossauth_backend.accounts.signup import create_signup
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
@@ -119,7 +120,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
             columns["state"] = UserState.awaiting_email_verification
         columns = {"username": columns["email"], "factor1": _PASSWORD_FACTOR, **columns}
         with _taken():
-            return self._seen(await self._users.create_user(columns, {"password": password}), password)
+            return self._seen(await create_signup(self._accounts(), columns, {"password": password}), password)
 
     async def update(self, user: CrossauthUser, update_dict: dict[str, Any]) -> CrossauthUser:
         """Change a user. A username that is the address changes with it."""
