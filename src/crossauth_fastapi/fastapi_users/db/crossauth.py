@@ -13,7 +13,7 @@ from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.states import UserState
+from crossauth_backend.users.states import UNFINISHED, UserState
 from crossauth_backend.users.storage import SupportsSecretReplacement, SupportsUserReplacement, UserStorageGetOptions
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
 from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserChanged, UserNotExists
@@ -94,7 +94,10 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         return named if named is not None and same_mailbox(named.email, email) else None
 
     async def get_by_field(self, name: str, value: Any) -> CrossauthUser | None:
-        """The user whose id, e-mail address, username or other unique column is `value`."""
+        """The user whose id, e-mail address, username or other unique column is `value`.
+
+        A sign-up whose time is up has only its id left: its name is the next one's.
+        """
         users = self._users
         try:
             if name == "email":
@@ -107,7 +110,13 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
             if e.code is not ErrorCode.UserNotExist:
                 raise
             return None
-        return self._seen(found.user, found.secrets.password) if found.user.email else None
+        if not found.user.email or (name != "id" and self._is_over(found.user)):
+            return None
+        return self._seen(found.user, found.secrets.password)
+
+    def _is_over(self, user: User) -> bool:
+        ends = user.signup_expires
+        return user.state in UNFINISHED and ends is not None and ends <= self._accounts().now
 
     async def create(self, create_dict: dict[str, Any]) -> CrossauthUser:
         """Store a new user, whose username is the address."""
