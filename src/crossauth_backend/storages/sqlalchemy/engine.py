@@ -51,6 +51,9 @@ _REFUSES: Final = ("28", "3D")
 # resources, operator, system), and serialization failure, deadlock, a standby, idle too long, lock not available.
 _AWAY_CLASSES: Final = ("08", "53", "57", "58", *_REFUSES)
 _AWAY: Final = ("40001", "40P01", "25006", "25P03", "55P03")
+# SQLSTATEs of a rule of the application's in its database: RAISE EXCEPTION of a trigger, WITH CHECK OPTION, and the class that
+# is left to applications.
+_RAISED: Final = ("P0001", "44", "45")
 # What SQLite says of a file that is damaged, or none of its own; and of one that is full or cannot be read (result codes).
 _SQLITE_DAMAGED: Final = (11, 26)
 _SQLITE_AWAY: Final = (5, 6, 8, 10, 13, 14, *_SQLITE_DAMAGED)
@@ -189,6 +192,11 @@ def start_fault(e: Exception, url: URL) -> Exception:
     return unreachable(e) if is_away(e) else e
 
 
+def is_raised(e: DBAPIError) -> bool:
+    """Whether a trigger of the application's refuses; on SQLite that is an `IntegrityError`."""
+    return e.orig is not None and _sqlstate(e.orig).startswith(_RAISED)
+
+
 def _is_confused(e: BaseException) -> bool:
     """Whether asyncpg lost count of what a connection is doing, as it may where the server ends it in between."""
     return type(e).__name__ == "InternalClientError"
@@ -224,6 +232,9 @@ def _reason(e: Exception, bad_data: ErrorCode) -> Exception:
     if is_away(e):
         return unreachable(e)
     if isinstance(e, DBAPIError):
+        if is_raised(e):
+            # Nothing of the trigger's text, which may hold values.
+            return CrossauthError(ErrorCode.ConstraintViolation, detail="a trigger")
         bad = isinstance(e, DataError) or _is_bad_data(e.orig)
         return CrossauthError(bad_data, detail=repr(e.orig)) if bad else e
     if isinstance(e, StatementError):
