@@ -216,10 +216,10 @@ class SqlAlchemyUserStorage(UserStorage):
                 await connection.execute(self.table.delete().where(self.id == known))
                 await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
 
-    async def expired_signups(self, now: datetime, limit: int) -> list[UserId]:
+    async def expired_signups(self, now: datetime, limit: int, after: UserId | None = None) -> list[UserId]:
         """As documented for `SupportsSignupExpiry`."""
         await self._prepared.once()
-        return await self._signups.find(now, limit)
+        return await self._signups.find(now, limit, self.known_id(after))
 
     async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:
         """As documented for `SupportsSignupExpiry`."""
