@@ -18,7 +18,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fields import bad_field, refuse_unstorable
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.text import is_storable
-from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
+from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, KeyPrefix, changed_data
 from crossauth_backend.keys.storage import Counter, KeyStorage, KeyWithUserReader
 from crossauth_backend.storages.fields import number_id
 from crossauth_backend.storages.sqlalchemy.batches import delete_in_batches
@@ -27,7 +27,7 @@ from crossauth_backend.storages.sqlalchemy.counting import count_up, count_withi
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.read import SessionReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
-from crossauth_backend.storages.sqlalchemy.tables import check_name, key_table
+from crossauth_backend.storages.sqlalchemy.tables import check_name, is_counter, key_table
 from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 from crossauth_backend.users.record import UserId
 from crossauth_backend.users.storage import UserStorage
@@ -327,7 +327,8 @@ class SqlAlchemyKeyStorage(KeyStorage):
     async def purge_expired(self, now: datetime, prefix: str = "") -> int:
         """As documented for `SupportsPurge`."""
         await self._prepared.once()
-        return await delete_in_batches(self.engine, self.table, self.table.c.expires < now, self._begins(prefix))
+        which = is_counter(self.table) if prefix == KeyPrefix.counter else self._begins(prefix)
+        return await delete_in_batches(self.engine, self.table, self.table.c.expires < now, which)
 
     async def _write(self, statement: sa.Update | sa.Delete) -> int:
         with writes():

@@ -20,7 +20,7 @@ from crossauth_backend.storages.sqlalchemy.engine import start_fault
 from crossauth_backend.storages.sqlalchemy.metadata import remember
 from crossauth_backend.storages.sqlalchemy.owntable import not_unique
 
-HEADS: Final = {"users": "0004", "keys": "0002", "audit": "0002"}
+HEADS: Final = {"users": "0004", "keys": "0003", "audit": "0002"}
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x63726F7373  # any number that is ours
 _LOCK_TRIES: Final = 600
