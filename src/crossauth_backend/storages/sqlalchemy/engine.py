@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -58,8 +59,11 @@ _RAISED: Final = ("P0001", "44", "45")
 _SQLITE_DAMAGED: Final = (11, 26)
 _SQLITE_AWAY: Final = (5, 6, 8, 10, 13, 14, *_SQLITE_DAMAGED)
 
+logger = logging.getLogger("crossauth.storage")
 # The drivers' connections of each engine that we opened.
 _opened: WeakKeyDictionary[Engine, WeakSet[Any]] = WeakKeyDictionary()
+# Other engines, whose arguments were looked at.
+_judged: WeakSet[Engine] = WeakSet()
 
 
 def open_engine(url: str, **options: Any) -> AsyncEngine:
@@ -110,6 +114,26 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", lambda connection, _: opened.add(connection.driver_connection))
     event.listen(engine.sync_engine, "checkout", _refuse_of_another_loop)
     return engine
+
+
+def warn_if_unbounded(engine: AsyncEngine) -> None:
+    """Log, once an engine, that its statements may take for ever, as its first connection shows.
+
+    Only of asyncpg is that known; `open_engine` sets a bound, and whoever changed it there meant it.
+    """
+    made = engine.sync_engine
+    if engine.dialect.driver != "asyncpg" or made in _opened or made in _judged:
+        return
+    _judged.add(made)
+
+    def judge(dialect: object, record: object, arguments: object, parameters: dict[str, Any]) -> None:
+        if "async_creator_fn" not in parameters and parameters.get("command_timeout") is None:
+            logger.warning(
+                "an engine has no 'command_timeout': a database that hangs holds requests for ever. Make it by open_engine, "
+                "or with connect_args={'command_timeout': %d, 'timeout': %d}", STATEMENT_SECONDS, CONNECT_SECONDS,
+            )  # fmt: skip
+
+    event.listen(made, "do_connect", judge, once=True)
 
 
 async def dispose(engine: AsyncEngine) -> None:
