@@ -1,7 +1,9 @@
 """A table of users that the application made: what it must have is known at the start, what it refuses is said."""
 
+import asyncio
 import logging
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from crossauth_backend import (
     CrossauthError,
     ErrorCode,
+    Event,
+    EventName,
     InMemoryKeyStorage,
+    SqlAlchemyAuditStorage,
     SqlAlchemyKeyStorage,
     SqlAlchemyUserStorage,
     open_engine,
 )
+from crossauth_backend.core.clock import utc_now
 from tests.accounts import Browser, World, name_of
 from tests.support import make_server
 
@@ -155,6 +161,110 @@ async def test_what_a_column_of_the_applications_refuses_is_no_user_that_exists(
                 await change
             assert refused.value.code is code
     await users.close()
+
+
+async def forbid(engine: AsyncEngine, table: str, **operations: str) -> None:
+    """Triggers of the application's that refuse: with each operation its condition."""
+    async with engine.begin() as connection:
+        for operation, condition in operations.items():
+            name = f"{table}_no_{operation}".lower()
+            on = f'BEFORE {operation.upper()} ON "{table}" FOR EACH ROW WHEN ({condition})'
+            if engine.dialect.name == "sqlite":
+                await connection.exec_driver_sql(
+                    f"CREATE TRIGGER {name} {on} BEGIN SELECT RAISE(ABORT, 'not alice, secret-value'); END"
+                )
+                continue
+            await connection.exec_driver_sql(
+                f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE EXCEPTION 'not alice, secret-value'; END $$"
+            )
+            await connection.exec_driver_sql(f"CREATE TRIGGER {name} {on} EXECUTE FUNCTION {name}()")
+
+
+def is_refused(refused: pytest.ExceptionInfo[CrossauthError], log: str) -> None:
+    assert (refused.value.code, refused.value.http_status) == (ErrorCode.ConstraintViolation, 409)
+    assert "secret-value" not in f"{refused.value.message}{refused.value.detail}{log}"
+
+
+async def test_what_a_trigger_of_the_applications_refuses_is_a_conflict(
+    engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In every write; it is neither a fault nor a user that exists, and nothing of its text is said."""
+    await create(engine, customer())
+    users = SqlAlchemyUserStorage(engine, {"table": customer()})
+    new = {"username": "alice", "state": "active", "factor1": "localpassword"}
+    alice = await users.create_user(new, {"password": "one"})
+    await forbid(
+        engine,
+        "customer",
+        insert="NEW.username = 'bob'",
+        update="NEW.username = 'carol'",
+        delete="OLD.username = 'alice'",
+    )
+    await forbid(engine, users.secrets.name, update="NEW.password = 'two'")
+    for change in (
+        users.create_user(new | {"username": "bob"}),
+        users.update_user({"id": alice.id, "username": "carol"}),
+        users.replace_user(alice.id, {}, {"username": "carol"}),
+        users.update_user({"id": alice.id}, {"password": "two"}),
+        users.rewrite_secret(alice.id, "password", "one", "two"),
+        users.delete_user_by_id(alice.id),
+    ):
+        with pytest.raises(CrossauthError) as refused:
+            await change
+        is_refused(refused, caplog.text)
+    found = await users.get_user_by_username("alice")
+    assert found.secrets.password == "one"
+    await users.close()
+
+
+async def test_what_a_trigger_refuses_of_keys_and_events_is_a_conflict(
+    engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not a key that exists."""
+    keys, audit, now = SqlAlchemyKeyStorage(engine), SqlAlchemyAuditStorage(engine), utc_now()
+    await keys.start()
+    await audit.start()
+    for name in ("s:1", "n:1"):
+        await keys.save_key(1, name, now, now, "1")
+    await forbid(engine, "Key", insert="NEW.value = 's:2'", update="true", delete="true")
+    await forbid(engine, audit.table.name, insert="true")
+    for change in (
+        keys.save_key(1, "s:2", now),
+        keys.update_key({"value": "s:1", "data": "{}"}),
+        keys.swap_data("s:1", "1", "2"),
+        keys.touch_keys({"s:1": now}),
+        keys.count_up({"n:1": now}),
+        keys.consume_key("s:1", now),
+        keys.take_key("s:1"),
+        keys.delete_key("s:1"),
+        keys.purge_expired(now + timedelta(days=1)),
+        audit.record([Event(name=EventName.login_failed, at=now, reason="1")]),
+    ):
+        with pytest.raises(CrossauthError) as refused:
+            await change
+        is_refused(refused, caplog.text)
+    with pytest.raises(CrossauthError) as refused:
+        await keys.save_key(1, "s:1", now)
+    assert refused.value.code is ErrorCode.KeyExists
+    await engine.dispose()
+
+
+def test_a_sign_up_that_a_trigger_refuses_says_no_name_that_is_taken(engine: AsyncEngine) -> None:
+    """Whether or not answers are neutral."""
+
+    async def prepare() -> None:
+        await create(engine, customer())
+        await forbid(engine, "customer", insert="NEW.username = 'bob'")
+        await engine.dispose()
+
+    asyncio.run(prepare())
+    users = SqlAlchemyUserStorage(engine, {"table": customer(), "user_editable_fields": ["email"]})
+    world = World(users, InMemoryKeyStorage(), enable_email_verification=True)
+    with world.open() as url, Browser(url) as browser:
+        answer = browser.sign_up("bob", factor2="none", user_email="bob@example.com")
+        assert (answer.status_code, name_of(answer)) == (409, "ConstraintViolation")
+        assert browser.sign_up("carol", factor2="none", user_email="c@example.com").status_code == 200
 
 
 def orders(engine: AsyncEngine) -> sa.Table:

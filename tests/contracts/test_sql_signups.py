@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ from crossauth_backend import (
     UserState,
     open_engine,
 )
+from crossauth_backend.accounts.purge import purge_signups
+from crossauth_backend.accounts.signup_names import throw_away
+from crossauth_backend.core.clock import utc_now
 from tests.accounts import NEW, Browser, World, name_of
 from tests.contracts.old_tables import make_tables
 from tests.support import PASSWORD
@@ -151,3 +155,83 @@ async def test_in_an_own_table_with_unique_addresses_the_unfinished_gives_way(
             assert thief.sign_up("thief", user_email="thief@example.com", factor2="none").status_code == 200
 
     await asyncio.to_thread(walk)
+
+
+async def test_sign_ups_that_rows_refer_to_do_not_hold_the_purge_up(
+    engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many there are; one line in the log says how many stay."""
+    users = SqlAlchemyUserStorage(engine)
+    world = World(users, InMemoryKeyStorage(), enable_email_verification=True)
+    await users.start()
+    expires = utc_now() - timedelta(days=2)
+    ids = [
+        (await users.create_user({**USER, "username": f"u{n}", "state": WAITS, "signup_expires": expires})).id
+        for n in range(12)
+    ]
+    await refer(engine, ids[:8])
+    accounts = world.manager.accounts()
+    caplog.clear()
+    assert await purge_signups(accounts, batch=3) == 4
+    assert [u.id for u in await users.get_users()] == ids[:8]
+    assert [r.getMessage()[:19] for r in caplog.records if r.name.startswith("crossauth")] == ["8 sign-ups whose ti"]
+    with pytest.raises(CrossauthError) as refused:
+        await users.delete_expired_signup(ids[0], utc_now())
+    assert refused.value.code is ErrorCode.ConstraintViolation
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql('DELETE FROM "orders" WHERE owner < 5')
+    assert await purge_signups(accounts, batch=100) == 4
+
+
+async def refer(engine: AsyncEngine, ids: Any) -> None:
+    """Rows of the application's that refer to users."""
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql('CREATE TABLE IF NOT EXISTS "orders" (owner INTEGER REFERENCES "User" (id))')
+        for id in ids:
+            await connection.exec_driver_sql(f'INSERT INTO "orders" VALUES ({id})')
+
+
+async def test_the_hook_clears_away_what_belongs_to_a_sign_up_before_it_is_deleted(engine: AsyncEngine) -> None:
+    """In the purge, and when its name is taken again; never for an account, nor for a sign-up whose time is not up."""
+    users = SqlAlchemyUserStorage(engine)
+    asked: list[str] = []
+
+    async def clear(user: Any) -> None:
+        asked.append(user.username)
+        if user.username == "kept":
+            raise RuntimeError("there is an order on its way")
+        async with engine.begin() as connection:
+            await connection.execute(sa.text('DELETE FROM "orders" WHERE owner = :id'), {"id": user.id})
+
+    world = World(users, InMemoryKeyStorage(), enable_email_verification=True, before_delete_user=clear)
+    await users.start()
+    late, now = utc_now() - timedelta(days=2), utc_now() + timedelta(days=2)
+    ids = {}
+    for name, state, expires in (
+        ("kept", WAITS, late), ("gone", WAITS, late), ("again", WAITS, late), ("fresh", WAITS, now), ("alice", "active", None),
+    ):  # fmt: skip
+        user = await users.create_user({**USER, "username": name, "state": state, "signup_expires": expires})
+        ids[name] = user.id
+    await refer(engine, ids.values())
+    accounts = world.manager.accounts()
+    assert [await throw_away(accounts, ids[name]) for name in ("again", "alice", "fresh", "kept")] == [
+        True, False, False, False,
+    ]  # fmt: skip
+    assert asked == ["again", "kept"]
+    assert await purge_signups(accounts, batch=1) == 1
+    assert {u.username for u in await users.get_users()} == {"kept", "fresh", "alice"}
+
+
+async def test_what_has_expired_is_found_by_an_index(engine: AsyncEngine) -> None:
+    """Not by a walk over all users."""
+    users = SqlAlchemyUserStorage(engine)
+    await users.start()
+    query = users._signups.query(utc_now(), 100, 7).compile(
+        dialect=engine.dialect, compile_kwargs={"literal_binds": True}
+    )
+    async with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
+        plan = str((await connection.exec_driver_sql(explain + str(query))).all())
+    assert "ix_User_signup_expires" in plan, plan

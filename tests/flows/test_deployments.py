@@ -96,6 +96,16 @@ def test_a_browser_that_has_to_log_in_comes_back_to_where_it_was(place: Deployme
         assert visitor.get(done.headers["location"]).status_code == 200
 
 
+@prefixes
+@everywhere
+def test_a_password_manager_finds_the_page_that_changes_a_password(place: Deployment, prefix: str) -> None:
+    with opened(place, prefix) as (_, visitor):
+        sent = visitor.get(f"{visitor.root}/.well-known/change-password")
+        assert (sent.status_code, sent.headers["location"]) == (302, f"{visitor.root}{prefix}changepassword")
+        assert sign_up(visitor, prefix, "alice").status_code == 303
+        assert visitor.get(sent.headers["location"]).status_code == 200
+
+
 @everywhere
 def test_configured_redirects_are_paths_of_the_application(place: Deployment) -> None:
     redirects = {"login_redirect": "/account", "logout_redirect": "https://example.com/bye"}

@@ -1,5 +1,7 @@
 """The pages: what they show, where they lead, and how an application puts its own in their place."""
 
+import html
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.testclient import TestClient
 
 from crossauth_fastapi._pages.environment import PAGE_POLICY
+from tests.accounts import Browser, World
 from tests.support import PASSWORD, Client, make_server
 
 PAGES = ["login", "signup", "changepassword", "updateuser", "deleteuser", "logout"]
@@ -159,3 +162,57 @@ def test_the_error_page_says_what_went_wrong(client: Client) -> None:
     page = client.post("/login", content=b"x" * 100_000, headers={"Content-Type": "text/plain"})
     assert page.status_code == 413
     assert "larger than 64 KiB" in page.text
+
+
+def shown_username(page: Response) -> str | None:
+    """The account that a page names for the browser's password manager; it is not a field of the form."""
+    found = re.search(r'<input[^>]*autocomplete="username"[^>]*>', str(page.text))  # type: ignore[attr-defined]
+    if found is None:
+        return None
+    assert " readonly hidden" in found[0]
+    assert "name=" not in found[0]
+    return html.unescape(re.search(r'value="([^"]*)"', found[0])[1])  # type: ignore[index]
+
+
+def test_forms_of_new_passwords_name_the_account_for_a_password_manager() -> None:
+    """Whose password it is; on the page of a link only to whoever holds a good token."""
+    name, email = 'al"ice', "alice@example.com"
+    world = World(is_admin_fn=lambda user: user.username == "root")
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up(name, factor2="none", user_email=email)
+        assert shown_username(browser.get("/changepassword")) == name
+        wrong = browser.submit(
+            "/changepassword", old_password="Wrong1wrong", new_password=PASSWORD, repeat_password=PASSWORD
+        )
+        assert shown_username(wrong) == name
+        browser.call("/api/logout")
+        browser.call("/api/requestpasswordreset", email=email)
+        link = browser.link(email)
+        assert shown_username(browser.get(link)) == name
+        assert shown_username(browser.get(f"{link}x")) is None
+        token = re.split("[/=]", link)[-1]
+        weak = browser.submit("/resetpassword", token=token, new_password="x", repeat_password="x")
+        assert (weak.status_code, shown_username(weak)) == (400, name)
+        bad = browser.submit("/resetpassword", token=f"{token}x", new_password="x", repeat_password="x")
+        assert (bad.status_code >= 400, shown_username(bad)) == (True, None)
+        assert name not in html.unescape(bad.text)
+        browser.sign_up("root", factor2="none", user_email="root@example.com")
+        assert shown_username(browser.get("/admin/changepassword/1")) == name
+
+
+def test_the_well_known_page_is_only_where_there_is_one_and_the_applications_own_comes_first() -> None:
+    path = "/.well-known/change-password"
+    without = make_server(endpoints=["login", "logout"])
+    assert TestClient(without.app, base_url="https://testserver").get(path).status_code == 404
+    server = make_server()
+
+    @server.app.get(path)
+    async def mine() -> dict[str, str]:
+        return {"mine": "yes"}
+
+    client = TestClient(server.app, base_url="https://testserver")
+    assert client.get(path).json() == {"mine": "yes"}
+    other = TestClient(make_server().app, base_url="https://testserver", follow_redirects=False)
+    assert other.get(path).headers["location"] == "/changepassword"
+    assert other.head(path).status_code == 302
+    assert other.post(path).status_code == 404

@@ -28,7 +28,7 @@ from crossauth_backend.core.periodic import Periodic
 from crossauth_backend.events.audit import AuditListener
 from crossauth_backend.keys.lastuse import LastUse
 from crossauth_backend.keys.purge import Purger
-from crossauth_backend.storages.sqlalchemy import batches
+from crossauth_backend.storages.sqlalchemy import batches, schema
 from tests.accounts import Browser, World, storages
 from tests.support import make_server
 
@@ -155,6 +155,56 @@ async def test_purging_lets_others_write(engine: Any, monkeypatch: pytest.Monkey
     writing.cancel()
     await asyncio.wait([writing])
     assert {key.value for key in await keys.get_all_for_user(None)} >= {"s:live", "s:other0"}
+
+
+async def test_counts_are_purged_by_an_index_of_their_own(engine: Any) -> None:
+    """Not by a walk, for each batch, over the sessions that expired within the margin."""
+    keys = SqlAlchemyKeyStorage(engine)
+    await keys.start()
+    soon = NOW + timedelta(hours=1)
+    sessions = [{"value": f"s:{n}", "created": NOW, "expires": NOW, "data": ""} for n in range(5000)]
+    counters = [{"value": f"n:{n}", "created": NOW, "expires": soon, "data": "1"} for n in range(600)]
+    async with engine.begin() as connection:
+        await connection.execute(keys.table.insert(), sessions + counters)
+    plans: list[str] = []
+    deletions: list[tuple[str, Any]] = []
+
+    @sa.event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def note(connection: Any, cursor: object, statement: str, parameters: Any, *rest: object) -> None:
+        if statement.startswith("DELETE"):
+            deletions.append((statement, parameters))
+
+    assert await keys.purge_expired(NOW + timedelta(days=1), KeyPrefix.counter) == 600
+    assert len(deletions) == 2
+    async with engine.connect() as connection:
+        how = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
+        for statement, parameters in deletions:
+            plans.append(str((await connection.exec_driver_sql(how + statement, parameters)).all()))
+    assert all("ix_Key_counters" in plan for plan in plans), plans
+    assert len(await keys.get_all_for_user(None)) == 5000
+
+
+async def test_a_table_of_the_version_before_gets_the_index_and_serves_that_version_still(
+    engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both at once, in either order."""
+
+    def indexes(connection: sa.Connection) -> set[Any]:
+        return {index["name"] for index in sa.inspect(connection).get_indexes("Key")}
+
+    await SqlAlchemyKeyStorage(engine).start()
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql('DROP INDEX "ix_Key_counters"')
+        await connection.exec_driver_sql("UPDATE \"crossauth_Key_version\" SET version_num = '0002'")
+    fresh = SqlAlchemyKeyStorage(engine)
+    await fresh.start()
+    async with engine.connect() as connection:
+        assert "ix_Key_counters" in await connection.run_sync(indexes)
+    monkeypatch.setitem(schema.HEADS, "keys", "0002")
+    before = SqlAlchemyKeyStorage(engine)
+    await before.start()
+    await before.save_key(None, "n:1", NOW, NOW, "1")
+    assert await fresh.purge_expired(NOW + timedelta(days=1), KeyPrefix.counter) == 1
 
 
 async def test_a_clock_that_is_ahead_for_days_ends_no_login() -> None:

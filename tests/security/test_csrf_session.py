@@ -3,13 +3,15 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from crossauth_backend import CrossauthError, DoubleSubmitCsrfToken, SessionManager
 from crossauth_backend.core.secrets import derive_key, sign
 from tests.accounts import NEW, Browser, World
-from tests.support import CSRF, PASSWORD, SECRET, Client
+from tests.support import CSRF, PASSWORD, SECRET, Client, make_server
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -211,3 +213,10 @@ def test_the_documented_script_runs_as_written(client: Client) -> None:
     )
     exec(block, {"client": client, "password": PASSWORD})
     assert client.who() is None, "it logs out at the end"
+
+
+def test_the_documented_test_runs_as_written() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "session_server.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {"TestClient": TestClient, "app": make_server().app}
+    exec(next(block for block in blocks if "def test_a_login" in block), names)
+    names["test_a_login"]()

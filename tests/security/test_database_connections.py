@@ -37,3 +37,18 @@ async def test_the_reader_of_sessions_connects_as_the_engine_does(
     assert 8 < len(names) <= 15 + 8
     await keys.close()
     await users.close()
+
+
+async def test_an_engine_without_a_bound_is_warned_of_once(postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Under it a database that hangs holds requests for ever."""
+    for engine, warnings in (
+        (by_sqlalchemy(postgres_url), 1),
+        (by_sqlalchemy(postgres_url, connect_args={"command_timeout": 5}), 0),
+        (open_engine(postgres_url), 0),
+        (open_engine(postgres_url, connect_args={"command_timeout": None}), 0),
+    ):
+        caplog.clear()
+        for storage in (SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine)):
+            await storage.start()
+        assert len([r for r in caplog.records if "command_timeout" in r.getMessage()]) == warnings
+        await engine.dispose()

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,7 +16,17 @@ from typing import Any
 import httpx2
 import pytest
 
-from crossauth_backend import CrossauthError, DeliveryRefused, ErrorCode, InMemoryKeyStorage, Mail, SmtpMailer
+from crossauth_backend import (
+    CrossauthError,
+    DeliveryRefused,
+    ErrorCode,
+    InMemoryKeyStorage,
+    Mail,
+    SmtpMailer,
+    SqlAlchemyKeyStorage,
+    SqlAlchemyUserStorage,
+    open_engine,
+)
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.delivery.mailer import Message, mail_message, send_mail
@@ -316,15 +327,94 @@ async def test_a_worker_that_died_while_sending_loses_nothing() -> None:
     room = InKeys(keys, RING)
     message = Message(channel="mail", to=TO, content={"to": TO, "subject": "a", "text": "b"})
     ends = clock.now + timedelta(hours=1)
-    name = await room.add(Waiting(message=message, tries=1, due=clock.now, ends=ends), clock.now)
-    assert name is not None
-    assert await room.lease(name, clock.now) is not None, "and nothing comes back of this worker"
+    kept = await room.add(Waiting(message=message, tries=1, due=clock.now, ends=ends), clock.now)
+    assert kept is not None
+    assert await room.lease(kept.name, clock.now) is not None, "and nothing comes back of this worker"
     with smtp_server() as (mailbox, port):
         worker = Worker(port, keys, clock)
         await worker.queue.deliver_due()
         assert mailbox.messages == [], "it may be on its way"
         await worker.later(minutes=11)
         assert len(mailbox.messages) == 1
+        await worker.queue.close()
+
+
+class Holding(Mailbox):
+    """A mail server that takes a mail, and does not say so until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.reached.set()
+        while not self.go.is_set():
+            await asyncio.sleep(0.02)
+        return await super().handle_DATA(server, session, envelope)
+
+
+@EVERYWHERE
+async def test_a_mail_is_kept_encrypted_before_it_is_first_tried(request: pytest.FixtureRequest, kind: str) -> None:
+    """Leased, so that no other worker sends it, and is gone when it was sent."""
+    keys, clock = (await opened(request, kind))["keys"], Clock()
+    with smtp_server(mailbox=Holding()) as (mailbox, port):
+        assert isinstance(mailbox, Holding)
+        first, second = Worker(port, keys, clock), Worker(port, keys, clock)
+        sending = asyncio.create_task(first.put())
+        await asyncio.to_thread(mailbox.reached.wait, 20)
+        stored = await keys.get_all_for_user(None, "mail:")
+        assert len([key for key in stored if not key.value.startswith("mail:index:")]) == 1
+        for key in stored:
+            assert "secret link" not in f"{key.data}"
+            assert TO not in f"{key.value}{key.data}"
+        await second.later(minutes=9)
+        mailbox.go.set()
+        await sending
+        await second.later(minutes=30)
+        assert len(mailbox.messages) == 1
+        left = await keys.get_all_for_user(None, "mail:")
+        assert all(key.value.startswith("mail:index:") and key.data in ("", "{}") for key in left), "nothing is left"
+        for worker in (first, second):
+            assert worker.lost == []
+            await worker.queue.close()
+    if hasattr(keys, "close"):
+        await keys.close()
+
+
+async def test_a_mail_that_waits_long_for_its_turn_is_sent_once() -> None:
+    """Its lease is renewed; or another worker has it."""
+    keys, clock = InMemoryKeyStorage(), Clock()
+    with smtp_server(mailbox=Holding()) as (mailbox, port):
+        assert isinstance(mailbox, Holding)
+        first, second = Worker(port, keys, clock), Worker(port, keys, clock)
+        sending = [asyncio.create_task(first.put(f"user{n}@example.com")) for n in range(6)]
+        await asyncio.to_thread(mailbox.reached.wait, 20)
+        await asyncio.sleep(0.2)
+        clock.now += timedelta(minutes=6)
+        mailbox.go.set()
+        await asyncio.gather(*sending)
+        await second.later(minutes=5)
+        await second.later(minutes=30)
+        assert sorted(str(m["to"]) for m in mailbox.messages) == [f"user{n}@example.com" for n in range(6)]
+        for worker in (first, second):
+            await worker.queue.close()
+
+
+async def test_a_mail_is_sent_although_the_storage_is_away() -> None:
+    """From memory, and tried again from there."""
+    clock = Clock()
+
+    class Away(InMemoryKeyStorage):
+        async def find_key(self, value: str) -> Any:
+            raise CrossauthError(ErrorCode.Connection, status=503)
+
+    with smtp_server() as (mailbox, port):
+        worker = Worker(port, Away(), clock)
+        mailbox.refusals = ["451 later"]
+        await worker.put()
+        clock.now += timedelta(seconds=6)
+        await worker.queue.deliver_due(scan=False)
+        assert (len(mailbox.messages), worker.lost) == (1, [])
         await worker.queue.close()
 
 
@@ -426,6 +516,36 @@ def test_sigterm_while_the_mail_server_refuses_or_is_away_loses_nothing(
             process.send_signal(signal.SIGTERM)
             process.wait(30)
     assert {str(m["to"]) for m in mailbox.messages} == {f"user{n}@example.com" for n in range(6)}
+
+
+def test_sigkill_while_a_mail_is_first_tried_does_not_lose_it(tmp_path: Path, sqlite_url: str) -> None:
+    """Another process sends it when the lease is over."""
+    http, root = free_port(), Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": f"{root / 'src'}"}
+    with smtp_server(mailbox=Holding()) as (held, port):
+        assert isinstance(held, Holding)
+        program = APPLICATION.format(root=str(root), database=sqlite_url, port=port, http=http)
+        process = subprocess.Popen([sys.executable, "-c", program], env=environment, cwd=tmp_path)
+        try:
+            wait_until(lambda: _answers(http))
+            with Browser(f"http://localhost:{http}") as browser:
+                assert browser.sign_up(factor2="none", user_email=TO).status_code == 200
+            assert held.reached.wait(20)
+        finally:
+            process.kill()
+            process.wait(30)
+        held.messages.clear()
+        held.go.set()
+    engine = open_engine(sqlite_url)
+    with smtp_server() as (mailbox, port):
+        again = World(
+            SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine), mailer=None, smtp_host="localhost", smtp_port=port,
+            smtp_security="none", email_from="shop@example.com", enable_email_verification=True,
+        )  # fmt: skip
+        again.later(minutes=11)
+        with again.open() as url, Browser(url):
+            wait_until(lambda: len(mailbox.messages) == 1)
+    assert str(mailbox.messages[0]["to"]) == TO
 
 
 def _answers(port: int) -> bool:

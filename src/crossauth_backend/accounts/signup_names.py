@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
 from crossauth_backend.accounts.credentials import check_credentials, check_nobody
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.email_tokens.rules import is_named_for_mailbox
 from crossauth_backend.factors.base import Params
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import SupportsSignupExpiry
 
+logger = logging.getLogger("crossauth.accounts")
 _WRONG = (ErrorCode.UsernameOrPasswordInvalid, ErrorCode.PasswordInvalid, ErrorCode.TooManyAttempts)
 
 
@@ -126,13 +129,55 @@ async def make_way(accounts: Accounts, new: dict[str, Any], neutral: bool) -> bo
 
 
 async def throw_away(accounts: Accounts, userid: UserId) -> bool:
-    """Delete a sign-up whose time is up, with everything stored for it; whether it was one."""
-    users = accounts.users
-    if not isinstance(users, SupportsSignupExpiry) or not await users.delete_expired_signup(userid, accounts.now):
+    """Delete a sign-up whose time is up, with everything stored for it; whether it was one and is gone."""
+    try:
+        return await delete_signup(accounts, userid)
+    except SignupKept as e:
+        logger.warning("a sign-up whose time is up cannot be deleted: %r", e.__cause__)
         return False
+
+
+class SignupKept(Exception):
+    """A sign-up whose time is up, but which the application's hook or its tables keep."""
+
+
+async def delete_signup(accounts: Accounts, userid: UserId) -> bool:
+    """Delete a sign-up whose time is up, after the hook `before_delete_user`; whether it was one.
+
+    Raises:
+        SignupKept: where the hook raises, or rows of the application's refer to the user. Its cause says which.
+    """
+    users, now = accounts.users, accounts.now
+    if not isinstance(users, SupportsSignupExpiry):
+        return False
+    if accounts.before_delete_user is not None:
+        user = await _by_id(accounts, userid)
+        # Never for an account, or for a sign-up that may still be finished: what belongs to them stays.
+        if user is None or user.state not in UNFINISHED or user.signup_expires is None or user.signup_expires >= now:
+            return False
+        try:
+            await call_hook(accounts.before_delete_user, user)
+        except Exception as e:
+            raise SignupKept from e
+    try:
+        if not await users.delete_expired_signup(userid, now):
+            return False
+    except CrossauthError as e:
+        if e.code is not ErrorCode.ConstraintViolation:
+            raise
+        raise SignupKept from e
     for keys in {id(s): s for s in (accounts.keys, accounts.email_tokens or accounts.keys)}.values():
         await keys.delete_all_for_user(userid, "")
     return True
+
+
+async def _by_id(accounts: Accounts, userid: UserId) -> User | None:
+    try:
+        return (await accounts.users.get_user_by_id(userid, ANY_STATE)).user
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserNotExist:
+            raise
+        return None
 
 
 async def _holder_of(accounts: Accounts, email: str) -> User | None:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.delivery.mailer import DeliveryRefused, Failure, Message
-from crossauth_backend.delivery.waiting import InMemory, Waiting, WaitingRoom
+from crossauth_backend.delivery.waiting import LEASE, InMemory, Waiting, WaitingRoom
 
 logger = logging.getLogger("crossauth.delivery")
 _MINUTE: Final = 60.0
@@ -38,9 +38,9 @@ Job: TypeAlias = Callable[[], Awaitable[Message | Send | None]]
 class DeliveryQueue:
     """Makes messages and sends them, a few at a time.
 
-    A message that is not taken waits in `waiting` and is tried again, after five seconds at first and for 28 hours, or until
-    the code or link in it has expired. One that is refused for good is not. What is given up is reported: to the log and to
-    `on_failure`.
+    A message is kept in `waiting` before it is sent, so that the end of the process does not lose it. One that is not taken is
+    tried again, after five seconds at first and for 28 hours, or until the code or link in it has expired. One that is refused
+    for good is not. What is given up is reported: to the log and to `on_failure`.
 
     Parameters:
         on_failure: told why, of each message that was given up.
@@ -174,26 +174,28 @@ class DeliveryQueue:
             await self._first_try(message)
 
     async def _first_try(self, message: Message | Send) -> None:
+        """Keep the message before it is sent, so that the end of the process does not lose it."""
+        storing = asyncio.ensure_future(self._store(message))
         try:
-            async with self._turn:
-                await self._deliver(message)
-        except DeliveryRefused as e:
-            self._give_up(e.reason, e.detail or e.reason)
+            room, found = await asyncio.shield(storing)
         except asyncio.CancelledError:
-            await self._keep(message, "the server stops", 0)
-        except Exception as e:
-            await self._keep(message, _why(e), self._retry_seconds[0] if self._retry_seconds else None)
-
-    async def _deliver(self, message: Message | Send) -> None:
-        if isinstance(message, Message):
-            await self._channels[message.channel](message.content)
-        else:
-            await message()
-
-    async def _keep(self, message: Message | Send, why: str, wait: float | None) -> None:
-        if wait is None:
-            self._give_up("expired", why)
+            room, found = await storing
+            if found is None:
+                self._give_up("too_many", "the server stops")
+            else:
+                await room.put_back(replace(found, due=self._clock()))
             return
+        if found is None:
+            await self._try_once(message)
+            return
+        try:
+            await self._try_again(room, found)
+        except Exception as e:
+            # It stays as it is kept, and is found when its lease is over.
+            logger.warning("a message that was tried cannot be noted: %s", _why(e))
+
+    async def _store(self, message: Message | Send) -> tuple[WaitingRoom, Waiting | None]:
+        """The message as it is kept, leased, and where; without one where too many wait for its recipient."""
         now = self._clock()
         # The number of tries ends it; this only ends what was forgotten while no server ran.
         ends = now + timedelta(seconds=2 * sum(self._retry_seconds) + 1)
@@ -203,23 +205,29 @@ class DeliveryQueue:
             send, name = message, f"{_FUNCTION}{id(message)}"
             self.add_channel(name, lambda _: send())
             message, room = Message(channel=name, to="", content={}), self._memory
-        else:
-            ends = min(ends, message.until or ends)
-        due = now + timedelta(seconds=0 if self._closing else wait)
-        if due > ends:
-            self._give_up("expired", why)
-            return
+        waiting = Waiting(message=message, tries=0, due=now + LEASE, ends=min(ends, message.until or ends))
         try:
-            kept = await room.add(Waiting(message=message, tries=1, due=due, ends=ends), now)
+            return room, await room.add(waiting, now)
         except Exception as e:
-            self._give_up("error", f"it could not be kept: {_why(e)}")
-            return
-        if kept is None:
-            self._give_up("too_many", why)
-            return
-        logger.warning("a message was not taken and is tried again: %s", why)
-        self._mine[kept] = due
-        self._watch()
+            logger.warning("a message waits in memory, for it cannot be stored: %s", _why(e))
+            return self._memory, await self._memory.add(waiting, now)
+
+    async def _try_once(self, message: Message | Send) -> None:
+        try:
+            async with self._turn:
+                await self._deliver(message)
+        except DeliveryRefused as e:
+            self._give_up(e.reason, e.detail or e.reason)
+        except asyncio.CancelledError:
+            self._give_up("too_many", "the server stops")
+        except Exception as e:
+            self._give_up("too_many", _why(e))
+
+    async def _deliver(self, message: Message | Send) -> None:
+        if isinstance(message, Message):
+            await self._channels[message.channel](message.content)
+        else:
+            await message()
 
     async def _retry(self, name: str) -> None:
         room = self._memory if name in self._memory.messages else self._waiting
@@ -245,6 +253,13 @@ class DeliveryQueue:
             return
         try:
             async with self._turn:
+                now = self._clock()
+                # It may have been long until its turn came; the lease must last until it is sent.
+                leased = found if found.due - now > LEASE / 2 else await room.renew(found, now)
+                if leased is None:  # another worker has it
+                    self._mine.pop(found.name, None)
+                    return
+                found = leased
                 await self._deliver(message)
         except DeliveryRefused as e:
             await self._forget(room, found, e.reason, e.detail or e.reason)
@@ -264,6 +279,7 @@ class DeliveryQueue:
         logger.warning("a message was not taken and is tried again: %s", why)
         self._mine[found.name] = due
         await room.put_back(replace(found, tries=found.tries + 1, due=due))
+        self._watch()
 
     async def _forget(self, room: WaitingRoom, found: Waiting, reason: Failure, why: str) -> None:
         await self._remove(room, found)

@@ -46,8 +46,8 @@ class Waiting:
 class WaitingRoom(Protocol):
     """Keeps messages that wait. Of any number of workers one leases a message at a time."""
 
-    async def add(self, waiting: Waiting, now: datetime) -> str | None:
-        """Keep a message; return its name, or `None` where too many wait."""
+    async def add(self, waiting: Waiting, now: datetime) -> Waiting | None:
+        """Keep a message, leased until it is due; return it with its name, or `None` where too many wait."""
         ...
 
     async def listed(self, until: datetime) -> dict[str, datetime]:
@@ -56,6 +56,10 @@ class WaitingRoom(Protocol):
 
     async def lease(self, name: str, now: datetime) -> Waiting | None:
         """Have a message for oneself for ten minutes; `None` where it is not due, is gone, or another has it."""
+        ...
+
+    async def renew(self, waiting: Waiting, now: datetime) -> Waiting | None:
+        """Have a leased message for ten minutes more; `None` where another has it by now."""
         ...
 
     async def put_back(self, waiting: Waiting) -> None:
@@ -74,14 +78,14 @@ class InMemory:
         self.messages: dict[str, Waiting] = {}
         self._number = 0
 
-    async def add(self, waiting: Waiting, now: datetime) -> str | None:
+    async def add(self, waiting: Waiting, now: datetime) -> Waiting | None:
         """See `WaitingRoom.add`."""
         if len(self.messages) >= _SHARDS * _MAX_PER_SHARD:
             return None
         self._number += 1
         name = str(self._number)
         self.messages[name] = replace(waiting, name=name)
-        return name
+        return self.messages[name]
 
     async def listed(self, until: datetime) -> dict[str, datetime]:
         """See `WaitingRoom.listed`."""
@@ -92,8 +96,12 @@ class InMemory:
         found = self.messages.get(name)
         if found is None or found.due > now:
             return None
-        self.messages[name] = replace(found, due=now + LEASE)
-        return found
+        return await self.renew(found, now)
+
+    async def renew(self, waiting: Waiting, now: datetime) -> Waiting | None:
+        """See `WaitingRoom.renew`."""
+        self.messages[waiting.name] = replace(waiting, due=now + LEASE)
+        return self.messages[waiting.name]
 
     async def put_back(self, waiting: Waiting) -> None:
         """See `WaitingRoom.put_back`."""
@@ -118,7 +126,7 @@ class InKeys:
     def __init__(self, storage: KeyStorage, ring: KeyRing) -> None:
         self._keys, self._ring = storage, ring
 
-    async def add(self, waiting: Waiting, now: datetime) -> str | None:
+    async def add(self, waiting: Waiting, now: datetime) -> Waiting | None:
         """See `WaitingRoom.add`."""
         assert waiting.message is not None
         mark = hash_token(f"{waiting.message.channel} {waiting.message.to}")[:22]
@@ -136,7 +144,7 @@ class InKeys:
                     raise
                 continue
             await self._keys.update_data(_index_of(name), name, _seconds(waiting.due))
-            return name
+            return replace(waiting, name=name, data=data)
         return None
 
     async def listed(self, until: datetime) -> dict[str, datetime]:
@@ -158,8 +166,16 @@ class InKeys:
         # What cannot be read may be another application's, on the same storage: its own workers see to it.
         if found.due > now or (found.message is None and found.ends > now):
             return None
-        data = json.dumps({**decode_data(key.data), "due": _seconds(now + LEASE)})
-        return replace(found, data=data) if await self._keys.swap_data(name, key.data, data) else None
+        return await self.renew(found, now)
+
+    async def renew(self, waiting: Waiting, now: datetime) -> Waiting | None:
+        """See `WaitingRoom.renew`."""
+        due = now + LEASE
+        data = json.dumps({**decode_data(waiting.data), "due": _seconds(due)})
+        # Nobody renews twice in a second: the text would be the same, and so would not tell who was first.
+        if data == waiting.data or not await self._keys.swap_data(waiting.name, waiting.data, data):
+            return None
+        return replace(waiting, due=due, data=data)
 
     async def put_back(self, waiting: Waiting) -> None:
         """See `WaitingRoom.put_back`."""

@@ -134,7 +134,10 @@ class UserStorageContract:
         kept = await users.create_user(new("kept", state=state))
         assert gone.signup_expires == now - timedelta(hours=1)
         assert set(await users.expired_signups(now, 10)) == {gone.id, done.id}
-        assert len(await users.expired_signups(now, 1)) == 1
+        first = await users.expired_signups(now, 1)
+        second = await users.expired_signups(now, 1, first[0])
+        assert sorted([*first, *second], key=str) == sorted([gone.id, done.id], key=str), "page by page"
+        assert await users.expired_signups(now, 1, second[0]) == []
         await users.update_user({"id": done.id, "state": UserState.active})
         assert (await users.get_user_by_id(done.id)).user.signup_expires is None
         for user in (late, done, kept):

@@ -251,12 +251,22 @@ class SupportsSecretReplacement(Protocol):
 class SupportsSignupExpiry(Protocol):
     """A user storage that can throw away sign-ups that nobody finished."""
 
-    async def expired_signups(self, now: datetime, limit: int) -> list[UserId]:
-        """At most `limit` ids of users in one of the states `UNFINISHED` whose `signup_expires` is before `now`."""
+    async def expired_signups(self, now: datetime, limit: int, after: UserId | None = None) -> list[UserId]:
+        """At most `limit` ids of users in one of the states `UNFINISHED` whose `signup_expires` is before `now`.
+
+        Parameters:
+            now: the time.
+            limit: how many.
+            after: only ids that come after this one, in the order of the ids returned.
+        """
         ...
 
     async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:
-        """Delete the user and the secrets if it still is an expired sign-up; whether it was. One atomic step."""
+        """Delete the user and the secrets if it still is an expired sign-up; whether it was. One atomic step.
+
+        Raises:
+            CrossauthError: `ConstraintViolation` where rows of the application's refer to the user.
+        """
         ...
 
 

@@ -32,6 +32,7 @@ from crossauth_fastapi._session.pagevariables import awaited_variables, error_pa
 from crossauth_fastapi._session.routes import ACTIONS
 from crossauth_fastapi._session.source import SessionSource
 from crossauth_fastapi._session.stepup import check_step_up, install_step_up
+from crossauth_fastapi._session.wellknown import attach_change_password
 
 COMPONENT = "FastApiSessionServer"
 # They are read by the management of OAuth clients.
@@ -110,6 +111,7 @@ def attach(app: FastAPI, face: SessionFace, router: APIRouter) -> None:
     )
     attach_lifecycle(app, manager.parts())
     attach_landing_page(app, face)
+    attach_change_password(app, face)
 
 
 def tell_login(app: FastAPI, face: SessionFace) -> None:

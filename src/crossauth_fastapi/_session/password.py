@@ -37,9 +37,9 @@ async def whose_password(call: Call) -> tuple[str, bool]:
 
 async def look_at_password(call: Call) -> Show | Go:
     """The form."""
-    await whose_password(call)
+    username, _ = await whose_password(call)
     required = call.user is None or call.request.query_params.get("required") == "true"
-    return Show({"next": call.next_page(""), "required": required, "isAdmin": False})
+    return Show({"next": call.next_page(""), "required": required, "isAdmin": False, "username": username})
 
 
 async def change_password(call: Call) -> Outcome:
@@ -87,8 +87,8 @@ async def look_at_reset(call: Call) -> Show | Go:
     """The form that asks for the new password, if the token in the link is good."""
     token = call.path_parameter or call.request.query_params.get("token", "")
     # Not counted: looking changes nothing, and a token is not to be guessed.
-    await call.face.accounts.need_emails().check_password_reset_token(token)
-    return Show({"token": token})
+    user = await call.face.accounts.need_emails().check_password_reset_token(token)
+    return Show({"token": token, "username": user.username})
 
 
 async def reset_password(call: Call) -> Outcome:
@@ -111,7 +111,16 @@ async def look_again(call: Call) -> Show | Go:
     token = call.text("token") or call.path_parameter or call.request.query_params.get("token", "")
     if not token:
         raise LoginRequired
-    return await look_at_reset(call) if call.request.method == "GET" else Show({"token": token})
+    if call.request.method == "GET":
+        return await look_at_reset(call)
+    try:
+        user = await call.face.accounts.need_emails().check_password_reset_token(token)
+    except CrossauthError as e:
+        if e.code is ErrorCode.Connection:
+            raise
+        # Whose account it is, is only for whoever holds a good token.
+        return Show({"token": token})
+    return Show({"token": token, "username": user.username})
 
 
 CHANGE_PASSWORD = Action(

@@ -118,9 +118,10 @@ class InMemoryUserStorage(UserStorage):
             self._release(found)
             del self._users[found], self._columns[found], self._secrets[found]
 
-    async def expired_signups(self, now: datetime, limit: int) -> list[UserId]:
+    async def expired_signups(self, now: datetime, limit: int, after: UserId | None = None) -> list[UserId]:
         """As documented for `SupportsSignupExpiry`."""
-        found: list[UserId] = [id for id in self._users if self._has_expired(id, now)]
+        last = number_id(after) or 0
+        found: list[UserId] = [id for id in sorted(self._users) if id > last and self._has_expired(id, now)]
         return found[:limit]
 
     async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:

@@ -15,6 +15,7 @@ from crossauth_backend.core.options import option, read_options
 from crossauth_backend.events.record import Event, EventName
 from crossauth_backend.storages.fields import number_id
 from crossauth_backend.storages.sqlalchemy.batches import delete_in_batches
+from crossauth_backend.storages.sqlalchemy.constraints import writes
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.tables import audit_table, check_name
@@ -78,7 +79,7 @@ class SqlAlchemyAuditStorage:
             }
             for e in events
         ]  # fmt: skip
-        with refusals(ErrorCode.BadRequest):
+        with writes():
             async with self.engine.begin() as connection:
                 await connection.execute(self.table.insert(), rows)
 

@@ -8,8 +8,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from crossauth_backend.core.errors import ErrorCode
-from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_backend.storages.sqlalchemy.constraints import writes
 
 ROWS: Final = 500
 PAUSE_SECONDS: Final = 0.05
@@ -30,7 +29,7 @@ async def delete_in_batches(engine: AsyncEngine, table: sa.Table, *which: sa.Col
     statement = table.delete().where(table.c.id.in_(some.scalar_subquery()))
     count = 0
     while True:
-        with refusals(ErrorCode.BadRequest):
+        with writes():
             async with engine.begin() as connection:
                 gone = (await connection.execute(statement)).rowcount
         count += gone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,12 +52,18 @@ _REFUSES: Final = ("28", "3D")
 # resources, operator, system), and serialization failure, deadlock, a standby, idle too long, lock not available.
 _AWAY_CLASSES: Final = ("08", "53", "57", "58", *_REFUSES)
 _AWAY: Final = ("40001", "40P01", "25006", "25P03", "55P03")
+# SQLSTATEs of a rule of the application's in its database: RAISE EXCEPTION of a trigger, WITH CHECK OPTION, and the class that
+# is left to applications.
+_RAISED: Final = ("P0001", "44", "45")
 # What SQLite says of a file that is damaged, or none of its own; and of one that is full or cannot be read (result codes).
 _SQLITE_DAMAGED: Final = (11, 26)
 _SQLITE_AWAY: Final = (5, 6, 8, 10, 13, 14, *_SQLITE_DAMAGED)
 
+logger = logging.getLogger("crossauth.storage")
 # The drivers' connections of each engine that we opened.
 _opened: WeakKeyDictionary[Engine, WeakSet[Any]] = WeakKeyDictionary()
+# Other engines, whose arguments were looked at.
+_judged: WeakSet[Engine] = WeakSet()
 
 
 def open_engine(url: str, **options: Any) -> AsyncEngine:
@@ -107,6 +114,26 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", lambda connection, _: opened.add(connection.driver_connection))
     event.listen(engine.sync_engine, "checkout", _refuse_of_another_loop)
     return engine
+
+
+def warn_if_unbounded(engine: AsyncEngine) -> None:
+    """Log, once an engine, that its statements may take for ever, as its first connection shows.
+
+    Only of asyncpg is that known; `open_engine` sets a bound, and whoever changed it there meant it.
+    """
+    made = engine.sync_engine
+    if engine.dialect.driver != "asyncpg" or made in _opened or made in _judged:
+        return
+    _judged.add(made)
+
+    def judge(dialect: object, record: object, arguments: object, parameters: dict[str, Any]) -> None:
+        if "async_creator_fn" not in parameters and parameters.get("command_timeout") is None:
+            logger.warning(
+                "an engine has no 'command_timeout': a database that hangs holds requests for ever. Make it by open_engine, "
+                "or with connect_args={'command_timeout': %d, 'timeout': %d}", STATEMENT_SECONDS, CONNECT_SECONDS,
+            )  # fmt: skip
+
+    event.listen(made, "do_connect", judge, once=True)
 
 
 async def dispose(engine: AsyncEngine) -> None:
@@ -189,6 +216,11 @@ def start_fault(e: Exception, url: URL) -> Exception:
     return unreachable(e) if is_away(e) else e
 
 
+def is_raised(e: DBAPIError) -> bool:
+    """Whether a trigger of the application's refuses; on SQLite that is an `IntegrityError`."""
+    return e.orig is not None and _sqlstate(e.orig).startswith(_RAISED)
+
+
 def _is_confused(e: BaseException) -> bool:
     """Whether asyncpg lost count of what a connection is doing, as it may where the server ends it in between."""
     return type(e).__name__ == "InternalClientError"
@@ -224,6 +256,9 @@ def _reason(e: Exception, bad_data: ErrorCode) -> Exception:
     if is_away(e):
         return unreachable(e)
     if isinstance(e, DBAPIError):
+        if is_raised(e):
+            # Nothing of the trigger's text, which may hold values.
+            return CrossauthError(ErrorCode.ConstraintViolation, detail="a trigger")
         bad = isinstance(e, DataError) or _is_bad_data(e.orig)
         return CrossauthError(bad_data, detail=repr(e.orig)) if bad else e
     if isinstance(e, StatementError):

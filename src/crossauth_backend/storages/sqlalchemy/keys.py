@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, Final, TypedDict
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crossauth_backend.core.clock import utc_now
@@ -19,15 +18,16 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fields import bad_field, refuse_unstorable
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.text import is_storable
-from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
+from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, KeyPrefix, changed_data
 from crossauth_backend.keys.storage import Counter, KeyStorage, KeyWithUserReader
 from crossauth_backend.storages.fields import number_id
 from crossauth_backend.storages.sqlalchemy.batches import delete_in_batches
+from crossauth_backend.storages.sqlalchemy.constraints import refused_key, writes
 from crossauth_backend.storages.sqlalchemy.counting import count_up, count_within
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.read import SessionReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
-from crossauth_backend.storages.sqlalchemy.tables import check_name, key_table
+from crossauth_backend.storages.sqlalchemy.tables import check_name, is_counter, key_table
 from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 from crossauth_backend.users.record import UserId
 from crossauth_backend.users.storage import UserStorage
@@ -163,7 +163,7 @@ class SqlAlchemyKeyStorage(KeyStorage):
         table = self.table
         fresh = table.c.value == value, table.c.consumed.is_(None)
         use = table.update().where(*fresh).values(consumed=now).returning(*table.c)
-        with refusals(ErrorCode.InvalidKey):
+        with writes(bad_data=ErrorCode.InvalidKey):
             async with self.engine.begin() as connection:
                 row = (await connection.execute(use)).first()
         if row is not None:
@@ -196,12 +196,9 @@ class SqlAlchemyKeyStorage(KeyStorage):
             **(extra_fields or {}),
         }  # fmt: skip
         values = self._columns(fields)
-        with refusals(ErrorCode.BadRequest):
-            try:
-                async with self.engine.begin() as connection:
-                    await connection.execute(self.table.insert().values(values))
-            except IntegrityError as e:
-                raise CrossauthError(ErrorCode.KeyExists, detail=type(e.orig).__name__) from e
+        with writes(refused_key):
+            async with self.engine.begin() as connection:
+                await connection.execute(self.table.insert().values(values))
 
     async def update_key(self, key: Mapping[str, Any]) -> None:
         """As documented for `KeyStorage`."""
@@ -277,7 +274,7 @@ class SqlAlchemyKeyStorage(KeyStorage):
         await self._prepared.once()
         fresh = self.table.c.value == _text(value), self.table.c.consumed.is_(None)
         statement = self.table.delete().where(*fresh).returning(self.table)
-        with refusals(ErrorCode.InvalidKey):
+        with writes(bad_data=ErrorCode.InvalidKey):
             async with self.engine.begin() as connection:
                 row = (await connection.execute(statement)).first()
         if row is None:
@@ -303,7 +300,7 @@ class SqlAlchemyKeyStorage(KeyStorage):
         return await self._counts(count_within(self.table, self.engine.dialect.name, first, then, utc_now()))
 
     async def _counts(self, statement: Any) -> dict[str, int]:
-        with refusals(ErrorCode.BadRequest):
+        with writes():
             async with self.engine.begin() as connection:
                 return {value: int(data) for value, data in (await connection.execute(statement)).all()}
 
@@ -323,17 +320,18 @@ class SqlAlchemyKeyStorage(KeyStorage):
         )
         # In one order everywhere, so that two workers do not wait for each other in a circle.
         rows = [{"which": value, "at": time} for value, time in sorted(times.items())]
-        with refusals(ErrorCode.BadRequest):
+        with writes():
             async with self.engine.begin() as connection:
                 await connection.execute(change, rows)
 
     async def purge_expired(self, now: datetime, prefix: str = "") -> int:
         """As documented for `SupportsPurge`."""
         await self._prepared.once()
-        return await delete_in_batches(self.engine, self.table, self.table.c.expires < now, self._begins(prefix))
+        which = is_counter(self.table) if prefix == KeyPrefix.counter else self._begins(prefix)
+        return await delete_in_batches(self.engine, self.table, self.table.c.expires < now, which)
 
     async def _write(self, statement: sa.Update | sa.Delete) -> int:
-        with refusals(ErrorCode.BadRequest):
+        with writes():
             async with self.engine.begin() as connection:
                 return (await connection.execute(statement)).rowcount
 

@@ -16,11 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.storages.sqlalchemy.engine import start_fault
+from crossauth_backend.storages.sqlalchemy.engine import start_fault, warn_if_unbounded
 from crossauth_backend.storages.sqlalchemy.metadata import remember
 from crossauth_backend.storages.sqlalchemy.owntable import not_unique
 
-HEADS: Final = {"users": "0004", "keys": "0002", "audit": "0002"}
+HEADS: Final = {"users": "0004", "keys": "0003", "audit": "0002"}
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x63726F7373  # any number that is ours
 _LOCK_TRIES: Final = 600
@@ -252,6 +252,7 @@ class Prepared:
         async with lock:
             if not self.done:
                 for schema in self.schemas:
+                    warn_if_unbounded(schema.engine)
                     await schema.prepare()
                 self.done = True
                 self._locks.clear()

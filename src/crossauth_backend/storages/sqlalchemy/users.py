@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -24,7 +23,7 @@ from crossauth_backend.storages.fields import (
     secrets_from,
     user_from,
 )
-from crossauth_backend.storages.sqlalchemy.constraints import refused_deletion, refused_write
+from crossauth_backend.storages.sqlalchemy.constraints import refused_deletion, refused_write, writes
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.owntable import check_table, unfit_fields, unique_columns
 from crossauth_backend.storages.sqlalchemy.read import UserReader
@@ -185,14 +184,11 @@ class SqlAlchemyUserStorage(UserStorage):
         await self._prepared.once()
         values = self._columns(new_user_values(user, self.settings))
         own_secrets = self._secret_values(secrets)
-        with refusals(ErrorCode.BadRequest):
-            try:
-                async with self.engine.begin() as connection:
-                    key = (await connection.execute(self.table.insert().values(values))).inserted_primary_key
-                    id = key[0] if key else None
-                    await connection.execute(self.secrets.insert().values({self._userid: id, **own_secrets}))
-            except IntegrityError as e:
-                raise refused_write(e) from e
+        with writes(refused_write):
+            async with self.engine.begin() as connection:
+                key = (await connection.execute(self.table.insert().values(values))).inserted_primary_key
+                id = key[0] if key else None
+                await connection.execute(self.secrets.insert().values({self._userid: id, **own_secrets}))
         found = await self.get_user_by("id", id, {"skip_active_check": True, "skip_email_verified_check": True})
         return found.user
 
@@ -204,12 +200,9 @@ class SqlAlchemyUserStorage(UserStorage):
         id = self.known_id(user["id"])
         if id is None:
             raise CrossauthError(ErrorCode.UserNotExist)
-        with refusals(ErrorCode.BadRequest):
-            try:
-                async with self.engine.begin() as connection:
-                    await self._update(connection, id, values, own_secrets)
-            except IntegrityError as e:
-                raise refused_write(e) from e
+        with writes(refused_write):
+            async with self.engine.begin() as connection:
+                await self._update(connection, id, values, own_secrets)
 
     async def delete_user_by_id(self, id: UserId) -> None:
         """As documented for `UserStorage`."""
@@ -217,19 +210,16 @@ class SqlAlchemyUserStorage(UserStorage):
         known = self.known_id(id)
         if known is None:
             return
-        with refusals(ErrorCode.BadRequest):
-            try:
-                async with self.engine.begin() as connection:
-                    # The user first, as in every write, so that two at once never wait for each other in a circle.
-                    await connection.execute(self.table.delete().where(self.id == known))
-                    await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
-            except IntegrityError as e:
-                raise refused_deletion(e) from e
+        with writes(refused_deletion):
+            async with self.engine.begin() as connection:
+                # The user first, as in every write, so that two at once never wait for each other in a circle.
+                await connection.execute(self.table.delete().where(self.id == known))
+                await connection.execute(self.secrets.delete().where(self.secrets.c[self._userid] == known))
 
-    async def expired_signups(self, now: datetime, limit: int) -> list[UserId]:
+    async def expired_signups(self, now: datetime, limit: int, after: UserId | None = None) -> list[UserId]:
         """As documented for `SupportsSignupExpiry`."""
         await self._prepared.once()
-        return await self._signups.find(now, limit)
+        return await self._signups.find(now, limit, self.known_id(after))
 
     async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:
         """As documented for `SupportsSignupExpiry`."""
@@ -257,7 +247,7 @@ class SqlAlchemyUserStorage(UserStorage):
         values, known = self._secret_values({name: new}), self.known_id(id)
         if known is None:
             return False
-        with refusals(ErrorCode.BadRequest):
+        with writes():
             async with self.engine.begin() as connection:
                 return await self._replace_secrets(connection, known, {name: old}, values)
 
@@ -286,19 +276,16 @@ class SqlAlchemyUserStorage(UserStorage):
         still = [self._has(name, value) for name, value in basis[0].items()]
         columns = stamped(self.table, changed, new, stamp) or {self.id_name: known}
         statement = self.table.update().where(self.id == known, *still).values(columns)
-        with refusals(ErrorCode.BadRequest):
-            try:
-                async with self.engine.connect() as connection:
-                    # The user's row first: whoever changes the same user waits for it, and then sees what was written here.
-                    done = (await connection.execute(statement)).rowcount == 1
-                    if done:
-                        await self._keep_in_step(connection, known, values)
-                    if done and (basis[1] or new):
-                        done = await self._replace_secrets(connection, known, basis[1], new)
-                    await (connection.commit() if done else connection.rollback())
-                    return done
-            except IntegrityError as e:
-                raise refused_write(e) from e
+        with writes(refused_write):
+            async with self.engine.connect() as connection:
+                # The user's row first: whoever changes the same user waits for it, and then sees what was written here.
+                done = (await connection.execute(statement)).rowcount == 1
+                if done:
+                    await self._keep_in_step(connection, known, values)
+                if done and (basis[1] or new):
+                    done = await self._replace_secrets(connection, known, basis[1], new)
+                await (connection.commit() if done else connection.rollback())
+                return done
 
     async def _spelt_out(
         self, id: UserId, expected: Mapping[str, Any], old: dict[str, Any]
