@@ -194,7 +194,9 @@ class SessionManagerBase:
         check_storages(users, (self.key_storage, self.email_token_storage), settings)
         self.limits = AttemptLimits(self.key_storage, settings.attempt_limits, self._now)
         if settings.enable_email_verification or settings.enable_password_reset:
-            self.emails = TokenEmailer(users, self.email_token_storage, settings, self.queue, self._now)
+            self.emails = TokenEmailer(
+                users, self.email_token_storage, settings, self.queue, self._now, self.limits.mail_counter(self.events)
+            )
         services = FactorServices(
             key_storage=self.key_storage, user_storage=users, ring=self.ring, queue=self.queue,
             mailer=self.emails.mailer if self.emails else make_mailer(settings, "SessionManager"), clock=self._now,

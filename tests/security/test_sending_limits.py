@@ -1,10 +1,14 @@
 """Nobody is flooded with mail or text messages, whoever asks and from wherever; and nothing is sent by a GET."""
 
+import ast
+import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.accounts import Browser, World, name_of
+from tests.accounts import NEW, Browser, World, name_of
 
 VICTIM = "victim@example.com"
 PHONE = "+441632960961"
@@ -162,3 +166,155 @@ def test_asking_for_a_link_is_limited_for_a_name_that_nobody_has_too(world: Worl
         for name in ("alice", "nobody"):
             found.append([browser.call("/api/requestemailverification", username=name).status_code for _ in range(12)])
         assert found[0] == found[1] == [200] * 10 + [429] * 2
+
+
+def verified(browser: Browser, world: World, name: str = "owner", **fields: Any) -> int:
+    """An account of the victim's, an hour ago; how much was sent to it."""
+    browser.sign_up(name, user_email=VICTIM, factor2="none", **fields)
+    assert browser.call(f"/api{browser.link(VICTIM)}").json()["verified"] is True
+    browser.cookies.clear()
+    world.later(hours=1)
+    return len(browser.mail())
+
+
+def use_up(browser: Browser) -> None:
+    """A stranger signs up with the victim's address, more often than anything is sent there."""
+    for n in range(12):
+        browser.cookies.clear()
+        assert browser.sign_up(f"stranger{n}", user_email=VICTIM, factor2="none").status_code == 200
+    browser.cookies.clear()
+
+
+@pytest.mark.parametrize("factor2", ["none", "totp", "email", "sms"])
+def test_notes_to_an_address_that_is_taken_as_a_username_are_counted(world: World, url: str, factor2: str) -> None:
+    """`factor2: totp` asked for no message of its own, so that nothing counted the note; and no sign-up sends two."""
+    with Browser(url) as browser:
+        before = verified(browser, world, VICTIM)
+        for n in range(15):
+            browser.cookies.clear()
+            fields = {"user_phone": f"+4416329609{n:02}", "factor2": factor2}
+            browser.sign_up(VICTIM, NEW, user_email=VICTIM, **fields)
+            if n == 0:
+                assert len(browser.mail()) - before == 1
+        notes = browser.mail()[: len(browser.mail()) - before]
+        assert len(notes) == 10
+        assert {mail["subject"] for mail in notes} == {"You already have an account"}
+
+
+def test_links_of_a_sign_up_that_is_repeated_after_its_factor_was_set_up_are_counted(world: World, url: str) -> None:
+    """It goes on as one with no factor to set up, which sends a link."""
+    with Browser(url) as browser:
+        shown = browser.sign_up("eve", user_email=VICTIM, factor2="totp").json()
+        assert browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).status_code == 200
+        before = len(browser.mail())
+        world.later(hours=1)
+        for _ in range(15):
+            browser.cookies.clear()
+            assert browser.sign_up("eve", user_email=VICTIM, factor2="totp").status_code == 200
+        assert len(browser.mail()) - before == 10
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_limit_that_is_reached_does_not_say_who_has_an_account(world: World, url: str, known: bool) -> None:
+    """How much was sent differs: a login sends another link to a sign-up, and none to an account with another password."""
+    with Browser(url) as browser:
+        if known:
+            verified(browser, world, VICTIM)
+        steps = [browser.sign_up(VICTIM, NEW, user_email=VICTIM, factor2="none")]
+        steps += [browser.log_in(VICTIM, NEW) for _ in range(12)]
+        for n, factor2 in enumerate(("none", "totp", "email", "sms")):
+            browser.cookies.clear()
+            fields = {"user_email": VICTIM, "user_phone": PHONE, "factor2": factor2}
+            steps.append(browser.sign_up(f"probe{n}", **fields))
+            if factor2 == "email":
+                steps.append(browser.call("/api/resendcode"))
+        # The numbers are as many as it takes; only the name is the same.
+        for n in range(12):
+            browser.cookies.clear()
+            fields = {"user_phone": f"+4416329609{n:02}", "factor2": "sms"}
+            steps.append(browser.sign_up(VICTIM, NEW, user_email=VICTIM, **fields))
+        found = [step.status_code for step in steps]
+        assert found == [200] + [401] * 12 + [200] * 5 + [200] * 10 + [429] * 2
+
+
+def test_a_change_of_address_is_counted_and_refused_in_silence(world: World, url: str) -> None:
+    with Browser(url) as browser, Browser(url) as other:
+        browser.sign_up("alice", user_email="alice@example.com", factor2="none")
+        browser.call(f"/api{browser.link('alice@example.com')}")
+        use_up(other)
+        before = len(browser.mail(VICTIM))
+        answer = browser.call("/api/updateuser", user_email=VICTIM).json()
+        assert answer["emailVerificationRequired"] is True
+        assert len(browser.mail(VICTIM)) == before
+
+
+def test_strangers_cannot_keep_from_an_owner_what_the_owner_needs(world: World, url: str) -> None:
+    """A reset link, a login code and the note of a change come though the limit of the mailbox is reached."""
+    with Browser(url) as browser, Browser(url) as stranger:
+        verified(browser, world, "alice")
+        browser.log_in("alice")
+        browser.call("/api/changefactor2", factor2="email")
+        assert browser.call("/api/configurefactor2", otp=browser.mailed_code(VICTIM)).status_code == 200
+        world.later(minutes=1)
+        use_up(stranger)
+        assert stranger.call("/api/requestpasswordreset", email=VICTIM).status_code == 200
+        assert stranger.mail(VICTIM)[0]["subject"] == "Password reset"
+        browser.cookies.clear()
+        browser.asked("alice")
+        assert stranger.mail(VICTIM)[0]["subject"] == "Login code"
+        assert browser.give(browser.mailed_code(VICTIM)).status_code == 200
+        asked = browser.call("/api/updateuser", user_email="new@example.com").json()
+        assert asked["emailVerificationRequired"] is True, asked
+        assert stranger.mail(VICTIM)[0]["subject"] == "A change of your e-mail address was asked for"
+
+
+def test_reset_links_are_counted_by_mailbox(world: World, url: str) -> None:
+    """They are sent whatever else was; so many names for one mailbox do not make many limits."""
+    with Browser(url) as browser:
+        found = [
+            browser.call("/api/requestpasswordreset", email=f"victim+{n}@example.com").status_code for n in range(7)
+        ]
+        assert found == [200] * 5 + [429] * 2
+
+
+def test_login_codes_to_an_address_that_was_not_verified_are_limited_by_it() -> None:
+    """Where addresses are not verified, many accounts may name one mailbox."""
+    world = World(attempt_limits=FAR)
+    with world.open() as url, Browser(url) as browser:
+        for n in range(3):
+            browser.cookies.clear()
+            browser.sign_up(f"eve{n}", user_email=f"eve{n}@example.net", factor2="email")
+            assert browser.call("/api/configurefactor2", otp=browser.mailed_code()).status_code == 200
+            browser.call("/api/updateuser", user_email=f"victim+{n}@example.com")
+            browser.call("/api/factor2", otp=browser.mailed_code())
+        statuses = []
+        for n in range(24):
+            browser.cookies.clear()
+            statuses.append(browser.log_in(f"eve{n % 3}").status_code)
+        assert statuses.count(200) == 10
+        assert len([mail for mail in browser.mail() if mail["to"].startswith("victim")]) == 10
+
+
+def test_every_message_passes_where_it_is_counted() -> None:
+    """No sender puts a message into the queue by itself, and no code is asked of a factor but where it was counted."""
+    root = Path(__file__).parents[2] / "src"
+    allowed = {
+        r"(pre|repre)pare_configuration|create_one_time_secrets|prepare_unsent|send_code": (
+            "accounts/codes.py", "factors/", "accounts/factor2_setup.py",
+        ),
+        r"put": ("email_tokens/manager.py", "factors/", "accounts/email_change.py"),
+    }  # fmt: skip
+    found = []
+    for path in root.rglob("*.py"):
+        calls = [n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        for call in (call for call in calls if isinstance(call, ast.Attribute)):
+            if call.attr == "put" and not (isinstance(call.value, ast.Attribute) and call.value.attr == "queue"):
+                continue
+            for names, places in allowed.items():
+                if re.fullmatch(names, call.attr) and not any(place in path.as_posix() for place in places):
+                    found.append(f"{path.name}:{call.lineno} {call.attr}")
+    assert found == []
+    manager = (root / "crossauth_backend/email_tokens/manager.py").read_text()
+    assert manager.count("queue.put(") == 1
+    setup = (root / "crossauth_backend/accounts/factor2_setup.py").read_text()
+    assert setup.count("prepare_configuration(") == 1, "to show again what makes its own codes"

@@ -13,7 +13,9 @@ import pytest
 from sqlalchemy.pool import NullPool
 
 from crossauth_backend import (
+    CrossauthError,
     InMemoryKeyStorage,
+    InMemoryUserStorage,
     KeyStorage,
     SqlAlchemyKeyStorage,
     SqlAlchemyUserStorage,
@@ -21,6 +23,7 @@ from crossauth_backend import (
     UserStorage,
     open_engine,
 )
+from crossauth_backend.accounts import admin
 from crossauth_backend.accounts.purge import purge_signups
 from crossauth_backend.core.clock import utc_now
 from tests.accounts import FIELDS, NEW, Browser, World, name_of, storages
@@ -189,6 +192,64 @@ def test_a_username_that_is_an_address_says_nothing_either(world: Here, url: str
         assert browser.mail("staff@example.com")[0]["subject"] == "You already have an account"
         browser.cookies.clear()
         assert browser.log_in("staff@example.com").status_code == 200
+
+
+OTHERS = ["staff@example.com", "STAFF@example.com", "staff\uff20example.com", "st\u00e1ff@example.com"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_profile_does_not_take_somebody_elses_address_as_username(name: str) -> None:
+    """Nor does it ask whether it is taken, nor one that only compares the same; and it may not come with the address itself."""
+    users = InMemoryUserStorage({"user_editable_fields": ["username", *FIELDS]})
+    world = World(users, enable_email_verification=True)
+    with world.open() as url, Browser(url) as browser, Browser(url) as owner:
+        verified(browser, "staff@example.com", "staff@example.com")
+        verified(browser, "eve", "eve@example.net")
+        browser.log_in("eve")
+        free = name.replace("st", "fr")
+        answers = [
+            browser.call("/api/updateuser", user_username=each, **more)
+            for each in (name, free)
+            for more in ({}, {"user_email": each})
+            if not more or each.isascii()
+        ]
+        assert {(a.status_code, name_of(a), a.json()["errorMessage"]) for a in answers} == {
+            (400, "FormEntry", "A username that is an email address must be the email address of the account")
+        }
+        assert browser.call("/api/updateuser", user_username="eve2").status_code == 200
+        assert browser.call("/api/updateuser", user_username="EVE@example.net").status_code == 200, "one's own"
+        # A stranger's own sign-up gets its link.
+        owner.sign_up("free@example.com", factor2="none")
+        assert owner.mail("free@example.com")[0]["subject"] == "Please verify your email"
+
+
+@pytest.mark.parametrize("name", ["free\uff20example.com", "st\u00e1ff@example.com"])
+def test_a_sign_up_does_not_take_a_name_that_compares_as_an_address(world: Here, url: str, name: str) -> None:
+    with Browser(url) as browser:
+        answer = browser.sign_up(name, user_email="eve@example.net", factor2="none")
+        assert (answer.status_code, name_of(answer)) == (400, "FormEntry")
+
+
+def test_an_administrator_gives_a_username_that_is_an_address_with_that_address_only() -> None:
+    """The owner of another could not sign up; the address that an administrator gives needs no link."""
+    world = World(enable_email_verification=True)
+    rule = "A username that is an email address must be the email address of the account"
+
+    async def act() -> None:
+        accounts = world.manager.accounts()
+        user = await world.users.create_user({"username": "alice", "email": "alice@example.com", "state": "active"}, {})
+        with pytest.raises(CrossauthError) as e:
+            await admin.update_user(accounts, user, user, {"username": "free@example.com"})
+        assert e.value.messages == [rule]
+        user = (
+            await admin.update_user(accounts, user, user, {"username": "x@example.com", "email": "x@example.com"})
+        ).user
+        assert user.username == "x@example.com"
+        # What stays is not judged.
+        user = (await admin.update_user(accounts, user, user, {"email": "other@example.com"})).user
+        assert (user.username, user.email) == ("x@example.com", "other@example.com")
+
+    asyncio.run(act())
 
 
 def test_codes_of_sign_ups_that_make_no_account_are_spent_each_for_itself(world: Here, url: str) -> None:

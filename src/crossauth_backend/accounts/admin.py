@@ -39,7 +39,7 @@ async def create_user(
     Raises:
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `PasswordFormat`, `PasswordMatch`, `Forbidden`.
     """
-    new = await checked_user(accounts, user)
+    new = await checked_user(accounts, user, trusted=True)
     new["factor2"] = _offered(accounts, str(new.get("factor2") or ""))
     factor = accounts.factors[new["factor1"]]
     secrets: dict[str, Any] = {}
@@ -161,7 +161,7 @@ async def _decide(
 
 
 async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = await checked_user(accounts, user.to_dict() | dict(changed), user)
+    wanted = await checked_user(accounts, user.to_dict() | dict(changed), user, trusted=True)
     if "factor2" in changed:
         current = user.factor2 or ""
         given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)

@@ -8,12 +8,14 @@ from typing import Any, Final
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT, Pending, read_pending, renewed, seal
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.text import normalize
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.keys.record import Key, get_json_data
 from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.users.record import User
+from crossauth_backend.users.storage import SupportsSignupExpiry
 
 # Marks a challenge whose code was sent to nobody.
 UNSENT: Final = "unsent"
@@ -32,17 +34,50 @@ def targets(factor: Authenticator, fields: Mapping[str, Any] | User) -> dict[str
     return {_LIMITS[name]: mailbox_of(to) if name == "email" else to for name, to in where.items() if name in _LIMITS}
 
 
-async def count_code(
-    accounts: Accounts, factor: Authenticator, user: User | None, to: Mapping[str, str], origin: Origin = NOWHERE
-) -> None:
-    """Count a code before it is sent: for the account, and for an address or a number that nobody has proven yet.
+async def _count(
+    accounts: Accounts, factor: Authenticator, user: User | None, fields: Mapping[str, Any] | User, purpose: str,
+    origin: Origin,
+) -> bool:  # fmt: skip
+    """Count a code, once, for the account and by where it goes; every code that is sent passes here.
+
+    A sign-up is counted by its name, so that one which makes no account counts like any other.
+
+    Returns:
+        Whether the code is to be sent. For a sign-up where addresses are verified, nothing may say that it is not: who has
+        written to a mailbox how often depends on whether it has an account.
 
     Raises:
         CrossauthError: `TooManyAttempts`.
     """
-    if factor.mfa_type() == "oob":
-        account = None if user is None else str(user.id)
-        await accounts.counted(origin, user, code_account=account, **to)
+    if factor.mfa_type() != "oob":
+        return True
+    account = f"name {normalize(str(fields['username']))}" if purpose == "signup" else str(user.id if user else "")
+    await accounts.counted(origin, user, code_account=account)
+    to = targets(factor, fields)
+    try:
+        await accounts.counted(origin, user, **to)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.TooManyAttempts:
+            raise
+        if user is not None and _is_own(accounts, user, purpose, to):
+            return True
+        if purpose != "signup" or not accounts.verify_email or "mail_target" not in to:
+            raise
+        return False
+    return True
+
+
+def _is_own(accounts: Accounts, user: User, purpose: str, to: Mapping[str, str]) -> bool:
+    """Whether a code goes to what is known to be the user's.
+
+    Strangers can reach the limit of a mailbox or a number; its owner is not to be kept from logging in by that.
+    """
+    if purpose == "signup":
+        return False
+    if "sms_target" in to:
+        return purpose == "login"
+    known = isinstance(accounts.users, SupportsSignupExpiry)
+    return accounts.verify_email or user.email_verified_at is not None or (not known and purpose == "login")
 
 
 async def one_time_secrets(
@@ -53,21 +88,28 @@ async def one_time_secrets(
     Raises:
         CrossauthError: `TooManyAttempts`; `InvalidEmail` or `InvalidPhoneNumber`.
     """
-    await count_code(accounts, factor, user, {}, origin)
+    await _count(accounts, factor, user, user, "login", origin)
     return await factor.create_one_time_secrets(user)
 
 
 async def prepare(
-    accounts: Accounts, factor: Authenticator, user: User | None, fields: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """As `Authenticator.prepare_configuration`, for a sign-up whose address is not verified.
+    accounts: Accounts, factor: Authenticator, user: User | None, fields: Mapping[str, Any], purpose: str,
+    origin: Origin = NOWHERE,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """As `Authenticator.prepare_configuration`, within the limits of what is sent.
 
-    No code goes to the address of somebody who has an account: the owner gets a note instead, and the answer is the same.
+    In a sign-up no code goes to the address of somebody who has an account: the owner gets a note instead, and the answer is the
+    same.
+
+    Raises:
+        CrossauthError: `TooManyAttempts`; `InvalidEmail` or `InvalidPhoneNumber`.
     """
-    address = await _known_address(accounts, factor, user, fields)
-    if address is None or not isinstance(factor, SentCodeAuthenticator):
+    within = await _count(accounts, factor, user, fields, purpose, origin)
+    address = await _known_address(accounts, factor, user, fields) if purpose == "signup" else None
+    if not isinstance(factor, SentCodeAuthenticator) or (within and address is None):
         return await factor.prepare_configuration(fields) or {}
-    accounts.need_emails().send_account_exists(address)
+    if within and address is not None:
+        accounts.need_emails().send_account_exists(address, counted=True)
     prepared = factor.prepare_unsent(fields)
     return {**prepared, "sessionData": {**prepared["sessionData"], UNSENT: True}}
 
@@ -113,10 +155,10 @@ async def _anew(
     accounts: Accounts, factor: Authenticator, user: User | None, pending: Pending, origin: Origin
 ) -> Mapping[str, Any]:
     fields = shown_again(factor, pending)
-    await count_code(accounts, factor, user, targets(factor, fields), origin)
-    if pending.purpose == "signup" and isinstance(factor, SentCodeAuthenticator):
+    if isinstance(factor, SentCodeAuthenticator):
         # Whether the address has an owner is judged again: it may have got one since.
-        return (await prepare(accounts, factor, user, fields))["sessionData"]
+        return (await prepare(accounts, factor, user, fields, pending.purpose, origin))["sessionData"]
+    await _count(accounts, factor, user, fields, pending.purpose, origin)
     again = await factor.reprepare_configuration(pending.username, pending.secrets)
     new: Mapping[str, Any] = (again or {}).get("newSessionData", pending.secrets)
     return new

@@ -254,6 +254,10 @@ class Accounts:
         """
         await reserve(self.limits, self.events, origin, user, **subjects)
 
+    async def allowed(self, origin: Origin, user: User | None = None, **subjects: str | None) -> bool:
+        """As `counted`, for what is left undone in silence where a limit is reached: whether it may be done."""
+        return await self.limits.allows(subjects, self.events, address=origin.address, user=user)
+
 
 @asynccontextmanager
 async def limited(

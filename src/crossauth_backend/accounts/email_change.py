@@ -16,7 +16,6 @@ from crossauth_backend.email_tokens.manager import Verification
 from crossauth_backend.email_tokens.rules import address_of, is_named_for_mailbox
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UserState
@@ -122,8 +121,7 @@ async def request_change(accounts: Accounts, user: User, new_email: str, origin:
     Raises:
         CrossauthError: `TooManyAttempts`.
     """
-    counted = {"verification_account": str(user.id), "mail_target": mailbox_of(new_email)}
-    await accounts.counted(origin, user, **counted)
+    await accounts.counted(origin, user, verification_account=str(user.id))
     emails = accounts.need_emails()
     emails.send_email_verification_token(user.id, new_email, stamp=user.security_stamp)
     if user.email:
@@ -139,12 +137,7 @@ async def send_link_again(accounts: Accounts, user: User, origin: Origin = NOWHE
     address = address_of(user)
     if user.state != UserState.awaiting_email_verification or address is None or not accounts.verify_email:
         return
-    counted = {"verification_account": str(user.id), "mail_target": mailbox_of(address)}
-    try:
-        await accounts.counted(origin, user, **counted)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.TooManyAttempts:
-            raise
+    if not await accounts.allowed(origin, user, verification_account=str(user.id)):
         return
     if user.signup_expires is not None:
         expires = accounts.now + signup_lasts(accounts)
@@ -176,7 +169,7 @@ async def request_link(accounts: Accounts, username: str, origin: Origin = NOWHE
         names = accounts.factor1(found.user).secret_names()
         if is_named_for_mailbox(found.user) and names and not any(found.secrets.get(name) for name in names):
             # It has no password any more, see `leave_to_mailbox`: the link leads to choosing one.
-            accounts.need_emails().send_password_reset_token(found.user.username)
+            accounts.need_emails().send_password_reset_token(found.user.username, always=False)
         else:
             await send_link_again(accounts, found.user, origin)
         return None

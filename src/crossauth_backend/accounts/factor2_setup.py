@@ -74,13 +74,7 @@ async def start_setup(
     if factor2 not in accounts.allowed_factor2:
         raise CrossauthError(ErrorCode.Forbidden, "This second factor is not offered")
     factor, fields = accounts.factors[factor2], {**fields, "username": username}
-    if purpose == "signup":
-        # The sign-up has counted where the code goes.
-        await codes.count_code(accounts, factor, user, {}, origin)
-        prepared = await codes.prepare(accounts, factor, user, fields)
-    else:
-        await codes.count_code(accounts, factor, user, codes.targets(factor, fields), origin)
-        prepared = await factor.prepare_configuration(fields) or {}
+    prepared = await codes.prepare(accounts, factor, user, fields, purpose, origin)
     secrets = prepared.get("sessionData", {})
     shown = prepared.get("userData", {"username": username, "factor2": factor2})
     kind = "signup" if purpose == "signup" else "setup"

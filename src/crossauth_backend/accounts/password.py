@@ -9,9 +9,9 @@ from crossauth_backend.accounts.credentials import prove_first_factor
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password
 from crossauth_backend.core.secrets import equal, hash_token
-from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
+from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import valid_email
 from crossauth_backend.users.stamp import with_stamp
@@ -70,7 +70,8 @@ async def request_reset(accounts: Accounts, email: str, origin: Origin = NOWHERE
         CrossauthError: `InvalidEmail` for what can be no address; `TooManyAttempts`.
     """
     address = valid_email(email)
-    counted = {"reset_account": normalize(address), "reset_address": origin.address}
+    # By the mailbox, for the link is sent whatever else was sent there: see `email_tokens.manager.Draft`.
+    counted = {"reset_account": mailbox_of(address), "reset_address": origin.address}
     await accounts.counted(origin, None, **counted)
     accounts.need_emails().send_password_reset_token(address)
     accounts.events.tell(EventName.password_reset_requested, address=origin.address)

@@ -40,10 +40,11 @@ async def update_profile(
             `InvalidSession` where the account was changed since `current` was read.
     """
     given = changed.to_dict() if isinstance(changed, User) else dict(changed)
-    wanted = await checked_user(accounts, current.to_dict() | given, current)
+    unverified = accounts.verify_email and not skip_email_verification
+    wanted = await checked_user(accounts, current.to_dict() | given, current, trusted=not unverified)
     fields = {n: v for n, v in wanted.items() if n not in _DERIVED and v != current.get(n)}
     new_email = None
-    if accounts.verify_email and not skip_email_verification:
+    if unverified:
         if "username" in fields and address_of(current) == current.username:
             raise CrossauthError(ErrorCode.FormEntry, "This username is an e-mail address; it cannot be changed here")
         if fields.get("email") and not same_mailbox(fields["email"], current.email or ""):

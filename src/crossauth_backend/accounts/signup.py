@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossauth_backend.accounts import signup_names
-from crossauth_backend.accounts.codes import targets
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, has_factor2
 from crossauth_backend.accounts.email_change import signup_lasts
 from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import problems_of
-from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.core.text import normalize, same_mailbox
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
-from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import is_address, username_problems, valid_email
 from crossauth_backend.users.states import UNFINISHED, UserState
@@ -65,13 +63,22 @@ class _Wish:
     neutral: bool
 
 
-async def checked_user(accounts: Accounts, user: Mapping[str, Any], current: User | None = None) -> dict[str, Any]:
+async def checked_user(
+    accounts: Accounts, user: Mapping[str, Any], current: User | None = None, trusted: bool = False
+) -> dict[str, Any]:
     """`user` with its email address in normal form, after the library's and the application's rules.
+
+    Where addresses are verified, a username that is an email address must be the account's own. Otherwise anybody could take a
+    name that is somebody's address, or ask whether it is taken; so it is refused before anything is looked up. The address of a
+    new account is its own, for it counts when it is verified; that of a stored one is the stored one, not one that is asked for
+    at the same time. An administrator is bound by the rule as well, since the owner of such an address could not sign up, but
+    the address that an administrator gives is the account's own at once.
 
     Parameters:
         accounts: the account services.
         user: the fields, as they are to be.
         current: the user as stored, if there is one: a name that stays is not judged by rules made after it was chosen.
+        trusted: whether an administrator or the application says this, so that the address in `user` needs no verification.
 
     Raises:
         CrossauthError: `FormEntry` with everything that is wrong; `InvalidEmail`.
@@ -84,7 +91,21 @@ async def checked_user(accounts: Accounts, user: Mapping[str, Any], current: Use
     if problems:
         raise CrossauthError(ErrorCode.FormEntry, problems)
     email = user.get("email")
-    return {**user, "email": valid_email(email) if email else None}
+    checked = {**user, "email": valid_email(email) if email else None}
+    renamed = current is None or current.username != checked["username"]
+    if accounts.verify_email and renamed:
+        name = str(checked["username"])
+        given = User(id=0, username=name, email=checked["email"])
+        _check_address_as_name(name, address_of(given if current is None or trusted else current))
+    return checked
+
+
+def _check_address_as_name(username: str, own: str | None) -> None:
+    """Refuse a username that is an email address, or is compared as one, and is not the address `own`."""
+    if (is_address(username) or is_address(normalize(username))) and not same_mailbox(username, own or ""):
+        raise CrossauthError(
+            ErrorCode.FormEntry, "A username that is an email address must be the email address of the account"
+        )
 
 
 async def sign_up(
@@ -107,7 +128,6 @@ async def sign_up(
     problems = await factor.secret_problems(params)
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
-    await _count_messages(accounts, wish, origin)
     secrets = await factor.create_persistent_secrets(new["username"], params, repeat_params)
     if new["state"] == UserState.active:
         new["state"] = first_state(bool(wish.factor2), wish.verify)
@@ -128,21 +148,8 @@ def _checked_wish(accounts: Accounts, new: dict[str, Any], skip_email_verificati
     address = address_of(User(id=0, username=str(new["username"]), email=new.get("email")))
     if verifies and address is None:
         raise CrossauthError(ErrorCode.FormEntry, "Enter an email address")
-    if verifies and is_address(new["username"]) and not same_mailbox(new["username"], address or ""):
-        # Or whoever has another mailbox could take a name that is somebody's address, or ask whether it is taken.
-        raise CrossauthError(
-            ErrorCode.FormEntry, "A username that is an email address must be the email address of the account"
-        )
     proven = any(_proves_address(accounts, name) for name in (new["factor1"], factor2))
     return _Wish(new, factor2, verifies and not proven, address, verifies)
-
-
-async def _count_messages(accounts: Accounts, wish: _Wish, origin: Origin) -> None:
-    """Count what will be sent, by where it goes, before anything is made."""
-    to = targets(accounts.factors[wish.factor2], wish.new) if wish.factor2 else {}
-    if wish.verify and not wish.factor2 and wish.address:
-        to = {"mail_target": mailbox_of(wish.address)}
-    await accounts.counted(origin, None, **to)
 
 
 async def _create(accounts: Accounts, wish: _Wish, secrets: Mapping[str, Any]) -> User:
@@ -204,7 +211,8 @@ async def _name_taken(
     if not wish.neutral or found is None or address is None:
         raise CrossauthError(ErrorCode.UserExists)
     owner = await accounts.need_emails().owner_of(address)
-    if owner is not None:
+    if owner is not None and wish.verify:
+        # Where a code would verify the address, the note goes in the place of the code.
         accounts.need_emails().send_account_exists(address_of(owner) or address)
     else:
         signup_names.leave_to_mailbox(accounts, found, secrets)

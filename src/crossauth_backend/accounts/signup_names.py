@@ -92,7 +92,7 @@ def leave_to_mailbox(accounts: Accounts, signup: User, secrets: Mapping[str, Any
                 # It was finished at this moment, by a link that had come before.
                 return
         if accounts.reset_password:
-            emails.send_password_reset_token(user.username)
+            emails.send_password_reset_token(user.username, always=False)
         else:
             emails.send_email_verification_token(user.id)
 

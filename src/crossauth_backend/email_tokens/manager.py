@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from crossauth_backend.core.clock import Clock, utc_now
@@ -45,6 +45,28 @@ EXPIRED_LINK: Final = "This link has expired"
 _ANY: Final[Any] = {"skip_active_check": True, "skip_email_verified_check": True}
 # The name under which the delivery queue knows what sends these.
 CHANNEL: Final = "mail"
+
+
+# Counts a message to an email address; whether it is within the limit of that mailbox.
+CountMail: TypeAlias = Callable[[str], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message that is about to be made and sent.
+
+    Parameters:
+        to: the address that it goes to.
+        make: makes it, and the token in it.
+        always: whether it is sent beyond the limit of the mailbox too, because its owner needs it: strangers can reach that
+            limit, and must not keep a reset link or a warning from the owner. What asks for it has a limit of its own.
+        counted: whether it was counted already.
+    """
+
+    to: str
+    make: Callable[[], Awaitable[Message]]
+    always: bool = False
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +117,9 @@ class TokenEmailerSettings(MailSettings):
 class TokenEmailer:
     """Sends links that prove an e-mail address, and takes the tokens in them.
 
-    A token is 256 random bits, stored as a hash, good once and for one purpose. Everything is made and sent in the background.
+    A token is 256 random bits, stored as a hash, good once and for one purpose. Everything is made and sent in the background,
+    and counted there, by the mailbox it goes to. What is over the limit is not sent; no answer says so, for it would say who has
+    an account.
 
     Parameters:
         user_storage: where users are.
@@ -103,6 +127,7 @@ class TokenEmailer:
         options: see `TokenEmailerOptions`.
         queue: what sends in the background; its own where none is given.
         clock: what time it is.
+        count_mail: counts each message; without it there is no limit.
 
     Raises:
         CrossauthError: `Configuration` without a `site_url`, without anything that sends, or where a template is missing.
@@ -115,6 +140,7 @@ class TokenEmailer:
         options: TokenEmailerOptions | Mapping[str, Any] | TokenEmailerSettings,
         queue: DeliveryQueue | None = None,
         clock: Clock = utc_now,
+        count_mail: CountMail | None = None,
     ) -> None:
         component = type(self).__name__
         if not isinstance(options, TokenEmailerSettings):
@@ -142,7 +168,7 @@ class TokenEmailer:
                      "password_reset_text_body", "password_reset_html_body"):  # fmt: skip
             self.messages.check(getattr(options, name) or None, name)
         self._users, self._keys, self._take = user_storage, key_storage, key_storage.take_key
-        self._clock = clock
+        self._clock, self._count_mail = clock, count_mail
         self._site = {"siteUrl": options.site_url.rstrip("/"), "prefix": with_slashes(options.prefix)}
 
     @property
@@ -187,22 +213,34 @@ class TokenEmailer:
         s = self.settings
         self._put(partial(self._verification, userid, new_email, dict(extra_data or {}), s.verify_email_expires, stamp))
 
-    def send_password_reset_token(self, email: str, extra_data: Mapping[str, Any] | None = None) -> None:
+    def send_password_reset_token(
+        self, email: str, extra_data: Mapping[str, Any] | None = None, *, always: bool = True
+    ) -> None:
         """Send a link to choose a new password to the account of this address; to nobody where there is none.
 
         It goes to the stored address, never to the one that was typed, which may only look like it.
-        """
-        self._put(partial(self._reset, email, dict(extra_data or {})))
 
-    def send_account_exists(self, email: str) -> None:
-        """Tell the owner of an address that somebody tried to sign up with it."""
-        self._put(partial(self._account_exists, email))
+        Parameters:
+            email: the address.
+            extra_data: further variables for the templates.
+            always: whether it is sent also where the mailbox has been sent as much as it may be: for one that asks, and is counted.
+        """
+        self._put(partial(self._reset, email, dict(extra_data or {}), always))
+
+    def send_account_exists(self, email: str, counted: bool = False) -> None:
+        """Tell the owner of an address that somebody tried to sign up with it.
+
+        Parameters:
+            email: where that account's mail goes.
+            counted: whether the message in whose place it goes was counted.
+        """
+        self._put(partial(self._account_exists, email, counted))
 
     def send_change_notice(self, user: User, old_email: str, changed: bool) -> None:
         """Tell the old address that it was changed, or is asked to be."""
         data = {**self._site, "username": user.username, "changed": changed}
         subject = "Your e-mail address was changed" if changed else "A change of your e-mail address was asked for"
-        self._put(partial(self._note, old_email, subject, "emailchangenoticebody.jinja2", data))
+        self._put(partial(self._note, old_email, subject, "emailchangenoticebody.jinja2", data, always=True))
 
     async def check_password_reset_token(self, token: str) -> User:
         """The user for whom a token is good, without using it up.
@@ -276,24 +314,33 @@ class TokenEmailer:
         )
         return value
 
-    async def _note(self, to: str, subject: str, template: str, data: dict[str, Any]) -> Message:
-        return mail_message(CHANNEL, await self.messages.mail(to, subject, template, None, data))
+    async def _note(
+        self, to: str, subject: str, template: str, data: dict[str, Any], *, always: bool = False, counted: bool = False
+    ) -> Draft:
+        async def make() -> Message:
+            return mail_message(CHANNEL, await self.messages.mail(to, subject, template, None, data))
 
-    async def _reset(self, email: str, extra: dict[str, Any]) -> Message | None:
+        return Draft(to, make, always, counted)
+
+    async def _reset(self, email: str, extra: dict[str, Any], always: bool) -> Draft | None:
         user = await self.owner_of(email) or await self._signup_of(email)
         address = None if user is None else address_of(user)
         if user is None or address is None or not can_reset(user):
             return None
-        token = await self.create_and_save_password_reset_token(user.id)
-        s, data = self.settings, self._data(user, token, self.settings.password_reset_expires, extra)
-        mail = await self.messages.mail(
-            address, s.password_reset_subject, s.password_reset_text_body, s.password_reset_html_body or None, data
-        )
-        return mail_message(CHANNEL, mail, self._ends(s.password_reset_expires))
+
+        async def make() -> Message:
+            token = await self.create_and_save_password_reset_token(user.id)
+            s, data = self.settings, self._data(user, token, self.settings.password_reset_expires, extra)
+            mail = await self.messages.mail(
+                address, s.password_reset_subject, s.password_reset_text_body, s.password_reset_html_body or None, data
+            )
+            return mail_message(CHANNEL, mail, self._ends(s.password_reset_expires))
+
+        return Draft(address, make, always)
 
     async def _verification(
         self, userid: UserId, new_email: str, extra: dict[str, Any], seconds: int, stamp: str | None
-    ) -> Message | None:
+    ) -> Draft | None:
         found = await self._users.get_user_by_id(userid, _ANY)
         user = found.user
         if stamp is not None and not same_stamp(stamp, credential_stamp(found)):
@@ -305,16 +352,21 @@ class TokenEmailer:
         if owner is not None and owner.id != user.id:
             # To where the owner's mail goes, whatever was typed.
             return await self._account_exists(address_of(owner) or address)
-        token = await self._verification_token(found, new_email)
-        s, data = self.settings, self._data(user, token, seconds, extra)
-        mail = await self.messages.mail(
-            address, s.email_verification_subject, s.email_verification_text_body,
-            s.email_verification_html_body or None, data,
-        )  # fmt: skip
-        return mail_message(CHANNEL, mail, self._ends(seconds))
 
-    async def _account_exists(self, email: str) -> Message:
-        return await self._note(email, "You already have an account", "accountexistsbody.jinja2", self._site)
+        async def make() -> Message:
+            token = await self._verification_token(found, new_email)
+            s, data = self.settings, self._data(user, token, seconds, extra)
+            mail = await self.messages.mail(
+                address, s.email_verification_subject, s.email_verification_text_body,
+                s.email_verification_html_body or None, data,
+            )  # fmt: skip
+            return mail_message(CHANNEL, mail, self._ends(seconds))
+
+        return Draft(address, make)
+
+    async def _account_exists(self, email: str, counted: bool = False) -> Draft:
+        subject, template = "You already have an account", "accountexistsbody.jinja2"
+        return await self._note(email, subject, template, self._site, counted=counted)
 
     async def owner_of(self, email: str) -> User | None:
         """The account that has this address, as email address or as a username that is one.
@@ -349,7 +401,16 @@ class TokenEmailer:
     def _ends(self, seconds: int) -> datetime:
         return self._clock() + timedelta(seconds=seconds)
 
-    def _put(self, job: Callable[[], Any]) -> None:
+    def _put(self, draft: Callable[[], Awaitable[Draft | None]]) -> None:
+        """The way of every message: it is counted by where it goes, and then made and sent."""
+
+        async def job() -> Message | None:
+            found = await draft()
+            if found is None:
+                return None
+            within = found.counted or self._count_mail is None or await self._count_mail(found.to)
+            return await found.make() if within or found.always else None
+
         self.queue.put(job)
 
     @staticmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from crossauth_backend.events.listeners import Events
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import Counter, KeyStorage, SupportsBoundedCounting, SupportsCounting
-from crossauth_backend.limits.rules import RULES, network_of, read_limits
+from crossauth_backend.limits.rules import RULES, mailbox_of, network_of, read_limits
 from crossauth_backend.users.record import User
 
 logger = logging.getLogger("crossauth.limits")
@@ -104,6 +104,26 @@ class AttemptLimits:
         returned = [c for c in wanted if not c.total]
         nearly = any(counts[c.counter.value] * 2 > c.counter.most for c in returned)
         return Reservation({c.counter.value: c.counter.expires for c in returned}, nearly)
+
+    async def allows(
+        self, subjects: Mapping[str, str | None], events: Events, *, address: str = "", user: User | None = None
+    ) -> bool:
+        """As `count`, for what is left undone in silence beyond a limit: whether it is within the limits."""
+        try:
+            await self.count(subjects, events, address=address, user=user)
+        except CrossauthError as e:
+            if e.code is not ErrorCode.TooManyAttempts:
+                raise
+            return False
+        return True
+
+    def mail_counter(self, events: Events) -> Callable[[str], Awaitable[bool]]:
+        """What counts a message to an email address by its mailbox, and says whether it is within the limit."""
+
+        async def count(to: str) -> bool:
+            return await self.allows({"mail_target": mailbox_of(to)}, events)
+
+        return count
 
     def _counted(self, name: str, subject: str | None, now: datetime) -> _Counted | None:
         rule = RULES.get(name)

@@ -58,7 +58,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "verification_account": Rule(10, 3600),
     "verification_address": Rule(50, 3600, address=True),
     # What is sent is counted by where it goes, too, whoever asks and from wherever. A target is a mailbox or a telephone
-    # number; these limits are for what is sent to one that whoever asks has not proven.
+    # number. These limits refuse what anybody may have sent there, but nothing that its owner needs.
     "mail_target": Rule(10, 3600),
     "sms_target": Rule(5, 3600),
     "code_account": Rule(10, 3600),

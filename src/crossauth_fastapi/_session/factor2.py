@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossauth_backend.accounts import codes, email_change, factor2_setup, recovery
+from crossauth_backend.accounts import email_change, factor2_setup, recovery
 from crossauth_backend.accounts.pending import PENDING, is_set_up_pending, read_pending
 from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.signup_rules import SETTING_UP
@@ -141,8 +141,7 @@ async def change(call: Call) -> Outcome:
     purpose = "setup"
     if user.state in SETTING_UP and wanted in face.accounts.allowed_factor2:
         # A sign-up that goes on: its address is not verified, and may have an account.
-        purpose, factor = "signup", face.manager.factors[wanted]
-        await codes.count_code(face.accounts, factor, None, codes.targets(factor, user), call.origin)
+        purpose = "signup"
     return await _begin_setup(call, user, wanted, purpose)
 
 

@@ -21,6 +21,7 @@ from crossauth_backend.keys.purge import Purger
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle, check_swap
 from crossauth_backend.limits.manager import AttemptLimits
+from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_fastapi._http.address import peer_address, read_proxies
@@ -96,6 +97,10 @@ class Core:
         name = login_spellings(name[:MAX_LOGIN])[0]
         # A session server finds its users by looser rules, and counts by them.
         return normalize(name) if self.accounts is not None else folded(name)
+
+    def mailbox(self, email: str) -> str:
+        """The name under which messages to an address are counted: that of its mailbox."""
+        return mailbox_of(self.account_name(email))
 
     def origin(self, connection: HTTPConnection) -> Origin:
         """Where a request comes from."""

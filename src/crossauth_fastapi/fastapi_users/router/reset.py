@@ -67,7 +67,7 @@ def get_reset_password_router(
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
     ) -> None:
         address = core.origin(request).address
-        await core.count(request, reset_address=address, reset_account=core.account_name(email))
+        await core.count(request, reset_address=address, reset_account=core.mailbox(email))
         # After the answer, or its time would say whether there is such a user.
         background.add_task(_forgot, core, user_manager, email, request)
 

@@ -48,7 +48,7 @@ def get_verify_router(
         user_manager: BaseUserManager[UP, ID] = Depends(get_user_manager),
     ) -> None:
         address = core.origin(request).address
-        await core.count(request, reset_address=address, verification_account=core.account_name(email))
+        await core.count(request, reset_address=address, verification_account=core.mailbox(email))
         # After the answer, or its time would say whether there is such a user.
         background.add_task(_request_verify, user_manager, email, request)
 
