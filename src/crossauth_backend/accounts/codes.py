@@ -92,6 +92,22 @@ async def one_time_secrets(
     return await factor.create_one_time_secrets(user)
 
 
+async def login_secrets(
+    accounts: Accounts, factor: Authenticator, user: User, origin: Origin = NOWHERE
+) -> dict[str, Any]:
+    """As `one_time_secrets`, for a login.
+
+    Where the account has been sent as many codes as it may be, the login waits without one: whoever knows the password could
+    else keep the owner from giving a recovery code.
+    """
+    try:
+        return await one_time_secrets(accounts, factor, user, origin)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.TooManyAttempts or not isinstance(factor, SentCodeAuthenticator):
+            raise
+        return {UNSENT: True}
+
+
 async def prepare(
     accounts: Accounts, factor: Authenticator, user: User | None, fields: Mapping[str, Any], purpose: str,
     origin: Origin = NOWHERE,

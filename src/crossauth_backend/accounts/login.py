@@ -22,11 +22,15 @@ from crossauth_backend.users.states import UNFINISHED
 
 @dataclass(frozen=True, slots=True)
 class LoginResult:
-    """How an attempt ended: with `asked` unset the user is signed in, otherwise `session` is an anonymous one."""
+    """How an attempt ended: with `asked` unset the user is signed in, otherwise `session` is an anonymous one.
+
+    With `code_unsent` no code was sent, because too many were; a recovery code is good.
+    """
 
     user: User
     session: Key = field(repr=False)
     asked: Ask | None = None
+    code_unsent: bool = False
 
 
 async def sign_in(
@@ -60,12 +64,12 @@ async def sign_in(
     if attempt.user.security_stamp is None:
         attempt = replace(attempt, user=await accounts.user(attempt.user.id))
     user, sessions = attempt.user, accounts.sessions
-    offered = user.factor2 in accounts.allowed_factor2
+    offered, unsent = user.factor2 in accounts.allowed_factor2, False
     step = next_step(replace(attempt, factor2_offered=offered))
     if isinstance(step, Refuse) or (user.state in UNFINISHED and says_nothing(accounts, user)):
         raise await _refused(accounts, user, step, origin)
     if step is Ask.FACTOR2:
-        pending = await second_factor.pending_login(accounts, user, persist, origin)
+        pending, unsent = await second_factor.pending_login(accounts, user, persist, origin)
         session = await sessions.create_session_key(None, extra_fields, pending)
         accounts.events.tell(EventName.factor2_asked, user, address=origin.address)
     elif step is not None:
@@ -79,7 +83,7 @@ async def sign_in(
         accounts.events.tell(EventName.login_succeeded, user, address=origin.address)
     if previous is not None:
         await sessions.delete_session(previous)
-    return LoginResult(user, session, step)
+    return LoginResult(user, session, step, unsent)
 
 
 async def _refused(accounts: Accounts, user: User, step: Step, origin: Origin) -> CrossauthError:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from crossauth_backend.accounts import recovery
-from crossauth_backend.accounts.codes import one_time_secrets
+from crossauth_backend.accounts.codes import UNSENT, login_secrets
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, read_pending, seal
 from crossauth_backend.accounts.stages import Attempt
@@ -31,18 +31,20 @@ LOGIN_WAITS: Final = timedelta(minutes=10)
 
 async def pending_login(
     accounts: Accounts, user: User, persist: bool | None, origin: Origin = NOWHERE
-) -> dict[str, Any]:
-    """Ask for the second factor of `user`, who has proven the first: session data for an anonymous session.
+) -> tuple[dict[str, Any], bool]:
+    """Ask for the second factor of `user`, who has proven the first.
+
+    Returns:
+        Session data for an anonymous session, and whether the code was not sent, because too many were.
 
     Raises:
-        CrossauthError: `Factor2ResetNeeded` where the server does not know the factor; `TooManyAttempts` where it has sent
-            too many codes.
+        CrossauthError: `Factor2ResetNeeded` where the server does not know the factor.
     """
     factor = factor2_of(accounts, user)
-    secrets = await one_time_secrets(accounts, factor, user, origin)
+    secrets = await login_secrets(accounts, factor, user, origin)
     until = accounts.now + LOGIN_WAITS
     pending = new_pending("login", user, user.username, factor.factor_name, secrets, persist, until)
-    return {PENDING: seal(pending, accounts.ring)}
+    return {PENDING: seal(pending, accounts.ring)}, bool(secrets.get(UNSENT))
 
 
 async def complete_login(

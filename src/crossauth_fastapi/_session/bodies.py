@@ -181,6 +181,7 @@ class LoginAnswer(Ok):
     user: UserView | None = None
     twoFactorRequired: bool | None = None
     factor2: str | None = None
+    message: str | None = Field(None, description="That no code was sent, because too many were.")
 
 
 class VerifyAnswer(UserAnswer):

@@ -22,6 +22,7 @@ from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody
 from crossauth_fastapi._session.context import Call, SessionFace
 from crossauth_fastapi._session.factorpages import ask_variables
 
+CODE_UNSENT = "No code was sent: too many were sent to this account. Use a recovery code, or ask for a new code later."
 _FORCED = {
     Ask.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),
     Ask.FACTOR2_CHANGE: ("changefactor2", ErrorCode.Factor2ResetNeeded),
@@ -76,8 +77,10 @@ async def sign_in(
         return Outcome({"ok": True, "user": face.public(result.user), **(more or {})}, Go(after))
     if result.asked is Ask.FACTOR2:
         factor2 = result.user.factor2
-        page = Show(ask_variables(call, str(factor2), "loginfactor2", after, persist), "factor2_page")
-        return Outcome({"ok": True, "twoFactorRequired": True, "factor2": factor2, **(more or {})}, page)
+        told = {"message": CODE_UNSENT} if result.code_unsent else {}
+        asked = ask_variables(call, str(factor2), "loginfactor2", after, persist)
+        page = Show({**asked, **({"errorMessage": CODE_UNSENT, "factor2Hint": ""} if told else {})}, "factor2_page")
+        return Outcome({"ok": True, "twoFactorRequired": True, "factor2": factor2, **told, **(more or {})}, page)
     endpoint, code = _FORCED[result.asked]
     if result.user.state in SETTING_UP:
         code = ErrorCode.TwoFactorIncomplete

@@ -158,7 +158,7 @@ async def ask_factor2(core: Core, user: Any, request: Request) -> HTTPException:
     if core.accounts is None:
         return refused(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED, 403)
     accounts, record = core.accounts(), record_of(user)
-    pending = await second_factor.pending_login(accounts, record, None)
+    pending, _ = await second_factor.pending_login(accounts, record, None)
     session = await accounts.sessions.create_session_key(None, None, pending)
     core.tell(EventName.factor2_asked, request, user)
     reason = {"factor2": record.factor2, "mfa_token": session.value}
