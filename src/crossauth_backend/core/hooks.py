@@ -57,8 +57,7 @@ def decide_now(name: str, hook: Callable[..., Any], *args: Any) -> bool:
     except Exception:
         logger.exception("%s failed", name)
         return False
-    if inspect.iscoroutine(result):
-        result.close()
+    _discard(result)
     return result is True
 
 
@@ -100,6 +99,35 @@ async def _finish(what: str, result: Any) -> None:
         await result
     except Exception:
         logger.exception("a listener failed at %s", what)
+
+
+def plain_result(name: str, kinds: tuple[type, ...], function: Callable[..., Any], *args: Any) -> Any:
+    """Call a plain function whose result is used as it is; a coroutine would be true.
+
+    Parameters:
+        name: what the function is, for the message.
+        kinds: the types that it may return.
+        function: the function.
+        args: its arguments.
+
+    Raises:
+        CrossauthError: `Configuration` where it returns anything else, or something that would have to be awaited.
+        Exception: whatever it raises.
+    """
+    result = function(*args)
+    if isinstance(result, kinds):
+        return result
+    _discard(result)
+    expected = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+    raise CrossauthError(ErrorCode.Configuration, detail=f"{name} must return {expected}, not {type(result).__name__}")
+
+
+def _discard(result: Any) -> None:
+    """Drop what a function returned; a coroutine that nobody awaits would warn, a task would go on."""
+    if inspect.iscoroutine(result):
+        result.close()
+    elif isinstance(result, asyncio.Future):
+        result.cancel()
 
 
 def must_be_plain(name: str, function: Callable[..., Any]) -> None:
