@@ -99,6 +99,8 @@ class SessionManagerSettings(TokenEmailerSettings):
     audit_storage: Any = option(None, doc="Keeps every security event: an `AuditStorage`.")
     audit_retention_days: int = option(
         365,
+        at_least=0,
+        needs="audit_storage",
         env="AUDIT_RETENTION_DAYS",
         doc="Days after which events are deleted from `audit_storage`; 0 to keep them for ever.",
     )
@@ -109,6 +111,7 @@ class SessionManagerSettings(TokenEmailerSettings):
     known_device_cookie_options: dict[str, Any] = option({}, doc="Options of the cookie of known devices, see there.")
     session_max_per_user: int = option(
         50,
+        at_least=0,
         env="SESSION_MAX_PER_USER",
         doc="How many sessions a user may have at once; beyond that the oldest end. Looked at now and then, so that "
         "each worker may let up to a quarter more live for a while. 0 for any number.",
@@ -143,7 +146,7 @@ class SessionManagerBase:
         clock: what time it is.
 
     Raises:
-        CrossauthError: `Configuration`, saying what to change; `NotImplemented` for options of parts not built yet.
+        CrossauthError: `Configuration`, saying what to change.
     """
 
     def __init__(
@@ -157,14 +160,6 @@ class SessionManagerBase:
         common = {"secret": self.settings.secret}
         self.csrf_tokens = DoubleSubmitCsrfToken({**common, **self.settings.double_submit_cookie_options})
         cookie = {"user_storage": self.settings.user_storage, **self.settings.session_cookie_options}
-        if self.settings.audit_retention_days < 0:
-            raise CrossauthError(
-                ErrorCode.Configuration, "SessionManager: option 'audit_retention_days' must be 0 or more, in days"
-            )
-        if self.settings.session_max_per_user < 0:
-            raise CrossauthError(
-                ErrorCode.Configuration, "SessionManager: option 'session_max_per_user' must be 0 (any number) or above"
-            )
         self.session = SessionCookie(key_storage, {**common, **cookie}, clock, self.settings.session_max_per_user)
         # Where the session cookie travels over plain http by name, so does this one.
         secure = {"secure": self.settings.session_cookie_options.get("secure")}

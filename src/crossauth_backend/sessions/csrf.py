@@ -35,6 +35,7 @@ from crossauth_backend.sessions.cookie import (
 )
 
 TOKEN_BYTES: Final = 16
+_LASTS: Final = "the CSRF cookie lasts as long as the browser; leave it out"
 
 
 class DoubleSubmitCsrfTokenOptions(CookieOptions, total=False):
@@ -67,8 +68,8 @@ class CsrfSettings(CookieSettings):
         "HttpOnly attribute: scripts read the token from `api/getcsrftoken` instead.",
     )
     secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
-    expires: Any = option(None, doc="Not used: the cookie lasts as long as the browser.")
-    maxAge: int | None = option(None, doc="Not used: the cookie lasts as long as the browser.")
+    expires: Any = option(None, doc="Refused: the cookie lasts as long as the browser.", unread=_LASTS)
+    maxAge: int | None = option(None, doc="Refused: the cookie lasts as long as the browser.", unread=_LASTS)
 
 
 class DoubleSubmitCsrfToken(HasCookie):

@@ -101,7 +101,9 @@ class SessionCookieSettings(CookieSettings):
     user_storage: UserStorage | None = option(
         None, doc="Where the users of sessions are; without one all sessions are anonymous."
     )
-    expires: Any = option(None, doc="Not used: see `maxAge`.")
+    expires: Any = option(
+        None, doc="Refused: see `maxAge`.", unread="say in 'maxAge' after how many seconds a session ends"
+    )
 
 
 @dataclass(frozen=True, slots=True)

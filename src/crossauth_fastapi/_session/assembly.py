@@ -34,8 +34,6 @@ from crossauth_fastapi._session.source import SessionSource
 from crossauth_fastapi._session.stepup import check_step_up, install_step_up
 
 COMPONENT = "FastApiSessionServer"
-# They are read by the management of OAuth clients.
-_UNAVAILABLE = ("client_serach_dn", "client_search_fn", "admin_create_client_page", "delete_client_page")
 
 
 def build_face(
@@ -52,7 +50,7 @@ def build_face(
             f"{COMPONENT}: key_storage must be a KeyStorage, not {type(key_storage).__name__}",
         )
     settings = read_options(SessionServerSettings, options, component=COMPONENT)
-    _refuse_unavailable(settings, options)
+    _refuse_unavailable(settings)
     _check_columns(key_storage, settings)
     own = option_names(SessionManagerSettings)
     manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
@@ -143,15 +141,12 @@ def site_is_local(settings: SessionServerSettings) -> bool | None:
     return False
 
 
-def _refuse_unavailable(settings: SessionServerSettings, options: Mapping[str, Any]) -> None:
-    """Refuse options of parts that are not in this version; named endpoints decide by themselves whether they need one."""
-    unavailable = [name for name in _UNAVAILABLE if options.get(name) is not None]
+def _refuse_unavailable(settings: SessionServerSettings) -> None:
+    """Refuse the endpoints of a part that is not in this version; named endpoints decide by themselves whether they need one."""
     if settings.enable_oauth_client_management and not settings.endpoints:
-        unavailable.append("enable_oauth_client_management")
-    if unavailable:
         raise CrossauthError(
             ErrorCode.NotImplemented,
-            f"{COMPONENT}: not available in this version: option {', '.join(map(repr, unavailable))}",
+            f"{COMPONENT}: not available in this version: option 'enable_oauth_client_management'",
         )
 
 
