@@ -184,7 +184,8 @@ class SessionManagerBase:
 
     def _put_accounts_together(self, users: UserStorage) -> None:
         settings = self.settings
-        check_storages(users, (self.key_storage, self.email_token_storage), settings)
+        offered = [f for name, f in self.authenticators.items() if name in self.allowed_factor2]
+        check_storages(users, (self.key_storage, self.email_token_storage), settings, offered)
         self.limits = AttemptLimits(self.key_storage, settings.attempt_limits, self._now)
         if settings.enable_email_verification or settings.enable_password_reset:
             self.emails = TokenEmailer(users, self.email_token_storage, settings, self.queue, self._now)

@@ -51,7 +51,7 @@ def build_face(
         )
     settings = read_options(SessionServerSettings, options, component=COMPONENT)
     _refuse_unavailable(settings)
-    _check_columns(key_storage, settings)
+    _check_columns(key_storage, authenticators, settings)
     own = option_names(SessionManagerSettings)
     manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
     endpoints = _checked_endpoints(settings, manager)
@@ -171,11 +171,15 @@ def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager)
     return endpoints
 
 
-def _check_columns(key_storage: KeyStorage, settings: SessionServerSettings) -> None:
+def _check_columns(
+    key_storage: KeyStorage, authenticators: Mapping[str, Authenticator], settings: SessionServerSettings
+) -> None:
     if settings.user_storage is not None:
         asks = settings.enable_admin_endpoints and settings.is_admin_fn is default_is_admin_fn
         keys = (key_storage, settings.email_token_storage or key_storage)
-        check_storages(settings.user_storage, keys, settings, {"admin": bool} if asks else {})
+        names = (*settings.allowed_factor2, *settings.user_allowed_factor1, *settings.admin_allowed_factor1)
+        offered = [factor for name, factor in authenticators.items() if name in names]
+        check_storages(settings.user_storage, keys, settings, offered, {"admin": bool} if asks else {})
 
 
 def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: frozenset[str]) -> None:
