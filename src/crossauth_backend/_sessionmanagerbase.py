@@ -12,7 +12,7 @@ from crossauth_backend.accounts.fit import check_storages
 from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.options import MAX_SECONDS, option, read_options
 from crossauth_backend.core.periodic import Periodic
 from crossauth_backend.core.secrets import KeyRing, check_secret
 from crossauth_backend.delivery.mailer import Failure
@@ -100,6 +100,7 @@ class SessionManagerSettings(TokenEmailerSettings):
     audit_retention_days: int = option(
         365,
         at_least=0,
+        at_most=MAX_SECONDS // 86400,
         needs="audit_storage",
         env="AUDIT_RETENTION_DAYS",
         doc="Days after which events are deleted from `audit_storage`; 0 to keep them for ever.",
@@ -112,6 +113,7 @@ class SessionManagerSettings(TokenEmailerSettings):
     session_max_per_user: int = option(
         50,
         at_least=0,
+        at_most=1_000_000,
         env="SESSION_MAX_PER_USER",
         doc="How many sessions a user may have at once; beyond that the oldest end. Looked at now and then, so that "
         "each worker may let up to a quarter more live for a while. 0 for any number.",

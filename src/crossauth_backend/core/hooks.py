@@ -65,10 +65,22 @@ async def problems_of(hook: Callable[..., Any], *args: Any) -> list[str]:
     """What a hook that validates finds wrong, as a list of texts; one that returns nothing finds nothing wrong.
 
     Raises:
+        CrossauthError: `Configuration` where it returns anything but a text, a list of texts or `None`: `True` could mean
+            that all is well, or that something is wrong.
         Exception: whatever the hook raises.
     """
     found = await call_hook(hook, *args)
-    return [found] if isinstance(found, str) else list(found or ())
+    if isinstance(found, str):
+        return [found] if found else []
+    if found is None:
+        return []
+    if not isinstance(found, (list, tuple)) or not all(isinstance(text, str) for text in found):
+        name = getattr(hook, "__qualname__", type(hook).__name__)
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            detail=f"{name} must return a list of texts, one for each thing that is wrong, or None, not {found!r:.80}",
+        )
+    return list(found)
 
 
 def start_hook(hook: Callable[..., Any], *args: Any) -> Any:

@@ -20,6 +20,8 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 
 ENV_PREFIX: Final = "CROSSAUTH_"
 REQUIRED: Final[Any] = object()
+# A hundred years: what is longer is a slip, and leaves what dates can express.
+MAX_SECONDS: Final = 3_153_600_000
 T = TypeVar("T")
 
 

@@ -55,7 +55,9 @@ class CsrfSettings(CookieSettings):
         "CSRF_COOKIE_NAME",
         "Name of the CSRF cookie; by default `CSRFTOKEN`, with `__Host-` before it on https.",
     )
-    header_name: str = option("X-CROSSAUTH-CSRF", env="CSRF_HEADER_NAME", doc="Header that carries the token.")
+    header_name: str = option(
+        "X-CROSSAUTH-CSRF", not_empty=True, env="CSRF_HEADER_NAME", doc="Header that carries the token."
+    )
     domain: str | None = cookie_option(None, "CSRF_COOKIE_DOMAIN", "Domain attribute.")
     path: str = cookie_option("/", "CSRF_COOKIE_PATH", "Path attribute.")
     secure: bool | None = cookie_option(

@@ -54,7 +54,8 @@ def build_face(
     _check_columns(key_storage, authenticators, settings)
     own = option_names(SessionManagerSettings)
     manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
-    endpoints = _checked_endpoints(settings, manager)
+    # More may come, by `add_login_endpoints` and its like: whoever asks for them asks this very set.
+    endpoints = set(_checked_endpoints(settings, manager))
     _check_factors(settings, manager, options, endpoints)
     prefix, admin_prefix = with_slashes(settings.prefix), with_slashes(settings.admin_prefix)
     source = SessionSource(manager, settings.validate_session)
@@ -182,7 +183,7 @@ def _check_columns(
         check_storages(settings.user_storage, keys, settings, offered, {"admin": bool} if asks else {})
 
 
-def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: frozenset[str]) -> None:
+def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: set[str]) -> None:
     options = ["error_page", *(action.page_option for action in ACTIONS if action.page_endpoint in endpoints)]
     for option in options:
         name = settings.page(option)
@@ -194,7 +195,7 @@ def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: f
 
 
 def _check_factors(
-    settings: SessionServerSettings, manager: SessionManager, options: Mapping[str, Any], endpoints: frozenset[str]
+    settings: SessionServerSettings, manager: SessionManager, options: Mapping[str, Any], endpoints: set[str]
 ) -> None:
     if manager.user_storage is None:
         return

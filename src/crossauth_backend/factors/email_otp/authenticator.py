@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import option
+from crossauth_backend.core.options import MAX_SECONDS, option
 from crossauth_backend.delivery.mailer import Mailer, Message, mail_message, send_mail
 from crossauth_backend.delivery.messages import Messages
 from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer
@@ -37,7 +37,7 @@ class EmailAuthenticatorSettings(MailSettings):
     email_authenticator_text_body: str = option("emailauthenticationtextbody.njk", names=("email_authenticator_text_bod",), env="EMAIL_AUTHENTICATOR_TEXT_BODY", doc="Template.")  # fmt: skip
     email_authenticator_html_body: str | None = option(None, env="EMAIL_AUTHENTICATOR_HTML_BODY", doc="Template.")
     email_authenticator_subject: str = option("Login code", env="EMAIL_AUTHENTICATOR_SUBJECT", doc="Subject.")
-    email_authenticator_token_expires: int = option(300, at_least=1, env="EMAIL_AUTHENTICATOR_TOKEN_EXPIRES", doc="Seconds a code is good for.")  # fmt: skip
+    email_authenticator_token_expires: int = option(300, at_least=1, at_most=MAX_SECONDS, env="EMAIL_AUTHENTICATOR_TOKEN_EXPIRES", doc="Seconds a code is good for.")  # fmt: skip
 
 
 class EmailAuthenticator(SentCodeAuthenticator):
