@@ -17,7 +17,7 @@ from crossauth_backend.core.periodic import Periodic
 from crossauth_backend.core.secrets import KeyRing, check_secret
 from crossauth_backend.delivery.mailer import Failure
 from crossauth_backend.delivery.messages import site_name
-from crossauth_backend.delivery.options import make_mailer
+from crossauth_backend.delivery.options import make_mailer, sender_name
 from crossauth_backend.delivery.queue import DeliveryQueue
 from crossauth_backend.delivery.waiting import InKeys
 from crossauth_backend.email_tokens.manager import TokenEmailer, TokenEmailerOptions, TokenEmailerSettings
@@ -194,7 +194,7 @@ class SessionManagerBase:
         services = FactorServices(
             key_storage=self.key_storage, user_storage=users, ring=self.ring, queue=self.queue,
             mailer=self.emails.mailer if self.emails else make_mailer(settings, "SessionManager"), clock=self._now,
-            site=site_name(settings.site_url),
+            site=site_name(settings.site_url) or sender_name(settings),
         )  # fmt: skip
         for factor in self.authenticators.values():
             factor.attach(services)

@@ -79,6 +79,12 @@ def make_mailer(settings: MailSettings, component: str) -> Mailer | None:
     )  # fmt: skip
 
 
+def sender_name(settings: MailSettings) -> str:
+    """What messages call a site of which no `site_url` is known: the sender's name, or the host of its address."""
+    name, address = parse_sender(settings.email_from or "")
+    return name or address.rpartition("@")[2]
+
+
 def smtp_security(settings: MailSettings) -> SmtpSecurity | None:
     """How the connection is protected; `None` where two options contradict each other."""
     told = settings.smtp_security

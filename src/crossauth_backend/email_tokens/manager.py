@@ -301,7 +301,10 @@ class TokenEmailer:
         return mail_message(CHANNEL, mail, self._ends(seconds))
 
     async def _account_exists(self, email: str) -> Message:
-        return await self._note(email, "You already have an account", "accountexistsbody.jinja2", self._site)
+        # Only to the account's own mailbox goes its name.
+        owner = await self.owner_of(email)
+        data = {**self._site, "username": None if owner is None else owner.username}
+        return await self._note(email, "You already have an account", "accountexistsbody.jinja2", data)
 
     async def owner_of(self, email: str) -> User | None:
         """The account that has this address, as email address or as a username that is one.

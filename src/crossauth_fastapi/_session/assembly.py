@@ -25,6 +25,7 @@ from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.endpoints import Switches, enabled_endpoints
+from crossauth_fastapi._session.forms import form_fields
 from crossauth_fastapi._session.landing import attach_landing_page
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.outbox import check_outbox
@@ -67,6 +68,7 @@ def build_face(
         return {**shared, **own, "haveAudit": manager.audit is not None}
 
     pages = Pages(settings.template_dir, common, awaited_variables)
+    pages.templates.env.globals["form_fields"] = form_fields
     _check_templates(pages, settings, endpoints)
     face = SessionFace(
         settings=settings,

@@ -11,7 +11,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import MAX_SECONDS, option
 from crossauth_backend.delivery.mailer import Mailer, Message, mail_message, send_mail
 from crossauth_backend.delivery.messages import Messages
-from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer
+from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer, sender_name
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.factors.services import FactorServices
@@ -60,7 +60,9 @@ class EmailAuthenticator(SentCodeAuthenticator):
                 ErrorCode.Configuration,
                 "EmailAuthenticator: e-mail needs option 'smtp_host' and 'email_from', or 'mailer'; here or of the server",
             )
-        self._messages = Messages(self.settings.views, self.settings.render, services.site)
+        self._messages = Messages(
+            self.settings.views, self.settings.render, services.site or sender_name(self.settings)
+        )
         services.queue.add_channel(self._channel, partial(send_mail, self._mailer))
         self._messages.check(self.settings.email_authenticator_text_body, "email_authenticator_text_body")
 
@@ -73,9 +75,9 @@ class EmailAuthenticator(SentCodeAuthenticator):
         """See `SentCodeAuthenticator.where_to`."""
         return {"email": valid_email(str(user.get("email") or user["username"]))}
 
-    def send_code(self, to: str, code: str) -> None:
+    def send_code(self, to: str, code: str, username: str) -> None:
         """See `SentCodeAuthenticator.send_code`."""
-        self.services.queue.put(partial(self._make, to, {"otp": code}, self.code_ends()))
+        self.services.queue.put(partial(self._make, to, {"otp": code, "username": username}, self.code_ends()))
 
     def skip_email_verification_on_signup(self) -> bool:
         """A code that arrived proves the address."""

@@ -77,9 +77,9 @@ class SmsAuthenticator(SentCodeAuthenticator):
         """See `SentCodeAuthenticator.where_to`."""
         return {"phone": valid_phone(user.get("phone"))}
 
-    def send_code(self, to: str, code: str) -> None:
+    def send_code(self, to: str, code: str, username: str) -> None:
         """See `SentCodeAuthenticator.send_code`."""
-        self.services.queue.put(partial(self._make, to, {"otp": code}, self.code_ends()))
+        self.services.queue.put(partial(self._make, to, {"otp": code, "username": username}, self.code_ends()))
 
     def mfa_channel(self) -> Literal["none", "email", "sms"]:
         """By text message."""
