@@ -10,6 +10,7 @@ from crossauth_backend.factors.sms_otp.authenticator import SmsAuthenticatorSett
 from crossauth_backend.sessions.csrf import CsrfSettings
 from crossauth_backend.sessions.device import KnownDeviceSettings
 from crossauth_backend.sessions.manager import SessionCookieSettings
+from crossauth_backend.storages.memory.users import InMemoryUserStorageSettings
 from crossauth_backend.storages.redis.keys import RedisKeySettings
 from crossauth_backend.storages.sqlalchemy.audit import SqlAuditSettings
 from crossauth_backend.storages.sqlalchemy.keys import SqlKeySettings
@@ -33,6 +34,7 @@ TABLES = [
     ("EmailAuthenticator", "Its argument. Mail options that it lacks are the server's.", EmailAuthenticatorSettings),
     ("SmsAuthenticator", "Its argument; the same for `TwilioAuthenticator`.", SmsAuthenticatorSettings),
     ("User storages", "The last argument of every user storage.", UserStorageSettings),
+    ("InMemoryUserStorage", "Besides those of every user storage.", InMemoryUserStorageSettings),
     ("SqlAlchemyUserStorage", "Besides those of every user storage.", SqlUserSettings),
     ("SqlAlchemyKeyStorage", "Its last argument.", SqlKeySettings),
     ("RedisKeyStorage", "Its last argument.", RedisKeySettings),

@@ -12,12 +12,12 @@ from crossauth_backend.accounts.fit import check_storages
 from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.options import MAX_SECONDS, option, read_options
 from crossauth_backend.core.periodic import Periodic
 from crossauth_backend.core.secrets import KeyRing, check_secret
 from crossauth_backend.delivery.mailer import Failure
 from crossauth_backend.delivery.messages import site_name
-from crossauth_backend.delivery.options import make_mailer
+from crossauth_backend.delivery.options import make_mailer, sender_name
 from crossauth_backend.delivery.queue import DeliveryQueue
 from crossauth_backend.delivery.waiting import InKeys
 from crossauth_backend.email_tokens.manager import TokenEmailer, TokenEmailerOptions, TokenEmailerSettings
@@ -100,6 +100,9 @@ class SessionManagerSettings(TokenEmailerSettings):
     audit_storage: Any = option(None, doc="Keeps every security event: an `AuditStorage`.")
     audit_retention_days: int = option(
         365,
+        at_least=0,
+        at_most=MAX_SECONDS // 86400,
+        needs="audit_storage",
         env="AUDIT_RETENTION_DAYS",
         doc="Days after which events are deleted from `audit_storage`; 0 to keep them for ever.",
     )
@@ -110,6 +113,8 @@ class SessionManagerSettings(TokenEmailerSettings):
     known_device_cookie_options: dict[str, Any] = option({}, doc="Options of the cookie of known devices, see there.")
     session_max_per_user: int = option(
         50,
+        at_least=0,
+        at_most=1_000_000,
         env="SESSION_MAX_PER_USER",
         doc="How many sessions a user may have at once; beyond that the oldest end. Looked at now and then, so that "
         "each worker may let up to a quarter more live for a while. 0 for any number.",
@@ -144,7 +149,7 @@ class SessionManagerBase:
         clock: what time it is.
 
     Raises:
-        CrossauthError: `Configuration`, saying what to change; `NotImplemented` for options of parts not built yet.
+        CrossauthError: `Configuration`, saying what to change.
     """
 
     def __init__(
@@ -158,14 +163,6 @@ class SessionManagerBase:
         common = {"secret": self.settings.secret}
         self.csrf_tokens = DoubleSubmitCsrfToken({**common, **self.settings.double_submit_cookie_options})
         cookie = {"user_storage": self.settings.user_storage, **self.settings.session_cookie_options}
-        if self.settings.audit_retention_days < 0:
-            raise CrossauthError(
-                ErrorCode.Configuration, "SessionManager: option 'audit_retention_days' must be 0 or more, in days"
-            )
-        if self.settings.session_max_per_user < 0:
-            raise CrossauthError(
-                ErrorCode.Configuration, "SessionManager: option 'session_max_per_user' must be 0 (any number) or above"
-            )
         self.session = SessionCookie(key_storage, {**common, **cookie}, clock, self.settings.session_max_per_user)
         # Where the session cookie travels over plain http by name, so does this one.
         secure = {"secure": self.settings.session_cookie_options.get("secure")}
@@ -191,7 +188,8 @@ class SessionManagerBase:
 
     def _put_accounts_together(self, users: UserStorage) -> None:
         settings = self.settings
-        check_storages(users, (self.key_storage, self.email_token_storage), settings)
+        offered = [f for name, f in self.authenticators.items() if name in self.allowed_factor2]
+        check_storages(users, (self.key_storage, self.email_token_storage), settings, offered)
         self.limits = AttemptLimits(self.key_storage, settings.attempt_limits, self._now)
         if settings.enable_email_verification or settings.enable_password_reset:
             self.emails = TokenEmailer(
@@ -200,7 +198,7 @@ class SessionManagerBase:
         services = FactorServices(
             key_storage=self.key_storage, user_storage=users, ring=self.ring, queue=self.queue,
             mailer=self.emails.mailer if self.emails else make_mailer(settings, "SessionManager"), clock=self._now,
-            site=site_name(settings.site_url),
+            site=site_name(settings.site_url) or sender_name(settings),
         )  # fmt: skip
         for factor in self.authenticators.values():
             factor.attach(services)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Required, TypedDict
@@ -9,7 +10,7 @@ from typing import Any, Final, Literal, Required, TypedDict
 from fastapi import FastAPI
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import option, option_names, read_options
+from crossauth_backend.core.options import ENV_PREFIX, option, option_names, read_options
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.users.record import User
@@ -21,6 +22,8 @@ from crossauth_fastapi._session.options import (
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
 COMPONENT: Final = "FastApiServer"
+# What the variables of the OAuth components begin with.
+_UNREAD_VARIABLES: Final = (f"{ENV_PREFIX}OAUTH_", f"{ENV_PREFIX}JWT_")
 Tokens = Literal[
     "access_token", "refresh_token", "id_token", "have_access_token", "have_refresh_token", "have_id_token"
 ]
@@ -184,6 +187,8 @@ def read_server_options(params: ServerParams, options: Mapping[str, Any]) -> tup
     """
     merged = {**params.options, **options}
     _refuse_unavailable(merged)
+    if params.session is None:
+        _refuse_session_options(merged)
     known = dict.fromkeys(FastApiServerOptions.__annotations__, "") | option_names(SessionServerSettings)
     return read_options(ServerSettings, merged, component=COMPONENT, also_known=known), merged
 
@@ -205,10 +210,35 @@ def _refuse_unavailable(options: Mapping[str, Any]) -> None:
                 ErrorCode.Configuration,
                 f"{COMPONENT}: {name!r} is no option: give it in the parameters, as {{{place}}}",
             )
+    own_names = {f"{ENV_PREFIX}{name.upper()}" for name in FastApiServerOptions.__annotations__ if name not in own}
+    variables = [name for name in os.environ if name in own_names or name.startswith(_UNREAD_VARIABLES)]
+    if variables:
+        raise CrossauthError(
+            ErrorCode.NotImplemented,
+            f"{COMPONENT}: environment variable {', '.join(sorted(variables))}: OAuth is not available in this version",
+        )
     if unread:
         raise CrossauthError(
             ErrorCode.NotImplemented,
             f"{COMPONENT}: option {', '.join(map(repr, sorted(unread)))}: OAuth is not available in this version",
+        )
+
+
+def _refuse_session_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that only a session server reads where there is none, so that nothing is thought to be protected.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    read = option_names(ServerSettings).keys() - {"authenticators"}
+    known = option_names(SessionServerSettings).keys() | {"authenticators"}
+    unread = sorted(name for name in known - read if options.get(name) is not None)
+    if unread:
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"{COMPONENT}: option {', '.join(map(repr, unread))} has no effect without a session server: give "
+            "{'session': {'key_storage': …}} in the parameters, or leave it out. Without one these are read: "
+            f"{', '.join(map(repr, sorted(read)))}",
         )
 
 

@@ -30,7 +30,7 @@ from crossauth_fastapi._serveroptions import (
     session_options,
     shared_settings,
 )
-from crossauth_fastapi._session.adaptersource import AdapterSource
+from crossauth_fastapi._session.adaptersource import AdapterSource, PlainAdapter
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
 from crossauth_fastapi.fastapiserverbase import FastApiErrorFn, FastApiServerBase, MaybeErrorResponse
 from crossauth_fastapi.fastapisession import FastApiSessionServer
@@ -80,7 +80,7 @@ class FastApiServer(FastApiServerBase):
             )
             self._session_adapter = self._session_server
         elif parsed.session_adapter is not None:
-            attach_source(self._app, "session", AdapterSource(parsed.session_adapter))
+            attach_source(self._app, "session", AdapterSource(PlainAdapter(parsed.session_adapter)))
         self._pages = self._session_server.pages if self._session_server else self._bare_pages()
         tell_site(self._app, is_admin_fn=self.is_admin_fn)
         if self._session_server is None:
@@ -151,15 +151,16 @@ class FastApiServer(FastApiServerBase):
 
     async def update_session_data(self, request: Request, name: str, value: Any) -> None:
         """See `FastApiSessionAdapter.update_session_data`."""
-        await self._require_adapter().update_session_data(request, name, value)
+        await call_hook(self._require_adapter().update_session_data, request, name, value)
 
     async def delete_session_data(self, request: Request, name: str) -> None:
         """See `FastApiSessionAdapter.delete_session_data`."""
-        await self._require_adapter().delete_session_data(request, name)
+        await call_hook(self._require_adapter().delete_session_data, request, name)
 
     async def get_session_data(self, request: Request, name: str) -> dict[str, Any] | None:
         """See `FastApiSessionAdapter.get_session_data`."""
-        return await self._require_adapter().get_session_data(request, name)
+        found: dict[str, Any] | None = await call_hook(self._require_adapter().get_session_data, request, name)
+        return found
 
     def get_session_cookie_value(self, request: Request) -> str | None:
         """See `FastApiSessionServer.get_session_cookie_value`; `None` where there is only a session adapter."""
@@ -178,8 +179,8 @@ class FastApiServer(FastApiServerBase):
         Returns:
             `response` and `False`, or the refusal and `True`.
         """
-        adapter = self._require_adapter()
-        if not adapter.csrf_protection_enabled() or adapter.get_csrf_token(request):
+        adapter = PlainAdapter(self._require_adapter())
+        if not adapter.csrf_protection_enabled() or adapter.csrf_token(request):
             return MaybeErrorResponse(response, False)
         error = CrossauthError(ErrorCode.InvalidCsrf)
         if error_fn is None:

@@ -54,7 +54,8 @@ class FastApiSessionServer(FastApiSessionServerBase):
         options: see `FastApiSessionServerOptions`.
 
     Raises:
-        CrossauthError: `Configuration`, naming the option, what was wrong with it and what would be right.
+        CrossauthError: `Configuration`, naming the option, what was wrong with it and what would be right; `NotImplemented` for
+            an option of a part that is not in this version.
     """
 
     def __init__(
@@ -219,9 +220,11 @@ class FastApiSessionServer(FastApiSessionServerBase):
     def _add_page(self, action: Action) -> None:
         if action is LOGIN:
             tell_login(self._app, self._face)
+        self._face.endpoints.add(action.page_endpoint)
         self._add(action.page_endpoint, lambda router, face: routes.page_routes(router, face, action))
 
     def _add_api(self, action: Action) -> None:
+        self._face.endpoints.add(action.api_endpoint)
         self._add(action.api_endpoint, lambda router, face: routes.api_routes(router, face, action))
 
     def _add(self, name: str, add: Callable[[ExactRouter, SessionFace], None]) -> None:

@@ -9,22 +9,30 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crossauth_backend import (
     CrossauthError,
+    DummyFactor2Authenticator,
+    DummySmsAuthenticator,
+    EmailAuthenticator,
     ErrorCode,
     Event,
     EventName,
     InMemoryKeyStorage,
+    InMemoryUserStorage,
+    LocalPasswordAuthenticator,
+    Outbox,
     SqlAlchemyAuditStorage,
     SqlAlchemyKeyStorage,
     SqlAlchemyUserStorage,
     open_engine,
 )
 from crossauth_backend.core.clock import utc_now
+from crossauth_fastapi.fastapi_users.db import CrossauthUserDatabase
 from tests.accounts import Browser, World, name_of
-from tests.support import make_server
+from tests.support import CHEAP, make_server
 
 KEY = sa.Column("id", sa.Integer, primary_key=True)
 
@@ -62,7 +70,8 @@ async def create(engine: AsyncEngine, table: sa.Table) -> None:
 
 
 def server(engine: AsyncEngine, table: sa.Table, **options: Any) -> Any:
-    users = SqlAlchemyUserStorage(engine, {"table": table, "user_editable_fields": ["email"]})
+    editable = ["email"] if "email" in table.c else []
+    users = SqlAlchemyUserStorage(engine, {"table": table, "user_editable_fields": editable})
     return make_server(users, InMemoryKeyStorage(), **options)
 
 
@@ -87,6 +96,62 @@ def test_everything_that_an_own_table_lacks_is_said_in_one_message(engine: Async
         server(engine, customer(sa.Column("state", sa.Boolean), lacks="state"))
     server(engine, customer(lacks="admin"), enable_admin_endpoints=True, is_admin_fn=lambda user: False)
     server(engine, customer(lacks="factor2 email email_normalized admin"))
+
+
+def factors(name: str, factor: Any) -> dict[str, Any]:
+    return {"localpassword": LocalPasswordAuthenticator(InMemoryUserStorage(), CHEAP), name: factor}
+
+
+class Badge(DummyFactor2Authenticator):
+    def user_fields(self) -> list[str]:
+        return ["badge"]
+
+
+@pytest.mark.parametrize(
+    ("factor", "lacks", "missing"),
+    [
+        (DummySmsAuthenticator(), "", "phone"),
+        (EmailAuthenticator({"email_from": "a@example.com", "mailer": Outbox()}), "email email_normalized", "email"),
+        (Badge("0000"), "", "badge"),
+    ],
+)  # fmt: skip
+def test_a_factor_whose_field_the_table_lacks_is_found_at_the_start_whatever_it_is_called(
+    factor: Any, lacks: str, missing: str
+) -> None:
+    engine = open_engine("sqlite+aiosqlite://")
+    wanted = {"authenticators": factors("mine", factor), "allowed_factor2": ["mine"], "site_url": "http://localhost"}
+
+    def start(table: sa.Table) -> None:
+        users = SqlAlchemyUserStorage(engine, {"table": table, "normalize_email": False})
+        make_server(users, InMemoryKeyStorage(), **wanted)
+
+    with pytest.raises(CrossauthError, match=rf"lacks the columns {missing}\b") as caught:
+        start(customer(lacks=lacks))
+    assert caught.value.code is ErrorCode.Configuration
+    start(customer(text(missing), lacks=lacks))
+
+
+def test_user_managers_need_a_column_for_addresses() -> None:
+    users = SqlAlchemyUserStorage(
+        open_engine("sqlite+aiosqlite://"),
+        {"table": customer(lacks="email email_normalized"), "normalize_email": False},
+    )
+    session_server = make_server(users, InMemoryKeyStorage()).session_server
+    assert session_server is not None
+    with pytest.raises(CrossauthError, match="lacks the columns email"):
+        CrossauthUserDatabase(session_server.session_manager)
+
+
+@pytest.mark.parametrize("option", ["user_editable_fields", "admin_editable_fields"])
+def test_a_field_that_may_be_edited_must_have_a_column(option: str) -> None:
+    def start(table: sa.Table) -> None:
+        users = SqlAlchemyUserStorage(open_engine("sqlite+aiosqlite://"), {"table": table, option: ["nickname"]})
+        make_server(users, InMemoryKeyStorage())
+
+    with pytest.raises(CrossauthError, match="lacks the columns nickname"):
+        start(customer())
+    start(customer(sa.Column("nickname", sa.JSON)))
+    start(customer(sa.Column("nickname", TSVECTOR)))
 
 
 async def test_names_must_be_unique_in_the_database_itself(engine: AsyncEngine) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from crossauth_backend import UserState
+from crossauth_backend import InMemoryUserStorage, UserState
 from tests.accounts import NEW, Browser, World, name_of
 from tests.support import PASSWORD
 
@@ -212,3 +212,32 @@ def test_what_happened_can_be_read(world: World, admin: Browser, other: Browser)
     assert (made["name"], made["userid"], made["actor"]) == ("user_created", userid, 1)
     assert "login_failed" in admin.get("/admin/audit").text
     assert len(admin.get("/admin/api/audit?take=1&skip=1").json()["events"]) == 1
+
+
+def test_the_pages_show_every_field_that_may_be_edited() -> None:
+    users = InMemoryUserStorage(
+        {"user_editable_fields": ["username", "email", "nick_name", "state"], "admin_editable_fields": ["credit"]}
+    )
+    world = World(users, allowed_factor2=["none"])
+    with world.open() as url, Browser(url) as browser:
+        page = browser.get("/signup").text
+        assert ('name="user_email"' in page, ">Nick name " in page) == (True, True)
+        for hidden in ("user_credit", "user_state", "user_username"):
+            assert hidden not in page
+        refused = browser.submit("/signup", username="x", password="short", user_nick_name="Al")
+        assert (refused.status_code, 'value="Al"' in refused.text) == (400, True)
+        browser.submit("/signup", username="root", password=PASSWORD, repeat_password=PASSWORD, user_nick_name="Ro")
+        asyncio.run(users.update_user({"id": 1, "admin": True}))
+        fields = {"user_nick_name": "Bo", "user_credit": "10", "user_email": BOB}
+        page = browser.get("/admin/createuser").text
+        assert all(f'name="{name}"' in page for name in fields)
+        assert "user_state" not in page
+        sent = {"password": PASSWORD, "repeat_password": PASSWORD, **fields}
+        refused = browser.submit("/admin/createuser", **sent, username="root")
+        assert all(f'value="{value}"' in refused.text for value in fields.values())
+        assert browser.submit("/admin/createuser", **sent, username="bob").status_code == 303
+        page = browser.get("/admin/updateuser/2").text
+        assert all(f'value="{value}"' in page for value in fields.values())
+        page = browser.submit("/admin/updateuser/2", **{**fields, "user_credit": "20"}).text
+        assert 'value="20"' in page
+        assert asyncio.run(users.get_user_by_id(2)).user["credit"] == "20"

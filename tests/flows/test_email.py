@@ -209,6 +209,34 @@ def test_a_forgotten_password(world: World, browser: Browser, other: Browser) ->
     assert other.log_in(password=NEW).status_code == 200
 
 
+@pytest.mark.parametrize("why", ["used", "expired", "unknown"])
+def test_the_page_of_a_bad_reset_link_offers_a_new_one(
+    world: World, browser: Browser, other: Browser, why: str
+) -> None:
+    verified(browser)
+    other.call("/api/requestpasswordreset", email=ALICE)
+    link = other.link(ALICE) if why != "unknown" else "/resetpassword?token=unknown"
+    token = link.split("token=")[1]
+    if why == "used":
+        browser.call("/api/resetpassword", token=token, new_password=NEW)
+    if why == "expired":
+        world.later(days=2)
+    sent = {"token": token, "new_password": NEW, "repeat_password": NEW}
+    for page in (other.get(link), other.get(f"/resetpassword/{token}"), other.submit("/resetpassword", **sent)):
+        assert 400 <= page.status_code < 500
+        assert ('name="new_password"' in page.text, 'href="/requestpasswordreset"' in page.text) == (False, True)
+        assert "This link" in page.text
+
+
+def test_a_refused_new_password_leaves_the_form_of_a_good_link(browser: Browser, other: Browser) -> None:
+    verified(browser)
+    other.call("/api/requestpasswordreset", email=ALICE)
+    token = other.link(ALICE).split("token=")[1]
+    page = other.submit("/resetpassword", token=token, new_password="short", repeat_password="short")
+    assert (page.status_code, f'value="{token}"' in page.text) == (400, True)
+    assert "requestpasswordreset" not in page.text
+
+
 def test_a_reset_does_not_get_around_the_second_factor(world: World, browser: Browser, other: Browser) -> None:
     verified(browser)
     secret, _ = browser.add_totp(world)

@@ -409,6 +409,56 @@ def test_an_adapter_whose_answers_would_always_be_true_does_not_start(method: st
         FastApiServer({"session_adapter": Adapter()}, {"app": FastAPI()})
 
 
+@both
+@pytest.mark.parametrize("answer", [True, False, 0, 1, {"username": "taken"}, [True], object()])
+def test_a_validator_that_answers_anything_but_texts_refuses(
+    variant: Variant, answer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = at(make_server(validate_user_fn=variant(lambda user: answer)))
+    refusal = sign_up(client)
+    assert (refusal.status_code, refusal.json()["errorCodeName"]) == (500, "Configuration")
+    assert "must return a list of texts" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [(None, 200), ([], 200), ((), 200), ("", 200), ("No", 400), (["No"], 400)]
+)
+def test_a_validator_answers_by_texts(answer: Any, status: int) -> None:
+    assert sign_up(at(make_server(validate_user_fn=lambda user: answer))).status_code == status
+
+
+def test_an_update_function_that_changes_the_record_itself_is_told_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
+    def update(user: Any, request: Request, body: dict[str, Any], editable: list[str]) -> Any:
+        user["nickname"] = "Al"
+        return user
+
+    users = InMemoryUserStorage({"user_editable_fields": ["nickname"]})
+    client = at(make_server(users, update_user_fn=update))
+    sign_up(client)
+    refusal = post(client, "/api/updateuser", user_nickname="Al")
+    assert (refusal.status_code, refusal.json()["errorCodeName"]) == (500, "Configuration")
+    assert "return {**record, 'nickname': value}" in caplog.text
+    client = at(make_server(users, update_user_fn=lambda user, *rest: {**user, "nickname": "Al"}))
+    sign_up(client, "bob")
+    assert post(client, "/api/updateuser").json()["ok"] is True
+    assert asyncio.run(users.get_user_by_username("bob")).user["nickname"] == "Al"
+
+
+@both
+def test_handle_error_awaits_by_its_caller_what_error_fn_returns(variant: Variant) -> None:
+    server = make_server()
+    assert server.session_server is not None
+
+    @server.app.get("/wrong")
+    async def wrong(request: Request) -> Response:
+        answer: Any = server.session_server.handle_error(  # type: ignore[union-attr]
+            RuntimeError("x"), request, None, variant(lambda fields, error: Response(error.code_name, 418))
+        )
+        return await answer if asyncio.iscoroutine(answer) else answer  # type: ignore[no-any-return]
+
+    assert at(server).get("/wrong").status_code == 418
+
+
 async def test_a_decision_is_a_bool() -> None:
     assert await decide("x", lambda: True) is True
     assert await decide("x", asynchronous(lambda: False)) is False
@@ -453,7 +503,7 @@ def _direct_calls(path: Path, hooks: set[str]) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             by_attribute = isinstance(node.func, ast.Attribute) and node.func.attr in hooks
-            by_name = isinstance(node.func, ast.Name) and node.func.id in local | (hooks - {"error_fn"})
+            by_name = isinstance(node.func, ast.Name) and node.func.id in local | hooks
             if by_attribute or by_name:
                 found.append(f"{path.name}:{node.lineno} {ast.unparse(node.func)}")
     return found

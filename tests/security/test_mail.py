@@ -19,8 +19,11 @@ import pytest
 from crossauth_backend import (
     CrossauthError,
     DeliveryRefused,
+    EmailAuthenticator,
     ErrorCode,
     InMemoryKeyStorage,
+    InMemoryUserStorage,
+    LocalPasswordAuthenticator,
     Mail,
     SmtpMailer,
     SqlAlchemyKeyStorage,
@@ -36,7 +39,7 @@ from crossauth_backend.delivery.waiting import MAX_PER_TARGET, InKeys, Waiting
 from tests.accounts import Browser, World, storages
 from tests.services.processes import free_port
 from tests.services.smtp import Mailbox, smtp_server
-from tests.support import SECRET
+from tests.support import CHEAP, SECRET
 
 TO = "alice@example.com"
 RING = KeyRing([SECRET], "messages that wait")
@@ -567,3 +570,39 @@ def test_the_event_says_why_a_mail_was_given_up() -> None:
         with world.open() as url, Browser(url) as browser:
             browser.sign_up("bob", factor2="none", user_email="jürgen@münchen.example")
     assert [e.reason for e in world.heard.events if e.name == "mail_failed"] == ["refused", "smtputf8"]
+
+
+@pytest.mark.parametrize(
+    ("options", "site"),
+    [
+        ({}, "your localhost account"),
+        ({"site_url": None, "mailer": None, "email_from": "Shop <shop@example.com>"}, "your Shop account"),
+        ({"site_url": None, "mailer": None, "email_from": "shop@example.com"}, "your example.com account"),
+    ],
+)
+def test_a_code_by_mail_names_site_and_account(options: dict[str, Any], site: str) -> None:
+    if options:
+        options = {**options, "smtp_host": "localhost", "enable_password_reset": False}
+        options["authenticators"] = {
+            "localpassword": LocalPasswordAuthenticator(InMemoryUserStorage(), CHEAP), "email": EmailAuthenticator(),
+        }  # fmt: skip
+        options["allowed_factor2"] = ["none", "email"]
+    factor: Any = World(**options).manager.authenticators["email"]
+    message = asyncio.run(factor._make(TO, {"otp": "123456", "username": "alice"}, utc_now()))
+    assert f"{site} alice is: 123456" in message.content["text"]
+
+
+def test_messages_name_site_and_account() -> None:
+    world = World(enable_email_verification=True)
+    with world.open() as url, Browser(url) as browser, Browser(url) as other:
+        browser.sign_up("alice", user_email=TO, factor2="email")
+        assert "your localhost account alice is: " in browser.mail(TO)[0]["text"]
+        browser.call("/api/configurefactor2", otp=browser.mailed_code(TO))
+        other.sign_up("mallory", user_email=TO, factor2="none")
+        note = browser.mail(TO)[0]
+        assert note["subject"] == "You already have an account"
+        assert "sign up at http://localhost:8000 with this email address" in note["text"]
+        assert "account there: alice." in note["text"]
+        assert "mallory" not in note["text"]
+        other.sign_up("bob", user_email="bob@example.com", user_phone="+441632960961", factor2="sms")
+        assert world.sms.messages[-1][1].startswith("Your localhost code is ")

@@ -130,12 +130,17 @@ def test_a_field_that_takes_a_recovery_code_can_be_typed_letters_into() -> None:
         (lambda n: EmailAuthenticator({"email_authenticator_token_expires": n}), "email_authenticator_token_expires"),
         (lambda n: SmsAuthenticator({"sms_authenticator_token_expires": n}), "sms_authenticator_token_expires"),
         (lambda n: LocalPasswordAuthenticator(World().users, {"hashing_threads": n}), "hashing_threads"),
+        (lambda n: LocalPasswordAuthenticator(World().users, {"hashing_queue": n}), "hashing_queue"),
+        (lambda n: World(audit_retention_days=n), "audit_retention_days"),
+        (lambda n: World(session_max_per_user=n), "session_max_per_user"),
     ],
 )
 def test_a_number_that_cannot_be_stops_the_start(make: Any, name: str) -> None:
     with pytest.raises(CrossauthError, match=f"'{name}' must be at least [01]") as e:
         make(-5)
     assert e.value.code is ErrorCode.Configuration
+    with pytest.raises(CrossauthError, match=f"'{name}' must be at most \\d"):
+        make(10**12)
 
 
 def test_a_number_from_the_environment_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:

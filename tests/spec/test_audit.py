@@ -75,6 +75,18 @@ def test_a_login_page_that_is_added_later_is_where_browsers_log_in() -> None:
         assert client.get("/login").status_code == 200
 
 
+def test_the_landing_page_and_the_links_know_endpoints_that_are_added_later() -> None:
+    server = make_server(endpoints=["api/login", "signup"])
+    assert server.session_server is not None
+    server.session_server.add_login_endpoints()
+    server.session_server.add_api_signup_endpoints()
+    with serve(server.app) as url, Client(url) as client:
+        home = client.get("/", headers=HTML)
+        assert (home.status_code, 'href="/signup' in home.text, 'href="/login' in home.text) == (200, True, True)
+        assert 'href="/login' in client.get("/signup", headers=HTML).text
+        assert 'href="/signup' in client.get("/login", headers=HTML).text
+
+
 def test_every_documented_endpoint_of_email_verification_is_served() -> None:
     names = [*EmailVerificationPageEndpoints, "login", "signup", "api/signup"]
     world = World(enable_email_verification=True, endpoints=names)
@@ -93,6 +105,26 @@ def test_the_first_factors_of_administrators_are_checked_at_start() -> None:
 def test_the_default_of_an_option_that_is_not_used_asks_for_nothing() -> None:
     users = InMemoryUserStorage()
     make_server(users, authenticators={"own": LocalPasswordAuthenticator(users, CHEAP)}, user_allowed_factor1=["own"])
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"admin_allowed_factor1": []}, "admin_allowed_factor1"), ({"user_allowed_factor1": []}, "user_allowed_factor1"),
+        ({"login_redirect": ""}, "login_redirect"), ({"logout_redirect": ""}, "logout_redirect"),
+        ({"smtp_host": ""}, "smtp_host"), ({"session_cookie_options": {"cookie_name": ""}}, "cookie_name"),
+        ({"double_submit_cookie_options": {"header_name": ""}}, "header_name"),
+        ({"session_cookie_options": {"path": ""}}, "path"),
+    ],
+)  # fmt: skip
+def test_an_option_that_needs_a_value_is_refused_without(options: dict[str, Any], name: str) -> None:
+    error = refused(**options)
+    assert error.code is ErrorCode.Configuration
+    assert f"'{name}' must not be empty" in error.message
+
+
+def test_an_option_that_may_be_empty_may_be() -> None:
+    make_server(allowed_factor2=[], encryption_keys=[], trusted_proxies=[], endpoints=[])
 
 
 # --- row 12: options of parts that are not there

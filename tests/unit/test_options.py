@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from crossauth_backend import (
     InMemoryKeyStorage,
     InMemoryUserStorage,
     LocalPasswordAuthenticator,
+    Outbox,
 )
 from crossauth_backend.core.options import describe
-from crossauth_fastapi import FastApiServer, FastApiServerOptions
+from crossauth_fastapi import FastApiServer, FastApiServerOptions, FastApiSessionAdapter
 from crossauth_fastapi._serveroptions import ServerSettings
 from crossauth_fastapi._session.options import FastApiSessionServerOptions, SessionServerSettings
 from tests.support import SECRET, make_server
@@ -122,6 +124,72 @@ def test_the_secret_may_come_from_the_environment_and_must_come_from_somewhere(m
     assert "at least 32" in refused(secret=None)
     monkeypatch.setenv("CROSSAUTH_SECRET", SECRET)
     make_server(secret=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        ({"session_cookie_options": {"expires": datetime.now(UTC)}}, ["'expires'", "'maxAge'"]),
+        ({"double_submit_cookie_options": {"expires": datetime.now(UTC)}}, ["'expires'", "as long as the browser"]),
+        ({"double_submit_cookie_options": {"maxAge": 60}}, ["'maxAge'", "as long as the browser"]),
+        ({"audit_retention_days": 30}, ["'audit_retention_days'", "'audit_storage'"]),
+        ({"audit_retention_days": -1}, ["'audit_retention_days'", "at least 0"]),
+        ({"enable_known_devices": True}, ["'enable_known_devices'", "'allowed_factor2'"]),
+        ({"mailer": Outbox(), "smtp_host": "mail"}, ["'smtp_host'", "'mailer'"]),
+        ({"mailer": Outbox(), "smtp_port": 25}, ["'smtp_port'", "'mailer'"]),
+    ],
+)
+def test_an_option_that_cannot_take_effect_is_refused(options: dict[str, Any], texts: list[str]) -> None:
+    message = refused(**options)
+    for text in texts:
+        assert text in message
+
+
+def test_a_mailer_that_is_given_overrides_the_mail_server_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSAUTH_SMTP_HOST", "mail.example.com")
+    make_server(mailer=Outbox(), site_url="http://localhost:8000")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "code"),
+    [
+        ("CREATE_CLIENT_PAGE", "x.html", ErrorCode.NotImplemented),
+        ("DELETE_CLIENT_PAGE", "x.html", ErrorCode.NotImplemented),
+        ("ENABLE_OAUTH_CLIENT_MANAGEMENT", "1", ErrorCode.NotImplemented),
+        ("OAUTH_CLIENT_ID", "shop", ErrorCode.NotImplemented), ("CLIENT_ID", "shop", ErrorCode.NotImplemented),
+        ("OAUTH_AUDIENCE", "api", ErrorCode.NotImplemented), ("JWT_PUBLIC_KEY", "k", ErrorCode.NotImplemented),
+        ("AUTH_SERVER_BASE_URL", "https://x", ErrorCode.NotImplemented),
+        ("ENABLE_KNOWN_DEVICES", "1", ErrorCode.Configuration), ("AUDIT_RETENTION_DAYS", "30", ErrorCode.Configuration),
+    ],
+)  # fmt: skip
+def test_a_variable_that_nothing_reads_is_refused_as_the_option_is(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, code: ErrorCode
+) -> None:
+    monkeypatch.setenv(f"CROSSAUTH_{variable}", value)
+    assert variable.lower() in refused(code).lower()
+
+
+@pytest.mark.parametrize("with_adapter", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"factor2_protected_page_endpoints": ["/pay"]}, {"factor2_protected_api_endpoints": ["/api/pay"]},
+        {"validate_session": print}, {"trusted_proxies": ["10.0.0.1"]}, {"site_url": "http://example.com"},
+        {"secret": SECRET}, {"user_storage": InMemoryUserStorage()}, {"authenticators": {"x": 1}},
+    ],
+)  # fmt: skip
+def test_without_a_session_server_its_options_are_refused(with_adapter: bool, options: dict[str, Any]) -> None:
+    class Adapter(FastApiSessionAdapter):
+        csrf_protection_enabled = get_csrf_token = get_user = None  # type: ignore[assignment]
+        update_session_data = update_many_session_data = None  # type: ignore[assignment]
+        delete_session_data = get_session_data = None  # type: ignore[assignment]
+
+    with pytest.raises(CrossauthError) as caught:
+        FastApiServer({"session_adapter": Adapter()} if with_adapter else {}, options)
+    assert caught.value.code is ErrorCode.Configuration
+    for text in (repr(next(iter(options))), "'session'", "'is_admin_fn'"):
+        assert text in caught.value.message
+    FastApiServer({}, {"is_admin_fn": bool, "template_dir": "t", "error_page": "error.jinja2"})
 
 
 def test_both_documented_spellings_count() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.users.storage import UserStorage
@@ -31,7 +32,11 @@ class Switches(Protocol):
 
 
 def check_storages(
-    users: UserStorage, keys: Iterable[KeyStorage], switches: Switches, also: Mapping[str, type] | None = None
+    users: UserStorage,
+    keys: Iterable[KeyStorage],
+    switches: Switches,
+    factors: Iterable[Authenticator] = (),
+    also: Mapping[str, type] | None = None,
 ) -> None:
     """Make sure that users have the fields that are needed, and that keys can be theirs.
 
@@ -39,20 +44,37 @@ def check_storages(
         users: where users are.
         keys: where their keys are.
         switches: what is switched on.
+        factors: those that users may have; each says which fields it needs.
         also: further fields and their Python types.
 
     Raises:
         CrossauthError: `Configuration`, naming everything that is missing.
     """
     wanted: dict[str, type] = {"state": str, "factor1": str}
-    factors = {name for name in switches.allowed_factor2 if name and name != NO_FACTOR2}
-    if factors:
+    if any(name and name != NO_FACTOR2 for name in switches.allowed_factor2):
         wanted["factor2"] = str
-    if switches.enable_email_verification or switches.enable_password_reset or "email" in factors:
+    if switches.enable_email_verification or switches.enable_password_reset:
         wanted["email"] = str
-    problems = users.unfit_fields(wanted | dict(also or {}))
+    wanted |= {name: str for factor in factors for name in factor.user_fields()}
+    wanted |= also or {}
+    for name in (*users.user_editable_fields, *users.admin_editable_fields):
+        wanted.setdefault(name, object)
+    problems = users.unfit_fields(wanted)
     for storage in dict.fromkeys(keys):
         problems += storage.unfit_users(users)
+    _refuse(problems)
+
+
+def check_fields(users: UserStorage, *names: str) -> None:
+    """Make sure that users have these fields, which hold text.
+
+    Raises:
+        CrossauthError: `Configuration`, naming everything that is missing.
+    """
+    _refuse(users.unfit_fields(dict.fromkeys(names, str)))
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         raise CrossauthError(ErrorCode.Configuration, [f"The storages do not fit: {'; '.join(problems)}", _ADVICE])
 

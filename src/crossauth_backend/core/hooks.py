@@ -57,8 +57,7 @@ def decide_now(name: str, hook: Callable[..., Any], *args: Any) -> bool:
     except Exception:
         logger.exception("%s failed", name)
         return False
-    if inspect.iscoroutine(result):
-        result.close()
+    _discard(result)
     return result is True
 
 
@@ -66,10 +65,22 @@ async def problems_of(hook: Callable[..., Any], *args: Any) -> list[str]:
     """What a hook that validates finds wrong, as a list of texts; one that returns nothing finds nothing wrong.
 
     Raises:
+        CrossauthError: `Configuration` where it returns anything but a text, a list of texts or `None`: `True` could mean
+            that all is well, or that something is wrong.
         Exception: whatever the hook raises.
     """
     found = await call_hook(hook, *args)
-    return [found] if isinstance(found, str) else list(found or ())
+    if isinstance(found, str):
+        return [found] if found else []
+    if found is None:
+        return []
+    if not isinstance(found, (list, tuple)) or not all(isinstance(text, str) for text in found):
+        name = getattr(hook, "__qualname__", type(hook).__name__)
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            detail=f"{name} must return a list of texts, one for each thing that is wrong, or None, not {found!r:.80}",
+        )
+    return list(found)
 
 
 def start_hook(hook: Callable[..., Any], *args: Any) -> Any:
@@ -100,6 +111,35 @@ async def _finish(what: str, result: Any) -> None:
         await result
     except Exception:
         logger.exception("a listener failed at %s", what)
+
+
+def plain_result(name: str, kinds: tuple[type, ...], function: Callable[..., Any], *args: Any) -> Any:
+    """Call a plain function whose result is used as it is; a coroutine would be true.
+
+    Parameters:
+        name: what the function is, for the message.
+        kinds: the types that it may return.
+        function: the function.
+        args: its arguments.
+
+    Raises:
+        CrossauthError: `Configuration` where it returns anything else, or something that would have to be awaited.
+        Exception: whatever it raises.
+    """
+    result = function(*args)
+    if isinstance(result, kinds):
+        return result
+    _discard(result)
+    expected = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+    raise CrossauthError(ErrorCode.Configuration, detail=f"{name} must return {expected}, not {type(result).__name__}")
+
+
+def _discard(result: Any) -> None:
+    """Drop what a function returned; a coroutine that nobody awaits would warn, a task would go on."""
+    if inspect.iscoroutine(result):
+        result.close()
+    elif isinstance(result, asyncio.Future):
+        result.cancel()
 
 
 def must_be_plain(name: str, function: Callable[..., Any]) -> None:

@@ -13,13 +13,15 @@ import json
 import os
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 
 ENV_PREFIX: Final = "CROSSAUTH_"
 REQUIRED: Final[Any] = object()
+# A hundred years: what is longer is a slip, and leaves what dates can express.
+MAX_SECONDS: Final = 3_153_600_000
 T = TypeVar("T")
 
 
@@ -32,7 +34,13 @@ def option(
     names: tuple[str, ...] = (),
     shown: str | Callable[[], str] | None = None,
     at_least: int | None = None,
+    at_most: int | None = None,
+    not_empty: bool = False,
     none: bool = False,
+    unread: str | None = None,
+    planned: bool = False,
+    needs: str | None = None,
+    not_with: str | None = None,
 ) -> Any:
     """Declare one option.
 
@@ -44,11 +52,18 @@ def option(
         names: further spellings that are accepted.
         shown: how the reference page prints a default that is computed.
         at_least: the least number that makes sense.
+        at_most: the greatest one.
+        not_empty: whether an empty list or text is refused; leaving the option out gives the default.
         none: whether `None` is a value of its own; otherwise it stands for the default.
+        unread: for an option that is documented but has no effect: what would be right instead. Giving it is an error.
+        planned: whether a part that is not in this version reads it. Giving it is an error.
+        needs: the option without which this one has no effect.
+        not_with: the option beside which this one has no effect.
     """
     metadata = {
         "doc": doc, "env": env, "envs": (env, *other_envs) if env else (), "names": names, "required": default is REQUIRED,
-        "shown": shown, "at_least": at_least, "none": none,
+        "shown": shown, "none": none, "bounds": _Bounds(at_least, at_most, not_empty), "unread": unread, "planned": planned,
+        "needs": needs, "not_with": not_with,
     }  # fmt: skip
     # Options hold secrets, and mappings with secrets in them: a repr shows none of their values.
     if default is REQUIRED:
@@ -77,7 +92,8 @@ def read_options(
 
     Raises:
         CrossauthError: `Configuration`, naming every unknown key with the nearest valid one, every wrong type with what was
-            expected, and every required option that is missing.
+            expected, every required option that is missing, and every one that cannot take effect; `NotImplemented` for one
+            that is read by a part that is not in this version.
     """
     environ = os.environ if environ is None else environ
     if not isinstance(given, Mapping):
@@ -86,24 +102,30 @@ def read_options(
         )
     problems = _unknown(given, table, also_known or {}, component)
     values: dict[str, Any] = {}
-    hints = _hints(table)
-    for name, spec in _fields(table).items():
-        none, least = spec.metadata["none"], spec.metadata["at_least"]
-        spelled = [s for s in (name, *spec.metadata["names"]) if s in given and (none or given[s] is not None)]
-        try:
-            if spelled:
-                values[name] = _checked(given[spelled[0]], hints[name], f"option {spelled[0]!r}", least)
-            elif variables := [v for n in spec.metadata["envs"] if (v := ENV_PREFIX + n) in environ]:
-                variable = variables[0]
-                values[name] = _from_text(environ[variable], hints[name], f"environment variable {variable}", least)
-            elif spec.metadata["required"]:
+    sources: dict[str, str] = {}
+    hints, specs = _hints(table), _fields(table)
+    for name, spec in specs.items():
+        source = _source(name, spec, given, environ)
+        if source is None:
+            if spec.metadata["required"]:
                 problems.append(f"{component}: option {name!r} is required: {spec.metadata['doc']}")
+            continue
+        sources[name] = source.what
+        try:
+            read = _checked if source.parsed else _from_text
+            values[name] = read(source.value, hints[name], source.what, spec.metadata["bounds"])
         except _WrongType as e:
             problems.append(f"{component}: {e}")
+    settings = table(**{k: v for k, v in values.items() if v is not None or specs[k].metadata["none"]})
+    problems += [f"{component}: {text}" for text in _without_effect(specs, settings, sources)]
     if problems:
         raise CrossauthError(ErrorCode.Configuration, problems)
-    specs = _fields(table)
-    return table(**{k: v for k, v in values.items() if v is not None or specs[k].metadata["none"]})
+    planned = [what for name, what in sources.items() if specs[name].metadata["planned"] and values[name] is not None]
+    if planned:
+        raise CrossauthError(
+            ErrorCode.NotImplemented, f"{component}: not available in this version: {', '.join(planned)}"
+        )
+    return settings
 
 
 def option_names(table: type) -> dict[str, str]:
@@ -132,6 +154,72 @@ class _WrongType(Exception):
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """Which values of the right type make sense."""
+
+    at_least: int | None = None
+    at_most: int | None = None
+    not_empty: bool = False
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value; `None` where nothing is."""
+        if self.not_empty and isinstance(value, (str, list, tuple)) and not value:
+            return "must not be empty; leave it out for the default"
+        if not isinstance(value, (int, float)):
+            return None
+        if self.at_least is not None and not value >= self.at_least:
+            return f"must be at least {self.at_least}"
+        if self.at_most is not None and not value <= self.at_most:
+            return f"must be at most {self.at_most}"
+        return None
+
+
+_ANY_VALUE: Final = _Bounds()
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the value of an option comes from: what to call it in messages, and whether it is text to be parsed."""
+
+    value: Any
+    what: str
+    parsed: bool
+
+
+def _source(name: str, spec: Field[Any], given: Mapping[str, Any], environ: Mapping[str, str]) -> _Source | None:
+    none = spec.metadata["none"]
+    for spelling in (name, *spec.metadata["names"]):
+        if spelling in given and (none or given[spelling] is not None):
+            return _Source(given[spelling], f"option {spelling!r}", True)
+    for variable in (ENV_PREFIX + n for n in spec.metadata["envs"]):
+        if variable in environ:
+            return _Source(environ[variable], f"environment variable {variable}", False)
+    return None
+
+
+def _without_effect(specs: Mapping[str, Field[Any]], settings: Any, sources: Mapping[str, str]) -> list[str]:
+    """The options that were given and cannot take effect, as texts."""
+    texts = []
+    for name, what in sources.items():
+        told, value = specs[name].metadata, getattr(settings, name)
+        if value == _default_value(specs[name]):
+            continue
+        needs, other = told["needs"], told["not_with"]
+        if told["unread"] is not None:
+            texts.append(f"{what} has no effect: {told['unread']}")
+        if needs is not None and not getattr(settings, needs):
+            texts.append(f"{what} has no effect without option {needs!r}")
+        # The environment is overridden by what the application gives, which is no mistake.
+        if other is not None and what.startswith("option") and getattr(settings, other) is not None:
+            texts.append(f"{what} has no effect beside option {other!r}; leave one of them out")
+    return texts
+
+
+def _default_value(spec: Field[Any]) -> Any:
+    return spec.default_factory() if spec.default_factory is not MISSING else spec.default
+
+
 def _fields(table: type) -> dict[str, Field[Any]]:
     assert is_dataclass(table)
     return {f.name: f for f in fields(table) if "doc" in f.metadata}
@@ -151,7 +239,7 @@ def _shown(spec: Field[Any]) -> str | None:
 
 
 def _default(spec: Field[Any]) -> str:
-    value = spec.default_factory() if spec.default_factory is not MISSING else spec.default
+    value = _default_value(spec)
     return "" if value is None else repr(value).replace("'", '"')
 
 
@@ -213,19 +301,20 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _checked(value: Any, hint: Any, what: str, at_least: int | None = None) -> Any:
+def _checked(value: Any, hint: Any, what: str, bounds: _Bounds = _ANY_VALUE) -> Any:
     alternatives = _alternatives(hint)
     if value is None and type(None) in get_args(hint):
         return None
     if not any(_fits(value, a) for a in alternatives):
         # The value itself is not repeated: it may be a secret that was put under the wrong name.
         raise _WrongType(f"{what} must be {_type_name(hint)}, not {type(value).__name__}")
-    if at_least is not None and isinstance(value, (int, float)) and not value >= at_least:
-        raise _WrongType(f"{what} must be at least {at_least}")
+    problem = bounds.problem(value)
+    if problem is not None:
+        raise _WrongType(f"{what} {problem}")
     return list(value) if isinstance(value, tuple) and any(get_origin(a) is list for a in alternatives) else value
 
 
-def _from_text(text: str, hint: Any, what: str, at_least: int | None = None) -> Any:
+def _from_text(text: str, hint: Any, what: str, bounds: _Bounds = _ANY_VALUE) -> Any:
     alternatives = _alternatives(hint)
     if text == "null":
         return None
@@ -237,11 +326,11 @@ def _from_text(text: str, hint: Any, what: str, at_least: int | None = None) -> 
             raise _WrongType(f"{what} must be true or false (1 or 0)")
         return known[text.lower()]
     if str in alternatives or any(get_origin(a) is Literal for a in alternatives):
-        return _checked(text, hint, what)
+        return _checked(text, hint, what, bounds)
     try:
         if int in alternatives or float in alternatives:
-            return _checked(int(text) if int in alternatives else float(text), hint, what, at_least)
-        return _checked(json.loads(text), hint, what)
+            return _checked(int(text) if int in alternatives else float(text), hint, what, bounds)
+        return _checked(json.loads(text), hint, what, bounds)
     except ValueError:
         raise _WrongType(f"{what} must be {_type_name(hint)}{_json_note(alternatives)}") from None
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+
 
 class ItemReads:
     """Mapping-style reading over a dataclass's fields and, where it has one, its `extra` mapping."""
@@ -26,6 +28,14 @@ class ItemReads:
         if value is None:
             raise KeyError(name)
         return value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Refuse to change the record, which others hold too, and say what to do instead."""
+        kind = type(self).__name__
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            detail=f"a {kind} cannot be changed ({name!r} was to be): return {{**record, {name!r}: value}} or a replaced one",
+        )
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.get(name) is not None

@@ -40,12 +40,12 @@ class MailSettings:
         doc="Sender of e-mail: an address, or `Shop <shop@example.com>`. Without a name it is the host of `site_url`.",
     )
     mailer: Any = option(None, doc="What sends e-mail, instead of the SMTP options: a `Mailer`, or an `Outbox` in development.")  # fmt: skip
-    smtp_host: str | None = option(None, env="SMTP_HOST", doc="Mail server.")
-    smtp_port: int | None = option(None, at_least=1, env="SMTP_PORT", doc="Port of the mail server.", shown="587; 465 for tls, 25 for none")  # fmt: skip
-    smtp_security: SmtpSecurity | None = option(None, env="SMTP_SECURITY", doc="How the connection to the mail server is protected: `starttls`, `tls` from the first byte, or `none`.", shown='"starttls"')  # fmt: skip
-    smtp_use_tls: bool | None = option(None, env="SMTP_USE_TLS", doc="Older spelling: true is `starttls` (`tls` on port 465), false is `none`.")  # fmt: skip
-    smtp_username: str | None = option(None, env="SMTP_USERNAME", doc="Login at the mail server.")
-    smtp_password: str | None = option(None, env="SMTP_PASSWORD", doc="Password at the mail server.")
+    smtp_host: str | None = option(None, not_with="mailer", not_empty=True, env="SMTP_HOST", doc="Mail server.")
+    smtp_port: int | None = option(None, not_with="mailer", at_least=1, at_most=65535, env="SMTP_PORT", doc="Port of the mail server.", shown="587; 465 for tls, 25 for none")  # fmt: skip
+    smtp_security: SmtpSecurity | None = option(None, not_with="mailer", env="SMTP_SECURITY", doc="How the connection to the mail server is protected: `starttls`, `tls` from the first byte, or `none`.", shown='"starttls"')  # fmt: skip
+    smtp_use_tls: bool | None = option(None, not_with="mailer", env="SMTP_USE_TLS", doc="Older spelling: true is `starttls` (`tls` on port 465), false is `none`.")  # fmt: skip
+    smtp_username: str | None = option(None, not_with="mailer", env="SMTP_USERNAME", doc="Login at the mail server.")
+    smtp_password: str | None = option(None, not_with="mailer", env="SMTP_PASSWORD", doc="Password at the mail server.")
     views: str = option("views", env="VIEWS", doc="Folder with the application's own message templates; what is not in it comes with the package.")  # fmt: skip
     render: Callable[..., Any] | None = option(None, doc="`(template, data)`: renders messages, instead of Jinja2.")
 
@@ -77,6 +77,12 @@ def make_mailer(settings: MailSettings, component: str) -> Mailer | None:
         host=settings.smtp_host, sender=settings.email_from, port=settings.smtp_port or _PORTS[security],
         security=security, username=settings.smtp_username, password=settings.smtp_password,
     )  # fmt: skip
+
+
+def sender_name(settings: MailSettings) -> str:
+    """What messages call a site of which no `site_url` is known: the sender's name, or the host of its address."""
+    name, address = parse_sender(settings.email_from or "")
+    return name or address.rpartition("@")[2]
 
 
 def smtp_security(settings: MailSettings) -> SmtpSecurity | None:

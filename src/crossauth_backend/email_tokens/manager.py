@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.options import MAX_SECONDS, option, read_options
 from crossauth_backend.core.secrets import random_value
 from crossauth_backend.core.text import same_mailbox, with_slashes
 from crossauth_backend.delivery.mailer import Message, mail_message, send_mail
@@ -110,8 +110,8 @@ class TokenEmailerSettings(MailSettings):
     password_reset_text_body: str = option("passwordresettextbody.njk", env="PASSWORD_RESET_TEXT_BODY", doc="Template.")
     password_reset_html_body: str | None = option("passwordresethtmlbody.njk", env="PASSWORD_RESET_HTML_BODY", doc="Template; empty for none.")  # fmt: skip
     password_reset_subject: str = option("Password reset", env="PASSWORD_RESET_SUBJECT", doc="Subject.")
-    password_reset_expires: int = option(86400, at_least=1, env="PASSWORD_RESET_EXPIRES", doc="Seconds a link to choose a new password works.")  # fmt: skip
-    verify_email_expires: int = option(86400, at_least=1, env="VERIFY_EMAIL_EXPIRES", doc="Seconds a link to prove an address works.")  # fmt: skip
+    password_reset_expires: int = option(86400, at_least=1, at_most=MAX_SECONDS, env="PASSWORD_RESET_EXPIRES", doc="Seconds a link to choose a new password works.")  # fmt: skip
+    verify_email_expires: int = option(86400, at_least=1, at_most=MAX_SECONDS, env="VERIFY_EMAIL_EXPIRES", doc="Seconds a link to prove an address works.")  # fmt: skip
 
 
 class TokenEmailer:
@@ -365,8 +365,10 @@ class TokenEmailer:
         return Draft(address, make)
 
     async def _account_exists(self, email: str, counted: bool = False) -> Draft:
-        subject, template = "You already have an account", "accountexistsbody.jinja2"
-        return await self._note(email, subject, template, self._site, counted=counted)
+        # Only to the account's own mailbox goes its name.
+        owner = await self.owner_of(email)
+        data = {**self._site, "username": None if owner is None else owner.username}
+        return await self._note(email, "You already have an account", "accountexistsbody.jinja2", data, counted=counted)
 
     async def owner_of(self, email: str) -> User | None:
         """The account that has this address, as email address or as a username that is one.

@@ -175,6 +175,13 @@ class Authenticator(ABC):
         """The out-of-band channel."""
         return "none"
 
+    def user_fields(self) -> list[str]:
+        """Names of the text fields that a user needs for this factor; a storage without them stops the start.
+
+        By default what the out-of-band channel needs: `email` or `phone`. A factor that reads others overrides this.
+        """
+        return {"email": ["email"], "sms": ["phone"]}.get(self.mfa_channel(), [])
+
     def code_field(self) -> CodeField:
         """How pages ask for what proves this factor; a factor of an application's own says it here."""
         return CodeField(hint=f"Enter what {self.friendly_name} asks for.")

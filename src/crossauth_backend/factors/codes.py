@@ -38,8 +38,14 @@ class SentCodeAuthenticator(Authenticator):
         """
 
     @abstractmethod
-    def send_code(self, to: str, code: str) -> None:
-        """Have the code sent in the background."""
+    def send_code(self, to: str, code: str, username: str) -> None:
+        """Have the code sent in the background.
+
+        Parameters:
+            to: where it goes.
+            code: the code.
+            username: whose login it is for: one address may have several accounts.
+        """
 
     async def prepare_configuration(self, user: Params | User) -> dict[str, dict[str, Any]] | None:
         """Sends a code, which proves that it arrives."""
@@ -57,7 +63,7 @@ class SentCodeAuthenticator(Authenticator):
 
     async def create_one_time_secrets(self, user: User) -> dict[str, Any]:
         """Sends a code; returns it and when it expires, in milliseconds since the epoch."""
-        return self._send(self.where_to(user))
+        return self._send(self.where_to(user), user.username)
 
     async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:
         """Compare `params["otp"]` with the code that was sent.
@@ -116,12 +122,12 @@ class SentCodeAuthenticator(Authenticator):
 
     def _prepared(self, username: str, where: dict[str, str], deliver: bool = True) -> dict[str, dict[str, Any]]:
         shown = {"username": username, "factor2": self.factor_name, **where}
-        return {"userData": shown, "sessionData": {**shown, **self._send(where, deliver)}}
+        return {"userData": shown, "sessionData": {**shown, **self._send(where, username, deliver)}}
 
-    def _send(self, where: dict[str, str], deliver: bool = True) -> dict[str, Any]:
+    def _send(self, where: dict[str, str], username: str, deliver: bool = True) -> dict[str, Any]:
         code = random_digits(DIGITS)
         for to in where.values() if deliver else ():
-            self.send_code(to, code)
+            self.send_code(to, code, username)
         return {"otp": code, "expiry": int(self.code_ends().timestamp() * 1000)}
 
     def _now_ms(self) -> int:

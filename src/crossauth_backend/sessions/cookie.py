@@ -56,7 +56,7 @@ class CookieSettings:
 
 def cookie_option(default: Any, env: str, doc: str, *other_envs: str) -> Any:
     """One of the attributes above, under the environment variable of its cookie."""
-    return option(default, env=env, other_envs=other_envs, doc=doc)
+    return option(default, env=env, other_envs=other_envs, doc=doc, not_empty=True)
 
 
 @dataclass(frozen=True, slots=True)

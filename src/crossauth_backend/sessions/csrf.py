@@ -35,6 +35,7 @@ from crossauth_backend.sessions.cookie import (
 )
 
 TOKEN_BYTES: Final = 16
+_LASTS: Final = "the CSRF cookie lasts as long as the browser; leave it out"
 
 
 class DoubleSubmitCsrfTokenOptions(CookieOptions, total=False):
@@ -54,7 +55,9 @@ class CsrfSettings(CookieSettings):
         "CSRF_COOKIE_NAME",
         "Name of the CSRF cookie; by default `CSRFTOKEN`, with `__Host-` before it on https.",
     )
-    header_name: str = option("X-CROSSAUTH-CSRF", env="CSRF_HEADER_NAME", doc="Header that carries the token.")
+    header_name: str = option(
+        "X-CROSSAUTH-CSRF", not_empty=True, env="CSRF_HEADER_NAME", doc="Header that carries the token."
+    )
     domain: str | None = cookie_option(None, "CSRF_COOKIE_DOMAIN", "Domain attribute.")
     path: str = cookie_option("/", "CSRF_COOKIE_PATH", "Path attribute.")
     secure: bool | None = cookie_option(
@@ -67,8 +70,8 @@ class CsrfSettings(CookieSettings):
         "HttpOnly attribute: scripts read the token from `api/getcsrftoken` instead.",
     )
     secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
-    expires: Any = option(None, doc="Not used: the cookie lasts as long as the browser.")
-    maxAge: int | None = option(None, doc="Not used: the cookie lasts as long as the browser.")
+    expires: Any = option(None, doc="Refused: the cookie lasts as long as the browser.", unread=_LASTS)
+    maxAge: int | None = option(None, doc="Refused: the cookie lasts as long as the browser.", unread=_LASTS)
 
 
 class DoubleSubmitCsrfToken(HasCookie):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.options import MAX_SECONDS, option, read_options
 from crossauth_backend.core.secrets import check_secret, derive_key, equal, hash_token, random_value
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.sessions.cookie import (
@@ -51,7 +51,13 @@ class KnownDeviceSettings(CookieSettings):
         "KNOWNDEVICE_COOKIE_NAME",
         "Name of the cookie; by default `KNOWNDEVICE`, with `__Host-` before it on https.",
     )
-    maxAge: int = option(2592000, at_least=1, env="KNOWNDEVICE_COOKIE_MAX_AGE", doc="Seconds a browser is remembered.")
+    maxAge: int = option(
+        2592000,
+        at_least=1,
+        at_most=MAX_SECONDS,
+        env="KNOWNDEVICE_COOKIE_MAX_AGE",
+        doc="Seconds a browser is remembered.",
+    )
     domain: str | None = cookie_option(None, "KNOWNDEVICE_COOKIE_DOMAIN", "Domain attribute.")
     path: str = cookie_option("/", "KNOWNDEVICE_COOKIE_PATH", "Path attribute.")
     secure: bool | None = cookie_option(

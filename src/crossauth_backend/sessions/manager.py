@@ -15,7 +15,7 @@ from typing import Any, Final
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import decide
-from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.options import MAX_SECONDS, option, read_options
 from crossauth_backend.core.records import ItemReads
 from crossauth_backend.core.secrets import check_secret, derive_key, hash_token, random_value
 from crossauth_backend.keys.lastuse import LastUse
@@ -71,6 +71,7 @@ class SessionCookieSettings(CookieSettings):
     maxAge: int = option(
         DEFAULT_MAX_AGE,
         at_least=0,
+        at_most=MAX_SECONDS,
         env="SESSION_COOKIE_MAX_AGE",
         other_envs=("SESSION_COOKIE_maxAge",),
         doc="Seconds after which a session ends, however much it is used; 0 for never.",
@@ -78,6 +79,7 @@ class SessionCookieSettings(CookieSettings):
     idle_timeout: int = option(
         0,
         at_least=0,
+        at_most=MAX_SECONDS,
         env="SESSION_IDLE_TIMEOUT",
         doc="Seconds without a request after which a user's session ends; 0 for never. Precise to a minute.",
     )
@@ -101,7 +103,9 @@ class SessionCookieSettings(CookieSettings):
     user_storage: UserStorage | None = option(
         None, doc="Where the users of sessions are; without one all sessions are anonymous."
     )
-    expires: Any = option(None, doc="Not used: see `maxAge`.")
+    expires: Any = option(
+        None, doc="Refused: see `maxAge`.", unread="say in 'maxAge' after how many seconds a session ends"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,10 @@ class UserStorage(ABC):
         """
 
     def unfit_fields(self, wanted: Mapping[str, type]) -> list[str]:
-        """What of `wanted`, names of fields and their Python types, cannot be stored, as texts; asked at the start."""
+        """What of `wanted`, names of fields and their Python types, cannot be stored, as texts; asked at the start.
+
+        `object` stands for any type.
+        """
         return []
 
     @abstractmethod

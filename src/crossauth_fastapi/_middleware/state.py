@@ -119,7 +119,7 @@ class RequestState(dict[str, Any]):
             if self._identity is not None and name in self._identity:
                 value = self._identity.pop(name)
             elif self.makers is not None and name in self.makers:
-                value = self.makers.pop(name)()
+                value = self._make(self.makers.pop(name))
                 self._show(name, value)
             elif name == "csrf_token" and self.site.csrf_token is not None:
                 value = self.site.csrf_token(self)
@@ -136,6 +136,16 @@ class RequestState(dict[str, Any]):
             raise KeyError(name)
         super().__setitem__(name, value)
         return value
+
+    def _make(self, make: Callable[[], Any]) -> Any:
+        try:
+            return make()
+        except Exception:
+            # Half an answer could pass for another one (a user without the CSRF check): the request is anonymous from now on.
+            for name in IDENTITY:
+                self.pop(name, None)
+            self.identify({"user": None, "auth_type": None})
+            raise
 
     def _show(self, name: str, value: Any) -> None:
         if self._outer is not None and not (self.nested and name in _OURS):

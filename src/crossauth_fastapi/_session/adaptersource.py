@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope
 
-from crossauth_backend.core.hooks import must_be_plain
+from crossauth_backend.core.hooks import must_be_plain, plain_result
+from crossauth_backend.users.record import User
 from crossauth_fastapi._middleware.state import RequestState, connection_of
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
+
+
+class PlainAdapter:
+    """What a session adapter says about a request; each answer is checked, for a coroutine would pass for a user or a token.
+
+    Parameters:
+        adapter: the sessions.
+
+    Raises:
+        CrossauthError: `Configuration` where one of these methods is `async`, or where it returns anything but what it should.
+    """
+
+    def __init__(self, adapter: FastApiSessionAdapter) -> None:
+        for method in ("get_user", "get_csrf_token", "csrf_protection_enabled"):
+            must_be_plain(_name(method), getattr(adapter, method))
+        self._adapter = adapter
+
+    def user(self, request: HTTPConnection) -> User | None:
+        """The user who is logged in."""
+        user: User | None = plain_result(_name("get_user"), (User, type(None)), self._adapter.get_user, request)
+        return user
+
+    def csrf_token(self, request: HTTPConnection) -> str | None:
+        """The CSRF token of the request."""
+        method = self._adapter.get_csrf_token
+        token: str | None = plain_result(_name("get_csrf_token"), (str, type(None)), method, request)
+        return token
+
+    def csrf_protection_enabled(self) -> bool:
+        """Whether `csrf_token` says which requests are protected."""
+        method = self._adapter.csrf_protection_enabled
+        return bool(plain_result(_name("csrf_protection_enabled"), (bool,), method))
+
+
+def _name(method: str) -> str:
+    return f"session_adapter: method {method!r}"
 
 
 class AdapterSource:
@@ -18,29 +54,24 @@ class AdapterSource:
 
     Parameters:
         adapter: the sessions.
-
-    Raises:
-        CrossauthError: `Configuration` where a method that is read like a value is `async`: what it returns would be true.
     """
 
     ambient = True
 
-    def __init__(self, adapter: FastApiSessionAdapter) -> None:
-        for method in ("get_user", "get_csrf_token", "csrf_protection_enabled"):
-            must_be_plain(f"session_adapter: method {method!r}", getattr(adapter, method))
+    def __init__(self, adapter: PlainAdapter) -> None:
         self._adapter = adapter
 
     async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """See `Source.identify`."""
         # On a WebSocket its handshake, which has no method and no body.
-        request: Any = connection_of(scope)
-        state.later("user", lambda: self._adapter.get_user(request))
+        request = connection_of(scope)
+        state.later("user", lambda: self._adapter.user(request))
         state.later("auth_type", lambda: self._auth_type(request))
-        state.later("csrf_token", lambda: self._adapter.get_csrf_token(request))
+        state.later("csrf_token", lambda: self._adapter.csrf_token(request))
         return receive
 
-    def _auth_type(self, request: Any) -> str | None:
-        if self._adapter.get_user(request) is None:
+    def _auth_type(self, request: HTTPConnection) -> str | None:
+        if self._adapter.user(request) is None:
             return None
         # Sessions whose framework checks CSRF by itself are not to be checked again.
         return "cookie" if self._adapter.csrf_protection_enabled() else "session"

@@ -25,6 +25,7 @@ from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.context import SessionFace
 from crossauth_fastapi._session.endpoints import Switches, enabled_endpoints
+from crossauth_fastapi._session.forms import form_fields
 from crossauth_fastapi._session.landing import attach_landing_page
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.outbox import check_outbox
@@ -35,8 +36,6 @@ from crossauth_fastapi._session.stepup import check_step_up, install_step_up
 from crossauth_fastapi._session.wellknown import attach_change_password
 
 COMPONENT = "FastApiSessionServer"
-# They are read by the management of OAuth clients.
-_UNAVAILABLE = ("client_serach_dn", "client_search_fn", "admin_create_client_page", "delete_client_page")
 
 
 def build_face(
@@ -53,11 +52,12 @@ def build_face(
             f"{COMPONENT}: key_storage must be a KeyStorage, not {type(key_storage).__name__}",
         )
     settings = read_options(SessionServerSettings, options, component=COMPONENT)
-    _refuse_unavailable(settings, options)
-    _check_columns(key_storage, settings)
+    _refuse_unavailable(settings)
+    _check_columns(key_storage, authenticators, settings)
     own = option_names(SessionManagerSettings)
     manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
-    endpoints = _checked_endpoints(settings, manager)
+    # More may come, by `add_login_endpoints` and its like: whoever asks for them asks this very set.
+    endpoints = set(_checked_endpoints(settings, manager))
     _check_factors(settings, manager, options, endpoints)
     prefix, admin_prefix = with_slashes(settings.prefix), with_slashes(settings.admin_prefix)
     source = SessionSource(manager, settings.validate_session)
@@ -69,6 +69,7 @@ def build_face(
         return {**shared, **own, "haveAudit": manager.audit is not None}
 
     pages = Pages(settings.template_dir, common, awaited_variables)
+    pages.templates.env.globals["form_fields"] = form_fields
     _check_templates(pages, settings, endpoints)
     face = SessionFace(
         settings=settings,
@@ -145,15 +146,12 @@ def site_is_local(settings: SessionServerSettings) -> bool | None:
     return False
 
 
-def _refuse_unavailable(settings: SessionServerSettings, options: Mapping[str, Any]) -> None:
-    """Refuse options of parts that are not in this version; named endpoints decide by themselves whether they need one."""
-    unavailable = [name for name in _UNAVAILABLE if options.get(name) is not None]
+def _refuse_unavailable(settings: SessionServerSettings) -> None:
+    """Refuse the endpoints of a part that is not in this version; named endpoints decide by themselves whether they need one."""
     if settings.enable_oauth_client_management and not settings.endpoints:
-        unavailable.append("enable_oauth_client_management")
-    if unavailable:
         raise CrossauthError(
             ErrorCode.NotImplemented,
-            f"{COMPONENT}: not available in this version: option {', '.join(map(repr, unavailable))}",
+            f"{COMPONENT}: not available in this version: option 'enable_oauth_client_management'",
         )
 
 
@@ -178,14 +176,18 @@ def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager)
     return endpoints
 
 
-def _check_columns(key_storage: KeyStorage, settings: SessionServerSettings) -> None:
+def _check_columns(
+    key_storage: KeyStorage, authenticators: Mapping[str, Authenticator], settings: SessionServerSettings
+) -> None:
     if settings.user_storage is not None:
         asks = settings.enable_admin_endpoints and settings.is_admin_fn is default_is_admin_fn
         keys = (key_storage, settings.email_token_storage or key_storage)
-        check_storages(settings.user_storage, keys, settings, {"admin": bool} if asks else {})
+        names = (*settings.allowed_factor2, *settings.user_allowed_factor1, *settings.admin_allowed_factor1)
+        offered = [factor for name, factor in authenticators.items() if name in names]
+        check_storages(settings.user_storage, keys, settings, offered, {"admin": bool} if asks else {})
 
 
-def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: frozenset[str]) -> None:
+def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: set[str]) -> None:
     options = ["error_page", *(action.page_option for action in ACTIONS if action.page_endpoint in endpoints)]
     for option in options:
         name = settings.page(option)
@@ -197,7 +199,7 @@ def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: f
 
 
 def _check_factors(
-    settings: SessionServerSettings, manager: SessionManager, options: Mapping[str, Any], endpoints: frozenset[str]
+    settings: SessionServerSettings, manager: SessionManager, options: Mapping[str, Any], endpoints: set[str]
 ) -> None:
     if manager.user_storage is None:
         return

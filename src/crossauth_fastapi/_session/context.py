@@ -38,7 +38,7 @@ class SessionFace:
     manager: SessionManager
     source: SessionSource
     pages: Pages
-    endpoints: frozenset[str]
+    endpoints: set[str]
     prefix: str
     admin_prefix: str = "/admin/"
     proxies: tuple[Network, ...] = ()

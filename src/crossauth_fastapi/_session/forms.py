@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
 from fastapi import Request
+from jinja2 import pass_context
+from jinja2.runtime import Context
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User, UserInputFields
 from crossauth_backend.users.states import UserState
 
 PREFIX: Final = "user_"
+_TYPES: Final = {"email": "email", "phone": "tel"}
+_LABELS: Final = {"email": "Email address", "phone": "Phone number"}
 # Never from a form, even where an application lists them as editable: they are the server's to set.
 _RESERVED: Final = (
     "id", "state", "factor1", "factor2", "admin", "username_normalized", "email_normalized", "security_stamp",
@@ -40,6 +44,27 @@ def editable_values(body: dict[str, Any], editable: list[str]) -> dict[str, str 
     elif email is not None:
         raise CrossauthError(ErrorCode.BadRequest, f"{PREFIX}email must be text")
     return values
+
+
+@pass_context
+def form_fields(context: Context, names: Sequence[str], user: User | None = None) -> list[dict[str, Any]]:
+    """What a page shows of the fields that may be edited: for templates, `form_fields(userEditableFields, user)`.
+
+    Parameters:
+        context: the variables of the page; what was typed before a refusal is shown again.
+        names: the fields, without `user_`. Those that no form sets, and the username, which has a place of its own, are left out.
+        user: whose values they are; nobody's in a form for a new user.
+    """
+    shown = [name for name in names if name not in _RESERVED and name != "username"]
+    return [
+        {
+            "name": PREFIX + name,
+            "label": _LABELS.get(name, name.replace("_", " ").capitalize()),
+            "value": context.get(PREFIX + name, "" if user is None else user.get(name, "")),
+            "type": _TYPES.get(name, "text"),
+        }
+        for name in shown
+    ]
 
 
 def default_create_user(

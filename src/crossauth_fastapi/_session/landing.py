@@ -19,14 +19,17 @@ def attach_landing_page(app: FastAPI, face: SessionFace) -> None:
     Roots are the prefix, where the pages link to, and `/` where `login_redirect` or `logout_redirect` lead there. Anything that
     the application serves there comes first.
     """
-    if "login" not in face.endpoints:
-        return
     targets = {face.settings.login_redirect, face.settings.logout_redirect, face.prefix}
     roots = {target for target in targets if target in ("/", face.prefix)}
     not_found = app.router.default
 
     async def default(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and (route_path(scope) or "/") in roots:
+        if (
+            "login" in face.endpoints
+            and scope["type"] == "http"
+            and scope["method"] in ("GET", "HEAD")
+            and (route_path(scope) or "/") in roots
+        ):
             request = Request(scope, receive)
             if isinstance(scope.get("state"), RequestState) and prefers_html(request):
                 await face.render(request, TEMPLATE, {})(scope, receive, send)

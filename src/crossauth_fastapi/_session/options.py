@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import Request
 
-from crossauth_backend.core.options import option
+from crossauth_backend.core.options import MAX_SECONDS, option
 from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManagerOptions, SessionManagerSettings
 from crossauth_backend.sessions.cookie import CookieOptions
@@ -123,27 +123,27 @@ class SessionServerSettings(SessionManagerSettings):
     sessions_page: str = _page("sessions.njk", "SESSIONS_PAGE", "the page of one's sessions")
     recovery_codes_page: str = _page("recoverycodes.njk", "RECOVERY_CODES_PAGE", "the page of recovery codes")
     outbox_page: str = _page("outbox.njk", "OUTBOX_PAGE", "the page of mail in development")
-    admin_create_client_page: str = _page("createclient.njk", "CREATE_CLIENT_PAGE", "the page to create a client")
-    delete_client_page: str = _page("deleteclient.njk", "DELETE_CLIENT_PAGE", "the page to delete a client")
-    login_redirect: str = option("/", env="LOGIN_REDIRECT", doc="Where to go after logging in: a path from the application's own root, or a URL.")
-    logout_redirect: str = option("/", env="LOGOUT_REDIRECT", doc="Where to go after logging out: a path from the application's own root, or a URL.")
-    user_allowed_factor1: list[str] = option(["localpassword"], env="USER_ALLOWED_FACTOR1", doc="First factors that users may choose at sign-up.")
-    admin_allowed_factor1: list[str] = option(["localpassword"], env="ADMIN_ALLOWED_FACTOR1", doc="First factors that administrators may choose for new users.")
+    admin_create_client_page: str = option("createclient.njk", planned=True, env="CREATE_CLIENT_PAGE", doc="Template of the page to create an OAuth client. Refused: not available in this version.")
+    delete_client_page: str = option("deleteclient.njk", planned=True, env="DELETE_CLIENT_PAGE", doc="Template of the page to delete an OAuth client. Refused: not available in this version.")
+    login_redirect: str = option("/", not_empty=True, env="LOGIN_REDIRECT", doc="Where to go after logging in: a path from the application's own root, or a URL.")
+    logout_redirect: str = option("/", not_empty=True, env="LOGOUT_REDIRECT", doc="Where to go after logging out: a path from the application's own root, or a URL.")
+    user_allowed_factor1: list[str] = option(["localpassword"], not_empty=True, env="USER_ALLOWED_FACTOR1", doc="First factors that users may choose at sign-up.")
+    admin_allowed_factor1: list[str] = option(["localpassword"], not_empty=True, env="ADMIN_ALLOWED_FACTOR1", doc="First factors that administrators may choose for new users.")
     enable_admin_endpoints: bool = option(False, env="ENABLE_ADMIN_ENDPOINTS", doc="Whether administrators have endpoints to look after users.")
-    enable_oauth_client_management: bool = option(False, env="ENABLE_OAUTH_CLIENT_MANAGEMENT", doc="Endpoints for OAuth clients. Not available in this version.")
-    edit_user_scope: str | None = option(None, env="EDIT_USER_SCOPE", doc="OAuth scope that lets a user who is not logged in by cookie edit the account.")
+    enable_oauth_client_management: bool = option(False, env="ENABLE_OAUTH_CLIENT_MANAGEMENT", doc="Endpoints for OAuth clients. Refused, unless `endpoints` names which there are: not available in this version.")
+    edit_user_scope: str | None = option(None, env="EDIT_USER_SCOPE", doc="Scope of a token that lets its user edit the account without a session cookie. No part of this version issues or reads tokens with scopes, so that it has no effect yet.")
     is_admin_fn: Callable[[User], bool | Awaitable[bool]] = option(default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field")
     create_user_fn: Callable[..., Any] = option(default_create_user, doc="Makes a user from a sign-up form: `(request, body, user_editable_fields, allowable_factor1)`.", shown="default_create_user")
-    update_user_fn: Callable[..., Any] = option(default_update_user, doc="Makes the changed user from a form: `(user, request, body, user_editable_fields)`.", shown="default_update_user")
-    validate_user_fn: Callable[..., Any] = option(default_user_validator, doc="What is wrong with a user, as a list of texts.", shown="default_user_validator")
+    update_user_fn: Callable[..., Any] = option(default_update_user, doc="Makes the changed user from a form: `(user, request, body, user_editable_fields)`. `user` cannot be changed itself: return `{**user, \"nickname\": \"Al\"}`, or a replaced record.", shown="default_update_user")
+    validate_user_fn: Callable[..., Any] = option(default_user_validator, doc="What is wrong with a user, as a list of texts; `None` or an empty list where nothing is. Any other answer refuses.", shown="default_user_validator")
     add_to_session: Callable[..., Any] | None = option(None, doc="`(request)`: further columns for every new session.")
     validate_session: Callable[..., Any] | None = option(None, doc="`(key, user, request)`: raises where a session must not be accepted.")
     user_search_fn: Callable[..., Any] | None = option(None, doc="`(search, user_storage)`: finds users for administrators.", shown="exact username or e-mail address")
-    client_serach_dn: Callable[..., Any] | None = option(None, names=("client_search_fn",), doc="Finds clients for administrators. Read by a part that is not in this version.")
+    client_serach_dn: Callable[..., Any] | None = option(None, names=("client_search_fn",), planned=True, doc="Finds OAuth clients for administrators. Refused: not available in this version.")
     factor2_protected_page_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_PAGE_ENDPOINTS", doc="Paths of pages that ask for the second factor again, of users who have one: from the root of the application, with parameters (`/transfer/{id}`) and, where only one method is meant, the method (`POST /pay`). Pages of ours ask when their form is sent. A path of no route stops the start; one that only fits behind `prefix` is taken so.", shown=_protected(json=False))
     factor2_protected_api_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_API_ENDPOINTS", doc="The same for JSON endpoints.", shown=_protected(json=True))
-    enable_known_devices: bool = option(False, env="ENABLE_KNOWN_DEVICES", doc="Whether a browser in which the second factor was given is not asked for it again by those.")
-    reauthentication_seconds: int | None = option(3600, none=True, at_least=0, env="REAUTHENTICATION_SECONDS", doc="Seconds after a login in which a user without a second factor may change the e-mail address, set up or give up a second factor, delete the account or administer users; later the password is asked for again. 0 asks always, `None` never.")
+    enable_known_devices: bool = option(False, needs="allowed_factor2", env="ENABLE_KNOWN_DEVICES", doc="Whether a browser in which the second factor was given is not asked for it again by those.")
+    reauthentication_seconds: int | None = option(3600, none=True, at_least=0, at_most=MAX_SECONDS, env="REAUTHENTICATION_SECONDS", doc="Seconds after a login in which a user without a second factor may change the e-mail address, set up or give up a second factor, delete the account or administer users; later the password is asked for again. 0 asks always, `None` never.")
     trusted_proxies: list[str] = option([], env="TRUSTED_PROXIES", doc="Addresses or networks of proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed.")
 
     # fmt: on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from crossauth_backend.accounts import password
 from crossauth_backend.accounts.required_change import required_change
@@ -10,13 +10,15 @@ from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
-from crossauth_fastapi._http.errors import LoginRequired
+from crossauth_fastapi._http.errors import LoginRequired, error_variables
 from crossauth_fastapi._session.actions import OPTIONAL_TOKEN, Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import ChangePasswordBody, LoginAnswer, Ok, RequestResetBody, ResetBody
 from crossauth_fastapi._session.context import Call
 from crossauth_fastapi._session.login import open_session, secrets_of, sign_in
 
 CHANGED = "Your password has been changed."
+# What makes a link useless, and another one useful.
+_BAD_LINKS: Final = (ErrorCode.InvalidKey, ErrorCode.Expired)
 RESET_SENT = "If there is an account with this address, we have sent it a link to choose a new password."
 
 
@@ -84,10 +86,17 @@ async def request_reset(call: Call) -> Outcome:
 
 
 async def look_at_reset(call: Call) -> Show | Go:
-    """The form that asks for the new password, if the token in the link is good."""
-    token = call.path_parameter or call.request.query_params.get("token", "")
-    # Not counted: looking changes nothing, and a token is not to be guessed.
-    user = await call.face.accounts.need_emails().check_password_reset_token(token)
+    """The form that asks for the new password, if the token is good; it comes in the link, or again from the form."""
+    token = call.text("token") or call.path_parameter or call.request.query_params.get("token", "")
+    if not token:
+        raise LoginRequired
+    try:
+        # Not counted: looking changes nothing, and a token is not to be guessed.
+        user = await call.face.accounts.need_emails().check_password_reset_token(token)
+    except CrossauthError as e:
+        if e.code not in _BAD_LINKS:
+            raise
+        return Show({**error_variables(e), "httpStatus": e.http_status, "badLink": True}, status=e.http_status)
     return Show({"token": token, "username": user.username})
 
 
@@ -104,23 +113,6 @@ async def reset_password(call: Call) -> Outcome:
         return result
     shown: dict[str, Any] = {"message": CHANGED, "user": call.user}
     return Outcome({**result.json, "message": CHANGED}, Show(shown))
-
-
-async def look_again(call: Call) -> Show | Go:
-    """The form after a refusal: the token comes from the form."""
-    token = call.text("token") or call.path_parameter or call.request.query_params.get("token", "")
-    if not token:
-        raise LoginRequired
-    if call.request.method == "GET":
-        return await look_at_reset(call)
-    try:
-        user = await call.face.accounts.need_emails().check_password_reset_token(token)
-    except CrossauthError as e:
-        if e.code is ErrorCode.Connection:
-            raise
-        # Whose account it is, is only for whoever holds a good token.
-        return Show({"token": token})
-    return Show({"token": token, "username": user.username})
 
 
 CHANGE_PASSWORD = Action(
@@ -151,7 +143,7 @@ RESET = Action(
     step_up=StepUp.SUBMIT,
     summary="Choose a new password by the token in a link",
     do=reset_password,
-    look=look_again,
+    look=look_at_reset,
     parameter=OPTIONAL_TOKEN,
     page_option="reset_password_page",
     body=ResetBody,

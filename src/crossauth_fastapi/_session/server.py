@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, overload
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import start_hook
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.keys.record import KeyDataEntry
 from crossauth_backend.sessions.cookie import CookieOptions
@@ -195,21 +196,32 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
         """The HTTP status of an exception: a `CrossauthError`'s own, else 500."""
         return CrossauthError.as_crossauth_error(e).http_status
 
+    @overload
+    def handle_error(
+        self, e: Exception, request: Request, form: JsonOrFormData | None,
+        error_fn: Callable[[dict[str, Any], CrossauthError], Response], password_invalid_ok: bool = False,
+    ) -> Response: ...  # fmt: skip
+    @overload
+    def handle_error(
+        self, e: Exception, request: Request, form: JsonOrFormData | None,
+        error_fn: Callable[[dict[str, Any], CrossauthError], Awaitable[Response]], password_invalid_ok: bool = False,
+    ) -> Awaitable[Response]: ...  # fmt: skip
     def handle_error(
         self,
         e: Exception,
         request: Request,
         form: JsonOrFormData | None,
-        error_fn: Callable[[dict[str, Any], CrossauthError], Response],
+        error_fn: Callable[[dict[str, Any], CrossauthError], Response | Awaitable[Response]],
         password_invalid_ok: bool = False,
-    ) -> Response:
-        """Log `e` and answer it by `error_fn(fields, error)`.
+    ) -> Response | Awaitable[Response]:
+        """Log `e` and answer it by `error_fn(fields, error)`. Await the result where `error_fn` is `async`.
 
         `UserNotExist` and `PasswordInvalid` become `UsernameOrPasswordInvalid`, the latter unless `password_invalid_ok`.
         """
         keep = password_invalid_ok and isinstance(e, CrossauthError) and e.code is ErrorCode.PasswordInvalid
         reason = e if keep and isinstance(e, CrossauthError) else as_reason(e)
-        return error_fn(form.to_dict() if form else {}, reason)
+        answer: Response | Awaitable[Response] = start_hook(error_fn, form.to_dict() if form else {}, reason)
+        return answer
 
     def send_json_error(
         self,

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import option
+from crossauth_backend.core.options import MAX_SECONDS, option
 from crossauth_backend.delivery.mailer import Mailer, Message, mail_message, send_mail
 from crossauth_backend.delivery.messages import Messages
-from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer
+from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer, sender_name
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.factors.services import FactorServices
@@ -37,7 +37,7 @@ class EmailAuthenticatorSettings(MailSettings):
     email_authenticator_text_body: str = option("emailauthenticationtextbody.njk", names=("email_authenticator_text_bod",), env="EMAIL_AUTHENTICATOR_TEXT_BODY", doc="Template.")  # fmt: skip
     email_authenticator_html_body: str | None = option(None, env="EMAIL_AUTHENTICATOR_HTML_BODY", doc="Template.")
     email_authenticator_subject: str = option("Login code", env="EMAIL_AUTHENTICATOR_SUBJECT", doc="Subject.")
-    email_authenticator_token_expires: int = option(300, at_least=1, env="EMAIL_AUTHENTICATOR_TOKEN_EXPIRES", doc="Seconds a code is good for.")  # fmt: skip
+    email_authenticator_token_expires: int = option(300, at_least=1, at_most=MAX_SECONDS, env="EMAIL_AUTHENTICATOR_TOKEN_EXPIRES", doc="Seconds a code is good for.")  # fmt: skip
 
 
 class EmailAuthenticator(SentCodeAuthenticator):
@@ -60,7 +60,9 @@ class EmailAuthenticator(SentCodeAuthenticator):
                 ErrorCode.Configuration,
                 "EmailAuthenticator: e-mail needs option 'smtp_host' and 'email_from', or 'mailer'; here or of the server",
             )
-        self._messages = Messages(self.settings.views, self.settings.render, services.site)
+        self._messages = Messages(
+            self.settings.views, self.settings.render, services.site or sender_name(self.settings)
+        )
         services.queue.add_channel(self._channel, partial(send_mail, self._mailer))
         self._messages.check(self.settings.email_authenticator_text_body, "email_authenticator_text_body")
 
@@ -73,9 +75,9 @@ class EmailAuthenticator(SentCodeAuthenticator):
         """See `SentCodeAuthenticator.where_to`."""
         return {"email": valid_email(str(user.get("email") or user["username"]))}
 
-    def send_code(self, to: str, code: str) -> None:
+    def send_code(self, to: str, code: str, username: str) -> None:
         """See `SentCodeAuthenticator.send_code`."""
-        self.services.queue.put(partial(self._make, to, {"otp": code}, self.code_ends()))
+        self.services.queue.put(partial(self._make, to, {"otp": code, "username": username}, self.code_ends()))
 
     def skip_email_verification_on_signup(self) -> bool:
         """A code that arrived proves the address."""

@@ -52,10 +52,12 @@ class LocalPasswordSettings(AuthenticatorSettings):
     )
     argon2: Argon2Parameters = option(Argon2Parameters(), doc="Cost of one hash.", shown="19 MiB, 2 passes, 1 lane")
     hashing_threads: int | None = option(
-        None, at_least=1, doc="How many passwords are hashed at once.", shown="cores - 1, at least 1"
+        None, at_least=1, at_most=1024, doc="How many passwords are hashed at once.", shown="cores - 1, at least 1"
     )
     hashing_queue: int = option(
         MAX_WAITING,
+        at_least=1,
+        at_most=100_000,
         doc="How many passwords may wait to be hashed, of trusted browsers and of others; beyond it the answer is 503.",
     )
 

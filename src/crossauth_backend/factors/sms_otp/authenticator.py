@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
-from crossauth_backend.core.options import option
+from crossauth_backend.core.options import MAX_SECONDS, option
 from crossauth_backend.delivery.mailer import Message
 from crossauth_backend.delivery.messages import Messages
 from crossauth_backend.delivery.sms import SmsSender, valid_phone
@@ -40,7 +40,7 @@ class SmsAuthenticatorSettings(AuthenticatorSettings):
     sms_sender: Any = option(None, doc="What sends: an `SmsSender`.")
     sms_authenticator_body: str = option("smsauthenticationbody.njk", env="SMS_AUTHENTICATOR_BODY", doc="Template.")
     sms_authenticator_from: str = option("", env="SMS_AUTHENTICATOR_FROM", doc="The number or name that messages come from.")  # fmt: skip
-    sms_authenticator_token_expires: int = option(300, at_least=1, env="SMS_AUTHENTICATOR_TOKEN_EXPIRES", doc="Seconds a code is good for.")  # fmt: skip
+    sms_authenticator_token_expires: int = option(300, at_least=1, at_most=MAX_SECONDS, env="SMS_AUTHENTICATOR_TOKEN_EXPIRES", doc="Seconds a code is good for.")  # fmt: skip
     views: str = option("views", env="VIEWS", doc="Folder with the application's own message templates.")
     render: Callable[..., Any] | None = option(None, doc="`(template, data)`: renders messages, instead of Jinja2.")
 
@@ -77,9 +77,9 @@ class SmsAuthenticator(SentCodeAuthenticator):
         """See `SentCodeAuthenticator.where_to`."""
         return {"phone": valid_phone(user.get("phone"))}
 
-    def send_code(self, to: str, code: str) -> None:
+    def send_code(self, to: str, code: str, username: str) -> None:
         """See `SentCodeAuthenticator.send_code`."""
-        self.services.queue.put(partial(self._make, to, {"otp": code}, self.code_ends()))
+        self.services.queue.put(partial(self._make, to, {"otp": code, "username": username}, self.code_ends()))
 
     def mfa_channel(self) -> Literal["none", "email", "sms"]:
         """By text message."""

@@ -46,7 +46,8 @@ def unfit_fields(table: sa.Table, id_name: str, wanted: Mapping[str, type]) -> l
     missing = [name for name in wanted if names.get(name, name) not in table.c]
     texts = [f"table {table.name!r} lacks the columns {', '.join(missing)}"] if missing else []
     for name, kind in wanted.items():
-        if name in missing:
+        if name in missing or kind is object:
+            # Whatever it holds is the application's; a column may have no type of Python's at all.
             continue
         column = table.c[names.get(name, name)]
         if not issubclass(column.type.python_type, kind):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from crossauth_backend.accounts.fit import check_fields
 from crossauth_backend.accounts.profile import delete_account
 from crossauth_backend.accounts.signup import create_signup
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -59,7 +60,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         session_manager: the session server's.
 
     Raises:
-        CrossauthError: `Configuration` without a user storage or a local password factor.
+        CrossauthError: `Configuration` without a user storage, a column for email addresses or a local password factor.
     """
 
     def __init__(self, session_manager: SessionManager) -> None:
@@ -70,6 +71,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
                 ErrorCode.Configuration, f"CrossauthUserDatabase: there is no authenticator {_PASSWORD_FACTOR!r}"
             )
         self._accounts = session_manager.accounts
+        check_fields(accounts.users, "email")
         self._users, self._factor = accounts.users, factor
         self._verifies = accounts.verify_email
         self.password_helper = PasswordHelper(factor.hasher)
