@@ -13,7 +13,8 @@ from crossauth_backend.delivery.outbox import Outbox
 from crossauth_backend.delivery.sms import SmsSender
 from crossauth_backend.delivery.smtp import SmtpMailer
 from crossauth_backend.delivery.twilio import TwilioSender
-from crossauth_backend.email_tokens.manager import TokenEmailer, TokenEmailerOptions
+from crossauth_backend.email_tokens.manager import TokenEmailer
+from crossauth_backend.email_tokens.options import TokenEmailerOptions
 from crossauth_backend.events.audit import AuditStorage
 from crossauth_backend.events.listeners import EventListener, LoggingListener
 from crossauth_backend.events.record import Event, EventName

@@ -20,7 +20,8 @@ from crossauth_backend.delivery.messages import site_name
 from crossauth_backend.delivery.options import make_mailer, sender_name
 from crossauth_backend.delivery.queue import DeliveryQueue
 from crossauth_backend.delivery.waiting import InKeys
-from crossauth_backend.email_tokens.manager import TokenEmailer, TokenEmailerOptions, TokenEmailerSettings
+from crossauth_backend.email_tokens.manager import TokenEmailer
+from crossauth_backend.email_tokens.options import TokenEmailerOptions, TokenEmailerSettings
 from crossauth_backend.events.audit import AuditListener, AuditStorage, SupportsAuditPurge
 from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
 from crossauth_backend.events.record import EventName

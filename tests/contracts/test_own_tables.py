@@ -325,7 +325,7 @@ def test_a_sign_up_that_a_trigger_refuses_says_no_name_that_is_taken(engine: Asy
 
     asyncio.run(prepare())
     users = SqlAlchemyUserStorage(engine, {"table": customer(), "user_editable_fields": ["email"]})
-    world = World(users, InMemoryKeyStorage(), enable_email_verification=True)
+    world = World(users, InMemoryKeyStorage(), enable_email_verification=True, allowed_factor2=["none", "totp"])
     with world.open() as url, Browser(url) as browser:
         answer = browser.sign_up("bob", factor2="none", user_email="bob@example.com")
         assert (answer.status_code, name_of(answer)) == (409, "ConstraintViolation")

@@ -134,7 +134,8 @@ async def test_in_an_own_table_with_unique_addresses_the_unfinished_gives_way(
         await connection.run_sync(table.metadata.create_all)
     await engine.dispose()
     options: Any = {"table": table, "user_editable_fields": ["email"], "normalize_email": normalize}
-    world = World(SqlAlchemyUserStorage(engine, options), InMemoryKeyStorage(), enable_email_verification=True)
+    asked = {"enable_email_verification": True, "allowed_factor2": ["none", "totp", "email"]}
+    world = World(SqlAlchemyUserStorage(engine, options), InMemoryKeyStorage(), **asked)
     email = "owner@example.com"
 
     def walk() -> None:

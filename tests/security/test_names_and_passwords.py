@@ -21,11 +21,12 @@ from crossauth_backend import (
 )
 from crossauth_backend.core.passwords import PasswordHasher
 from crossauth_backend.core.text import clean_code, folded, normalize
+from crossauth_backend.factors.password.rules import TOO_COMMON
 from crossauth_backend.users.rules import MAX_USERNAME, username_problems, valid_email
 from crossauth_fastapi.fastapi_users._passwords import Passwords
 from crossauth_fastapi.fastapi_users.password import PasswordHelper
 from tests.accounts import NEW, Browser, World, name_of
-from tests.support import CHEAP
+from tests.support import CHEAP, PASSWORD
 
 COMPOSED = unicodedata.normalize("NFC", "Pässwörd1éé")
 DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
@@ -118,6 +119,56 @@ def test_a_password_is_measured_composed() -> None:
     seven = unicodedata.normalize("NFD", "Pä1éöüß")
     assert len(seven) > 8
     assert "Password must be at least 8 characters" in default_password_validator({"password": seven})
+
+
+PASSPHRASES = [
+    "correct horse battery staple",
+    "верблюд горизонт лампа",
+    "我喜歡喝熱騰騰的茶",
+    "tr0ub4dor&3x",
+    "ありがとう電車通り",
+]
+COMMON = [
+    "password", "PASSWORD", "Password1", "passw0rd", "iloveyou!!", "123sunshine", "baseball", "Baseball2024!", "12345678",
+    "87654321", "abcdefgh", "aaaaaaaa", "abcabcabcabc", "1212121212", "zaq12wsx", "Qwertyuiop",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("password", PASSPHRASES)
+def test_what_a_password_is_composed_of_does_not_matter(password: str) -> None:
+    assert default_password_validator({"password": password}) == []
+    with World().open() as url, Browser(url) as browser:
+        answer = browser.call(
+            "/api/signup", username="alice", password=password, repeat_password=password, factor2="none"
+        )
+        assert answer.status_code == 200, answer.text
+        assert browser.log_in(password=password).status_code == 200
+
+
+@pytest.mark.parametrize("password", COMMON)
+def test_a_password_that_is_tried_first_is_refused(password: str) -> None:
+    assert default_password_validator({"password": password}) == [TOO_COMMON]
+
+
+def test_a_common_password_is_refused_wherever_one_is_chosen() -> None:
+    world = World(is_admin_fn=lambda user: user.username == "alice")
+    new = {"new_password": "Password1", "repeat_password": "Password1"}
+    with world.open() as url, Browser(url) as browser:
+        common = browser.call(
+            "/api/signup", username="alice", password="baseball", repeat_password="baseball", factor2="none"
+        )
+        browser.sign_up(factor2="none", user_email="alice@example.com")
+        browser.call("/api/requestpasswordreset", email="alice@example.com")
+        token = browser.link().rpartition("=")[2].rpartition("/")[2]
+        refused = [
+            common,
+            browser.call("/api/changepassword", old_password=PASSWORD, **new),
+            browser.call("/api/resetpassword", token=token, **new),
+            browser.call("/admin/api/createuser", username="bob", password="Password1", repeat_password="Password1"),
+            browser.call("/admin/api/changepassword/1", **new),
+        ]
+        assert [name_of(answer) for answer in refused] == ["PasswordFormat"] * len(refused)
+        assert [answer.json()["errorMessage"] for answer in refused] == [TOO_COMMON] * len(refused)
 
 
 async def test_nobody_costs_as_much_work_as_a_wrong_password_in_either_form(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +365,7 @@ def test_full_width_digits_are_digits_and_nothing_else_becomes_a_code() -> None:
     ],
 )
 async def test_no_colon_is_inside_issuer_or_account_of_a_qr_code(issuer: str, username: str, label: str) -> None:
-    world = World(authenticators={}, user_allowed_factor1=[], admin_allowed_factor1=[], allowed_factor2=[])
+    world = World()
     factor = TotpAuthenticator(issuer)
     factor.attach(_services(world))
     prepared = await factor.prepare_configuration({"username": username})

@@ -90,7 +90,10 @@ async def update_user(
 async def change_password(
     accounts: Accounts, admin: User, user: User, new: Params, repeat: Params | None, origin: Origin = NOWHERE
 ) -> User:
-    """Give `user` a new password and make the account active; the second factor stays. Every session ends.
+    """Give `user` a new password. Every session ends.
+
+    The account becomes active, but stays `factor2resetneeded` where its second factor must be set up again; the second factor
+    itself stays.
 
     Raises:
         CrossauthError: `PasswordFormat`, `PasswordMatch`.

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import MAX_SECONDS, option, read_options
+from crossauth_backend.core.options import read_options
 from crossauth_backend.core.secrets import random_value
 from crossauth_backend.core.text import same_mailbox, with_slashes
 from crossauth_backend.delivery.mailer import Message, mail_message, send_mail
 from crossauth_backend.delivery.messages import Messages, site_name
-from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer
+from crossauth_backend.delivery.options import make_mailer
 from crossauth_backend.delivery.queue import DeliveryQueue
+from crossauth_backend.email_tokens.options import TokenEmailerOptions, TokenEmailerSettings
 from crossauth_backend.email_tokens.rules import (
     TOKEN_BYTES,
     EmailToken,
@@ -76,42 +77,6 @@ class Verification:
     token: EmailToken
     found: UserAndSecrets
     already: bool = False
-
-
-class TokenEmailerOptions(MailOptions, total=False):
-    """Options of `TokenEmailer`; times in seconds."""
-
-    email_verification_html_body: str
-    email_verification_subject: str
-    email_verification_text_body: str
-    password_reset_expires: int
-    password_reset_html_body: str
-    password_reset_subject: str
-    password_reset_text_body: str
-    prefix: str
-    site_url: str
-    verify_email_expires: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenEmailerSettings(MailSettings):
-    """`TokenEmailerOptions`, parsed."""
-
-    site_url: str | None = option(
-        None,
-        names=("siteUrl",),
-        env="SITE_URL",
-        doc="Where browsers find the site, such as `https://example.com`. Links in e-mail begin with it.",
-    )
-    prefix: str = option("/", env="PREFIX", doc="Goes before every URL.")
-    email_verification_text_body: str = option("emailverificationtextbody.njk", env="EMAIL_VERIFICATION_TEXT_BODY", doc="Template.")  # fmt: skip
-    email_verification_html_body: str | None = option("emailverificationhtmlbody.njk", env="EMAIL_VERIFICATION_HTML_BODY", doc="Template; empty for none.")  # fmt: skip
-    email_verification_subject: str = option("Please verify your email", env="EMAIL_VERIFICATION_SUBJECT", doc="Subject.")  # fmt: skip
-    password_reset_text_body: str = option("passwordresettextbody.njk", env="PASSWORD_RESET_TEXT_BODY", doc="Template.")
-    password_reset_html_body: str | None = option("passwordresethtmlbody.njk", env="PASSWORD_RESET_HTML_BODY", doc="Template; empty for none.")  # fmt: skip
-    password_reset_subject: str = option("Password reset", env="PASSWORD_RESET_SUBJECT", doc="Subject.")
-    password_reset_expires: int = option(86400, at_least=1, at_most=MAX_SECONDS, env="PASSWORD_RESET_EXPIRES", doc="Seconds a link to choose a new password works.")  # fmt: skip
-    verify_email_expires: int = option(86400, at_least=1, at_most=MAX_SECONDS, env="VERIFY_EMAIL_EXPIRES", doc="Seconds a link to prove an address works.")  # fmt: skip
 
 
 class TokenEmailer:
@@ -223,7 +188,7 @@ class TokenEmailer:
         Parameters:
             email: the address.
             extra_data: further variables for the templates.
-            always: whether it is sent also where the mailbox has been sent as much as it may be: for one that asks, and is counted.
+            always: whether it is sent beyond the limit of the mailbox too; what asks for it is counted then.
         """
         self._put(partial(self._reset, email, dict(extra_data or {}), always))
 

@@ -61,12 +61,15 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorBody, "description": text}
     for status, text in (
         (400, "A field is missing or not valid"),
-        (401, "Not logged in, wrong credentials, or no valid CSRF token"),
-        (403, "The account's state does not allow it"),
+        (401, "Not logged in, or wrong credentials"),
+        (403, "No valid CSRF token, missing rights, or the account's state does not allow it"),
+        (404, "There is no such user"),
+        (409, "The database refuses it: a value that must be unique, or rows that refer to it"),
         (413, "The body is too large"),
         (415, "The body is neither JSON nor a form"),
         (429, "Too many attempts; `Retry-After` says how many seconds to wait"),
         (500, "The server could not do it"),
+        (503, "A storage or the hashing of passwords is not available; `Retry-After` says when to try again"),
     )
 }
 

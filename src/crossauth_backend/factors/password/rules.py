@@ -1,35 +1,50 @@
-"""What a new password must be."""
+"""What a new password must be: long enough, and none that is tried first (NIST SP 800-63B-4 §3.1.1.2)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any, Final
 
 from crossauth_backend.core.passwords import composed_password
 
 MIN_LENGTH = 8
 MAX_LENGTH = 1024
+TOO_COMMON: Final = "This password is too easy to guess; choose one that is less common"
+_LIST: Final = "common_passwords.txt"
+# How much of a password may repeat itself, or count up or down.
+_PERIOD: Final = 4
+_DECORATION: Final = "0123456789 !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
 def default_password_validator(params: Mapping[str, Any]) -> list[str]:
     """What is wrong with `params["password"]`, as texts for the user; empty where nothing is.
 
-    At least eight characters, with a small letter, a capital and a digit. An application that prefers long passphrases or a
-    list of known passwords gives its own function as `validate_password_fn`.
+    At least eight characters, and none of the common ones, whatever is put around them. What it is composed of does not matter: a
+    few unrelated words are a good password. An application that demands more gives its own function as `validate_password_fn`.
     """
     password = params.get("password")
     if not isinstance(password, str) or not password:
         return ["Password not provided"]
     password = composed_password(password)
-    problems = []
     if len(password) < MIN_LENGTH:
-        problems.append(f"Password must be at least {MIN_LENGTH} characters")
+        return [f"Password must be at least {MIN_LENGTH} characters"]
     if len(password) > MAX_LENGTH:
-        problems.append(f"Password must be at most {MAX_LENGTH} characters")
-    if not any(c.islower() for c in password):
-        problems.append("Password must contain at least one small letter")
-    if not any(c.isupper() for c in password):
-        problems.append("Password must contain at least one capital letter")
-    if not any(c.isdigit() for c in password):
-        problems.append("Password must contain at least one digit")
-    return problems
+        return [f"Password must be at most {MAX_LENGTH} characters"]
+    return [TOO_COMMON] if _is_common(password.casefold()) else []
+
+
+def _is_common(password: str) -> bool:
+    if password in _common() or password.strip(_DECORATION) in _common():
+        return True
+    repeats = any(password == (password[:n] * len(password))[: len(password)] for n in range(1, _PERIOD + 1))
+    steps = {ord(b) - ord(a) for a, b in pairwise(password)}
+    return repeats or steps in ({1}, {-1})
+
+
+@cache
+def _common() -> frozenset[str]:
+    text = files(__package__).joinpath(_LIST).read_text("utf-8")
+    return frozenset(line for line in text.splitlines() if not line.startswith("#"))
