@@ -2,14 +2,25 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from fastapi import FastAPI, Request
 
 from crossauth_backend import CrossauthError, ErrorCode, RedisKeyStorage, open_redis
 from crossauth_backend.core.clock import utc_now
+from crossauth_fastapi.fastapi_users.authentication import (
+    AuthenticationBackend,
+    BearerTransport,
+    KeyStorageStrategy,
+    RedisStrategy,
+)
 from tests.accounts import Browser, World, name_of
+from tests.fastapi_users.app import Site
+from tests.fastapi_users.conftest import Api
 from tests.services.redis import RedisServer, redis_server
+from tests.services.uvicorn import serve
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random", "volatile-lru", "volatile-ttl"])
@@ -103,3 +114,71 @@ async def test_keys_can_be_deleted_and_taken_on_a_full_redis(tmp_path: Path) -> 
             await keys.save_key(1, "s:6", now)
         assert refused.value.http_status == 503
         await keys.close()
+
+
+def site_on(server: RedisServer, folder: Path, where: str) -> Site:
+    """The routes, with tokens or marks in this Redis."""
+    client = open_redis(server.url)
+    if where == "key_storage":
+        return Site(f"sqlite:///{folder}/u.db", key_storage=RedisKeyStorage(client), closing=[client])
+    strategies: dict[str, Any] = {
+        "RedisStrategy": lambda: RedisStrategy[Any, Any](client, 600),
+        "KeyStorageStrategy": lambda: KeyStorageStrategy[Any, Any](RedisKeyStorage(client), 600),
+    }
+    keys = RedisKeyStorage(client)
+
+    def of_request(request: Request) -> Any:
+        return KeyStorageStrategy[Any, Any](keys, 600)
+
+    backend: Any = AuthenticationBackend("redis", BearerTransport("x"), strategies.get(where, of_request))
+    return Site(f"sqlite:///{folder}/u.db", more_backends=[backend], closing=[client])
+
+
+@pytest.mark.parametrize("where", ["RedisStrategy", "KeyStorageStrategy", "key_storage"])
+async def test_routes_do_not_start_on_a_redis_that_evicts(tmp_path: Path, where: str) -> None:
+    """Whatever is kept there: an index that was evicted would let a login go on that was ended with all others."""
+    with redis_server(tmp_path, "--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru") as server:
+        app = site_on(server, tmp_path, where).app
+        with pytest.raises(CrossauthError, match="noeviction"):
+            async with app.router.lifespan_context(app):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("where", "mounted"),
+    [
+        ("RedisStrategy", True),
+        ("KeyStorageStrategy", True),
+        ("key_storage", True),
+        ("of a request", True),
+        ("of a request", False),
+    ],
+)
+def test_routes_whose_start_is_not_noticed_do_not_serve_on_a_redis_that_evicts(
+    tmp_path: Path, where: str, mounted: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Mounted in another application, or with a strategy that only a request brings. Once it is mended they serve."""
+    by = "jwt" if where == "key_storage" else "redis"
+    with redis_server(tmp_path, "--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru") as server:
+        site = site_on(server, tmp_path, where)
+        app: Any = site.app
+        if mounted:
+            app = FastAPI(lifespan=site._lifespan)
+            app.mount("/inner", site.app)
+        with serve(app) as url, Api(url + ("/inner" if mounted else ""), site, "") as api:
+            if where == "of a request":
+                api.register()
+            refused = (
+                api.log_in(by=by), api.delete("/auth/sessions", headers={"Authorization": "Bearer x"}),
+                api.get("/hello", headers={"Authorization": "Bearer x"}),
+            )  # fmt: skip
+            assert [answer.status_code for answer in refused] == [500, 500, 500]
+            assert caplog.text.count("noeviction") == 1
+            assert "noeviction" not in "".join(answer.text for answer in refused)
+            with server.client() as client:
+                client.config_set("maxmemory", 0)
+            if where != "of a request":
+                assert api.register().status_code == 201
+            header = api.bearer(by=by)
+            assert api.get("/hello", headers=header).status_code == 200
+            assert api.delete("/auth/sessions", headers=header).status_code == 204

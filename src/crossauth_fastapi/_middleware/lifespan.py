@@ -27,13 +27,15 @@ class Lifecycle:
         self.running = False
         self._ready = ready
         self._parts: list[SupportsLifecycle] = []
+        self._open_parts: list[SupportsLifecycle] = []
         self._opening: asyncio.Task[None] | None = None
 
     def add(self, parts: Sequence[SupportsLifecycle]) -> None:
-        """Take care of `parts` too, after those that are there."""
+        """Take care of `parts` too, after those that are there. New ones are opened with the next `start`."""
         for part in parts:
             if all(part is not known for known in self._parts):
                 self._parts.append(part)
+                self.running = False
 
     def attach(self, app: FastAPI) -> None:
         """Open with `app`, before anything of its own, so that what is wrong is known then; close with it, last first."""
@@ -48,11 +50,16 @@ class Lifecycle:
                     self.running = True
                     yield state
             finally:
-                self.running = False
-                for part in reversed(self._parts):
-                    await part.close()
+                await self.close()
 
         app.router.lifespan_context = lifespan
+
+    async def close(self) -> None:
+        """Close every part, last first."""
+        self.running = False
+        self._open_parts.clear()
+        for part in reversed(self._parts):
+            await part.close()
 
     async def start(self) -> None:
         """Open what is not open. Requests that come meanwhile wait for it; the next one tries again where it failed.
@@ -64,19 +71,27 @@ class Lifecycle:
             return
         loop = asyncio.get_running_loop()
         if self._opening is None or self._opening.done() or self._opening.get_loop() is not loop:
-            self._opening = loop.create_task(self._open_and_run())
+            self._opening = loop.create_task(self.open())
         try:
             # Shielded: the client of the request that began it may go, others wait for it.
             await asyncio.shield(self._opening)
         except CrossauthError as e:
             # At the start its text is for who configures the application; here it would be for a visitor.
-            raise CrossauthError(e.code, detail=e.detail or e.message, status=e.http_status) from e
+            detail, retry = e.detail or e.message, e.retry_after
+            raise CrossauthError(e.code, detail=detail, status=e.http_status, retry_after=retry) from e
 
-    async def _open(self) -> None:
-        for part in self._parts:
-            await part.start()
+    async def open(self) -> None:
+        """Open what is not open, for a caller that no visitor waits for.
 
-    async def _open_and_run(self) -> None:
+        Raises:
+            CrossauthError: what a part says against it, to whoever configures the application.
+        """
         await self._open()
         self._ready()
         self.running = True
+
+    async def _open(self) -> None:
+        for part in self._parts:
+            if all(part is not known for known in self._open_parts):
+                await part.start()
+                self._open_parts.append(part)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -26,6 +26,10 @@ from crossauth_fastapi._http.bodies import (
 from crossauth_fastapi._http.jsonbody import MAX_FIELDS
 from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
+
+if TYPE_CHECKING:
+    from crossauth_fastapi.fastapi_users._core import Core
+    from crossauth_fastapi.fastapi_users._storages import Storages
 
 _SECRETS: Final = ("password", "token", "secret", "otp", "code")
 _MASK: Final = "**********"
@@ -185,9 +189,18 @@ def _refuse_many_fields(request: Request, body: bytes) -> None:
         raise HTTPException(400, "There was an error parsing the body")
 
 
-def new_router(lifespan: Any = None) -> APIRouter:
-    """An empty router."""
-    return APIRouter(route_class=UsersRoute, lifespan=lifespan)
+def new_router(core: Core) -> APIRouter:
+    """An empty router, whose storages are open whenever a route of it is called."""
+    storages = core.storages
+    return APIRouter(route_class=UsersRoute, lifespan=storages.lifespan, dependencies=[Depends(_opened_by(storages))])
+
+
+def _opened_by(storages: Storages) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def opened() -> None:
+        # Where the application is mounted in another one, nothing has run its lifespan.
+        await storages.open()
+
+    return opened
 
 
 def http_error(e: CrossauthError) -> HTTPException:

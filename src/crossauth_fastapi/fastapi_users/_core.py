@@ -17,9 +17,8 @@ from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.text import folded, normalize
 from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
 from crossauth_backend.events.record import EventName
-from crossauth_backend.keys.purge import Purger
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle, check_swap
+from crossauth_backend.keys.storage import KeyStorage, check_swap
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.sessionmanager import SessionManager
@@ -28,6 +27,7 @@ from crossauth_fastapi._http.address import peer_address, read_proxies
 from crossauth_fastapi.fastapi_users._addresses import MAX_LOGIN, login_spellings
 from crossauth_fastapi.fastapi_users._records import key_owner, record_of, step_of
 from crossauth_fastapi.fastapi_users._refresh import end_refresh_tokens
+from crossauth_fastapi.fastapi_users._storages import Storages
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins
 from crossauth_fastapi.fastapi_users.authentication.trial import strategy_of
@@ -68,8 +68,6 @@ class Core:
         self._proxies = read_proxies(trusted_proxies)
         self.accounts: Callable[[], Accounts] | None = None
         self.keeps = session_manager is not None or key_storage is not None
-        self._running = False
-        self._storages: list[Any] = []
         self._clients: dict[str, Any] = {}
         # Whether a change of oneself asks for the old password: the users router says so, and linking an account asks too.
         self.asks_password = session_manager is not None
@@ -81,6 +79,8 @@ class Core:
             self.keys = key_storage or InMemoryKeyStorage()
             self.limits = AttemptLimits(self.keys, attempt_limits or {})
             self.events = Events([LoggingListener(), *event_listeners])
+            self.storages = Storages()
+            self.storages.add(self.keys)
             return
         if key_storage is not None or attempt_limits is not None or tuple(event_listeners):
             raise CrossauthError(
@@ -91,6 +91,7 @@ class Core:
         accounts = session_manager.accounts()
         self.keys, self.limits, self.events = accounts.keys, accounts.limits, accounts.events
         self.accounts = session_manager.accounts
+        self.storages = Storages(foreign=self.keys)
 
     def account_name(self, name: str) -> str:
         """The name under which attempts on an account are counted: whatever finds one account is one name."""
@@ -164,7 +165,16 @@ class Core:
         strategy = strategy_of(backend)
         if strategy is not None:
             self.check_strategy(backend, strategy)
-            self._storages.append(getattr(strategy, "key_storage", None))
+            self.storages.add(getattr(strategy, "key_storage", None))
+
+    async def admit(self, backend: AuthenticationBackend[Any, Any], strategy: Any) -> None:
+        """As `check_strategy`, of the strategy of a request, whose storage is opened where it was not known before.
+
+        Raises:
+            CrossauthError: `Configuration`; `Connection`.
+        """
+        self.check_strategy(backend, strategy)
+        await self.storages.open(strategy)
 
     def check_strategy(self, backend: AuthenticationBackend[Any, Any], strategy: Any) -> None:
         """Refuse a strategy, or the class of one, that cannot do what a backend or a session server needs.
@@ -216,7 +226,7 @@ class Core:
             return
         field = getattr(user_schema, "model_fields", {}).get("id")
         kind = field.annotation if field is not None else None
-        for storage in (self.keys, *self._storages):
+        for storage in (self.keys, *self.storages.all):
             fits = getattr(storage, "takes_userid", None)
             if fits is not None and isinstance(kind, type) and not fits(kind):
                 raise CrossauthError(
@@ -224,28 +234,6 @@ class Core:
                     f"FastAPIUsers: users' ids are {kind.__name__}, for which {type(storage).__name__} has no column: give it "
                     "the option 'userid_type', such as sqlalchemy.Uuid()",
                 )
-
-    @asynccontextmanager
-    async def lifespan(self, app: Any) -> AsyncIterator[None]:
-        """Open the key storage, and throw away now and then what has expired, while the application runs.
-
-        Every router brings it along, and one of them does it. A session server does it for its own storage itself.
-        """
-        if self.accounts is not None or self._running:
-            yield
-            return
-        purger = Purger(self.keys)
-        self._running = True
-        try:
-            if isinstance(self.keys, SupportsLifecycle):
-                await self.keys.start()
-            await purger.start()
-            yield
-        finally:
-            self._running = False
-            await purger.close()
-            if isinstance(self.keys, SupportsLifecycle):
-                await self.keys.close()
 
 
 @cache

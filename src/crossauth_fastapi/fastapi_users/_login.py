@@ -87,10 +87,10 @@ async def open_login(
         taken: the refresh token that the login goes on with; `None` for a new one.
 
     Raises:
-        CrossauthError: `Configuration`, see `Core.check_strategy`.
+        CrossauthError: see `Core.admit`.
         HTTPException: 400, where the password, or whatever else a login rests on, was changed while this went on.
     """
-    core.check_strategy(backend, strategy)
+    await core.admit(backend, strategy)
     code = ErrorCode.LOGIN_BAD_CREDENTIALS if taken is None else FurtherErrorCode.REFRESH_BAD_TOKEN
     before, tokens, renewing = login_mark(user), RefreshTokens(core.keys, backend), None
     sid = taken.sid if taken is not None else new_sid()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from inspect import Parameter, Signature
-from typing import Any, Final, Generic
+from typing import Any, Final, Generic, TypeAlias
 
 from fastapi import Depends, HTTPException, WebSocketException, status
 from fastapi.security import HTTPBearer, OAuth2
@@ -25,6 +25,8 @@ from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.types import DependencyCallable
 
 EnabledBackends = DependencyCallable[Sequence[AuthenticationBackend[UP, ID]]]
+# Opens what the strategies of a request keep their tokens in.
+OpenStorages: TypeAlias = Callable[..., Awaitable[None]]
 _REALM: Final = "users"
 _OWN_NAMES: Final = ("_connection", "user_manager", "enabled_backends")
 
@@ -77,6 +79,7 @@ class Authenticator(Generic[UP, ID]):
     ) -> None:
         self.backends = backends
         self.get_user_manager: DependencyCallable[Any] = get_user_manager
+        self._open: OpenStorages | None = None
         self._has_bearer = any(_reads_header(backend.transport.scheme) for backend in backends)
         self._names = [_parameter_name(backend.name) for backend in backends]
         every = [*_OWN_NAMES, *self._names, *(f"strategy_{name}" for name in self._names)]
@@ -93,6 +96,10 @@ class Authenticator(Generic[UP, ID]):
         # Dependencies that give `Logins`: with the tokens that the request shows, and for routes that ask for none, without.
         self.logins = self._make_logins_dependency(shows=True)
         self.every_users_logins = self._make_logins_dependency(shows=False)
+
+    def opens_by(self, open_storages: OpenStorages) -> None:
+        """Say what opens the strategies' storages before anything is asked of them; who says it first is heard."""
+        self._open = self._open or open_storages
 
     def current_user(
         self,
@@ -162,6 +169,7 @@ class Authenticator(Generic[UP, ID]):
     def _make_user_dependency(self, what: str, demand: _Demand, enabled: Any) -> Callable[..., Any]:
         async def current(_connection: HTTPConnection, **values: Any) -> Any:
             try:
+                await self._opened(values)
                 found = [login async for login in self._find(values, every=what == "every")]
             except CrossauthError as e:
                 raise _unreachable(_connection, e) from e
@@ -195,6 +203,7 @@ class Authenticator(Generic[UP, ID]):
 
     def _make_logins_dependency(self, *, shows: bool) -> Callable[..., Any]:
         async def logins(_connection: HTTPConnection, **values: Any) -> Logins:
+            await self._opened(values)
             return Logins(list(self._shown(values)))
 
         return self._signed(logins, user_manager=False, enabled=None, tokens=shows)
@@ -216,6 +225,10 @@ class Authenticator(Generic[UP, ID]):
             parameters.append(_keyword("enabled_backends", enabled))
         function.__signature__ = Signature(parameters)
         return function  # type: ignore[no-any-return]
+
+    async def _opened(self, values: dict[str, Any]) -> None:
+        if self._open is not None:
+            await self._open(*(values[f"strategy_{name}"] for name in self._names))
 
     def _shown(self, values: dict[str, Any]) -> Iterator[Shown]:
         enabled = values.get("enabled_backends", self.backends)

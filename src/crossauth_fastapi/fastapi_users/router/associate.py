@@ -79,7 +79,8 @@ def get_oauth_associate_router(
         core: limits and events; see `FastAPIUsers`.
     """
     core = core or default_core()
-    router = new_router(core.lifespan)
+    authenticator.opens_by(core.storages.open)
+    router = new_router(core)
     cookie = CsrfCookie(
         name=csrf_token_cookie_name, path=csrf_token_cookie_path, domain=csrf_token_cookie_domain,
         secure=csrf_token_cookie_secure, httponly=csrf_token_cookie_httponly, samesite=csrf_token_cookie_samesite,

@@ -60,7 +60,8 @@ def get_auth_router(
     """
     core = core or default_core()
     core.check(backend)
-    router = new_router(core.lifespan)
+    authenticator.opens_by(core.storages.open)
+    router = new_router(core)
     codes: list[ErrorCode | FurtherErrorCode] = [ErrorCode.LOGIN_BAD_CREDENTIALS, ErrorCode.LOGIN_USER_NOT_VERIFIED]
     if core.accounts is not None:
         codes += [FurtherErrorCode.LOGIN_FACTOR2_SETUP_NEEDED, FurtherErrorCode.LOGIN_PASSWORD_CHANGE_NEEDED]
@@ -220,6 +221,7 @@ def _add_refresh(
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
         """A new token and a new refresh token for a refresh token, which is used up."""
+        await core.admit(backend, strategy)
         taken = await RefreshTokens(core.keys, backend).take(refresh_token)
         user = await _user(user_manager, taken.userid) if taken is not None else None
         if taken is not None and taken.reused and user is not None:

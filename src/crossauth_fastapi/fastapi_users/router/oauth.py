@@ -135,7 +135,7 @@ def get_oauth_router(
         CrossauthError: `Configuration` for a redirect that would carry a token.
     """
     core = core or default_core()
-    router = new_router(core.lifespan)
+    router = new_router(core)
     if login_redirect_url is not None:
         check_redirect(login_redirect_url, backend.transport)
     cookie = CsrfCookie(
@@ -164,17 +164,18 @@ def get_oauth_router(
         check_accounts(user_manager)
         return await flow.begin(request, response, scopes)
 
-    ends = (authenticator or Authenticator([backend], get_user_manager)).every_users_logins
+    known = authenticator or Authenticator([backend], get_user_manager)
+    known.opens_by(core.storages.open)
     linking = _Linking(associate_by_email, is_verified_by_default)
     _add_login_callback(
-        router, flow, backend, get_user_manager, linking, ends, login_redirect_url, requires_verification
+        router, flow, backend, get_user_manager, linking, known, login_redirect_url, requires_verification
     )
     return router
 
 
 def _add_login_callback(
     router: APIRouter, flow: Flow, backend: AuthenticationBackend[Any, Any], get_user_manager: Any,
-    linking: _Linking, ends: Any, login_redirect_url: str | None, requires_verification: bool,
+    linking: _Linking, authenticator: Authenticator[Any, Any], login_redirect_url: str | None, requires_verification: bool,
 ) -> None:  # fmt: skip
     codes = [*CALLBACK_CODES, ErrorCode.LOGIN_BAD_CREDENTIALS]
     if requires_verification:
@@ -198,7 +199,7 @@ def _add_login_callback(
         error: str | None = None,
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
-        logins: Logins = Depends(ends),
+        logins: Logins = Depends(authenticator.every_users_logins),
     ) -> Response:
         try:
             token = await flow.finish(request, code, state, error)

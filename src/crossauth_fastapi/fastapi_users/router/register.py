@@ -37,7 +37,7 @@ def get_register_router(
     """
     core = core or default_core()
     core.check_ids(user_schema)
-    router = new_router(core.lifespan)
+    router = new_router(core)
     codes = (ErrorCode.REGISTER_USER_ALREADY_EXISTS, ErrorCode.REGISTER_INVALID_PASSWORD)
 
     @router.post(

@@ -47,10 +47,11 @@ def get_reset_password_router(
         core: limits and events; see `FastAPIUsers`.
     """
     core = core or default_core()
-    router = new_router(core.lifespan)
+    router = new_router(core)
     if authenticator is None:
         logger.warning("get_reset_password_router has no 'authenticator': stored logins go on after a reset")
         authenticator = Authenticator([], get_user_manager)
+    authenticator.opens_by(core.storages.open)
 
     @router.post(
         "/forgot-password",

@@ -45,7 +45,8 @@ def get_sessions_router(
         core: limits and events; see `FastAPIUsers`.
     """
     core = core or default_core()
-    router = new_router(core.lifespan)
+    authenticator.opens_by(core.storages.open)
+    router = new_router(core)
     current = authenticator.current_user(active=True, verified=requires_verification)
     about: OpenAPIResponseType = {**UNAUTHORIZED, **(UNVERIFIED if requires_verification else {})}
 

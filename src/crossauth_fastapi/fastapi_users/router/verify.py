@@ -34,7 +34,7 @@ def get_verify_router(
     """
     core = core or default_core()
     core.check_ids(user_schema)
-    router = new_router(core.lifespan)
+    router = new_router(core)
 
     @router.post(
         "/request-verify-token", status_code=202, name="verify:request-token",
