@@ -1,6 +1,7 @@
 """Nobody is flooded with mail or text messages, whoever asks and from wherever; and nothing is sent by a GET."""
 
 import ast
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -355,3 +356,22 @@ def test_codes_that_others_had_sent_do_not_keep_the_owner_out() -> None:
         done = owner.call("/api/resetpassword", token=token, new_password=NEW, repeat_password=NEW)
         assert (done.status_code, done.json()["twoFactorRequired"]) == (200, True)
         assert owner.give(codes[1]).status_code == 200
+
+
+def test_many_accounts_that_name_one_number_do_not_flood_it() -> None:
+    """A number that is changed in a profile is not proven; the login codes of all accounts that name it are limited together."""
+    world = World(attempt_limits={**FAR, "sms_target": (2, 3600), "sms_login_target": (4, 3600)})
+    with world.open() as url, Browser(url) as browser:
+        for n in range(5):
+            browser.cookies.clear()
+            browser.sign_up(f"eve{n}", user_phone=f"+4416329609{n:02}", factor2="none")
+            browser.call("/api/changefactor2", factor2="sms")
+            browser.mail()
+            code = "".join(c for c in world.sms.messages[-1][1] if c.isdigit())[-6:]
+            assert browser.call("/api/configurefactor2", otp=code).status_code == 200
+            asyncio.run(world.users.update_user({"id": n + 1, "phone": PHONE}))
+        for n in range(20):
+            browser.cookies.clear()
+            assert browser.log_in(f"eve{n % 5}").json()["twoFactorRequired"] is True
+        browser.mail()
+        assert len([to for to, _ in world.sms.messages if to == PHONE]) == 6

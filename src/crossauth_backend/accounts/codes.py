@@ -59,7 +59,7 @@ async def _count(
     except CrossauthError as e:
         if e.code is not ErrorCode.TooManyAttempts:
             raise
-        if user is not None and _is_own(accounts, user, purpose, to):
+        if user is not None and await _may_be_own(accounts, user, purpose, to, origin):
             return True
         if purpose != "signup" or not accounts.verify_email or "mail_target" not in to:
             raise
@@ -67,15 +67,16 @@ async def _count(
     return True
 
 
-def _is_own(accounts: Accounts, user: User, purpose: str, to: Mapping[str, str]) -> bool:
-    """Whether a code goes to what is known to be the user's.
+async def _may_be_own(accounts: Accounts, user: User, purpose: str, to: Mapping[str, str], origin: Origin) -> bool:
+    """Whether a code goes to what is known to be the user's, or, for a number, may be.
 
-    Strangers can reach the limit of a mailbox or a number; its owner is not to be kept from logging in by that.
+    Strangers can reach the limit of a mailbox or a number; its owner is not to be kept from logging in by that. A number that was
+    changed in a profile is not known to be the user's, so the codes of all logins that go there have a limit of their own.
     """
     if purpose == "signup":
         return False
     if "sms_target" in to:
-        return purpose == "login"
+        return purpose == "login" and await accounts.allowed(origin, user, sms_login_target=to["sms_target"])
     known = isinstance(accounts.users, SupportsSignupExpiry)
     return accounts.verify_email or user.email_verified_at is not None or (not known and purpose == "login")
 

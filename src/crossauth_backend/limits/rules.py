@@ -61,6 +61,8 @@ RULES: Final[Mapping[str, Rule]] = {
     # number. These limits refuse what anybody may have sent there, but nothing that its owner needs.
     "mail_target": Rule(10, 3600),
     "sms_target": Rule(5, 3600),
+    # Login codes to a number beyond that, from all accounts that name it.
+    "sms_login_target": Rule(20, 3600),
     "code_account": Rule(10, 3600),
     "signup_address": Rule(100, 3600, address=True),
 }
