@@ -1,16 +1,19 @@
 """Whatever a database says when it starts, stops, is full or hangs: a 503 within a bound, and no restart is needed afterwards."""
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import event
+from fastapi import Depends
+from sqlalchemy import Uuid, event
+from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from crossauth_backend import CrossauthError, ErrorCode, SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_engine
@@ -18,8 +21,12 @@ from crossauth_backend.core.clock import utc_now
 from crossauth_backend.storages.sqlalchemy import read
 from crossauth_backend.storages.sqlalchemy.engine import refusals
 from tests.accounts import Browser, World
+from tests.fastapi_users.app import Site
 from tests.services.postgres import PostgresServer, postgres_server
+from tests.services.uvicorn import serve
 from tests.support import CSRF, PASSWORD
+
+ARTHUR = "arthur@camelot.bt"
 
 SHORT: dict[str, Any] = {"pool_timeout": 1, "connect_args": {"timeout": 1, "command_timeout": 1}}
 
@@ -31,11 +38,18 @@ def server() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture
-def browser(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
-    """One that is logged in at an application with short bounds."""
+@pytest.fixture(params=["session server", "routes"])
+def browser(
+    server: PostgresServer, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Browser]:
+    """One that is logged in at an application with short bounds: of a session server, or of the routes of FastAPI Users."""
     monkeypatch.setattr(read, "_QUERY_SECONDS", 1)
-    engine = open_engine(server.create_database(), **SHORT)
+    url = server.create_database()
+    engine = open_engine(url, **SHORT)
+    if request.param == "routes":
+        with routes(url, engine) as browser:
+            yield browser
+        return
     world = World(SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine))
     with world.open() as url, Browser(url) as browser:
         browser.headers["x-token"] = browser.token()
@@ -44,10 +58,38 @@ def browser(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield browser
 
 
+@contextmanager
+def routes(url: str, engine: Any) -> Iterator[Browser]:
+    """The routes, key storage and tables on one engine; and a route of the application's own that uses the user manager."""
+    keys = SqlAlchemyKeyStorage(engine, {"userid_type": Uuid()})
+    limits = dict.fromkeys(("login_account", "login_address", "login_total_address", "signup_address"))
+    site = Site(url, engine=engine, key_storage=keys, attempt_limits=limits)
+
+    @site.app.get("/own")
+    async def own(email: str, manager: Any = Depends(site.get_user_manager)) -> str:  # noqa: B008
+        return str((await manager.get_by_email(email)).email)
+
+    with serve(site.app) as address, Browser(address) as browser:
+        browser.post("/auth/register", json={"email": ARTHUR, "password": PASSWORD})
+        token = log_in_by_routes(browser).json()["access_token"]
+        browser.headers["authorization"] = f"Bearer {token}"
+        yield browser
+
+
+def log_in_by_routes(browser: Browser) -> Any:
+    return browser.post("/auth/jwt/login", data={"username": ARTHUR, "password": PASSWORD})
+
+
+def is_of_routes(browser: Browser) -> bool:
+    return "authorization" in browser.headers
+
+
 def at_once(browser: Browser, count: int, call: Callable[[Browser], Any]) -> Counter[int]:
     """The statuses of `count` calls, each by a browser of its own with the same cookies."""
 
-    headers = {name: browser.headers[name] for name in ("x-token", "x-cookie")}
+    headers = {
+        name: browser.headers[name] for name in ("x-token", "x-cookie", "authorization") if name in browser.headers
+    }
 
     def one(_: int) -> int:
         with Browser(str(browser.base_url), cookies=dict(browser.cookies), headers=headers) as other:
@@ -62,11 +104,29 @@ def at_once(browser: Browser, count: int, call: Callable[[Browser], Any]) -> Cou
 
 
 def me(browser: Browser) -> Any:
+    if is_of_routes(browser):
+        return browser.get("/users/me")
     return browser.get("/api/userforsessionkey")
+
+
+def register(browser: Browser) -> Any:
+    return browser.post("/auth/register", json={"email": f"{secrets.token_hex(8)}@camelot.bt", "password": PASSWORD})
+
+
+def change(browser: Browser) -> Any:
+    """The same mailbox, spelled otherwise."""
+    spelled = "".join(secrets.choice((c.lower(), c.upper())) for c in "arthur")
+    return browser.patch("/users/me", json={"email": f"{spelled}@camelot.bt"})
+
+
+def look(browser: Browser) -> Any:
+    return browser.get("/own", params={"email": ARTHUR})
 
 
 def log_in(browser: Browser) -> Any:
     """Without a session, so that the login itself is what meets the database."""
+    if is_of_routes(browser):
+        return log_in_by_routes(browser)
     browser.cookies.clear()
     browser.cookies.set("CSRFTOKEN", browser.headers["x-cookie"])
     fields = {"username": "alice", "password": PASSWORD}
@@ -79,6 +139,9 @@ def test_a_database_that_hangs_is_a_503_and_then_serves_again(server: PostgresSe
     with server.held():
         assert at_once(browser, 24, me) == {503: 24}
         assert at_once(browser, 24, log_in) == {503: 24}
+        if is_of_routes(browser):
+            for write in (register, change, look):
+                assert at_once(browser, 20, write) == {503: 20}
     assert at_once(browser, 8, me) == {200: 8}
     assert at_once(browser, 1, log_in) == {200: 1}
 
@@ -111,28 +174,28 @@ def test_an_application_can_be_stopped_while_its_database_hangs(server: Postgres
 def test_a_restart_under_load_is_503_and_no_500(server: PostgresServer, browser: Browser) -> None:
     """Stopping, starting, and back again."""
 
-    def loop_login(other: Browser) -> Any:
-        for _ in range(20):
-            last = log_in(other)
-            seen[last.status_code] += 1
-        return last
+    def again(count: int, *calls: Callable[[Browser], Any]) -> Callable[[Browser], Any]:
+        def loop(other: Browser) -> Any:
+            for _ in range(count):
+                for call in calls:
+                    last = call(other)
+                    seen[last.status_code] += 1
+            return last
 
-    def loop(other: Browser) -> Any:
-        for _ in range(60):
-            last = me(other)
-            seen[last.status_code] += 1
-        return last
+        return loop
 
     seen: Counter[int] = Counter()
-    with ThreadPoolExecutor(2) as pool:
-        running = pool.submit(at_once, browser, 4, loop)
-        login = pool.submit(at_once, browser, 2, loop_login)
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(at_once, browser, 4, again(60, me)), pool.submit(at_once, browser, 2, again(20, log_in))]
+        if is_of_routes(browser):
+            running.append(pool.submit(at_once, browser, 2, again(20, register, change, look)))
         for _ in range(3):
             server.stop()
             server.start()
-        running.result()
-        login.result()
-    assert set(seen) <= {200, 503, 429}, seen
+        for done in running:
+            done.result()
+    # Two changes of one address at once are a conflict.
+    assert set(seen) <= ({200, 201, 503, 409} if is_of_routes(browser) else {200, 503, 429}), seen
     assert seen[503]
     assert me(browser).status_code == 200
 
@@ -149,6 +212,8 @@ def test_a_server_without_connections_left_is_a_503(server: PostgresServer, brow
         assert len(others) < 40
         statuses = await asyncio.to_thread(at_once, browser, 8, me)
         statuses += await asyncio.to_thread(at_once, browser, 8, log_in)
+        for write in (register, change, look) if is_of_routes(browser) else ():
+            statuses += await asyncio.to_thread(at_once, browser, 8, write)
         assert set(statuses) == {503}, statuses
         for other in others:
             await other.close()
@@ -174,6 +239,7 @@ def test_connections_that_the_server_ended_are_made_anew(server: PostgresServer,
         asyncpg.OutOfMemoryError("full"), asyncpg.QueryCanceledError("late"), asyncpg.SerializationError("again"),
         asyncpg.DeadlockDetectedError("again"), asyncpg.ReadOnlySQLTransactionError("standby"),
         asyncpg.ConnectionDoesNotExistError("gone"), asyncpg.InvalidPasswordError("changed"),
+        PendingRollbackError("Can't reconnect until invalid transaction is rolled back.", code="8s2b"),
     ],
 )  # fmt: skip
 def test_what_a_database_says_that_cannot_now_is_a_503(fault: Exception) -> None:

@@ -140,3 +140,26 @@ def test_two_flows_in_one_browser_both_come_back(api: Api) -> None:
         begun = api.get("/oauth/authorize", headers={"Cookie": jar})
         jar = begun.headers["set-cookie"].partition(";")[0]
     assert len(jar) < 250, "however many are begun"
+
+
+def test_what_the_database_refuses_of_an_account_at_a_provider_is_a_conflict(api: Api, tmp_path: Path) -> None:
+    """One account of each provider for a user; and rows that refer to an account. Front ends are told by the redirect."""
+    router = api.site.users.get_oauth_router(api.says, api.site.cookie, SECRET, login_redirect_url="/front")  # type: ignore[attr-defined]
+    api.site.app.include_router(router, prefix="/front")
+    api.sql("CREATE UNIQUE INDEX one_of_each ON oauth_account (user_id, oauth_name)")
+    header = api.bearer()
+    assert go_on(api, api.get(f"{LINK}/authorize", headers=header), LINK, header).status_code == 200
+    api.says.account = ("10", "mordred@evil.bt")  # type: ignore[attr-defined]
+    again = go_on(api, api.get(f"{LINK}/authorize", headers=header), LINK, header)
+    assert (again.status_code, detail(again)) == (409, "CONSTRAINT_VIOLATED")
+    api.sql("CREATE TRIGGER kept BEFORE DELETE ON oauth_account BEGIN SELECT RAISE(ABORT, 'kept'); END")
+    unlinked = api.delete(f"{LINK}/linked/9", headers=header)
+    assert (unlinked.status_code, detail(unlinked)) == (409, "CONSTRAINT_VIOLATED")
+    api.sql("CREATE TRIGGER full BEFORE INSERT ON oauth_account BEGIN SELECT RAISE(ABORT, 'full'); END")
+    answer = go_on(api, api.get("/oauth/authorize"), "/oauth", {})
+    assert (answer.status_code, detail(answer)) == (409, "CONSTRAINT_VIOLATED")
+    answer = go_on(api, api.get("/front/authorize"), "/front", {})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/front?error=CONSTRAINT_VIOLATED")
+    api.sql("CREATE TRIGGER out BEFORE INSERT ON accesstoken BEGIN SELECT RAISE(ABORT, 'out'); END")
+    answer = api.log_in(by="cookie")
+    assert (answer.status_code, detail(answer)) == (409, "CONSTRAINT_VIOLATED")

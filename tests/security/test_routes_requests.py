@@ -4,21 +4,25 @@ import asyncio
 import json
 import logging
 import socket
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 import pytest
 import sqlalchemy as sa
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.responses import JSONResponse
 from pydantic import ConfigDict
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from crossauth_backend import CrossauthError, InMemoryKeyStorage, SqlAlchemyKeyStorage, open_engine
+from crossauth_backend import Argon2Parameters, CrossauthError, InMemoryKeyStorage, SqlAlchemyKeyStorage, open_engine
+from crossauth_backend import ErrorCode as CrossauthErrorCode
+from crossauth_backend.core.passwords import PasswordHasher
 from crossauth_fastapi.fastapi_users import BaseUserManager, FastAPIUsers, IntegerIDMixin, schemas
 from crossauth_fastapi.fastapi_users.authentication import (
     AuthenticationBackend,
@@ -27,6 +31,8 @@ from crossauth_fastapi.fastapi_users.authentication import (
     KeyStorageStrategy,
 )
 from crossauth_fastapi.fastapi_users.db import SQLAlchemyBaseUserTable, SQLAlchemyUserDatabase
+from crossauth_fastapi.fastapi_users.db.sqlalchemy.transactions import reads
+from crossauth_fastapi.fastapi_users.password import PasswordHelper
 from tests.accounts import World
 from tests.fastapi_users.app import CHEAP, SECRET, Site, UserRead
 from tests.fastapi_users.conftest import Api, detail, open_site
@@ -429,6 +435,13 @@ class Update(schemas.BaseUserUpdate):
 
 class Manager(IntegerIDMixin, BaseUserManager[Knight, int]):
     reset_password_token_secret = verification_token_secret = SECRET
+    tokens: ClassVar[dict[str, str]] = {}
+
+    async def on_after_request_verify(self, user: Knight, token: str, request: Any = None) -> None:
+        self.tokens["verify"] = token
+
+    async def on_after_forgot_password(self, user: Knight, token: str, request: Any = None) -> None:
+        self.tokens["reset"] = token
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -453,6 +466,8 @@ def knights(request: pytest.FixtureRequest) -> Iterator[tuple[httpx2.Client, Any
     app.include_router(users.get_auth_router(backend))
     app.include_router(users.get_register_router(Read, Create))
     app.include_router(users.get_users_router(Read, Update), prefix="/users")
+    app.include_router(users.get_verify_router(Read))
+    app.include_router(users.get_reset_password_router())
 
     @app.post("/sql")
     async def run(statement: str) -> None:
@@ -499,6 +514,89 @@ def test_what_the_database_refuses_is_a_conflict(
         ("/users/me", "patch"),
         ("/users/{id}", "patch"),
         ("/users/{id}", "delete"),
+        ("/verify", "post"),
+        ("/reset-password", "post"),
     ):
         said = described[path][method]["responses"]["409"]["content"]["application/json"]["examples"]
         assert "CONSTRAINT_VIOLATED" in said
+
+
+TRIGGERS = {
+    "sqlite": [
+        "CREATE TRIGGER never BEFORE UPDATE OF hashed_password ON \"user\" BEGIN SELECT RAISE(ABORT, 'never'); END"
+    ],
+    "postgresql": [
+        "CREATE FUNCTION never() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''%'', NEW.email; END' LANGUAGE plpgsql",
+        'CREATE TRIGGER never BEFORE UPDATE OF hashed_password ON "user" FOR EACH ROW EXECUTE FUNCTION never()',
+    ],
+}
+
+
+def test_what_the_database_refuses_of_a_link_in_a_mail_is_a_conflict(
+    knights: tuple[httpx2.Client, Any], caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
+) -> None:
+    """An index of the application's own on verified users, and a trigger on passwords. A login goes on by the old hash."""
+    client, _ = knights
+
+    def sql(statement: str) -> None:
+        assert client.post("/sql", params={"statement": statement}).status_code == 200
+
+    def token_of(kind: str, path: str) -> str:
+        Manager.tokens.clear()
+        client.post(path, json={"email": "a@b.co"})
+        deadline = time.monotonic() + 10
+        while kind not in Manager.tokens:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return Manager.tokens[kind]
+
+    for name in ("a", "b"):
+        client.post("/register", json={"email": f"{name}@b.co", "password": "guinevere", "nick": name})
+    older = PasswordHelper(PasswordHasher(Argon2Parameters(memory_cost=16, time_cost=1, parallelism=1)))
+    sql(f"UPDATE \"user\" SET hashed_password = '{older.hash('guinevere')}' WHERE email = 'a@b.co'")
+    sql("UPDATE \"user\" SET is_verified = true WHERE email = 'b@b.co'")
+    sql('CREATE UNIQUE INDEX one_verified ON "user" (is_verified) WHERE is_verified')
+    for statement in TRIGGERS["postgresql" if "postgres" in request.node.callspec.id else "sqlite"]:
+        sql(statement)
+    answers = (
+        client.post("/verify", json={"token": token_of("verify", "/request-verify-token")}),
+        client.post("/reset-password", json={"token": token_of("reset", "/forgot-password"), "password": "merlin"}),
+    )
+    for answer in answers:
+        assert (answer.status_code, detail(answer)) == (409, "CONSTRAINT_VIOLATED"), answer.request
+    said = [r.getMessage() for r in caplog.records if "refuses" in r.getMessage()]
+    assert len(said) == 2
+    assert "verified" in said[0]
+    assert "never" in said[1]
+    assert "b.co" not in "".join(said)
+    assert client.post("/login", data={"username": "a@b.co", "password": "guinevere"}).status_code == 200
+
+
+async def test_an_application_that_handles_an_unreachable_storage_itself_goes_on_doing_so() -> None:
+    """In its own routes. Where it does not, the answer is a 503 that says nothing of the storage."""
+
+    def app_with(*handled: Any) -> FastAPI:
+        app = FastAPI()
+
+        @app.get("/")
+        async def own() -> None:
+            with reads(CrossauthErrorCode.BadRequest):
+                raise OSError("secret.host:5432")
+
+        for kind in handled:
+            app.add_exception_handler(kind, handle)
+        return app
+
+    async def handle(request: Any, e: Exception) -> JSONResponse:
+        return JSONResponse(type(e).__mro__[1].__name__, 418)
+
+    for handled, status, text in (
+        ((), 503, '{"detail":"The database cannot be reached"}'),
+        ((CrossauthError,), 418, '"CrossauthError"'),
+        ((HTTPException,), 418, '"CrossauthError"'),
+    ):
+        transport = httpx2.ASGITransport(app_with(*handled))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://a") as client:
+            answer = await client.get("/")
+        assert (answer.status_code, answer.text) == (status, text)
+        assert status == 418 or answer.headers["retry-after"] == "5"

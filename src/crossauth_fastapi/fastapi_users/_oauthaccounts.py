@@ -8,6 +8,7 @@ from typing import Any, Generic, cast
 from fastapi import Request
 
 from crossauth_backend.core.text import same_mailbox
+from crossauth_fastapi.fastapi_users._constraints import may_be_taken, storing
 from crossauth_fastapi.fastapi_users._passwords import Passwords, logger
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, SupportsAccounts, SupportsUnlink
 from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserNotExists
@@ -63,7 +64,8 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             known = None
         if known is not None:
             linked = find_account(known, oauth_name, account_id)
-            return cast(UP, await db.update_oauth_account(known, linked, account)) if linked is not None else known
+            with storing(self.user_db):
+                return cast(UP, await db.update_oauth_account(known, linked, account)) if linked is not None else known
         try:
             user: Any = await self.get_by_email(account_email)
         except UserNotExists:
@@ -77,7 +79,9 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
         if not may_link or (not user.is_verified and not self._can_unlink(user)):
             raise UserAlreadyExists
         if not user.is_verified:
-            user = await self.user_db.update(user, {"hashed_password": await self._random_hash()})
+            hashed = await self._random_hash()
+            with storing(self.user_db):
+                user = await self.user_db.update(user, {"hashed_password": hashed})
             user = await self._unlink_all(user)
             await self._end_logins(user)
         user = await self._link(user, account)
@@ -107,7 +111,8 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             raise UserAlreadyExists
         linked = find_account(user, oauth_name, account_id)
         if linked is not None:
-            updated = cast(UP, await db.update_oauth_account(user, linked, account))
+            with storing(self.user_db):
+                updated = cast(UP, await db.update_oauth_account(user, linked, account))
         else:
             updated = await self._link(user, account)
             await self.on_after_oauth_link(updated, oauth_name, account_email, request)
@@ -132,7 +137,8 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             raise UserNotExists
         if not isinstance(self.user_db, SupportsUnlink):
             raise NotImplementedError(f"{type(self.user_db).__name__} has no method remove_oauth_account")
-        return cast(UP, await self.user_db.remove_oauth_account(user, linked))
+        with storing(self.user_db):
+            return cast(UP, await self.user_db.remove_oauth_account(user, linked))
 
     def keeps_accounts(self) -> bool:
         """Whether the database can keep accounts at providers."""
@@ -175,14 +181,16 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
 
     async def _link(self, user: Any, account: dict[str, Any]) -> UP:
         db = cast("BaseUserDatabase[Any, ID]", self.user_db)
-        try:
-            return cast(UP, await db.add_oauth_account(user, account))
-        except Exception as e:
-            # Whatever the database raised: where another user has the account by now, that is why.
-            owner = await self.user_db.get_by_oauth_account(account["oauth_name"], account["account_id"])
-            if owner is not None:
-                raise UserAlreadyExists from e
-            raise
+        with storing(self.user_db):
+            try:
+                return cast(UP, await db.add_oauth_account(user, account))
+            except Exception as e:
+                if may_be_taken(self.user_db, e):
+                    # Where another user has the account by now, that is why.
+                    owner = await self.user_db.get_by_oauth_account(account["oauth_name"], account["account_id"])
+                    if owner is not None:
+                        raise UserAlreadyExists from e
+                raise
 
     def _can_unlink(self, user: Any) -> bool:
         return isinstance(self.user_db, SupportsUnlink) or not getattr(user, "oauth_accounts", None)
@@ -193,7 +201,8 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             logger.error("%s cannot unlink accounts: it has no remove_oauth_account", type(self.user_db).__name__)
             return user
         for account in list(getattr(user, "oauth_accounts", None) or ()):
-            user = await cast(SupportsUnlink, self.user_db).remove_oauth_account(user, account)
+            with storing(self.user_db):
+                user = await cast(SupportsUnlink, self.user_db).remove_oauth_account(user, account)
         return user
 
 

@@ -7,11 +7,12 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Generic, TypeAlias
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password, password_forms
 from crossauth_fastapi.fastapi_users._rules import password_problem
+from crossauth_fastapi.fastapi_users._unavailable import said_to_http
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
 from crossauth_fastapi.fastapi_users.exceptions import InvalidPasswordException
 from crossauth_fastapi.fastapi_users.models import ID, UP
@@ -19,6 +20,7 @@ from crossauth_fastapi.fastapi_users.password import PasswordHelper, PasswordHel
 from crossauth_fastapi.fastapi_users.schemas import BaseUserCreate
 
 logger = logging.getLogger("crossauth.fastapi_users")
+T = TypeVar("T")
 EndLogins: TypeAlias = Callable[[Any], Awaitable[None]]
 _NOBODYS_BYTES: Final = 1024
 _end_logins: ContextVar[EndLogins | None] = ContextVar("end_logins", default=None)
@@ -60,15 +62,15 @@ class Passwords(Generic[UP, ID]):
             raise InvalidPasswordException("Password must not be empty")
 
     async def _hash(self, password: str) -> str:
-        return await shared_hasher().run(lambda: self.password_helper.hash(composed_password(password)))
+        return await _in_turn(lambda: self.password_helper.hash(composed_password(password)))
 
     async def _random_hash(self) -> str:
-        return await shared_hasher().run(lambda: self.password_helper.hash(self.password_helper.generate()))
+        return await _in_turn(lambda: self.password_helper.hash(self.password_helper.generate()))
 
     async def _verify(self, password: str, hashed: str) -> tuple[bool, str | None]:
         """Whether a password is right, and the hash that should replace the old one. One nobody can read fits none."""
         try:
-            return await shared_hasher().run(lambda: self._verify_now(password, hashed))
+            return await _in_turn(lambda: self._verify_now(password, hashed))
         except CrossauthError as e:
             if e.code is ErrorCode.Connection:
                 raise
@@ -81,7 +83,7 @@ class Passwords(Generic[UP, ID]):
     async def _verify_nobody(self, password: str) -> None:
         """The work of a wrong password, so that the time of an answer does not say whether there is such a user."""
         nobodys = password.encode(errors="replace")[:_NOBODYS_BYTES].decode(errors="replace")
-        await shared_hasher().run(lambda: [self.password_helper.hash(form) for form in password_forms(nobodys)])
+        await _in_turn(lambda: [self.password_helper.hash(form) for form in password_forms(nobodys)])
 
     def _verify_now(self, password: str, hashed: str) -> tuple[bool, str | None]:
         # A `PasswordHelper` tries both forms itself.
@@ -93,3 +95,9 @@ class Passwords(Generic[UP, ID]):
         end = _end_logins.get()
         if end is not None:
             await end(user)
+
+
+async def _in_turn(work: Callable[[], T]) -> T:
+    """Do `work` in a thread of those that hash; where too many wait, that is a 503 in any route."""
+    with said_to_http():
+        return await shared_hasher().run(work)

@@ -12,15 +12,14 @@ from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import folded, is_storable, same_mailbox
 from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, MAX_LOGIN, login_spellings
+from crossauth_fastapi.fastapi_users._constraints import may_be_taken, storing
 from crossauth_fastapi.fastapi_users._ids import IntegerIDMixin, UUIDIDMixin
 from crossauth_fastapi.fastapi_users._named import named_user
 from crossauth_fastapi.fastapi_users._oauthaccounts import OAuthAccounts
-from crossauth_fastapi.fastapi_users._passwords import logger
 from crossauth_fastapi.fastapi_users._records import login_mark
 from crossauth_fastapi.fastapi_users._rules import fingerprint, sent_values
 from crossauth_fastapi.fastapi_users.db.base import (
     BaseUserDatabase,
-    SupportsConstraints,
     SupportsFields,
     SupportsPasswordRules,
     SupportsReplace,
@@ -147,6 +146,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         Raises:
             InvalidVerifyToken: it is not ours, expired, or for an address that the user no longer has.
             UserAlreadyVerified: the address was proven before; of several at once all but one get this.
+            ConstraintViolated: the database refuses, as for `reset_password`.
         """
         try:
             claims = decode_jwt(
@@ -246,11 +246,8 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             ConstraintViolated: something of the application's still refers to the user; `on_before_delete` may clear it away.
         """
         await self.on_before_delete(user, request)
-        try:
+        with storing(self.user_db):
             await self.user_db.delete(user)
-        except Exception as e:
-            self._refuse_violated(e)
-            raise
         await self._end_logins(user)
         await self.on_after_delete(user, request)
 
@@ -264,7 +261,13 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         if not correct or replaced is None:
             return user if correct else None
         # Only if it is still what was checked: a password changed meanwhile must not come back.
-        upgraded = await self._replace(user, {"hashed_password": user.hashed_password}, {"hashed_password": replaced})
+        try:
+            upgraded = await self._replace(
+                user, {"hashed_password": user.hashed_password}, {"hashed_password": replaced}
+            )
+        except ConstraintViolated:
+            # The password is right, and checked by the old hash next time.
+            return user
         if upgraded is None:
             current = await self.user_db.get(user.id)
             same = current is not None and await self.check_old_password(current, credentials.password)
@@ -330,12 +333,12 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             await self._check_password(password, user)
             guarded["hashed_password"] = user.hashed_password
             values["hashed_password"] = await self._hash(password)
-        try:
-            changed = await (self._replace(user, guarded, values) if guarded else self.user_db.update(user, values))
-        except Exception as e:
-            await self._refuse_taken(values, user, e)
-            self._refuse_violated(e)
-            raise
+        with storing(self.user_db):
+            try:
+                changed = await (self._replace(user, guarded, values) if guarded else self.user_db.update(user, values))
+            except Exception as e:
+                await self._refuse_taken(values, user, e)
+                raise
         if changed is None:
             raise UserChanged
         if login_mark(changed) != before or values.get("is_active") is False:
@@ -343,26 +346,22 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         return changed
 
     async def _create(self, values: dict[str, Any], account: dict[str, Any] | None = None) -> UP:
-        try:
-            return await (
-                self.user_db.create(values) if account is None else self._create_with_account(values, account)
-            )
-        except Exception as e:
-            await self._refuse_taken(values, cause=e)
-            self._refuse_violated(e)
-            raise
-
-    def _refuse_violated(self, e: Exception) -> None:
-        """Say that a constraint of the application's own was violated, where that is what the database raised."""
-        violated = self.user_db.violated(e) if isinstance(self.user_db, SupportsConstraints) else None
-        if violated is not None:
-            logger.warning("the database refuses what was to be done with a user: %s", violated)
-            raise ConstraintViolated(violated) from e
+        with storing(self.user_db):
+            try:
+                return await (
+                    self.user_db.create(values) if account is None else self._create_with_account(values, account)
+                )
+            except Exception as e:
+                await self._refuse_taken(values, cause=e)
+                raise
 
     async def _refuse_taken(
         self, values: Mapping[str, Any], own: UP | None = None, cause: Exception | None = None
     ) -> None:
-        """Refuse an address or name that somebody else could be meant by, in whatever field it is."""
+        """Refuse an address or name that somebody else could be meant by, in whatever field it is. After a write only where it
+        may have failed for that."""
+        if cause is not None and not may_be_taken(self.user_db, cause):
+            return
         fields = dict.fromkeys(("email", *self.login_fields))
         for wanted in {str(values[field]) for field in fields if values.get(field) is not None}:
             for field in fields:
@@ -382,10 +381,11 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         return found
 
     async def _replace(self, user: UP, expected: Mapping[str, Any], values: Mapping[str, Any]) -> UP | None:
-        if isinstance(self.user_db, SupportsReplace):
-            changed: UP | None = await self.user_db.replace(user, expected, values)
-            return changed
-        return await self.user_db.update(user, dict(values))
+        with storing(self.user_db):
+            if isinstance(self.user_db, SupportsReplace):
+                changed: UP | None = await self.user_db.replace(user, expected, values)
+                return changed
+            return await self.user_db.update(user, dict(values))
 
     def _reset_fingerprint(self, user: UP) -> str:
         return fingerprint(secret_value(self.reset_password_token_secret), user.hashed_password, folded(user.email))

@@ -18,6 +18,7 @@ from sqlalchemy.exc import (
     DisconnectionError,
     InterfaceError,
     OperationalError,
+    PendingRollbackError,
     SQLAlchemyError,
     StatementError,
 )
@@ -55,6 +56,8 @@ _AWAY: Final = ("40001", "40P01", "25006", "25P03", "55P03")
 # SQLSTATEs of a rule of the application's in its database: RAISE EXCEPTION of a trigger, WITH CHECK OPTION, and the class that
 # is left to applications.
 _RAISED: Final = ("P0001", "44", "45")
+# What SQLAlchemy calls a connection that was lost within a transaction. (7s2a, a flush that failed, may have any cause.)
+_LOST: Final = "8s2b"
 # What SQLite says of a file that is damaged, or none of its own; and of one that is full or cannot be read (result codes).
 _SQLITE_DAMAGED: Final = (11, 26)
 _SQLITE_AWAY: Final = (5, 6, 8, 10, 13, 14, *_SQLITE_DAMAGED)
@@ -199,7 +202,7 @@ def is_away(e: BaseException) -> bool:
         return True
     if isinstance(e, DBAPIError):
         return e.connection_invalidated or (e.orig is not None and is_away(e.orig))
-    if _is_confused(e):
+    if _is_confused(e) or (isinstance(e, PendingRollbackError) and e.code == _LOST):
         return True
     state = _sqlstate(e)
     return state.startswith(_AWAY_CLASSES) or state in _AWAY or _sqlite_code(e) in _SQLITE_AWAY

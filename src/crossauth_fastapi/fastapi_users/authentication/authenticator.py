@@ -16,6 +16,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer, OAuth2
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_fastapi.fastapi_users._answers import http_error
 from crossauth_fastapi.fastapi_users._records import may_stay
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins, Shown
@@ -277,7 +278,7 @@ def _unreachable(connection: HTTPConnection, e: CrossauthError) -> Exception:
     """The refusal where a storage cannot be reached: nobody can be known."""
     if connection.scope["type"] == "websocket":
         return WebSocketException(status.WS_1013_TRY_AGAIN_LATER)
-    return HTTPException(e.http_status)
+    return http_error(e)
 
 
 def _plain(get_strategy: DependencyCallable[Any]) -> Callable[[HTTPConnection], Awaitable[Any]] | None:

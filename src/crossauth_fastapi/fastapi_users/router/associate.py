@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
+    CONFLICT,
     TOO_MANY,
     UNAUTHORIZED,
     UNVERIFIED,
@@ -152,7 +153,7 @@ def _add_associate_callback(
     router: APIRouter, flow: Flow, current: Any, get_user_manager: Any, user_schema: type[U], about: OpenAPIResponseType,
     own: Callable[[], OwnChange],
 ) -> None:  # fmt: skip
-    responses: OpenAPIResponseType = {**about, 400: describe(*CALLBACK_CODES)}
+    responses: OpenAPIResponseType = {**about, 400: describe(*CALLBACK_CODES), **CONFLICT}
 
     @router.get(
         "/callback",
@@ -191,7 +192,9 @@ def _add_associate_callback(
 def _add_unlink(
     router: APIRouter, flow: Flow, name: str, current: Any, get_user_manager: Any, about: OpenAPIResponseType
 ) -> None:
-    responses: OpenAPIResponseType = {**about, 404: describe(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED)}
+    responses: OpenAPIResponseType = {
+        **about, 404: describe(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED), **CONFLICT,
+    }  # fmt: skip
 
     # The id of an account may have a slash in it (Google's do); below a name of its own, so that no other route is caught.
     @router.delete(

@@ -9,7 +9,9 @@ from starlette.responses import RedirectResponse
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi.fastapi_users._answers import (
+    CONFLICT,
     ErrorCode,
+    FurtherErrorCode,
     describe,
     new_router,
     refused,
@@ -35,7 +37,7 @@ from crossauth_fastapi.fastapi_users.authentication.authenticator import Authent
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy
-from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserNotExists
+from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated, UserAlreadyExists, UserNotExists
 from crossauth_fastapi.fastapi_users.jwt import SecretType
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
@@ -77,6 +79,8 @@ class _Linking:
                 )  # fmt: skip
         except UserAlreadyExists as e:
             raise refused(ErrorCode.OAUTH_USER_ALREADY_EXISTS) from e
+        except ConstraintViolated as e:
+            raise refused(FurtherErrorCode.CONSTRAINT_VIOLATED, 409) from e
         except CrossauthError as e:
             raise unkept(flow, e) from e
 
@@ -183,7 +187,7 @@ def _add_login_callback(
     success: OpenAPIResponseType = backend.transport.get_openapi_login_responses_success()
     if login_redirect_url is not None:
         success = {303: {"description": "To the front end: logged in, or with the parameter `error`."}}
-    responses: OpenAPIResponseType = {**success, 400: describe(*codes)}
+    responses: OpenAPIResponseType = {**success, 400: describe(*codes), **CONFLICT}
 
     @router.get(
         "/callback",
@@ -207,6 +211,8 @@ def _add_login_callback(
             response = await log_in(
                 flow.core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
             )
+        except CrossauthError:
+            raise
         except HTTPException as e:
             if login_redirect_url is None:
                 _forget(e, flow, request, state)

@@ -8,6 +8,7 @@ from pydantic import EmailStr
 
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
+    CONFLICT,
     TOO_MANY,
     ErrorCode,
     describe,
@@ -79,7 +80,7 @@ def get_reset_password_router(
         name="reset:reset_password",
         summary="Choose a new password",
         response_model=None,
-        responses={400: describe(*codes), **TOO_MANY},
+        responses={400: describe(*codes), **CONFLICT, **TOO_MANY},
     )
     async def reset_password(
         request: Request,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, BackgroundTasks, Body, Depends, Request
 from pydantic import EmailStr
 
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users._answers import TOO_MANY, ErrorCode, describe, new_router, refused
+from crossauth_fastapi.fastapi_users._answers import CONFLICT, TOO_MANY, ErrorCode, describe, new_router, refused
 from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users.exceptions import (
     InvalidVerifyToken,
@@ -59,7 +59,7 @@ def get_verify_router(
         response_model=user_schema,
         name="verify:verify",
         summary="Prove one's address",
-        responses={400: describe(*codes), **TOO_MANY},
+        responses={400: describe(*codes), **CONFLICT, **TOO_MANY},
     )
     async def verify(
         request: Request,

@@ -12,11 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from crossauth_backend.core.errors import ErrorCode
-from crossauth_backend.storages.sqlalchemy.engine import refusals
 from crossauth_fastapi.fastapi_users.authentication.strategy.db import AP, AccessTokenDatabase
 from crossauth_fastapi.fastapi_users.db.sqlalchemy import UUID_ID
 from crossauth_fastapi.fastapi_users.db.sqlalchemy.generics import GUID, TIMESTAMPAware, now_utc
-from crossauth_fastapi.fastapi_users.db.sqlalchemy.transactions import commit, short
+from crossauth_fastapi.fastapi_users.db.sqlalchemy.transactions import commit, reads, short, writes
 from crossauth_fastapi.fastapi_users.models import ID
 
 __all__ = ["SQLAlchemyAccessTokenDatabase", "SQLAlchemyBaseAccessTokenTable", "SQLAlchemyBaseAccessTokenTableUUID"]
@@ -66,7 +65,7 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
     async def get_by_token(self, token: str, max_age: datetime | None = None) -> AP | None:
         """The row of a token; `None` where there is none, or it was created before `max_age`."""
         statement = _by_token(self.access_token_table, max_age is not None)
-        with refusals(ErrorCode.InvalidKey):
+        with reads(ErrorCode.InvalidKey):
             values = {"token": token, **({"max_age": max_age} if max_age is not None else {})}
             async with short(self.session):
                 found: AP | None = (await self.session.execute(statement, values)).scalar_one_or_none()
@@ -76,7 +75,7 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
         """See `SupportsUserTokens`."""
         table = self.access_token_table
         statement = sa.select(table).where(table.user_id == user_id).order_by(table.created_at.desc())
-        with refusals(ErrorCode.InvalidKey):
+        with reads(ErrorCode.InvalidKey):
             async with short(self.session):
                 return (await self.session.execute(statement)).scalars().all()
 
@@ -86,9 +85,7 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
         statement = sa.delete(table).where(table.user_id == user_id)
         if except_token is not None:
             statement = statement.where(table.token != except_token)
-        with refusals(ErrorCode.BadRequest):
-            await self.session.execute(statement)
-            await commit(self.session)
+        await self._execute(statement)
 
     async def create(self, create_dict: dict[str, Any]) -> AP:
         """Store a token."""
@@ -108,17 +105,20 @@ class SQLAlchemyAccessTokenDatabase(AccessTokenDatabase[AP], Generic[AP]):
     async def delete(self, access_token: AP) -> None:
         """Delete a row; nothing happens where it is gone."""
         table = self.access_token_table
-        with refusals(ErrorCode.BadRequest):
-            await self.session.execute(sa.delete(table).where(table.token == access_token.token))
-            await commit(self.session)
+        await self._execute(sa.delete(table).where(table.token == access_token.token))
 
-    async def _commit(self) -> None:
-        with refusals(ErrorCode.BadRequest):
+    async def _execute(self, statement: sa.Delete) -> None:
+        with writes():
             try:
-                await commit(self.session)
+                await self.session.execute(statement)
             except BaseException:
                 await self.session.rollback()
                 raise
+            await commit(self.session)
+
+    async def _commit(self) -> None:
+        with writes():
+            await commit(self.session)
 
 
 # Built once for each table: building a statement costs as much as running it.

@@ -13,10 +13,9 @@ from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
-from crossauth_backend.storages.sqlalchemy.engine import refusals
 from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, spellings
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
-from crossauth_fastapi.fastapi_users.db.sqlalchemy.transactions import short
+from crossauth_fastapi.fastapi_users.db.sqlalchemy.transactions import constraint_of, reads, short, writes
 from crossauth_fastapi.fastapi_users.exceptions import UserNotExists
 from crossauth_fastapi.fastapi_users.models import ID, UP
 
@@ -24,8 +23,8 @@ from crossauth_fastapi.fastapi_users.models import ID, UP
 class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
     """Users in the application's own tables. Every change is committed, and after every search the connection is given back.
 
-    A database that does not answer, or does not take a value, is said as a `CrossauthError`; of a constraint that is
-    violated the database's own exception comes through.
+    A database that does not answer, or does not take a value, is said as a `CrossauthError`; a constraint that is violated as
+    `ConstraintViolated`, which is SQLAlchemy's `IntegrityError` too.
 
     Parameters:
         session: the application's session.
@@ -105,7 +104,7 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
             .values(**self._without_nulls(update_dict))
             .execution_options(synchronize_session=False)
         )
-        with refusals(ErrorCode.BadRequest):
+        with writes():
             try:
                 result: Any = await self.session.execute(statement)
                 await self.session.commit()
@@ -123,7 +122,7 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
 
     async def delete(self, user: UP) -> None:
         """Delete a user, and the accounts at providers."""
-        with refusals(ErrorCode.BadRequest):
+        with writes():
             try:
                 for account in list(getattr(user, "oauth_accounts", None) or ()):
                     await self.session.delete(account)
@@ -138,12 +137,7 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
 
     def violated(self, error: Exception) -> str | None:
         """See `SupportsConstraints`."""
-        if not isinstance(error, sa.exc.IntegrityError):
-            return None
-        driver = getattr(error.orig, "__cause__", None)
-        named = getattr(driver, "constraint_name", None) or getattr(driver, "column_name", None)
-        # No more than that: what PostgreSQL says besides has the values in it.
-        return str(named or str(error.orig).partition("\n")[0])[:200]
+        return constraint_of(error)
 
     async def add_oauth_account(self, user: Any, create_dict: dict[str, Any]) -> Any:
         """Link an account at a provider to a user."""
@@ -164,9 +158,13 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
     async def remove_oauth_account(self, user: Any, oauth_account: Any) -> Any:
         """See `SupportsUnlink`."""
         self._accounts()
-        with refusals(ErrorCode.BadRequest):
-            await self.session.delete(oauth_account)
-            await self.session.commit()
+        with writes():
+            try:
+                await self.session.delete(oauth_account)
+                await self.session.commit()
+            except BaseException:
+                await self._roll_back(user)
+                raise
             await self._refresh(user)
         return user
 
@@ -190,14 +188,13 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
 
     async def _all(self, statement: sa.Select[Any], values: dict[str, Any]) -> list[UP]:
         try:
-            with refusals(ErrorCode.UserNotExist):
+            with reads(ErrorCode.UserNotExist):
                 async with short(self.session):
                     return list((await self.session.execute(statement, values)).unique().scalars())
         except CrossauthError as e:
             if e.code is not ErrorCode.UserNotExist:
                 raise
             # A value that the database does not even take is nobody's.
-            await self.session.rollback()
             return []
 
     async def _roll_back(self, user: Any) -> None:
@@ -209,11 +206,13 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
         try:
             async with short(self.session):
                 await self.session.refresh(user)
+        except sa.exc.PendingRollbackError:
+            raise
         except (ObjectDeletedError, sa.exc.InvalidRequestError) as e:
             raise UserNotExists from e
 
     async def _commit(self, user: Any, *, new: bool = False) -> None:
-        with refusals(ErrorCode.BadRequest):
+        with writes():
             try:
                 await self.session.commit()
             except StaleDataError as e:
