@@ -170,11 +170,6 @@ class Site:
         async def hello(user: User = Depends(self.users.current_user(active=True))) -> dict[str, str]:
             return {"email": user.email}
 
-        @self.app.get("/kept", include_in_schema=False)
-        async def kept(response: Response, user: User = Depends(self.users.current_user())) -> dict[str, str]:
-            response.headers["Cache-Control"] = "private, max-age=60"
-            return {"email": user.email}
-
         @self.app.get("/maybe")
         async def maybe(user: User | None = Depends(self.users.current_user(optional=True))) -> dict[str, Any]:
             return {"email": user.email if user else None}

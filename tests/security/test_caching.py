@@ -7,9 +7,7 @@ import pytest
 from fastapi import Request, Response
 from fastapi.staticfiles import StaticFiles
 
-from crossauth_backend import InMemoryKeyStorage
 from crossauth_fastapi import OptionalUser
-from tests.fastapi_users.conftest import open_site
 from tests.services.uvicorn import serve
 from tests.support import Client, make_server
 
@@ -65,22 +63,3 @@ def test_what_the_route_says_counts(client: Client) -> None:
     answer = client.get("/own")
     assert answer.headers.get_list("cache-control") == ["private, max-age=60"]
     assert answer.headers.get_list("vary") == ["Accept-Language, cookie"]
-
-
-@pytest.mark.parametrize("path", ["/users/me", "/hello", "/maybe", "/auth/sessions"])
-def test_a_personal_answer_of_the_routes_is_kept_by_nobody(tmp_path: Path, path: str) -> None:
-    with open_site(tmp_path, key_storage=InMemoryKeyStorage()) as api:
-        api.register()
-        answer = api.get(path, headers=api.cookie_login())
-        assert answer.status_code == 200, answer.text
-        assert (answer.headers["cache-control"], answer.headers["vary"]) == ("no-store", "Cookie")
-
-
-def test_a_route_by_current_user_may_say_otherwise(tmp_path: Path) -> None:
-    with open_site(tmp_path) as api:
-        api.register()
-        cookie = api.cookie_login()
-        assert api.get("/users/me", headers=cookie).headers["cache-control"] == "no-store"
-        answer = api.get("/kept", headers=cookie)
-        assert (answer.headers["cache-control"], answer.headers["vary"]) == ("private, max-age=60", "Cookie")
-        assert "cache-control" not in api.get("/docs").headers

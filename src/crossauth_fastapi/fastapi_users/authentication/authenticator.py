@@ -11,8 +11,8 @@ from functools import lru_cache
 from inspect import Parameter, Signature
 from typing import Any, Final, Generic, TypeAlias
 
-from fastapi import Depends, HTTPException, Response, WebSocketException, status
-from fastapi.security import APIKeyCookie, HTTPBearer, OAuth2
+from fastapi import Depends, HTTPException, WebSocketException, status
+from fastapi.security import HTTPBearer, OAuth2
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError
@@ -29,7 +29,7 @@ EnabledBackends = DependencyCallable[Sequence[AuthenticationBackend[UP, ID]]]
 # Opens what the strategies of a request keep their tokens in.
 OpenStorages: TypeAlias = Callable[..., Awaitable[None]]
 _REALM: Final = "users"
-_OWN_NAMES: Final = ("_connection", "_response", "user_manager", "enabled_backends")
+_OWN_NAMES: Final = ("_connection", "user_manager", "enabled_backends")
 
 
 class DuplicateBackendNamesError(Exception):
@@ -81,13 +81,12 @@ class Authenticator(Generic[UP, ID]):
         self.backends = backends
         self.get_user_manager: DependencyCallable[Any] = get_user_manager
         self._open: OpenStorages | None = None
-        self._has_cookie = any(isinstance(backend.transport.scheme, APIKeyCookie) for backend in backends)
         self._has_bearer = any(_reads_header(backend.transport.scheme) for backend in backends)
         self._names = [_parameter_name(backend.name) for backend in backends]
         every = [*_OWN_NAMES, *self._names, *(f"strategy_{name}" for name in self._names)]
         if len(set(every)) < len(every):
             raise DuplicateBackendNamesError(
-                f"the names of backends must differ in letters and digits, and not be {' or '.join(_OWN_NAMES[2:])}: "
+                f"the names of backends must differ in letters and digits, and not be {' or '.join(_OWN_NAMES[1:])}: "
                 f"{[b.name for b in backends]}"
             )
         plain = ((name, _plain(backend.get_strategy)) for name, backend in zip(self._names, backends, strict=True))
@@ -170,7 +169,6 @@ class Authenticator(Generic[UP, ID]):
 
     def _make_user_dependency(self, what: str, demand: _Demand, enabled: Any) -> Callable[..., Any]:
         async def current(_connection: HTTPConnection, **values: Any) -> Any:
-            _is_personal(values)
             try:
                 await self._opened(values)
                 found = [login async for login in self._find(values, every=what == "every")]
@@ -188,7 +186,6 @@ class Authenticator(Generic[UP, ID]):
 
     def _make_claims_dependency(self, optional: bool, enabled: Any) -> Callable[..., Any]:
         async def claims(_connection: HTTPConnection, **values: Any) -> Any:
-            _is_personal(values)
             for name, backend in zip(self._names, self.backends, strict=True):
                 token = values[name]
                 if token is None or (enabled is not None and backend not in values["enabled_backends"]):
@@ -207,7 +204,6 @@ class Authenticator(Generic[UP, ID]):
 
     def _make_logins_dependency(self, *, shows: bool) -> Callable[..., Any]:
         async def logins(_connection: HTTPConnection, **values: Any) -> Logins:
-            _is_personal(values)
             await self._opened(values)
             return Logins(list(self._shown(values)))
 
@@ -218,8 +214,6 @@ class Authenticator(Generic[UP, ID]):
     ) -> Callable[..., Any]:
         """The function with the parameters that FastAPI is to fill; not `all_strategies`: but those it can call itself."""
         parameters = [Parameter("_connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)]
-        if self._has_cookie:
-            parameters.append(Parameter("_response", Parameter.KEYWORD_ONLY, annotation=Response))
         if user_manager:
             parameters.append(_keyword("user_manager", self.get_user_manager))
         for name, backend in zip(self._names, self.backends, strict=True):
@@ -250,19 +244,6 @@ class Authenticator(Generic[UP, ID]):
                 yield LoggedIn(user, token, backend, strategy)  # type: ignore[arg-type]
                 if not every:
                     return
-
-
-def _is_personal(values: dict[str, Any]) -> None:
-    """Keep the answer to who is asking by a cookie out of every cache, unless the route says otherwise (RFC 9111 §5.2.2.5).
-
-    A bearer token needs none of this: caches leave answers to requests with an Authorization header alone (RFC 9111 §3.5). A
-    `Response` that a route returns by itself has the headers that the route gave it.
-    """
-    response = values.get("_response")
-    if response is not None:
-        response.headers.setdefault("Cache-Control", "no-store")
-        if "cookie" not in response.headers.get("Vary", "").lower():
-            response.headers.add_vary_header("Cookie")
 
 
 def _given(what: str, login: LoggedIn[Any, Any]) -> Any:
