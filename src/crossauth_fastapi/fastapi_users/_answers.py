@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.requests import ClientDisconnect
 
 from crossauth_backend.core.errors import CrossauthError
@@ -24,6 +25,7 @@ from crossauth_fastapi._http.bodies import (
     get_body,
 )
 from crossauth_fastapi._http.jsonbody import MAX_FIELDS
+from crossauth_fastapi.fastapi_users._caching import keep_response_private, private_refusal
 from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 
@@ -161,7 +163,7 @@ class UsersRoute(APIRoute):
         handler = super().get_route_handler()
         reads_body = self.body_field is not None
 
-        async def handle(request: Request) -> Response:
+        async def answer(request: Request) -> Response:
             try:
                 if reads_body:
                     # Before anything is parsed: FastAPI reads a body of any size, and parses JSON on the event loop.
@@ -175,6 +177,15 @@ class UsersRoute(APIRoute):
                 raise refused(FurtherErrorCode.CONSTRAINT_VIOLATED, 409) from e
             except CrossauthError as e:
                 raise http_error(e) from e
+
+        async def handle(request: Request) -> Response:
+            try:
+                response = await answer(request)
+            except AnyHTTPException as e:
+                e.headers = private_refusal(request.scope, e.headers)
+                raise
+            keep_response_private(request.scope, response.headers)
+            return response
 
         return handle
 

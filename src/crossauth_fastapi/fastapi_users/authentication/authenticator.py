@@ -11,12 +11,13 @@ from functools import lru_cache
 from inspect import Parameter, Signature
 from typing import Any, Final, Generic, TypeAlias
 
-from fastapi import Depends, HTTPException, WebSocketException, status
-from fastapi.security import HTTPBearer, OAuth2
+from fastapi import Depends, HTTPException, Response, WebSocketException, status
+from fastapi.security import APIKeyCookie, HTTPBearer, OAuth2
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi.fastapi_users._answers import http_error
+from crossauth_fastapi.fastapi_users._caching import depends_on_cookie, keep_private, private_refusal
 from crossauth_fastapi.fastapi_users._records import may_stay
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins, Shown
@@ -29,7 +30,7 @@ EnabledBackends = DependencyCallable[Sequence[AuthenticationBackend[UP, ID]]]
 # Opens what the strategies of a request keep their tokens in.
 OpenStorages: TypeAlias = Callable[..., Awaitable[None]]
 _REALM: Final = "users"
-_OWN_NAMES: Final = ("_connection", "user_manager", "enabled_backends")
+_OWN_NAMES: Final = ("_connection", "_response", "user_manager", "enabled_backends")
 
 
 class DuplicateBackendNamesError(Exception):
@@ -82,11 +83,12 @@ class Authenticator(Generic[UP, ID]):
         self.get_user_manager: DependencyCallable[Any] = get_user_manager
         self._open: OpenStorages | None = None
         self._has_bearer = any(_reads_header(backend.transport.scheme) for backend in backends)
+        self._has_cookie = any(isinstance(backend.transport.scheme, APIKeyCookie) for backend in backends)
         self._names = [_parameter_name(backend.name) for backend in backends]
         every = [*_OWN_NAMES, *self._names, *(f"strategy_{name}" for name in self._names)]
         if len(set(every)) < len(every):
             raise DuplicateBackendNamesError(
-                f"the names of backends must differ in letters and digits, and not be {' or '.join(_OWN_NAMES[1:])}: "
+                f"the names of backends must differ in letters and digits, and not be {' or '.join(_OWN_NAMES[2:])}: "
                 f"{[b.name for b in backends]}"
             )
         plain = ((name, _plain(backend.get_strategy)) for name, backend in zip(self._names, backends, strict=True))
@@ -147,11 +149,11 @@ class Authenticator(Generic[UP, ID]):
         """
         if connection.scope["type"] == "websocket":
             return WebSocketException(status.WS_1008_POLICY_VIOLATION)
-        if status_code != status.HTTP_401_UNAUTHORIZED or not self._has_bearer:
-            return HTTPException(status_code)
-        sent = connection.headers.get("Authorization", "").lower().startswith("bearer ")
-        challenge = f'Bearer realm="{_REALM}"' + (', error="invalid_token"' if sent else "")
-        return HTTPException(status_code, headers={"WWW-Authenticate": challenge})
+        headers = {}
+        if status_code == status.HTTP_401_UNAUTHORIZED and self._has_bearer:
+            sent = connection.headers.get("Authorization", "").lower().startswith("bearer ")
+            headers["WWW-Authenticate"] = f'Bearer realm="{_REALM}"' + (', error="invalid_token"' if sent else "")
+        return HTTPException(status_code, headers=private_refusal(connection.scope, headers))
 
     def current_claims(
         self, optional: bool = False, get_enabled_backends: EnabledBackends[UP, ID] | None = None
@@ -169,6 +171,7 @@ class Authenticator(Generic[UP, ID]):
 
     def _make_user_dependency(self, what: str, demand: _Demand, enabled: Any) -> Callable[..., Any]:
         async def current(_connection: HTTPConnection, **values: Any) -> Any:
+            self._keep_private(_connection, values)
             try:
                 await self._opened(values)
                 found = [login async for login in self._find(values, every=what == "every")]
@@ -186,6 +189,7 @@ class Authenticator(Generic[UP, ID]):
 
     def _make_claims_dependency(self, optional: bool, enabled: Any) -> Callable[..., Any]:
         async def claims(_connection: HTTPConnection, **values: Any) -> Any:
+            self._keep_private(_connection, values)
             for name, backend in zip(self._names, self.backends, strict=True):
                 token = values[name]
                 if token is None or (enabled is not None and backend not in values["enabled_backends"]):
@@ -214,6 +218,8 @@ class Authenticator(Generic[UP, ID]):
     ) -> Callable[..., Any]:
         """The function with the parameters that FastAPI is to fill; not `all_strategies`: but those it can call itself."""
         parameters = [Parameter("_connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)]
+        if self._has_cookie and tokens:
+            parameters.append(Parameter("_response", Parameter.KEYWORD_ONLY, annotation=Response))
         if user_manager:
             parameters.append(_keyword("user_manager", self.get_user_manager))
         for name, backend in zip(self._names, self.backends, strict=True):
@@ -230,6 +236,15 @@ class Authenticator(Generic[UP, ID]):
     async def _opened(self, values: dict[str, Any]) -> None:
         if self._open is not None:
             await self._open(*(values[f"strategy_{name}"] for name in self._names))
+
+    def _keep_private(self, connection: HTTPConnection, values: dict[str, Any]) -> None:
+        """Let no cache store a response that depends on a cookie. A route's own headers count.
+
+        FastAPI adds the headers of `_response` to what a route returns, unless that is a `Response` already.
+        """
+        if self._has_cookie:
+            depends_on_cookie(connection.scope)
+            keep_private(values["_response"].headers)
 
     def _shown(self, values: dict[str, Any]) -> Iterator[Shown]:
         enabled = values.get("enabled_backends", self.backends)
