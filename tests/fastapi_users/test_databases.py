@@ -177,12 +177,21 @@ def test_values_nested_too_deep(knights: Knights, opens: str, closes: str) -> No
     """Neither a 500, nor stored so that no answer can show it again."""
     knights.register()
     headers = {**knights.log_in("arthur"), "Content-Type": "application/json"}
-    for depth, status in ((40, 200), (60, 422), (300, 422), (480, 422), (900, 422), (2000, 400), (9_000, 400)):
+    # How deep Python's own parser goes depends on its version; beyond that it is 400.
+    deep = {400, 422}
+    for depth, wanted in (
+        (40, {200, 201}),
+        (60, {422}),
+        (300, {422}),
+        (480, {422}),
+        (900, {422}),
+        (2000, deep),
+        (9_000, deep),
+    ):
         deeds = f'{{"deeds": {{"x": {opens * depth}1{closes * depth}}}}}'
-        assert knights.patch("/users/me", headers=headers, content=deeds).status_code == status, depth
+        assert knights.patch("/users/me", headers=headers, content=deeds).status_code in wanted, depth
         new = f'{{"username": "n{depth}", "email": "n{depth}@b.co", "password": "guinevere", {deeds[1:]}'
-        created = knights.post("/register", headers=headers, content=new)
-        assert created.status_code == (201 if status == 200 else status), depth
+        assert knights.post("/register", headers=headers, content=new).status_code in wanted, depth
     assert knights.get("/users/me", headers=headers).status_code == 200
 
 

@@ -253,7 +253,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
 
     async def authenticate(self, credentials: OAuth2PasswordRequestForm) -> UP | None:
         """The user of this name and password, active or not; `None` for all others, after the same work."""
-        user = await named_user(credentials.username, self.get_by_login)
+        user: UP | None = await named_user(credentials.username, self.get_by_login)
         if user is None or not user.hashed_password:
             await self._verify_nobody(credentials.password)
             return None
