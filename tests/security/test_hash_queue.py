@@ -1,6 +1,7 @@
 """Hashing under a flood: a bounded queue, trusted browsers first, nothing for clients that have gone, successes counted."""
 
 import asyncio
+import json
 import socket
 import threading
 from typing import Any
@@ -20,7 +21,8 @@ from crossauth_backend.core.passwords import PasswordHasher
 from crossauth_fastapi.fastapi_users import _passwords
 from crossauth_fastapi.fastapi_users.password import PasswordHelper
 from tests.accounts import Browser, World, name_of
-from tests.fastapi_users.app import Site
+from tests.fastapi_users.app import SECRET, Site, UserRead
+from tests.security.test_routes_requests import Client as Provider
 from tests.services.uvicorn import serve
 from tests.support import CHEAP, CSRF, PASSWORD
 
@@ -300,6 +302,68 @@ def test_the_routes_answer_503_where_the_queue_is_full_and_serve_nobody_who_has_
         for thread in threads:
             thread.join()
         assert log_in(url, "last").status_code == 400
+    assert begun == ["first", "last"]
+
+
+@pytest.mark.parametrize("route", ["register", "patch", "own password", "link"])
+def test_no_route_hashes_for_a_client_that_has_hung_up(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    hasher = PasswordHasher(CHEAP["argon2"], threads=1)
+    monkeypatch.setattr(_passwords, "shared_hasher", lambda: hasher)
+    go, begun = threading.Event(), []
+    go.set()
+
+    class Slow(PasswordHelper):
+        def hash(self, password: str) -> str:
+            return self._slowly(password, lambda: super(Slow, self).hash(password))
+
+        def verify_and_update(self, plain_password: str, hashed_password: str) -> Any:
+            return self._slowly(
+                plain_password, lambda: super(Slow, self).verify_and_update(plain_password, hashed_password)
+            )
+
+        def _slowly(self, password: str, work: Any) -> Any:
+            begun.append(password)
+            assert go.wait(30)
+            return work()
+
+    asks = route in ("own password", "link")
+    site = Site(sqlite_url, require_old_password=asks)
+    site._manager = lambda user_db: site.manager(user_db, Slow(hasher))  # type: ignore[method-assign]
+    site.manager.calls = site.calls
+    linking = site.users.get_oauth_associate_router(Provider("a"), UserRead, SECRET, "https://example.com/back")
+    site.app.include_router(linking, prefix="/link")
+    method, path, sent = {
+        "register": ("POST", "/auth/register", {"email": "gone@example.com", "password": "gone"}),
+        "patch": ("PATCH", "/users/me", {"password": "gone"}),
+        "own password": ("PATCH", "/users/me", {"password": "new", "old_password": "gone"}),
+        "link": ("POST", "/link/authorize", {"old_password": "gone"}),
+    }[route]
+    user = {"email": "here@example.com", "password": "right"}
+    with serve(site.app) as url, httpx2.Client(base_url=url, trust_env=False, timeout=30) as client:
+        assert client.post("/auth/register", json=user).status_code == 201
+        form = {"username": user["email"], "password": user["password"]}
+        token = client.post("/auth/jwt/login", data=form).json()["access_token"]
+        begun.clear()
+        go.clear()
+        first = {"username": "nobody@example.com", "password": "first"}
+        threads = in_threads(lambda: httpx2.post(f"{url}/auth/jwt/login", data=first, trust_env=False, timeout=30))
+        _until(lambda: begun == ["first"])
+        host, port = url.removeprefix("http://").split(":")
+        body = json.dumps(sent).encode()
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n"
+            f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\n\r\n"
+        )
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(head.encode() + body)
+            _until(lambda: hasher._pool._waiting == [0, 1])
+        threading.Event().wait(0.2)
+        go.set()
+        for thread in threads:
+            thread.join()
+        assert client.post("/auth/jwt/login", data={**form, "password": "last"}).status_code == 400
     assert begun == ["first", "last"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -16,6 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
+from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.text import is_storable
 from crossauth_fastapi._http.bodies import (
     FORM_TYPE,
@@ -150,8 +152,8 @@ TOO_MANY: Final[OpenAPIResponseType] = {429: describe(FurtherErrorCode.TOO_MANY_
 
 
 class UsersRoute(APIRoute):
-    """A route that reads no more than 64 KiB, and whose refusals can be sent whatever was in the request, and repeat no
-    secret of it."""
+    """A route that reads no more than 64 KiB and hashes no password for a client that has gone, and whose refusals can be sent
+    whatever was in the request, and repeat no secret of it."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
@@ -168,7 +170,9 @@ class UsersRoute(APIRoute):
                 if reads_body:
                     # Before anything is parsed: FastAPI reads a body of any size, and parses JSON on the event loop.
                     _refuse_many_fields(request, await get_body(request))
-                return await handler(request)
+                # Not before: asking whether the client has gone reads what has come of the body.
+                with hashing_for(None, partial(_still_wanted, request)):
+                    return await handler(request)
             except RequestValidationError as e:
                 raise RequestValidationError(shown(e.errors()), body=e.body) from None
             except ClientDisconnect:
@@ -188,6 +192,11 @@ class UsersRoute(APIRoute):
             return response
 
         return handle
+
+
+async def _still_wanted(request: Request) -> bool:
+    """Whether the client still waits for the response."""
+    return not await request.is_disconnected()
 
 
 def _refuse_many_fields(request: Request, body: bytes) -> None:

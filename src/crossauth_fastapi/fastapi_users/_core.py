@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from functools import cache, partial
+from functools import cache
 from typing import Any, Final
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 
 from crossauth_backend.accounts.context import Accounts, Origin, limited, reserve
 from crossauth_backend.accounts.stages import Step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.text import folded, normalize
 from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
 from crossauth_backend.events.record import EventName
@@ -113,8 +112,7 @@ class Core:
         """Count an attempt before the block makes it; see `Accounts.limited`."""
         origin = self.origin(connection)
         async with limited(self.limits, self.events, origin, None, **subjects):
-            with hashing_for(None, partial(_still_wanted, connection)):
-                yield
+            yield
 
     async def count(self, connection: HTTPConnection, **subjects: str | None) -> None:
         """Count what costs something whether or not it succeeds, such as a message.
@@ -240,8 +238,3 @@ class Core:
 def default_core() -> Core:
     """That of routers which are made by functions, without `FastAPIUsers`: one for all, so that they count together."""
     return Core()
-
-
-async def _still_wanted(connection: HTTPConnection) -> bool:
-    """Whether the client still waits for the answer; it may be asked once the body was read."""
-    return not (isinstance(connection, Request) and await connection.is_disconnected())
