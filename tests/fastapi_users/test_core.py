@@ -1,5 +1,6 @@
 """One core, two faces: users of a session server log in by these routes, and the other way round."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from fastapi import Request
 
 from crossauth_backend import CrossauthError
+from crossauth_backend.accounts import second_factor
 from crossauth_fastapi.fastapi_users import BaseUserManager, FastAPIUsers, IntegerIDMixin, schemas
 from crossauth_fastapi.fastapi_users.authentication import AuthenticationBackend, BearerTransport, KeyStorageStrategy
 from crossauth_fastapi.fastapi_users.db import CrossauthUserDatabase
@@ -366,3 +368,37 @@ def test_what_would_not_work_does_not_start() -> None:
         users.get_verify_router(UserRead)
     with pytest.raises(CrossauthError, match="give them there"):
         FastAPIUsers[Any, int](manager, [], session_manager=world.manager, key_storage=world.keys)
+
+
+def test_a_second_factor_proven_with_an_older_password_logs_nobody_in(
+    world: World, both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody changes the password after the code was taken, and before the user is read again."""
+    both.sign_up("alice", user_email=EMAIL)
+    secret, _ = both.add_totp(world)
+    form = {"mfa_token": both.rest_login().json()["detail"]["reason"]["mfa_token"], "otp": world.code(secret)}
+    complete = second_factor.complete_login
+
+    async def changed_meanwhile(*args: Any) -> Any:
+        done = await complete(*args)
+        await world.users.update_user({"id": 1}, {"password": "$argon2id$another"})
+        return done
+
+    with monkeypatch.context() as m:
+        m.setattr(second_factor, "complete_login", changed_meanwhile)
+        answer = both.post("/rest/login/factor2", data=form)
+    assert (answer.status_code, name_of_refusal(answer)) == (400, "LOGIN_FACTOR2_INVALID")
+
+
+def test_a_second_factor_is_taken_from_a_user_who_has_no_stamp_yet(request: pytest.FixtureRequest) -> None:
+    """A digest of the credentials takes its place, here as on the session server."""
+    world = World(**storages(request, "sqlite"))
+    add_routes(world)
+    with world.open() as url, Both(url) as both:
+        both.sign_up("alice", user_email=EMAIL)
+        secret, _ = both.add_totp(world)
+        with sqlite3.connect(request.getfixturevalue("sqlite_url").removeprefix("sqlite:///"), timeout=10) as database:
+            database.execute("UPDATE user SET security_stamp = NULL")
+        database.close()
+        form = {"mfa_token": both.rest_login().json()["detail"]["reason"]["mfa_token"], "otp": world.code(secret)}
+        assert both.post("/rest/login/factor2", data=form).status_code == 200

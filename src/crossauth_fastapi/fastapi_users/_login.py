@@ -15,6 +15,8 @@ from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.events.record import EventName
+from crossauth_backend.users.record import User
+from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused, refused_with
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._records import login_mark, record_of
@@ -165,8 +167,8 @@ async def ask_factor2(core: Core, user: Any, request: Request) -> HTTPException:
     return refused_with(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED, reason, 403)
 
 
-async def check_factor2(core: Core, request: Request, mfa_token: str, otp: str) -> Any:
-    """The id of the user who has proven the second factor.
+async def check_factor2(core: Core, request: Request, mfa_token: str, otp: str) -> User:
+    """The user who has proven the second factor, with the security stamp of that time; see `is_proven`.
 
     Raises:
         HTTPException: 400 `LOGIN_FACTOR2_INVALID`.
@@ -182,4 +184,9 @@ async def check_factor2(core: Core, request: Request, mfa_token: str, otp: str) 
             raise
         raise refused(FurtherErrorCode.LOGIN_FACTOR2_INVALID) from e
     await accounts.sessions.delete_session(mfa_token)
-    return attempt.user.id
+    return attempt.user
+
+
+def is_proven(user: Any, proven: User) -> bool:
+    """Whether `user`, read at another time, is who has `proven` the second factor, with the same credentials still."""
+    return bool(user.id == proven.id) and same_stamp(proven.security_stamp, record_of(user).security_stamp)

@@ -14,7 +14,7 @@ from crossauth_backend.accounts.email_change import request_change
 from crossauth_backend.core.text import same_mailbox
 from crossauth_fastapi.fastapi_users._answers import FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._core import Core
-from crossauth_fastapi.fastapi_users._login import ask_factor2, check_factor2
+from crossauth_fastapi.fastapi_users._login import ask_factor2, check_factor2, is_proven
 from crossauth_fastapi.fastapi_users._records import record_of
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapi_users.schemas import BaseUserUpdate
@@ -136,7 +136,7 @@ class OwnChange:
         token, code = getattr(body, "mfa_token", None), getattr(body, "otp", None)
         if not token or not code:
             raise await ask_factor2(self.core, user, request)
-        if await check_factor2(self.core, request, token, code) != user.id:
+        if not is_proven(user, await check_factor2(self.core, request, token, code)):
             raise refused(FurtherErrorCode.LOGIN_FACTOR2_INVALID)
 
 

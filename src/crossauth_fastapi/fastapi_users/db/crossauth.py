@@ -14,6 +14,7 @@ from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UNFINISHED, UserState
 from crossauth_backend.users.storage import SupportsSecretReplacement, SupportsUserReplacement, UserStorageGetOptions
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
@@ -112,6 +113,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
             if e.code is not ErrorCode.UserNotExist:
                 raise
             return None
+        found = with_stamp(found)
         if not found.user.email or (name != "id" and self._is_over(found.user)):
             return None
         return self._seen(found.user, found.secrets.password)

@@ -21,7 +21,7 @@ from crossauth_fastapi.fastapi_users._answers import (
 )
 from crossauth_fastapi.fastapi_users._browsers import read_browser, remember_browser
 from crossauth_fastapi.fastapi_users._core import Core, default_core
-from crossauth_fastapi.fastapi_users._login import check_factor2, log_in, open_login
+from crossauth_fastapi.fastapi_users._login import check_factor2, is_proven, log_in, open_login
 from crossauth_fastapi.fastapi_users._named import user_read
 from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, end_login
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
@@ -194,8 +194,10 @@ def _add_factor2(
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
         """Answer the question for the second factor with a code, or with a recovery code."""
-        user = await _user(user_manager, await check_factor2(core, request, mfa_token, otp))
-        if user is None:
+        proven = await check_factor2(core, request, mfa_token, otp)
+        user = await _user(user_manager, proven.id)
+        # A token rests on the user as read here: who has another password by now has not proven that one.
+        if user is None or not is_proven(user, proven):
             raise refused(FurtherErrorCode.LOGIN_FACTOR2_INVALID)
         response = await log_in(
             core, backend, strategy, user_manager, user, request,
