@@ -1,21 +1,25 @@
 """One core, two faces: users of a session server log in by these routes, and the other way round."""
 
-import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from fastapi import Request
 
-from crossauth_backend import CrossauthError
+from crossauth_backend import Argon2Parameters, CrossauthError
 from crossauth_backend.accounts import second_factor
+from crossauth_backend.core.passwords import PasswordHasher
 from crossauth_fastapi.fastapi_users import BaseUserManager, FastAPIUsers, IntegerIDMixin, schemas
 from crossauth_fastapi.fastapi_users.authentication import AuthenticationBackend, BearerTransport, KeyStorageStrategy
 from crossauth_fastapi.fastapi_users.db import CrossauthUserDatabase
 from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists
+from crossauth_fastapi.fastapi_users.jwt import decode_jwt
+from crossauth_fastapi.fastapi_users.manager import RESET_PASSWORD_TOKEN_AUDIENCE
+from crossauth_fastapi.fastapi_users.password import PasswordHelper
 from tests.accounts import Browser, World, storages
 from tests.fastapi_users.app import SECRET
+from tests.security.test_security_stamp import PlainUserStorage
 from tests.support import PASSWORD
 
 EMAIL = "alice@example.com"
@@ -297,20 +301,26 @@ async def lifespan_of(world: World) -> AsyncIterator[None]:
 
 
 def update(world: World, values: dict[str, Any], secrets: dict[str, Any] | None = None) -> None:
-    """Change a user behind the application's back; on the storages' own event loop, which is the server's."""
+    """Change a user behind the application's back."""
+    on_users(world, lambda users: users.update_user(values, secrets))
+
+
+def on_users(world: World, do: Callable[[Any], Any]) -> Any:
+    """Do something with the users behind the application's back; not on the storages' own event loop, which is the server's."""
     import asyncio
 
     from crossauth_backend import SqlAlchemyUserStorage, open_engine
 
-    async def run() -> None:
+    async def run() -> Any:
         users = world.users
         if isinstance(users, SqlAlchemyUserStorage):
             users = SqlAlchemyUserStorage(open_engine(users.engine.url.render_as_string(hide_password=False)))
-        await users.update_user(values, secrets)
+        done = await do(users)
         if users is not world.users:
             await users.close()  # type: ignore[attr-defined]
+        return done
 
-    asyncio.run(run())
+    return asyncio.run(run())
 
 
 def test_reset_here(world: World) -> None:
@@ -390,15 +400,93 @@ def test_a_second_factor_proven_with_an_older_password_logs_nobody_in(
     assert (answer.status_code, name_of_refusal(answer)) == (400, "LOGIN_FACTOR2_INVALID")
 
 
-def test_a_second_factor_is_taken_from_a_user_who_has_no_stamp_yet(request: pytest.FixtureRequest) -> None:
-    """A digest of the credentials takes its place, here as on the session server."""
-    world = World(**storages(request, "sqlite"))
+def test_a_second_factor_is_taken_where_the_storage_knows_no_stamps() -> None:
+    """A digest of the credentials takes their place, here as on the session server."""
+    world = World(PlainUserStorage())
     add_routes(world)
     with world.open() as url, Both(url) as both:
         both.sign_up("alice", user_email=EMAIL)
         secret, _ = both.add_totp(world)
-        with sqlite3.connect(request.getfixturevalue("sqlite_url").removeprefix("sqlite:///"), timeout=10) as database:
-            database.execute("UPDATE user SET security_stamp = NULL")
-        database.close()
         form = {"mfa_token": both.rest_login().json()["detail"]["reason"]["mfa_token"], "otp": world.code(secret)}
         assert both.post("/rest/login/factor2", data=form).status_code == 200
+
+
+def weaken(world: World) -> None:
+    """Keep the password as the hash of other parameters, which the next login replaces."""
+    old = stored_hash(world)
+    weak = PasswordHelper(PasswordHasher(Argon2Parameters(memory_cost=16, time_cost=1))).hash(PASSWORD)
+    assert on_users(world, lambda users: users.rewrite_secret(1, "password", old, weak))
+
+
+def stored_hash(world: World) -> str:
+    return str(on_users(world, lambda users: users.get_user_by_id(1)).secrets.password)
+
+
+def test_a_login_with_an_old_hash_logs_nobody_out(world: World, both: Both) -> None:
+    both.sign_up("alice", user_email=EMAIL)
+    mine = both.rest_login().json()
+    weaken(world)
+    old = stored_hash(world)
+    with Both(str(both.base_url)) as elsewhere:
+        assert elsewhere.rest_login().status_code == 200
+    assert stored_hash(world) != old, "it was replaced"
+    assert both.who() == "alice"
+    assert both.get("/rest/me", headers={"Authorization": f"Bearer {mine['access_token']}"}).status_code == 200
+    assert both.post("/rest/refresh", data={"refresh_token": mine["refresh_token"]}).status_code == 200
+
+
+def test_a_login_with_an_old_hash_ends_no_login_that_is_under_way(world: World, both: Both) -> None:
+    both.sign_up("alice", user_email=EMAIL)
+    secret, _ = both.add_totp(world)
+    asked = both.rest_login().json()["detail"]["reason"]["mfa_token"]
+    weaken(world)
+    old = stored_hash(world)
+    with Both(str(both.base_url)) as elsewhere:
+        assert elsewhere.rest_login().status_code == 403
+    assert stored_hash(world) != old
+    assert both.post("/rest/login/factor2", data={"mfa_token": asked, "otp": world.code(secret)}).status_code == 200
+
+
+async def test_a_password_that_was_replaced_meanwhile_is_not_rewritten(world: World) -> None:
+    async with lifespan_of(world):
+        database = CrossauthUserDatabase(world.manager)
+        user = await database.create({"email": EMAIL, "hashed_password": "old"})
+        await world.users.update_user({"id": user.id}, {"password": "another"})
+        assert await database.rewrite_password(user, "stronger") is None
+        current = await database.get(user.id)
+        assert current is not None
+        assert current.hashed_password == "another"
+
+
+async def test_a_storage_that_cannot_rewrite_keeps_the_old_hash() -> None:
+    database = CrossauthUserDatabase(World(PlainUserStorage()).manager)
+    user = await database.create({"email": EMAIL, "hashed_password": "old"})
+    kept = await database.rewrite_password(user, "stronger")
+    assert kept is not None
+    assert kept.hashed_password == "old"
+
+
+@pytest.mark.parametrize("event", ["factor", "state", "password", "hash"])
+def test_a_reset_token_rests_on_all_that_a_login_rests_on(world: World, event: str) -> None:
+    sent = add_routes(world)
+    with world.open() as url, Both(url) as both:
+        both.sign_up("alice", user_email=EMAIL)
+        both.post("/rest/forgot-password", json={"email": EMAIL})
+        token = wait(sent)
+        claims = decode_jwt(token, SECRET, [RESET_PASSWORD_TOKEN_AUDIENCE])
+        assert (claims.keys(), claims["sub"]) == ({"sub", "password_fgpt", "aud", "exp"}, "1")
+        if event == "factor":
+            both.add_totp(world)
+        elif event == "state":
+            for state in ("disabled", "active"):
+                update(world, {"id": 1, "state": state})
+        elif event == "password":
+            update(world, {"id": 1}, {"password": stored_hash(world)})
+        else:
+            weaken(world)
+            assert both.rest_login().status_code == 200
+        answer = both.post("/rest/reset-password", json={"token": token, "password": NEW})
+        if event == "hash":
+            assert answer.status_code == 200, "it is the same password"
+        else:
+            assert (answer.status_code, name_of_refusal(answer)) == (400, "RESET_PASSWORD_BAD_TOKEN")

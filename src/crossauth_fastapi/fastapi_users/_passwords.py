@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password, password_forms
+from crossauth_fastapi.fastapi_users._constraints import storing
 from crossauth_fastapi.fastapi_users._rules import password_problem
 from crossauth_fastapi.fastapi_users._unavailable import said_to_http
-from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
+from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, SupportsReplace, SupportsRewrite
 from crossauth_fastapi.fastapi_users.exceptions import InvalidPasswordException
 from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.password import PasswordHelper, PasswordHelperProtocol, shared_hasher, verify_forms
@@ -84,6 +85,22 @@ class Passwords(Generic[UP, ID]):
         """The work of a wrong password, so that the time of an answer does not say whether there is such a user."""
         nobodys = password.encode(errors="replace")[:_NOBODYS_BYTES].decode(errors="replace")
         await _in_turn(lambda: [self.password_helper.hash(form) for form in password_forms(nobodys)])
+
+    async def _rewrite(self, user: UP, hashed: str) -> UP | None:
+        """Keep the same password as another hash, if nobody replaced it meanwhile."""
+        if isinstance(self.user_db, SupportsRewrite):
+            with storing(self.user_db):
+                rewritten: UP | None = await self.user_db.rewrite_password(user, hashed)
+            return rewritten
+        return await self._replace(user, {"hashed_password": user.hashed_password}, {"hashed_password": hashed})
+
+    async def _replace(self, user: UP, expected: Mapping[str, Any], values: Mapping[str, Any]) -> UP | None:
+        """Change a user who is as `expected`; `None` where the user is not."""
+        with storing(self.user_db):
+            if isinstance(self.user_db, SupportsReplace):
+                changed: UP | None = await self.user_db.replace(user, expected, values)
+                return changed
+            return await self.user_db.update(user, dict(values))
 
     def _verify_now(self, password: str, hashed: str) -> tuple[bool, str | None]:
         # A `PasswordHelper` tries both forms itself.

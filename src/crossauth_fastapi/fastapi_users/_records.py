@@ -39,11 +39,19 @@ def may_stay(user: Any) -> bool:
 def login_mark(user: Any) -> str:
     """What a login rests on: it is another when the password or the second factor is, or the id is somebody else's by now.
 
-    Of a session server's users it is another too whenever their security stamp is.
+    Of a session server's users it is another whenever their security stamp is: with each of these, and not where only the hash
+    of the same password is another.
     """
-    record = getattr(user, "crossauth_record", None)
-    factor2, stamp = getattr(record, "factor2", None) or "", getattr(record, "security_stamp", None)
-    return hash_token(f"{user.id}\n{user.hashed_password}\n{factor2}" + (f"\n{stamp}" if stamp else ""))
+    stamp = getattr(getattr(user, "crossauth_record", None), "security_stamp", None)
+    if stamp:
+        return hash_token(f"{user.id}\n{stamp}")
+    factor2 = getattr(getattr(user, "crossauth_record", None), "factor2", None) or ""
+    return hash_token(f"{user.id}\n{user.hashed_password}\n{factor2}")
+
+
+def reset_mark(user: Any) -> str:
+    """What a link to choose a new password rests on: the password; of a session server's users all that their logins do."""
+    return user.hashed_password if getattr(user, "crossauth_record", None) is None else login_mark(user)
 
 
 def key_owner(user: Any) -> Any:

@@ -16,13 +16,12 @@ from crossauth_fastapi.fastapi_users._constraints import may_be_taken, storing
 from crossauth_fastapi.fastapi_users._ids import IntegerIDMixin, UUIDIDMixin
 from crossauth_fastapi.fastapi_users._named import named_user
 from crossauth_fastapi.fastapi_users._oauthaccounts import OAuthAccounts
-from crossauth_fastapi.fastapi_users._records import login_mark
+from crossauth_fastapi.fastapi_users._records import login_mark, reset_mark
 from crossauth_fastapi.fastapi_users._rules import fingerprint, sent_values
 from crossauth_fastapi.fastapi_users.db.base import (
     BaseUserDatabase,
     SupportsFields,
     SupportsPasswordRules,
-    SupportsReplace,
 )
 from crossauth_fastapi.fastapi_users.exceptions import (
     ConstraintViolated,
@@ -262,9 +261,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             return user if correct else None
         # Only if it is still what was checked: a password changed meanwhile must not come back.
         try:
-            upgraded = await self._replace(
-                user, {"hashed_password": user.hashed_password}, {"hashed_password": replaced}
-            )
+            upgraded = await self._rewrite(user, replaced)
         except ConstraintViolated:
             # The password is right, and checked by the old hash next time.
             return user
@@ -380,15 +377,8 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         found: UP | None = await self.user_db.get_by_field(field, value)
         return found
 
-    async def _replace(self, user: UP, expected: Mapping[str, Any], values: Mapping[str, Any]) -> UP | None:
-        with storing(self.user_db):
-            if isinstance(self.user_db, SupportsReplace):
-                changed: UP | None = await self.user_db.replace(user, expected, values)
-                return changed
-            return await self.user_db.update(user, dict(values))
-
     def _reset_fingerprint(self, user: UP) -> str:
-        return fingerprint(secret_value(self.reset_password_token_secret), user.hashed_password, folded(user.email))
+        return fingerprint(secret_value(self.reset_password_token_secret), reset_mark(user), folded(user.email))
 
 
 UserManagerDependency: TypeAlias = DependencyCallable[BaseUserManager[UP, ID]]

@@ -66,6 +66,16 @@ class SupportsReplace(Protocol):
 
 
 @runtime_checkable
+class SupportsRewrite(Protocol):
+    """A database in which more changes with a password than its hash: it is told where only the hash is another."""
+
+    async def rewrite_password(self, user: Any, hashed_password: str) -> Any | None:
+        """Keep the password of `user` as another hash, if it still is the hash that `user` has: the user, whose logins go on.
+        `None` where it was replaced meanwhile. One atomic step."""
+        ...
+
+
+@runtime_checkable
 class SupportsAccounts(Protocol):
     """A database that stores a user together with an account at a provider, both or neither."""
 

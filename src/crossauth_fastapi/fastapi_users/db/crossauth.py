@@ -163,6 +163,13 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
                 await self._replace_password(old.id, password, current.hashed_password)
         return (await self.get(user.id) or await self._gone(user)) if done else None
 
+    async def rewrite_password(self, user: CrossauthUser, hashed_password: str) -> CrossauthUser | None:
+        """See `SupportsRewrite`: the security stamp stays. A storage that cannot do that keeps the old hash."""
+        await self._users.rewrite_secret(user.id, "password", user.hashed_password, hashed_password)
+        current = await self.get(user.id)
+        same = current is not None and current.hashed_password in (user.hashed_password, hashed_password)
+        return current if same else None
+
     async def delete(self, user: CrossauthUser) -> None:
         """Delete a user, with everything that the session server keeps of the user."""
         await delete_account(self._accounts(), user.crossauth_record)
