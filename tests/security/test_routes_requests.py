@@ -23,9 +23,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from crossauth_backend import Argon2Parameters, CrossauthError, InMemoryKeyStorage, SqlAlchemyKeyStorage, open_engine
 from crossauth_backend import ErrorCode as CrossauthErrorCode
 from crossauth_backend.core.passwords import PasswordHasher
-from crossauth_fastapi.fastapi_users import BaseUserManager, FastAPIUsers, IntegerIDMixin, schemas
+from crossauth_fastapi.fastapi_users import BaseUserManager, FastAPIUsers, IntegerIDMixin, UUIDIDMixin, schemas
 from crossauth_fastapi.fastapi_users.authentication import (
     AuthenticationBackend,
+    Authenticator,
     BearerTransport,
     JWTStrategy,
     KeyStorageStrategy,
@@ -33,6 +34,12 @@ from crossauth_fastapi.fastapi_users.authentication import (
 from crossauth_fastapi.fastapi_users.db import SQLAlchemyBaseUserTable, SQLAlchemyUserDatabase
 from crossauth_fastapi.fastapi_users.db.sqlalchemy.transactions import reads
 from crossauth_fastapi.fastapi_users.password import PasswordHelper
+from crossauth_fastapi.fastapi_users.router import (
+    get_auth_router,
+    get_oauth_associate_router,
+    get_oauth_router,
+    get_sessions_router,
+)
 from tests.accounts import World
 from tests.fastapi_users.app import CHEAP, SECRET, Site, UserRead
 from tests.fastapi_users.conftest import Api, detail, open_site
@@ -289,8 +296,10 @@ def test_a_request_that_is_held_back_is_judged_by_what_its_user_has_when_it_goes
     assert api.sql('SELECT email FROM "user"') == [("arthur@camelot.bt",)]
 
 
-class Client:
-    """An OAuth client."""
+class OpenClient:
+    """An OAuth client that says whose it is."""
+
+    authorize_endpoint, access_token_endpoint = "https://provider.test/authorize", "https://provider.test/token"
 
     def __init__(self, client_id: str, name: str = "openid") -> None:
         self.client_id, self.name = client_id, name
@@ -302,15 +311,53 @@ class Client:
 def test_two_oauth_clients_of_one_name_do_not_start(tmp_path: Path) -> None:
     site = Site(f"sqlite:///{tmp_path}/x.db")
     users = site.users
-    users.get_oauth_router(Client("a"), site.jwt, SECRET)
-    users.get_oauth_associate_router(Client("a"), UserRead, SECRET)
-    users.get_oauth_router(Client("b", "other"), site.jwt, SECRET)
+    users.get_oauth_router(OpenClient("a"), site.jwt, SECRET)
+    users.get_oauth_associate_router(OpenClient("a"), UserRead, SECRET)
+    users.get_oauth_router(OpenClient("b", "other"), site.jwt, SECRET)
     for make in (
-        lambda: users.get_oauth_router(Client("b"), site.cookie, SECRET),
-        lambda: users.get_oauth_associate_router(Client("b"), UserRead, SECRET),
+        lambda: users.get_oauth_router(OpenClient("b"), site.cookie, SECRET),
+        lambda: users.get_oauth_associate_router(OpenClient("b"), UserRead, SECRET),
     ):
         with pytest.raises(CrossauthError, match="'openid'"):
             make()
+
+
+class Bare:
+    """An OAuth client of the application's own that says no more than its name."""
+
+    name = "company"
+
+    async def get_authorization_url(self, *args: Any) -> str:
+        return "https://provider.test/"
+
+
+def test_two_oauth_clients_that_say_nothing_but_one_name_do_not_start(tmp_path: Path) -> None:
+    """They may be two providers; the same object for two routers is one."""
+    site = Site(f"sqlite:///{tmp_path}/x.db")
+    client = Bare()
+    site.users.get_oauth_router(client, site.jwt, SECRET)
+    site.users.get_oauth_associate_router(client, UserRead, SECRET)
+    with pytest.raises(CrossauthError, match=r"'company'.*the same client"):
+        site.users.get_oauth_router(Bare(), site.cookie, SECRET)
+
+
+def test_oauth_clients_of_routers_made_by_functions_are_compared_too(tmp_path: Path) -> None:
+    """Of one application: another one in the process has users of its own."""
+    one, other = (Site(f"sqlite:///{tmp_path}/{name}.db") for name in "ab")
+
+    def routers(site: Site, client: Any) -> None:
+        get_oauth_router(client, site.jwt, site.get_user_manager, SECRET)
+        get_oauth_associate_router(client, site.users.authenticator, site.get_user_manager, UserRead, SECRET)
+
+    routers(one, OpenClient("a"))
+    routers(one, OpenClient("a"))
+    routers(other, OpenClient("b"))
+    with pytest.raises(CrossauthError, match="'openid'"):
+        get_oauth_router(OpenClient("b"), one.jwt, one.get_user_manager, SECRET)
+    with pytest.raises(CrossauthError, match="'openid'"):
+        get_oauth_associate_router(
+            OpenClient("b"), one.users.authenticator, one.get_user_manager, UserRead, SECRET
+        )  # fmt: skip
 
 
 def test_nobody_is_sent_to_a_provider_whose_accounts_are_not_kept(tmp_path: Path) -> None:
@@ -319,13 +366,15 @@ def test_nobody_is_sent_to_a_provider_whose_accounts_are_not_kept(tmp_path: Path
     backend: Any = AuthenticationBackend("jwt", BearerTransport("x"), lambda: JWTStrategy(SECRET, 60))
     users = FastAPIUsers[Any, Any](manager, [backend], session_manager=World().manager)
     for make in (
-        lambda: users.get_oauth_router(Client("a"), backend, SECRET),
-        lambda: users.get_oauth_associate_router(Client("a"), UserRead, SECRET),
+        lambda: users.get_oauth_router(OpenClient("a"), backend, SECRET),
+        lambda: users.get_oauth_associate_router(OpenClient("a"), UserRead, SECRET),
     ):
         with pytest.raises(CrossauthError, match="session server keeps no accounts"):
             make()
     with open_site(tmp_path) as api:
-        api.site.app.include_router(api.site.users.get_oauth_router(Client("a"), api.site.jwt, SECRET), prefix="/oauth")
+        api.site.app.include_router(
+            api.site.users.get_oauth_router(OpenClient("a"), api.site.jwt, SECRET), prefix="/oauth"
+        )
         real = api.site.manager.__init__
 
         def without(self: Any, db: Any, helper: Any) -> None:
@@ -359,6 +408,49 @@ def test_ids_that_the_key_storage_cannot_keep_do_not_start(tmp_path: Path) -> No
     FastAPIUsers[Any, Any](manager, [jwt], key_storage=numbers).get_register_router(
         schemas.BaseUser[int], schemas.BaseUserCreate
     )
+
+
+def test_neither_do_they_where_only_logins_are_served(tmp_path: Path) -> None:
+    """By what the application says of its users anywhere; where it says nothing, the first login finds out."""
+
+    class Sub(FastAPIUsers[Any, uuid.UUID]):
+        pass
+
+    class Manager(UUIDIDMixin, BaseUserManager[Any, Any]):
+        pass
+
+    async def silent() -> Any: ...
+
+    async def telling() -> AsyncIterator[Manager]:
+        yield Manager(None)  # type: ignore[arg-type]
+
+    engine = open_engine(f"sqlite:///{tmp_path}/k.db")
+    numbers, uuids = SqlAlchemyKeyStorage(engine), SqlAlchemyKeyStorage(engine, {"userid_type": sa.Uuid()})
+    stored: Any = AuthenticationBackend("s", BearerTransport("x"), lambda: KeyStorageStrategy(numbers, 60))
+    jwt: Any = AuthenticationBackend("jwt", BearerTransport("x"), lambda: JWTStrategy(SECRET, 60))
+    wrong: list[FastAPIUsers[Any, Any]] = [
+        FastAPIUsers[Any, uuid.UUID](silent, [jwt], key_storage=numbers),
+        FastAPIUsers[Any, uuid.UUID](silent, [stored, jwt], key_storage=uuids),
+        FastAPIUsers(telling, [jwt], key_storage=numbers),
+        Sub(silent, [jwt], key_storage=numbers),
+    ]
+    for users in wrong:
+        for make in (lambda users=users: users.get_auth_router(jwt), lambda users=users: users.get_sessions_router()):
+            with pytest.raises(CrossauthError, match=r"ids are UUID.*userid_type"):
+                make()
+    for made in (
+        lambda: get_auth_router(stored, telling, Authenticator([stored], telling)),
+        lambda: get_sessions_router(Authenticator[Any, uuid.UUID]([stored], silent)),
+    ):
+        with pytest.raises(CrossauthError, match=r"ids are UUID.*userid_type"):
+            made()
+    for users in (
+        FastAPIUsers[Any, int](silent, [jwt], key_storage=numbers),
+        FastAPIUsers[Any, Any](silent, [jwt], key_storage=numbers),
+        FastAPIUsers[Any, uuid.UUID](silent, [jwt], key_storage=uuids),
+    ):
+        users.get_auth_router(jwt)
+        users.get_sessions_router()
 
 
 def test_unlinking_catches_no_route_of_anybody_else(tmp_path: Path) -> None:

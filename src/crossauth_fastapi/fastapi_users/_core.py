@@ -24,6 +24,7 @@ from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_fastapi._http.address import peer_address, read_proxies
 from crossauth_fastapi.fastapi_users._addresses import MAX_LOGIN, login_spellings
+from crossauth_fastapi.fastapi_users._ids import id_type
 from crossauth_fastapi.fastapi_users._records import key_owner, record_of, step_of
 from crossauth_fastapi.fastapi_users._refresh import end_refresh_tokens
 from crossauth_fastapi.fastapi_users._storages import Storages
@@ -67,7 +68,7 @@ class Core:
         self._proxies = read_proxies(trusted_proxies)
         self.accounts: Callable[[], Accounts] | None = None
         self.keeps = session_manager is not None or key_storage is not None
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, int], tuple[Any, Any]] = {}
         # Whether a change of oneself asks for the old password: the users router says so, and linking an account asks too.
         self.asks_password = session_manager is not None
         if session_manager is None:
@@ -194,8 +195,12 @@ class Core:
                 "second factor, which the session server changes: let it check login_mark, and set checks_login_mark = True",
             )
 
-    def claim_client(self, client: Any) -> None:
+    def claim_client(self, client: Any, get_user_manager: Any) -> None:
         """Note who an OAuth client is: accounts are kept under its name, so no other may have it.
+
+        Parameters:
+            client: the client.
+            get_user_manager: of the router. Routers that are made by functions share one `Core`, whoever's users theirs are.
 
         Raises:
             CrossauthError: `Configuration`.
@@ -205,28 +210,31 @@ class Core:
                 ErrorCode.Configuration,
                 "FastAPIUsers: a session server keeps no accounts at providers for its users: leave the OAuth routers out",
             )
-        known = self._clients.setdefault(client.name, client)
-        marks = ("client_id", "authorize_endpoint", "access_token_endpoint")
-        if type(known) is not type(client) or any(getattr(known, m, None) != getattr(client, m, None) for m in marks):
+        # The manager's dependency is kept, or its id could be another's by now.
+        known, _ = self._clients.setdefault((client.name, id(get_user_manager)), (client, get_user_manager))
+        if not _is_same_provider(known, client):
             raise CrossauthError(
                 ErrorCode.Configuration,
                 f"FastAPIUsers: two OAuth clients are named {client.name!r}, so that accounts of one provider would log in as "
-                "those of the other: give each a name of its own, as in OpenID(..., name='company')",
+                "those of the other: give each a name of its own, as in OpenID(..., name='company'); or give both routers the "
+                "same client",
             )
 
-    def check_ids(self, user_schema: type[Any]) -> None:
-        """Find out now whether ids of users, as answers have them, fit the key storages.
+    def check_ids(self, *hints: Any) -> None:
+        """Find out now whether ids of users fit the key storages.
+
+        Parameters:
+            hints: what says of what type they are, see `id_type`; where nothing does, nothing is checked.
 
         Raises:
             CrossauthError: `Configuration`.
         """
-        if self.accounts is not None:
+        kind = next((kind for kind in map(id_type, hints) if kind is not None), None)
+        if self.accounts is not None or kind is None:
             return
-        field = getattr(user_schema, "model_fields", {}).get("id")
-        kind = field.annotation if field is not None else None
         for storage in (self.keys, *self.storages.all):
             fits = getattr(storage, "takes_userid", None)
-            if fits is not None and isinstance(kind, type) and not fits(kind):
+            if fits is not None and not fits(kind):
                 raise CrossauthError(
                     ErrorCode.Configuration,
                     f"FastAPIUsers: users' ids are {kind.__name__}, for which {type(storage).__name__} has no column: give it "
@@ -238,3 +246,12 @@ class Core:
 def default_core() -> Core:
     """That of routers which are made by functions, without `FastAPIUsers`: one for all, so that they count together."""
     return Core()
+
+
+def _is_same_provider(known: Any, client: Any) -> bool:
+    """Whether two OAuth clients are one, or say the same of themselves. Those that say nothing may be anybody's."""
+    if known is client or known == client:
+        return True
+    marks = ("client_id", "authorize_endpoint", "access_token_endpoint")
+    said = [(getattr(known, mark, None), getattr(client, mark, None)) for mark in marks]
+    return type(known) is type(client) and all(one is not None and one == other for one, other in said)

@@ -99,6 +99,7 @@ class FastAPIUsers(Generic[UP, ID]):
         logout_status_code: int = 200,
     ) -> APIRouter:
         """See `router.auth.get_auth_router`."""
+        self._core.check_ids(self)
         return auth.get_auth_router(
             backend, self.get_user_manager, self.authenticator, requires_verification,
             login_status_code=login_status_code, logout_status_code=logout_status_code, core=self._core,
@@ -120,6 +121,7 @@ class FastAPIUsers(Generic[UP, ID]):
 
     def get_sessions_router(self, requires_verification: bool = False) -> APIRouter:
         """See `router.sessions.get_sessions_router`."""
+        self._core.check_ids(self)
         return sessions.get_sessions_router(self.authenticator, requires_verification, core=self._core)
 
     def get_oauth_router(
@@ -145,7 +147,6 @@ class FastAPIUsers(Generic[UP, ID]):
         Raises:
             CrossauthError: `Configuration` for users of a session server, or where another provider has the client's name.
         """
-        self._core.claim_client(oauth_client)
         return oauth.get_oauth_router(
             oauth_client, backend, self.get_user_manager, state_secret, redirect_url, associate_by_email,
             is_verified_by_default, csrf_token_cookie_name=csrf_token_cookie_name,
@@ -176,7 +177,6 @@ class FastAPIUsers(Generic[UP, ID]):
         Raises:
             CrossauthError: as `get_oauth_router`.
         """
-        self._core.claim_client(oauth_client)
         return associate.get_oauth_associate_router(
             oauth_client, self.authenticator, self.get_user_manager, user_schema, state_secret, redirect_url,
             requires_verification, csrf_token_cookie_name=csrf_token_cookie_name,

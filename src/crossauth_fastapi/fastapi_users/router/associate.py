@@ -78,9 +78,13 @@ def get_oauth_associate_router(
         csrf_token_cookie_name, csrf_token_cookie_path, csrf_token_cookie_domain, csrf_token_cookie_secure,
             csrf_token_cookie_httponly, csrf_token_cookie_samesite: the cookie that binds a flow to a browser.
         core: limits and events; see `FastAPIUsers`.
+
+    Raises:
+        CrossauthError: `Configuration`, as for `get_oauth_router`.
     """
     core = core or default_core()
     authenticator.opens_by(core.storages.open)
+    core.claim_client(oauth_client, get_user_manager)
     router = new_router(core)
     cookie = CsrfCookie(
         name=csrf_token_cookie_name, path=csrf_token_cookie_path, domain=csrf_token_cookie_domain,

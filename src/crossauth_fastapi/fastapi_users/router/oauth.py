@@ -136,9 +136,11 @@ def get_oauth_router(
         core: limits and events; see `FastAPIUsers`.
 
     Raises:
-        CrossauthError: `Configuration` for a redirect that would carry a token.
+        CrossauthError: `Configuration` for a redirect that would carry a token; for a client whose name another one has; or
+            where a session server's users are served, of whom no accounts are kept.
     """
     core = core or default_core()
+    core.claim_client(oauth_client, get_user_manager)
     router = new_router(core)
     if login_redirect_url is not None:
         check_redirect(login_redirect_url, backend.transport)

@@ -43,8 +43,12 @@ def get_sessions_router(
         authenticator: knows who is logged in.
         requires_verification: whether users must have proven their address.
         core: limits and events; see `FastAPIUsers`.
+
+    Raises:
+        CrossauthError: `Configuration` where ids of users do not fit a key storage.
     """
     core = core or default_core()
+    core.check_ids(authenticator, authenticator.get_user_manager)
     authenticator.opens_by(core.storages.open)
     router = new_router(core)
     current = authenticator.current_user(active=True, verified=requires_verification)
