@@ -153,7 +153,7 @@ def test_a_user_of_the_same_address(
     assert answer.status_code == status, answer.text
     if status == 200:
         assert api.get("/users/me", headers=bearer(answer)).json()["id"] == me["id"]
-        assert api.log_in(email).status_code == 200
+        assert api.log_in(email).status_code == 400, "whose password it was is not known"
     else:
         assert detail(answer) == "OAUTH_USER_ALREADY_EXISTS"
         assert api.sql("SELECT * FROM oauth_account") == []

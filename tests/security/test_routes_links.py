@@ -1,5 +1,7 @@
 """Accounts at providers: who may link one, who is told, and what a reset ends."""
 
+import asyncio
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,3 +165,110 @@ def test_what_the_database_refuses_of_an_account_at_a_provider_is_a_conflict(api
     api.sql("CREATE TRIGGER out BEFORE INSERT ON accesstoken BEGIN SELECT RAISE(ABORT, 'out'); END")
     answer = api.log_in(by="cookie")
     assert (answer.status_code, detail(answer)) == (409, "CONSTRAINT_VIOLATED")
+
+
+STRANGER = "a stranger's"
+
+
+@pytest.fixture(params=[None, True])
+def merging(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Api]:
+    """The application with two providers that link by address."""
+    says, second = Says(), Says()
+    second.name = "second"
+    with open_site(tmp_path, key_storage=InMemoryKeyStorage(), site_url="http://localhost") as api:
+        for client in (says, second):
+            users = api.site.users
+            router = users.get_oauth_router(client, api.site.jwt, SECRET, associate_by_email=request.param)
+            api.site.app.include_router(router, prefix=f"/{client.name}")
+            link = users.get_oauth_associate_router(client, UserRead, SECRET, require_old_password=request.param)
+            api.site.app.include_router(link, prefix=f"/{client.name}/link")
+            client.proves(ARTHUR)
+        api.says, api.second = says, second  # type: ignore[attr-defined]
+        yield api
+
+
+def merge(api: Api, client: Says) -> dict[str, str]:
+    answer = go_on(api, api.get(f"/{client.name}/authorize"), f"/{client.name}", {})
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def verify(api: Api, email: str = ARTHUR) -> None:
+    api.post("/auth/request-verify-token", json={"email": email})
+    assert api.post("/auth/verify", json={"token": api.token("request_verify")}).status_code == 200
+
+
+def link(api: Api, client: Says, password: str, header: dict[str, str]) -> None:
+    begun = api.post(f"/{client.name}/link/authorize", json={"old_password": password}, headers=header)
+    assert go_on(api, begun, f"/{client.name}/link", header).status_code == 200
+
+
+def test_a_stranger_who_registered_the_address_first_keeps_nothing(merging: Api) -> None:
+    """Although its owner has pressed the link that verified it, and then comes by a provider."""
+    api = merging
+    api.register(password=STRANGER)
+    his, hers = api.bearer(password=STRANGER), api.second  # type: ignore[attr-defined]
+    hers.account = ("mordred", "mordred@evil.bt")
+    link(api, hers, STRANGER, his)
+    verify(api)
+    cookie = api.cookie_login(password=STRANGER)
+    owner = merge(api, api.says)  # type: ignore[attr-defined]
+    for header in (his, cookie):
+        assert api.get("/hello", headers=header).status_code == 401
+    assert detail(api.log_in(password=STRANGER)) == "LOGIN_BAD_CREDENTIALS"
+    me = api.get("/users/me", headers=owner).json()
+    assert [(a["oauth_name"], a["account_email"]) for a in me["oauth_accounts"]] == [("plain", ARTHUR)]
+    hers.proves("mordred@evil.bt", "mordred")
+    assert api.get("/users/me", headers=merge(api, hers)).json()["id"] != me["id"]
+
+
+def test_a_stranger_who_moved_an_account_to_the_address_keeps_nothing_either(merging: Api) -> None:
+    """What was known of the password was known for another mailbox."""
+    api = merging
+    api.register("mordred@evil.bt", STRANGER)
+    api.post("/auth/forgot-password", json={"email": "mordred@evil.bt"})
+    assert api.post("/auth/reset-password", json={"token": api.token("forgot"), "password": "again"}).status_code == 200
+    header = api.bearer("mordred@evil.bt", "again")
+    assert api.patch("/users/me", headers=header, json={"email": ARTHUR}).status_code == 200
+    verify(api)
+    merge(api, api.says)  # type: ignore[attr-defined]
+    assert detail(api.log_in(password="again")) == "LOGIN_BAD_CREDENTIALS"
+    assert api.get("/hello", headers=header).status_code == 401
+
+
+def test_a_password_that_was_set_by_a_link_in_a_mail_is_the_owners(merging: Api) -> None:
+    """It stays, with the logins and whatever else is linked, as it did when it was chosen by mail after a provider."""
+    api = merging
+    api.register(password=STRANGER)
+    verify(api)
+    reset(api, "lancelot")
+    header = api.bearer(password="lancelot")
+    merge(api, api.says)  # type: ignore[attr-defined]
+    merge(api, api.second)  # type: ignore[attr-defined]
+    assert api.get("/hello", headers=header).status_code == 200
+    assert api.log_in(password="lancelot").status_code == 200
+    assert len(api.get("/users/me", headers=header).json()["oauth_accounts"]) == 2
+
+
+def test_an_account_that_was_taken_over_once_is_not_taken_over_again(merging: Api) -> None:
+    """The second provider ends no login, and both providers go on."""
+    api = merging
+    api.register()
+    verify(api)
+    header = merge(api, api.says)  # type: ignore[attr-defined]
+    for client in (api.second, api.says, api.second):  # type: ignore[attr-defined]
+        merge(api, client)
+        assert api.get("/hello", headers=header).status_code == 200
+    reset(api, "lancelot")
+    assert api.log_in(password="lancelot").status_code == 200
+
+
+def test_what_is_known_of_a_password_goes_with_the_user(tmp_path: Path) -> None:
+    """A later user may have the same id and the same address."""
+    keys = InMemoryKeyStorage()
+    with open_site(tmp_path, key_storage=keys) as api:
+        me = api.register().json()["id"]
+        reset(api)
+        assert [key.value[:3] for key in asyncio.run(keys.get_all_for_user(uuid.UUID(me)))] == ["pw:"]
+        assert api.delete(f"/users/{me}", headers=api.superuser()).status_code == 204
+        assert asyncio.run(keys.get_all_for_user(uuid.UUID(me))) == []

@@ -29,6 +29,7 @@ class KeyPrefix:
     known_device: Final = "kd:"
     recovery_code: Final = "rc:"
     oauth_link: Final = "ol:"
+    own_password: Final = "pw:"
     spent: Final = "spent:"
     counter: Final = "n:"
     message: Final = "mail:"

@@ -49,8 +49,9 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             access_token, expires_at, refresh_token: its tokens.
             account_id, account_email: the account.
             request: the request it is for.
-            associate_by_email: whether a user of the same address is linked. One who has not proven the address may not be its
-                owner: the password is replaced by a random one then, and other accounts are unlinked.
+            associate_by_email: whether a user of the same address is linked. Who set the password may not be the owner of the
+                address, unless it was set by a link in a mail: it is replaced by a random one then, the logins end, and
+                accounts of other addresses are unlinked; all of them where the user has not proven the address.
             is_verified_by_default: whether the address of a new user counts as proven.
 
         Raises:
@@ -78,12 +79,8 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
         may_link = associate_by_email and same_mailbox(user.email, account_email)
         if not may_link or (not user.is_verified and not self._can_unlink(user)):
             raise UserAlreadyExists
-        if not user.is_verified:
-            hashed = await self._random_hash()
-            with storing(self.user_db):
-                user = await self.user_db.update(user, {"hashed_password": hashed})
-            user = await self._unlink_all(user)
-            await self._end_logins(user)
+        if not user.is_verified or not await self._has_own_password(user):
+            user = await self._hand_over(user)
         user = await self._link(user, account)
         await self.on_after_oauth_link(user, oauth_name, account_email, request)
         return cast(UP, user)
@@ -192,15 +189,27 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
                         raise UserAlreadyExists from e
                 raise
 
+    async def _hand_over(self, user: Any) -> Any:
+        """Leave nothing to whoever may have registered the address before its owner came."""
+        hashed = await self._random_hash()
+        with storing(self.user_db):
+            user = await self.user_db.update(user, {"hashed_password": hashed})
+        user = await self._unlink_all(user, but=user.email if user.is_verified else None)
+        await self._end_logins(user)
+        return await self.user_db.get(user.id) or user
+
     def _can_unlink(self, user: Any) -> bool:
         return isinstance(self.user_db, SupportsUnlink) or not getattr(user, "oauth_accounts", None)
 
-    async def _unlink_all(self, user: Any) -> Any:
-        """The user, without accounts at providers."""
-        if not self._can_unlink(user):
+    async def _unlink_all(self, user: Any, *, but: str | None = None) -> Any:
+        """The user, without accounts at providers; `but` for those of this address."""
+        accounts = [
+            a for a in getattr(user, "oauth_accounts", None) or () if not (but and same_mailbox(a.account_email, but))
+        ]
+        if accounts and not self._can_unlink(user):
             logger.error("%s cannot unlink accounts: it has no remove_oauth_account", type(self.user_db).__name__)
             return user
-        for account in list(getattr(user, "oauth_accounts", None) or ()):
+        for account in accounts:
             with storing(self.user_db):
                 user = await cast(SupportsUnlink, self.user_db).remove_oauth_account(user, account)
         return user

@@ -24,7 +24,9 @@ logger = logging.getLogger("crossauth.fastapi_users")
 T = TypeVar("T")
 EndLogins: TypeAlias = Callable[[Any], Awaitable[None]]
 _NOBODYS_BYTES: Final = 1024
+IsOwnPassword: TypeAlias = Callable[[Any], Awaitable[bool]]
 _end_logins: ContextVar[EndLogins | None] = ContextVar("end_logins", default=None)
+_is_own: ContextVar[IsOwnPassword | None] = ContextVar("is_own", default=None)
 
 
 @contextmanager
@@ -38,6 +40,16 @@ def ending_logins(end: EndLogins) -> Iterator[None]:
         yield
     finally:
         _end_logins.reset(token)
+
+
+@contextmanager
+def knowing_own_passwords(is_own: IsOwnPassword) -> Iterator[None]:
+    """Within the block, `is_own` says of a user whether the password is that of whoever reads the mailbox."""
+    token = _is_own.set(is_own)
+    try:
+        yield
+    finally:
+        _is_own.reset(token)
 
 
 class Passwords(Generic[UP, ID]):
@@ -107,6 +119,11 @@ class Passwords(Generic[UP, ID]):
         if isinstance(self.password_helper, PasswordHelper):
             return self.password_helper.verify_and_update(password, hashed)
         return verify_forms(self.password_helper, password, hashed)
+
+    async def _has_own_password(self, user: UP) -> bool:
+        """Whether the password is known to be that of whoever reads the mailbox."""
+        is_own = _is_own.get()
+        return is_own is not None and await is_own(user)
 
     async def _end_logins(self, user: UP) -> None:
         end = _end_logins.get()

@@ -1,6 +1,7 @@
 """Logging in with an account at a provider, and linking one."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -8,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from starlette.responses import RedirectResponse
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
     CONFLICT,
     ErrorCode,
@@ -17,6 +19,7 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._links import end_links
 from crossauth_fastapi.fastapi_users._login import log_in
 from crossauth_fastapi.fastapi_users._oauth import (
     CSRF_TOKEN_COOKIE_NAME,
@@ -32,7 +35,8 @@ from crossauth_fastapi.fastapi_users._oauth import (
     generate_state_token,
 )
 from crossauth_fastapi.fastapi_users._oauthanswers import AUTHORIZE, CALLBACK_CODES, SameSite, check_accounts, unkept
-from crossauth_fastapi.fastapi_users._passwords import ending_logins
+from crossauth_fastapi.fastapi_users._ownpassword import has_own_password, note_own_password
+from crossauth_fastapi.fastapi_users._passwords import ending_logins, knowing_own_passwords
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins
@@ -71,7 +75,10 @@ class _Linking:
         if associate is None:
             associate = await self._both_have_proven(flow, user_manager, token, account)
         try:
-            with ending_logins(lambda user: flow.core.end_logins(user, logins)):
+            with (
+                ending_logins(lambda user: _end_everything(flow.core, user_manager, user, logins, request)),
+                knowing_own_passwords(partial(has_own_password, flow.core.keys)),
+            ):
                 return await user_manager.oauth_callback(
                     flow.client.name, token.access_token, account.id, account.email, token.expires_at,
                     token.refresh_token, request, associate_by_email=associate,
@@ -124,8 +131,8 @@ def get_oauth_router(
         state_secret: signs what binds a flow to a browser.
         redirect_url: where the provider sends the user back to.
         associate_by_email: whether a user of the same e-mail address is linked to the account. `None`: if the provider says
-            that the address is proven, and the user has proven it here. `True`: always; the password of a user who has not
-            proven the address is replaced. `False`: never.
+            that the address is proven, and the user has proven it here. `True`: always. `False`: never. A password that was not
+            set by a link in a mail is replaced then, see `BaseUserManager.oauth_callback`.
         is_verified_by_default: whether the address of a new user counts as proven.
         csrf_token_cookie_name, csrf_token_cookie_path, csrf_token_cookie_domain, csrf_token_cookie_secure,
             csrf_token_cookie_httponly, csrf_token_cookie_samesite: the cookie that binds a flow to a browser.
@@ -225,6 +232,16 @@ def _add_login_callback(
                 response = _redirect(login_redirect_url, response)
         flow.leave(request, response, state)
         return response
+
+
+async def _end_everything(
+    core: Core, user_manager: BaseUserManager[Any, Any], user: Any, logins: Logins, request: Request
+) -> None:
+    """End what somebody opened, or linked, by a password that has been replaced because it may be a stranger's."""
+    await core.end_logins(user, logins)
+    await end_links(core.keys, user_manager, user)
+    await note_own_password(core.keys, user)
+    core.tell(EventName.password_changed, request, user, "replaced: an account at a provider was linked by address")
 
 
 def _redirect(url: str, result: Response | HTTPException) -> Response:

@@ -18,6 +18,7 @@ from crossauth_fastapi.fastapi_users._answers import (
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._links import end_links
+from crossauth_fastapi.fastapi_users._ownpassword import note_own_password
 from crossauth_fastapi.fastapi_users._passwords import ending_logins
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins
@@ -106,6 +107,7 @@ def get_reset_password_router(
 async def _end_everything(core: Core, user_manager: BaseUserManager[Any, Any], user: Any, logins: Logins) -> None:
     await core.end_logins(user, logins)
     await end_links(core.keys, user_manager, user)
+    await note_own_password(core.keys, user)
 
 
 async def _forgot(core: Core, user_manager: BaseUserManager[Any, Any], email: str, request: Request) -> None:

@@ -194,7 +194,8 @@ def _add_delete(
         await own.allow_administration(proof, asking, user_manager, request)
         with ending_logins(lambda gone: core.end_logins(gone, logins)):
             await user_manager.delete(user, request)
-        await core.keys.delete_all_for_user(key_owner(user), KeyPrefix.oauth_link)
+        for prefix in (KeyPrefix.oauth_link, KeyPrefix.own_password):
+            await core.keys.delete_all_for_user(key_owner(user), prefix)
         core.tell(EventName.user_deleted, request, user)
 
 
