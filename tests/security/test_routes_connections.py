@@ -1,14 +1,16 @@
 """One engine for application and key storage: nobody holds a connection while waiting for another, for a hash, or for mail."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi import Depends
 from sqlalchemy import Uuid, event
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from crossauth_backend import SqlAlchemyKeyStorage, open_engine
 from crossauth_fastapi.fastapi_users.authentication import (
@@ -17,7 +19,9 @@ from crossauth_fastapi.fastapi_users.authentication import (
     JWTStrategy,
     KeyStorageStrategy,
 )
-from tests.fastapi_users.app import SECRET, Site
+from crossauth_fastapi.fastapi_users.authentication.strategy import DatabaseStrategy
+from crossauth_fastapi.fastapi_users.db.sqlalchemy.access_token import SQLAlchemyAccessTokenDatabase
+from tests.fastapi_users.app import SECRET, AccessToken, Site
 from tests.fastapi_users.conftest import Api
 from tests.services.uvicorn import serve
 
@@ -29,9 +33,19 @@ def shared(url: str, **pool: Any) -> Iterator[Api]:
     """The application whose key storage is on its own engine, as `open_engine` makes it."""
     engine = open_engine(url, **pool)
     keys = SqlAlchemyKeyStorage(engine, {"userid_type": Uuid()})
+    sessions = async_sessionmaker(engine)
+
+    async def get_session() -> AsyncIterator[AsyncSession]:
+        async with sessions() as session:
+            yield session
+
+    def get_database_strategy(session: Any = Depends(get_session)) -> DatabaseStrategy[Any, Any, Any]:  # noqa: B008
+        return DatabaseStrategy(SQLAlchemyAccessTokenDatabase(session, AccessToken), 600)
+
     backends = [
         AuthenticationBackend[Any, Any](name, BearerTransport("x"), get_strategy, refresh_lifetime_seconds=3600)
         for name, get_strategy in (
+            ("database", get_database_strategy),
             ("long", lambda: JWTStrategy[Any, Any](SECRET, 60)),
             # All of them are one user's, who has more logins here than a user may have elsewhere.
             ("stored", lambda: KeyStorageStrategy[Any, Any](keys, 60, max_per_user=0)),
@@ -75,7 +89,7 @@ def logins(api: Api, by: str, number: int = AT_ONCE) -> list[dict[str, Any]]:
     return [a.json() for a in answers]
 
 
-@pytest.mark.parametrize("by", ["long", "stored"])
+@pytest.mark.parametrize("by", ["long", "stored", "database"])
 def test_sixty_logins_refreshes_and_logouts_at_once_on_one_pool(api: Api, by: str) -> None:
     """A pool of 5 + 10, which the key storage has too."""
     first = logins(api, by)
@@ -93,10 +107,10 @@ def test_sixty_logins_refreshes_and_logouts_at_once_on_one_pool(api: Api, by: st
 def test_everything_on_a_pool_of_one() -> None:
     """`open_engine("sqlite://")` has one connection; limits are counted, and given back, on it too."""
     with shared("sqlite://", pool_timeout=5) as api:
-        for by in ("long", "stored", "cookie"):
+        for by in ("long", "stored", "database", "cookie"):
             assert api.register().status_code in (201, 400)
             assert api.log_in(by=by).status_code in (200, 204)
-        for by in ("long", "stored"):
+        for by in ("long", "stored", "database"):
             login = api.log_in(by=by).json()
             renewed = api.post(f"/auth/{by}/refresh", data={"refresh_token": login["refresh_token"]})
             assert renewed.status_code == 200

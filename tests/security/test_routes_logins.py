@@ -356,6 +356,22 @@ def test_a_jwt_without_a_mark_is_refused_unless_the_application_says_so(api: Api
         JWTStrategy(SECRET, None, accept_unmarked_tokens=True)
 
 
+@pytest.mark.parametrize("typed", [f"{ARTHUR} ", f"  {ARTHUR}", f"\t{ARTHUR}\n", " Arthur@CAMELOT.bt"])
+def test_blanks_around_an_address_are_as_nothing_wherever_it_is_typed(tmp_path: Path, typed: str) -> None:
+    """Phones add them. It is the same account to log in, to register, to ask for mail, and to be counted."""
+    with open_site(tmp_path, attempt_limits={"login_account": (3, 900)}) as api:
+        assert api.register(typed).status_code == 201
+        assert detail(api.register()) == "REGISTER_USER_ALREADY_EXISTS"
+        assert api.log_in(typed).status_code == 200
+        assert api.log_in(typed, by="cookie").status_code == 204
+        for path, hook in (("forgot-password", "forgot"), ("request-verify-token", "request_verify")):
+            assert api.post(f"/auth/{path}", json={"email": typed}).status_code == 202
+            assert api.token(hook)
+        assert detail(api.log_in(typed, "guinevere ")) == "LOGIN_BAD_CREDENTIALS", "a password is taken as it is"
+        statuses = [api.log_in(name, "wrong").status_code for name in (typed, ARTHUR, typed)]
+        assert statuses == [400, 400, 429]
+
+
 def test_guesses_from_elsewhere_do_not_lock_out_a_browser_that_is_known(api: Api) -> None:
     """The owner's browser has its own count; the cookie logs nobody in, and is of no use for another account."""
     browser = next(c for c in api.log_in().headers.get_list("set-cookie") if c.startswith("fastapiusersbrowser="))
