@@ -327,18 +327,22 @@ class Bare:
 
     name = "company"
 
+    def __init__(self, url: str) -> None:
+        self._url = url
+
     async def get_authorization_url(self, *args: Any) -> str:
         return "https://provider.test/"
 
 
 def test_two_oauth_clients_that_say_nothing_but_one_name_do_not_start(tmp_path: Path) -> None:
-    """They may be two providers; the same object for two routers is one."""
+    """They are two providers where they were made of something else."""
     site = Site(f"sqlite:///{tmp_path}/x.db")
-    client = Bare()
+    client = Bare("https://one.test")
     site.users.get_oauth_router(client, site.jwt, SECRET)
     site.users.get_oauth_associate_router(client, UserRead, SECRET)
+    site.users.get_oauth_associate_router(Bare("https://one.test"), UserRead, SECRET)
     with pytest.raises(CrossauthError, match=r"'company'.*the same client"):
-        site.users.get_oauth_router(Bare(), site.cookie, SECRET)
+        site.users.get_oauth_router(Bare("https://other.test"), site.cookie, SECRET)
 
 
 def test_oauth_clients_of_routers_made_by_functions_are_compared_too(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ import httpx2
 import pytest
 from fastapi import Depends, FastAPI, Request
 
-from crossauth_backend import InMemoryKeyStorage
+from crossauth_backend import CrossauthError, ErrorCode, InMemoryKeyStorage
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.keys.purge import Purger
 from crossauth_fastapi.fastapi_users import FastAPIUsers, _storages
@@ -137,6 +138,31 @@ def test_routers_made_by_functions_open_it_too(tmp_path: Path) -> None:
         assert own.done[:1] == ["start"]
         client.post("/register", json={"email": FORM["username"], "password": FORM["password"]})
         assert client.post("/login", data=FORM).status_code == 200
+
+
+async def test_routers_made_by_functions_open_none_of_another_application(tmp_path: Path) -> None:
+    """Whose storage may be away, and whose ids may be of another type."""
+
+    class Away(Noted):
+        async def start(self) -> None:
+            raise CrossauthError(ErrorCode.Connection, status=503)
+
+        def takes_userid(self, kind: type) -> bool:
+            return kind is int
+
+    own = Noted()
+    for keys, kind in ((Away(), int), (own, uuid.UUID)):
+        backend = backend_of(_strategy_on(keys))
+        site = Site(f"sqlite:///{tmp_path}/u.db")
+        authenticator: Any = Authenticator[Any, kind]([backend], site.get_user_manager)  # type: ignore[valid-type]
+        app = FastAPI()
+        app.include_router(get_auth_router(backend, site.get_user_manager, authenticator))
+    async with app.router.lifespan_context(app):
+        assert own.done == ["start"]
+
+
+def _strategy_on(keys: Any) -> Any:
+    return lambda: KeyStorageStrategy[Any, Any](keys, 600)
 
 
 async def test_beside_a_session_server_what_is_its_own_is_left_to_it() -> None:

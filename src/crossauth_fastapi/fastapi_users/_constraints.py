@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_fastapi.fastapi_users._passwords import logger
 from crossauth_fastapi.fastapi_users.db.base import SupportsConstraints
 from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated, FastAPIUsersException
+
+logger = logging.getLogger("crossauth.fastapi_users")
 
 
 @contextmanager

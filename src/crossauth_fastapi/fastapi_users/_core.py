@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from copy import copy
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import HTTPConnection
 
@@ -31,6 +32,9 @@ from crossauth_fastapi.fastapi_users._storages import Storages
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins
 from crossauth_fastapi.fastapi_users.authentication.trial import strategy_of
+
+if TYPE_CHECKING:
+    from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 
 logger = logging.getLogger("crossauth.fastapi_users")
 # What the session server may not end by itself, for one of them may be kept.
@@ -70,7 +74,7 @@ class Core:
         self.keeps = session_manager is not None or key_storage is not None
         self._clients: dict[tuple[str, int], tuple[Any, Any]] = {}
         # Whether a change of oneself asks for the old password: the users router says so, and linking an account asks too.
-        self.asks_password = session_manager is not None
+        self._asks_password = [session_manager is not None]
         if session_manager is None:
             if key_storage is None:
                 logger.warning(
@@ -92,6 +96,16 @@ class Core:
         self.keys, self.limits, self.events = accounts.keys, accounts.limits, accounts.events
         self.accounts = session_manager.accounts
         self.storages = Storages(foreign=self.keys)
+
+    @property
+    def asks_password(self) -> bool:
+        """Whether a change of oneself asks for the old password."""
+        return self._asks_password[0]
+
+    @asks_password.setter
+    def asks_password(self, asks: bool) -> None:
+        # In place: the cores of routers made by functions have it in common.
+        self._asks_password[:] = [asks]
 
     def account_name(self, name: str) -> str:
         """The name under which attempts on an account are counted: whatever finds one account is one name."""
@@ -165,6 +179,12 @@ class Core:
         if strategy is not None:
             self.check_strategy(backend, strategy)
             self.storages.add(getattr(strategy, "key_storage", None))
+
+    def serve(self, authenticator: Authenticator[Any, Any]) -> None:
+        """Take care of what the strategies of an authenticator keep their tokens in."""
+        for backend in authenticator.backends:
+            self.storages.add(getattr(strategy_of(backend), "key_storage", None))
+        authenticator.opens_by(self.storages.open)
 
     async def admit(self, backend: AuthenticationBackend[Any, Any], strategy: Any) -> None:
         """As `check_strategy`, of the strategy of a request, whose storage is opened where it was not known before.
@@ -242,16 +262,28 @@ class Core:
                 )
 
 
-@cache
 def default_core() -> Core:
-    """That of routers which are made by functions, without `FastAPIUsers`: one for all, so that they count together."""
+    """That of a router which is made by a function, without `FastAPIUsers`. All of them count together, and each opens its own
+    storages: they may be routers of several applications."""
+    core = copy(_shared_core())
+    core.storages = Storages()
+    core.storages.add(core.keys)
+    return core
+
+
+@cache
+def _shared_core() -> Core:
     return Core()
 
 
 def _is_same_provider(known: Any, client: Any) -> bool:
-    """Whether two OAuth clients are one, or say the same of themselves. Those that say nothing may be anybody's."""
+    """Whether two OAuth clients are one, or say the same of themselves."""
     if known is client or known == client:
         return True
+    if type(known) is not type(client):
+        return False
     marks = ("client_id", "authorize_endpoint", "access_token_endpoint")
-    said = [(getattr(known, mark, None), getattr(client, mark, None)) for mark in marks]
-    return type(known) is type(client) and all(one is not None and one == other for one, other in said)
+    if all(getattr(known, mark, None) is not None for mark in marks):
+        return all(getattr(known, mark) == getattr(client, mark, None) for mark in marks)
+    # A client of the application's own: whatever it was made of says whose it is.
+    return hasattr(known, "__dict__") and vars(known) == vars(client)

@@ -67,7 +67,7 @@ class FastAPIUsers(Generic[UP, ID]):
         self._verifies = session_manager is None or session_manager.settings.enable_email_verification
         for backend in auth_backends:
             self._core.check(backend)
-        self.authenticator.opens_by(self._core.storages.open)
+        self._core.serve(self.authenticator)
 
     def get_register_router(self, user_schema: type[U], user_create_schema: type[UC]) -> APIRouter:
         """See `router.register.get_register_router`."""

@@ -83,7 +83,7 @@ def get_oauth_associate_router(
         CrossauthError: `Configuration`, as for `get_oauth_router`.
     """
     core = core or default_core()
-    authenticator.opens_by(core.storages.open)
+    core.serve(authenticator)
     core.claim_client(oauth_client, get_user_manager)
     router = new_router(core)
     cookie = CsrfCookie(

@@ -60,8 +60,8 @@ def get_auth_router(
     """
     core = core or default_core()
     core.check(backend)
+    core.serve(authenticator)
     core.check_ids(authenticator, backend, get_user_manager)
-    authenticator.opens_by(core.storages.open)
     router = new_router(core)
     codes: list[ErrorCode | FurtherErrorCode] = [ErrorCode.LOGIN_BAD_CREDENTIALS, ErrorCode.LOGIN_USER_NOT_VERIFIED]
     if core.accounts is not None:

@@ -178,7 +178,7 @@ def get_oauth_router(
         return await flow.begin(request, response, scopes)
 
     known = authenticator or Authenticator([backend], get_user_manager)
-    known.opens_by(core.storages.open)
+    core.serve(known)
     linking = _Linking(associate_by_email, is_verified_by_default)
     _add_login_callback(
         router, flow, backend, get_user_manager, linking, known, login_redirect_url, requires_verification

@@ -53,7 +53,7 @@ def get_reset_password_router(
     if authenticator is None:
         logger.warning("get_reset_password_router has no 'authenticator': stored logins go on after a reset")
         authenticator = Authenticator([], get_user_manager)
-    authenticator.opens_by(core.storages.open)
+    core.serve(authenticator)
 
     @router.post(
         "/forgot-password",

@@ -48,8 +48,8 @@ def get_sessions_router(
         CrossauthError: `Configuration` where ids of users do not fit a key storage.
     """
     core = core or default_core()
+    core.serve(authenticator)
     core.check_ids(authenticator, authenticator.get_user_manager)
-    authenticator.opens_by(core.storages.open)
     router = new_router(core)
     current = authenticator.current_user(active=True, verified=requires_verification)
     about: OpenAPIResponseType = {**UNAUTHORIZED, **(UNVERIFIED if requires_verification else {})}

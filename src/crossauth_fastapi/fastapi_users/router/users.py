@@ -80,7 +80,7 @@ def get_users_router(
     """
     core = core or default_core()
     core.check_ids(user_schema)
-    authenticator.opens_by(core.storages.open)
+    core.serve(authenticator)
     router = new_router(core)
     about: OpenAPIResponseType = {**UNAUTHORIZED, **(UNVERIFIED if requires_verification else {})}
     current = authenticator.current_user(active=True, verified=requires_verification)
