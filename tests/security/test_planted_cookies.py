@@ -1,6 +1,7 @@
 """Cookies that a neighbour plants, and cookies of other applications on the same host."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from crossauth_fastapi.fastapi_users._browsers import read_browser, remember_bro
 from crossauth_fastapi.fastapi_users._core import default_core
 from crossauth_fastapi.fastapi_users._oauth import CsrfCookie, generate_csrf_token
 from crossauth_fastapi.fastapi_users.authentication import AuthenticationBackend, CookieTransport, JWTStrategy
-from tests.fastapi_users.app import SECRET
-from tests.fastapi_users.conftest import Api, open_site
+from tests.fastapi_users.app import SECRET, UserRead
+from tests.fastapi_users.conftest import Api, detail, open_site
+from tests.fastapi_users.test_oauth import LINK, LOGIN, Flow
+from tests.fastapi_users.test_providers import Says
 from tests.services.uvicorn import serve
 from tests.support import CSRF, PASSWORD, Client, make_server
 
@@ -187,6 +190,51 @@ def test_a_disguised_cookie_of_a_browser_or_a_provider_flow_counts_for_nothing()
     assert csrf.holds(request(pair[0]), own)
     assert not csrf.holds(request(pair[0] + b"; \xa0" + pair[1]), planted)
     assert not csrf.holds(request(b"\xa0" + pair[1]), planted)
+
+
+@pytest.mark.parametrize("told", ["by site_url", "by the host"])
+@pytest.mark.parametrize("purpose", [LOGIN, LINK])
+def test_a_neighbour_cannot_plant_a_flow_with_a_provider(tmp_path: Path, told: str, purpose: str) -> None:
+    """Login CSRF: with the cookie of a flow that Mallory began, a victim would come back as Mallory."""
+    site_url, host = ("https://shop.test", "127.0.0.1") if told == "by site_url" else (None, "shop.test")
+    with open_site(tmp_path, site_url=site_url) as api:
+        api.register()
+        users, says, back = api.site.users, Says(), "https://shop.test/back"
+        app, header = api.site.app, {**api.bearer(), "Host": host}
+        app.include_router(users.get_oauth_router(says, api.site.jwt, SECRET, back), prefix=LOGIN)
+        app.include_router(users.get_oauth_associate_router(says, UserRead, SECRET, back), prefix=LINK)
+        mallory, victim = Flow(api, purpose, header), Flow(api, purpose, header)
+        prefix, _, value = mallory.cookie.partition("fastapiusersoauthcsrf=")
+        assert prefix == "__Host-"
+        assert mallory.set_cookie.partition("; ")[2] == "HttpOnly; Max-Age=3600; Path=/; SameSite=lax; Secure"
+        state = mallory.asked["state"]
+        for planted in (f"fastapiusersoauthcsrf={value}", f"{victim.cookie}; fastapiusersoauthcsrf={value}"):
+            answer = mallory.come_back(cookie=planted, code="c", state=state)
+            assert (answer.status_code, detail(answer)) == (400, "OAUTH_INVALID_STATE")
+        done = victim.come_back(code="c", state=victim.asked["state"])
+        assert done.status_code == 200, done.text
+        assert done.headers["set-cookie"].startswith('__Host-fastapiusersoauthcsrf=""; HttpOnly; Max-Age=0')
+
+
+@pytest.mark.parametrize(
+    ("host", "configured", "name"),
+    [
+        ("shop.test", {}, "__Host-fastapiusersoauthcsrf"),
+        ("localhost:8000", {}, "fastapiusersoauthcsrf"),
+        ("testserver", {}, "fastapiusersoauthcsrf"),
+        ("shop.test", {"name": "mine"}, "mine"),
+        ("shop.test", {"path": "/c"}, "fastapiusersoauthcsrf"),
+        ("shop.test", {"domain": "shop.test"}, "fastapiusersoauthcsrf"),
+        ("shop.test", {"secure": False}, "fastapiusersoauthcsrf"),
+        ("shop.test", {"site_url": "http://shop.test"}, "fastapiusersoauthcsrf"),
+        ("localhost:8000", {"site_url": "https://shop.test"}, "__Host-fastapiusersoauthcsrf"),
+    ],
+)
+def test_the_cookie_of_a_flow_has_the_host_prefix_where_it_can(host: str, configured: dict[str, Any], name: str) -> None:
+    scope = {"type": "http", "scheme": "http", "client": ("127.0.0.1", 4711), "headers": [(b"host", host.encode())]}
+    response = Response()
+    CsrfCookie(**configured).begin(Request(scope), response, "x")
+    assert response.headers["set-cookie"].partition("=")[0] == name
 
 
 def test_cookies_are_parsed_by_rfc_6265() -> None:

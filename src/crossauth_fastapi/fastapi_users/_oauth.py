@@ -20,6 +20,8 @@ from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, sign
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.storage import spend
+from crossauth_backend.sessions.cookie import HOST_PREFIX
+from crossauth_fastapi._http.address import is_local
 from crossauth_fastapi.fastapi_users._addresses import valid_address
 from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._cookies import cookie_value
@@ -45,7 +47,9 @@ _CSRF: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _MOST_FLOWS: Final = 4
 _MAX_COOKIE: Final = 44 * _MOST_FLOWS
 _ERROR: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_LOCAL: Final = ("localhost", "127.0.0.1", "::1", "testserver")
+# The host that Starlette's test client asks for.
+_TEST_CLIENT: Final = "testserver"
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1", _TEST_CLIENT)
 _MAX_ACCOUNT_ID: Final = 320
 _MAX_TIME: Final = 2**31 - 1
 logger = logging.getLogger("crossauth.fastapi_users")
@@ -71,7 +75,12 @@ def generate_csrf_token() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsrfCookie:
-    """The cookie that binds a flow to a browser."""
+    """The cookie that binds a flow to a browser.
+
+    On https it has the prefix `__Host-`, so that no neighbouring subdomain can set it to the value of a flow of its own
+    (RFC 6265bis §4.1.3.2); not where the application configures a name or attributes that do not allow it. Then, as on
+    http://localhost, it can be set from there.
+    """
 
     name: str = CSRF_TOKEN_COOKIE_NAME
     path: str = "/"
@@ -79,10 +88,11 @@ class CsrfCookie:
     secure: bool = True
     httponly: bool = True
     samesite: Literal["lax", "strict", "none"] = "lax"
+    site_url: str | None = None
 
     def begin(self, request: Request, response: Response, csrf: str) -> None:
         """Bind one more flow to the browser: several may be under way, in two tabs or with two providers."""
-        self._set(response, [*self._flows(request)[-(_MOST_FLOWS - 1) :], csrf])
+        self._set(request, response, [*self._flows(request)[-(_MOST_FLOWS - 1) :], csrf])
 
     def holds(self, request: Request, csrf: object) -> bool:
         """Whether the browser began the flow of this `csrf`."""
@@ -90,14 +100,35 @@ class CsrfCookie:
 
     def end(self, request: Request, response: Response, csrf: object) -> None:
         """Forget one flow; the others go on."""
-        self._set(response, [own for own in self._flows(request) if own != csrf])
+        self._set(request, response, [own for own in self._flows(request) if own != csrf])
 
     def _flows(self, request: Request) -> list[str]:
-        return [own for own in cookie_value(request, self.name)[:_MAX_COOKIE].split(".") if _CSRF.fullmatch(own)]
+        return [
+            own for own in cookie_value(request, self._name(request))[:_MAX_COOKIE].split(".") if _CSRF.fullmatch(own)
+        ]
 
-    def _set(self, response: Response, flows: list[str]) -> None:
+    def _name(self, request: Request) -> str:
+        """What the cookie is called in a request: nothing else is read there."""
+        configured = self.name != CSRF_TOKEN_COOKIE_NAME or self.path != "/" or self.domain is not None
+        if configured or not self.secure or self._is_plain(request):
+            return self.name
+        return HOST_PREFIX + self.name
+
+    def _is_plain(self, request: Request) -> bool:
+        """Whether the site is on http, where there can be no prefix."""
+        if self.site_url is not None:
+            return urlsplit(self.site_url).scheme == "http"
+        scope = request.scope
+        if scope["scheme"] == "http" and request.headers.get("host") == _TEST_CLIENT:
+            return True
+        # Whatever the `Origin`: a front end may ask on one port, and the provider sends back to another.
+        version, client = scope.get("http_version", ""), scope.get("client")
+        return is_local(scope["scheme"], version, client, scope["headers"], any_origin=True)
+
+    def _set(self, request: Request, response: Response, flows: list[str]) -> None:
+        lives = STATE_LIFETIME_SECONDS if flows else 0
         response.set_cookie(
-            self.name, ".".join(flows), max_age=STATE_LIFETIME_SECONDS if flows else 0, path=self.path, domain=self.domain,
+            self._name(request), ".".join(flows), max_age=lives, path=self.path, domain=self.domain,
             secure=self.secure, httponly=self.httponly, samesite=self.samesite,
         )  # fmt: skip
 

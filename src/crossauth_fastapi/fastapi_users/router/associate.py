@@ -89,6 +89,7 @@ def get_oauth_associate_router(
     cookie = CsrfCookie(
         name=csrf_token_cookie_name, path=csrf_token_cookie_path, domain=csrf_token_cookie_domain,
         secure=csrf_token_cookie_secure, httponly=csrf_token_cookie_httponly, samesite=csrf_token_cookie_samesite,
+        site_url=core.site_url,
     )  # fmt: skip
     name = f"oauth-associate:{oauth_client.name}"
     flow = Flow(

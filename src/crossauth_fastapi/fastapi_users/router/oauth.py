@@ -154,6 +154,7 @@ def get_oauth_router(
     cookie = CsrfCookie(
         name=csrf_token_cookie_name, path=csrf_token_cookie_path, domain=csrf_token_cookie_domain,
         secure=csrf_token_cookie_secure, httponly=csrf_token_cookie_httponly, samesite=csrf_token_cookie_samesite,
+        site_url=core.site_url,
     )  # fmt: skip
     name = f"oauth:{oauth_client.name}.{backend.name}"
     flow = Flow(
