@@ -130,7 +130,7 @@ PASSPHRASES = [
 ]
 COMMON = [
     "password", "PASSWORD", "Password1", "passw0rd", "iloveyou!!", "123sunshine", "baseball", "Baseball2024!", "12345678",
-    "87654321", "abcdefgh", "aaaaaaaa", "abcabcabcabc", "1212121212", "zaq12wsx", "Qwertyuiop",
+    "87654321", "abcdefgh", "aaaaaaaa", "abcabcabcabc", "1212121212", "1234512345", "passwordpassword", "zaq12wsx", "Qwertyuiop",
 ]  # fmt: skip
 
 

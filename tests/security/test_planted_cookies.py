@@ -230,7 +230,9 @@ def test_a_neighbour_cannot_plant_a_flow_with_a_provider(tmp_path: Path, told: s
         ("localhost:8000", {"site_url": "https://shop.test"}, "__Host-fastapiusersoauthcsrf"),
     ],
 )
-def test_the_cookie_of_a_flow_has_the_host_prefix_where_it_can(host: str, configured: dict[str, Any], name: str) -> None:
+def test_the_cookie_of_a_flow_has_the_host_prefix_where_it_can(
+    host: str, configured: dict[str, Any], name: str
+) -> None:
     scope = {"type": "http", "scheme": "http", "client": ("127.0.0.1", 4711), "headers": [(b"host", host.encode())]}
     response = Response()
     CsrfCookie(**configured).begin(Request(scope), response, "x")
