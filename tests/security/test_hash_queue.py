@@ -22,7 +22,7 @@ from crossauth_fastapi.fastapi_users import _passwords
 from crossauth_fastapi.fastapi_users.password import PasswordHelper
 from tests.accounts import Browser, World, name_of
 from tests.fastapi_users.app import SECRET, Site, UserRead
-from tests.security.test_routes_requests import Client as Provider
+from tests.security.test_routes_requests import OpenClient as Provider
 from tests.services.uvicorn import serve
 from tests.support import CHEAP, CSRF, PASSWORD
 

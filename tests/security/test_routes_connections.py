@@ -40,7 +40,7 @@ def shared(url: str, **pool: Any) -> Iterator[Api]:
             yield session
 
     def get_database_strategy(session: Any = Depends(get_session)) -> DatabaseStrategy[Any, Any, Any]:  # noqa: B008
-        return DatabaseStrategy(SQLAlchemyAccessTokenDatabase(session, AccessToken), 600)
+        return DatabaseStrategy(SQLAlchemyAccessTokenDatabase(session, AccessToken), 600, max_per_user=0)
 
     backends = [
         AuthenticationBackend[Any, Any](name, BearerTransport("x"), get_strategy, refresh_lifetime_seconds=3600)

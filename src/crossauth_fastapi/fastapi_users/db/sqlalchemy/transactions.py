@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from crossauth_backend.core.errors import ErrorCode
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.storages.sqlalchemy.engine import refusals
 from crossauth_fastapi.fastapi_users._unavailable import said_to_http
 from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated
@@ -84,6 +84,10 @@ def writes() -> Iterator[None]:
             yield
     except ConstraintViolated:
         raise
+    except CrossauthError as e:
+        if e.code is not ErrorCode.ConstraintViolation or not isinstance(e.__cause__, DBAPIError):
+            raise
+        raise RefusedWrite(e.__cause__) from e
     except DBAPIError as e:
         if constraint_of(e) is None:
             raise
