@@ -14,12 +14,15 @@ BATCH = 50_000
 
 
 def rows(first: int, count: int, text: bool, expired: bool = False) -> list[tuple[Any, ...]]:
-    """Sessions of the user 1, whose ids can be told from their numbers."""
+    """Sessions whose ids can be told from their numbers: of the user 1, or, expired, of a hundred to each of many."""
     now = datetime.now(UTC)
     times: list[Any] = [now, now + timedelta(days=-4 if expired else 4), now]
     if text:
         times = [t.strftime("%Y-%m-%d %H:%M:%S.%f") for t in times]
-    return [("s:" + hash_token(f"bench{n}"), 1, *times, "") for n in range(first, first + count)]
+    return [
+        ("s:" + hash_token(f"bench{n}"), n // 100 + 2 if expired else 1, *times, "")
+        for n in range(first, first + count)
+    ]
 
 
 def cookies(numbers: list[int]) -> list[dict[str, str]]:

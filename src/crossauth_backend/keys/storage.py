@@ -69,7 +69,7 @@ class KeyStorage(ABC):
         """Delete all but the `keep` newest keys of `userid` whose value starts with `prefix`; return how many there were.
 
         What is newest goes by `created`, then by `value`: the same order for everybody. So any number of calls at once leave the
-        `keep` newest keys there are, neither more nor less.
+        `keep` newest keys there are, neither more nor less. Of very many it may leave some for the next call.
         """
         keys = sorted(
             await self.get_all_for_user(userid, prefix), key=lambda key: (key.created, key.value), reverse=True

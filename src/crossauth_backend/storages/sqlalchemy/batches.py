@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crossauth_backend.storages.sqlalchemy.constraints import writes
 
-ROWS: Final = 500
+ROWS: Final = 250
 PAUSE_SECONDS: Final = 0.05
 
 

@@ -21,7 +21,7 @@ from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, KeyPrefix, changed_data
 from crossauth_backend.keys.storage import Counter, KeyStorage, KeyWithUserReader
 from crossauth_backend.storages.fields import number_id
-from crossauth_backend.storages.sqlalchemy.batches import delete_in_batches
+from crossauth_backend.storages.sqlalchemy.batches import ROWS, delete_in_batches
 from crossauth_backend.storages.sqlalchemy.constraints import refused_key, writes
 from crossauth_backend.storages.sqlalchemy.counting import count_up, count_within
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
@@ -226,12 +226,15 @@ class SqlAlchemyKeyStorage(KeyStorage):
         await self._write(table.delete().where(*which))
 
     async def delete_oldest_for_user(self, userid: UserId, prefix: str, keep: int) -> int:
-        """As documented for `KeyStorage`; one read, and one write where there are too many."""
+        """As documented for `KeyStorage`; one read, and one write where there are too many.
+
+        It is part of a login, and so deletes no more than a write may: the next login goes on.
+        """
         await self._prepared.once()
         table = self.table
         newest = table.c.created.desc(), table.c.value.desc()
         mine = self._is_of(userid), table.c.consumed.is_(None), self._begins(prefix)
-        query = sa.select(table.c.id).where(*mine).order_by(*newest).offset(keep)
+        query = sa.select(table.c.id).where(*mine).order_by(*newest).offset(keep).limit(ROWS)
         with refusals(ErrorCode.BadRequest):
             async with self.engine.connect() as connection:
                 old = (await connection.execute(query)).scalars().all()
