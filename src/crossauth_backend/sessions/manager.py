@@ -219,11 +219,23 @@ class SessionCookie(HasCookie):
         Raises:
             CrossauthError: `InvalidSession`, `Expired`, or the reason for which the user's state refuses.
         """
+        key, user = await self.read_session(session_id)
+        return UserAndKey(user, key)
+
+    async def read_session(self, session_id: str) -> KeyWithUser:
+        """As `get_user_for_session_id`, for every request that has a session: without a record made for it.
+
+        Raises:
+            CrossauthError: as `get_user_for_session_id`.
+        """
         value = self.hash_session_id(session_id)
-        found = await self._find(value)
+        found = await self._read(value)
         if found is None:
             raise CrossauthError(ErrorCode.InvalidSession)
         key, user = found
+        if user is not None and user.security_stamp is None:
+            # A row that an older version wrote, or a reader that says no stamps: the credentials themselves say it.
+            user = await self._whole_user(user.id)
         now, used = self.clock(), self.last_use.waiting(value)
         if used is not None:
             key = replace(key, lastactive=used)
@@ -235,7 +247,7 @@ class SessionCookie(HasCookie):
             raise CrossauthError(code)
         if needs_touch(key, now):
             self.last_use.note(value, now)
-        return UserAndKey(user, key)
+        return key, user
 
     async def get_session_key(self, session_id: str) -> Key:
         """The session's key, if the session is good.
@@ -243,7 +255,7 @@ class SessionCookie(HasCookie):
         Raises:
             CrossauthError: as `get_user_for_session_id`.
         """
-        return (await self.get_user_for_session_id(session_id)).key
+        return (await self.read_session(session_id))[0]
 
     async def update_session_key(self, session_key: Mapping[str, Any]) -> None:
         """Change fields of a stored session; `session_key["value"]` is the session id."""
@@ -264,13 +276,6 @@ class SessionCookie(HasCookie):
             if reader is not None:
                 return reader
         return self._read_separately
-
-    async def _find(self, value: str) -> KeyWithUser | None:
-        found = await self._read(value)
-        if found is not None and found[1] is not None and found[1].security_stamp is None:
-            # A row that an older version wrote, or a reader that says no stamps: the credentials themselves say it.
-            return found[0], await self._whole_user(found[1].id)
-        return found
 
     async def _read_separately(self, value: str) -> KeyWithUser | None:
         try:

@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -21,12 +22,15 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 FORWARDED: Final = "forwarded"
 _FOR: Final = b"x-forwarded-for"
+_PASSED_ON: Final = (b"forwarded", b"via")
 _BLANK: Final = " \t"
 # In brackets with or without a port, or IPv4 with a port, as proxies of clouds write hops.
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII)
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 _SECURE: Final = {"http": "https", "ws": "wss", "https": "https", "wss": "wss"}
 _PLAIN: Final = {"http": "http", "ws": "ws", "https": "http", "wss": "ws"}
+# What is remembered of requests is no longer than the longest name with a port (RFC 1035 §2.3.4).
+_LONGEST: Final = 261
 _LOOPBACK: Final = tuple(map(ipaddress.ip_address, ("127.0.0.1", "::1")))
 _NAME_IT: Final = (
     "name the proxy in the option 'trusted_proxies', and run uvicorn with --no-proxy-headers; until then whoever comes "
@@ -121,20 +125,14 @@ def is_local(
     """
     if scheme not in ("http", "ws"):
         return False
-    found = dict(reversed(list(headers)))
-    if not is_local_host(found.get(b"host", b"").decode("latin-1")):
+    host, origin, connection, forwarded = _told(headers)
+    if not is_local_host(host.decode("latin-1")):
         return False
-    origin = found.get(b"origin", b"null").decode("latin-1")
-    closes = found.get(b"connection", b"").lower() == b"close"
-    if any(name in (b"forwarded", b"via") or name.startswith(b"x-forwarded-") for name in found):
+    if forwarded:
         reason = "a proxy has forwarded it"
-    elif not client or not _is_loopback(str(client[0])):
+    elif not client or not _is_loopback(str(client[0])[:_LONGEST]):
         reason = "the connection comes from another machine"
-    elif (
-        http_version == "1.0"
-        or closes
-        or (not any_origin and origin != "null" and not is_local_host(origin.partition("://")[2]))
-    ):
+    elif http_version == "1.0" or connection.lower() == b"close" or (not any_origin and not _is_here(origin)):
         reason = "a proxy seems to have forwarded it"
     else:
         return True
@@ -144,6 +142,27 @@ def is_local(
         "browsers use, such as https://example.com, or in development to http://localhost:8000",
     )
     return False
+
+
+def _told(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes, bytes, bool]:
+    """Host, Origin and Connection of a request, and whether it says that it was forwarded; the first of a header."""
+    host = origin = connection = b""
+    forwarded = False
+    for name, value in headers:
+        if name == b"host":
+            host = host or value
+        elif name == b"origin":
+            origin = origin or value
+        elif name == b"connection":
+            connection = connection or value
+        elif name in _PASSED_ON or name.startswith(b"x-forwarded-"):
+            forwarded = True
+    return host, origin, connection, forwarded
+
+
+def _is_here(origin: bytes) -> bool:
+    """Whether a page of this machine sent the request, or nobody says."""
+    return origin in (b"", b"null") or is_local_host(origin.decode("latin-1").partition("://")[2])
 
 
 def _judge(scope: Any, trusted: Sequence[Network]) -> tuple[str, bool]:
@@ -222,6 +241,7 @@ def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
     return any(address in network for network in trusted)
 
 
+@lru_cache(maxsize=256)
 def _is_loopback(host: str) -> bool:
     address = read_address(host)
     # Starlette's TestClient calls itself so.
@@ -230,6 +250,11 @@ def _is_loopback(host: str) -> bool:
 
 def is_local_host(host: str) -> bool:
     """Whether a host name, with its port or without, stands for the machine itself."""
+    return len(host) <= _LONGEST and _is_local_name(host)
+
+
+@lru_cache(maxsize=256)
+def _is_local_name(host: str) -> bool:
     name = host if host == "::1" else re.sub(r":[0-9]+\Z", "", host)
     return name in ("localhost", "127.0.0.1", "::1", "[::1]") or name.endswith(".localhost")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -95,14 +95,14 @@ def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:
     return [source for source in sources if not source.ambient or state.from_this_site()]
 
 
-async def _send_with_cookies(state: RequestState, send: Send, message: Message) -> None:
+def _send_with_cookies(state: RequestState, send: Send, message: Message) -> Awaitable[None]:
     if message["type"] in ("http.response.start", "websocket.accept") and state.has_headers():
         _add_headers(message, state)
-    await send(message)
+    return send(message)
 
 
 def _add_headers(message: Message, state: RequestState) -> None:
-    headers = state.response_headers()
+    headers = state.response_headers() if state.sets_cookies or state.has_token else []
     personal = state.personal and message["type"] == "http.response.start"
     if not headers and not personal:
         return

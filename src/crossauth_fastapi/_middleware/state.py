@@ -10,7 +10,7 @@ reads them: a page that shows no form needs no CSRF token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -50,6 +50,8 @@ class RequestState(dict[str, Any]):
 
     # Defaults on the class, not set by the constructor: a request that nobody asks about pays for none of them.
     site: Site = NO_SITE
+    root_path: str = ""
+    """Where the application is mounted, or what a proxy has taken away before its paths."""
     personal: bool = False
     """Whether something asked who is asking, so that the answer may depend on the cookie."""
     refusal: Exception | None = None
@@ -64,21 +66,26 @@ class RequestState(dict[str, Any]):
     factor2_given: bool = False
     auth: dict[str, Any] | None = None
     extra_columns: dict[str, Any] | None = None
+    has_token: bool = False
+    """Whether there was a CSRF token to say."""
     sets_cookies: bool = False
     """Whether cookies were queued, to set or to delete."""
+    _local: bool | None = None
     _deletions: dict[str, FastApiCookieOptions] | None = None
 
     def __init__(self, scope: Any, site: Site = NO_SITE) -> None:
-        outer = scope.get("state")
+        get = scope.get
+        outer = get("state")
         if outer is not None:
             self._share(outer)
         # Not the scope itself: a circle of scope and state would be left to the garbage collector on every request.
         self.headers_ = scope["headers"]
-        self.method_ = scope.get("method", "GET")
-        self._connection = (scope.get("scheme"), scope.get("http_version", ""), scope.get("client"))
-        self.root_path: str = scope.get("root_path", "").rstrip("/")
+        self.method_ = get("method", "GET")
+        self._connection = get("scheme"), get("http_version", ""), get("client")
         self.site = site
-        self._local = site.local
+        root_path = get("root_path")
+        if root_path:
+            self.root_path = root_path.rstrip("/")
 
     def _share(self, outer: dict[str, Any]) -> None:
         """Take over what middlewares around us put there, and let them see what is put here."""
@@ -92,9 +99,10 @@ class RequestState(dict[str, Any]):
             outer.setdefault("user", None)
             outer.setdefault("auth_type", None)
 
-    def identify(self, values: Mapping[str, Any]) -> None:
-        """Say who is asking: values for some of the names in `IDENTITY`."""
-        self._identity = dict(values) if self._identity is None else {**self._identity, **values}
+    def identify(self, values: dict[str, Any]) -> None:
+        """Say who is asking: values for some of the names in `IDENTITY`; the dictionary is the state's from now on."""
+        self.administrator = None
+        self._identity = values if self._identity is None else {**self._identity, **values}
         if self:
             for name in values:
                 super().pop(name, None)
@@ -120,9 +128,11 @@ class RequestState(dict[str, Any]):
                 value = self._identity.pop(name)
             elif self.makers is not None and name in self.makers:
                 value = self._make(self.makers.pop(name))
+                self.has_token = self.has_token or name == "csrf_token"
                 self._show(name, value)
             elif name == "csrf_token" and self.site.csrf_token is not None:
                 value = self.site.csrf_token(self)
+                self.has_token = True
                 # Making it may have stored it.
                 (self._identity or {}).pop(name, None)
                 self._show(name, value)
@@ -152,6 +162,7 @@ class RequestState(dict[str, Any]):
             self._outer[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
+        self.has_token = self.has_token or name == "csrf_token"
         if name in IDENTITY and not super().__contains__(name):
             # Kept apart until it is read: setting it says nothing about what the answer depends on.
             self._identity = self._identity or {}
@@ -243,7 +254,8 @@ class RequestState(dict[str, Any]):
         A forged header gains nothing: it only changes how the forger's own cookies look.
         """
         if self._local is None:
-            self._local = is_local(*self._connection, self.headers_)
+            known = self.site.local
+            self._local = is_local(*self._connection, self.headers_) if known is None else known
         return self._local
 
     @property
@@ -278,13 +290,16 @@ class RequestState(dict[str, Any]):
     def cookies(self) -> dict[str, list[str]]:
         """The request's cookies: every value of a name, in the order in which they came."""
         if self._cookies is None:
-            raw = "; ".join(v.decode("latin-1") for n, v in self.headers_ if n == b"cookie")
-            self._cookies = parse_cookies(raw)
+            raw = b"; ".join([value for name, value in self.headers_ if name == b"cookie"])
+            self._cookies = parse_cookies(raw.decode("latin-1"))
         return self._cookies
 
     def header(self, name: bytes) -> str:
         """The first header of this name (in lower case), or an empty text."""
-        return next((v.decode("latin-1") for n, v in self.headers_ if n == name), "")
+        for known, value in self.headers_:
+            if known == name:
+                return str(value, "latin-1")
+        return ""
 
     def queue(self, cookie: Cookie) -> None:
         """Set a cookie with the response."""
@@ -303,7 +318,7 @@ class RequestState(dict[str, Any]):
 
     def has_headers(self) -> bool:
         """Whether the response may have to carry something: asked for every response, so it is cheap."""
-        return bool(self) or self.personal or self._identity is not None
+        return self.personal or self.sets_cookies or self.has_token
 
     def response_headers(self) -> list[tuple[bytes, bytes]]:
         """What the response must carry: queued cookies and the CSRF token, where one was made."""

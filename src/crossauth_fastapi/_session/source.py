@@ -12,8 +12,9 @@ from starlette.types import Message, Receive, Scope
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
+from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManager
-from crossauth_backend.sessions.manager import UserAndKey
+from crossauth_backend.users.record import User
 from crossauth_fastapi._middleware.state import RequestState, connection_of
 from crossauth_fastapi._session.cookies import sent_values
 from crossauth_fastapi._session.csrf import CsrfProtection
@@ -56,10 +57,9 @@ class SessionSource:
         """See `Source.identify`."""
         for name, _ in scope["headers"]:
             if name == b"cookie":
-                return await self._read_cookies(scope, state, receive)
-        return receive
-
-    async def _read_cookies(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
+                break
+        else:
+            return receive
         await self._load_session(scope, state)
         if state.method_ in SAFE_METHODS:
             return receive
@@ -75,27 +75,29 @@ class SessionSource:
 
         Where none is, those that we signed are deleted; a cookie that another key signed belongs to another application.
         """
-        ids = dict.fromkeys(map(self.sessions.cookie.unsign, sent_values(state, self.sessions.cookie)))
-        ours = [session_id for session_id in ids if session_id is not None]
-        for session_id in ours[:_MAX_SESSIONS]:
+        tried: list[str] = []
+        for value in sent_values(state, self.sessions.cookie):
+            session_id = self.sessions.cookie.unsign(value)
+            if session_id is None or session_id in tried or len(tried) == _MAX_SESSIONS:
+                continue
+            tried.append(session_id)
             if await self._take(session_id, scope, state):
                 return
-        if ours:
+        if tried:
             self.forget_session(state)
 
     async def _take(self, session_id: str, scope: Scope, state: RequestState) -> bool:
         """Fill `state` from a session, if it is good."""
         try:
-            found = await self.sessions.get_user_for_session_id(session_id)
+            key, user = await self.sessions.read_session(session_id)
         except CrossauthError as e:
             if e.http_status == 503:
                 raise
             logger.info("session refused: %s", e.code_name)
             return False
-        if self._validate is not None and not await self._is_valid(self._validate, found, scope):
+        if self._validate is not None and not await self._is_valid(self._validate, key, user, scope):
             return False
-        state.administrator = None
-        state.identify({"session_id": session_id, "session_key": found.key, "user": found.user, "auth_type": "cookie"})
+        state.identify({"session_id": session_id, "session_key": key, "user": user, "auth_type": "cookie"})
         return True
 
     def _looking_again(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
@@ -127,10 +129,10 @@ class SessionSource:
             self.forget_session(state)
             raise SessionEnded
 
-    async def _is_valid(self, hook: Callable[..., Any], found: UserAndKey, scope: Scope) -> bool:
+    async def _is_valid(self, hook: Callable[..., Any], key: Key, user: User | None, scope: Scope) -> bool:
         """Whether `validate_session` accepts the session; whatever it raises refuses it."""
         try:
-            return await call_hook(hook, found.key, found.user, connection_of(scope)) is not False
+            return await call_hook(hook, key, user, connection_of(scope)) is not False
         except CrossauthError as e:
             logger.info("session refused by validate_session: %s", e.code_name)
         except Exception:
