@@ -22,7 +22,7 @@ from crossauth_fastapi._http.openapi import SESSION_SCHEME
 from crossauth_fastapi._middleware.refusals import reject
 from crossauth_fastapi._middleware.state import is_administrator, state_of
 from crossauth_fastapi._session.csrf import csrf_refusal
-from crossauth_fastapi._session.source import SAFE_METHODS
+from crossauth_fastapi._middleware.state import SAFE_METHODS
 
 __all__: Final = [
     "AdminUser",

@@ -80,7 +80,7 @@ class FastApiServer(FastApiServerBase):
             )
             self._session_adapter = self._session_server
         elif parsed.session_adapter is not None:
-            attach_source(self._app, "session", AdapterSource(PlainAdapter(parsed.session_adapter)))
+            attach_source(self._app, AdapterSource(PlainAdapter(parsed.session_adapter)))
         self._pages = self._session_server.pages if self._session_server else self._bare_pages()
         tell_site(self._app, is_admin_fn=self.is_admin_fn)
         if self._session_server is None:

@@ -170,17 +170,23 @@ def test_the_session_manager_binds_the_token_to_the_session_it_opens(world: Worl
 
 def test_whoever_is_known_by_a_header_needs_no_token(world: World) -> None:
     """A request that another site cannot make is no forgery: CSRF is required where a cookie says who is asking."""
+    from crossauth_fastapi._middleware.identity import Identity
     from crossauth_fastapi._middleware.order import attach_source
 
     class Bearer:
-        async def identify(self, scope, state, receive):  # type: ignore[no-untyped-def]
-            if state.header(b"authorization") == "Bearer good":
-                found = await world.users.get_user_by_username("alice")
-                state["user"], state["auth_type"], state["scope"] = found.user, "oidc", ["edit"]
-            return receive
+        name, ambient = "bearer", False
+
+        async def identify(self, scope, state):  # type: ignore[no-untyped-def]
+            if state.header(b"authorization") != "Bearer good":
+                return None
+            found = await world.users.get_user_by_username("alice")
+            return Identity("oauth", found.user, scopes=("edit",))
+
+        async def look_again(self, scope, state):  # type: ignore[no-untyped-def]
+            pass
 
     edits = World(users=world.users, edit_user_scope="edit")
-    attach_source(edits.server.app, "bearer", Bearer())
+    attach_source(edits.server.app, Bearer())
     with edits.open() as url, Browser(url) as browser:
         browser.sign_up("alice", factor2="none", user_email="alice@example.com")
         browser.cookies.clear()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request, Response
-from starlette.types import Receive, Scope
+from starlette.types import Scope
 
 from crossauth_backend import (
     CrossauthError,
@@ -17,6 +17,7 @@ from crossauth_backend import (
 from crossauth_backend.core.options import read_options
 from crossauth_backend.sessions.manager import SessionCookieSettings
 from crossauth_fastapi import AdminUser, FastApiServer, FastApiSessionServer, default_is_admin_fn
+from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.order import attach_source
 from crossauth_fastapi._middleware.state import RequestState
 from crossauth_fastapi._session.endpoints import EmailVerificationPageEndpoints
@@ -37,14 +38,16 @@ def refused(**options: Any) -> CrossauthError:
 class Bearer:
     """A source of who is asking that is no session."""
 
-    ambient = False
+    name, ambient = "bearer", False
 
-    async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
+    async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
         name = state.header(b"authorization").removeprefix("Bearer ")
-        if name:
-            user = User(id=1, username=name, state="active", factor1="localpassword")
-            state.identify({"user": user, "auth_type": "oauth"})
-        return receive
+        if not name:
+            return None
+        return Identity("oauth", User(id=1, username=name, state="active", factor1="localpassword"))
+
+    async def look_again(self, scope: Scope, state: RequestState) -> None:
+        """A signed token stands until it ends."""
 
 
 # --- row 5, 17, 21, 23, 25: endpoints and what is checked at start
@@ -223,7 +226,7 @@ def test_an_async_is_admin_fn_decides_what_pages_show(answer: bool) -> None:
 
 def test_who_is_an_administrator_does_not_need_a_session_server() -> None:
     app = FastAPI()
-    attach_source(app, "bearer", Bearer())
+    attach_source(app, Bearer())
     server = FastApiServer({}, {"app": app, "is_admin_fn": lambda user: user.username == "root"})
 
     @app.get("/boss")
@@ -242,10 +245,10 @@ def test_who_is_an_administrator_does_not_need_a_session_server() -> None:
 def test_cookies_look_the_same_whichever_server_came_first(bearer_first: bool) -> None:
     app = FastAPI()
     if bearer_first:
-        attach_source(app, "bearer", Bearer())
+        attach_source(app, Bearer())
     make_server(app=app, site_url="https://shop.example")
     if not bearer_first:
-        attach_source(app, "bearer", Bearer())
+        attach_source(app, Bearer())
     with serve(app) as url, Client(url) as client:
         cookie = client.get("/api/getcsrftoken", headers={"Host": "localhost"}).headers["set-cookie"]
         assert cookie.startswith("__Host-CSRFTOKEN=")

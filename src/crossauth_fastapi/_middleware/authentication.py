@@ -10,9 +10,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crossauth_fastapi._http.address import believe_proxies
+from crossauth_fastapi._middleware.identity import Identity
+from crossauth_fastapi._middleware.latebody import look_again_when_late
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.site import Site
-from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _VARY: Final = (b"vary", b"Cookie")
@@ -22,14 +24,24 @@ _COOKIE: Final = {b"cookie", b"*"}
 class Source(Protocol):
     """One way of knowing who is asking: a session cookie, a bearer token, an API key."""
 
+    name: str
+    """Which of `PRECEDENCE` it is."""
     ambient: bool
     """Whether browsers send its credential by themselves, as they do cookies, also for a page of somebody else's."""
 
-    async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
-        """Fill `state` where the request carries this source's credential.
+    async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
+        """What the request's credential of this kind says; `None` where it carries none.
 
-        Called for every request, so it must cost nothing where there is no such credential. Returns the `receive` that the
-        application is to read from: the given one, unless the body had to be read.
+        Called for every request, so it must cost nothing where there is no such credential. One that was sent and is refused
+        is an identity with an `error`, unless nobody can tell it from another application's.
+        """
+        ...
+
+    async def look_again(self, scope: Scope, state: RequestState) -> None:
+        """Make sure that the credential still stands; asked where a request's body comes later than its headers.
+
+        Raises:
+            CrossauthError: where it does not.
         """
         ...
 
@@ -42,7 +54,7 @@ class Attached(Protocol):
 
     @property
     def sources(self) -> Sequence[Source]:
-        """In the order in which they are asked."""
+        """All of them."""
         ...
 
 
@@ -51,8 +63,8 @@ class AuthenticationMiddleware:
 
     Parameters:
         app: what comes next.
-        attached: the application's site; its sources, the first of which to say who is asking is the last asked; and what has
-            to be ready before the first request is served.
+        attached: the application's site; its sources, every one of which is asked; and what has to be ready before the first
+            request is served.
     """
 
     def __init__(self, app: ASGIApp, attached: Attached) -> None:
@@ -76,9 +88,11 @@ class AuthenticationMiddleware:
             if not attached.lifecycle.running:
                 await attached.lifecycle.start()
             for source in attached.sources if scope["type"] == "http" else _for_socket(attached.sources, state):
-                receive = await source.identify(scope, state, receive)
-                if state.identified:
-                    break
+                identity = await source.identify(scope, state)
+                if identity is not None:
+                    state.add_identity(source.name, identity)
+            if state.method_ not in SAFE_METHODS:
+                receive = await self._check_body(scope, state, receive)
         except ClientDisconnect:
             return
         except Exception as e:
@@ -88,6 +102,19 @@ class AuthenticationMiddleware:
 
         send = partial(_send_with_cookies, state, send)
         await self.app(scope, receive, send)
+
+    async def _check_body(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
+        """What a request that changes something needs besides: a look at its credentials again where the body comes late, and at
+        the CSRF token where the browser may have sent it for a page of somebody else's.
+
+        Returns:
+            What the application is to read from.
+        """
+        for source in self.attached.sources:
+            if source.name in state.identities:
+                receive = look_again_when_late(source, scope, state, receive)
+        check = state.site.csrf_check
+        return receive if check is None or state.is_known_by_header() else await check(state, receive)
 
 
 def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:

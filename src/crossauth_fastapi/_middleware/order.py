@@ -1,10 +1,10 @@
-"""Attaching the middleware to an application: once, with the sources in their declared order."""
+"""Attaching the middleware to an application: once, with a source for each kind of credential."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -15,9 +15,6 @@ from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protecti
 from crossauth_fastapi._middleware.refusals import answer_refusals, refuse
 from crossauth_fastapi._middleware.site import Site
 
-# Who is asked first. A request that carries several credentials is judged by the first that applies.
-SOURCE_ORDER: Final = ("session", "bearer", "api_key", "id_token")
-
 
 class Servers:
     """What the servers of ours on one application have in common."""
@@ -27,20 +24,17 @@ class Servers:
         self.protections = Protections()
         self.lifecycle = Lifecycle(self.protections.install)
         self.sources: list[Source] = []
-        self._names: list[str] = []
         self._told: dict[str, Any] = {}
 
-    def register(self, name: str, source: Source) -> None:
-        """Add a source, in its place by `SOURCE_ORDER`.
+    def register(self, source: Source) -> None:
+        """Add a source.
 
         Raises:
             CrossauthError: `Configuration` where the application has one of this name already.
         """
-        if name in self._names:
-            raise CrossauthError(ErrorCode.Configuration, f"This application already has a {name} server")
-        place = sum(1 for n in self._names if SOURCE_ORDER.index(n) < SOURCE_ORDER.index(name))
-        self._names.insert(place, name)
-        self.sources.insert(place, source)
+        if any(source.name == other.name for other in self.sources):
+            raise CrossauthError(ErrorCode.Configuration, f"This application already has a {source.name} server")
+        self.sources.append(source)
 
     def tell_site(self, values: Mapping[str, Any]) -> None:
         """See `tell_site` below."""
@@ -85,12 +79,11 @@ def tell_site(app: FastAPI, **values: Any) -> None:
     servers_on(app).tell_site(values)
 
 
-def attach_source(app: FastAPI, name: str, source: Source, protect: Callable[[], None] | None = None) -> None:
+def attach_source(app: FastAPI, source: Source, protect: Callable[[], None] | None = None) -> None:
     """Let `source` take part in finding out who is asking `app`.
 
     Parameters:
         app: the application.
-        name: which of `SOURCE_ORDER` it is.
         source: the source.
         protect: puts guards before routes; called once, when they are there: at the start, or before the first request.
 
@@ -98,6 +91,6 @@ def attach_source(app: FastAPI, name: str, source: Source, protect: Callable[[],
         CrossauthError: `Configuration` where the application has started, or has such a source already.
     """
     servers = servers_on(app)
-    servers.register(name, source)
+    servers.register(source)
     if protect is not None:
         servers.protections.add(protect)

@@ -6,12 +6,13 @@ disagree are a configuration error, so it never depends on which of them came fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Receive
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.hooks import decide
@@ -33,6 +34,7 @@ class Site:
         is_admin_fn: the application's own test, plain or `async`.
         csrf_header: header that carries the CSRF token, in lower case.
         csrf_token: makes the token of a request that has none yet.
+        csrf_check: looks for the token of a request that changes something, and returns what the application is to read from.
         csrf_refusal: the refusal of a request without a valid token, saying what its sender can do about it.
         trusted_proxies: whose forwarded headers are believed.
         error_page: shows a refusal to a browser.
@@ -46,6 +48,7 @@ class Site:
     is_admin_fn: Callable[[User], Any] = default_is_admin_fn
     csrf_header: bytes | None = None
     csrf_token: Callable[[Any], str | None] | None = None
+    csrf_check: Callable[[Any, Receive], Awaitable[Receive]] | None = None
     csrf_refusal: Callable[[Any], CrossauthError] | None = None
     trusted_proxies: tuple[Network, ...] = ()
     error_page: Callable[[HTTPConnection, CrossauthError], Response] | None = None

@@ -10,7 +10,8 @@ reads them: a page that shows no form needs no CSRF token.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -27,6 +28,7 @@ from crossauth_fastapi._http.cookies import (
     parse_cookies,
     toFastApiCookieOptions,
 )
+from crossauth_fastapi._middleware.identity import AMBIENT, Identity, choose_principal
 from crossauth_fastapi._middleware.site import NO_SITE, Site
 
 IDENTITY: Final = frozenset(
@@ -35,9 +37,12 @@ IDENTITY: Final = frozenset(
         "id_token_payload", "id_payload", "auth_error", "auth_error_description",
     )
 )  # fmt: skip
+# RFC 9110 §9.2.1.
+SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
 _OURS: Final = IDENTITY | {"set_cookies", "delete_cookies"}
 _PATH_SAFE: Final = "/:@!$&'()*+,;=~-._"
 _NOTHING: Final = object()
+_NOBODY: Final[Mapping[str, Identity]] = MappingProxyType({})
 
 
 class RequestState(dict[str, Any]):
@@ -58,6 +63,10 @@ class RequestState(dict[str, Any]):
     """Why the request cannot be served: a storage could not say who is asking. Answered by the application's router."""
     makers: dict[str, Callable[[], Any]] | None = None
     _cookies: dict[str, list[str]] | None = None
+    identities: Mapping[str, Identity] = _NOBODY
+    """What each credential of the request says, by the name of its source."""
+    principal: Identity | None = None
+    """Who the request is made in the name of; see `choose_principal`."""
     _identity: dict[str, Any] | None = None
     _outer: dict[str, Any] | None = None
     nested: bool = False
@@ -99,21 +108,63 @@ class RequestState(dict[str, Any]):
             outer.setdefault("user", None)
             outer.setdefault("auth_type", None)
 
-    def identify(self, values: dict[str, Any]) -> None:
-        """Say who is asking: values for some of the names in `IDENTITY`; the dictionary is the state's from now on."""
+    def add_identity(self, name: str, identity: Identity) -> None:
+        """Say what the credential of a source says, or says from now on; and choose anew who the request is made in the name of."""
+        if self.identities:
+            self.identities = {**self.identities, name: identity}
+            principal = choose_principal(self.identities) or identity
+        else:
+            self.identities, principal = {name: identity}, identity
+        self._become(principal, identity.fields)
+
+    def drop_identity(self, name: str) -> None:
+        """Let a credential say nothing any more."""
+        dropped = self.identities.get(name)
+        if dropped is None:
+            return
+        self.identities = {other: identity for other, identity in self.identities.items() if other != name}
+        for field in dropped.fields:
+            self.pop(field, None)
+        principal = choose_principal(self.identities)
         self.administrator = None
+        if principal is not None:
+            self._become(principal, {})
+            return
+        self.principal = None
+        for field in ("user", "auth_type", "scope"):
+            self.pop(field, None)
+
+    def _become(self, principal: Identity, fields: Mapping[str, Any]) -> None:
+        values = {**fields, "user": principal.user, "auth_type": principal.auth_type}
+        if principal.scopes is not None:
+            values["scope"] = list(principal.scopes)
+        if principal is not self.principal:
+            if self.principal is not None and principal.scopes is None:
+                values["scope"] = None
+            self.principal, self.administrator = principal, None
+        if principal.error is not None:
+            values["auth_error"] = principal.error.code_name
+            values["auth_error_description"] = principal.error.message
+        self._say(values)
+
+    def is_known_by_header(self) -> bool:
+        """Whether no page of another site can have sent the request in the principal's name, so that it needs no CSRF token."""
+        principal = self.principal
+        return (
+            principal is not None
+            and principal.error is None
+            and principal.is_somebody
+            and principal.auth_type not in AMBIENT
+        )
+
+    def _say(self, values: dict[str, Any]) -> None:
+        """Say who is asking: values for some of the names in `IDENTITY`."""
         self._identity = values if self._identity is None else {**self._identity, **values}
         if self:
             for name in values:
                 super().pop(name, None)
         if self._outer is not None and not self.nested:
             self._outer.update(values)
-
-    @property
-    def identified(self) -> bool:
-        """Whether a source has said who is asking, or can when it is asked."""
-        found = self._identity
-        return (found is not None and "auth_type" in found) or (self.makers is not None and "auth_type" in self.makers)
 
     def peek(self, name: str) -> Any:
         """A value of `IDENTITY` as it is known now. Nothing is made, and the answer does not count as depending on it."""
@@ -154,7 +205,7 @@ class RequestState(dict[str, Any]):
             # Half an answer could pass for another one (a user without the CSRF check): the request is anonymous from now on.
             for name in IDENTITY:
                 self.pop(name, None)
-            self.identify({"user": None, "auth_type": None})
+            self._say({"user": None, "auth_type": None})
             raise
 
     def _show(self, name: str, value: Any) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from starlette.requests import HTTPConnection
-from starlette.types import Receive, Scope
+from starlette.types import Scope
 
 from crossauth_backend.core.hooks import must_be_plain, plain_result
 from crossauth_backend.users.record import User
+from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.state import RequestState, connection_of
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
@@ -56,19 +57,23 @@ class AdapterSource:
         adapter: the sessions.
     """
 
+    name = "session"
     ambient = True
 
     def __init__(self, adapter: PlainAdapter) -> None:
         self._adapter = adapter
 
-    async def identify(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
-        """See `Source.identify`."""
+    async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
+        """See `Source.identify`; what the adapter says counts where no other credential says who is asking."""
         # On a WebSocket its handshake, which has no method and no body.
         request = connection_of(scope)
         state.later("user", lambda: self._adapter.user(request))
         state.later("auth_type", lambda: self._auth_type(request))
         state.later("csrf_token", lambda: self._adapter.csrf_token(request))
-        return receive
+        return None
+
+    async def look_again(self, scope: Scope, state: RequestState) -> None:
+        """Nothing: the adapter is asked when something reads the answer."""
 
     def _auth_type(self, request: HTTPConnection) -> str | None:
         if self._adapter.user(request) is None:

@@ -96,7 +96,7 @@ def attach(app: FastAPI, face: SessionFace, router: APIRouter) -> None:
         router: holds the routes of the session server.
     """
     manager, settings = face.manager, face.settings
-    attach_source(app, "session", face.source, lambda: install_step_up(app, router.routes, face))
+    attach_source(app, face.source, lambda: install_step_up(app, router.routes, face))
     tell_site(
         app,
         public_url=settings.site_url,
@@ -106,6 +106,7 @@ def attach(app: FastAPI, face: SessionFace, router: APIRouter) -> None:
         is_admin_fn=settings.is_admin_fn,
         csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
         csrf_token=face.source.csrf_token,
+        csrf_check=face.source.csrf.check,
         csrf_refusal=face.source.csrf.refusal,
         trusted_proxies=face.proxies,
         error_page=partial(error_page, face.pages, settings.error_page),

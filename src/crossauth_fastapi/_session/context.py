@@ -27,7 +27,7 @@ from crossauth_fastapi._middleware.state import RequestState, is_administrator, 
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi._session.options import SessionServerSettings
-from crossauth_fastapi._session.source import SessionSource
+from crossauth_fastapi._session.source import SessionSource, session_identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +91,9 @@ class SessionFace:
         """Make a new session the request's own: its cookie and a new CSRF token go out with the response."""
         state = state_of(request)
         state.queue(self.manager.session.make_cookie(key, persist, local=state.local))
-        state["session_id"] = key.value
+        stored = replace(key, value=self.manager.session.hash_session_id(key.value))
+        state.add_identity(self.source.name, session_identity(key.value, stored, user))
         self.source.csrf.new_token(state)
-        state["session_key"] = replace(key, value=self.manager.session.hash_session_id(key.value))
-        state["user"] = user
-        state["auth_type"] = "cookie"
 
     def claim(self, state: RequestState, name: str) -> str | None:
         """The claim of this browser to what waits in its session under `name`, see `sessions.claim`."""

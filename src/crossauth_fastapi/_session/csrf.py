@@ -97,6 +97,8 @@ class CsrfProtection:
         Returns:
             A `receive` that hands out the whole body.
         """
+        if not state.header(b"cookie"):
+            return receive
         state["csrf_token"] = None
         if self.cookie_value(state) is None:
             return receive

@@ -37,7 +37,7 @@ from crossauth_fastapi._session.context import Call, SessionFace
 from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi._session.csrf import csrf_refusal
 from crossauth_fastapi._session.login import code_of
-from crossauth_fastapi._session.source import SAFE_METHODS
+from crossauth_fastapi._middleware.state import SAFE_METHODS
 
 # After these the request that waits is of no use any more.
 _ENDS: Final = (ErrorCode.Expired, ErrorCode.TooManyAttempts, ErrorCode.InvalidSession)

@@ -1,0 +1,52 @@
+"""Who asks: what each credential of a request says, and the one function that chooses between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.users.record import User
+
+# Whose word counts where a request carries several credentials: what a program sends by itself before what a browser adds.
+PRECEDENCE: Final = ("bearer", "api_key", "session", "id_token")
+# `auth_type` of principals whom a browser names by itself, also for a page of somebody else's.
+AMBIENT: Final = frozenset(("cookie", "oidc"))
+_NO_FIELDS: Final[Mapping[str, Any]] = {}
+
+
+class Identity(NamedTuple):
+    """What one credential says. It is never changed: a request that logs somebody in has another one from then on.
+
+    Parameters:
+        auth_type: how one is known, as `request.state.auth_type` says: `cookie`, `oauth`, `apiKey`, `oidc`.
+        user: the user; `None` for a client that acts for itself, and in an anonymous session.
+        scopes: what the credential is limited to; `None` where it is not.
+        client_id: the OAuth client, or the name of the key.
+        fields: further fields of `request.state` that this credential fills, whoever is the principal.
+        error: why the credential is refused. It stands for nobody, and for nobody else's rights either.
+    """
+
+    auth_type: str | None
+    user: User | None = None
+    scopes: tuple[str, ...] | None = None
+    client_id: str | None = None
+    fields: Mapping[str, Any] = _NO_FIELDS
+    error: CrossauthError | None = None
+
+    @property
+    def is_somebody(self) -> bool:
+        """Whether it names a principal, or tried to: an anonymous session does not."""
+        return self.user is not None or self.client_id is not None or self.error is not None
+
+
+def choose_principal(found: Mapping[str, Identity]) -> Identity | None:
+    """The identity that a request is made in the name of: the first by `PRECEDENCE` that is somebody's, else an anonymous session.
+
+    One whose credential is refused is chosen like any other: a good cookie lends no rights to a bad token.
+    """
+    for name in PRECEDENCE:
+        identity = found.get(name)
+        if identity is not None and identity.is_somebody:
+            return identity
+    return found.get("session")
