@@ -20,9 +20,8 @@ from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.openapi import SESSION_SCHEME
 from crossauth_fastapi._middleware.refusals import reject
-from crossauth_fastapi._middleware.state import is_administrator, state_of
+from crossauth_fastapi._middleware.state import SAFE_METHODS, is_administrator, state_of
 from crossauth_fastapi._session.csrf import csrf_refusal
-from crossauth_fastapi._middleware.state import SAFE_METHODS
 
 __all__: Final = [
     "AdminUser",

@@ -41,7 +41,7 @@ class Identity(NamedTuple):
 
 
 def choose_principal(found: Mapping[str, Identity]) -> Identity | None:
-    """The identity that a request is made in the name of: the first by `PRECEDENCE` that is somebody's, else an anonymous session.
+    """The identity that a request is made in the name of: the first by `PRECEDENCE` that is somebody's, or an anonymous session.
 
     One whose credential is refused is chosen like any other: a good cookie lends no rights to a bad token.
     """

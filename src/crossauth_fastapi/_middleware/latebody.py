@@ -1,7 +1,7 @@
 """Requests whose body comes later than their headers.
 
-Whoever holds a stolen credential could else send the headers of a request, wait until the account was taken back, and send the body
-then.
+Whoever holds a stolen credential could else send the headers of a request, wait until the account was taken back, and send the
+body then.
 """
 
 from __future__ import annotations

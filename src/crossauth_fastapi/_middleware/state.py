@@ -109,7 +109,7 @@ class RequestState(dict[str, Any]):
             outer.setdefault("auth_type", None)
 
     def add_identity(self, name: str, identity: Identity) -> None:
-        """Say what the credential of a source says, or says from now on; and choose anew who the request is made in the name of."""
+        """Say what the credential of a source says from now on, and choose anew who the request is made in the name of."""
         if self.identities:
             self.identities = {**self.identities, name: identity}
             principal = choose_principal(self.identities) or identity

@@ -32,12 +32,11 @@ from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request, parse_body, read_limited, replay
 from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_json, with_retry_after
 from crossauth_fastapi._http.redirects import see_other, with_query
-from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
 from crossauth_fastapi._session.context import Call, SessionFace
 from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi._session.csrf import csrf_refusal
 from crossauth_fastapi._session.login import code_of
-from crossauth_fastapi._middleware.state import SAFE_METHODS
 
 # After these the request that waits is of no use any more.
 _ENDS: Final = (ErrorCode.Expired, ErrorCode.TooManyAttempts, ErrorCode.InvalidSession)
