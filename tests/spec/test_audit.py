@@ -19,7 +19,6 @@ from crossauth_backend.sessions.manager import SessionCookieSettings
 from crossauth_fastapi import AdminUser, FastApiServer, FastApiSessionServer, default_is_admin_fn
 from crossauth_fastapi._middleware.order import attach_source
 from crossauth_fastapi._middleware.state import RequestState
-from crossauth_fastapi._session.endpoints import EmailVerificationPageEndpoints
 from crossauth_fastapi._session.options import SessionServerSettings
 from tests.accounts import Browser, World
 from tests.services.uvicorn import serve
@@ -88,7 +87,7 @@ def test_the_landing_page_and_the_links_know_endpoints_that_are_added_later() ->
 
 
 def test_every_documented_endpoint_of_email_verification_is_served() -> None:
-    names = [*EmailVerificationPageEndpoints, "login", "signup", "api/signup"]
+    names = ["verifyemail", "emailverified", "login", "signup", "api/signup"]
     world = World(enable_email_verification=True, endpoints=names)
     with world.open() as url, Browser(url) as browser:
         sent = browser.get("/emailverified")

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
-class CsrfBody(BaseModel):
-    """Every form carries a CSRF token, unless the header `X-CROSSAUTH-CSRF` does."""
-
-    csrfToken: str | None = Field(None, description="CSRF token, where the header does not carry it.")
+from crossauth_fastapi._actions.forms import CsrfBody, Ok
 
 
 class LoginBody(CsrfBody):
@@ -26,6 +22,7 @@ class SignupBody(LoginBody):
     model_config = ConfigDict(extra="allow")
     repeat_password: str | None = Field(None, description="Compared with `password` where it is sent.")
     factor1: str | None = Field(None, description="First factor, where several are offered.")
+    factor2: str | None = Field(None, description="Second factor, where several are offered.")
     user_email: str | None = None
 
 
@@ -68,16 +65,6 @@ class UserView(BaseModel):
     factor1: str
     factor2: str = Field(description="Empty where there is none.")
     admin: bool
-
-
-class Ok(BaseModel):
-    """It was done."""
-
-    model_config = ConfigDict(extra="allow")
-    ok: bool
-    csrfToken: str | None = Field(
-        None, description="The CSRF token to use from now on, where this answer replaces it, as logging in or out does."
-    )
 
 
 class VerifyBody(CsrfBody):

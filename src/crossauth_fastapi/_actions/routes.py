@@ -1,0 +1,187 @@
+"""Actions as FastAPI routes: a page to look at, a form to send, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from starlette.responses import Response
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, Handler
+from crossauth_fastapi._actions.answers import AnyRequest, answer_json, answer_page, refuse_json, refuse_page
+from crossauth_fastapi._actions.context import ActionContext, ActionRequest, C
+from crossauth_fastapi._actions.csrf import check_csrf
+from crossauth_fastapi._actions.outcome import Page, Redirect
+from crossauth_fastapi._http.bodies import JsonOrFormData
+from crossauth_fastapi._http.errors import ErrorBody, as_reason
+from crossauth_fastapi._http.openapi import form_or_json, needs
+from crossauth_fastapi._http.redirects import found, see_other
+from crossauth_fastapi._middleware.state import is_administrator
+
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": ErrorBody, "description": text}
+    for status, text in (
+        (400, "A field is missing or not valid"),
+        (401, "Not logged in, or wrong credentials"),
+        (403, "No valid CSRF token, missing rights, or the account's state does not allow it"),
+        (404, "There is no such user"),
+        (409, "The database refuses it: a value that must be unique, or rows that refer to it"),
+        (413, "The body is too large"),
+        (415, "The body is neither JSON nor a form"),
+        (429, "Too many attempts; `Retry-After` says how many seconds to wait"),
+        (500, "The server could not do it"),
+        (503, "A storage or the hashing of passwords is not available; `Retry-After` says when to try again"),
+    )
+}
+_PAGE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": f"{error['description']}: the form again, or the error page"}
+    for status, error in _ERRORS.items()
+}
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def page_routes(router: APIRouter, ctx: C, action: Action[C, Any]) -> None:
+    """Add GET and POST of an action's page."""
+    tags: list[str | Enum] = [action.group.tag]
+    if action.get_page is not None:
+        for path in action_paths(ctx, action):
+            router.add_api_route(
+                path, _get_page(ctx, action), methods=["GET"], name=f"{action.page_endpoint}:page",
+                summary=f"{action.summary}: page", response_class=HTMLResponse, tags=tags, openapi_extra=_in_path(path),
+            )  # fmt: skip
+    for path in action_paths(ctx, action) if action.submit is not None else ():
+        assert action.submit is not None
+        router.add_api_route(
+            path, _submit_form(ctx, action, action.submit), methods=["POST"], name=f"{action.page_endpoint}:form",
+            summary=f"{action.summary}: form", openapi_extra=_described(action) | _in_path(path),
+            responses={303: {"description": "Done: the next page"}, **_PAGE_ERRORS},
+            response_class=HTMLResponse, tags=tags,
+        )  # fmt: skip
+
+
+def api_routes(router: APIRouter, ctx: C, action: Action[C, Any]) -> None:
+    """Add the JSON endpoint of an action."""
+    for path in action_paths(ctx, action, "api/"):
+        _api_routes(router, ctx, action, path)
+
+
+def _api_routes(router: APIRouter, ctx: C, action: Action[C, Any], path: str) -> None:
+    tags: list[str | Enum] = [action.group.tag]
+    responses: dict[int | str, dict[str, Any]] = {200: {"model": action.answer}, **_ERRORS}
+    if action.get_json is not None:
+        router.add_api_route(
+            path, _call(ctx, action, action.get_json, changes=False), methods=["GET"],
+            name=f"{action.api_endpoint}:get", summary=action.json_summary or action.summary, response_model=None,
+            responses=responses, tags=tags, openapi_extra=needs(session=action.session) | _in_path(path),
+        )  # fmt: skip
+    if action.submit is not None:
+        router.add_api_route(
+            path, _call(ctx, action, action.submit), methods=["POST"], name=f"{action.api_endpoint}:post",
+            summary=action.summary, openapi_extra=_described(action) | _in_path(path), response_model=None,
+            responses=responses, tags=tags,
+        )  # fmt: skip
+
+
+def action_paths(ctx: ActionContext, action: Action[Any, Any], api: str = "") -> list[str]:
+    """The paths of an action's page, or of its JSON endpoint with `api/`.
+
+    One whose token may be part of the path or a field is in two places.
+    """
+    path = f"{ctx.admin_prefix if action.admin else ctx.prefix}{api}{action.name}"
+    if action.parameter == OPTIONAL_TOKEN:
+        return [f"{path}/{{token}}", path]
+    return [f"{path}/{action.parameter}" if action.parameter else path]
+
+
+def _in_path(path: str) -> dict[str, Any]:
+    _, brace, rest = path.partition("{")
+    name = rest.rstrip("}")
+    text = {"type": "string"}
+    return {"parameters": [{"name": name, "in": "path", "required": True, "schema": text}]} if brace else {}
+
+
+def _described(action: Action[Any, Any]) -> dict[str, Any]:
+    return form_or_json(action.body) | needs(session=action.session, csrf=True)
+
+
+def _get_page(ctx: C, action: Action[C, Any]) -> Endpoint:
+    async def page(request: Request) -> Response:
+        call: ActionRequest[C, Any] = ActionRequest(ctx, request, JsonOrFormData(request, {}), True)
+        assert action.get_page is not None
+        try:
+            await know_administrator(call)
+            shown = await action.get_page(call)
+            if isinstance(shown, Page):
+                return answer_page(action, call, shown)
+        except Exception as e:
+            return refuse_page(None, call, as_reason(e), {"next": call.state.here(request)})
+        return found(shown.url)
+
+    return page
+
+
+def _submit_form(ctx: C, action: Action[C, Any], submit: Handler[C, Any]) -> Endpoint:
+    async def form(request: Request) -> Response:
+        call: ActionRequest[C, Any] = ActionRequest(ctx, request, JsonOrFormData(request), True)
+        try:
+            # First, for who is asking is looked at again where the body comes late.
+            await call.form.load()
+            await know_administrator(call)
+            check_csrf(action, call)
+            with call.hashing():
+                return answer_page(action, call, (await submit(call)).page)
+        except Exception as e:
+            return await _show_again(action, call, as_reason(e))
+
+    return form
+
+
+def _call(ctx: C, action: Action[C, Any], handler: Handler[C, Any], changes: bool = True) -> Endpoint:
+    async def api(request: Request) -> Response:
+        call: ActionRequest[C, Any] = ActionRequest(
+            ctx, request, JsonOrFormData(request, None if changes else {}), False
+        )
+        try:
+            if changes:
+                await call.form.load()
+                check_csrf(action, call)
+            with call.hashing():
+                return answer_json(call, await handler(call))
+        except Exception as e:
+            return refuse_json(call, as_reason(e))
+
+    return api
+
+
+async def know_administrator(call: AnyRequest) -> None:
+    """Ask `is_admin_fn` for the page that follows, which could not await it."""
+    if call.user is not None:
+        try:
+            call.state.administrator = await is_administrator(call.state, call.user)
+        except Exception as e:
+            as_reason(e)
+            call.state.administrator = False
+
+
+async def _show_again(action: Action[C, Any], call: ActionRequest[C, Any], reason: CrossauthError) -> Response:
+    """The form with what was wrong; where the form may not be seen either, the error page."""
+    if not call.form.loaded:
+        call = ActionRequest(call.ctx, call.request, JsonOrFormData(call.request, {}), True)
+    if action.get_page is None:
+        return refuse_page(None, call, reason, {"next": call.url()})
+    try:
+        shown = await action.get_page(call)
+    except Exception as e:
+        as_reason(e)
+        shown = Redirect("")
+    if isinstance(shown, Page):
+        return refuse_page(action, call, reason, shown.variables)
+    if reason.code is ErrorCode.InvalidCsrf and shown.url:
+        # Such as a second tab: somebody who has logged in by now is sent on, whatever became of the form's token.
+        return see_other(shown.url)
+    # Somebody who is logged in is not shown the form of a login, also not with an error in it.
+    return refuse_page(None, call, reason, {"next": shown.url or call.state.here(call.request)})
