@@ -1,10 +1,13 @@
 """What the OpenAPI page says."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from crossauth_fastapi._session.actions import ACTIONS
+from tests.accounts import World
 from tests.support import make_server
 
 API = ("signup", "login", "logout", "changepassword", "updateuser", "deleteuser")
@@ -51,6 +54,29 @@ def test_the_cookie_and_the_csrf_header_are_security_schemes(spec: dict[str, Any
     assert spec["paths"]["/me"]["get"]["security"], "an application's own protected route says so too"
     assert spec["paths"]["/api/deleteuser"]["post"]["security"] == [{"Session": [], "CSRF": []}]
     assert spec["paths"]["/api/login"]["post"]["security"] == [{"CSRF": []}]
+
+
+def test_an_operation_has_the_short_name_that_its_action_gives_it() -> None:
+    spec = World(
+        enable_admin_endpoints=True, enable_email_verification=True, enable_password_reset=True
+    ).server.app.openapi()
+    named = {action.operation_id for action in ACTIONS if action.has_json}
+    named |= {action.json_operation_id for action in ACTIONS if action.json_operation_id}
+    ids = {
+        (method, path): call["operationId"] for path, calls in spec["paths"].items() for method, call in calls.items()
+    }
+    assert ids["post", "/api/login"] == "account_login"
+    assert ids["get", "/api/sessions"] == "account_list_sessions"
+    assert ids["post", "/api/verifyemail"] == "account_verify_email"
+    assert ids["post", "/api/verifyemail/{token}"] == "account_verify_email_of_path"
+    assert ids["get", "/api/userforsessionkey"] == "account_current_user"
+    assert named <= set(ids.values())
+    assert all(re.fullmatch("(account|admin)_[a-z0-9_]+", name) for name in named)
+
+
+def test_a_call_says_what_it_tells_and_what_limits_it(spec: dict[str, Any]) -> None:
+    description = spec["paths"]["/api/signup"]["post"]["description"]
+    assert description == "Events: `signed_up`. Limits: `signup_address`, `mail_target`."
 
 
 def test_no_operation_has_the_name_of_another(spec: dict[str, Any]) -> None:

@@ -76,13 +76,14 @@ def _api_routes(router: APIRouter, ctx: C, action: Action[C, Any], path: str) ->
         router.add_api_route(
             path, _call(ctx, action, action.get_json, changes=False), methods=["GET"],
             name=f"{action.api_endpoint}:get", summary=action.json_summary or action.summary, response_model=None,
+            operation_id=_operation_id(action.json_operation_id or action.operation_id, path),
             responses=responses, tags=tags, openapi_extra=needs(session=action.session) | _in_path(path),
         )  # fmt: skip
     if action.submit is not None:
         router.add_api_route(
             path, _call(ctx, action, action.submit), methods=["POST"], name=f"{action.api_endpoint}:post",
-            summary=action.summary, openapi_extra=_described(action) | _in_path(path), response_model=None,
-            responses=responses, tags=tags,
+            summary=action.summary, description=_says(action), openapi_extra=_described(action) | _in_path(path),
+            response_model=None, operation_id=_operation_id(action.operation_id, path), responses=responses, tags=tags,
         )  # fmt: skip
 
 
@@ -102,6 +103,19 @@ def _in_path(path: str) -> dict[str, Any]:
     name = rest.rstrip("}")
     text = {"type": "string"}
     return {"parameters": [{"name": name, "in": "path", "required": True, "schema": text}]} if brace else {}
+
+
+def _operation_id(name: str, path: str) -> str:
+    """The name of an operation; that of a path with an optional part is another one."""
+    return f"{name}_of_path" if path.endswith("/{token}") else name
+
+
+def _says(action: Action[Any, Any]) -> str:
+    """What an action tells and what limits it, for OpenAPI."""
+    events = ", ".join(f"`{event.value}`" for event in action.events)
+    limits = ", ".join(f"`{limit}`" for limit in action.limits)
+    texts = (f"Events: {events}." if events else "", f"Limits: {limits}." if limits else "")
+    return " ".join(text for text in texts if text)
 
 
 def _described(action: Action[Any, Any]) -> dict[str, Any]:
