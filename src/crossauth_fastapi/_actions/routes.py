@@ -37,30 +37,24 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
         (503, "A storage or the hashing of passwords is not available; `Retry-After` says when to try again"),
     )
 }
-_PAGE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"description": f"{error['description']}: the form again, or the error page"}
-    for status, error in _ERRORS.items()
-}
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def page_routes(router: APIRouter, ctx: C, action: Action[C, Any]) -> None:
-    """Add GET and POST of an action's page."""
-    tags: list[str | Enum] = [action.group.tag]
-    if action.get_page is not None:
-        for path in action_paths(ctx, action):
+    """Add GET and POST of an action's page. Pages are for browsers, and not in OpenAPI."""
+    name = action.page_endpoint
+    for path in action_paths(ctx, action):
+        if action.get_page is not None:
             router.add_api_route(
-                path, _get_page(ctx, action), methods=["GET"], name=f"{action.page_endpoint}:page",
-                summary=f"{action.summary}: page", response_class=HTMLResponse, tags=tags, openapi_extra=_in_path(path),
+                path, _get_page(ctx, action), methods=["GET"], name=f"{name}:page", response_class=HTMLResponse,
+                include_in_schema=False,
             )  # fmt: skip
-    for path in action_paths(ctx, action) if action.submit is not None else ():
-        assert action.submit is not None
-        router.add_api_route(
-            path, _submit_form(ctx, action, action.submit), methods=["POST"], name=f"{action.page_endpoint}:form",
-            summary=f"{action.summary}: form", openapi_extra=_described(action) | _in_path(path),
-            responses={303: {"description": "Done: the next page"}, **_PAGE_ERRORS},
-            response_class=HTMLResponse, tags=tags,
-        )  # fmt: skip
+    for path in action_paths(ctx, action):
+        if action.submit is not None:
+            router.add_api_route(
+                path, _submit_form(ctx, action, action.submit), methods=["POST"], name=f"{name}:form",
+                response_class=HTMLResponse, include_in_schema=False,
+            )  # fmt: skip
 
 
 def api_routes(router: APIRouter, ctx: C, action: Action[C, Any]) -> None:
