@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, Handler
-from crossauth_fastapi._actions.answers import AnyRequest, answer_json, answer_page, refuse_json, refuse_page
+from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, Handler, PageHandler
+from crossauth_fastapi._actions.answers import AnyAction, AnyRequest, answer_json, answer_page, refuse_json, refuse_page
 from crossauth_fastapi._actions.context import ActionContext, ActionRequest, C
 from crossauth_fastapi._actions.csrf import check_csrf
 from crossauth_fastapi._actions.outcome import Page, Redirect
@@ -37,7 +38,97 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
         (503, "A storage or the hashing of passwords is not available; `Retry-After` says when to try again"),
     )
 }
-Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """GET of a page."""
+
+    ctx: ActionContext
+    action: AnyAction
+    get_page: PageHandler[Any]
+
+    async def __call__(self, request: Request) -> Response:
+        """The page; or the error page, in the place of what may not be seen."""
+        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request, {}), True)
+        try:
+            await know_administrator(call)
+            shown = await self.get_page(call)
+            if isinstance(shown, Page):
+                return answer_page(self.action, call, shown)
+        except Exception as e:
+            return refuse_page(None, call, as_reason(e), {"next": call.state.here(request)})
+        return found(shown.url)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonView:
+    """GET of a JSON endpoint."""
+
+    ctx: ActionContext
+    action: AnyAction
+    get_json: Handler[Any, Any]
+
+    async def __call__(self, request: Request) -> Response:
+        """The JSON answer."""
+        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request, {}), False)
+        try:
+            with call.hashing():
+                return answer_json(call, await self.get_json(call))
+        except Exception as e:
+            return refuse_json(call, as_reason(e))
+
+
+@dataclass(frozen=True, slots=True)
+class FormSubmission:
+    """POST of a page's form."""
+
+    ctx: ActionContext
+    action: AnyAction
+    submit: Handler[Any, Any]
+
+    async def __call__(self, request: Request) -> Response:
+        """The page that follows; or the form again, with what was wrong."""
+        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request), True)
+        try:
+            # First, for who is asking is looked at again where the body comes late.
+            await call.form.load()
+            await know_administrator(call)
+            check_csrf(self.action, call)
+            with call.hashing():
+                return answer_page(self.action, call, (await self.submit(call)).page)
+        except Exception as e:
+            return await _show_again(self.action, call, as_reason(e))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSubmission:
+    """POST of a JSON endpoint."""
+
+    ctx: ActionContext
+    action: AnyAction
+    submit: Handler[Any, Any]
+
+    async def __call__(self, request: Request) -> Response:
+        """The JSON answer."""
+        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request), False)
+        try:
+            await call.form.load()
+            check_csrf(self.action, call)
+            with call.hashing():
+                return answer_json(call, await self.submit(call))
+        except Exception as e:
+            return refuse_json(call, as_reason(e))
+
+
+Submission: TypeAlias = FormSubmission | JsonSubmission
+Endpoint: TypeAlias = PageView | JsonView | Submission
+
+
+def endpoint_of(route: BaseRoute) -> Endpoint | None:
+    """The action that a route serves, whichever server's it is; `None` for a route that serves none."""
+    endpoint = getattr(route, "endpoint", None)
+    return endpoint if isinstance(endpoint, Endpoint) else None
 
 
 def page_routes(router: APIRouter, ctx: C, action: Action[C, Any]) -> None:
@@ -46,13 +137,13 @@ def page_routes(router: APIRouter, ctx: C, action: Action[C, Any]) -> None:
     for path in action_paths(ctx, action):
         if action.get_page is not None:
             router.add_api_route(
-                path, _get_page(ctx, action), methods=["GET"], name=f"{name}:page", response_class=HTMLResponse,
+                path, PageView(ctx, action, action.get_page), methods=["GET"], name=f"{name}:page", response_class=HTMLResponse,
                 include_in_schema=False,
             )  # fmt: skip
     for path in action_paths(ctx, action):
         if action.submit is not None:
             router.add_api_route(
-                path, _submit_form(ctx, action, action.submit), methods=["POST"], name=f"{name}:form",
+                path, FormSubmission(ctx, action, action.submit), methods=["POST"], name=f"{name}:form",
                 response_class=HTMLResponse, include_in_schema=False,
             )  # fmt: skip
 
@@ -68,14 +159,15 @@ def _api_routes(router: APIRouter, ctx: C, action: Action[C, Any], path: str) ->
     responses: dict[int | str, dict[str, Any]] = {200: {"model": action.answer}, **_ERRORS}
     if action.get_json is not None:
         router.add_api_route(
-            path, _call(ctx, action, action.get_json, changes=False), methods=["GET"],
+            path, JsonView(ctx, action, action.get_json), methods=["GET"],
             name=f"{action.api_endpoint}:get", summary=action.json_summary or action.summary, response_model=None,
             operation_id=_operation_id(action.json_operation_id or action.operation_id, path),
-            responses=responses, tags=tags, openapi_extra=needs(session=action.session) | _in_path(path),
+            description="Changes nothing.", responses=responses, tags=tags,
+            openapi_extra=needs(session=action.session) | _in_path(path),
         )  # fmt: skip
     if action.submit is not None:
         router.add_api_route(
-            path, _call(ctx, action, action.submit), methods=["POST"], name=f"{action.api_endpoint}:post",
+            path, JsonSubmission(ctx, action, action.submit), methods=["POST"], name=f"{action.api_endpoint}:post",
             summary=action.summary, description=_says(action), openapi_extra=_described(action) | _in_path(path),
             response_model=None, operation_id=_operation_id(action.operation_id, path), responses=responses, tags=tags,
         )  # fmt: skip
@@ -108,61 +200,11 @@ def _says(action: Action[Any, Any]) -> str:
     """What an action tells and what limits it, for OpenAPI."""
     events = ", ".join(f"`{event.value}`" for event in action.events)
     limits = ", ".join(f"`{limit}`" for limit in action.limits)
-    texts = (f"Events: {events}." if events else "", f"Limits: {limits}." if limits else "")
-    return " ".join(text for text in texts if text)
+    return f"Events: {events or 'none'}. Limits: {limits or 'none'}."
 
 
 def _described(action: Action[Any, Any]) -> dict[str, Any]:
     return form_or_json(action.body) | needs(session=action.session, csrf=True)
-
-
-def _get_page(ctx: C, action: Action[C, Any]) -> Endpoint:
-    async def page(request: Request) -> Response:
-        call: ActionRequest[C, Any] = ActionRequest(ctx, request, JsonOrFormData(request, {}), True)
-        assert action.get_page is not None
-        try:
-            await know_administrator(call)
-            shown = await action.get_page(call)
-            if isinstance(shown, Page):
-                return answer_page(action, call, shown)
-        except Exception as e:
-            return refuse_page(None, call, as_reason(e), {"next": call.state.here(request)})
-        return found(shown.url)
-
-    return page
-
-
-def _submit_form(ctx: C, action: Action[C, Any], submit: Handler[C, Any]) -> Endpoint:
-    async def form(request: Request) -> Response:
-        call: ActionRequest[C, Any] = ActionRequest(ctx, request, JsonOrFormData(request), True)
-        try:
-            # First, for who is asking is looked at again where the body comes late.
-            await call.form.load()
-            await know_administrator(call)
-            check_csrf(action, call)
-            with call.hashing():
-                return answer_page(action, call, (await submit(call)).page)
-        except Exception as e:
-            return await _show_again(action, call, as_reason(e))
-
-    return form
-
-
-def _call(ctx: C, action: Action[C, Any], handler: Handler[C, Any], changes: bool = True) -> Endpoint:
-    async def api(request: Request) -> Response:
-        call: ActionRequest[C, Any] = ActionRequest(
-            ctx, request, JsonOrFormData(request, None if changes else {}), False
-        )
-        try:
-            if changes:
-                await call.form.load()
-                check_csrf(action, call)
-            with call.hashing():
-                return answer_json(call, await handler(call))
-        except Exception as e:
-            return refuse_json(call, as_reason(e))
-
-    return api
 
 
 async def know_administrator(call: AnyRequest) -> None:
@@ -175,7 +217,7 @@ async def know_administrator(call: AnyRequest) -> None:
             call.state.administrator = False
 
 
-async def _show_again(action: Action[C, Any], call: ActionRequest[C, Any], reason: CrossauthError) -> Response:
+async def _show_again(action: AnyAction, call: AnyRequest, reason: CrossauthError) -> Response:
     """The form with what was wrong; where the form may not be seen either, the error page."""
     if not call.form.loaded:
         call = ActionRequest(call.ctx, call.request, JsonOrFormData(call.request, {}), True)

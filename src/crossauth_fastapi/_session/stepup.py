@@ -1,17 +1,18 @@
-"""Which routes ask for the second factor again: those of our own actions that say so, and those that the application lists."""
+"""Which routes ask for the second factor again: those of actions that say so, and those that the application lists."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._actions.action import Action, StepUp
-from crossauth_fastapi._actions.routes import action_paths
+from crossauth_fastapi._actions.action import StepUp
+from crossauth_fastapi._actions.routes import JsonSubmission, Submission, action_paths, endpoint_of
 from crossauth_fastapi._middleware.protection import Target, read_entry, resolve, wrap
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.context import SessionContext
@@ -53,20 +54,24 @@ def install_step_up(app: FastAPI, own: Sequence[BaseRoute], ctx: SessionContext)
     """
     if not _has_factors(ctx):
         return
+    submissions = _submissions(app)
     guarded: dict[int, tuple[Target, bool]] = {}
     # A route that both lists mean answers as JSON.
     for option, json in ((PAGES_OPTION, False), (APIS_OPTION, True)):
         entries: list[str] | None = getattr(ctx.settings, option)
-        targets = _by_action(own, json) if entries is None else _by_list(app, own, ctx, entries, option)
+        if entries is None:
+            targets = [t for t, endpoint in submissions if _is_json(endpoint) is json and _asks(endpoint)]
+        else:
+            targets = _by_list(app, own, ctx, entries, option)
         guarded |= {id(target.served): (target, json) for target in targets}
-    begins = {_name(a, json) for a in ACTIONS for json in (False, True) if a.step_up is StepUp.BEGIN}
     for target, json in guarded.values():
-        name = getattr(target.route, "name", "") if _is_own(target, own) else ""
-        ctx.gated.add(name)
-        wrap(target, StepUpGuard(ctx, json, name in begins))
-    for json in (False, True):
-        for route in _named(own, _name(FACTOR2_CODE, json)):
-            wrap(Target("", route, route), AnswerGuard(ctx, app.router, json))
+        endpoint = endpoint_of(target.route)
+        if endpoint is not None:
+            ctx.gated.add(getattr(target.route, "name", ""))
+        wrap(target, StepUpGuard(ctx, json, endpoint is not None and endpoint.action.step_up is StepUp.BEGIN))
+    for target, endpoint in submissions:
+        if endpoint.action is FACTOR2_CODE:
+            wrap(target, AnswerGuard(ctx, app.router, _is_json(endpoint)))
 
 
 def protected_names(json: bool) -> list[str]:
@@ -79,22 +84,23 @@ def _has_factors(ctx: SessionContext) -> bool:
     return ctx.manager.user_storage is not None and bool(ctx.accounts.allowed_factor2)
 
 
-def _name(action: Action[Any, Any], json: bool) -> str:
-    """The name of the route that an action is sent to."""
-    return f"{action.api_endpoint}:post" if json else f"{action.page_endpoint}:form"
+def _submissions(app: FastAPI) -> list[tuple[Target, Submission]]:
+    """Every route that an action is sent to, whichever server of ours has it."""
+    routes = [context.original_route for context in iter_route_contexts(app.router.routes)]
+    found = [(route, endpoint_of(route)) for route in routes]
+    return [(Target(getattr(r, "path", ""), r, r), e) for r, e in found if isinstance(e, Submission)]
 
 
-def _named(own: Iterable[BaseRoute], name: str) -> list[BaseRoute]:
-    return [route for route in own if getattr(route, "name", None) == name]
+def _asks(endpoint: Submission) -> bool:
+    return endpoint.action.step_up is not StepUp.NEVER
+
+
+def _is_json(endpoint: Submission) -> bool:
+    return isinstance(endpoint, JsonSubmission)
 
 
 def _is_own(target: Target, own: Iterable[BaseRoute]) -> bool:
-    return any(route is target.route for route in own)
-
-
-def _by_action(own: Sequence[BaseRoute], json: bool) -> list[Target]:
-    names = [_name(action, json) for action in ACTIONS if action.step_up is not StepUp.NEVER]
-    return [Target(getattr(route, "path", ""), route, route) for name in names for route in _named(own, name)]
+    return endpoint_of(target.route) is not None or any(route is target.route for route in own)
 
 
 def _by_list(
