@@ -17,6 +17,7 @@ from crossauth_backend.users.rules import default_user_validator
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.action import Action
 from crossauth_fastapi._actions.context import ActionRequest
+from crossauth_fastapi._actions.forms import CsrfBody
 from crossauth_fastapi._actions.routes import api_routes, page_routes
 from crossauth_fastapi._http.bodies import JsonOrFormData, create_body, get_body, set_body
 from crossauth_fastapi._http.cookies import toFastApiCookieOptions
@@ -146,7 +147,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
         Raises:
             CrossauthError: `Unauthorized` where nothing waits.
         """
-        await cancel(ActionRequest(self._ctx, request, JsonOrFormData(request, {}), False))
+        await cancel(ActionRequest(self._ctx, request, JsonOrFormData(request, {}), False, CsrfBody))
         answer: Response = await call_hook(success_fn, resp)
         return answer
 

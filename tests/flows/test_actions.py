@@ -47,7 +47,7 @@ async def get_notes_json(call: ActionRequest[NotesContext, Any]) -> Outcome:
 
 async def write_note(call: ActionRequest[NotesContext, NoteBody]) -> Outcome:
     call.session_user()
-    text = call.text("text")
+    text = call.body.text
     if text == "nonsense":
         raise CrossauthError(ErrorCode.BadRequest, "This is nonsense")
     call.ctx.notes.append(text)

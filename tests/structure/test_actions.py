@@ -119,3 +119,9 @@ def test_what_a_form_shows_again_is_a_field_of_it_and_no_secret(action: Action[A
     known = {*action.body.model_fields, "next", "required", "search"}
     assert set(action.echo) <= known
     assert not [name for name in action.echo if "password" in name or "token" in name or "secret" in name]
+
+
+@each_action
+def test_an_action_that_may_ask_for_the_password_says_in_which_field(action: Action[Any, Any]) -> None:
+    if "password_account" in action.limits:
+        assert {action.own_password, "old_password"} & set(action.body.model_fields)

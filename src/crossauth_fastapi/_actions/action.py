@@ -10,7 +10,8 @@ from typing import Any, Final, Generic, TypeAlias
 from pydantic import BaseModel
 
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi._actions.context import ActionRequest, B, C
+from crossauth_fastapi._actions.context import ActionRequest, C
+from crossauth_fastapi._actions.forms import B, readable_fields
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 
 # The parameter of a page whose token may come as part of the path or as `?token=` (contract 1.4).
@@ -70,7 +71,7 @@ class Action(Generic[C, B]):
         json_operation_id: the name of that GET.
         parameter: a last part of the path that is a parameter, such as `{id}`.
         page_option: the option that names its template; `None` where it has no page.
-        body: the fields it reads.
+        body: the fields it reads, see `forms`.
         answer: what its JSON says.
         csrf: when it needs a CSRF token.
         session: whether it is only for somebody who is logged in, for OpenAPI; the handler sees to it.
@@ -100,6 +101,10 @@ class Action(Generic[C, B]):
     limits: tuple[str, ...] = ()
     echo: tuple[str, ...] = ("next",)
     own_password: str = "password"
+
+    def __post_init__(self) -> None:
+        # So that a body which no form can have is known when the action is defined.
+        readable_fields(self.body)
 
     @property
     def admin(self) -> bool:

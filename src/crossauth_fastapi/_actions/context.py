@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from crossauth_backend.accounts.context import Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.users.record import User
+from crossauth_fastapi._actions.forms import B, read_body
 from crossauth_fastapi._http.address import Network, peer_address
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import LoginRequired
@@ -72,17 +72,25 @@ class ActionContext:
 
 
 C = TypeVar("C", bound=ActionContext)
-B = TypeVar("B", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class ActionRequest(Generic[C, B]):
-    """One request for an action: the server, the request, the fields it sent."""
+    """One request for an action.
+
+    Parameters:
+        ctx: the server that the action belongs to.
+        request: the request.
+        form: the fields it sent, as they are: for hooks, and for what factors define.
+        is_page: whether a page is asked for; otherwise JSON.
+        model: what the action declares of the fields.
+    """
 
     ctx: C
     request: Request
     form: JsonOrFormData
     is_page: bool
+    model: type[B]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ctx", self.ctx.at(self.state.root_path))
@@ -106,9 +114,14 @@ class ActionRequest(Generic[C, B]):
         """The same for an endpoint of administrators."""
         return self.state.url(self.ctx.admin_prefix + name)
 
-    def text(self, name: str) -> str:
-        """A field as text, empty where it was not sent."""
-        return self.form.getAsStr(name) or ""
+    @property
+    def body(self) -> B:
+        """The fields that the action declares.
+
+        Raises:
+            CrossauthError: `BadRequest` where one is missing or wrong.
+        """
+        return read_body(self.model, self.form)
 
     @property
     def origin(self) -> Origin:

@@ -50,7 +50,7 @@ class PageView:
 
     async def __call__(self, request: Request) -> Response:
         """The page; or the error page, in the place of what may not be seen."""
-        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request, {}), True)
+        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request, {}), True, self.action.body)
         try:
             await know_administrator(call)
             shown = await self.get_page(call)
@@ -71,7 +71,7 @@ class JsonView:
 
     async def __call__(self, request: Request) -> Response:
         """The JSON answer."""
-        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request, {}), False)
+        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request, {}), False, self.action.body)
         try:
             with call.hashing():
                 return answer_json(call, await self.get_json(call))
@@ -89,7 +89,7 @@ class FormSubmission:
 
     async def __call__(self, request: Request) -> Response:
         """The page that follows; or the form again, with what was wrong."""
-        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request), True)
+        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request), True, self.action.body)
         try:
             # First, for who is asking is looked at again where the body comes late.
             await call.form.load()
@@ -111,7 +111,7 @@ class JsonSubmission:
 
     async def __call__(self, request: Request) -> Response:
         """The JSON answer."""
-        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request), False)
+        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request), False, self.action.body)
         try:
             await call.form.load()
             check_csrf(self.action, call)
@@ -220,7 +220,7 @@ async def know_administrator(call: AnyRequest) -> None:
 async def _show_again(action: AnyAction, call: AnyRequest, reason: CrossauthError) -> Response:
     """The form with what was wrong; where the form may not be seen either, the error page."""
     if not call.form.loaded:
-        call = ActionRequest(call.ctx, call.request, JsonOrFormData(call.request, {}), True)
+        call = ActionRequest(call.ctx, call.request, JsonOrFormData(call.request, {}), True, action.body)
     if action.get_page is None:
         return refuse_page(None, call, reason, {"next": call.url()})
     try:

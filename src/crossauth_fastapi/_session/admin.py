@@ -23,7 +23,7 @@ from crossauth_fastapi._session.bodies import (
     UserAnswer,
     UsersAnswer,
 )
-from crossauth_fastapi._session.context import SessionRequest
+from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
 from crossauth_fastapi._session.groups import ADMIN
@@ -45,16 +45,17 @@ async def get_creation_page(call: SessionRequest) -> Page | Redirect:
     return Page({"next": call.next_page(""), **_form_variables(call), "passwordNeeded": needs_password(call, who)})
 
 
-async def create_user(call: SessionRequest) -> Outcome:
+async def create_user(call: Submitted[AdminCreateBody]) -> Outcome:
     """Create a user."""
     ctx, who = call.ctx, await _acting(call, OWN)
     allowed = list(ctx.settings.admin_allowed_factor1)
-    factor1 = call.text("factor1") or allowed[0]
-    body = {**call.form.to_dict(), "username": call.text("username"), "factor1": factor1}
+    sent = call.body
+    factor1 = sent.factor1 or allowed[0]
+    body = {**call.form.to_dict(), "username": sent.username, "factor1": factor1}
     made = await call_hook(ctx.settings.create_user_fn, call.request, body, _editable(call), allowed)
-    user = {"factor2": call.text("factor2") or None, "state": UserState.active, **made}
-    if call.text("state"):
-        user["state"] = call.text("state")
+    user = {"factor2": sent.factor2 or None, "state": UserState.active, **made}
+    if sent.state:
+        user["state"] = sent.state
     if user["factor1"] not in allowed:
         raise CrossauthError(ErrorCode.Forbidden, "This way of logging in is not offered")
     if user["state"] not in admin.STATES:
@@ -85,16 +86,17 @@ async def get_user_page(call: SessionRequest) -> Page | Redirect:
     return Page({**_user_variables(call, await _user(call)), "passwordNeeded": needs_password(call, who)})
 
 
-async def update_user(call: SessionRequest) -> Outcome:
+async def update_user(call: Submitted[AdminUpdateBody]) -> Outcome:
     """Change a user."""
     ctx, who, user = call.ctx, await _acting(call), await _user(call)
     if str(user.id) == str(who.id):
         await ctx.extra_columns(call.request)
+    sent = call.body
     wanted = await call_hook(ctx.settings.update_user_fn, user, call.request, call.form.to_dict(), _editable(call))
     changed: dict[str, Any] = wanted.to_dict() if isinstance(wanted, User) else dict(wanted)
-    changed |= {n: call.text(n) for n in ("username", "state") if call.form.has(n) and call.text(n)}
-    if call.form.has("factor2"):
-        changed["factor2"] = call.text("factor2")
+    changed |= {n: v for n, v in (("username", sent.username), ("state", sent.state)) if v}
+    if "factor2" in sent.model_fields_set:
+        changed["factor2"] = sent.factor2 or ""
     done = await admin.update_user(ctx.accounts, who, user, changed, call.origin)
     await renew_session(call, done.user)
     message = UPDATED_AND_RESET if done.reset_sent else UPDATED

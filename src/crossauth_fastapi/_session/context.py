@@ -140,9 +140,14 @@ Submitted: TypeAlias = ActionRequest[SessionContext, B]
 SessionRequest: TypeAlias = ActionRequest[SessionContext, Any]
 
 
-def persist_of(call: SessionRequest) -> bool | None:
-    """Whether the login is to outlive the browser. An unticked box is not sent; JSON without the field leaves it open."""
-    return call.form.getAsBool("persist", False if call.is_page else None)
+def persist_of(call: SessionRequest, sent: bool | None) -> bool | None:
+    """Whether the login is to outlive the browser. An unticked box is not sent; JSON without the field leaves it open.
+
+    Parameters:
+        call: the request.
+        sent: its field `persist`.
+    """
+    return False if sent is None and call.is_page else sent
 
 
 def editor_of(call: SessionRequest) -> User:

@@ -15,10 +15,15 @@ from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
 from crossauth_fastapi._actions.action import Action, StepUp
-from crossauth_fastapi._actions.forms import CsrfBody
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
-from crossauth_fastapi._session.bodies import ChangeFactor2Body, ConfigureAnswer, LoginFactor2Body, RecoveryAnswer
-from crossauth_fastapi._session.context import SessionRequest
+from crossauth_fastapi._session.bodies import (
+    ChangeFactor2Body,
+    ConfigureAnswer,
+    ConfigureFactor2Body,
+    PasswordBody,
+    RecoveryAnswer,
+)
+from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.factorpages import factor_variables
 from crossauth_fastapi._session.formsecrets import code_of
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
@@ -117,13 +122,13 @@ async def get_change_page(call: SessionRequest) -> Page | Redirect:
     return Page(_change_variables(call, user))
 
 
-async def change(call: SessionRequest) -> Outcome:
+async def change(call: Submitted[ChangeFactor2Body]) -> Outcome:
     """Begin to set up another factor, or give it up."""
     ctx, (user, forced) = call.ctx, await whose_factor2(call)
     if not forced:
         await require_recent_login(call, user)
     await ctx.extra_columns(call.request)
-    wanted = call.text("factor2").removeprefix(NO_FACTOR2)
+    wanted = call.body.factor2.removeprefix(NO_FACTOR2)
     if not wanted:
         if NO_FACTOR2 not in ctx.manager.allowed_factor2:
             raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
@@ -228,7 +233,7 @@ CONFIGURE_FACTOR2 = Action(
     get_page=get_setup_page,
     get_json=get_setup_json,
     page_option="configure_factor2_page",
-    body=LoginFactor2Body,
+    body=ConfigureFactor2Body,
     answer=ConfigureAnswer,
     session=True,
 )
@@ -262,7 +267,7 @@ RECOVERY_CODES = Action(
     get_page=get_codes_page,
     get_json=get_codes_json,
     page_option="recovery_codes_page",
-    body=CsrfBody,
+    body=PasswordBody,
     answer=RecoveryAnswer,
     session=True,
 )

@@ -35,6 +35,7 @@ from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request, parse_bo
 from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_json, with_retry_after
 from crossauth_fastapi._http.redirects import see_other, with_query
 from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._session.bodies import Factor2Body
 from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi._session.formsecrets import code_of
@@ -192,7 +193,9 @@ async def _read(
             raise
         # An application's own format holds no code, and is none of our business.
         fields = {}
-    call: ActionRequest[SessionContext, Any] = ActionRequest(ctx, request, JsonOrFormData(request, fields), False)
+    call: ActionRequest[SessionContext, Any] = ActionRequest(
+        ctx, request, JsonOrFormData(request, fields), False, Factor2Body
+    )
     return request, body, code_of(call)
 
 

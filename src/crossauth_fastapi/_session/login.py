@@ -21,7 +21,7 @@ from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody
-from crossauth_fastapi._session.context import SessionContext, SessionRequest, persist_of
+from crossauth_fastapi._session.context import SessionContext, SessionRequest, Submitted, persist_of
 from crossauth_fastapi._session.factorpages import ask_variables
 from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.groups import BASIC
@@ -40,18 +40,16 @@ async def get_login_page(call: SessionRequest) -> Page | Redirect:
     return Redirect(after) if call.user and not refused else Page({"next": after})
 
 
-async def log_in(call: SessionRequest) -> Outcome:
+async def log_in(call: Submitted[LoginBody]) -> Outcome:
     """Check username and first factor, and open a session.
 
     Somebody who is logged in may log in again, as the same user or as another: the session so far ends then. What is wrong is
     refused, and leaves it as it was.
     """
     ctx, after = call.ctx, call.next_page(call.ctx.settings.login_redirect)
-    username = call.form.getAsStr("username")
-    if not username:
-        raise CrossauthError(ErrorCode.BadRequest, "username is missing")
-    user = await check_credentials(ctx.accounts, username, secrets_of(call), call.origin)
-    return await sign_in(call, Attempt(user), persist_of(call), after)
+    body = call.body
+    user = await check_credentials(ctx.accounts, body.username, secrets_of(call), call.origin)
+    return await sign_in(call, Attempt(user), persist_of(call, body.persist), after)
 
 
 async def sign_in(

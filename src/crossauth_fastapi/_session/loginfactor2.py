@@ -8,7 +8,7 @@ from crossauth_backend.events.record import EventName
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginFactor2Body
-from crossauth_fastapi._session.context import SessionRequest
+from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.factorpages import ask_variables
 from crossauth_fastapi._session.formsecrets import code_of
 from crossauth_fastapi._session.groups import FACTOR2
@@ -24,13 +24,14 @@ async def get_login_page(call: SessionRequest) -> Page | Redirect:
     return Page(ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist))
 
 
-async def log_in(call: SessionRequest) -> Outcome:
+async def log_in(call: Submitted[LoginFactor2Body]) -> Outcome:
     """Check the code, and open the session."""
     ctx, after = call.ctx, call.next_page(call.ctx.settings.login_redirect)
     key = call.state["session_key"]
     await ctx.extra_columns(call.request)
     attempt, pending = await second_factor.complete_login(ctx.accounts, key, code_of(call), call.origin)
-    persist = call.form.getAsBool("persist", pending.persist)
+    sent = call.body.persist
+    persist = pending.persist if sent is None else sent
     return await sign_in(call, attempt, persist, after)
 
 

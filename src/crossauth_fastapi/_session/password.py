@@ -16,7 +16,7 @@ from crossauth_fastapi._actions.forms import Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.errors import LoginRequired, error_variables
 from crossauth_fastapi._session.bodies import ChangePasswordBody, LoginAnswer, RequestResetBody, ResetBody
-from crossauth_fastapi._session.context import SessionRequest
+from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.groups import BASIC, RESET
 from crossauth_fastapi._session.login import open_session, sign_in
@@ -80,19 +80,17 @@ async def get_request_page(call: SessionRequest) -> Page | Redirect:
     return Page({"next": call.next_page(""), "required": call.request.query_params.get("required") == "true"})
 
 
-async def request_reset(call: SessionRequest) -> Outcome:
+async def request_reset(call: Submitted[RequestResetBody]) -> Outcome:
     """Have a link sent; the answer is the same whether or not there is such an account."""
-    email = call.text("email")
-    if not email:
-        raise CrossauthError(ErrorCode.BadRequest, "email is missing")
+    email = call.body.email
     await password.request_reset(call.ctx.accounts, email, call.origin)
     shown = {"message": RESET_SENT, "email": email, "next": call.next_page("")}
     return Outcome({"ok": True, "message": RESET_SENT, "email": email}, Page(shown))
 
 
-async def get_reset_page(call: SessionRequest) -> Page | Redirect:
+async def get_reset_page(call: Submitted[ResetBody]) -> Page | Redirect:
     """The form that asks for the new password, if the token is good; it comes in the link, or again from the form."""
-    token = call.text("token") or call.path_parameter or call.request.query_params.get("token", "")
+    token = call.body.token or call.path_parameter or call.request.query_params.get("token", "")
     if not token:
         raise LoginRequired
     try:
@@ -105,11 +103,11 @@ async def get_reset_page(call: SessionRequest) -> Page | Redirect:
     return Page({"token": token, "username": user.username})
 
 
-async def reset_password(call: SessionRequest) -> Outcome:
+async def reset_password(call: Submitted[ResetBody]) -> Outcome:
     """Store the new password of whoever holds the token; a second factor is still asked for."""
     ctx = call.ctx
     await ctx.extra_columns(call.request)
-    token = call.text("token") or call.path_parameter
+    token = call.body.token or call.path_parameter
     user: User = await password.reset_password(
         ctx.accounts, token, secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
     )

@@ -11,7 +11,7 @@ from crossauth_backend.events.record import EventName
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import SessionsAnswer, SessionsBody
-from crossauth_fastapi._session.context import SessionRequest
+from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.groups import BASIC
 
 ENDED = "The session has been ended."
@@ -28,14 +28,14 @@ async def get_sessions_json(call: SessionRequest) -> Outcome:
     return Outcome({"ok": True, "sessions": [_as_json(s) for s in await _list(call)]}, Page())
 
 
-async def end_sessions(call: SessionRequest) -> Outcome:
+async def end_sessions(call: Submitted[SessionsBody]) -> Outcome:
     """End the session that `session` names, or with `all` every other one."""
     accounts, user, current = call.ctx.accounts, call.session_user(), call.state["session_id"]
-    if call.form.getAsBool("all"):
+    if call.body.all:
         await sessions.end_other_sessions(accounts, user, current, call.origin)
         message = ALL_ENDED
     else:
-        handle = call.text("session")
+        handle = call.body.session or ""
         if not handle:
             raise CrossauthError(ErrorCode.BadRequest, "Name a session, or all")
         if any(s.current and s.handle == handle for s in await _list(call)):

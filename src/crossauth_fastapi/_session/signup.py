@@ -18,7 +18,7 @@ from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody
-from crossauth_fastapi._session.context import SessionRequest, persist_of
+from crossauth_fastapi._session.context import SessionRequest, Submitted, persist_of
 from crossauth_fastapi._session.factorpages import factor_variables
 from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.groups import BASIC
@@ -67,28 +67,30 @@ def choice_of_factors(call: SessionRequest) -> list[AuthenticatorDetails]:
     return factor2_details(manager) if manager.accounts().allowed_factor2 else []
 
 
-async def sign_up(call: SessionRequest) -> Outcome:
+async def sign_up(call: Submitted[SignupBody]) -> Outcome:
     """Create the account; log its user in, or ask for what is still lacking."""
     ctx, after = call.ctx, call.next_page(call.ctx.settings.login_redirect)
+    body = call.body
+    persist = persist_of(call, body.persist)
     user = await call_hook(
         ctx.settings.create_user_fn,
         call.request,
-        {**call.form.to_dict(), "username": call.text("username")},
+        {**call.form.to_dict(), "username": body.username},
         list(ctx.users.user_editable_fields),
         list(ctx.settings.user_allowed_factor1),
     )
-    user = {**user, "factor2": chosen_factor2(call, user)}
+    user = {**user, "factor2": chosen_factor2(call, user, body.factor2)}
     await ctx.extra_columns(call.request)
     repeat = secrets_of(call, "repeat_") or None
     done = await signup.sign_up(ctx.accounts, user, secrets_of(call), repeat, call.origin)
     if done.factor2:
-        return await _set_factor2_up(call, user, done, after)
+        return await _set_factor2_up(call, user, done, after, persist)
     if done.verify or done.user is None:
-        return await wait_for_link(call, done.user, str(user["username"]), after, persist_of(call))
-    return await sign_in(call, Attempt(done.user), persist_of(call), after, {"emailVerificationNeeded": False})
+        return await wait_for_link(call, done.user, str(user["username"]), after, persist)
+    return await sign_in(call, Attempt(done.user), persist, after, {"emailVerificationNeeded": False})
 
 
-def chosen_factor2(call: SessionRequest, user: Mapping[str, Any]) -> str:
+def chosen_factor2(call: SessionRequest, user: Mapping[str, Any], asked: str | None) -> str:
     """The second factor of a new user: what `create_user_fn` says, else what the form names, else the first that is allowed
     (contract 1.2).
 
@@ -96,12 +98,13 @@ def chosen_factor2(call: SessionRequest, user: Mapping[str, Any]) -> str:
         call: the sign-up.
         user: the user as `create_user_fn` made it; one without the key `factor2` leaves the choice to the form, `None` or an
             empty text is a decision for none.
+        asked: what the form names.
 
     Raises:
         CrossauthError: `Forbidden` for none where one is needed.
     """
     allowed = call.ctx.manager.allowed_factor2
-    chosen = (user["factor2"] or NO_FACTOR2) if "factor2" in user else call.text("factor2") or allowed[0]
+    chosen = (user["factor2"] or NO_FACTOR2) if "factor2" in user else asked or allowed[0]
     if chosen == NO_FACTOR2 and NO_FACTOR2 not in allowed:
         raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
     return chosen
@@ -150,11 +153,13 @@ def begun_here(call: SessionRequest) -> Mapping[str, Any]:
     return begun if isinstance(begun, dict) else {}
 
 
-async def _set_factor2_up(call: SessionRequest, user: dict[str, Any], done: signup.SignedUp, after: str) -> Outcome:
+async def _set_factor2_up(
+    call: SessionRequest, user: dict[str, Any], done: signup.SignedUp, after: str, persist: bool | None
+) -> Outcome:
     ctx = call.ctx
     fields = done.user.to_dict() if done.user else user
     shown, data = await factor2_setup.start_setup(
-        ctx.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, persist_of(call), call.origin,
+        ctx.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, persist, call.origin,
         ctx.new_claim(call.state, PENDING),
     )  # fmt: skip
     previous = call.state["session_id"]

@@ -16,7 +16,7 @@ from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.errors import error_variables
 from crossauth_fastapi._http.redirects import local_path, with_query
 from crossauth_fastapi._session.bodies import RequestVerificationBody, VerifyAnswer, VerifyBody
-from crossauth_fastapi._session.context import SessionRequest
+from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.groups import VERIFICATION
 from crossauth_fastapi._session.login import open_session, renew_session
 from crossauth_fastapi._session.signup import begun_here
@@ -48,7 +48,7 @@ async def get_link_json(call: SessionRequest) -> Outcome:
     return Outcome(_answer(call, asked.found.user, asked.already), Page())
 
 
-async def verify_email(call: SessionRequest) -> Outcome:
+async def verify_email(call: Submitted[VerifyBody]) -> Outcome:
     """Apply the token in the link. A session is opened only in the browser in which the sign-up began."""
     ctx, begun = call.ctx, begun_here(call)
     if begun or call.user is not None:
@@ -77,17 +77,17 @@ async def get_request_page(call: SessionRequest) -> Page | Redirect:
     return Page({"username": begun_here(call).get("username", ""), "next": call.next_page("")})
 
 
-async def request_link(call: SessionRequest) -> Outcome:
+async def request_link(call: Submitted[RequestVerificationBody]) -> Outcome:
     """Have a fresh link sent; the answer is the same whether or not there is such an account."""
-    username = call.text("username") or str(begun_here(call).get("username", ""))
+    username = call.body.username or str(begun_here(call).get("username", ""))
     if not username:
         raise CrossauthError(ErrorCode.BadRequest, "Enter your username")
     await email_change.request_link(call.ctx.accounts, username, call.origin)
     return Outcome({"ok": True, "message": SENT_AGAIN}, Page({"message": SENT_AGAIN, "next": call.next_page("")}))
 
 
-def _token(call: SessionRequest) -> str:
-    return call.text("token") or call.path_parameter or call.request.query_params.get("token", "")
+def _token(call: Submitted[VerifyBody]) -> str:
+    return call.body.token or call.path_parameter or call.request.query_params.get("token", "")
 
 
 def _answer(call: SessionRequest, user: User, verified: bool) -> dict[str, Any]:
