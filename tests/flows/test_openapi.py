@@ -79,7 +79,7 @@ def test_an_operation_has_the_short_name_that_its_action_gives_it() -> None:
 
 def test_a_call_says_what_it_tells_and_what_limits_it(spec: dict[str, Any]) -> None:
     description = spec["paths"]["/api/signup"]["post"]["description"]
-    assert description == "Events: `signed_up`. Limits: `signup_address`, `mail_target`."
+    assert description == "Events: `signed_up`, `login_succeeded`. Limits: `signup_address`, `mail_target`."
 
 
 def test_no_operation_has_the_name_of_another(spec: dict[str, Any]) -> None:
