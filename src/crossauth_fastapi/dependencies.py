@@ -17,11 +17,11 @@ from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
+from crossauth_fastapi._actions.csrf import csrf_refusal
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.openapi import SESSION_SCHEME
 from crossauth_fastapi._middleware.refusals import reject
 from crossauth_fastapi._middleware.state import SAFE_METHODS, is_administrator, state_of
-from crossauth_fastapi._session.csrf import csrf_refusal
 
 __all__: Final = [
     "AdminUser",

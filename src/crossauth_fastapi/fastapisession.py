@@ -15,15 +15,18 @@ from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.rules import default_user_validator
 from crossauth_backend.users.storage import UserStorage
+from crossauth_fastapi._actions.action import Action
+from crossauth_fastapi._actions.context import ActionRequest
+from crossauth_fastapi._actions.forms import CsrfBody
+from crossauth_fastapi._actions.routes import api_routes, page_routes
 from crossauth_fastapi._http.bodies import JsonOrFormData, create_body, get_body, set_body
 from crossauth_fastapi._http.cookies import toFastApiCookieOptions
 from crossauth_fastapi._http.router import ExactRouter
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session import routes
-from crossauth_fastapi._session.actions import Action
-from crossauth_fastapi._session.assembly import attach, build_face, tell_login
-from crossauth_fastapi._session.context import Call, SessionFace
-from crossauth_fastapi._session.emailverified import EMAIL_VERIFIED
+from crossauth_fastapi._session.actions import ACTIONS
+from crossauth_fastapi._session.assembly import attach, build_context, tell_login
+from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
 from crossauth_fastapi._session.login import LOGIN
 from crossauth_fastapi._session.loginfactor2 import LOGIN_FACTOR2
@@ -32,7 +35,7 @@ from crossauth_fastapi._session.options import FastApiSessionServerOptions
 from crossauth_fastapi._session.outbox import outbox_routes
 from crossauth_fastapi._session.server import FastApiSessionServerBase
 from crossauth_fastapi._session.signup import SIGNUP, AuthenticatorDetails, factor2_details
-from crossauth_fastapi._session.stepupcode import CANCEL_FACTOR2, FACTOR2, cancel
+from crossauth_fastapi._session.stepupcode import CANCEL_FACTOR2, FACTOR2_CODE, cancel
 
 __all__: Final = [
     "AuthenticatorDetails", "FastApiSessionServer", "FastApiSessionServerOptions", "JsonOrFormData", "create_body",
@@ -66,10 +69,10 @@ class FastApiSessionServer(FastApiSessionServerBase):
         options: FastApiSessionServerOptions | Mapping[str, Any] | None = None,
     ) -> None:
         self._app = app
-        self._face = build_face(key_storage, authenticators, options or {})
+        self._ctx = build_context(key_storage, authenticators, options or {})
         self._added: set[str] = set()
         self._router = ExactRouter()
-        attach(app, self._face, self._router)
+        attach(app, self._ctx, self._router)
         # Included first, so that our routes come before the application's; filled below, and later by `add_login_endpoints`:
         # an included router is looked up in as it is then.
         app.include_router(self._router)
@@ -79,13 +82,13 @@ class FastApiSessionServer(FastApiSessionServerBase):
         """Add every endpoint that the options switch on; called by the constructor."""
         self._add("static", routes.static_routes)
         self.add_api_getcsrftoken_endpoints()
-        if "api/userforsessionkey" in self._face.endpoints:
+        if "api/userforsessionkey" in self._ctx.endpoints:
             self.add_api_user_for_session_key_endpoints()
         self._add("outbox", outbox_routes)
-        for action in (*routes.ACTIONS, EMAIL_VERIFIED):
-            if action.page_endpoint in self._face.endpoints:
+        for action in ACTIONS:
+            if action.page_endpoint in self._ctx.endpoints:
                 self._add_page(action)
-            if action.api_endpoint in self._face.endpoints:
+            if action.api_endpoint in self._ctx.endpoints:
                 self._add_api(action)
 
     def add_login_endpoints(self) -> None:
@@ -122,7 +125,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
 
     def add_factor2_endpoints(self) -> None:
         """Add the page that asks for the second factor of a request that waits for it."""
-        self._add_page(FACTOR2)
+        self._add_page(FACTOR2_CODE)
 
     def add_login_factor2_endpoints(self) -> None:
         """Add the page that asks for the second factor of a login."""
@@ -144,7 +147,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
         Raises:
             CrossauthError: `Unauthorized` where nothing waits.
         """
-        await cancel(Call(self._face, request, JsonOrFormData(request, {}), False))
+        await cancel(ActionRequest(self._ctx, request, JsonOrFormData(request, {}), False, CsrfBody))
         answer: Response = await call_hook(success_fn, resp)
         return answer
 
@@ -156,22 +159,22 @@ class FastApiSessionServer(FastApiSessionServerBase):
     @property
     def authenticators(self) -> dict[str, Authenticator]:
         """Factors by name."""
-        return self._face.manager.authenticators
+        return self._ctx.manager.authenticators
 
     @property
     def allowed_factor2(self) -> list[str]:
         """Names of the factors that may be second factors."""
-        return self._face.manager.allowed_factor2
+        return self._ctx.manager.allowed_factor2
 
     @property
     def user_allowed_factor1(self) -> list[str]:
         """First factors that users may choose at sign-up."""
-        return self._face.settings.user_allowed_factor1
+        return self._ctx.settings.user_allowed_factor1
 
     @property
     def admin_allowed_factor1(self) -> list[str]:
         """First factors that administrators may choose for new users."""
-        return self._face.settings.admin_allowed_factor1
+        return self._ctx.settings.admin_allowed_factor1
 
     @property
     def enable_csrf_protection(self) -> bool:
@@ -181,53 +184,53 @@ class FastApiSessionServer(FastApiSessionServerBase):
     @property
     def enable_email_verification(self) -> bool:
         """Whether e-mail addresses must be proven."""
-        return self._face.settings.enable_email_verification
+        return self._ctx.settings.enable_email_verification
 
     @property
     def error_page(self) -> str:
         """Template of error messages."""
-        return self._face.settings.error_page
+        return self._ctx.settings.error_page
 
     @property
     def login_redirect(self) -> str:
         """Where to go after logging in."""
-        return self._face.settings.login_redirect
+        return self._ctx.settings.login_redirect
 
     @property
     def session_manager(self) -> SessionManager:
         """Sessions and accounts without the web."""
-        return self._face.manager
+        return self._ctx.manager
 
     @property
     def pages(self) -> Pages:
         """The pages, with what every one of them is given."""
-        return self._face.pages
+        return self._ctx.pages
 
     @property
     def templates(self) -> Jinja2Templates:
         """The templates, the application's and ours."""
-        return self._face.pages.templates
+        return self._ctx.pages.templates
 
     @property
     def user_storage(self) -> UserStorage | None:
         """Where users are."""
-        return self._face.manager.user_storage
+        return self._ctx.manager.user_storage
 
     def allowed_factor2_details(self) -> list[AuthenticatorDetails]:
         """The factors that may be second factors, as a page offers them."""
-        return factor2_details(self._face.manager)
+        return factor2_details(self._ctx.manager)
 
-    def _add_page(self, action: Action) -> None:
+    def _add_page(self, action: Action[SessionContext, Any]) -> None:
         if action is LOGIN:
-            tell_login(self._app, self._face)
-        self._face.endpoints.add(action.page_endpoint)
-        self._add(action.page_endpoint, lambda router, face: routes.page_routes(router, face, action))
+            tell_login(self._app, self._ctx)
+        self._ctx.endpoints.add(action.page_endpoint)
+        self._add(action.page_endpoint, lambda router, ctx: page_routes(router, ctx, action))
 
-    def _add_api(self, action: Action) -> None:
-        self._face.endpoints.add(action.api_endpoint)
-        self._add(action.api_endpoint, lambda router, face: routes.api_routes(router, face, action))
+    def _add_api(self, action: Action[SessionContext, Any]) -> None:
+        self._ctx.endpoints.add(action.api_endpoint)
+        self._add(action.api_endpoint, lambda router, ctx: api_routes(router, ctx, action))
 
-    def _add(self, name: str, add: Callable[[ExactRouter, SessionFace], None]) -> None:
+    def _add(self, name: str, add: Callable[[ExactRouter, SessionContext], None]) -> None:
         if name not in self._added:
             self._added.add(name)
-            add(self._router, self._face)
+            add(self._router, self._ctx)

@@ -12,7 +12,7 @@ import pytest
 
 from crossauth_backend.accounts import recovery
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_fastapi._session.routes import ACTIONS
+from crossauth_fastapi._session.actions import ACTIONS
 from tests.accounts import NEW, Browser, World, name_of
 from tests.support import CSRF, PASSWORD
 
@@ -133,8 +133,8 @@ RECOVERIES = [by_password, by_factor, by_ending, by_disabling]
 
 
 def test_every_action_for_somebody_who_is_logged_in_is_tried_held_back() -> None:
-    assert {a.name for a in ACTIONS if a.do and not a.admin} == OPEN_TO_ALL | set(SENT)
-    assert {a.name for a in ACTIONS if a.do and a.admin} == {name.partition("/")[0] for name in ADMINISTRATION}
+    assert {a.name for a in ACTIONS if a.submit and not a.admin} == OPEN_TO_ALL | set(SENT)
+    assert {a.name for a in ACTIONS if a.submit and a.admin} == {name.partition("/")[0] for name in ADMINISTRATION}
 
 
 @pytest.mark.parametrize("kind", ["json", "form"])

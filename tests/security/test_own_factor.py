@@ -150,4 +150,4 @@ def test_a_number_from_the_environment_is_checked_too(monkeypatch: pytest.Monkey
     monkeypatch.setenv("CROSSAUTH_SESSION_IDLE_TIMEOUT", "0")
     monkeypatch.setenv("CROSSAUTH_REAUTHENTICATION_SECONDS", "null")
     world = World()
-    assert world.server.session_server._face.settings.reauthentication_seconds is None  # type: ignore[union-attr]
+    assert world.server.session_server._ctx.settings.reauthentication_seconds is None  # type: ignore[union-attr]

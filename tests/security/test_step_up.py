@@ -10,9 +10,9 @@ import pytest
 
 from crossauth_backend import CrossauthError
 from crossauth_backend.accounts.freshness import auth_of
-from crossauth_fastapi._session.actions import StepUp
+from crossauth_fastapi._actions.action import StepUp
+from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.options import SessionServerSettings
-from crossauth_fastapi._session.routes import ACTIONS
 from crossauth_fastapi._session.stepup import protected_names
 from tests.accounts import NEW, Browser, World, name_of
 from tests.support import CSRF, PASSWORD, make_server
@@ -77,7 +77,7 @@ def test_what_asks_by_default_is_derived_from_the_actions() -> None:
     assert field.metadata["shown"]() == ", ".join(protected_names(json=True))
     for action in ACTIONS:
         assert isinstance(action.step_up, StepUp)
-        assert not (action.admin and action.do and action.step_up is StepUp.NEVER), "all administration asks"
+        assert not (action.admin and action.submit and action.step_up is StepUp.NEVER), "all administration asks"
 
 
 # With a second factor
@@ -289,7 +289,12 @@ def test_administrators_without_a_second_factor_are_asked_too(world: World, bob:
     }.items():  # fmt: skip
         assert bob.call(f"/admin/api/{path}", **fields).json()["passwordRequired"] is True
         assert 'name="password"' in bob.get(f"/admin/{path}").text
-    assert {a.name for a in ACTIONS if a.admin and a.do} == {"createuser", "updateuser", "changepassword", "deleteuser"}
+    assert {a.name for a in ACTIONS if a.admin and a.submit} == {
+        "createuser",
+        "updateuser",
+        "changepassword",
+        "deleteuser",
+    }
     # Its field `password` is the new user's.
     new = {"username": "mole", "password": NEW, "repeat_password": NEW}
     refused = bob.call("/admin/api/createuser", **new).json()

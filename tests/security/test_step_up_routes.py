@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from crossauth_backend import CrossauthError, ErrorCode
-from crossauth_fastapi._session.actions import StepUp
-from crossauth_fastapi._session.routes import ACTIONS
+from crossauth_fastapi._actions.action import StepUp
+from crossauth_fastapi._session.actions import ACTIONS
 from tests.accounts import Browser, World, name_of
 from tests.services.uvicorn import serve
 from tests.support import CSRF, PASSWORD, make_server

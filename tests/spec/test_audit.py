@@ -20,7 +20,6 @@ from crossauth_fastapi import AdminUser, FastApiServer, FastApiSessionServer, de
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.order import attach_source
 from crossauth_fastapi._middleware.state import RequestState
-from crossauth_fastapi._session.endpoints import EmailVerificationPageEndpoints
 from crossauth_fastapi._session.options import SessionServerSettings
 from tests.accounts import Browser, World
 from tests.services.uvicorn import serve
@@ -91,7 +90,7 @@ def test_the_landing_page_and_the_links_know_endpoints_that_are_added_later() ->
 
 
 def test_every_documented_endpoint_of_email_verification_is_served() -> None:
-    names = [*EmailVerificationPageEndpoints, "login", "signup", "api/signup"]
+    names = ["verifyemail", "emailverified", "login", "signup", "api/signup"]
     world = World(enable_email_verification=True, endpoints=names)
     with world.open() as url, Browser(url) as browser:
         sent = browser.get("/emailverified")

@@ -12,8 +12,8 @@ import crossauth_backend
 import crossauth_fastapi
 from crossauth_backend.core.options import describe
 from crossauth_backend.storages.sqlalchemy import schema
+from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.endpoints import AllEndpoints
-from crossauth_fastapi._session.routes import _FETCHES, ACTIONS
 
 ROOT = Path(__file__).parents[2]
 TABLES = [table for _, _, table in runpy.run_path(str(ROOT / "scripts" / "generate_docs.py"))["TABLES"]]
@@ -27,12 +27,13 @@ def test_the_heads_are_those_of_the_migrations(kind: str) -> None:
 
 
 def test_every_action_can_be_switched_on_by_name() -> None:
-    names = {a.page_endpoint for a in ACTIONS if a.look} | {a.api_endpoint for a in ACTIONS if a.do or a.fetch}
+    names = {a.page_endpoint for a in ACTIONS if a.get_page}
+    names |= {a.api_endpoint for a in ACTIONS if a.submit or a.get_json}
     assert names <= set(AllEndpoints)
 
 
 def test_every_action_that_is_read_and_sent_says_what_reading_it_does() -> None:
-    assert set(_FETCHES) == {action.name for action in ACTIONS if action.fetch and action.do}
+    assert {a.name for a in ACTIONS if a.json_summary} == {a.name for a in ACTIONS if a.get_json and a.submit}
 
 
 def _settings() -> set[type]:

@@ -7,24 +7,27 @@ from typing import Any
 from crossauth_backend.accounts import admin, profile
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
-from crossauth_backend.events.record import Event
+from crossauth_backend.events.record import Event, EventName
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
-from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
+from crossauth_fastapi._actions.action import Action, CsrfRule, StepUp
+from crossauth_fastapi._actions.forms import CsrfBody, Ok
+from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import (
     AdminCreateBody,
     AdminUpdateBody,
     AuditAnswer,
     DeleteUserBody,
-    Ok,
     SetPasswordBody,
     UpdateUserAnswer,
     UserAnswer,
     UsersAnswer,
 )
-from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.context import SessionRequest, Submitted
+from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
-from crossauth_fastapi._session.login import renew_session, secrets_of
+from crossauth_fastapi._session.groups import ADMIN
+from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.profile import DELETED
 from crossauth_fastapi._session.signup import choice_of_factors
 
@@ -34,119 +37,120 @@ PASSWORD_SET = "The password has been changed."
 DEFAULT_TAKE = 10
 # Where `password` is the new user's.
 OWN = "current_"
-_KEPT = ("next", "username", "factor1", "factor2", "state", "search")
 
 
-async def look_at_creation(call: Call) -> Show | Go:
+async def get_creation_page(call: SessionRequest) -> Page | Redirect:
     """The form."""
     who = await call.admin()
-    return Show({"next": call.next_page(""), **_form_variables(call), "passwordNeeded": needs_password(call, who)})
+    return Page({"next": call.next_page(""), **_form_variables(call), "passwordNeeded": needs_password(call, who)})
 
 
-async def create_user(call: Call) -> Outcome:
+async def create_user(call: Submitted[AdminCreateBody]) -> Outcome:
     """Create a user."""
-    face, who = call.face, await _acting(call, OWN)
-    allowed = list(face.settings.admin_allowed_factor1)
-    factor1 = call.text("factor1") or allowed[0]
-    body = {**call.form.to_dict(), "username": call.text("username"), "factor1": factor1}
-    made = await call_hook(face.settings.create_user_fn, call.request, body, _editable(call), allowed)
-    user = {"factor2": call.text("factor2") or None, "state": UserState.active, **made}
-    if call.text("state"):
-        user["state"] = call.text("state")
+    ctx, who = call.ctx, await _acting(call, OWN)
+    allowed = list(ctx.settings.admin_allowed_factor1)
+    sent = call.body
+    factor1 = sent.factor1 or allowed[0]
+    body = {**call.form.to_dict(), "username": sent.username, "factor1": factor1}
+    made = await call_hook(ctx.settings.create_user_fn, call.request, body, _editable(call), allowed)
+    user = {"factor2": sent.factor2 or None, "state": UserState.active, **made}
+    if sent.state:
+        user["state"] = sent.state
     if user["factor1"] not in allowed:
         raise CrossauthError(ErrorCode.Forbidden, "This way of logging in is not offered")
     if user["state"] not in admin.STATES:
         raise CrossauthError(ErrorCode.BadRequest, "There is no such state")
     repeat = secrets_of(call, "repeat_") or None
-    done = await admin.create_user(face.accounts, who, user, secrets_of(call), repeat, call.origin)
+    done = await admin.create_user(ctx.accounts, who, user, secrets_of(call), repeat, call.origin)
     after = call.next_page(call.admin_url("selectuser"))
-    return Outcome({"ok": True, "user": face.public(done.user)}, Go(after))
+    return Outcome({"ok": True, "user": ctx.public(done.user)}, Redirect(after))
 
 
-async def look_at_users(call: Call) -> Show | Go:
+async def get_users_page(call: SessionRequest) -> Page | Redirect:
     """A page of users, or those that were searched for."""
     users, skip, take, more = await _found(call)
     shown = {"users": users, "skip": skip, "take": take, "haveNext": more, "havePrevious": skip > 0}
-    return Show({**shown, "search": call.request.query_params.get("search", ""), "next": call.next_page("")})
+    return Page({**shown, "search": call.request.query_params.get("search", ""), "next": call.next_page("")})
 
 
-async def fetch_users(call: Call) -> Outcome:
+async def get_users_json(call: SessionRequest) -> Outcome:
     """The same as JSON."""
     users, skip, take, more = await _found(call)
-    shown = [call.face.public(user) for user in users]
-    return Outcome({"ok": True, "users": shown, "skip": skip, "take": take, "haveNext": more}, Show())
+    shown = [call.ctx.public(user) for user in users]
+    return Outcome({"ok": True, "users": shown, "skip": skip, "take": take, "haveNext": more}, Page())
 
 
-async def look_at_user(call: Call) -> Show | Go:
+async def get_user_page(call: SessionRequest) -> Page | Redirect:
     """The form, filled in."""
     who = await call.admin()
-    return Show({**_user_variables(call, await _user(call)), "passwordNeeded": needs_password(call, who)})
+    return Page({**_user_variables(call, await _user(call)), "passwordNeeded": needs_password(call, who)})
 
 
-async def update_user(call: Call) -> Outcome:
+async def update_user(call: Submitted[AdminUpdateBody]) -> Outcome:
     """Change a user."""
-    face, who, user = call.face, await _acting(call), await _user(call)
+    ctx, who, user = call.ctx, await _acting(call), await _user(call)
     if str(user.id) == str(who.id):
-        await face.extra_columns(call.request)
-    wanted = await call_hook(face.settings.update_user_fn, user, call.request, call.form.to_dict(), _editable(call))
+        await ctx.extra_columns(call.request)
+    sent = call.body
+    wanted = await call_hook(ctx.settings.update_user_fn, user, call.request, call.form.to_dict(), _editable(call))
     changed: dict[str, Any] = wanted.to_dict() if isinstance(wanted, User) else dict(wanted)
-    changed |= {n: call.text(n) for n in ("username", "state") if call.form.has(n) and call.text(n)}
-    if call.form.has("factor2"):
-        changed["factor2"] = call.text("factor2")
-    done = await admin.update_user(face.accounts, who, user, changed, call.origin)
+    changed |= {n: v for n, v in (("username", sent.username), ("state", sent.state)) if v}
+    if "factor2" in sent.model_fields_set:
+        changed["factor2"] = sent.factor2 or ""
+    done = await admin.update_user(ctx.accounts, who, user, changed, call.origin)
     await renew_session(call, done.user)
     message = UPDATED_AND_RESET if done.reset_sent else UPDATED
     answer = {"ok": True, "emailVerificationRequired": False, "message": message}
-    return Outcome(answer, Show({"message": message, **_user_variables(call, done.user)}))
+    return Outcome(answer, Page({"message": message, **_user_variables(call, done.user)}))
 
 
-async def look_at_password(call: Call) -> Show | Go:
+async def get_password_page(call: SessionRequest) -> Page | Redirect:
     """The form."""
     who = await call.admin()
     required = call.request.query_params.get("required") == "true"
     shown = {"user": await _user(call), "next": call.next_page(""), "required": required, "isAdmin": True}
-    return Show({**shown, "passwordNeeded": needs_password(call, who)})
+    return Page({**shown, "passwordNeeded": needs_password(call, who)})
 
 
-async def change_password(call: Call) -> Outcome:
+async def change_password(call: SessionRequest) -> Outcome:
     """Give a user a new password."""
-    face, who, user = call.face, await _acting(call), await _user(call)
+    ctx, who, user = call.ctx, await _acting(call), await _user(call)
     if str(user.id) == str(who.id):
-        await face.extra_columns(call.request)
+        await ctx.extra_columns(call.request)
     repeat = secrets_of(call, "repeat_") or None
-    changed = await admin.change_password(face.accounts, who, user, secrets_of(call, "new_"), repeat, call.origin)
+    changed = await admin.change_password(ctx.accounts, who, user, secrets_of(call, "new_"), repeat, call.origin)
     await renew_session(call, changed)
     after = call.next_page("")
-    shown = Show({"message": PASSWORD_SET, "user": changed, "next": after, "required": False, "isAdmin": True})
-    return Outcome({"ok": True, "message": PASSWORD_SET}, Go(after) if after else shown)
+    shown = Page({"message": PASSWORD_SET, "user": changed, "next": after, "required": False, "isAdmin": True})
+    return Outcome({"ok": True, "message": PASSWORD_SET}, Redirect(after) if after else shown)
 
 
-async def look_at_deletion(call: Call) -> Show | Go:
+async def get_deletion_page(call: SessionRequest) -> Page | Redirect:
     """The question."""
     who = await call.admin()
     after = call.next_page(call.admin_url("selectuser"))
     asked = {"passwordNeeded": needs_password(call, who)}
-    return Show({"next": after, "isAdmin": True, "user": await _user(call), **asked})
+    return Page({"next": after, "isAdmin": True, "user": await _user(call), **asked})
 
 
-async def delete_user(call: Call) -> Outcome:
+async def delete_user(call: SessionRequest) -> Outcome:
     """Delete a user; an administrator's own account is deleted where every user deletes theirs."""
-    face, who, user = call.face, await _acting(call), await _user(call)
+    ctx, who, user = call.ctx, await _acting(call), await _user(call)
     if str(user.id) == str(who.id):
         raise CrossauthError(ErrorCode.BadRequest, "This is your own account; delete it on its own page")
-    await profile.delete_account(face.accounts, user, call.origin, actor=who)
+    await profile.delete_account(ctx.accounts, user, call.origin, actor=who)
     after = call.next_page(call.admin_url("selectuser"))
-    shown = Show({"message": DELETED, "userid": user.id, "isAdmin": True, "next": after})
-    return Outcome({"ok": True, "userid": face.public(user)["id"]}, shown)
+    shown = Page({"message": DELETED, "userid": user.id, "isAdmin": True, "next": after})
+    return Outcome({"ok": True, "userid": ctx.public(user)["id"]}, shown)
 
 
-async def look_at_audit(call: Call) -> Show | Go:
+async def get_audit_page(call: SessionRequest) -> Page | Redirect:
     """What happened, newest first."""
     events, skip, take = await _events(call)
-    return Show({"events": events[:take], "skip": skip, "take": take, "haveNext": len(events) > take})
+    return Page({"events": events[:take], "skip": skip, "take": take, "haveNext": len(events) > take})
 
 
-async def fetch_audit(call: Call) -> Outcome:
+async def get_audit_json(call: SessionRequest) -> Outcome:
     """The same as JSON."""
     events, skip, take = await _events(call)
     shown = [
@@ -156,31 +160,31 @@ async def fetch_audit(call: Call) -> Outcome:
         }
         for e in events[:take]
     ]  # fmt: skip
-    return Outcome({"ok": True, "events": shown, "skip": skip, "take": take, "haveNext": len(events) > take}, Show())
+    return Outcome({"ok": True, "events": shown, "skip": skip, "take": take, "haveNext": len(events) > take}, Page())
 
 
-async def _events(call: Call) -> tuple[list[Event], int, int]:
+async def _events(call: SessionRequest) -> tuple[list[Event], int, int]:
     await call.admin()
-    audit = call.face.manager.audit
+    audit = call.ctx.manager.audit
     if audit is None:
         raise CrossauthError(ErrorCode.BadRequest, "No audit storage is configured")
     skip, take = _page(call, 50)
     return await audit.latest(skip, take + 1), skip, take
 
 
-async def _found(call: Call) -> tuple[list[User], int, int, bool]:
+async def _found(call: SessionRequest) -> tuple[list[User], int, int, bool]:
     await call.admin()
     search = call.request.query_params.get("search", "")
     skip, take = _page(call, DEFAULT_TAKE)
-    own = call.face.settings.user_search_fn
+    own = call.ctx.settings.user_search_fn
     if own is not None and search:
-        found = list(await call_hook(own, search, call.face.users))[skip : skip + take + 1]
+        found = list(await call_hook(own, search, call.ctx.users))[skip : skip + take + 1]
     else:
-        found = await admin.find_users(call.face.accounts, search, skip, take + 1)
+        found = await admin.find_users(call.ctx.accounts, search, skip, take + 1)
     return found[:take], skip, take, len(found) > take
 
 
-def _page(call: Call, default: int) -> tuple[int, int]:
+def _page(call: SessionRequest, default: int) -> tuple[int, int]:
     """`skip` and `take` from the URL; what is no number there counts as not given."""
     numbers = []
     for name, otherwise in (("skip", 0), ("take", default)):
@@ -189,7 +193,7 @@ def _page(call: Call, default: int) -> tuple[int, int]:
     return numbers[0], min(max(numbers[1], 1), admin.MAX_PAGE)
 
 
-async def _acting(call: Call, prefix: str = "") -> User:
+async def _acting(call: SessionRequest, prefix: str = "") -> User:
     """The administrator who is asking for a change.
 
     Parameters:
@@ -197,65 +201,134 @@ async def _acting(call: Call, prefix: str = "") -> User:
         prefix: see `require_recent_login`.
 
     Raises:
-        CrossauthError: as `Call.admin`, and as `require_recent_login`.
+        CrossauthError: as `ActionRequest.admin`, and as `require_recent_login`.
     """
     who = await call.admin()
     await require_recent_login(call, who, prefix)
     return who
 
 
-async def _user(call: Call) -> User:
+async def _user(call: SessionRequest) -> User:
     try:
-        return await call.face.accounts.user(call.path_parameter)
+        return await call.ctx.accounts.user(call.path_parameter)
     except CrossauthError as e:
         if e.code is not ErrorCode.UserNotExist:
             raise
         raise CrossauthError(ErrorCode.BadRequest, "There is no such user", status=404) from None
 
 
-def _editable(call: Call) -> list[str]:
-    users = call.face.users
+def _editable(call: SessionRequest) -> list[str]:
+    users = call.ctx.users
     return [*dict.fromkeys([*users.user_editable_fields, *users.admin_editable_fields])]
 
 
-def _form_variables(call: Call) -> dict[str, Any]:
+def _form_variables(call: SessionRequest) -> dict[str, Any]:
     return {
         "allowedFactor2": choice_of_factors(call),
-        "allowedFactor1": call.face.settings.admin_allowed_factor1,
+        "allowedFactor1": call.ctx.settings.admin_allowed_factor1,
         "userEditableFields": _editable(call),
         "states": admin.STATES,
         "isAdmin": True,
     }
 
 
-def _user_variables(call: Call, user: User) -> dict[str, Any]:
+def _user_variables(call: SessionRequest, user: User) -> dict[str, Any]:
     return {**_form_variables(call), "user": user, "enableOAuthClientManagement": False}
 
 
 CREATE = Action(
-    name="createuser", step_up=StepUp.SUBMIT, summary="Create a user", do=create_user, look=look_at_creation,
-    page_option="admin_create_user_page", body=AdminCreateBody, answer=UserAnswer, csrf=CsrfRule.ALWAYS, session=True,
-    admin=True, echo=_KEPT, own_password=f"{OWN}password",
-)  # fmt: skip
+    name="createuser",
+    group=ADMIN,
+    operation_id="admin_create_user",
+    events=(EventName.user_created,),
+    limits=("password_account",),
+    step_up=StepUp.SUBMIT,
+    summary="Create a user",
+    submit=create_user,
+    get_page=get_creation_page,
+    page_option="admin_create_user_page",
+    body=AdminCreateBody,
+    answer=UserAnswer,
+    csrf=CsrfRule.ALWAYS,
+    session=True,
+    echo=("next", "username", "factor1", "factor2", "state"),
+    own_password=f"{OWN}password",
+)
 SELECT = Action(
-    name="selectuser", step_up=StepUp.NEVER, summary="Find users", do=None, look=look_at_users, fetch=fetch_users,
-    page_option="admin_select_user_page", answer=UsersAnswer, session=True, admin=True,
-)  # fmt: skip
+    name="selectuser",
+    group=ADMIN,
+    operation_id="admin_find_users",
+    step_up=StepUp.NEVER,
+    summary="Find users",
+    submit=None,
+    get_page=get_users_page,
+    get_json=get_users_json,
+    page_option="admin_select_user_page",
+    body=CsrfBody,
+    answer=UsersAnswer,
+    session=True,
+)
 UPDATE = Action(
-    name="updateuser", step_up=StepUp.SUBMIT, summary="Change a user", do=update_user, look=look_at_user, parameter="{id}",
-    page_option="admin_update_user_page", body=AdminUpdateBody, answer=UpdateUserAnswer, session=True, admin=True,
-    echo=_KEPT,
-)  # fmt: skip
+    name="updateuser",
+    group=ADMIN,
+    operation_id="admin_update_user",
+    events=(EventName.user_updated, EventName.login_succeeded),
+    limits=("password_account",),
+    step_up=StepUp.SUBMIT,
+    summary="Change a user",
+    submit=update_user,
+    get_page=get_user_page,
+    parameter="{id}",
+    page_option="admin_update_user_page",
+    body=AdminUpdateBody,
+    answer=UpdateUserAnswer,
+    session=True,
+    echo=("next", "username", "factor2", "state"),
+)
 PASSWORD = Action(
-    name="changepassword", step_up=StepUp.SUBMIT, summary="Give a user a password", do=change_password, look=look_at_password,
-    parameter="{id}", page_option="admin_change_password_page", body=SetPasswordBody, answer=Ok, session=True, admin=True,
+    name="changepassword",
+    group=ADMIN,
+    operation_id="admin_change_password",
+    events=(EventName.password_changed, EventName.login_succeeded),
+    limits=("password_account",),
+    step_up=StepUp.SUBMIT,
+    summary="Give a user a password",
+    submit=change_password,
+    get_page=get_password_page,
+    parameter="{id}",
+    page_option="admin_change_password_page",
+    body=SetPasswordBody,
+    answer=Ok,
+    session=True,
     echo=("next", "required"),
-)  # fmt: skip
+)
 DELETE = Action(
-    name="deleteuser", step_up=StepUp.SUBMIT, summary="Delete a user", do=delete_user, look=look_at_deletion, parameter="{id}",
-    page_option="delete_user_page", body=DeleteUserBody, answer=Ok, session=True, admin=True,
-)  # fmt: skip
+    name="deleteuser",
+    group=ADMIN,
+    operation_id="admin_delete_user",
+    events=(EventName.user_deleted,),
+    limits=("password_account",),
+    step_up=StepUp.SUBMIT,
+    summary="Delete a user",
+    submit=delete_user,
+    get_page=get_deletion_page,
+    parameter="{id}",
+    page_option="delete_user_page",
+    body=DeleteUserBody,
+    answer=Ok,
+    session=True,
+)
 AUDIT = Action(
-    name="audit", step_up=StepUp.NEVER, summary="Read what happened", do=None, look=look_at_audit, fetch=fetch_audit,
-    page_option="audit_page", answer=AuditAnswer, session=True, admin=True,
-)  # fmt: skip
+    name="audit",
+    group=ADMIN,
+    operation_id="admin_list_events",
+    step_up=StepUp.NEVER,
+    summary="Read what happened",
+    submit=None,
+    get_page=get_audit_page,
+    get_json=get_audit_json,
+    page_option="audit_page",
+    body=CsrfBody,
+    answer=AuditAnswer,
+    session=True,
+)

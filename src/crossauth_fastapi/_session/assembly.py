@@ -23,14 +23,15 @@ from crossauth_fastapi._http.address import is_local_host, read_proxies
 from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
-from crossauth_fastapi._session.context import SessionFace
-from crossauth_fastapi._session.endpoints import Switches, enabled_endpoints
+from crossauth_fastapi._session.actions import ACTIONS
+from crossauth_fastapi._session.context import SessionContext
+from crossauth_fastapi._session.endpoints import GET_CSRF_TOKEN, enabled_endpoints
 from crossauth_fastapi._session.forms import form_fields
+from crossauth_fastapi._session.groups import ADMIN, FACTOR2, RESET, VERIFICATION
 from crossauth_fastapi._session.landing import attach_landing_page
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.outbox import check_outbox
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
-from crossauth_fastapi._session.routes import ACTIONS
 from crossauth_fastapi._session.source import SessionSource
 from crossauth_fastapi._session.stepup import check_step_up, install_step_up
 from crossauth_fastapi._session.wellknown import attach_change_password
@@ -38,9 +39,9 @@ from crossauth_fastapi._session.wellknown import attach_change_password
 COMPONENT = "FastApiSessionServer"
 
 
-def build_face(
+def build_context(
     key_storage: KeyStorage, authenticators: Mapping[str, Authenticator], options: Mapping[str, Any]
-) -> SessionFace:
+) -> SessionContext:
     """The parts of a session server.
 
     Raises:
@@ -71,7 +72,7 @@ def build_face(
     pages = Pages(settings.template_dir, common, awaited_variables)
     pages.templates.env.globals["form_fields"] = form_fields
     _check_templates(pages, settings, endpoints)
-    face = SessionFace(
+    ctx = SessionContext(
         settings=settings,
         manager=manager,
         source=source,
@@ -82,43 +83,43 @@ def build_face(
         proxies=read_proxies(settings.trusted_proxies),
         local_site=site_is_local(settings),
     )
-    check_outbox(face)
-    check_step_up(face)
-    return face
+    check_outbox(ctx)
+    check_step_up(ctx)
+    return ctx
 
 
-def attach(app: FastAPI, face: SessionFace, router: APIRouter) -> None:
-    """Let the session server of `face` find out who is asking `app`, and open and close its storages with it.
+def attach(app: FastAPI, ctx: SessionContext, router: APIRouter) -> None:
+    """Let the session server of `ctx` find out who is asking `app`, and open and close its storages with it.
 
     Parameters:
         app: the application.
-        face: the session server.
+        ctx: the session server.
         router: holds the routes of the session server.
     """
-    manager, settings = face.manager, face.settings
-    attach_source(app, face.source, lambda: install_step_up(app, router.routes, face))
+    manager, settings = ctx.manager, ctx.settings
+    attach_source(app, ctx.source, lambda: install_step_up(app, router.routes, ctx))
     tell_site(
         app,
         public_url=settings.site_url,
-        local=face.local_site,
-        prefix=face.prefix,
-        admin_prefix=face.admin_prefix,
+        local=ctx.local_site,
+        prefix=ctx.prefix,
+        admin_prefix=ctx.admin_prefix,
         is_admin_fn=settings.is_admin_fn,
         csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
-        csrf_token=face.source.csrf_token,
-        csrf_check=face.source.csrf.check,
-        csrf_refusal=face.source.csrf.refusal,
-        trusted_proxies=face.proxies,
-        error_page=partial(error_page, face.pages, settings.error_page),
+        csrf_token=ctx.source.csrf_token,
+        csrf_check=ctx.source.csrf.check,
+        csrf_refusal=ctx.source.csrf.refusal,
+        trusted_proxies=ctx.proxies,
+        error_page=partial(error_page, ctx.pages, settings.error_page),
     )
     attach_lifecycle(app, manager.parts())
-    attach_landing_page(app, face)
-    attach_change_password(app, face)
+    attach_landing_page(app, ctx)
+    attach_change_password(app, ctx)
 
 
-def tell_login(app: FastAPI, face: SessionFace) -> None:
+def tell_login(app: FastAPI, ctx: SessionContext) -> None:
     """Let browsers that have to log in be sent to the login page, which is there now."""
-    tell_site(app, login_path=f"{face.prefix}login")
+    tell_site(app, login_path=f"{ctx.prefix}login")
 
 
 def site_is_local(settings: SessionServerSettings) -> bool | None:
@@ -157,18 +158,19 @@ def _refuse_unavailable(settings: SessionServerSettings) -> None:
 
 
 def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager) -> frozenset[str]:
-    on = Switches(
-        admin=settings.enable_admin_endpoints,
-        factor2=any(name != NO_FACTOR2 for name in manager.allowed_factor2),
-        verify=settings.enable_email_verification,
-        reset=settings.enable_password_reset,
-    )
+    switches = {
+        ADMIN: settings.enable_admin_endpoints,
+        FACTOR2: any(name != NO_FACTOR2 for name in manager.allowed_factor2),
+        VERIFICATION: settings.enable_email_verification,
+        RESET: settings.enable_password_reset,
+    }
+    on = [group for group, is_on in switches.items() if is_on]
     endpoints = enabled_endpoints(settings.endpoints, on)
     if manager.user_storage is not None:
         return endpoints
     if not settings.endpoints:
-        return frozenset({"api/getcsrftoken"})
-    needing = sorted(endpoints - {"api/getcsrftoken"})
+        return frozenset({GET_CSRF_TOKEN})
+    needing = sorted(endpoints - {GET_CSRF_TOKEN})
     if needing:
         raise CrossauthError(
             ErrorCode.Configuration,
@@ -189,7 +191,8 @@ def _check_columns(
 
 
 def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: set[str]) -> None:
-    options = ["error_page", *(action.page_option for action in ACTIONS if action.page_endpoint in endpoints)]
+    named = (action.page_option for action in ACTIONS if action.page_endpoint in endpoints)
+    options = ["error_page", *(option for option in named if option)]
     for option in options:
         name = settings.page(option)
         if not pages.has(name):

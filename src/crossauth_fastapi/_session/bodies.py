@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from crossauth_fastapi._actions.forms import AsSent, CheckedLater, CsrfBody, Ok
 
-class CsrfBody(BaseModel):
-    """Every form carries a CSRF token, unless the header `X-CROSSAUTH-CSRF` does."""
 
-    csrfToken: str | None = Field(None, description="CSRF token, where the header does not carry it.")
+class PasswordBody(CsrfBody):
+    """What a login that is not recent has to confirm."""
+
+    password: AsSent = Field(None, description="Your own, where you logged in some time ago.")
 
 
 class LoginBody(CsrfBody):
     """Logging in."""
 
     username: str
-    password: str
+    password: CheckedLater
     next: str | None = Field(None, description="Where the page sends the browser afterwards; a path of this site.")
     persist: bool | None = Field(None, description="Whether the login outlives the browser.")
 
@@ -24,9 +26,11 @@ class SignupBody(LoginBody):
     """Signing up; further fields of the user have the prefix `user_`."""
 
     model_config = ConfigDict(extra="allow")
+    username: CheckedLater
     repeat_password: str | None = Field(None, description="Compared with `password` where it is sent.")
-    factor1: str | None = Field(None, description="First factor, where several are offered.")
-    user_email: str | None = None
+    factor1: AsSent = Field(None, description="First factor, where several are offered.")
+    factor2: str | None = Field(None, description="Second factor, where several are offered.")
+    user_email: AsSent = None
 
 
 class LogoutBody(CsrfBody):
@@ -38,20 +42,20 @@ class LogoutBody(CsrfBody):
 class ChangePasswordBody(CsrfBody):
     """Changing a password."""
 
-    old_password: str
-    new_password: str
+    old_password: CheckedLater
+    new_password: CheckedLater
     repeat_password: str | None = Field(None, description="Compared with `new_password` where it is sent.")
     next: str | None = Field(None, description="Where the page sends the browser afterwards.")
 
 
-class UpdateUserBody(CsrfBody):
+class UpdateUserBody(PasswordBody):
     """Changing a profile: fields of the user with the prefix `user_`."""
 
     model_config = ConfigDict(extra="allow")
-    user_email: str | None = None
+    user_email: AsSent = None
 
 
-class DeleteUserBody(CsrfBody):
+class DeleteUserBody(PasswordBody):
     """Deleting one's account."""
 
     next: str | None = Field(None, description="Where the page's link leads afterwards.")
@@ -68,16 +72,6 @@ class UserView(BaseModel):
     factor1: str
     factor2: str = Field(description="Empty where there is none.")
     admin: bool
-
-
-class Ok(BaseModel):
-    """It was done."""
-
-    model_config = ConfigDict(extra="allow")
-    ok: bool
-    csrfToken: str | None = Field(
-        None, description="The CSRF token to use from now on, where this answer replaces it, as logging in or out does."
-    )
 
 
 class VerifyBody(CsrfBody):
@@ -102,6 +96,13 @@ class LoginFactor2Body(CsrfBody):
     persist: bool | None = Field(None, description="Whether the login outlives the browser.")
 
 
+class ConfigureFactor2Body(PasswordBody):
+    """The first code of a second factor; without one its set-up begins anew."""
+
+    otp: str | None = Field(None, description="The code.")
+    next: str | None = Field(None, description="Where the page sends the browser afterwards.")
+
+
 class Factor2Body(CsrfBody):
     """The code that a request waits for."""
 
@@ -109,10 +110,10 @@ class Factor2Body(CsrfBody):
     recovery_code: str | None = None
 
 
-class ChangeFactor2Body(CsrfBody):
+class ChangeFactor2Body(PasswordBody):
     """Choosing a second factor."""
 
-    factor2: str = Field(description='Its name; "none" gives the second factor up.')
+    factor2: CheckedLater = Field(description='Its name; "none" gives the second factor up.')
     next: str | None = Field(None, description="Where the page sends the browser afterwards.")
 
 
@@ -126,8 +127,8 @@ class RequestResetBody(CsrfBody):
 class ResetBody(CsrfBody):
     """Choosing a new password by the token in a link."""
 
-    token: str
-    new_password: str
+    token: CheckedLater
+    new_password: CheckedLater
     repeat_password: str | None = Field(None, description="Compared with `new_password` where it is sent.")
 
 
@@ -138,10 +139,10 @@ class SessionsBody(CsrfBody):
     all: bool | None = Field(None, description="End every session but this one.")
 
 
-class SetPasswordBody(CsrfBody):
+class SetPasswordBody(PasswordBody):
     """Giving a user a password."""
 
-    new_password: str
+    new_password: CheckedLater
     repeat_password: str | None = Field(None, description="Compared with `new_password` where it is sent.")
     next: str | None = Field(None, description="Where the page sends the browser afterwards.")
 
@@ -150,17 +151,17 @@ class AdminCreateBody(CsrfBody):
     """Creating a user; further fields have the prefix `user_`. Without a password a link to choose one is sent."""
 
     model_config = ConfigDict(extra="allow")
-    username: str
+    username: CheckedLater
     password: str | None = None
     repeat_password: str | None = None
     factor1: str | None = None
     factor2: str | None = None
     state: str | None = None
-    current_password: str | None = Field(None, description="Your own, where you logged in some time ago.")
+    current_password: AsSent = Field(None, description="Your own, where you logged in some time ago.")
     next: str | None = Field(None, description="Where the page sends the browser afterwards.")
 
 
-class AdminUpdateBody(CsrfBody):
+class AdminUpdateBody(PasswordBody):
     """Changing a user; further fields have the prefix `user_`."""
 
     model_config = ConfigDict(extra="allow")

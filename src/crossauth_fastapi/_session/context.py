@@ -1,49 +1,39 @@
-"""What every handler of the session server works with."""
+"""What every handler of the session server works with; see `_actions.context`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from fastapi import Request
-from starlette.responses import Response
+from pydantic import BaseModel
 
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import Key, KeyDataEntry
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import public_user
 from crossauth_backend.users.storage import UserStorage
-from crossauth_fastapi._http.address import Network, peer_address
-from crossauth_fastapi._http.bodies import JsonOrFormData
+from crossauth_fastapi._actions.context import ActionContext, ActionRequest
+from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.errors import LoginRequired
-from crossauth_fastapi._http.redirects import local_path
-from crossauth_fastapi._middleware.state import RequestState, is_administrator, state_of
-from crossauth_fastapi._pages.environment import Pages
+from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.source import SessionSource, session_identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionFace:
+class SessionContext(ActionContext):
     """The parts of one session server, and the few steps that several endpoints share."""
 
     settings: SessionServerSettings
     manager: SessionManager
     source: SessionSource
-    pages: Pages
-    endpoints: set[str]
-    prefix: str
-    admin_prefix: str = "/admin/"
-    proxies: tuple[Network, ...] = ()
     local_site: bool | None = None
-    root_path: str = ""
     gated: set[str] = field(default_factory=set)
     """The names of our own routes that ask for the second factor, see `stepup`."""
 
@@ -51,10 +41,6 @@ class SessionFace:
     def accounts(self) -> Accounts:
         """The account services."""
         return replace(self.manager.accounts(), validate_user=self.settings.validate_user_fn, root_path=self.root_path)
-
-    def at(self, root_path: str) -> SessionFace:
-        """This, as a request finds it under `root_path`."""
-        return replace(self, root_path=root_path) if root_path else self
 
     @property
     def users(self) -> UserStorage:
@@ -71,9 +57,9 @@ class SessionFace:
         """`user` as JSON for its owner."""
         return public_user(user, self.users)
 
-    def render(self, request: Request, template: str, variables: Mapping[str, Any], status: int = 200) -> Response:
-        """A page of this server."""
-        return self.pages.render(request, template, variables, status)
+    def changed_csrf_token(self, state: RequestState) -> str | None:
+        """The CSRF token to use from now on, where this answer changes it."""
+        return self.source.csrf.token_to_tell(state)
 
     async def extra_columns(self, request: Request) -> dict[str, Any]:
         """What the application adds to every new session that this request opens; it is asked once.
@@ -146,109 +132,32 @@ class SessionFace:
         self.source.csrf.end(state)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a handler: the server, the request, the fields it sent."""
+B = TypeVar("B", bound=BaseModel)
+# A request for an action of the session server: one whose body is known, and any.
+Submitted: TypeAlias = ActionRequest[SessionContext, B]
+SessionRequest: TypeAlias = ActionRequest[SessionContext, Any]
 
-    face: SessionFace
-    request: Request
-    form: JsonOrFormData
-    is_page: bool
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "face", self.face.at(self.state.root_path))
+def persist_of(call: SessionRequest, sent: bool | None) -> bool | None:
+    """Whether the login is to outlive the browser. An unticked box is not sent; JSON without the field leaves it open.
 
-    @property
-    def state(self) -> RequestState:
-        """What is known of the request."""
-        return state_of(self.request)
+    Parameters:
+        call: the request.
+        sent: its field `persist`.
+    """
+    return False if sent is None and call.is_page else sent
 
-    @property
-    def user(self) -> User | None:
-        """Who is asking."""
-        user: User | None = self.state["user"]
-        return user
 
-    def url(self, name: str = "") -> str:
-        """The URL of an endpoint of the session server, as a browser has to write it."""
-        return self.state.url(self.face.prefix + name)
+def editor_of(call: SessionRequest) -> User:
+    """The user who may edit the account: logged in by cookie, or by a token with the scope `edit_user_scope`.
 
-    def admin_url(self, name: str) -> str:
-        """The same for an endpoint of administrators."""
-        return self.state.url(self.face.admin_prefix + name)
-
-    def text(self, name: str) -> str:
-        """A field as text, empty where it was not sent."""
-        return self.form.getAsStr(name) or ""
-
-    def secret(self, prefix: str, name: str) -> str | None:
-        """The field of a secret: `repeat_password`, or as the specification also writes it, `repeatPassword`."""
-        found = self.form.getAsStr(prefix + name)
-        return self.form.getAsStr(f"repeat{name.capitalize()}") if found is None and prefix == "repeat_" else found
-
-    @property
-    def origin(self) -> Origin:
-        """Where the request comes from."""
-        return self.face.origin(self.request)
-
-    async def still_wanted(self) -> bool:
-        """Whether the client still waits for the answer; it may be asked once the body was read."""
-        return not await self.request.is_disconnected()
-
-    def hashing(self) -> AbstractContextManager[None]:
-        """Hash passwords for this call: not for clients that have gone."""
-        return hashing_for(None, self.still_wanted)
-
-    @property
-    def path_parameter(self) -> str:
-        """The parameter of the path."""
-        return str(next(iter(self.request.path_params.values()), ""))
-
-    def next_page(self, default: str) -> str:
-        """Where to go afterwards: `next` from the form or the URL, if it is a page of this site.
-
-        Parameters:
-            default: where else; a path from the application's own root gets the root path.
-        """
-        wanted = self.form.getAsStr("next") or self.request.query_params.get("next")
-        return local_path(wanted, self.state.link(default))
-
-    def persist(self) -> bool | None:
-        """Whether the login is to outlive the browser. An unticked box is not sent; JSON without the field leaves it open."""
-        return self.form.getAsBool("persist", False if self.is_page else None)
-
-    def session_user(self) -> User:
-        """The user logged in by cookie.
-
-        Raises:
-            CrossauthError: `Unauthorized` where there is none.
-        """
-        user = self.user
-        if user is None or self.state["auth_type"] != "cookie":
-            raise LoginRequired
-        return user
-
-    async def admin(self) -> User:
-        """The administrator who is asking.
-
-        Raises:
-            CrossauthError: `Unauthorized` where nobody is logged in, `InsufficientPriviledges` where it is somebody else.
-        """
-        user = self.session_user()
-        if not await is_administrator(self.state, user):
-            raise CrossauthError(ErrorCode.InsufficientPriviledges)
-        return user
-
-    def editor(self) -> User:
-        """The user who may edit the account: logged in by cookie, or by a token with the scope `edit_user_scope`.
-
-        Raises:
-            CrossauthError: `Unauthorized` where there is none.
-        """
-        user = self.user
-        if user is None or not can_edit(self.face.settings, self.state):
-            raise LoginRequired
-        return user
+    Raises:
+        CrossauthError: `Unauthorized` where there is none.
+    """
+    user = call.user
+    if user is None or not can_edit(call.ctx.settings, call.state):
+        raise LoginRequired
+    return user
 
 
 def can_edit(settings: SessionServerSettings, state: RequestState) -> bool:

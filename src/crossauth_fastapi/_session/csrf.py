@@ -136,11 +136,5 @@ class CsrfProtection:
         return None, None
 
 
-def csrf_refusal(state: RequestState) -> CrossauthError:
-    """The refusal of a request without a valid token; see `CsrfProtection.refusal`."""
-    explain = state.site.csrf_refusal
-    return explain(state) if explain is not None else CrossauthError(ErrorCode.InvalidCsrf)
-
-
 def _shown(host: str) -> str:
     return host if _HOST.fullmatch(host) else "…"

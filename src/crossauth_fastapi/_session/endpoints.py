@@ -1,95 +1,64 @@
-"""The names under which endpoints are switched on (contract 1.0.1), and which of them are there."""
+"""The names under which endpoints are switched on (contract 1.0.1), as the actions say, and which of them are there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._actions.action import Group
+from crossauth_fastapi._session.actions import ACTIONS
+from crossauth_fastapi._session.groups import ADMIN, BASIC, FACTOR2, GROUPS, RESET, VERIFICATION
 
-SignupPageEndpoints: Final = ["signup"]
-SignupApiEndpoints: Final = ["api/signup"]
-SessionPageEndpoints: Final = ["login", "logout", "changepassword", "updateuser", "deleteuser"]
-SessionApiEndpoints: Final = [
-    "api/login", "api/logout", "api/changepassword", "api/userforsessionkey", "api/getcsrftoken",
-    "api/updateuser", "api/deleteuser",
-]  # fmt: skip
-SessionAdminPageEndpoints: Final = [
-    "admin/createuser", "admin/changepassword", "admin/selectuser", "admin/updateuser", "admin/deleteuser",
-]  # fmt: skip
-SessionAdminApiEndpoints: Final = [
-    "admin/api/createuser", "admin/api/changepassword", "admin/api/updateuser", "admin/api/deleteuser",
-]  # fmt: skip
-SessionAdminClientPageEndpoints: Final = [
+USER_FOR_SESSION_KEY: Final = "api/userforsessionkey"
+GET_CSRF_TOKEN: Final = "api/getcsrftoken"
+# Planned: of a part that is not built yet.
+_CLIENTS: Final = (
     "admin/selectclient", "admin/createclient", "admin/deleteclient", "admin/updateclient",
-]  # fmt: skip
-SessionAdminClientApiEndpoints: Final = [
     "admin/api/createclient", "admin/api/deleteclient", "admin/api/updateclient",
-]  # fmt: skip
-SessionClientPageEndpoints: Final = ["selectclient", "createclient", "updateclient", "deleteclient"]
-SessionClientApiEndpoints: Final = ["api/deleteclient", "api/updateclient", "api/createclient"]
-Factor2PageEndpoints: Final = ["configurefactor2", "loginfactor2", "changefactor2", "factor2"]
-Factor2ApiEndpoints: Final = [
-    "api/configurefactor2", "api/loginfactor2", "api/changefactor2", "api/factor2", "api/cancelfactor2",
-]  # fmt: skip
-EmailVerificationPageEndpoints: Final = ["verifyemail", "emailverified"]
-EmailVerificationApiEndpoints: Final = ["api/verifyemail"]
-PasswordResetPageEndpoints: Final = ["requestpasswordreset", "resetpassword"]
-PasswordResetApiEndpoints: Final = ["api/requestpasswordreset", "api/resetpassword"]
-
-_CLIENTS: Final = [
-    *SessionAdminClientPageEndpoints,
-    *SessionAdminClientApiEndpoints,
-    *SessionClientPageEndpoints,
-    *SessionClientApiEndpoints,
-]
-# Beyond the documented lists.
-SessionListEndpoints: Final = ["sessions", "api/sessions"]
-VerificationRequestEndpoints: Final = ["requestemailverification", "api/requestemailverification"]
-ResendEndpoints: Final = ["resendcode", "api/resendcode"]
-RecoveryEndpoints: Final = ["recoverycodes", "api/recoverycodes"]
-AuditEndpoints: Final = ["admin/audit", "admin/api/audit", "admin/api/selectuser"]
-
-_BASIC: Final = [
-    *SignupPageEndpoints, *SignupApiEndpoints, *SessionPageEndpoints, *SessionApiEndpoints, *SessionListEndpoints,
-]  # fmt: skip
-_ADMIN: Final = [*SessionAdminPageEndpoints, *SessionAdminApiEndpoints, *AuditEndpoints]
-_FACTOR2: Final = [*Factor2PageEndpoints, *Factor2ApiEndpoints, *RecoveryEndpoints, *ResendEndpoints]
-_VERIFY: Final = [*EmailVerificationPageEndpoints, *EmailVerificationApiEndpoints, *VerificationRequestEndpoints]
-_RESET: Final = [*PasswordResetPageEndpoints, *PasswordResetApiEndpoints]
-AllEndpointsMinusOAuth: Final = [*_BASIC, *_ADMIN, *_FACTOR2, *_VERIFY, *_RESET]
-AllEndpoints: Final = [*AllEndpointsMinusOAuth, *_CLIENTS]
+    "selectclient", "createclient", "updateclient", "deleteclient",
+    "api/deleteclient", "api/updateclient", "api/createclient",
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Switches:
-    """What the options switch on."""
-
-    admin: bool = False
-    factor2: bool = False
-    verify: bool = False
-    reset: bool = False
+def endpoints_of(group: Group) -> tuple[str, ...]:
+    """The names of a group: pages and JSON endpoints of its actions, and of `BASIC` also what a script asks."""
+    named = tuple(name for action in ACTIONS if action.group is group for name in action.endpoints)
+    return (*named, USER_FOR_SESSION_KEY, GET_CSRF_TOKEN) if group is BASIC else named
 
 
-def enabled_endpoints(given: Sequence[str] | None, on: Switches) -> frozenset[str]:
+AllEndpointsMinusOAuth: Final = tuple(name for group in GROUPS for name in endpoints_of(group))
+AllEndpoints: Final = (*AllEndpointsMinusOAuth, *_CLIENTS)
+
+
+def enabled_endpoints(given: Sequence[str] | None, on: Collection[Group]) -> frozenset[str]:
     """The endpoints to create: those named, or those of everything that is switched on where none are (an empty list is none).
+
+    Parameters:
+        given: the option `endpoints`.
+        on: the groups that the other options switch on.
 
     Raises:
         CrossauthError: `Configuration` for a name that is no endpoint, or one whose option is off; `NotImplemented` for
             endpoints of parts that are not built yet, naming them, so that nothing an application relies on is missing in
             silence.
     """
-    wanted: set[str] = set() if given else set(_BASIC)
-    if not given and on.admin:
-        wanted.update(_ADMIN)
+    groups: set[Group] = set()
+    wanted: set[str] = set()
+    if not given:
+        groups |= {BASIC, *({ADMIN} & set(on))}
     if not given or set(given) & {"all", "allMinusOAuth", ""}:
-        wanted.update(_VERIFY if on.verify else (), _RESET if on.reset else ())
+        groups |= {VERIFICATION, RESET} & set(on)
     for name in given or ():
-        wanted.update(_named(name, on))
-    if on.factor2:
-        wanted.update(_FACTOR2)
+        if name in ("all", "allMinusOAuth", ""):
+            groups |= {BASIC, ADMIN, FACTOR2}
+            wanted |= set(_CLIENTS) if name == "all" else set()
+        else:
+            wanted.add(_checked(name, on))
+    # The pages of second factors are there wherever a second factor can be asked for.
+    groups |= {FACTOR2} & set(on)
+    wanted |= {name for group in groups for name in endpoints_of(group)}
     missing = sorted(wanted & set(_CLIENTS))
     if missing:
         raise CrossauthError(
@@ -99,23 +68,17 @@ def enabled_endpoints(given: Sequence[str] | None, on: Switches) -> frozenset[st
     return frozenset(wanted)
 
 
-def _named(name: str, on: Switches) -> list[str]:
-    if name == "all":
-        return [*_BASIC, *_ADMIN, *_FACTOR2, *_CLIENTS]
-    if name in ("allMinusOAuth", ""):
-        return [*_BASIC, *_ADMIN, *_FACTOR2]
+def _checked(name: str, on: Collection[Group]) -> str:
     if name not in AllEndpoints:
         near = get_close_matches(name, AllEndpoints, n=1, cutoff=0.5)
         advice = f"; did you mean {near[0]!r}?" if near else ""
         raise CrossauthError(
             ErrorCode.Configuration, f"FastApiSessionServer: option 'endpoints': {name!r} is no endpoint{advice}"
         )
-    for names, switch, option in (
-        (_VERIFY, on.verify, "enable_email_verification"),
-        (_RESET, on.reset, "enable_password_reset"),
-    ):
-        if name in names and not switch:
+    for group in GROUPS:
+        if group.option and group not in on and name in endpoints_of(group):
             raise CrossauthError(
-                ErrorCode.Configuration, f"FastApiSessionServer: endpoint {name!r} needs option {option!r} to be true"
+                ErrorCode.Configuration,
+                f"FastApiSessionServer: endpoint {name!r} needs option {group.option!r} to be true",
             )
-    return [name]
+    return name

@@ -14,38 +14,42 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
+from crossauth_fastapi._actions.action import Action, StepUp
+from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import (
     ChangeFactor2Body,
     ConfigureAnswer,
-    LoginFactor2Body,
+    ConfigureFactor2Body,
+    PasswordBody,
     RecoveryAnswer,
 )
-from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.factorpages import factor_variables
+from crossauth_fastapi._session.formsecrets import code_of
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
-from crossauth_fastapi._session.login import auth_of, code_of, open_session, sign_in
+from crossauth_fastapi._session.groups import FACTOR2
+from crossauth_fastapi._session.login import auth_of, open_session, sign_in
 from crossauth_fastapi._session.signup import choice_of_factors, wait_for_link
 
 SET_UP = "Your second factor has been set up."
 REMOVED = "You now log in without a second factor."
 
 
-async def look_at_setup(call: Call) -> Show | Go:
+async def get_setup_page(call: SessionRequest) -> Page | Redirect:
     """What is to be done to set up the factor that was begun; where none was, a form that begins one's own anew.
 
     Nothing is sent, and nothing begins.
     """
     if is_set_up_pending(call.state["session_key"]):
         shown = await _shown_again(call)
-        return Show({**factor_variables(call, str(shown["factor2"])), **shown, "next": call.next_page("")})
+        return Page({**factor_variables(call, str(shown["factor2"])), **shown, "next": call.next_page("")})
     user, forced = await whose_factor2(call)
-    if forced or user.factor2 not in call.face.accounts.allowed_factor2:
-        return Go(call.url("changefactor2"))
-    return Show({"begin": True, "next": call.next_page(""), "passwordNeeded": needs_password(call, user)})
+    if forced or user.factor2 not in call.ctx.accounts.allowed_factor2:
+        return Redirect(call.url("changefactor2"))
+    return Page({"begin": True, "next": call.next_page(""), "passwordNeeded": needs_password(call, user)})
 
 
-async def fetch_setup(call: Call) -> Outcome:
+async def get_setup_json(call: SessionRequest) -> Outcome:
     """What was begun, as JSON.
 
     Raises:
@@ -57,23 +61,23 @@ async def fetch_setup(call: Call) -> Outcome:
             ErrorCode.BadRequest, "No second factor is being set up; POST here without a code begins anew"
         )
     shown = await _shown_again(call)
-    return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Show())
+    return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Page())
 
 
-async def _shown_again(call: Call) -> dict[str, Any]:
+async def _shown_again(call: SessionRequest) -> dict[str, Any]:
     """What was shown when the set-up began, for the browser in which it did: a secret is nothing for a copy of its cookie.
 
     Raises:
         CrossauthError: `Unauthorized` for another browser.
     """
-    accounts, key = call.face.accounts, call.state["session_key"]
+    accounts, key = call.ctx.accounts, call.state["session_key"]
     pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
-    if not pending.is_claimed_by(call.face.claim(call.state, PENDING)):
+    if not pending.is_claimed_by(call.ctx.claim(call.state, PENDING)):
         raise CrossauthError(ErrorCode.Unauthorized, "This was begun in another browser; go on there, or begin it anew")
     return await factor2_setup.show_setup(accounts, key)
 
 
-async def begin_or_configure(call: Call) -> Outcome:
+async def begin_or_configure(call: SessionRequest) -> Outcome:
     """Check the code of the factor that is being set up; where none is and no code came, begin one's own anew."""
     if is_set_up_pending(call.state["session_key"]) or code_of(call):
         return await configure(call)
@@ -83,16 +87,16 @@ async def begin_or_configure(call: Call) -> Outcome:
     return await _begin_setup(call, user, factor2)
 
 
-async def configure(call: Call) -> Outcome:
+async def configure(call: SessionRequest) -> Outcome:
     """Check the first code; the factor is the user's then."""
-    face, key = call.face, call.state["session_key"]
-    await face.extra_columns(call.request)
-    done = await factor2_setup.complete_setup(face.accounts, key, code_of(call), call.origin)
-    after = call.next_page(face.settings.login_redirect)
+    ctx, key = call.ctx, call.state["session_key"]
+    await ctx.extra_columns(call.request)
+    done = await factor2_setup.complete_setup(ctx.accounts, key, code_of(call), call.origin)
+    after = call.next_page(ctx.settings.login_redirect)
     user = done.user
     if user is None or user.state == UserState.awaiting_email_verification:
         if user is not None:
-            await email_change.send_link_again(face.accounts, user, call.origin)
+            await email_change.send_link_again(ctx.accounts, user, call.origin)
         recovery_codes = done.recovery_codes if user is not None else recovery.random_codes()
         name = done.username if user is None else user.username
         return await wait_for_link(call, user, name, after, done.persist, {"recoveryCodes": recovery_codes})
@@ -109,50 +113,50 @@ async def configure(call: Call) -> Outcome:
         "recoveryCodes": done.recovery_codes,
     }
     answer = {**signed_in.json, "emailVerificationNeeded": False, "recoveryCodes": done.recovery_codes}
-    return Outcome(answer, Show(shown))
+    return Outcome(answer, Page(shown))
 
 
-async def look_at_change(call: Call) -> Show | Go:
+async def get_change_page(call: SessionRequest) -> Page | Redirect:
     """The choice of factors."""
     user, _ = await whose_factor2(call)
-    return Show(_change_variables(call, user))
+    return Page(_change_variables(call, user))
 
 
-async def change(call: Call) -> Outcome:
+async def change(call: Submitted[ChangeFactor2Body]) -> Outcome:
     """Begin to set up another factor, or give it up."""
-    face, (user, forced) = call.face, await whose_factor2(call)
+    ctx, (user, forced) = call.ctx, await whose_factor2(call)
     if not forced:
         await require_recent_login(call, user)
-    await face.extra_columns(call.request)
-    wanted = call.text("factor2").removeprefix(NO_FACTOR2)
+    await ctx.extra_columns(call.request)
+    wanted = call.body.factor2.removeprefix(NO_FACTOR2)
     if not wanted:
-        if NO_FACTOR2 not in face.manager.allowed_factor2:
+        if NO_FACTOR2 not in ctx.manager.allowed_factor2:
             raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
-        stored = await factor2_setup.remove(face.accounts, user, call.origin)
+        stored = await factor2_setup.remove(ctx.accounts, user, call.origin)
         if stored.state == UserState.awaiting_email_verification:
-            await email_change.send_link_again(face.accounts, stored, call.origin)
-            after = call.next_page(face.settings.login_redirect)
+            await email_change.send_link_again(ctx.accounts, stored, call.origin)
+            after = call.next_page(ctx.settings.login_redirect)
             return await wait_for_link(call, stored, stored.username, after, False)
         if forced:
-            return await sign_in(call, Attempt(stored), False, call.next_page(face.settings.login_redirect))
-        await open_session(face, call.request, Attempt(stored), False, auth=auth_of(call))
+            return await sign_in(call, Attempt(stored), False, call.next_page(ctx.settings.login_redirect))
+        await open_session(ctx, call.request, Attempt(stored), False, auth=auth_of(call))
         shown = {**_change_variables(call, stored), "message": REMOVED}
-        return Outcome({"ok": True, "message": REMOVED}, Show(shown))
+        return Outcome({"ok": True, "message": REMOVED}, Page(shown))
     purpose = "setup"
-    if user.state in SETTING_UP and wanted in face.accounts.allowed_factor2:
+    if user.state in SETTING_UP and wanted in ctx.accounts.allowed_factor2:
         # A sign-up that goes on: its address is not verified, and may have an account.
         purpose = "signup"
     return await _begin_setup(call, user, wanted, purpose)
 
 
-async def whose_factor2(call: Call) -> tuple[User, bool]:
+async def whose_factor2(call: SessionRequest) -> tuple[User, bool]:
     """The user whose second factor may be changed, and whether a login demanded it.
 
     Raises:
         CrossauthError: `Unauthorized` where nobody is logged in and none did.
     """
     if call.user is None:
-        required = await required_change(call.face.accounts, call.state["session_key"], Ask.FACTOR2_CHANGE)
+        required = await required_change(call.ctx.accounts, call.state["session_key"], Ask.FACTOR2_CHANGE)
         if required is not None:
             if required.user.state not in (UserState.active, UserState.factor2_reset_needed, *SETTING_UP):
                 raise CrossauthError(ErrorCode.UserNotActive)
@@ -160,53 +164,53 @@ async def whose_factor2(call: Call) -> tuple[User, bool]:
     return call.session_user(), False
 
 
-async def look_at_codes(call: Call) -> Show | Go:
+async def get_codes_page(call: SessionRequest) -> Page | Redirect:
     """How many codes are left."""
     user = call.session_user()
-    left = await recovery.count_codes(call.face.accounts, user)
-    return Show({"left": left, "passwordNeeded": needs_password(call, user)})
+    left = await recovery.count_codes(call.ctx.accounts, user)
+    return Page({"left": left, "passwordNeeded": needs_password(call, user)})
 
 
-async def fetch_codes(call: Call) -> Outcome:
-    """As `look_at_codes`, as JSON."""
-    return Outcome({"ok": True, "left": await recovery.count_codes(call.face.accounts, call.session_user())}, Show())
+async def get_codes_json(call: SessionRequest) -> Outcome:
+    """As `get_codes_page`, as JSON."""
+    return Outcome({"ok": True, "left": await recovery.count_codes(call.ctx.accounts, call.session_user())}, Page())
 
 
-async def make_codes(call: Call) -> Outcome:
+async def make_codes(call: SessionRequest) -> Outcome:
     """Ten new codes; they are shown this once."""
     user = call.session_user()
     if user.factor2 in (None, "", NO_FACTOR2):
         raise CrossauthError(ErrorCode.BadRequest, "Recovery codes stand in for a second factor; set one up first")
     await require_recent_login(call, user)
-    made = await recovery.make_codes(call.face.accounts, user)
-    call.face.accounts.events.tell(EventName.recovery_codes_made, user, address=call.origin.address)
-    return Outcome({"ok": True, "recoveryCodes": made}, Show({"recoveryCodes": made, "left": len(made)}))
+    made = await recovery.make_codes(call.ctx.accounts, user)
+    call.ctx.accounts.events.tell(EventName.recovery_codes_made, user, address=call.origin.address)
+    return Outcome({"ok": True, "recoveryCodes": made}, Page({"recoveryCodes": made, "left": len(made)}))
 
 
-async def _begin_setup(call: Call, user: User, factor2: str, purpose: str = "setup") -> Outcome:
-    face = call.face
+async def _begin_setup(call: SessionRequest, user: User, factor2: str, purpose: str = "setup") -> Outcome:
+    ctx = call.ctx
     shown, data = await factor2_setup.start_setup(
-        face.accounts, user, user.username, factor2, purpose, user.to_dict(), False, call.origin,
-        face.new_claim(call.state, PENDING),
+        ctx.accounts, user, user.username, factor2, purpose, user.to_dict(), False, call.origin,
+        ctx.new_claim(call.state, PENDING),
     )  # fmt: skip
-    await face.keep(call.request, data)
+    await ctx.keep(call.request, data)
     page = {**factor_variables(call, factor2), **shown, "next": call.next_page("")}
-    return Outcome({"ok": True, **shown}, Show(page, "configure_factor2_page"))
+    return Outcome({"ok": True, **shown}, Page(page, "configure_factor2_page"))
 
 
-def _own_factor(call: Call) -> str:
+def _own_factor(call: SessionRequest) -> str:
     """The second factor of the user who is logged in.
 
     Raises:
         CrossauthError: `Unauthorized` where nobody is; `BadRequest` where the user has none.
     """
     factor2 = call.session_user().factor2
-    if factor2 not in call.face.accounts.allowed_factor2:
+    if factor2 not in call.ctx.accounts.allowed_factor2:
         raise CrossauthError(ErrorCode.BadRequest, "Choose a second factor first")
     return str(factor2)
 
 
-def _change_variables(call: Call, user: User) -> dict[str, Any]:
+def _change_variables(call: SessionRequest, user: User) -> dict[str, Any]:
     required = call.user is None or call.request.query_params.get("required") == "true"
     current = user.factor2 or NO_FACTOR2
     return {
@@ -217,22 +221,32 @@ def _change_variables(call: Call, user: User) -> dict[str, Any]:
 
 CONFIGURE_FACTOR2 = Action(
     name="configurefactor2",
+    group=FACTOR2,
+    operation_id="account_configure_factor2",
+    events=(EventName.factor2_set, EventName.login_succeeded),
+    limits=("factor2_challenge", "factor2_account", "factor2_address", "password_account"),
+    json_summary="What is to be done to set a second factor up",
+    json_operation_id="account_get_factor2_setup",
     step_up=StepUp.BEGIN,
     summary="Set a second factor up",
-    do=begin_or_configure,
-    look=look_at_setup,
-    fetch=fetch_setup,
+    submit=begin_or_configure,
+    get_page=get_setup_page,
+    get_json=get_setup_json,
     page_option="configure_factor2_page",
-    body=LoginFactor2Body,
+    body=ConfigureFactor2Body,
     answer=ConfigureAnswer,
     session=True,
 )
 CHANGE_FACTOR2 = Action(
     name="changefactor2",
+    group=FACTOR2,
+    operation_id="account_change_factor2",
+    events=(EventName.factor2_removed, EventName.login_succeeded),
+    limits=("code_account", "mail_target", "sms_target", "password_account"),
     step_up=StepUp.SUBMIT,
     summary="Choose another second factor, or none",
-    do=change,
-    look=look_at_change,
+    submit=change,
+    get_page=get_change_page,
     page_option="change_factor2_page",
     body=ChangeFactor2Body,
     answer=ConfigureAnswer,
@@ -241,12 +255,19 @@ CHANGE_FACTOR2 = Action(
 )
 RECOVERY_CODES = Action(
     name="recoverycodes",
+    group=FACTOR2,
+    operation_id="account_make_recovery_codes",
+    events=(EventName.recovery_codes_made,),
+    limits=("password_account",),
+    json_summary="How many recovery codes are left",
+    json_operation_id="account_count_recovery_codes",
     step_up=StepUp.SUBMIT,
     summary="Make new recovery codes",
-    do=make_codes,
-    look=look_at_codes,
-    fetch=fetch_codes,
+    submit=make_codes,
+    get_page=get_codes_page,
+    get_json=get_codes_json,
     page_option="recovery_codes_page",
+    body=PasswordBody,
     answer=RecoveryAnswer,
     session=True,
 )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.factors.base import CodeField
-from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.context import SessionRequest
 
 
-def ask_variables(call: Call, factor2: str, action: str, after: str, persist: bool | None = None) -> dict[str, Any]:
+def ask_variables(
+    call: SessionRequest, factor2: str, action: str, after: str, persist: bool | None = None
+) -> dict[str, Any]:
     """What the page that asks for a second factor is given."""
     return {
         **factor_variables(call, factor2),
@@ -18,9 +20,9 @@ def ask_variables(call: Call, factor2: str, action: str, after: str, persist: bo
     }
 
 
-def factor_variables(call: Call, factor2: str) -> dict[str, Any]:
+def factor_variables(call: SessionRequest, factor2: str) -> dict[str, Any]:
     """What a page says of a second factor, in the factor's own words."""
-    factor = call.face.manager.factors.get(factor2)
+    factor = call.ctx.manager.factors.get(factor2)
     field = factor.code_field() if factor else CodeField()
     return {
         "factor2": factor2,
@@ -33,7 +35,7 @@ def factor_variables(call: Call, factor2: str) -> dict[str, Any]:
     }
 
 
-def sends_codes(call: Call, factor2: str) -> bool:
+def sends_codes(call: SessionRequest, factor2: str) -> bool:
     """Whether the page of a factor has a button to send its code again."""
-    factor = call.face.manager.factors.get(factor2)
-    return factor is not None and factor.mfa_type() == "oob" and "resendcode" in call.face.endpoints
+    factor = call.ctx.manager.factors.get(factor2)
+    return factor is not None and factor.mfa_type() == "oob" and "resendcode" in call.ctx.endpoints

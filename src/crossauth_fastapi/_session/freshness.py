@@ -14,32 +14,33 @@ from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import CREDENTIALS
 from crossauth_fastapi._http.errors import PasswordRequired
-from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import auth_of, secrets_of
+from crossauth_fastapi._session.context import SessionRequest
+from crossauth_fastapi._session.formsecrets import secrets_of
+from crossauth_fastapi._session.login import auth_of
 
 
-def needs_password(call: Call, user: User) -> bool:
+def needs_password(call: SessionRequest, user: User) -> bool:
     """Whether the login of this session is too old for what comes next.
 
     A user who has a second factor is asked for that instead, see `gate`; but for the password after all where the lists of the
     application leave this action out.
     """
-    seconds = call.face.settings.reauthentication_seconds
+    seconds = call.ctx.settings.reauthentication_seconds
     if seconds is None or _is_asked_for_factor2(call, user):
         return False
     auth = auth_of(call)
-    return not freshness.is_recent(auth, call.face.accounts.now, timedelta(seconds=seconds))
+    return not freshness.is_recent(auth, call.ctx.accounts.now, timedelta(seconds=seconds))
 
 
-def _is_asked_for_factor2(call: Call, user: User) -> bool:
+def _is_asked_for_factor2(call: SessionRequest, user: User) -> bool:
     if not has_factor2(user) or call.state["auth_type"] != "cookie":
         return False
     route = str(getattr(call.request.scope.get("route"), "name", ""))
     # What the page shows goes by what its form will be asked.
-    return route.removesuffix(":page") in {name.removesuffix(":form") for name in call.face.gated}
+    return route.removesuffix(":page") in {name.removesuffix(":form") for name in call.ctx.gated}
 
 
-async def require_recent_login(call: Call, user: User, prefix: str = "") -> None:
+async def require_recent_login(call: SessionRequest, user: User, prefix: str = "") -> None:
     """Let pass whose login is recent, or who sends the password with the request; it counts as a login then.
 
     Parameters:
@@ -53,7 +54,7 @@ async def require_recent_login(call: Call, user: User, prefix: str = "") -> None
     """
     if not needs_password(call, user):
         return
-    accounts = call.face.accounts
+    accounts = call.ctx.accounts
     if not freshness.can_be_asked(accounts, user):
         raise CrossauthError(ErrorCode.Unauthorized, "You logged in some time ago; log out and in again to do this")
     given = secrets_of(call, prefix)
@@ -65,7 +66,7 @@ async def require_recent_login(call: Call, user: User, prefix: str = "") -> None
     auth = freshness.auth_facts(accounts.now, ["pwd"])
     call.state.auth = auth
     if call.state["session_id"] is not None:
-        await call.face.keep(call.request, {f"{freshness.OURS}.{freshness.AUTH}": auth})
+        await call.ctx.keep(call.request, {f"{freshness.OURS}.{freshness.AUTH}": auth})
 
 
 def changes_credential(user: User, wanted: User | Mapping[str, Any]) -> bool:

@@ -29,14 +29,16 @@ from crossauth_backend.accounts.pending import is_set_up_pending
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
+from crossauth_fastapi._actions.context import ActionRequest
+from crossauth_fastapi._actions.csrf import csrf_refusal
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request, parse_body, read_limited, replay
 from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_json, with_retry_after
 from crossauth_fastapi._http.redirects import see_other, with_query
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
-from crossauth_fastapi._session.context import Call, SessionFace
+from crossauth_fastapi._session.bodies import Factor2Body
+from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.cookies import cookie_value
-from crossauth_fastapi._session.csrf import csrf_refusal
-from crossauth_fastapi._session.login import code_of
+from crossauth_fastapi._session.formsecrets import code_of
 
 # After these the request that waits is of no use any more.
 _ENDS: Final = (ErrorCode.Expired, ErrorCode.TooManyAttempts, ErrorCode.InvalidSession)
@@ -50,19 +52,19 @@ class StepUpGuard:
     """Asks for the second factor before one route.
 
     Parameters:
-        face: the session server.
+        ctx: the session server.
         json: whether it answers as JSON; otherwise by sending the browser to the page that asks.
         begins: whether only beginning something is asked about, and not going on with what waits in the session.
     """
 
-    face: SessionFace
+    ctx: SessionContext
     json: bool
     begins: bool = False
 
     async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """See `Guard`."""
         state = _state(scope)
-        user = _asked(self.face, state)
+        user = _asked(self.ctx, state)
         if user is None or state.factor2_given or self._goes_on(state):
             await app(scope, receive, send)
             return
@@ -73,7 +75,7 @@ class StepUpGuard:
             judge = self._looked if scope["method"] in SAFE_METHODS else self._changed
             found = await judge(scope, state, user, receive)
         except Exception as e:
-            found = _refused(self.face, state, as_reason(e), self.json)
+            found = _refused(self.ctx, state, as_reason(e), self.json)
         if isinstance(found, Response):
             await found(scope, receive, send)
         else:
@@ -84,29 +86,29 @@ class StepUpGuard:
 
     async def _looked(self, scope: Scope, state: RequestState, user: User, receive: Receive) -> Response | _Made:
         """A request that only looks: it waits, but sends nothing and takes the place of nothing that changes something."""
-        if await _device_is_known(self.face, state, user):
+        if await _device_is_known(self.ctx, state, user):
             return scope, receive
         if scope["method"] == "GET":
-            await _hold(self.face, Request(scope), user, _visit(scope, state, b""))
+            await _hold(self.ctx, Request(scope), user, _visit(scope, state, b""))
         return self._ask(state, user)
 
     async def _changed(self, scope: Scope, state: RequestState, user: User, receive: Receive) -> Response | _Made:
         """The answer, or the request that is to be made."""
-        face = self.face
-        request, body, code = await _read(face, scope, state, receive)
+        ctx = self.ctx
+        request, body, code = await _read(ctx, scope, state, receive)
         visit = _visit(scope, state, body)
-        claim = face.claim(state, visit.slot)
-        waiting = waiting_visit(face.accounts, state["session_key"], visit.slot, claim)
+        claim = ctx.claim(state, visit.slot)
+        waiting = waiting_visit(ctx.accounts, state["session_key"], visit.slot, claim)
         if waiting is not None and code and (waiting.method, waiting.path) == (visit.method, visit.path):
-            await _complete(face, state, user, code, request, waiting)
+            await _complete(ctx, state, user, code, request, waiting)
             return _as_it_was(scope, waiting), replay(waiting.body, True, receive)
-        if await _device_is_known(face, state, user):
+        if await _device_is_known(ctx, state, user):
             return scope, replay(body, True, receive)
-        await _hold(face, request, user, visit)
+        await _hold(ctx, request, user, visit)
         return self._ask(state, user)
 
     def _ask(self, state: RequestState, user: User) -> Response:
-        return _ask(self.face, state, user, self.json)
+        return _ask(self.ctx, state, user, self.json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,32 +116,32 @@ class AnswerGuard:
     """Stands before `factor2` and `api/factor2`, which take the code of a request that waits and answer as that request does.
 
     Parameters:
-        face: the session server.
+        ctx: the session server.
         router: what serves the application's routes.
         json: whether it answers as JSON.
     """
 
-    face: SessionFace
+    ctx: SessionContext
     router: ASGIApp
     json: bool
 
     async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """See `Guard`."""
         state = _state(scope)
-        user = _asked(self.face, state)
+        user = _asked(self.ctx, state)
         waiting = (
             None
             if user is None
-            else newest_visit(self.face.accounts, state["session_key"], partial(self.face.claim, state))
+            else newest_visit(self.ctx.accounts, state["session_key"], partial(self.ctx.claim, state))
         )
         if user is None or waiting is None or state.factor2_given:
             await app(scope, receive, send)
             return
         try:
-            request, _, code = await _read(self.face, scope, state, receive)
+            request, _, code = await _read(self.ctx, scope, state, receive)
             found = await self._answer(scope, state, user, code, request, waiting)
         except Exception as e:
-            found = _refused(self.face, state, as_reason(e), self.json)
+            found = _refused(self.ctx, state, as_reason(e), self.json)
         if isinstance(found, Response):
             await found(scope, receive, send)
         else:
@@ -149,10 +151,10 @@ class AnswerGuard:
         self, scope: Scope, state: RequestState, user: User, code: dict[str, str], request: Request, waiting: Visit
     ) -> Response | Scope:
         if waiting.unsent and not code:
-            data = await send_code(self.face.accounts, state["session_key"], user, waiting)
-            await self.face.keep(request, data)
-            return _ask(self.face, state, user, self.json)
-        await _complete(self.face, state, user, code, request, waiting)
+            data = await send_code(self.ctx.accounts, state["session_key"], user, waiting)
+            await self.ctx.keep(request, data)
+            return _ask(self.ctx, state, user, self.json)
+        await _complete(self.ctx, state, user, code, request, waiting)
         return _to_where_it_went(scope, waiting, state)
 
 
@@ -163,14 +165,14 @@ def _state(scope: Scope) -> RequestState:
     return state
 
 
-def _asked(face: SessionFace, state: RequestState) -> User | None:
+def _asked(ctx: SessionContext, state: RequestState) -> User | None:
     """The user who is to be asked: logged in by cookie, with a second factor."""
     user: User | None = state["user"]
     return user if user is not None and state["auth_type"] == "cookie" and has_factor2(user) else None
 
 
 async def _read(
-    face: SessionFace, scope: Scope, state: RequestState, receive: Receive
+    ctx: SessionContext, scope: Scope, state: RequestState, receive: Receive
 ) -> tuple[Request, bytes, dict[str, str]]:
     """The request with its body read, and the code in it.
 
@@ -190,7 +192,10 @@ async def _read(
             raise
         # An application's own format holds no code, and is none of our business.
         fields = {}
-    return request, body, code_of(Call(face, request, JsonOrFormData(request, fields), False))
+    call: ActionRequest[SessionContext, Any] = ActionRequest(
+        ctx, request, JsonOrFormData(request, fields), False, Factor2Body
+    )
+    return request, body, code_of(call)
 
 
 def _visit(scope: Scope, state: RequestState, body: bytes) -> Visit:
@@ -202,52 +207,52 @@ def _visit(scope: Scope, state: RequestState, body: bytes) -> Visit:
     )  # fmt: skip
 
 
-async def _hold(face: SessionFace, request: Request, user: User, visit: Visit) -> None:
-    claim = face.new_claim(_state(request.scope), visit.slot)
-    await face.keep(request, await start_visit(face.accounts, user, visit, claim))
+async def _hold(ctx: SessionContext, request: Request, user: User, visit: Visit) -> None:
+    claim = ctx.new_claim(_state(request.scope), visit.slot)
+    await ctx.keep(request, await start_visit(ctx.accounts, user, visit, claim))
 
 
 async def _complete(
-    face: SessionFace, state: RequestState, user: User, code: dict[str, str], request: Request, waiting: Visit
+    ctx: SessionContext, state: RequestState, user: User, code: dict[str, str], request: Request, waiting: Visit
 ) -> None:
     """Check the code; from then on this request is one for which the second factor was given."""
     forget = (state["session_id"], waiting.slot)
     try:
-        origin = face.origin(request)
-        await complete_visit(face.accounts, state["session_key"], user, code, origin, waiting.slot)
+        origin = ctx.origin(request)
+        await complete_visit(ctx.accounts, state["session_key"], user, code, origin, waiting.slot)
     except CrossauthError as e:
         if e.code in _ENDS:
-            await face.manager.delete_session_data(*forget)
+            await ctx.manager.delete_session_data(*forget)
         raise
-    await face.manager.delete_session_data(*forget)
+    await ctx.manager.delete_session_data(*forget)
     state.factor2_given = True
 
 
-async def _device_is_known(face: SessionFace, state: RequestState, user: User) -> bool:
-    if not face.settings.enable_known_devices:
+async def _device_is_known(ctx: SessionContext, state: RequestState, user: User) -> bool:
+    if not ctx.settings.enable_known_devices:
         return False
-    devices, now = face.manager.devices, face.manager.session.clock()
+    devices, now = ctx.manager.devices, ctx.manager.session.clock()
     device = devices.read(cookie_value(state, devices.cookie), now)
     if device is None or not device.knows(user):
         return False
-    key = await face.manager.key_storage.find_key(devices.stored(device.id))
+    key = await ctx.manager.key_storage.find_key(devices.stored(device.id))
     if key is None or not same_stamp(key.stamp, user.security_stamp):
         return False
     return str(key.userid) == str(user.id) and (key.expires is None or key.expires > now)
 
 
-def _ask(face: SessionFace, state: RequestState, user: User, json: bool) -> Response:
+def _ask(ctx: SessionContext, state: RequestState, user: User, json: bool) -> Response:
     if json:
         return JSONResponse({"ok": True, "factor2Required": True, "factor2": user.factor2}, headers=NO_STORE)
-    answer = see_other(state.url(f"{face.prefix}factor2"))
+    answer = see_other(state.url(f"{ctx.prefix}factor2"))
     answer.headers["Cache-Control"] = NO_STORE["Cache-Control"]
     return answer
 
 
-def _refused(face: SessionFace, state: RequestState, e: CrossauthError, json: bool) -> Response:
+def _refused(ctx: SessionContext, state: RequestState, e: CrossauthError, json: bool) -> Response:
     if json or e.code in (ErrorCode.InvalidCsrf, ErrorCode.BadRequest):
         return error_json(e)
-    return with_retry_after(see_other(with_query(state.url(f"{face.prefix}factor2"), error=e.code_name)), e)
+    return with_retry_after(see_other(with_query(state.url(f"{ctx.prefix}factor2"), error=e.code_name)), e)
 
 
 def _as_it_was(scope: Scope, visit: Visit) -> Scope:

@@ -15,10 +15,11 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import KeyDataEntry, get_json_data
 from crossauth_backend.users.record import User
+from crossauth_fastapi._actions.csrf import csrf_refusal
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._middleware.state import state_of
-from crossauth_fastapi._session.context import SessionFace
-from crossauth_fastapi._session.csrf import CSRF_FIELDS, csrf_refusal
+from crossauth_fastapi._session.context import SessionContext
+from crossauth_fastapi._session.csrf import CSRF_FIELDS
 from crossauth_fastapi._session.login import open_session
 
 _ASKED = {
@@ -30,12 +31,12 @@ _ASKED = {
 RESERVED_DATA = ("2fa", "pre2fa", "pre2falook", "passwordchange", "factor2change", "crossauth")
 
 
-async def create_anonymous_session(face: SessionFace, request: Request, data: Mapping[str, Any] | None) -> str:
+async def create_anonymous_session(ctx: SessionContext, request: Request, data: Mapping[str, Any] | None) -> str:
     """Open a session of nobody with `data` in it; returns the value of its cookie."""
     check_names(list(data or {}))
-    sessions = face.manager.session
-    key = await sessions.create_session_key(None, await face.extra_columns(request), data)
-    face.start_session(request, key, None, False)
+    sessions = ctx.manager.session
+    key = await sessions.create_session_key(None, await ctx.extra_columns(request), data)
+    ctx.start_session(request, key, None, False)
     return sessions.make_cookie(key, False).value
 
 
@@ -51,18 +52,18 @@ def session_id(request: HTTPConnection) -> str:
     return str(found)
 
 
-async def update_session_data(face: SessionFace, request: HTTPConnection, entries: list[KeyDataEntry]) -> None:
+async def update_session_data(ctx: SessionContext, request: HTTPConnection, entries: list[KeyDataEntry]) -> None:
     """Change entries of the session data, all or none."""
     check_names([entry["data_name"] for entry in entries])
-    await face.manager.update_many_session_data(session_id(request), entries)
+    await ctx.manager.update_many_session_data(session_id(request), entries)
 
 
-async def get_session_data(face: SessionFace, request: HTTPConnection, name: str) -> Any:
+async def get_session_data(ctx: SessionContext, request: HTTPConnection, name: str) -> Any:
     """One entry of the session data as it is stored now; `None` where there is none, or no session."""
     if state_of(request)["session_id"] is None:
         return None
     try:
-        key = await face.manager.key_storage.get_key(face.manager.session.hash_session_id(session_id(request)))
+        key = await ctx.manager.key_storage.get_key(ctx.manager.session.hash_session_id(session_id(request)))
     except CrossauthError as e:
         if e.code is not ErrorCode.InvalidKey:
             raise
@@ -84,28 +85,28 @@ def check_names(names: list[str]) -> None:
             raise CrossauthError(ErrorCode.BadRequest, f"Session data {name!r} is reserved")
 
 
-def sent_csrf_token(face: SessionFace, form: JsonOrFormData, headers: Mapping[str, str]) -> object:
+def sent_csrf_token(ctx: SessionContext, form: JsonOrFormData, headers: Mapping[str, str]) -> object:
     """The token that a request sent, by header or field."""
-    wanted = face.manager.csrf_header_name.lower()
+    wanted = ctx.manager.csrf_header_name.lower()
     header = next((value for name, value in headers.items() if name.lower() == wanted), None)
     return header or next((form.get(name) for name in CSRF_FIELDS if form.get(name)), None)
 
 
-def valid_csrf_cookie(face: SessionFace, request: Request) -> str:
+def valid_csrf_cookie(ctx: SessionContext, request: Request) -> str:
     """The CSRF cookie of a request whose token was valid.
 
     Raises:
         CrossauthError: `InvalidCsrf`.
     """
     state = state_of(request)
-    cookie = face.source.csrf.cookie_value(state)
+    cookie = ctx.source.csrf.cookie_value(state)
     if cookie is None or not state["csrf_token"]:
         raise csrf_refusal(state)
     return cookie
 
 
 async def login_with_user(
-    face: SessionFace,
+    ctx: SessionContext,
     user: User,
     bypass_2fa: bool,
     request: Request,
@@ -118,7 +119,7 @@ async def login_with_user(
         CrossauthError: the reason for which the account's state refuses; `MfaRequired` where the second factor is waited for
             at `loginfactor2`; `PasswordChangeNeeded` or `Factor2ResetNeeded` where the account demands a change.
     """
-    result = await open_session(face, request, Attempt(user, factor2_passed=bypass_2fa), None, factor2_given=False)
+    result = await open_session(ctx, request, Attempt(user, factor2_passed=bypass_2fa), None, factor2_given=False)
     if result.asked is not None:
         unfinished = result.user.state in SETTING_UP
         raise CrossauthError(ErrorCode.TwoFactorIncomplete if unfinished else _ASKED[result.asked])

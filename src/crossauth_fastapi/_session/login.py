@@ -12,15 +12,19 @@ from crossauth_backend.accounts.credentials import check_credentials
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
+from crossauth_fastapi._actions.action import Action, StepUp
+from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody
-from crossauth_fastapi._session.context import Call, SessionFace
+from crossauth_fastapi._session.context import SessionContext, SessionRequest, Submitted, persist_of
 from crossauth_fastapi._session.factorpages import ask_variables
+from crossauth_fastapi._session.formsecrets import secrets_of
+from crossauth_fastapi._session.groups import BASIC
 
 CODE_UNSENT = "No code was sent: too many were sent to this account. Use a recovery code, or ask for a new code later."
 _FORCED = {
@@ -29,29 +33,27 @@ _FORCED = {
 }
 
 
-async def look_at_login(call: Call) -> Show | Go:
+async def get_login_page(call: SessionRequest) -> Page | Redirect:
     """The form; whoever is logged in is sent on, unless they are logging in as somebody else and were refused."""
-    after = call.next_page(call.face.settings.login_redirect)
+    after = call.next_page(call.ctx.settings.login_redirect)
     refused = call.request.method == "POST" and call.state["csrf_token"]
-    return Go(after) if call.user and not refused else Show({"next": after})
+    return Redirect(after) if call.user and not refused else Page({"next": after})
 
 
-async def log_in(call: Call) -> Outcome:
+async def log_in(call: Submitted[LoginBody]) -> Outcome:
     """Check username and first factor, and open a session.
 
     Somebody who is logged in may log in again, as the same user or as another: the session so far ends then. What is wrong is
     refused, and leaves it as it was.
     """
-    face, after = call.face, call.next_page(call.face.settings.login_redirect)
-    username = call.form.getAsStr("username")
-    if not username:
-        raise CrossauthError(ErrorCode.BadRequest, "username is missing")
-    user = await check_credentials(face.accounts, username, secrets_of(call), call.origin)
-    return await sign_in(call, Attempt(user), call.persist(), after)
+    ctx, after = call.ctx, call.next_page(call.ctx.settings.login_redirect)
+    body = call.body
+    user = await check_credentials(ctx.accounts, body.username, secrets_of(call), call.origin)
+    return await sign_in(call, Attempt(user), persist_of(call, body.persist), after)
 
 
 async def sign_in(
-    call: Call,
+    call: SessionRequest,
     attempt: Attempt,
     persist: bool | None,
     after: str,
@@ -71,27 +73,27 @@ async def sign_in(
     Raises:
         CrossauthError: the reason for which the account's state refuses; a forced change where it cannot be made here.
     """
-    face = call.face
-    result = await open_session(face, call.request, attempt, persist, auth=auth)
+    ctx = call.ctx
+    result = await open_session(ctx, call.request, attempt, persist, auth=auth)
     if result.asked is None:
-        return Outcome({"ok": True, "user": face.public(result.user), **(more or {})}, Go(after))
+        return Outcome({"ok": True, "user": ctx.public(result.user), **(more or {})}, Redirect(after))
     if result.asked is Ask.FACTOR2:
         factor2 = result.user.factor2
         told = {"message": CODE_UNSENT} if result.code_unsent else {}
         asked = ask_variables(call, str(factor2), "loginfactor2", after, persist)
-        page = Show({**asked, **({"errorMessage": CODE_UNSENT, "factor2Hint": ""} if told else {})}, "factor2_page")
+        page = Page({**asked, **({"errorMessage": CODE_UNSENT, "factor2Hint": ""} if told else {})}, "factor2_page")
         return Outcome({"ok": True, "twoFactorRequired": True, "factor2": factor2, **told, **(more or {})}, page)
     endpoint, code = _FORCED[result.asked]
     if result.user.state in SETTING_UP:
         code = ErrorCode.TwoFactorIncomplete
-    if not call.is_page or endpoint not in face.endpoints:
+    if not call.is_page or endpoint not in ctx.endpoints:
         raise CrossauthError(code)
     back = with_query(call.url("login"), next=after)
-    return Outcome({}, Go(with_query(call.url(endpoint), required="true", next=back)))
+    return Outcome({}, Redirect(with_query(call.url(endpoint), required="true", next=back)))
 
 
 async def open_session(
-    face: SessionFace,
+    ctx: SessionContext,
     request: Request,
     attempt: Attempt,
     persist: bool | None,
@@ -103,7 +105,7 @@ async def open_session(
     """Take an attempt through the login stages, and make the session that comes of it the request's own.
 
     Parameters:
-        face: the session server.
+        ctx: the session server.
         request: the request, whose session so far ends.
         attempt: whom to sign in, and what has been proven.
         persist: whether the cookie outlives the browser; `None` for what the options say.
@@ -113,23 +115,23 @@ async def open_session(
     """
     previous = state_of(request)["session_id"]
     result = await login.sign_in(
-        face.accounts, attempt, previous=previous, extra_fields=await face.extra_columns(request), data=data,
-        origin=face.origin(request), persist=persist, auth=auth,
+        ctx.accounts, attempt, previous=previous, extra_fields=await ctx.extra_columns(request), data=data,
+        origin=ctx.origin(request), persist=persist, auth=auth,
     )  # fmt: skip
     signed_in: User | None = result.user if result.asked is None else None
-    face.start_session(request, result.session, signed_in, persist if signed_in else False)
+    ctx.start_session(request, result.session, signed_in, persist if signed_in else False)
     if signed_in is not None:
         given = attempt.factor2_passed if factor2_given is None else factor2_given
-        await face.remember_device(request, signed_in, given)
+        await ctx.remember_device(request, signed_in, given)
     return result
 
 
-def auth_of(call: Call) -> dict[str, Any] | None:
+def auth_of(call: SessionRequest) -> dict[str, Any] | None:
     """When and how the user of this session logged in, as far as that is known."""
     return call.state.auth or freshness.auth_of(call.state["session_key"])
 
 
-async def renew_session(call: Call, user: User) -> None:
+async def renew_session(call: SessionRequest, user: User) -> None:
     """Let whoever is logged in go on after changing a credential, which has ended every session of the user: in a new one.
 
     Nothing happens where another user was changed, or nothing that the session rests on.
@@ -143,36 +145,26 @@ async def renew_session(call: Call, user: User) -> None:
         return
     if same_stamp(key.stamp, user.security_stamp):
         return
-    face = call.face
+    ctx = call.ctx
     result = await login.sign_in(
-        face.accounts, Attempt(user, factor2_passed=True), previous=call.state["session_id"],
-        extra_fields=await face.extra_columns(call.request), data=get_json_data(key), origin=call.origin,
+        ctx.accounts, Attempt(user, factor2_passed=True), previous=call.state["session_id"],
+        extra_fields=await ctx.extra_columns(call.request), data=get_json_data(key), origin=call.origin,
         auth=auth_of(call),
     )  # fmt: skip
     if result.asked is None:
-        face.start_session(call.request, result.session, user, False)
-
-
-def secrets_of(call: Call, prefix: str = "") -> dict[str, str]:
-    """The secrets in a form: the fields that some first factor stores, under `prefix`."""
-    names = {n for a in call.face.manager.authenticators.values() for n in a.secret_names()} - {"totpsecret"}
-    return {n: v for n in names if (v := call.secret(prefix, n)) is not None}
-
-
-def code_of(call: Call) -> dict[str, str]:
-    """The code in a form: the fields that some second factor reads, and a recovery code."""
-    names = {n for a in call.face.manager.authenticators.values() for n in a.transient_secret_names()}
-    sent = {n: v for n in (*names, "token", "recovery_code") if (v := call.form.getAsStr(n)) is not None}
-    # An older name of the same field (contract 1.5).
-    return {"otp": sent["token"], **sent} if "token" in sent else sent
+        ctx.start_session(call.request, result.session, user, False)
 
 
 LOGIN = Action(
     name="login",
+    group=BASIC,
+    operation_id="account_login",
+    events=(EventName.login_succeeded, EventName.login_failed, EventName.factor2_asked),
+    limits=("login_account", "login_device", "login_address", "login_total_address"),
     step_up=StepUp.NEVER,
     summary="Log in",
-    do=log_in,
-    look=look_at_login,
+    submit=log_in,
+    get_page=get_login_page,
     page_option="login_page",
     body=LoginBody,
     answer=LoginAnswer,

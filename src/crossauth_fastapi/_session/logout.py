@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from crossauth_backend.accounts import login
-from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
-from crossauth_fastapi._session.bodies import LogoutBody, Ok
-from crossauth_fastapi._session.context import Call
+from crossauth_backend.events.record import EventName
+from crossauth_fastapi._actions.action import Action, CsrfRule, StepUp
+from crossauth_fastapi._actions.forms import Ok
+from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
+from crossauth_fastapi._session.bodies import LogoutBody
+from crossauth_fastapi._session.context import SessionRequest
+from crossauth_fastapi._session.groups import BASIC
 
 
-async def look_at_logout(call: Call) -> Show | Go:
+async def get_logout_page(call: SessionRequest) -> Page | Redirect:
     """A page that asks before it logs out: a link alone must not."""
-    after = call.next_page(call.face.settings.logout_redirect)
-    return Show({"next": after}) if call.user else Go(after)
+    after = call.next_page(call.ctx.settings.logout_redirect)
+    return Page({"next": after}) if call.user else Redirect(after)
 
 
-async def log_out(call: Call) -> Outcome:
+async def log_out(call: SessionRequest) -> Outcome:
     """End the session and delete the cookies."""
     session_id = call.state["session_id"]
     if session_id is not None:
-        await login.log_out(call.face.accounts, session_id, call.user, call.origin)
-        call.face.end_session(call.request)
-    return Outcome({"ok": True}, Go(call.next_page(call.face.settings.logout_redirect)))
+        await login.log_out(call.ctx.accounts, session_id, call.user, call.origin)
+        call.ctx.end_session(call.request)
+    return Outcome({"ok": True}, Redirect(call.next_page(call.ctx.settings.logout_redirect)))
 
 
 LOGOUT = Action(
     name="logout",
+    group=BASIC,
+    operation_id="account_logout",
+    events=(EventName.logged_out,),
     step_up=StepUp.NEVER,
     summary="Log out",
-    do=log_out,
-    look=look_at_logout,
+    submit=log_out,
+    get_page=get_logout_page,
     page_option="logout_page",
     body=LogoutBody,
     answer=Ok,

@@ -12,16 +12,16 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.delivery.outbox import Outbox
 from crossauth_fastapi._http.address import is_local_host
 from crossauth_fastapi._http.errors import NO_STORE
-from crossauth_fastapi._session.context import SessionFace
+from crossauth_fastapi._session.context import SessionContext
 
 
-def check_outbox(face: SessionFace) -> None:
+def check_outbox(ctx: SessionContext) -> None:
     """Refuse to start with an outbox on anything but localhost.
 
     Raises:
         CrossauthError: `Configuration`.
     """
-    if outbox_of(face) is not None and not face.local_site:
+    if outbox_of(ctx) is not None and not ctx.local_site:
         raise CrossauthError(
             ErrorCode.Configuration,
             "Option 'mailer': an Outbox shows everybody's mail, so it needs site_url to be http://localhost; "
@@ -29,20 +29,20 @@ def check_outbox(face: SessionFace) -> None:
         )
 
 
-def outbox_of(face: SessionFace) -> Outbox | None:
+def outbox_of(ctx: SessionContext) -> Outbox | None:
     """The outbox that is the server's mailer, if it is one."""
-    mailer = face.manager.emails.mailer if face.manager.emails else face.manager.settings.mailer
+    mailer = ctx.manager.emails.mailer if ctx.manager.emails else ctx.manager.settings.mailer
     return mailer if isinstance(mailer, Outbox) else None
 
 
-def outbox_routes(router: APIRouter, face: SessionFace) -> None:
+def outbox_routes(router: APIRouter, ctx: SessionContext) -> None:
     """The two routes; they are not there unless the mailer is an outbox."""
-    outbox = outbox_of(face)
+    outbox = outbox_of(ctx)
     if outbox is None:
         return
 
     async def page(request: Request) -> Response:
-        return face.render(request, face.settings.page("outbox_page"), {"sent": outbox.sent})
+        return ctx.render(request, ctx.settings.page("outbox_page"), {"sent": outbox.sent})
 
     async def api(request: Request) -> Response:
         shown = [
@@ -52,11 +52,11 @@ def outbox_routes(router: APIRouter, face: SessionFace) -> None:
         return JSONResponse(shown, headers=NO_STORE)
 
     for path, endpoint in (("outbox", page), ("api/outbox", api)):
-        router.add_api_route(face.prefix + path, _local_only(face, endpoint), methods=["GET"], include_in_schema=False)
+        router.add_api_route(ctx.prefix + path, _local_only(ctx, endpoint), methods=["GET"], include_in_schema=False)
 
 
 def _local_only(
-    face: SessionFace, endpoint: Callable[[Request], Awaitable[Response]]
+    ctx: SessionContext, endpoint: Callable[[Request], Awaitable[Response]]
 ) -> Callable[[Request], Awaitable[Response]]:
     async def checked(request: Request) -> Response:
         # The site says it is on localhost; the socket must say so too, should the server listen to the network after all, and
@@ -64,7 +64,7 @@ def _local_only(
         here = is_local_host(request.headers.get("host", ""))
         if request.client is None or not _is_loopback(request.client.host) or not here:
             raise HTTPException(404)
-        await face.manager.queue.idle()
+        await ctx.manager.queue.idle()
         return await endpoint(request)
 
     return checked

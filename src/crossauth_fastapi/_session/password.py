@@ -8,13 +8,18 @@ from crossauth_backend.accounts import password
 from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
+from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, StepUp
+from crossauth_fastapi._actions.forms import Ok
+from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.errors import LoginRequired, error_variables
-from crossauth_fastapi._session.actions import OPTIONAL_TOKEN, Action, Go, Outcome, Show, StepUp
-from crossauth_fastapi._session.bodies import ChangePasswordBody, LoginAnswer, Ok, RequestResetBody, ResetBody
-from crossauth_fastapi._session.context import Call
-from crossauth_fastapi._session.login import open_session, secrets_of, sign_in
+from crossauth_fastapi._session.bodies import ChangePasswordBody, LoginAnswer, RequestResetBody, ResetBody
+from crossauth_fastapi._session.context import SessionRequest, Submitted
+from crossauth_fastapi._session.formsecrets import secrets_of
+from crossauth_fastapi._session.groups import BASIC, RESET
+from crossauth_fastapi._session.login import open_session, sign_in
 
 CHANGED = "Your password has been changed."
 # What makes a link useless, and another one useful.
@@ -22,7 +27,7 @@ _BAD_LINKS: Final = (ErrorCode.InvalidKey, ErrorCode.Expired)
 RESET_SENT = "If there is an account with this address, we have sent it a link to choose a new password."
 
 
-async def whose_password(call: Call) -> tuple[str, bool]:
+async def whose_password(call: SessionRequest) -> tuple[str, bool]:
     """The name of the user whose password may be changed, and whether a second factor is out of the question.
 
     That is whoever is logged in, or was sent here by a login that demanded it.
@@ -31,26 +36,26 @@ async def whose_password(call: Call) -> tuple[str, bool]:
         CrossauthError: `Unauthorized` where there is neither.
     """
     if call.user is None:
-        required = await required_change(call.face.accounts, call.state["session_key"], Ask.PASSWORD_CHANGE)
+        required = await required_change(call.ctx.accounts, call.state["session_key"], Ask.PASSWORD_CHANGE)
         if required is not None:
             return required.user.username, required.factor2_passed
     return call.session_user().username, True
 
 
-async def look_at_password(call: Call) -> Show | Go:
+async def get_password_page(call: SessionRequest) -> Page | Redirect:
     """The form."""
     username, _ = await whose_password(call)
     required = call.user is None or call.request.query_params.get("required") == "true"
-    return Show({"next": call.next_page(""), "required": required, "isAdmin": False, "username": username})
+    return Page({"next": call.next_page(""), "required": required, "isAdmin": False, "username": username})
 
 
-async def change_password(call: Call) -> Outcome:
+async def change_password(call: SessionRequest) -> Outcome:
     """Check the old password, store the new one, and end every other session."""
-    face, forced = call.face, call.user is None
-    await face.extra_columns(call.request)
+    ctx, forced = call.ctx, call.user is None
+    await ctx.extra_columns(call.request)
     username, factor2_passed = await whose_password(call)
     user = await password.change_password(
-        face.accounts,
+        ctx.accounts,
         username,
         old=secrets_of(call, "old_"),
         new=secrets_of(call, "new_"),
@@ -60,67 +65,69 @@ async def change_password(call: Call) -> Outcome:
     after = call.next_page("")
     if forced:
         return await sign_in(
-            call, Attempt(user, factor2_passed), False, after or call.state.link(face.settings.login_redirect)
+            call, Attempt(user, factor2_passed), False, after or call.state.link(ctx.settings.login_redirect)
         )
     # Every session is gone, this one too: whoever copied its cookie is out, and the browser gets a new one.
     data = get_json_data(call.state["session_key"])
     given = call.state.factor2_given
-    await open_session(face, call.request, Attempt(user, factor2_passed=True), False, data, factor2_given=given)
-    page = Show({"message": CHANGED, "next": after, "required": False})
+    await open_session(ctx, call.request, Attempt(user, factor2_passed=True), False, data, factor2_given=given)
+    page = Page({"message": CHANGED, "next": after, "required": False})
     return Outcome({"ok": True, "message": CHANGED}, page)
 
 
-async def look_at_request(call: Call) -> Show | Go:
+async def get_request_page(call: SessionRequest) -> Page | Redirect:
     """The form that asks for the address."""
-    return Show({"next": call.next_page(""), "required": call.request.query_params.get("required") == "true"})
+    return Page({"next": call.next_page(""), "required": call.request.query_params.get("required") == "true"})
 
 
-async def request_reset(call: Call) -> Outcome:
+async def request_reset(call: Submitted[RequestResetBody]) -> Outcome:
     """Have a link sent; the answer is the same whether or not there is such an account."""
-    email = call.text("email")
-    if not email:
-        raise CrossauthError(ErrorCode.BadRequest, "email is missing")
-    await password.request_reset(call.face.accounts, email, call.origin)
+    email = call.body.email
+    await password.request_reset(call.ctx.accounts, email, call.origin)
     shown = {"message": RESET_SENT, "email": email, "next": call.next_page("")}
-    return Outcome({"ok": True, "message": RESET_SENT, "email": email}, Show(shown))
+    return Outcome({"ok": True, "message": RESET_SENT, "email": email}, Page(shown))
 
 
-async def look_at_reset(call: Call) -> Show | Go:
+async def get_reset_page(call: Submitted[ResetBody]) -> Page | Redirect:
     """The form that asks for the new password, if the token is good; it comes in the link, or again from the form."""
-    token = call.text("token") or call.path_parameter or call.request.query_params.get("token", "")
+    token = call.body.token or call.path_parameter or call.request.query_params.get("token", "")
     if not token:
         raise LoginRequired
     try:
         # Not counted: looking changes nothing, and a token is not to be guessed.
-        user = await call.face.accounts.need_emails().check_password_reset_token(token)
+        user = await call.ctx.accounts.need_emails().check_password_reset_token(token)
     except CrossauthError as e:
         if e.code not in _BAD_LINKS:
             raise
-        return Show({**error_variables(e), "httpStatus": e.http_status, "badLink": True}, status=e.http_status)
-    return Show({"token": token, "username": user.username})
+        return Page({**error_variables(e), "httpStatus": e.http_status, "badLink": True}, status=e.http_status)
+    return Page({"token": token, "username": user.username})
 
 
-async def reset_password(call: Call) -> Outcome:
+async def reset_password(call: Submitted[ResetBody]) -> Outcome:
     """Store the new password of whoever holds the token; a second factor is still asked for."""
-    face = call.face
-    await face.extra_columns(call.request)
-    token = call.text("token") or call.path_parameter
+    ctx = call.ctx
+    await ctx.extra_columns(call.request)
+    token = call.body.token or call.path_parameter
     user: User = await password.reset_password(
-        face.accounts, token, secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
+        ctx.accounts, token, secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
     )
-    result = await sign_in(call, Attempt(user), False, call.state.link(face.settings.login_redirect))
+    result = await sign_in(call, Attempt(user), False, call.state.link(ctx.settings.login_redirect))
     if call.user is None:
         return result
     shown: dict[str, Any] = {"message": CHANGED, "user": call.user}
-    return Outcome({**result.json, "message": CHANGED}, Show(shown))
+    return Outcome({**result.json, "message": CHANGED}, Page(shown))
 
 
 CHANGE_PASSWORD = Action(
     name="changepassword",
+    group=BASIC,
+    operation_id="account_change_password",
+    events=(EventName.password_changed, EventName.login_succeeded, EventName.factor2_asked),
+    limits=("password_account",),
     step_up=StepUp.SUBMIT,
     summary="Change one's password",
-    do=change_password,
-    look=look_at_password,
+    submit=change_password,
+    get_page=get_password_page,
     page_option="change_password_page",
     body=ChangePasswordBody,
     answer=Ok,
@@ -129,21 +136,29 @@ CHANGE_PASSWORD = Action(
 )
 REQUEST_RESET = Action(
     name="requestpasswordreset",
+    group=RESET,
+    operation_id="account_request_password_reset",
+    events=(EventName.password_reset_requested,),
+    limits=("reset_account", "reset_address", "mail_target"),
     step_up=StepUp.SUBMIT,
     summary="Have a link sent to choose a new password",
-    do=request_reset,
-    look=look_at_request,
+    submit=request_reset,
+    get_page=get_request_page,
     page_option="request_reset_password_page",
     body=RequestResetBody,
     answer=Ok,
     echo=("next", "required", "email"),
 )
-RESET = Action(
+RESET_PASSWORD = Action(
     name="resetpassword",
+    group=RESET,
+    operation_id="account_reset_password",
+    events=(EventName.password_reset, EventName.login_succeeded, EventName.factor2_asked),
+    limits=("token_credential", "token_address"),
     step_up=StepUp.SUBMIT,
     summary="Choose a new password by the token in a link",
-    do=reset_password,
-    look=look_at_reset,
+    submit=reset_password,
+    get_page=get_reset_page,
     parameter=OPTIONAL_TOKEN,
     page_option="reset_password_page",
     body=ResetBody,

@@ -6,17 +6,21 @@ from typing import Any
 
 from crossauth_backend.accounts import profile
 from crossauth_backend.core.hooks import call_hook
+from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
+from crossauth_fastapi._actions.action import Action, CsrfRule, StepUp
+from crossauth_fastapi._actions.forms import Ok
+from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.redirects import with_query
-from crossauth_fastapi._session.actions import Action, CsrfRule, Go, Outcome, Show, StepUp
-from crossauth_fastapi._session.bodies import DeleteUserBody, Ok, UpdateUserAnswer, UpdateUserBody
-from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.bodies import DeleteUserBody, UpdateUserAnswer, UpdateUserBody
+from crossauth_fastapi._session.context import SessionRequest, editor_of
 from crossauth_fastapi._session.freshness import (
     changes_address,
     changes_credential,
     needs_password,
     require_recent_login,
 )
+from crossauth_fastapi._session.groups import BASIC
 from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
 
@@ -25,12 +29,12 @@ LINK_SENT = "We've sent a link to your new address. Your email changes once you 
 DELETED = "Your account has been deleted."
 
 
-async def look_at_profile(call: Call) -> Show | Go:
+async def get_profile_page(call: SessionRequest) -> Page | Redirect:
     """The form, filled in."""
-    return Show(profile_variables(call, call.editor()))
+    return Page(profile_variables(call, editor_of(call)))
 
 
-def profile_variables(call: Call, user: User) -> dict[str, Any]:
+def profile_variables(call: SessionRequest, user: User) -> dict[str, Any]:
     """What the form shows."""
     fields = [
         {
@@ -39,58 +43,62 @@ def profile_variables(call: Call, user: User) -> dict[str, Any]:
             "value": call.form.get(f"user_{name}", user.get(name, "")),
             "type": "email" if name == "email" else "text",
         }
-        for name in call.face.users.user_editable_fields
+        for name in call.ctx.users.user_editable_fields
     ]
     return {"user": user, "userEditableFields": fields, "allowedFactor2": choice_of_factors(call), "isAdmin": False}
 
 
-async def update_profile(call: Call) -> Outcome:
+async def update_profile(call: SessionRequest) -> Outcome:
     """Store the fields that users may edit."""
-    face, user = call.face, call.editor()
-    editable = list(face.users.user_editable_fields)
-    wanted = await call_hook(face.settings.update_user_fn, user, call.request, call.form.to_dict(), editable)
+    ctx, user = call.ctx, editor_of(call)
+    editable = list(ctx.users.user_editable_fields)
+    wanted = await call_hook(ctx.settings.update_user_fn, user, call.request, call.form.to_dict(), editable)
     if changes_address(user, wanted):
         await require_recent_login(call, user)
     if changes_credential(user, wanted):
-        await face.extra_columns(call.request)
-    changed, link_sent = await profile.update_profile(face.accounts, user, wanted, call.origin)
+        await ctx.extra_columns(call.request)
+    changed, link_sent = await profile.update_profile(ctx.accounts, user, wanted, call.origin)
     await renew_session(call, changed)
     call.state["user"] = changed
     shown = {"message": LINK_SENT if link_sent else UPDATED, **profile_variables(call, changed)}
-    return Outcome({"ok": True, "emailVerificationRequired": link_sent}, Show(shown))
+    return Outcome({"ok": True, "emailVerificationRequired": link_sent}, Page(shown))
 
 
-async def look_at_deletion(call: Call) -> Show | Go:
+async def get_deletion_page(call: SessionRequest) -> Page | Redirect:
     """The question; whoever is not logged in logs in first."""
     if call.user is None:
         here = call.url("deleteuser")
-        return Go(with_query(call.url("login"), next=here))
-    user = call.editor()
+        return Redirect(with_query(call.url("login"), next=here))
+    user = editor_of(call)
     asked = {"passwordNeeded": needs_password(call, user)}
-    return Show({"next": call.next_page(call.url()), "isAdmin": False, "user": user, **asked})
+    return Page({"next": call.next_page(call.url()), "isAdmin": False, "user": user, **asked})
 
 
-async def delete_account(call: Call) -> Outcome:
+async def delete_account(call: SessionRequest) -> Outcome:
     """Delete the account, its sessions and its keys."""
-    user = call.editor()
+    user = editor_of(call)
     await require_recent_login(call, user)
-    await profile.delete_account(call.face.accounts, user, call.origin)
-    call.face.end_session(call.request)
+    await profile.delete_account(call.ctx.accounts, user, call.origin)
+    call.ctx.end_session(call.request)
     shown = {
         "message": DELETED,
         "next": call.next_page(call.url()),
         "isAdmin": False,
         "userid": user.id,
     }
-    return Outcome({"ok": True, "userid": call.face.public(user)["id"]}, Show(shown))
+    return Outcome({"ok": True, "userid": call.ctx.public(user)["id"]}, Page(shown))
 
 
 UPDATE_USER = Action(
     name="updateuser",
+    group=BASIC,
+    operation_id="account_update",
+    events=(EventName.user_updated, EventName.email_change_requested, EventName.login_succeeded),
+    limits=("verification_account", "mail_target"),
     step_up=StepUp.SUBMIT,
     summary="Change one's profile",
-    do=update_profile,
-    look=look_at_profile,
+    submit=update_profile,
+    get_page=get_profile_page,
     page_option="update_user_page",
     body=UpdateUserBody,
     answer=UpdateUserAnswer,
@@ -99,10 +107,14 @@ UPDATE_USER = Action(
 )
 DELETE_USER = Action(
     name="deleteuser",
+    group=BASIC,
+    operation_id="account_delete",
+    events=(EventName.user_deleted,),
+    limits=("password_account",),
     step_up=StepUp.SUBMIT,
     summary="Delete one's account",
-    do=delete_account,
-    look=look_at_deletion,
+    submit=delete_account,
+    get_page=get_deletion_page,
     page_option="delete_user_page",
     body=DeleteUserBody,
     answer=Ok,

@@ -21,7 +21,7 @@ from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import as_reason, error_json
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session import guards
-from crossauth_fastapi._session.context import SessionFace, can_edit
+from crossauth_fastapi._session.context import SessionContext, can_edit
 from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase, is_admin
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
@@ -38,17 +38,17 @@ class AdminTest:
         """
         if server is None:
             return default_is_admin_fn
-        return partial(is_admin, server._face.settings.is_admin_fn)
+        return partial(is_admin, server._ctx.settings.is_admin_fn)
 
 
 class FastApiSessionServerBase(FastApiSessionAdapter):
     """The methods of `FastApiSessionServer` that are about one request."""
 
-    _face: SessionFace
+    _ctx: SessionContext
 
     def can_edit_user(self, request: HTTPConnection) -> bool:
         """Whether the request may edit the account it is made for: by session cookie, or by a token with `edit_user_scope`."""
-        return can_edit(self._face.settings, state_of(request))
+        return can_edit(self._ctx.settings, state_of(request))
 
     def is_session_user(self, request: HTTPConnection) -> bool:
         """Whether a user is logged in by session cookie."""
@@ -88,7 +88,7 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
         Raises:
             CrossauthError: `InvalidCsrf`.
         """
-        return guards.valid_csrf_cookie(self._face, request)
+        return guards.valid_csrf_cookie(self._ctx, request)
 
     async def csrf_token(
         self,
@@ -113,18 +113,18 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
             The token, or `None`.
         """
         state = state_of(request)
-        sent = guards.sent_csrf_token(self._face, form, headers or dict(request.headers))
-        if not self._face.source.csrf.accept_token(state, sent):
+        sent = guards.sent_csrf_token(self._ctx, form, headers or dict(request.headers))
+        if not self._ctx.source.csrf.accept_token(state, sent):
             state["csrf_token"] = None
         return self.get_csrf_token(request)
 
     def get_csrf_cookie_value(self, request: HTTPConnection) -> str | None:
         """The CSRF cookie of the request's session, as the browser sent it."""
-        return self._face.source.csrf.cookie_value(state_of(request))
+        return self._ctx.source.csrf.cookie_value(state_of(request))
 
     def get_session_cookie_value(self, request: HTTPConnection) -> str | None:
         """The session cookie as the browser sent it."""
-        return cookie_value(state_of(request), self._face.manager.session.cookie)
+        return cookie_value(state_of(request), self._ctx.manager.session.cookie)
 
     def get_hash_of_session_id(self, request: HTTPConnection) -> str:
         """A hash of the session id, fit for a log; empty where there is no session."""
@@ -152,23 +152,23 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
         Raises:
             CrossauthError: `BadRequest` for a reserved name or a value that is not JSON.
         """
-        return await guards.create_anonymous_session(self._face, request, data)
+        return await guards.create_anonymous_session(self._ctx, request, data)
 
     async def update_session_data(self, request: HTTPConnection, name: str, value: Any) -> None:
         """See `FastApiSessionAdapter.update_session_data`."""
-        await guards.update_session_data(self._face, request, [{"data_name": name, "value": value}])
+        await guards.update_session_data(self._ctx, request, [{"data_name": name, "value": value}])
 
     async def update_many_session_data(self, request: HTTPConnection, data_array: list[KeyDataEntry]) -> None:
         """See `FastApiSessionAdapter.update_many_session_data`."""
-        await guards.update_session_data(self._face, request, data_array)
+        await guards.update_session_data(self._ctx, request, data_array)
 
     async def delete_session_data(self, request: HTTPConnection, name: str) -> None:
         """See `FastApiSessionAdapter.delete_session_data`."""
-        await guards.update_session_data(self._face, request, [{"data_name": name}])
+        await guards.update_session_data(self._ctx, request, [{"data_name": name}])
 
     async def get_session_data(self, request: HTTPConnection, name: str) -> dict[str, Any] | None:
         """See `FastApiSessionAdapter.get_session_data`."""
-        data: dict[str, Any] | None = await guards.get_session_data(self._face, request, name)
+        data: dict[str, Any] | None = await guards.get_session_data(self._ctx, request, name)
         return data
 
     async def login_with_user(
@@ -190,7 +190,7 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
         Raises:
             CrossauthError: the reason for which the account's state refuses.
         """
-        return await guards.login_with_user(self._face, user, bypass_2fa, request, resp, success_fn)
+        return await guards.login_with_user(self._ctx, user, bypass_2fa, request, resp, success_fn)
 
     def error_status(self, e: Exception) -> int:
         """The HTTP status of an exception: a `CrossauthError`'s own, else 500."""
@@ -244,5 +244,5 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
         e: Exception | None = None,
     ) -> Response:
         """Answer `e` (or the text `error`) by the error page with the HTTP status `status`, and log it."""
-        templates, page = self._face.pages.templates, self._face.settings.error_page
+        templates, page = self._ctx.pages.templates, self._ctx.settings.error_page
         return FastApiServerBase.send_page_error(templates, request, response, status, page, error, e)

@@ -7,32 +7,35 @@ from typing import Any
 from crossauth_backend.accounts import sessions
 from crossauth_backend.accounts.sessions import SessionInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
+from crossauth_backend.events.record import EventName
+from crossauth_fastapi._actions.action import Action, StepUp
+from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import SessionsAnswer, SessionsBody
-from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.context import SessionRequest, Submitted
+from crossauth_fastapi._session.groups import BASIC
 
 ENDED = "The session has been ended."
 ALL_ENDED = "All other sessions have been ended."
 
 
-async def look_at_sessions(call: Call) -> Show | Go:
+async def get_sessions_page(call: SessionRequest) -> Page | Redirect:
     """The list."""
-    return Show({"sessions": await _list(call)})
+    return Page({"sessions": await _list(call)})
 
 
-async def fetch_sessions(call: Call) -> Outcome:
+async def get_sessions_json(call: SessionRequest) -> Outcome:
     """The list, as JSON."""
-    return Outcome({"ok": True, "sessions": [_as_json(s) for s in await _list(call)]}, Show())
+    return Outcome({"ok": True, "sessions": [_as_json(s) for s in await _list(call)]}, Page())
 
 
-async def end_sessions(call: Call) -> Outcome:
+async def end_sessions(call: Submitted[SessionsBody]) -> Outcome:
     """End the session that `session` names, or with `all` every other one."""
-    accounts, user, current = call.face.accounts, call.session_user(), call.state["session_id"]
-    if call.form.getAsBool("all"):
+    accounts, user, current = call.ctx.accounts, call.session_user(), call.state["session_id"]
+    if call.body.all:
         await sessions.end_other_sessions(accounts, user, current, call.origin)
         message = ALL_ENDED
     else:
-        handle = call.text("session")
+        handle = call.body.session or ""
         if not handle:
             raise CrossauthError(ErrorCode.BadRequest, "Name a session, or all")
         if any(s.current and s.handle == handle for s in await _list(call)):
@@ -41,11 +44,11 @@ async def end_sessions(call: Call) -> Outcome:
         message = ENDED
     left = await _list(call)
     answer = {"ok": True, "message": message, "sessions": [_as_json(s) for s in left]}
-    return Outcome(answer, Show({"message": message, "sessions": left}))
+    return Outcome(answer, Page({"message": message, "sessions": left}))
 
 
-async def _list(call: Call) -> list[SessionInfo]:
-    return await sessions.list_sessions(call.face.accounts, call.session_user(), call.state["session_id"])
+async def _list(call: SessionRequest) -> list[SessionInfo]:
+    return await sessions.list_sessions(call.ctx.accounts, call.session_user(), call.state["session_id"])
 
 
 def _as_json(session: SessionInfo) -> dict[str, Any]:
@@ -61,11 +64,16 @@ def _as_json(session: SessionInfo) -> dict[str, Any]:
 
 SESSIONS = Action(
     name="sessions",
+    group=BASIC,
+    operation_id="account_end_sessions",
+    events=(EventName.session_ended, EventName.sessions_ended),
+    json_summary="Where one is logged in",
+    json_operation_id="account_list_sessions",
     step_up=StepUp.NEVER,
     summary="End sessions of one's own",
-    do=end_sessions,
-    look=look_at_sessions,
-    fetch=fetch_sessions,
+    submit=end_sessions,
+    get_page=get_sessions_page,
+    get_json=get_sessions_json,
     page_option="sessions_page",
     body=SessionsBody,
     answer=SessionsAnswer,

@@ -10,32 +10,36 @@ from crossauth_backend.accounts.pending import PENDING
 from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
+from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
+from crossauth_fastapi._actions.action import Action, StepUp
+from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody
-from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._session.context import SessionRequest, Submitted, persist_of
 from crossauth_fastapi._session.factorpages import factor_variables
-from crossauth_fastapi._session.login import secrets_of, sign_in
+from crossauth_fastapi._session.formsecrets import secrets_of
+from crossauth_fastapi._session.groups import BASIC
+from crossauth_fastapi._session.login import sign_in
 
 CHECK_MAIL = "We've sent you an email. Open the link in it to finish signing up."
 # In the data of an anonymous session: the sign-up that began in this browser.
 _BEGUN: Final = "signup"
 
 
-async def look_at_signup(call: Call) -> Show | Go:
+async def get_signup_page(call: SessionRequest) -> Page | Redirect:
     """The form."""
-    return Show({"next": call.next_page(call.face.settings.login_redirect), **form_variables(call)})
+    return Page({"next": call.next_page(call.ctx.settings.login_redirect), **form_variables(call)})
 
 
-def form_variables(call: Call) -> dict[str, Any]:
+def form_variables(call: SessionRequest) -> dict[str, Any]:
     """What the form needs to know."""
     return {
         "allowedFactor2": choice_of_factors(call),
-        "userEditableFields": call.face.users.user_editable_fields,
-        "emailRequired": call.face.settings.enable_email_verification,
+        "userEditableFields": call.ctx.users.user_editable_fields,
+        "emailRequired": call.ctx.settings.enable_email_verification,
     }
 
 
@@ -57,34 +61,36 @@ def factor2_details(manager: SessionManager) -> list[AuthenticatorDetails]:
     return details
 
 
-def choice_of_factors(call: Call) -> list[AuthenticatorDetails]:
+def choice_of_factors(call: SessionRequest) -> list[AuthenticatorDetails]:
     """The same for a page; empty where the server has no second factors."""
-    manager = call.face.manager
+    manager = call.ctx.manager
     return factor2_details(manager) if manager.accounts().allowed_factor2 else []
 
 
-async def sign_up(call: Call) -> Outcome:
+async def sign_up(call: Submitted[SignupBody]) -> Outcome:
     """Create the account; log its user in, or ask for what is still lacking."""
-    face, after = call.face, call.next_page(call.face.settings.login_redirect)
+    ctx, after = call.ctx, call.next_page(call.ctx.settings.login_redirect)
+    body = call.body
+    persist = persist_of(call, body.persist)
     user = await call_hook(
-        face.settings.create_user_fn,
+        ctx.settings.create_user_fn,
         call.request,
-        {**call.form.to_dict(), "username": call.text("username")},
-        list(face.users.user_editable_fields),
-        list(face.settings.user_allowed_factor1),
+        {**call.form.to_dict(), "username": body.username},
+        list(ctx.users.user_editable_fields),
+        list(ctx.settings.user_allowed_factor1),
     )
-    user = {**user, "factor2": chosen_factor2(call, user)}
-    await face.extra_columns(call.request)
+    user = {**user, "factor2": chosen_factor2(call, user, body.factor2)}
+    await ctx.extra_columns(call.request)
     repeat = secrets_of(call, "repeat_") or None
-    done = await signup.sign_up(face.accounts, user, secrets_of(call), repeat, call.origin)
+    done = await signup.sign_up(ctx.accounts, user, secrets_of(call), repeat, call.origin)
     if done.factor2:
-        return await _set_factor2_up(call, user, done, after)
+        return await _set_factor2_up(call, user, done, after, persist)
     if done.verify or done.user is None:
-        return await wait_for_link(call, done.user, str(user["username"]), after, call.persist())
-    return await sign_in(call, Attempt(done.user), call.persist(), after, {"emailVerificationNeeded": False})
+        return await wait_for_link(call, done.user, str(user["username"]), after, persist)
+    return await sign_in(call, Attempt(done.user), persist, after, {"emailVerificationNeeded": False})
 
 
-def chosen_factor2(call: Call, user: Mapping[str, Any]) -> str:
+def chosen_factor2(call: SessionRequest, user: Mapping[str, Any], asked: str | None) -> str:
     """The second factor of a new user: what `create_user_fn` says, else what the form names, else the first that is allowed
     (contract 1.2).
 
@@ -92,19 +98,20 @@ def chosen_factor2(call: Call, user: Mapping[str, Any]) -> str:
         call: the sign-up.
         user: the user as `create_user_fn` made it; one without the key `factor2` leaves the choice to the form, `None` or an
             empty text is a decision for none.
+        asked: what the form names.
 
     Raises:
         CrossauthError: `Forbidden` for none where one is needed.
     """
-    allowed = call.face.manager.allowed_factor2
-    chosen = (user["factor2"] or NO_FACTOR2) if "factor2" in user else call.text("factor2") or allowed[0]
+    allowed = call.ctx.manager.allowed_factor2
+    chosen = (user["factor2"] or NO_FACTOR2) if "factor2" in user else asked or allowed[0]
     if chosen == NO_FACTOR2 and NO_FACTOR2 not in allowed:
         raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
     return chosen
 
 
 async def wait_for_link(
-    call: Call,
+    call: SessionRequest,
     user: User | None,
     username: str,
     after: str,
@@ -123,22 +130,22 @@ async def wait_for_link(
         persist: whether the login that follows is to outlive the browser.
         more: what else is answered.
     """
-    face, previous = call.face, call.state["session_id"]
+    ctx, previous = call.ctx, call.state["session_id"]
     begun = {
         "userid": None if user is None else str(user.id), "username": username, "next": after, "persist": persist,
     }  # fmt: skip
-    key = await face.manager.session.create_session_key(
-        None, await face.extra_columns(call.request), {"crossauth": {_BEGUN: begun}}
+    key = await ctx.manager.session.create_session_key(
+        None, await ctx.extra_columns(call.request), {"crossauth": {_BEGUN: begun}}
     )
-    face.start_session(call.request, key, None, False)
+    ctx.start_session(call.request, key, None, False)
     if previous is not None:
-        await face.manager.delete_session(previous)
+        await ctx.manager.delete_session(previous)
     shown = {"message": CHECK_MAIL, "next": after, **form_variables(call), **(more or {})}
     answer = {"ok": True, "user": None, "emailVerificationNeeded": True, **(more or {})}
-    return Outcome(answer, Show(shown, "signup_page"))
+    return Outcome(answer, Page(shown, "signup_page"))
 
 
-def begun_here(call: Call) -> Mapping[str, Any]:
+def begun_here(call: SessionRequest) -> Mapping[str, Any]:
     """What was begun by a sign-up in this browser, which waits for its link; empty where nothing was."""
     key = call.state["session_key"]
     own = get_json_data(key).get("crossauth") if key is not None and key.userid is None else None
@@ -146,29 +153,35 @@ def begun_here(call: Call) -> Mapping[str, Any]:
     return begun if isinstance(begun, dict) else {}
 
 
-async def _set_factor2_up(call: Call, user: dict[str, Any], done: signup.SignedUp, after: str) -> Outcome:
-    face = call.face
+async def _set_factor2_up(
+    call: SessionRequest, user: dict[str, Any], done: signup.SignedUp, after: str, persist: bool | None
+) -> Outcome:
+    ctx = call.ctx
     fields = done.user.to_dict() if done.user else user
     shown, data = await factor2_setup.start_setup(
-        face.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, call.persist(), call.origin,
-        face.new_claim(call.state, PENDING),
+        ctx.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, persist, call.origin,
+        ctx.new_claim(call.state, PENDING),
     )  # fmt: skip
     previous = call.state["session_id"]
-    key = await face.manager.session.create_session_key(None, await face.extra_columns(call.request), data)
-    face.start_session(call.request, key, None, False)
+    key = await ctx.manager.session.create_session_key(None, await ctx.extra_columns(call.request), data)
+    ctx.start_session(call.request, key, None, False)
     if previous is not None:
-        await face.manager.delete_session(previous)
+        await ctx.manager.delete_session(previous)
     answer = {"ok": True, "user": None, "emailVerificationNeeded": done.verify, **shown}
     page = {**factor_variables(call, done.factor2), **shown, "next": after}
-    return Outcome(answer, Show(page, "configure_factor2_page"))
+    return Outcome(answer, Page(page, "configure_factor2_page"))
 
 
 SIGNUP = Action(
     name="signup",
+    group=BASIC,
+    operation_id="account_sign_up",
+    events=(EventName.signed_up, EventName.login_succeeded),
+    limits=("signup_address", "mail_target"),
     step_up=StepUp.NEVER,
     summary="Sign up",
-    do=sign_up,
-    look=look_at_signup,
+    submit=sign_up,
+    get_page=get_signup_page,
     page_option="signup_page",
     body=SignupBody,
     answer=SignupAnswer,

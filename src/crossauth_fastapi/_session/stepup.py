@@ -1,4 +1,4 @@
-"""Which routes ask for the second factor again: those of our own actions that say so, and those that the application lists."""
+"""Which routes ask for the second factor again: those of actions that say so, and those that the application lists."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ from dataclasses import replace
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._actions.action import StepUp
+from crossauth_fastapi._actions.routes import JsonSubmission, Submission, action_paths, endpoint_of
 from crossauth_fastapi._middleware.protection import Target, read_entry, resolve, wrap
-from crossauth_fastapi._session.actions import Action, StepUp
-from crossauth_fastapi._session.context import SessionFace
+from crossauth_fastapi._session.actions import ACTIONS
+from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.gate import AnswerGuard, StepUpGuard
-from crossauth_fastapi._session.routes import ACTIONS, action_paths
-from crossauth_fastapi._session.stepupcode import FACTOR2
+from crossauth_fastapi._session.stepupcode import FACTOR2_CODE
 
 PAGES_OPTION: Final = "factor2_protected_page_endpoints"
 APIS_OPTION: Final = "factor2_protected_api_endpoints"
 _READS: Final = ("GET", "HEAD")
 
 
-def check_step_up(face: SessionFace) -> None:
+def check_step_up(ctx: SessionContext) -> None:
     """Refuse lists of paths that cannot be read, or that nobody can be asked for.
 
     Raises:
         CrossauthError: `Configuration`.
     """
     for option in (PAGES_OPTION, APIS_OPTION):
-        entries: list[str] | None = getattr(face.settings, option)
-        if entries and not _has_factors(face):
+        entries: list[str] | None = getattr(ctx.settings, option)
+        if entries and not _has_factors(ctx):
             raise CrossauthError(
                 ErrorCode.Configuration,
                 f"FastApiSessionServer: option {option!r} protects nothing without second factors; see 'allowed_factor2'",
@@ -39,33 +41,37 @@ def check_step_up(face: SessionFace) -> None:
             read_entry(text, option)
 
 
-def install_step_up(app: FastAPI, own: Sequence[BaseRoute], face: SessionFace) -> None:
+def install_step_up(app: FastAPI, own: Sequence[BaseRoute], ctx: SessionContext) -> None:
     """Put the guards before the routes, once they are all there.
 
     Parameters:
         app: the application.
         own: the routes of the session server.
-        face: the session server.
+        ctx: the session server.
 
     Raises:
         CrossauthError: `Configuration` for an entry that means no route.
     """
-    if not _has_factors(face):
+    if not _has_factors(ctx):
         return
+    submissions = _submissions(app)
     guarded: dict[int, tuple[Target, bool]] = {}
     # A route that both lists mean answers as JSON.
     for option, json in ((PAGES_OPTION, False), (APIS_OPTION, True)):
-        entries: list[str] | None = getattr(face.settings, option)
-        targets = _by_action(own, json) if entries is None else _by_list(app, own, face, entries, option)
+        entries: list[str] | None = getattr(ctx.settings, option)
+        if entries is None:
+            targets = [t for t, endpoint in submissions if _is_json(endpoint) is json and _asks(endpoint)]
+        else:
+            targets = _by_list(app, own, ctx, entries, option)
         guarded |= {id(target.served): (target, json) for target in targets}
-    begins = {_name(a, json) for a in ACTIONS for json in (False, True) if a.step_up is StepUp.BEGIN}
     for target, json in guarded.values():
-        name = getattr(target.route, "name", "") if _is_own(target, own) else ""
-        face.gated.add(name)
-        wrap(target, StepUpGuard(face, json, name in begins))
-    for json in (False, True):
-        for route in _named(own, _name(FACTOR2, json)):
-            wrap(Target("", route, route), AnswerGuard(face, app.router, json))
+        endpoint = endpoint_of(target.route)
+        if endpoint is not None:
+            ctx.gated.add(getattr(target.route, "name", ""))
+        wrap(target, StepUpGuard(ctx, json, endpoint is not None and endpoint.action.step_up is StepUp.BEGIN))
+    for target, endpoint in submissions:
+        if endpoint.action is FACTOR2_CODE:
+            wrap(target, AnswerGuard(ctx, app.router, _is_json(endpoint)))
 
 
 def protected_names(json: bool) -> list[str]:
@@ -74,38 +80,39 @@ def protected_names(json: bool) -> list[str]:
     return [f"/{action.api_endpoint if json else action.page_endpoint}" for action in asking]
 
 
-def _has_factors(face: SessionFace) -> bool:
-    return face.manager.user_storage is not None and bool(face.accounts.allowed_factor2)
+def _has_factors(ctx: SessionContext) -> bool:
+    return ctx.manager.user_storage is not None and bool(ctx.accounts.allowed_factor2)
 
 
-def _name(action: Action, json: bool) -> str:
-    """The name of the route that an action is sent to."""
-    return f"{action.api_endpoint}:post" if json else f"{action.page_endpoint}:form"
+def _submissions(app: FastAPI) -> list[tuple[Target, Submission]]:
+    """Every route that an action is sent to, whichever server of ours has it."""
+    routes = [context.original_route for context in iter_route_contexts(app.router.routes)]
+    found = [(route, endpoint_of(route)) for route in routes]
+    return [(Target(getattr(r, "path", ""), r, r), e) for r, e in found if isinstance(e, Submission)]
 
 
-def _named(own: Iterable[BaseRoute], name: str) -> list[BaseRoute]:
-    return [route for route in own if getattr(route, "name", None) == name]
+def _asks(endpoint: Submission) -> bool:
+    return endpoint.action.step_up is not StepUp.NEVER
+
+
+def _is_json(endpoint: Submission) -> bool:
+    return isinstance(endpoint, JsonSubmission)
 
 
 def _is_own(target: Target, own: Iterable[BaseRoute]) -> bool:
-    return any(route is target.route for route in own)
-
-
-def _by_action(own: Sequence[BaseRoute], json: bool) -> list[Target]:
-    names = [_name(action, json) for action in ACTIONS if action.step_up is not StepUp.NEVER]
-    return [Target(getattr(route, "path", ""), route, route) for name in names for route in _named(own, name)]
+    return endpoint_of(target.route) is not None or any(route is target.route for route in own)
 
 
 def _by_list(
-    app: FastAPI, own: Sequence[BaseRoute], face: SessionFace, entries: Iterable[str], option: str
+    app: FastAPI, own: Sequence[BaseRoute], ctx: SessionContext, entries: Iterable[str], option: str
 ) -> list[Target]:
     found: list[Target] = []
     for text in entries:
         entry = read_entry(text, option)
         try:
-            targets = resolve(app.router.routes, entry, face.prefix, option)
+            targets = resolve(app.router.routes, entry, ctx.prefix, option)
         except CrossauthError:
-            if _is_switched_off(face, entry.path):
+            if _is_switched_off(ctx, entry.path):
                 continue
             raise
         ours = [target for target in targets if _is_own(target, own)]
@@ -126,8 +133,8 @@ def _only_reads(target: Target) -> bool:
     return all(method in _READS for method in target.offered or ())
 
 
-def _is_switched_off(face: SessionFace, path: str) -> bool:
+def _is_switched_off(ctx: SessionContext, path: str) -> bool:
     """Whether this is the path of an endpoint of ours that is not there: nothing can be done at it, so nothing is to be asked."""
-    known = {path for action in ACTIONS for api in ("", "api/") for path in action_paths(face, action, api)}
+    known = {path for action in ACTIONS for api in ("", "api/") for path in action_paths(ctx, action, api)}
     plain = {known_path.partition("/{")[0] for known_path in known}
-    return path in known | plain or face.prefix + path.lstrip("/") in known | plain
+    return path in known | plain or ctx.prefix + path.lstrip("/") in known | plain

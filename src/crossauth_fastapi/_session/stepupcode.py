@@ -9,17 +9,21 @@ from crossauth_backend.accounts import login
 from crossauth_backend.accounts.page_visit import newest_visit
 from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import get_json_data
-from crossauth_fastapi._session.actions import Action, Go, Outcome, Show, StepUp
-from crossauth_fastapi._session.bodies import Factor2Body, Ok
-from crossauth_fastapi._session.context import Call
+from crossauth_fastapi._actions.action import Action, StepUp
+from crossauth_fastapi._actions.forms import CsrfBody, Ok
+from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
+from crossauth_fastapi._session.bodies import Factor2Body
+from crossauth_fastapi._session.context import SessionRequest
 from crossauth_fastapi._session.factorpages import ask_variables
+from crossauth_fastapi._session.groups import FACTOR2
 
 
-async def look_at_visit(call: Call) -> Show | Go:
+async def get_visit_page(call: SessionRequest) -> Page | Redirect:
     """The form that asks for the code of a request that waits; it is sent to where that request went."""
     user = call.session_user()
-    visit = newest_visit(call.face.accounts, call.state["session_key"], partial(call.face.claim, call.state))
+    visit = newest_visit(call.ctx.accounts, call.state["session_key"], partial(call.ctx.claim, call.state))
     if visit is None:
         raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
     # What only looks is asked for by GET, and a code is sent by POST.
@@ -28,15 +32,15 @@ async def look_at_visit(call: Call) -> Show | Go:
     code = call.request.query_params.get("error", "")
     if code in ErrorCode.__members__:
         shown |= {"errorCodeName": code, "errorMessage": CrossauthError(ErrorCode[code]).message}
-    return Show(shown)
+    return Page(shown)
 
 
-async def no_visit(call: Call) -> Outcome:
+async def no_visit(call: SessionRequest) -> Outcome:
     """Reached only where nothing waits: what waits is answered before it comes here, by `gate`."""
     raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
 
 
-async def cancel(call: Call) -> Outcome:
+async def cancel(call: SessionRequest) -> Outcome:
     """Forget what waits for a code: a login, or a request."""
     key = call.state["session_key"]
     data = get_json_data(key) if key is not None else {}
@@ -44,20 +48,24 @@ async def cancel(call: Call) -> Outcome:
     if not waiting:
         raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
     if call.user is None:
-        await login.log_out(call.face.accounts, call.state["session_id"])
-        call.face.end_session(call.request)
+        await login.log_out(call.ctx.accounts, call.state["session_id"])
+        call.ctx.end_session(call.request)
     else:
         for name in waiting:
-            await call.face.manager.delete_session_data(call.state["session_id"], name)
-    return Outcome({"ok": True}, Go(call.url()))
+            await call.ctx.manager.delete_session_data(call.state["session_id"], name)
+    return Outcome({"ok": True}, Redirect(call.url()))
 
 
-FACTOR2 = Action(
+FACTOR2_CODE = Action(
     name="factor2",
+    group=FACTOR2,
+    operation_id="account_factor2",
+    events=(EventName.factor2_failed, EventName.recovery_code_used),
+    limits=("factor2_challenge", "factor2_account", "factor2_address"),
     step_up=StepUp.NEVER,
     summary="Give the second factor of a request that waits for it; answers as that request",
-    do=no_visit,
-    look=look_at_visit,
+    submit=no_visit,
+    get_page=get_visit_page,
     page_option="factor2_page",
     body=Factor2Body,
     answer=Ok,
@@ -67,11 +75,14 @@ FACTOR2 = Action(
 
 CANCEL_FACTOR2 = Action(
     name="cancelfactor2",
+    group=FACTOR2,
+    operation_id="account_cancel_factor2",
     step_up=StepUp.NEVER,
     summary="Forget what waits for a second factor",
-    do=cancel,
-    look=None,
-    page_option="factor2_page",
+    submit=cancel,
+    get_page=None,
+    page_option=None,
+    body=CsrfBody,
     answer=Ok,
     session=True,
 )

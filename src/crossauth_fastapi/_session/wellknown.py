@@ -10,15 +10,15 @@ from starlette.types import Receive, Scope, Send
 from crossauth_fastapi._http.redirects import found
 from crossauth_fastapi._http.router import route_path
 from crossauth_fastapi._middleware.state import RequestState
-from crossauth_fastapi._session.context import SessionFace
+from crossauth_fastapi._session.context import SessionContext
 
 PATH: Final = "/.well-known/change-password"
 _PAGE: Final = "changepassword"
 
 
-def attach_change_password(app: FastAPI, face: SessionFace) -> None:
+def attach_change_password(app: FastAPI, ctx: SessionContext) -> None:
     """Redirect `PATH` to the page that changes a password, where there is one. A route of the application's comes first."""
-    if _PAGE not in face.endpoints:
+    if _PAGE not in ctx.endpoints:
         return
     not_found = app.router.default
 
@@ -26,7 +26,7 @@ def attach_change_password(app: FastAPI, face: SessionFace) -> None:
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and route_path(scope) == PATH:
             state = scope.get("state")
             if isinstance(state, RequestState):
-                await found(state.url(face.prefix + _PAGE))(scope, receive, send)
+                await found(state.url(ctx.prefix + _PAGE))(scope, receive, send)
                 return
         await not_found(scope, receive, send)
 

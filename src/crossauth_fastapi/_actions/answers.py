@@ -1,0 +1,62 @@
+"""An outcome or a refusal as a page or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from starlette.responses import JSONResponse, Response
+
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_fastapi._actions.action import Action
+from crossauth_fastapi._actions.context import ActionContext, ActionRequest
+from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
+from crossauth_fastapi._http.errors import (
+    NO_STORE,
+    PasswordRequired,
+    error_json,
+    error_variables,
+    with_retry_after,
+)  # fmt: skip
+from crossauth_fastapi._http.redirects import see_other
+
+AnyAction: TypeAlias = Action[Any, Any]
+AnyRequest: TypeAlias = ActionRequest[Any, Any]
+
+
+def answer_json(call: AnyRequest, outcome: Outcome) -> Response:
+    """An outcome as JSON."""
+    return JSONResponse({**outcome.json, **_changed_token(call)}, headers=NO_STORE)
+
+
+def _changed_token(call: AnyRequest) -> dict[str, str]:
+    token = call.ctx.changed_csrf_token(call.state)
+    return {"csrfToken": token} if token else {}
+
+
+def answer_page(action: AnyAction, call: AnyRequest, page: Page | Redirect) -> Response:
+    """An outcome as a page."""
+    if isinstance(page, Redirect):
+        return see_other(page.url)
+    option = page.page_option or action.page_option or "error_page"
+    ctx: ActionContext = call.ctx
+    return ctx.render(call.request, ctx.settings.page(option), page.variables, page.status)
+
+
+def refuse_json(call: AnyRequest, e: CrossauthError) -> Response:
+    """A refusal as JSON."""
+    return error_json(e, _changed_token(call))
+
+
+def refuse_page(action: AnyAction | None, call: AnyRequest, e: CrossauthError, shown: Mapping[str, Any]) -> Response:
+    """A refusal as a page: the action's own form again, with what was wrong and what was typed; or the error page."""
+    variables = {**error_variables(e), "httpStatus": e.http_status, **shown}
+    option = "error_page"
+    if action is not None and action.page_option is not None:
+        option = action.page_option
+        # A wrong password is asked for again.
+        if isinstance(e, PasswordRequired) or call.form.get(action.own_password):
+            variables["passwordNeeded"] = True
+        variables |= {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
+    page = call.ctx.settings.page(option)
+    return with_retry_after(call.ctx.render(call.request, page, variables, e.http_status), e)

@@ -1,0 +1,173 @@
+"""What every handler of an action works with: the server that it belongs to, and the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from fastapi import Request
+from starlette.responses import Response
+
+from crossauth_backend.accounts.context import Origin
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hash_pool import hashing_for
+from crossauth_backend.users.record import User
+from crossauth_fastapi._actions.forms import B, read_body
+from crossauth_fastapi._http.address import Network, peer_address
+from crossauth_fastapi._http.bodies import JsonOrFormData
+from crossauth_fastapi._http.errors import LoginRequired
+from crossauth_fastapi._http.redirects import local_path
+from crossauth_fastapi._middleware.state import RequestState, is_administrator, state_of
+from crossauth_fastapi._pages.environment import Pages
+
+
+class NamesTemplates(Protocol):
+    """Options of a server, among them those that name templates; one of them is `error_page`."""
+
+    def page(self, option_name: str) -> str:
+        """The template that an option names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionContext:
+    """What an action needs of the server that it belongs to. A server's own context derives from this.
+
+    Parameters:
+        settings: its options.
+        pages: its templates.
+        endpoints: names of the endpoints that are there.
+        prefix: goes before every path.
+        admin_prefix: the same for administrators.
+        proxies: whose forwarded addresses are believed.
+        root_path: where the application is, as the request found it.
+    """
+
+    settings: NamesTemplates
+    pages: Pages
+    endpoints: set[str]
+    prefix: str
+    admin_prefix: str = "/admin/"
+    proxies: tuple[Network, ...] = ()
+    root_path: str = ""
+
+    def at(self, root_path: str) -> Self:
+        """This, as a request finds it under `root_path`."""
+        return replace(self, root_path=root_path) if root_path else self
+
+    def render(self, request: Request, template: str, variables: Mapping[str, Any], status: int = 200) -> Response:
+        """Render a page of this server."""
+        return self.pages.render(request, template, variables, status)
+
+    def changed_csrf_token(self, state: RequestState) -> str | None:
+        """The CSRF token to use from now on, where this answer changes it; only opening and ending sessions does."""
+        return None
+
+    def origin(self, request: Request) -> Origin:
+        """Where a request comes from."""
+        state = state_of(request)
+        return Origin(peer_address(request.scope, self.proxies), None, state.header(b"user-agent"), state.root_path)
+
+
+C = TypeVar("C", bound=ActionContext)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequest(Generic[C, B]):
+    """One request for an action.
+
+    Parameters:
+        ctx: the server that the action belongs to.
+        request: the request.
+        form: the fields it sent, as they are: for hooks, and for what factors define.
+        is_page: whether a page is asked for; otherwise JSON.
+        model: what the action declares of the fields.
+    """
+
+    ctx: C
+    request: Request
+    form: JsonOrFormData
+    is_page: bool
+    model: type[B]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ctx", self.ctx.at(self.state.root_path))
+
+    @property
+    def state(self) -> RequestState:
+        """What is known of the request."""
+        return state_of(self.request)
+
+    @property
+    def user(self) -> User | None:
+        """Who is asking."""
+        user: User | None = self.state["user"]
+        return user
+
+    def url(self, name: str = "") -> str:
+        """The URL of an endpoint of the server, as a browser has to write it."""
+        return self.state.url(self.ctx.prefix + name)
+
+    def admin_url(self, name: str) -> str:
+        """The same for an endpoint of administrators."""
+        return self.state.url(self.ctx.admin_prefix + name)
+
+    @property
+    def body(self) -> B:
+        """The fields that the action declares.
+
+        Raises:
+            CrossauthError: `BadRequest` where one is missing or wrong.
+        """
+        return read_body(self.model, self.form)
+
+    @property
+    def origin(self) -> Origin:
+        """Where the request comes from."""
+        return self.ctx.origin(self.request)
+
+    async def still_wanted(self) -> bool:
+        """Whether the client still waits for the answer; it may be asked once the body was read."""
+        return not await self.request.is_disconnected()
+
+    def hashing(self) -> AbstractContextManager[None]:
+        """Hash passwords for this request: not for clients that have gone."""
+        return hashing_for(None, self.still_wanted)
+
+    @property
+    def path_parameter(self) -> str:
+        """The parameter of the path."""
+        return str(next(iter(self.request.path_params.values()), ""))
+
+    def next_page(self, default: str) -> str:
+        """Where to go afterwards: `next` from the form or the URL, if it is a page of this site.
+
+        Parameters:
+            default: where else; a path from the application's own root gets the root path.
+        """
+        wanted = self.form.getAsStr("next") or self.request.query_params.get("next")
+        return local_path(wanted, self.state.link(default))
+
+    def session_user(self) -> User:
+        """The user logged in by cookie.
+
+        Raises:
+            CrossauthError: `Unauthorized` where there is none.
+        """
+        user = self.user
+        if user is None or self.state["auth_type"] != "cookie":
+            raise LoginRequired
+        return user
+
+    async def admin(self) -> User:
+        """The administrator who is asking.
+
+        Raises:
+            CrossauthError: `Unauthorized` where nobody is logged in, `InsufficientPriviledges` where it is somebody else.
+        """
+        user = self.session_user()
+        if not await is_administrator(self.state, user):
+            raise CrossauthError(ErrorCode.InsufficientPriviledges)
+        return user

@@ -1,0 +1,131 @@
+"""A server of another kind: its actions have pages and JSON, CSRF and step-up, and it imports nothing of the session server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+from pydantic import Field
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._actions.action import Action, Group, StepUp
+from crossauth_fastapi._actions.context import ActionContext, ActionRequest
+from crossauth_fastapi._actions.forms import CsrfBody, Ok
+from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
+from crossauth_fastapi._actions.routes import api_routes, page_routes
+from crossauth_fastapi._pages.environment import Pages
+from tests.accounts import Browser, World
+from tests.support import CSRF
+
+NOTES = Group("notes", "notes")
+
+
+class NoteBody(CsrfBody):
+    text: str = Field(description="What it says.")
+
+
+class Settings:
+    def page(self, option_name: str) -> str:
+        return {"note_page": "note.jinja2", "error_page": "error.jinja2"}[option_name]
+
+
+class NotesContext(ActionContext):
+    """What the actions of this server work with."""
+
+    notes: list[str] = []  # noqa: RUF012
+
+
+async def get_note_page(call: ActionRequest[NotesContext, Any]) -> Page | Redirect:
+    return Page({"notes": list(call.ctx.notes), "who": call.session_user().username})
+
+
+async def get_notes_json(call: ActionRequest[NotesContext, Any]) -> Outcome:
+    call.session_user()
+    return Outcome({"ok": True, "notes": list(call.ctx.notes)}, Page())
+
+
+async def write_note(call: ActionRequest[NotesContext, NoteBody]) -> Outcome:
+    call.session_user()
+    text = call.body.text
+    if text == "nonsense":
+        raise CrossauthError(ErrorCode.BadRequest, "This is nonsense")
+    call.ctx.notes.append(text)
+    return Outcome({"ok": True}, Redirect(call.url("notes")))
+
+
+WRITE = Action(
+    name="notes", group=NOTES, summary="Write a note", operation_id="notes_write", step_up=StepUp.SUBMIT,
+    submit=write_note, get_page=get_note_page, get_json=get_notes_json, json_summary="Read notes",
+    json_operation_id="notes_read", page_option="note_page", body=NoteBody, answer=Ok, session=True, echo=("text",),
+)  # fmt: skip
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    (tmp_path / "note.jinja2").write_text("{{ who }}: {{ notes|join(' ') }} [{{ text }}] {{ errorMessage }}")
+    world = World()
+    NotesContext.notes.clear()
+    router = APIRouter()
+    ctx = NotesContext(
+        settings=Settings(),
+        pages=Pages(str(tmp_path), lambda request: {}),
+        endpoints=set(WRITE.endpoints),
+        prefix="/n/",
+    )
+    page_routes(router, ctx, WRITE)
+    api_routes(router, ctx, WRITE)
+    world.server.app.include_router(router)
+    return world
+
+
+@pytest.fixture
+def alice(world: World) -> Iterator[Browser]:
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up(factor2="none")
+        yield browser
+
+
+def header(browser: Browser) -> dict[str, str]:
+    return {CSRF: browser.token()}
+
+
+def test_one_handler_answers_a_page_and_json(world: World, alice: Browser) -> None:
+    assert alice.post("/n/api/notes", json={"text": "one"}, headers=header(alice)).json() == {"ok": True}
+    sent = alice.post("/n/notes", data={"text": "two"}, headers=header(alice))
+    assert (sent.status_code, sent.headers["location"]) == (303, "/n/notes")
+    assert alice.get("/n/notes").text == "alice: one two [] "
+    assert alice.get("/n/api/notes").json() == {"ok": True, "notes": ["one", "two"]}
+    described = world.server.app.openapi()["paths"]
+    assert "/n/notes" not in described
+    assert {call["operationId"] for call in described["/n/api/notes"].values()} == {"notes_write", "notes_read"}
+
+
+def test_a_refusal_shows_the_form_again_or_is_json(alice: Browser) -> None:
+    answer = alice.post("/n/notes", data={"text": "nonsense"}, headers=header(alice))
+    assert (answer.status_code, answer.text) == (400, "alice:  [nonsense] This is nonsense")
+    refused = alice.post("/n/api/notes", json={"text": "nonsense"}, headers=header(alice))
+    assert (refused.status_code, refused.json()["errorCodeName"]) == (400, "BadRequest")
+
+
+def test_a_form_of_another_site_is_refused(alice: Browser) -> None:
+    assert alice.post("/n/api/notes", json={"text": "one"}).json()["errorCodeName"] == "InvalidCsrf"
+    assert alice.post("/n/notes", data={"text": "one"}).status_code == 403
+    assert alice.get("/n/api/notes").json()["notes"] == []
+
+
+def test_who_is_not_logged_in_is_sent_away(world: World) -> None:
+    with world.open() as url, Browser(url) as browser:
+        assert browser.post("/n/api/notes", json={"text": "one"}).json()["errorCodeName"] == "Unauthorized"
+        assert browser.get("/n/notes").status_code == 401
+
+
+def test_its_action_asks_for_the_second_factor_as_it_says(world: World, alice: Browser) -> None:
+    secret, _ = alice.add_totp(world)
+    asked = alice.post("/n/api/notes", json={"text": "one"}, headers=header(alice)).json()
+    assert asked["factor2Required"] is True
+    assert alice.get("/n/api/notes").json()["notes"] == []
+    code = world.code(secret)
+    done = alice.post("/n/api/notes", json={"otp": code}, headers=header(alice))
+    assert done.json()["ok"] is True
+    assert alice.get("/n/api/notes").json()["notes"] == ["one"]

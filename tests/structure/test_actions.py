@@ -1,0 +1,127 @@
+"""What is said of an action is said once, and whole: each thing that could be forgotten of one is found here."""
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+import crossauth_fastapi
+from crossauth_backend import DEFAULT_LIMITS, EventName
+from crossauth_fastapi._actions.action import Action
+from crossauth_fastapi._pages.environment import Pages
+from crossauth_fastapi._session.actions import ACTIONS
+from crossauth_fastapi._session.endpoints import AllEndpoints, AllEndpointsMinusOAuth
+from crossauth_fastapi._session.groups import GROUPS
+from crossauth_fastapi._session.options import FastApiSessionServerOptions, SessionServerSettings
+from tests.accounts import World
+
+ROOT = Path(__file__).parents[2]
+NAMES = [f"{action.group.name}-{action.name}" for action in ACTIONS]
+each_action = pytest.mark.parametrize("action", ACTIONS, ids=NAMES)
+# Contract 1.0.1.
+DOCUMENTED = """
+signup api/signup login logout changepassword updateuser deleteuser api/login api/logout api/changepassword
+api/userforsessionkey api/getcsrftoken api/updateuser api/deleteuser admin/createuser admin/changepassword admin/selectuser
+admin/updateuser admin/deleteuser admin/api/createuser admin/api/changepassword admin/api/updateuser admin/api/deleteuser
+configurefactor2 loginfactor2 changefactor2 factor2 api/configurefactor2 api/loginfactor2 api/changefactor2 api/factor2
+api/cancelfactor2 verifyemail emailverified api/verifyemail requestpasswordreset resetpassword api/requestpasswordreset
+api/resetpassword
+""".split()  # noqa: SIM905
+CLIENTS = """
+admin/selectclient admin/createclient admin/deleteclient admin/updateclient admin/api/createclient admin/api/deleteclient
+admin/api/updateclient selectclient createclient updateclient deleteclient api/deleteclient api/updateclient api/createclient
+""".split()  # noqa: SIM905
+# Told by no action of its own: by every limit, and by what sends mail in the background.
+TOLD_ELSEWHERE = {EventName.attempts_limited, EventName.mail_failed}
+# Everything that some option or feature has to be on for.
+SWITCHED_ON: dict[str, Any] = {
+    "enable_admin_endpoints": True, "enable_email_verification": True, "enable_password_reset": True,
+    "allowed_factor2": ["none", "totp"],
+}  # fmt: skip
+
+
+def defined() -> dict[str, Action[Any, Any]]:
+    """Every action that some module of ours defines."""
+    found = {}
+    for module in pkgutil.walk_packages(crossauth_fastapi.__path__, "crossauth_fastapi."):
+        if not module.name.endswith("__main__") and "sqlalchemy" not in module.name:
+            for name, value in vars(importlib.import_module(module.name)).items():
+                if isinstance(value, Action):
+                    found[f"{module.name}.{name}"] = value
+    return found
+
+
+def test_every_action_that_is_defined_is_listed() -> None:
+    assert {name for name, action in defined().items() if action not in ACTIONS} == set()
+    assert len({(action.group.admin, action.name) for action in ACTIONS}) == len(ACTIONS)
+
+
+@each_action
+def test_an_action_belongs_to_a_group_and_is_switched_on_with_it(action: Action[Any, Any]) -> None:
+    assert action.group in GROUPS
+    assert action.endpoints
+    assert set(action.endpoints) <= set(AllEndpointsMinusOAuth)
+
+
+def test_every_documented_endpoint_has_a_name() -> None:
+    assert set(DOCUMENTED) <= set(AllEndpointsMinusOAuth)
+    assert set(AllEndpoints) == set(AllEndpointsMinusOAuth) | set(CLIENTS)
+    assert len(AllEndpoints) == len(set(AllEndpoints))
+
+
+def test_every_action_is_served_where_everything_is_switched_on() -> None:
+    server = World(**SWITCHED_ON).server.session_server
+    assert server is not None
+    served = {getattr(route, "name", "").partition(":")[0] for route in server._router.routes}
+    assert {name for action in ACTIONS for name in action.endpoints} <= served
+
+
+@each_action
+def test_a_page_has_an_option_and_a_template(action: Action[Any, Any]) -> None:
+    assert action.has_page or (action.get_page is None and action.has_json)
+    if action.page_option is None:
+        return
+    assert action.page_option in SessionServerSettings.__dataclass_fields__
+    assert action.page_option in get_type_hints(FastApiSessionServerOptions)
+    template = SessionServerSettings.__dataclass_fields__[action.page_option].default
+    assert Pages("no such folder", lambda request: {}).has(str(template))
+
+
+@each_action
+def test_an_action_is_in_a_table_of_the_documentation(action: Action[Any, Any]) -> None:
+    pages = [ROOT / "docs" / "administration.md"] if action.admin else sorted((ROOT / "docs").glob("*.md"))
+    name = re.compile(rf"^\|.*`(?:GET |POST )?(?:api/)?{action.name}(?:[/?][^`]*)?` *\|", re.MULTILINE)
+    assert [page for page in pages if name.search(page.read_text())]
+
+
+@each_action
+def test_what_an_action_tells_and_what_limits_it_exists(action: Action[Any, Any]) -> None:
+    assert set(action.limits) <= set(DEFAULT_LIMITS)
+    assert action.submit is not None or not (action.events or action.limits)
+
+
+def test_every_event_and_every_limit_belongs_to_an_action() -> None:
+    assert {event for action in ACTIONS for event in action.events} == set(EventName) - TOLD_ELSEWHERE
+    assert {limit for action in ACTIONS for limit in action.limits} == set(DEFAULT_LIMITS)
+
+
+@each_action
+def test_a_get_as_json_says_what_it_does(action: Action[Any, Any]) -> None:
+    both = action.get_json is not None and action.submit is not None
+    assert bool(action.json_summary) == bool(action.json_operation_id) == both
+
+
+@each_action
+def test_what_a_form_shows_again_is_a_field_of_it_and_no_secret(action: Action[Any, Any]) -> None:
+    known = {*action.body.model_fields, "next", "required", "search"}
+    assert set(action.echo) <= known
+    assert not [name for name in action.echo if "password" in name or "token" in name or "secret" in name]
+
+
+@each_action
+def test_an_action_that_may_ask_for_the_password_says_in_which_field(action: Action[Any, Any]) -> None:
+    if "password_account" in action.limits:
+        assert {action.own_password, "old_password"} & set(action.body.model_fields)
