@@ -91,6 +91,13 @@ class Interrupted(InMemoryKeyStorage):
         await self._interrupt("delete_key")
         await super().delete_key(value)
 
+    async def delete_all_for_user(self, userid: Any, prefix: str, except_key: str | None = None) -> None:
+        """In two steps, as Redis does it."""
+        values = [key.value for key in await self.get_all_for_user(userid, prefix)]
+        await self._interrupt("delete_all_for_user")
+        for value in values:
+            await super().delete_key(value)
+
     async def update_key(self, key: Any) -> None:
         await self._interrupt("update_key")
         await super().update_key(key)
