@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from crossauth_backend.api_keys.options import ApiKeySettings
 from crossauth_backend.core.options import describe
 from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticatorSettings
 from crossauth_backend.factors.password.authenticator import LocalPasswordSettings
@@ -33,6 +34,7 @@ TABLES = [
     ("LocalPasswordAuthenticator", "Its second argument.", LocalPasswordSettings),
     ("EmailAuthenticator", "Its argument. Mail options that it lacks are the server's.", EmailAuthenticatorSettings),
     ("SmsAuthenticator", "Its argument; the same for `TwilioAuthenticator`.", SmsAuthenticatorSettings),
+    ("ApiKeyManager", "Its last argument.", ApiKeySettings),
     ("User storages", "The last argument of every user storage.", UserStorageSettings),
     ("InMemoryUserStorage", "Besides those of every user storage.", InMemoryUserStorageSettings),
     ("SqlAlchemyUserStorage", "Besides those of every user storage.", SqlUserSettings),

@@ -6,6 +6,10 @@ What needs SQLAlchemy or Redis is imported when it is first asked for, so that t
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from crossauth_backend.api_keys.manager import ApiKeyManager
+from crossauth_backend.api_keys.options import ApiKeyManagerOptions
+from crossauth_backend.api_keys.record import ApiKey, KeyReturn, VerifiedApiKey
+from crossauth_backend.api_keys.rows import RequestedBy
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import Argon2Parameters
 from crossauth_backend.delivery.mailer import DeliveryRefused, Mail, Mailer
@@ -96,6 +100,9 @@ _LAZY = {
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "ApiKey",
+    "ApiKeyManager",
+    "ApiKeyManagerOptions",
     "Argon2Parameters",
     "AuditStorage",
     "AuthenticationParameters",
@@ -124,6 +131,7 @@ __all__ = [
     "Key",
     "KeyDataEntry",
     "KeyPrefix",
+    "KeyReturn",
     "KeyStorage",
     "Limit",
     "LocalPasswordAuthenticator",
@@ -134,6 +142,7 @@ __all__ = [
     "Outbox",
     "PasswordAuthenticator",
     "RedisKeyStorage",
+    "RequestedBy",
     "SessionCookie",
     "SessionCookieOptions",
     "SessionManager",
@@ -163,6 +172,7 @@ __all__ = [
     "UserStorage",
     "UserStorageGetOptions",
     "UserStorageOptions",
+    "VerifiedApiKey",
     "alembic_include_name",
     "alembic_include_object",
     "default_password_validator",

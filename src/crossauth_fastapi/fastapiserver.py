@@ -42,6 +42,20 @@ __all__: Final = [
 ]  # fmt: skip
 
 
+_SERVERS: Final = "crossauth_servers"
+
+
+def servers_of(app: FastAPI) -> list[FastApiServer]:
+    """The servers that were put onto `app`, in their order."""
+    found: list[FastApiServer] = getattr(app.state, _SERVERS, [])
+    return list(found)
+
+
+def remember_server(app: FastAPI, server: FastApiServer) -> None:
+    """Let `servers_of` find it: commands are given an application."""
+    setattr(app.state, _SERVERS, [*servers_of(app), server])
+
+
 class FastApiServer(FastApiServerBase):
     """Puts the servers that `params` name onto one application.
 
@@ -81,6 +95,7 @@ class FastApiServer(FastApiServerBase):
             self._session_adapter = self._session_server
         elif parsed.session_adapter is not None:
             attach_source(self._app, AdapterSource(PlainAdapter(parsed.session_adapter)))
+        remember_server(self._app, self)
         self._pages = self._session_server.pages if self._session_server else self._bare_pages()
         tell_site(self._app, is_admin_fn=self.is_admin_fn)
         if self._session_server is None:

@@ -7,14 +7,18 @@ from datetime import timedelta
 
 import pytest
 
-from crossauth_backend import UserState
+from crossauth_backend import ApiKeyManager, CrossauthError, UserState
 from crossauth_backend.core.clock import utc_now
+from crossauth_backend.keys.kinds import KINDS
 from crossauth_backend.keys.record import KeyPrefix
 from tests.accounts import NEW, Browser, World, name_of
-from tests.support import PASSWORD
+from tests.support import PASSWORD, SECRET
 
 EMAIL = "alice@example.com"
-LOGINS = (KeyPrefix.access_token, KeyPrefix.refresh_token, KeyPrefix.mfa_token)
+LOGINS = (
+    KeyPrefix.access_token, KeyPrefix.refresh_token, KeyPrefix.mfa_token, KeyPrefix.authorization_code,
+    KeyPrefix.device_code, KeyPrefix.user_code, KeyPrefix.grant, KeyPrefix.oauth_access_token,
+)  # fmt: skip
 KEPT = KeyPrefix.api_key
 
 
@@ -88,9 +92,22 @@ def test_tokens_of_every_face_end_with_what_they_were_given_for(
     world: World, alice: Browser, admin: Browser, act: Callable[[World, Browser, Browser], None]
 ) -> None:
     hand_out(world)
-    assert len(left(world)) == 4
+    assert len(left(world)) == len(LOGINS) + 1
     act(world, alice, admin)
     assert left(world) == {f"{KEPT}token"}, "what an application made with its own hands stays"
+
+
+def test_with_an_account_every_key_of_it_ends(world: World, alice: Browser) -> None:
+    """Of whatever kind, API keys included."""
+    for kind in KINDS:
+        asyncio.run(world.keys.save_key(1, f"{kind.prefix}token", utc_now(), utc_now() + timedelta(hours=2)))
+    manager = ApiKeyManager(world.keys, {"secret": SECRET, "user_storage": world.users})
+    token = asyncio.run(manager.create_key("ci", 1)).token
+    assert asyncio.run(manager.get_key(token)).userid == 1
+    assert alice.call("/api/deleteuser", password=PASSWORD).status_code == 200
+    assert asyncio.run(world.keys.get_all_for_user(1)) == []
+    with pytest.raises(CrossauthError, match="not valid"):
+        asyncio.run(manager.get_key(token))
 
 
 async def test_a_face_that_ends_its_own_tokens_can_say_so(world: World) -> None:

@@ -15,6 +15,7 @@ from crossauth_backend.email_tokens.rules import moves_address
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.registry import NO_FACTOR2, Factors
+from crossauth_backend.keys.kinds import ENDING_WITH_PASSWORD
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, SupportsTake
 from crossauth_backend.limits.manager import AttemptLimits, Reservation
@@ -27,16 +28,6 @@ from crossauth_backend.users.states import UserState
 from crossauth_backend.users.storage import UserStorage, UserStorageGetOptions, replace_user
 
 ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
-
-# What stops being valid with a password or a second factor: everything that was handed out on the strength of it.
-_REVOKED: Final = (
-    KeyPrefix.session,
-    KeyPrefix.password_reset_token,
-    KeyPrefix.access_token,
-    KeyPrefix.refresh_token,
-    KeyPrefix.mfa_token,
-    KeyPrefix.known_device,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +195,7 @@ class Accounts:
         return await self.keys.take_key(value)
 
     async def end_sessions(self, userid: UserId, keep: Collection[str] = ()) -> None:
-        """End every session of a user and revoke every token that stands for one or could start a new one.
+        """End every session of a user and revoke every token that stands for one or could start a new one: see `keys/kinds.py`.
 
         With them goes what was asked for in such a session and waits: another address.
 
@@ -212,7 +203,7 @@ class Accounts:
             userid: whose.
             keep: prefixes of keys that the caller sees to itself.
         """
-        for prefix in _REVOKED:
+        for prefix in ENDING_WITH_PASSWORD:
             if prefix not in keep:
                 await self.keys.delete_all_for_user(userid, prefix)
         if self.email_tokens is not None and self.email_tokens is not self.keys:

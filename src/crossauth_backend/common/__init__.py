@@ -1,5 +1,6 @@
 """The error and record names, under the path that documented code imports them from."""
 
+from crossauth_backend.api_keys.record import ApiKey
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import Key, KeyDataEntry, KeyPrefix, get_json_data
 from crossauth_backend.users.record import (
@@ -12,6 +13,7 @@ from crossauth_backend.users.record import (
 from crossauth_backend.users.states import UserState
 
 __all__ = [
+    "ApiKey",
     "CrossauthError",
     "ErrorCode",
     "Key",

@@ -78,6 +78,15 @@ def unsign(signed: str, key: bytes, bound_to: str = "") -> str | None:
     return value
 
 
+def signature_matches(text: str, signature: str, secret: str) -> bool:
+    """Whether `signature` is HMAC-SHA256 of `text` with `secret`, in hex or base64url: the documented one.
+
+    It is made with the secret itself, so it says nothing of a purpose; nothing new is signed so.
+    """
+    mac = hmac.digest(_as_bytes(secret), _as_bytes(text), "sha256")
+    return equal(signature, mac.hex()) or equal(signature.rstrip("="), to_base64url(mac))
+
+
 def encrypt(plain: str, key: bytes) -> str:
     """AES-256-GCM, base64url of nonce and ciphertext."""
     nonce = _random.token_bytes(12)

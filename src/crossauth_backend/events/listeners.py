@@ -18,6 +18,9 @@ _WARNINGS: Final = (
     EventName.factor2_failed,
     EventName.attempts_limited,
     EventName.mail_failed,
+    EventName.api_key_refused,
+    EventName.token_refused,
+    EventName.token_replayed,
 )
 
 
@@ -68,13 +71,13 @@ class Events:
 
     def tell(
         self, name: EventName, user: User | None = None, *, address: str = "", reason: str = "",
-        actor: User | None = None,
+        actor: User | None = None, client: str | None = None,
     ) -> None:  # fmt: skip
-        """Something happened to the account of `user`."""
+        """Something happened to the account of `user`; see `Event` for the parameters."""
         event = Event(
             name=name, at=self._clock(), address=address, reason=reason,
             userid=user.id if user else None, username=user.username if user else None,
-            actor=actor.id if actor else None,
+            actor=actor.id if actor else None, client=client,
         )  # fmt: skip
         for listener in self.listeners:
             notify(name.value, listener.on_event, event)

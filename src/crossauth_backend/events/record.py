@@ -35,6 +35,23 @@ class EventName(StrEnum):
     user_updated = "user_updated"
     user_deleted = "user_deleted"
     mail_failed = "mail_failed"
+    api_key_created = "api_key_created"
+    api_key_used = "api_key_used"
+    api_key_rotated = "api_key_rotated"
+    api_key_revoked = "api_key_revoked"
+    api_key_refused = "api_key_refused"
+    token_issued = "token_issued"
+    token_refused = "token_refused"
+    token_replayed = "token_replayed"
+    token_revoked = "token_revoked"
+    client_created = "client_created"
+    client_changed = "client_changed"
+    client_deleted = "client_deleted"
+    consent_given = "consent_given"
+    consent_withdrawn = "consent_withdrawn"
+    signing_key_rotated = "signing_key_rotated"
+    account_linked = "account_linked"
+    account_unlinked = "account_unlinked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +67,7 @@ class Event:
         userid, username: whose account it is about.
         actor: who did it, where that is somebody else: an administrator's id.
         address: the peer's address.
-        client: the OAuth client that did it or for which it was done, where there is one.
+        client: the OAuth client that did it or for which it was done, where there is one; of an API key its id.
         reason: why something failed, or which factor it was: a name out of a fixed list, never free text.
     """
 

@@ -1,14 +1,15 @@
-"""When sessions were last used, written behind the requests that use them."""
+"""When sessions and API keys were last used, written behind the requests that use them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.storage import KeyStorage, SupportsTouch, SupportsTouches
 
 logger = logging.getLogger("crossauth.keys")
@@ -18,6 +19,7 @@ _LONGEST: Final = 60.0
 _BATCH: Final = 500
 # More than this is not kept: a time of last use is no more than that.
 _MOST: Final = 100_000
+TOUCH_INTERVAL: Final = timedelta(minutes=1)
 
 
 class LastUse:
@@ -90,3 +92,8 @@ class LastUse:
                 await storage.touch_key(value, time)
             else:
                 await storage.update_key({"value": value, "lastactive": time})
+
+
+def needs_touch(key: Key, now: datetime) -> bool:
+    """Whether the time of last use should be written: at most once a minute."""
+    return key.lastactive is None or now - key.lastactive >= TOUCH_INTERVAL

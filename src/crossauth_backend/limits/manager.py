@@ -15,7 +15,7 @@ from crossauth_backend.events.listeners import Events
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import Counter, KeyStorage, SupportsBoundedCounting, SupportsCounting
-from crossauth_backend.limits.rules import RULES, mailbox_of, network_of, read_limits
+from crossauth_backend.limits.rules import RULES, Limit, mailbox_of, network_of, read_limits
 from crossauth_backend.users.record import User
 
 logger = logging.getLogger("crossauth.limits")
@@ -40,6 +40,13 @@ class _Counted:
     address: bool
     total: bool
     counter: Counter
+
+
+def window_counter(name: str, subject: str, limit: Limit, now: datetime) -> Counter:
+    """What is counted for `subject` under the limit `name` in the window that is open now."""
+    window = int(now.timestamp()) // limit.seconds
+    value = f"{KeyPrefix.counter}{hash_token(f'{name} {window} {subject}')}"
+    return Counter(value, datetime.fromtimestamp((window + 1) * limit.seconds, UTC), limit.attempts)
 
 
 class AttemptLimits:
@@ -134,10 +141,7 @@ class AttemptLimits:
             return None
         if rule.address:
             subject = network_of(subject)
-        window = int(now.timestamp()) // limit.seconds
-        value = f"{KeyPrefix.counter}{hash_token(f'{name} {window} {subject}')}"
-        ends = datetime.fromtimestamp((window + 1) * limit.seconds, UTC)
-        return _Counted(name, rule.address, rule.total, Counter(value, ends, limit.attempts))
+        return _Counted(name, rule.address, rule.total, window_counter(name, subject, limit, now))
 
     async def _count(self, first: list[Counter], then: list[Counter]) -> Mapping[str, int]:
         if isinstance(self._storage, SupportsBoundedCounting):

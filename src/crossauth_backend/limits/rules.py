@@ -65,6 +65,15 @@ RULES: Final[Mapping[str, Rule]] = {
     "sms_login_target": Rule(20, 3600),
     "code_account": Rule(10, 3600),
     "signup_address": Rule(100, 3600, address=True),
+    # What OAuth clients, devices and API keys may do.
+    "client_secret": Rule(20, 900),
+    "user_code": Rule(10, 900),
+    "device_poll": Rule(600, 900, total=True),
+    "registration": Rule(20, 3600, address=True, total=True),
+    "par": Rule(600, 900, total=True),
+    "introspection": Rule(6000, 900, total=True),
+    "api_key": Rule(6000, 900, total=True),
+    "bff": Rule(6000, 900, total=True),
 }
 DEFAULT_LIMITS: Final[Mapping[str, Limit]] = {n: Limit(rule.attempts, rule.seconds) for n, rule in RULES.items()}
 

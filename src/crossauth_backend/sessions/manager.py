@@ -18,14 +18,10 @@ from crossauth_backend.core.hooks import decide
 from crossauth_backend.core.options import MAX_SECONDS, option, read_options
 from crossauth_backend.core.records import ItemReads
 from crossauth_backend.core.secrets import check_secret, derive_key, hash_token, random_value
-from crossauth_backend.keys.lastuse import LastUse
+from crossauth_backend.keys.lastuse import LastUse, needs_touch
+from crossauth_backend.keys.reading import find_user, key_with_user_reader
 from crossauth_backend.keys.record import Key, KeyPrefix, encode_data
-from crossauth_backend.keys.storage import (
-    KeyStorage,
-    KeyWithUser,
-    KeyWithUserReader,
-    SupportsKeyWithUser,
-)
+from crossauth_backend.keys.storage import KeyStorage, KeyWithUser
 from crossauth_backend.sessions.cookie import (
     Cookie,
     CookieOptions,
@@ -35,10 +31,9 @@ from crossauth_backend.sessions.cookie import (
     SignedCookie,
     cookie_option,
 )
-from crossauth_backend.sessions.rules import needs_touch, session_refusal
+from crossauth_backend.sessions.rules import session_refusal
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.stamp import with_stamp
-from crossauth_backend.users.storage import SupportsUserReader, UserStorage
+from crossauth_backend.users.storage import UserStorage
 
 logger = logging.getLogger("crossauth.sessions")
 ID_BYTES: Final = 32
@@ -148,8 +143,7 @@ class SessionCookie(HasCookie):
         self._max_per_user = max_per_user
         self._opened: dict[UserId, int] = {}
         self._idle = timedelta(seconds=self.settings.idle_timeout) if self.settings.idle_timeout else None
-        self._read_user = self.user_storage.user_reader() if isinstance(self.user_storage, SupportsUserReader) else None
-        self._read = self._reader()
+        self._read = key_with_user_reader(key_storage, self.user_storage)
 
     @property
     def idle_timeout(self) -> int:
@@ -235,7 +229,7 @@ class SessionCookie(HasCookie):
         key, user = found
         if user is not None and user.security_stamp is None:
             # A row that an older version wrote, or a reader that says no stamps: the credentials themselves say it.
-            user = await self._whole_user(user.id)
+            user = await find_user(self.user_storage, user.id)
         now, used = self.clock(), self.last_use.waiting(value)
         if used is not None:
             key = replace(key, lastactive=used)
@@ -270,42 +264,8 @@ class SessionCookie(HasCookie):
         keep = self.hash_session_id(except_key) if except_key else None
         await self.key_storage.delete_all_for_user(userid, KeyPrefix.session, keep)
 
-    def _reader(self) -> KeyWithUserReader:
-        if self.user_storage is not None and isinstance(self.key_storage, SupportsKeyWithUser):
-            reader = self.key_storage.key_with_user_reader(self.user_storage)
-            if reader is not None:
-                return reader
-        return self._read_separately
-
-    async def _read_separately(self, value: str) -> KeyWithUser | None:
-        try:
-            key = await self.key_storage.get_key(value)
-        except CrossauthError as e:
-            if e.code is not ErrorCode.InvalidKey:
-                raise
-            return None
-        if key.userid is None or self.user_storage is None:
-            return key, None
-        if self._read_user is not None:
-            return key, await self._read_user(key.userid)
-        return key, await self._whole_user(key.userid)
-
-    async def _whole_user(self, userid: UserId) -> User | None:
-        """The user with the stamp, or the digest that stands in for it; `None` where there is none."""
-        if self.user_storage is None:
-            return None
-        try:
-            found = await self.user_storage.get_user_by_id(
-                userid, {"skip_active_check": True, "skip_email_verified_check": True}
-            )
-        except CrossauthError as e:
-            if e.code is not ErrorCode.UserNotExist:
-                raise
-            return None
-        return with_stamp(found).user
-
     async def _current_stamp(self, userid: UserId) -> str | None:
-        user = await self._whole_user(userid)
+        user = await find_user(self.user_storage, userid)
         return None if user is None else user.security_stamp
 
     async def _end_surplus(self, userid: UserId | None) -> None:

@@ -10,8 +10,6 @@ from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
 from crossauth_backend.users.states import refusal
 
-TOUCH_INTERVAL = timedelta(minutes=1)
-
 
 def session_refusal(key: Key, user: User | None, now: datetime, idle: timedelta | None) -> ErrorCode | None:
     """Why `key` signs nobody in, or `None` where it is good.
@@ -28,8 +26,3 @@ def session_refusal(key: Key, user: User | None, now: datetime, idle: timedelta 
     if user is None:
         return ErrorCode.InvalidSession
     return refusal(user.state) or (None if same_stamp(key.stamp, user.security_stamp) else ErrorCode.InvalidSession)
-
-
-def needs_touch(key: Key, now: datetime) -> bool:
-    """Whether the time of last use should be written: at most once a minute."""
-    return key.lastactive is None or now - key.lastactive >= TOUCH_INTERVAL

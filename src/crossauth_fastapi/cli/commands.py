@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from crossauth_fastapi.cli.api_keys import api_keys
 from crossauth_fastapi.cli.create_superuser import create_superuser
 
 cli = typer.Typer(
@@ -11,8 +12,4 @@ cli = typer.Typer(
     help="Looks after an application's accounts from the terminal.",
 )  # fmt: skip
 cli.command("create-superuser")(create_superuser)
-
-
-@cli.callback()
-def _group() -> None:
-    """Keeps the command's name in what is typed, as long as there is one command only."""
+cli.add_typer(api_keys, name="api-keys")

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 
 from crossauth_fastapi.fastapi_users.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
+from crossauth_fastapi.fastapiserver import FastApiServer, servers_of
 
 T = TypeVar("T")
 O = TypeVar("O")  # noqa: E741
@@ -40,6 +41,30 @@ def load(target: str, kind: type[O]) -> O:
     if not isinstance(found, kind):
         raise typer.BadParameter(f"{target} is a {type(found).__name__}; a {kind.__name__} is needed")
     return found
+
+
+def load_server(target: str) -> FastApiServer:
+    """The server at `module:name`: a `FastApiServer`, or the application that one was put onto.
+
+    Raises:
+        typer.BadParameter: there is none, or more than one.
+    """
+    found = load(target, object)
+    if isinstance(found, FastApiServer):
+        return found
+    servers = servers_of(found) if isinstance(found, FastAPI) else []
+    if len(servers) == 1:
+        return servers[0]
+    if servers:
+        raise typer.BadParameter(f"{target} has {len(servers)} servers: name one of them, as module:name")
+    raise typer.BadParameter(f"{target} is no FastApiServer, and no FastAPI application that has one")
+
+
+async def with_server(server: FastApiServer, act: Callable[[], Awaitable[T]]) -> T:
+    """What `act` returns while the server's application is started: its storages are open, its tables are there."""
+    app = server.app
+    async with app.router.lifespan_context(app):
+        return await act()
 
 
 async def with_user_manager(

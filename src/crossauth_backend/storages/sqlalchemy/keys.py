@@ -88,6 +88,7 @@ class SqlAlchemyKeyStorage(KeyStorage):
             )
         ])  # fmt: skip
         self._reader: SessionReader | None = None
+        self._readers: dict[SqlAlchemyUserStorage, SessionReader] = {}
         self._names = {"userid": self._userid} | {
             c.name: c.name for c in self.table.c if c.name not in ("id", self._userid)
         }
@@ -115,8 +116,8 @@ class SqlAlchemyKeyStorage(KeyStorage):
 
     async def close(self) -> None:
         """As documented for `SupportsLifecycle`."""
-        if self._reader is not None:
-            await self._reader.close()
+        for reader in self._readers.values():
+            await reader.close()
         await dispose(self.engine)
 
     def unfit_users(self, users: UserStorage) -> list[str]:
@@ -135,7 +136,11 @@ class SqlAlchemyKeyStorage(KeyStorage):
         """As documented for `SupportsKeyWithUser`."""
         if not isinstance(users, SqlAlchemyUserStorage) or users.engine is not self.engine:
             return None
-        self._reader = SessionReader(self.engine, self.table, self._userid, users, self._prepared)
+        # Sessions and API keys share the connections.
+        self._reader = self._readers.get(users) or SessionReader(
+            self.engine, self.table, self._userid, users, self._prepared
+        )
+        self._readers[users] = self._reader
         return self._reader.read
 
     async def get_key(self, key: str) -> Key:

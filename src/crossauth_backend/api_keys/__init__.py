@@ -1,0 +1,1 @@
+"""Keys that programs present instead of a login."""

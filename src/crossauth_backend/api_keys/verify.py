@@ -1,0 +1,135 @@
+"""Checking an API key that a request presents: one read, and nothing else on the way of the request."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from crossauth_backend.api_keys.options import ApiKeySettings
+from crossauth_backend.api_keys.record import ApiKey, VerifiedApiKey, api_key_of
+from crossauth_backend.api_keys.rules import key_refusal
+from crossauth_backend.api_keys.token import secret_of, stored
+from crossauth_backend.core.clock import Clock
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.secrets import check_secret
+from crossauth_backend.events.listeners import Events
+from crossauth_backend.events.record import EventName
+from crossauth_backend.keys.lastuse import LastUse, needs_touch
+from crossauth_backend.keys.reading import key_with_user_reader
+from crossauth_backend.keys.record import Key
+from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.limits.leases import LeasedLimit
+from crossauth_backend.limits.rules import read_limits
+from crossauth_backend.users.record import User
+
+logger = logging.getLogger("crossauth.api_keys")
+LIMIT: Final = "api_key"
+# A program goes on trying a key that has ended. That is told once in so long, of so many keys.
+_TOLD_EVERY: Final = timedelta(hours=1)
+_MOST_TOLD: Final = 10_000
+
+
+class ApiKeyVerifier:
+    """Finds the key and the user of a text that a client sent.
+
+    Parameters:
+        storage: where the keys are.
+        settings: the options of the manager.
+        events: who is told of a key's first use, and of refusals.
+        clock: what time it is.
+
+    Raises:
+        CrossauthError: `Configuration` for a secret or limits that cannot be, or a storage that cannot count.
+    """
+
+    def __init__(self, storage: KeyStorage, settings: ApiKeySettings, events: Events, clock: Clock) -> None:
+        self._settings, self._events, self._clock = settings, events, clock
+        self._secret = check_secret(settings.secret, "ApiKeyManager")
+        self._read = key_with_user_reader(storage, settings.user_storage)
+        self._limit = read_limits(settings.attempt_limits).get(LIMIT)
+        self._storage = storage
+        self._counts: LeasedLimit | None = None
+        if self._limit is not None:
+            self.counts()
+        self._told: dict[str, datetime] = {}
+        self.last_use = LastUse(storage)
+
+    async def verify(self, token: str, address: str = "") -> VerifiedApiKey:
+        """The key, if it is good, and its user. The time of use is written at most once a minute, a moment later.
+
+        Raises:
+            CrossauthError: as `find`; `TooManyAttempts`, with `retry_after`, beyond the limit of the key.
+        """
+        found = await self.find(token, address)
+        key, now = found.key, self._clock()
+        await self._count(found, address)
+        used = self.last_use.waiting(key.value)
+        if used is None and key.lastactive is None:
+            self._events.tell(EventName.api_key_used, found.user, address=address, client=key.id)
+        if needs_touch(key if used is None else replace(key, lastactive=used), now):
+            self.last_use.note(key.value, now)
+        return found
+
+    async def find(self, token: str, address: str = "") -> VerifiedApiKey:
+        """The key, if it is good, and its user; nothing is counted or written.
+
+        Raises:
+            CrossauthError: `InvalidKey` for no key of ours, and where its user is gone or not active; `Expired`.
+        """
+        secret = secret_of(token, self._settings.token_prefix, self._secret)
+        read = None if secret is None else await self._read(stored(self._settings.prefix, secret))
+        if read is None:
+            raise CrossauthError(ErrorCode.InvalidKey)
+        key, user = _api_key(read[0]), read[1]
+        known = self._settings.user_storage is not None
+        code = key_refusal(key, user, self._clock(), users_known=known)
+        if code is None:
+            return VerifiedApiKey(key, user)
+        self._tell_refused(key, user, code, address)
+        # Which state an account is in is nobody's business who holds a key.
+        public = code if code is ErrorCode.Expired else ErrorCode.InvalidKey
+        raise CrossauthError(public, detail=f"API key {key.id}: {code.name}")
+
+    def counts(self) -> LeasedLimit:
+        """What counts the requests.
+
+        Raises:
+            CrossauthError: `Configuration` where the storage cannot count.
+        """
+        if self._counts is None:
+            self._counts = LeasedLimit(self._storage, LIMIT, self._clock)
+        return self._counts
+
+    async def _count(self, found: VerifiedApiKey, address: str) -> None:
+        limit = found.key.limit or self._limit
+        if limit is None:
+            return
+        reached = await self.counts().count(found.key.id, limit)
+        if reached is None:
+            return
+        if reached.first:
+            self._events.tell(
+                EventName.attempts_limited, found.user, address=address, reason=LIMIT, client=found.key.id
+            )
+        raise CrossauthError(
+            ErrorCode.TooManyAttempts, detail=f"limit {LIMIT} of {found.key.id}", retry_after=reached.retry_after
+        )
+
+    def _tell_refused(self, key: ApiKey, user: User | None, code: ErrorCode, address: str) -> None:
+        now, told = self._clock(), self._told.pop(key.value, None)
+        fresh = told is not None and now - told < _TOLD_EVERY
+        self._told[key.value] = told if told is not None and fresh else now
+        if len(self._told) > _MOST_TOLD:
+            del self._told[next(iter(self._told))]
+        if not fresh:
+            self._events.tell(EventName.api_key_refused, user, address=address, reason=code.name, client=key.id)
+
+
+def _api_key(key: Key) -> ApiKey:
+    try:
+        return api_key_of(key)
+    except CrossauthError as e:
+        logger.warning("the data of an API key cannot be read; it is refused")
+        raise CrossauthError(ErrorCode.InvalidKey, detail=e.detail) from e

@@ -1,0 +1,96 @@
+"""Limits of what is requested all the time: counted ahead, a block at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from crossauth_backend.core.clock import Clock, utc_now
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.keys.storage import Counter, KeyStorage, SupportsCounting
+from crossauth_backend.limits.manager import window_counter
+from crossauth_backend.limits.rules import Limit
+
+# What part of a limit is counted ahead. Of a limit below so many every request is counted by itself.
+_PARTS: Final = 100
+# Of how many subjects what is left of a block is remembered; what is forgotten stays counted.
+_MOST: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A request beyond the limit.
+
+    Parameters:
+        retry_after: seconds until the window ends.
+        first: whether it is the first one in this window, of all workers; for the event.
+    """
+
+    retry_after: int
+    first: bool
+
+
+@dataclass(slots=True)
+class _Lease:
+    """What this worker may still do in one window, whether more can be had, and whether it is to tell of the end."""
+
+    left: int = 0
+    exhausted: bool = False
+    tells: bool = False
+
+
+class LeasedLimit:
+    """A limit whose counts all workers share in the key storage.
+
+    Requests are counted before they are served, a hundredth of the limit at once, so that most of them cost no write. A subject
+    never gets more than its limit; what a worker has counted ahead and not used when the window ends is lost to the others. Once
+    the limit is reached, refusing costs nothing.
+
+    Parameters:
+        storage: where the counts are.
+        name: the name of the limit.
+        clock: what time it is.
+
+    Raises:
+        CrossauthError: `Configuration` where the storage cannot count.
+    """
+
+    def __init__(self, storage: KeyStorage, name: str, clock: Clock = utc_now) -> None:
+        if not isinstance(storage, SupportsCounting):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"{type(storage).__name__} cannot count requests: give it the method of SupportsCounting, or switch the limit "
+                f"off by name: attempt_limits={{{name!r}: None}}",
+            )
+        self._storage, self._name, self._clock = storage, name, clock
+        self._leases: dict[str, _Lease] = {}
+
+    async def count(self, subject: str, limit: Limit) -> Reached | None:
+        """Count a request of `subject`; `None` where it is within `limit`."""
+        now = self._clock()
+        counter = window_counter(self._name, subject, limit, now)
+        lease = self._lease(counter.value)
+        if not lease.left and not lease.exhausted:
+            await self._count_ahead(lease, counter)
+        if lease.left:
+            lease.left -= 1
+            return None
+        first, lease.tells = lease.tells, False
+        return Reached(int((counter.expires - now).total_seconds()) + 1, first)
+
+    async def _count_ahead(self, lease: _Lease, counter: Counter) -> None:
+        block = max(1, counter.most // _PARTS)
+        counted = (await self._storage.count_up({counter.value: counter.expires}, block))[counter.value]
+        granted = max(0, min(block, counter.most - (counted - block)))
+        # Added, not set: another request of this worker may have counted a block meanwhile.
+        lease.left += granted
+        lease.exhausted = lease.exhausted or granted < block
+        lease.tells = lease.tells or counted - block <= counter.most < counted
+
+    def _lease(self, value: str) -> _Lease:
+        lease = self._leases.get(value)
+        if lease is None:
+            lease = self._leases[value] = _Lease()
+            if len(self._leases) > _MOST:
+                del self._leases[next(iter(self._leases))]
+        return lease
