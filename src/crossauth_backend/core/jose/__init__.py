@@ -27,7 +27,9 @@ from crossauth_backend.core.jose.verify import (
     JwtInvalidError,
     UnknownKeyError,
     VerificationPolicy,
+    is_jwt,
     read_unverified,
+    token_type,
     verify,
     verify_jwt,
 )
@@ -48,6 +50,7 @@ __all__ = [
     "VerificationPolicy",
     "check_keys",
     "generate_signing_key",
+    "is_jwt",
     "is_symmetric",
     "load_key",
     "load_keys",
@@ -56,6 +59,7 @@ __all__ = [
     "read_unverified",
     "sign",
     "sign_jwt",
+    "token_type",
     "verify",
     "verify_jwt",
 ]

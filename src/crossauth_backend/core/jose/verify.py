@@ -192,6 +192,27 @@ def verify_jwt(
     return verify(token, single_key(key, algorithm), _own_policy(algorithm, tuple(audience), needs_exp), now)
 
 
+def is_jwt(token: str) -> bool:
+    """Whether a token has the form of a JWT: three parts, the first of which is a header. Nothing is verified."""
+    if len(token) > MAX_TOKEN or token.count(".") != 2:
+        return False
+    try:
+        return "alg" in _header(token.partition(".")[0].encode("ascii"))
+    except _PARSE_ERRORS:
+        return False
+
+
+def token_type(token: str) -> str:
+    """The header `typ` of a token, as policies name it; `""` where it has none or is no token. Nothing is verified."""
+    if len(token) > MAX_TOKEN:
+        return ""
+    try:
+        kind = _header(token.partition(".")[0].encode("ascii")).get("typ")
+    except _PARSE_ERRORS:
+        return ""
+    return _media_type(kind) if isinstance(kind, str) else ""
+
+
 def read_unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Header and claims of a token whose signature nobody has checked: only to choose what verifies it.
 
