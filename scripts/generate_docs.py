@@ -8,6 +8,7 @@ from crossauth_backend.core.options import describe
 from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticatorSettings
 from crossauth_backend.factors.password.authenticator import LocalPasswordSettings
 from crossauth_backend.factors.sms_otp.authenticator import SmsAuthenticatorSettings
+from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
 from crossauth_backend.sessions.csrf import CsrfSettings
 from crossauth_backend.sessions.device import KnownDeviceSettings
 from crossauth_backend.sessions.manager import SessionCookieSettings
@@ -41,6 +42,8 @@ TABLES = [
     ("SqlAlchemyKeyStorage", "Its last argument.", SqlKeySettings),
     ("RedisKeyStorage", "Its last argument.", RedisKeySettings),
     ("SqlAlchemyAuditStorage", "Its last argument.", SqlAuditSettings),
+    ("OAuthTokenConsumer", "Its second argument.", TokenConsumerSettings),
+    ("OAuthResourceServer", "Its second argument.", ResourceServerSettings),
 ]
 HEAD = """# Options
 

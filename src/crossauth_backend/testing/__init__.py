@@ -1,4 +1,6 @@
-"""Contract suites for storages. An application that writes its own runs them on it:
+"""Contract suites for storages, a clock that stands still, and an authorization server that can be told to misbehave.
+
+An application that writes a storage of its own runs the suites on it:
 
     class TestMyKeys(KeyStorageContract):
         @pytest.fixture
@@ -9,7 +11,9 @@ They need pytest with pytest-asyncio in `auto` mode; nothing else here does.
 """
 
 from crossauth_backend.testing.clock import FakeClock
+from crossauth_backend.testing.faults import Fault
 from crossauth_backend.testing.key_storage import KeyStorageContract
+from crossauth_backend.testing.provider import FakeIssuer
 from crossauth_backend.testing.user_storage import UserStorageContract
 
-__all__ = ["FakeClock", "KeyStorageContract", "UserStorageContract"]
+__all__ = ["FakeClock", "FakeIssuer", "Fault", "KeyStorageContract", "UserStorageContract"]

@@ -1,7 +1,8 @@
-"""What signed tokens say, remembered for a while: a signature is as good the second time as the first."""
+"""The claims of verified tokens, kept for a while: a signature is as good the second time as the first."""
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import OrderedDict
 from threading import Lock
@@ -10,14 +11,15 @@ from typing import Any, Final
 from crossauth_backend.core.secrets import hash_token
 
 MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_DEPTH: Final = 64
 _PER_ENTRY: Final = 300
 
 
 class ClaimsCache:
-    """Claims by the digest of their token and of the key that verified it, those used longest ago forgotten first.
+    """Claims by the digest of their token and of the keys and policy that verified it; the least recently used go first.
 
-    No token is kept, and what is handed out is a copy through and through: whatever its receiver does with it, the next one
-    gets what the token says.
+    No token and no key is kept. What is handed out is a deep copy: whatever one caller does with it, the next one gets what
+    the token says.
 
     Parameters:
         max_bytes: how much memory it may take, by the sizes of the objects it keeps.
@@ -31,7 +33,7 @@ class ClaimsCache:
 
     @staticmethod
     def name(token: str, key_id: str) -> str:
-        """Under what the claims of a token are kept; `key_id` names key and algorithm."""
+        """The name that the claims of a token are kept under; `key_id` is the identity of what verified it."""
         return hash_token(f"{key_id} {token}")
 
     def get(self, name: str) -> dict[str, Any] | None:
@@ -44,9 +46,15 @@ class ClaimsCache:
         claims: dict[str, Any] = copied(found[0])
         return claims
 
-    def put(self, name: str, claims: dict[str, Any]) -> None:
-        """Keep a copy of claims, and forget others as far as that needs their room."""
-        size = size_of(claims) + _PER_ENTRY
+    def put(self, name: str, claims: dict[str, Any], size: int | None = None) -> None:
+        """Keep a copy of claims, and forget others as far as that needs their room.
+
+        Parameters:
+            name: from `name`.
+            claims: of a verified token.
+            size: what `size_of` says of them, where it is known.
+        """
+        size = (size_of(claims) if size is None else size) + _PER_ENTRY
         if size > self._max_bytes:
             return
         own = copied(claims)
@@ -68,9 +76,21 @@ def copied(value: Any) -> Any:
     return value
 
 
-def size_of(value: Any) -> int:
-    """The bytes that a JSON value takes in memory."""
-    size = sys.getsizeof(value)
-    if type(value) is dict:
-        return size + sum(size_of(name) + size_of(inner) for name, inner in value.items())
-    return size + (sum(map(size_of, value)) if type(value) is list else 0)
+def size_of(value: Any, depth: int = MAX_DEPTH) -> int:
+    """The bytes that a JSON value takes in memory.
+
+    Raises:
+        ValueError: for what no token of ours holds: deeper nesting than `depth`, infinity, a lone surrogate.
+    """
+    kind, size = type(value), sys.getsizeof(value)
+    if kind is dict or kind is list:
+        if depth == 0:
+            raise ValueError("nested too deep")
+        for part in (*value, *value.values()) if kind is dict else value:
+            is_plain = type(part) is str and part.isascii()
+            size += sys.getsizeof(part) if is_plain else size_of(part, depth - 1)
+    elif kind is str:
+        value.encode()
+    elif kind is float and not math.isfinite(value):
+        raise ValueError("not finite")
+    return size

@@ -1,0 +1,326 @@
+"""Verifying tokens (RFC 7519 §7.2) against a policy.
+
+Nothing of a token decides how it is verified: keys, algorithms, issuers, audiences and types are the policy's. Whatever a
+token holds, the answer is its claims or a `JwtInvalidError`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast
+
+from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
+from joserfc.jwt import JWTClaimsRegistry
+from joserfc.util import urlsafe_b64decode
+
+from crossauth_backend.core.jose.cache import ClaimsCache, copied, size_of
+from crossauth_backend.core.jose.keys import VerificationKeys, registry_for, single_key
+from crossauth_backend.core.secrets import hash_token
+
+MAX_TOKEN: Final = 16 * 1024
+# Certificates are in some headers (RFC 7515 §4.1.6); they are not looked at.
+MAX_HEADER: Final = 4096
+# The largest whole number that every JSON parser reads exactly (RFC 7493 §2.2); no moment is later.
+MAX_MOMENT: Final = 2**53 - 1
+# Extensions that must be understood (RFC 7515 §4.1.11), of which there are none here, and what only an encrypted token has.
+_REFUSED_HEADERS: Final = frozenset({"crit", "b64", "enc", "zip", "p2c", "p2s"})
+_MOMENTS: Final = ("exp", "nbf", "iat")
+_REGISTERED: Final = (*_MOMENTS, "iss", "sub", "aud", "jti")
+_PARSE_ERRORS: Final = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_cache: Final = ClaimsCache()
+
+
+class JwtInvalidError(ValueError):
+    """A token that is not ours, not for us, or no token at all."""
+
+
+class JwtExpiredError(JwtInvalidError):
+    """A token that was good once."""
+
+
+class UnknownKeyError(JwtInvalidError):
+    """A token that no known key can have signed: the issuer may have a new one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationPolicy:
+    """What a token must be to be accepted.
+
+    Parameters:
+        algorithms: those that may have signed it.
+        issuers: exact values of `iss`, one of which it must have; `None` where the issuer is not looked at.
+        audiences: values of which `aud` must name one (RFC 7519 §4.1.3); `None` where the audience is not looked at.
+        types: values of the header `typ`, without `application/` and in any case (RFC 7515 §4.1.9); `""` for a header without
+            one. `None` where the type is not looked at.
+        leeway: by how much clocks may differ.
+        required: claims without which it is refused.
+        unchecked: registered claims whose form is not looked at, for tokens of applications that use them their own way.
+    """
+
+    algorithms: tuple[str, ...]
+    issuers: tuple[str, ...] | None
+    audiences: tuple[str, ...] | None
+    types: tuple[str, ...] | None
+    leeway: timedelta = timedelta(0)
+    required: tuple[str, ...] = ("exp",)
+    unchecked: tuple[str, ...] = ()
+    identity: str = field(init=False, repr=False, compare=False, default="")
+    _options: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _names: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
+    _leeway: float = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        options: dict[str, Any] = {name: {"essential": True} for name in self.required}
+        if self.issuers is not None:
+            options["iss"] = {"essential": True, "values": list(self.issuers) or [None]}
+        if self.audiences is not None:
+            options["aud"] = {"essential": True, "values": list(self.audiences) or [None]}
+        if self.types is not None:
+            object.__setattr__(self, "types", tuple(_media_type(kind) for kind in self.types))
+        names = (*dict.fromkeys((*_REGISTERED, *options)),)
+        object.__setattr__(self, "_names", tuple(name for name in names if name not in self.unchecked))
+        object.__setattr__(self, "_options", options)
+        object.__setattr__(self, "_leeway", self.leeway.total_seconds())
+        object.__setattr__(self, "identity", hash_token(repr(self)))
+
+    def check_header(self, header: Mapping[str, Any]) -> None:
+        """Refuse a header that the policy does not allow.
+
+        Raises:
+            JwtInvalidError: naming what is wrong.
+        """
+        algorithm, kind = header.get("alg"), header.get("typ", "")
+        if not isinstance(algorithm, str) or algorithm not in self.algorithms:
+            raise JwtInvalidError("alg")
+        if not _REFUSED_HEADERS.isdisjoint(header):
+            raise JwtInvalidError("header")
+        if not isinstance(kind, str) or (self.types is not None and _media_type(kind) not in self.types):
+            raise JwtInvalidError("typ")
+
+    def check_claims(self, claims: dict[str, Any], moment: float) -> None:
+        """Refuse claims that the policy does not allow.
+
+        Parameters:
+            claims: of a token whose signature is good.
+            moment: the time, in seconds since the epoch.
+
+        Raises:
+            JwtExpiredError: its `exp` has come (RFC 7519 §4.1.4); an `exp` of 0 is one.
+            JwtInvalidError: naming the claim that is wrong.
+        """
+        for name in _MOMENTS:
+            if name in claims and name not in self.unchecked and not _is_moment(claims[name]):
+                raise JwtInvalidError(name)
+        # joserfc says whole seconds; it only compares and adds, so that fractions are right as well.
+        registry = JWTClaimsRegistry(cast(int, moment), cast(int, self._leeway), **self._options)
+        try:
+            registry.validate({name: claims[name] for name in self._names if name in claims})
+        except ExpiredTokenError:
+            raise JwtExpiredError("exp") from None
+        except ClaimError as e:
+            raise JwtInvalidError(e.claim) from None
+        except (JoseError, ValueError, TypeError):
+            raise JwtInvalidError("claims") from None
+
+    def check_times(self, claims: dict[str, Any], moment: float) -> None:
+        """As `check_claims`, for claims that were accepted before: only the time can have changed that."""
+        expires, begins = claims.get("exp"), claims.get("nbf")
+        if expires is not None and expires <= moment - self._leeway:
+            raise JwtExpiredError("exp")
+        if begins is not None and begins > moment + self._leeway:
+            raise JwtInvalidError("nbf")
+
+
+def verify(token: str, keys: VerificationKeys, policy: VerificationPolicy, now: datetime) -> dict[str, Any]:
+    """The claims of a token; a copy of its own for every caller.
+
+    Parameters:
+        token: as it came.
+        keys: the keys of its issuer.
+        policy: what it must be.
+        now: the time.
+
+    Raises:
+        JwtExpiredError: it has expired.
+        UnknownKeyError: none of the keys can have signed it.
+        JwtInvalidError: anything else is wrong with it.
+    """
+    if len(token) > MAX_TOKEN or not token.isascii():
+        raise JwtInvalidError("no token")
+    moment = now.timestamp()
+    name = _cache.name(token, keys.identity + policy.identity)
+    claims = _cache.get(name)
+    if claims is not None:
+        policy.check_times(claims, moment)
+        return claims
+    claims, size = _verified(token, keys, policy)
+    policy.check_claims(claims, moment)
+    _cache.put(name, claims, size)
+    return claims
+
+
+def verify_jwt(
+    token: str,
+    key: str,
+    algorithm: str = "HS256",
+    *,
+    audience: Sequence[str],
+    now: datetime,
+    needs_exp: bool = True,
+) -> dict[str, Any]:
+    """The claims of a token that one known key signed, as applications make their own.
+
+    Parameters:
+        token: as it came.
+        key: a secret, or a public key as PEM.
+        algorithm: the only one accepted.
+        audience: at least one of these must be the token's (RFC 7519 §4.1.3).
+        now: the time.
+        needs_exp: whether a token without an end is refused.
+
+    Raises:
+        JwtExpiredError: its `exp` has come (§4.1.4); an `exp` of 0 is one.
+        JwtInvalidError: anything else is wrong with it.
+        CrossauthError: `Configuration` for a key that does not fit the algorithm.
+    """
+    return verify(token, single_key(key, algorithm), _own_policy(algorithm, tuple(audience), needs_exp), now)
+
+
+def is_jwt(token: str) -> bool:
+    """Whether a token has the form of a JWT: three parts, the first of which is a header. Nothing is verified."""
+    if len(token) > MAX_TOKEN or token.count(".") != 2:
+        return False
+    try:
+        return "alg" in _header(token.partition(".")[0].encode("ascii"))
+    except _PARSE_ERRORS:
+        return False
+
+
+def token_type(token: str) -> str:
+    """The header `typ` of a token, as policies name it; `""` where it has none or is no token. Nothing is verified."""
+    if len(token) > MAX_TOKEN:
+        return ""
+    try:
+        kind = _header(token.partition(".")[0].encode("ascii")).get("typ")
+    except _PARSE_ERRORS:
+        return ""
+    return _media_type(kind) if isinstance(kind, str) else ""
+
+
+def read_unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of a token whose signature nobody has checked: only to choose what verifies it.
+
+    Raises:
+        JwtInvalidError: where it is no token.
+    """
+    found = _parse(token)
+    return copied(dict(found.header)), _claims(found.payload)[0]
+
+
+def read_object(raw: bytes | str) -> dict[str, Any]:
+    """A JSON object (RFC 8259), strictly: UTF-8, no name twice, no NaN or infinity.
+
+    Raises:
+        ValueError: for anything else.
+        RecursionError: where it is nested too deep.
+    """
+    value = _JSON.decode(raw.decode() if isinstance(raw, bytes) else raw)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
+
+
+@lru_cache(maxsize=256)
+def _own_policy(algorithm: str, audience: tuple[str, ...], needs_exp: bool) -> VerificationPolicy:
+    return VerificationPolicy(
+        algorithms=(algorithm,), issuers=None, audiences=audience, types=None,
+        required=("exp",) if needs_exp else (), unchecked=("iat", "iss", "jti", "sub"),
+    )  # fmt: skip
+
+
+def _verified(token: str, keys: VerificationKeys, policy: VerificationPolicy) -> tuple[dict[str, Any], int]:
+    """What a token says whose signature is good, and the memory that takes."""
+    found = _parse(token)
+    policy.check_header(found.header)
+    kid, algorithm = found.header.get("kid"), found.header["alg"]
+    if kid is not None and not isinstance(kid, str):
+        raise JwtInvalidError("kid")
+    candidates = keys.candidates(kid, algorithm)
+    if not any(_is_signed(found, candidate.key, algorithm) for candidate in candidates):
+        # Without a name, a key that fits none of ours may be a new one as well.
+        raise JwtInvalidError("signature") if kid is not None and candidates else UnknownKeyError("kid")
+    return _claims(found.payload)
+
+
+class _Parsed(NamedTuple):
+    header: Mapping[str, Any]
+    payload: bytes
+    signed: bytes
+    signature: bytes
+
+
+def _is_signed(found: _Parsed, key: Any, algorithm: str) -> bool:
+    model = registry_for((algorithm,)).get_alg(algorithm)
+    try:
+        model.check_key(key)
+        return model.verify(found.signed, found.signature, key)
+    except _PARSE_ERRORS:
+        return False
+
+
+def _parse(token: str) -> _Parsed:
+    if len(token) > MAX_TOKEN or token.count(".") != 2:
+        raise JwtInvalidError("no token")
+    try:
+        signed, _, signature = token.encode("ascii").rpartition(b".")
+        header, _, payload = signed.partition(b".")
+        return _Parsed(_header(header), urlsafe_b64decode(payload), signed, urlsafe_b64decode(signature))
+    except _PARSE_ERRORS as e:
+        raise JwtInvalidError(type(e).__name__) from None
+
+
+@lru_cache(maxsize=128)
+def _header(segment: bytes) -> Mapping[str, Any]:
+    """The header of a token. Tokens of one key have one header, so it is parsed once for all of them."""
+    if len(segment) > MAX_HEADER:
+        raise ValueError("too large")
+    return MappingProxyType(read_object(urlsafe_b64decode(segment)))
+
+
+def _claims(payload: bytes) -> tuple[dict[str, Any], int]:
+    try:
+        claims = read_object(payload)
+        return claims, size_of(claims)
+    except _PARSE_ERRORS as e:
+        raise JwtInvalidError(type(e).__name__) from None
+
+
+def _media_type(kind: str) -> str:
+    return kind.lower().removeprefix("application/")
+
+
+def _is_moment(value: object) -> bool:
+    """Whether it is a NumericDate (RFC 7519 §2). A whole number of any length is valid JSON."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= MAX_MOMENT and math.isfinite(value)
+
+
+def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a name comes twice")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_no_name_twice, parse_constant=_no_constant)

@@ -1,0 +1,1 @@
+"""Parameters, responses and errors as they travel between client, authorization server and resource server."""
