@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crossauth_fastapi._http.address import believe_proxies
-from crossauth_fastapi._middleware.identity import Identity
+from crossauth_fastapi._middleware.identity import Identity, is_known_by_header
 from crossauth_fastapi._middleware.latebody import look_again_when_late
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.site import Site
@@ -114,7 +114,7 @@ class AuthenticationMiddleware:
             if source.name in state.identities:
                 receive = look_again_when_late(source, scope, state, receive)
         check = state.site.csrf_check
-        return receive if check is None or state.is_known_by_header() else await check(state, receive)
+        return receive if check is None or is_known_by_header(state.principal) else await check(state, receive)
 
 
 def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:

@@ -50,3 +50,10 @@ def choose_principal(found: Mapping[str, Identity]) -> Identity | None:
         if identity is not None and identity.is_somebody:
             return identity
     return found.get("session")
+
+
+def is_known_by_header(principal: Identity | None) -> bool:
+    """Whether no page of another site can have sent the request in the principal's name, so that it needs no CSRF token."""
+    if principal is None or principal.error is not None or not principal.is_somebody:
+        return False
+    return principal.auth_type not in AMBIENT

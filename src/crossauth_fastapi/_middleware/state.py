@@ -28,7 +28,7 @@ from crossauth_fastapi._http.cookies import (
     parse_cookies,
     toFastApiCookieOptions,
 )
-from crossauth_fastapi._middleware.identity import AMBIENT, Identity, choose_principal
+from crossauth_fastapi._middleware.identity import Identity, choose_principal
 from crossauth_fastapi._middleware.site import NO_SITE, Site
 
 IDENTITY: Final = frozenset(
@@ -146,16 +146,6 @@ class RequestState(dict[str, Any]):
             values["auth_error"] = principal.error.code_name
             values["auth_error_description"] = principal.error.message
         self._say(values)
-
-    def is_known_by_header(self) -> bool:
-        """Whether no page of another site can have sent the request in the principal's name, so that it needs no CSRF token."""
-        principal = self.principal
-        return (
-            principal is not None
-            and principal.error is None
-            and principal.is_somebody
-            and principal.auth_type not in AMBIENT
-        )
 
     def _say(self, values: dict[str, Any]) -> None:
         """Say who is asking: values for some of the names in `IDENTITY`."""

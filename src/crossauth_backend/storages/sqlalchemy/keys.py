@@ -231,10 +231,7 @@ class SqlAlchemyKeyStorage(KeyStorage):
         await self._write(table.delete().where(*which))
 
     async def delete_oldest_for_user(self, userid: UserId, prefix: str, keep: int) -> int:
-        """As documented for `KeyStorage`; one read, and one write where there are too many.
-
-        It is part of a login, and so deletes no more than a write may: the next login goes on.
-        """
+        """As documented for `KeyStorage`; no more at once than a write may, for it is part of a login."""
         await self._prepared.once()
         table = self.table
         newest = table.c.created.desc(), table.c.value.desc()
