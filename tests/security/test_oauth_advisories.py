@@ -16,8 +16,6 @@ from crossauth_backend.oauth.wire.bearer import read_bearer
 from crossauth_backend.oauth.wire.errors import InvalidToken
 from crossauth_backend.testing import FakeClock, FakeIssuer, Fault
 
-pytest.importorskip("aiohttp", reason="a resource server needs aiohttp: install crossauth[client]")
-
 
 @pytest.fixture
 def clock() -> FakeClock:

@@ -32,7 +32,7 @@ def test_a_star_import_brings_what_is_exported(name: str) -> None:
 def test_the_core_works_without_sqlalchemy_and_says_what_is_missing() -> None:
     code = """
 import sys
-for name in ("sqlalchemy", "alembic", "asyncpg", "aiosqlite", "bcrypt", "uvicorn", "redis", "httpx_oauth", "typer"):
+for name in ("sqlalchemy", "alembic", "asyncpg", "aiosqlite", "bcrypt", "uvicorn", "redis", "httpx_oauth", "typer", "aiohttp"):
     sys.modules[name] = None
 import crossauth_backend, crossauth_fastapi
 from crossauth_fastapi.fastapi_users import *

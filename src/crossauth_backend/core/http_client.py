@@ -62,7 +62,7 @@ class HttpClient:
     def _session(self, client: Any) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
-        if session is None or session.closed:
+        if session is None:
             session = self._sessions[loop] = client.ClientSession(
                 connector=client.TCPConnector(limit=self._max_connections, ssl=self._ssl_context or True),
                 cookie_jar=client.DummyCookieJar(), trust_env=False, auto_decompress=False,

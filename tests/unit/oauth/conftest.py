@@ -10,7 +10,6 @@ import pytest
 from crossauth_backend import OAuthTokenConsumer
 from crossauth_backend.testing import FakeClock, FakeIssuer
 
-pytest.importorskip("aiohttp", reason="the OAuth tests need aiohttp: install crossauth[client]")
 MakeConsumer = Callable[..., OAuthTokenConsumer]
 
 
