@@ -174,6 +174,17 @@ async def test_a_rotation_that_fails_leaves_the_key_as_it_was() -> None:
         await keeper.manager.rotate_key(None, made.key.id)
 
 
+async def test_the_new_text_is_returned_though_the_old_row_cannot_be_tidied() -> None:
+    keys = Interrupted()
+    keeper = Keeper(keys, rotation_overlap=60)
+    made = await keeper.manager.create_key("ci", expiry=None)
+    keys.before["update_key"] = fail
+    new = await keeper.manager.rotate_key(None, made.key.id)
+    keeper.later(seconds=60)
+    assert await keeper.code(made.token) is ErrorCode.Expired
+    assert await keeper.code(new.token) is None
+
+
 async def test_a_rotation_that_died_halfway_holds_no_place_for_ever() -> None:
     """The process ended between its two writes: the old text works as long as was said, and its place becomes free."""
     keys = Interrupted()
