@@ -51,7 +51,7 @@ def equal(a: str | bytes, b: str | bytes) -> bool:
 
 def hash_token(token: str | bytes) -> str:
     """SHA-256 of a random token, base64url: what is stored instead of it. Never for passwords."""
-    return to_base64url(hashlib.sha256(_as_bytes(token)).digest())
+    return _base64url(hashlib.sha256(_as_bytes(token)).digest()).decode("ascii")
 
 
 def derive_key(secret: str, purpose: str) -> bytes:
@@ -73,7 +73,7 @@ def sign(value: str, key: bytes, bound_to: str = "") -> str:
 def unsign(signed: str, key: bytes, bound_to: str = "") -> str | None:
     """The value of a signed text, or `None` where the signature is not ours or was made for another `bound_to`."""
     value, dot, signature = signed.rpartition(".")
-    if not dot or not equal(signature, _mac(_bound(value, bound_to), key)):
+    if not dot or not hmac.compare_digest(_as_bytes(signature), _mac(_bound(value, bound_to), key)):
         return None
     return value
 

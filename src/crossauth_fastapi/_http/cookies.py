@@ -68,10 +68,13 @@ def parse_cookies(header: str) -> dict[str, list[str]]:
     for pair in header.split(";"):
         name, equals, value = pair.partition("=")
         if equals:
-            value = value.strip(_BLANK)
-            if len(value) > 1 and value[0] == value[-1] == '"':
+            name, value = name.strip(_BLANK), value.strip(_BLANK)
+            if value[:1] == '"' == value[-1:] and len(value) > 1:
                 value = value[1:-1]
-            cookies.setdefault(name.strip(_BLANK), []).append(value)
+            if name in cookies:
+                cookies[name].append(value)
+            else:
+                cookies[name] = [value]
     return cookies
 
 

@@ -123,7 +123,8 @@ def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:
 
 
 def _send_with_cookies(state: RequestState, send: Send, message: Message) -> Awaitable[None]:
-    if message["type"] in ("http.response.start", "websocket.accept") and state.has_headers():
+    kind = message["type"]
+    if (kind == "http.response.start" or kind == "websocket.accept") and state.has_headers():
         _add_headers(message, state)
     return send(message)
 

@@ -112,10 +112,10 @@ class RequestState(dict[str, Any]):
         """Say what the credential of a source says from now on, and choose anew who the request is made in the name of."""
         if self.identities:
             self.identities = {**self.identities, name: identity}
-            principal = choose_principal(self.identities) or identity
+            self._become(choose_principal(self.identities) or identity, identity.fields)
         else:
-            self.identities, principal = {name: identity}, identity
-        self._become(principal, identity.fields)
+            self.identities = {name: identity}
+            self._become(identity, identity.fields)
 
     def drop_identity(self, name: str) -> None:
         """Let a credential say nothing any more."""

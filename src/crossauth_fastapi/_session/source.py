@@ -41,21 +41,15 @@ class SessionSource:
         self._validate = validate_session
 
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
-        """See `Source.identify`."""
-        for name, _ in scope["headers"]:
-            if name == b"cookie":
-                return await self._load_session(scope, state)
-        return None
-
-    def csrf_token(self, state: RequestState) -> str | None:
-        """The token for a form on the page that is asked for; `None` where a request that changes something had none."""
-        return self.csrf.token_for_page(state) if state.method_ in SAFE_METHODS else None
-
-    async def _load_session(self, scope: Scope, state: RequestState) -> Identity | None:
-        """What the first session cookie that is good says.
+        """What the first session cookie that is good says, see `Source.identify`.
 
         Where none is, those that we signed are deleted; a cookie that another key signed belongs to another application.
         """
+        for name, _ in scope["headers"]:
+            if name == b"cookie":
+                break
+        else:
+            return None
         tried: list[str] = []
         for value in sent_values(state, self.sessions.cookie):
             session_id = self.sessions.cookie.unsign(value)
@@ -68,6 +62,10 @@ class SessionSource:
         if tried:
             self.forget_session(state)
         return None
+
+    def csrf_token(self, state: RequestState) -> str | None:
+        """The token for a form on the page that is asked for; `None` where a request that changes something had none."""
+        return self.csrf.token_for_page(state) if state.method_ in SAFE_METHODS else None
 
     async def _read(self, session_id: str, scope: Scope) -> Identity | None:
         """What a session says, if it is good."""
