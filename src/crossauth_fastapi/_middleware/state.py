@@ -110,12 +110,13 @@ class RequestState(dict[str, Any]):
 
     def add_identity(self, name: str, identity: Identity) -> None:
         """Say what the credential of a source says from now on, and choose anew who the request is made in the name of."""
-        if self.identities:
-            self.identities = {**self.identities, name: identity}
-            self._become(choose_principal(self.identities) or identity, identity.fields)
-        else:
-            self.identities = {name: identity}
-            self._become(identity, identity.fields)
+        if not self.identities and identity.error is None and identity.scopes is None:
+            # Nearly every request: one credential, which is good and not limited.
+            self.identities, self.principal = {name: identity}, identity
+            self._say({**identity.fields, "user": identity.user, "auth_type": identity.auth_type})
+            return
+        self.identities = {**self.identities, name: identity}
+        self._become(choose_principal(self.identities) or identity, identity.fields)
 
     def drop_identity(self, name: str) -> None:
         """Let a credential say nothing any more."""
@@ -131,16 +132,14 @@ class RequestState(dict[str, Any]):
             self._become(principal, {})
             return
         self.principal = None
-        for field in ("user", "auth_type", "scope"):
+        for field in ("user", "auth_type", "scope", "auth_error", "auth_error_description"):
             self.pop(field, None)
 
     def _become(self, principal: Identity, fields: Mapping[str, Any]) -> None:
         values = {**fields, "user": principal.user, "auth_type": principal.auth_type}
-        if principal.scopes is not None:
-            values["scope"] = list(principal.scopes)
+        if principal.scopes is not None or self.principal is not None:
+            values["scope"] = None if principal.scopes is None else list(principal.scopes)
         if principal is not self.principal:
-            if self.principal is not None and principal.scopes is None:
-                values["scope"] = None
             self.principal, self.administrator = principal, None
         if principal.error is not None:
             values["auth_error"] = principal.error.code_name
@@ -166,8 +165,8 @@ class RequestState(dict[str, Any]):
         if name in IDENTITY:
             self.personal = True
             if self._identity is not None and name in self._identity:
-                value = self._identity.pop(name)
-            elif self.makers is not None and name in self.makers:
+                return self._identity[name]
+            if self.makers is not None and name in self.makers:
                 value = self._make(self.makers.pop(name))
                 self.has_token = self.has_token or name == "csrf_token"
                 self._show(name, value)

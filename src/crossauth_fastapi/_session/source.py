@@ -114,4 +114,4 @@ class SessionSource:
 
 def session_identity(session_id: str, key: Key, user: User | None) -> Identity:
     """What a session says about whoever sends its id."""
-    return Identity("cookie", user, fields={"session_id": session_id, "session_key": key})
+    return Identity("cookie", user, None, None, {"session_id": session_id, "session_key": key})
