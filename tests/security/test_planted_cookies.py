@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from fastapi import Request, Response
 
+from crossauth_backend.sessions.cookie import CookieSettings, SignedCookie
 from crossauth_fastapi._http.cookies import cookies_named, parse_cookies
+from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._session import cookies as session_cookies
 from crossauth_fastapi.fastapi_users._browsers import read_browser, remember_browser
 from crossauth_fastapi.fastapi_users._core import default_core
 from crossauth_fastapi.fastapi_users._oauth import CsrfCookie, generate_csrf_token
@@ -285,3 +288,32 @@ def test_a_session_cookie_of_ours_that_ended_is_deleted(client: Client, base_url
     client.call("/api/logout")
     answer = client.get("/maybe", headers={"Cookie": f"SESSIONID={dead}"})
     assert any(c.startswith('SESSIONID="";') for c in answer.headers.get_list("set-cookie"))
+
+
+def test_a_cookie_header_that_was_seen_before_is_worth_no_more_than_a_new_one(client: Client) -> None:
+    """The place of the session in a header is remembered; all else about the request is asked anew each time."""
+    client.sign_up()
+    cookie = f"theme=dark; SESSIONID={client.cookies['SESSIONID']}; CSRFTOKEN={client.cookies['CSRFTOKEN']}"
+    for _ in range(3):
+        assert client.get("/me", headers={"Cookie": cookie}).json()["username"] == "alice"
+    proxied = {"Cookie": cookie, "X-Forwarded-For": "203.0.113.7"}
+    assert client.get("/me", headers=proxied).status_code == 401, "a name without its prefix counts on localhost only"
+    forged = cookie.replace("; CSRF", "x; CSRF")
+    assert client.get("/me", headers={"Cookie": forged}).status_code == 401
+    assert client.get("/me", headers={"Cookie": cookie}).status_code == 200
+    client.call("/api/logout")
+    answer = client.get("/maybe", headers={"Cookie": cookie})
+    assert answer.json()["username"] is None
+    assert any(c.startswith('SESSIONID="";') for c in answer.headers.get_list("set-cookie"))
+
+
+def test_cookie_headers_are_remembered_in_bounds_and_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_cookies, "_MANY", 3)
+    cookie = SignedCookie(CookieSettings(), "SESSIONID", b"k" * 32)
+    seen = session_cookies.SeenHeaders(cookie)
+    headers = [f"a={n}; __Host-SESSIONID={cookie.make('session' + str(n), False).value}".encode() for n in range(5)]
+    for n, header in enumerate(headers):
+        seen.remember(header, f"session{n}", RequestState({"headers": [(b"cookie", header)]}))
+    state = RequestState({"headers": []})
+    assert [seen.value(header, state) for header in headers] == [None, None, "session2", "session3", "session4"]
+    assert "session" not in repr(vars(seen)["_places"])

@@ -55,6 +55,15 @@ def cookie_headers(
     return [header for header in response.raw_headers if header[0] == b"set-cookie"]
 
 
+def cookie_header(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """All that a request says of cookies: one header, or several where HTTP/2 splits it (RFC 9113 §8.2.3); empty without any."""
+    found = b""
+    for name, value in headers:
+        if name == b"cookie":
+            found = found + b"; " + value if found else value
+    return found
+
+
 def parse_cookies(header: str) -> dict[str, list[str]]:
     """Names and values of a Cookie header, every value of a name in the order in which they came.
 

@@ -24,6 +24,7 @@ from crossauth_backend.users.record import User
 from crossauth_fastapi._http.address import is_local
 from crossauth_fastapi._http.cookies import (
     FastApiCookieOptions,
+    cookie_header,
     cookie_headers,
     parse_cookies,
     toFastApiCookieOptions,
@@ -330,8 +331,7 @@ class RequestState(dict[str, Any]):
     def cookies(self) -> dict[str, list[str]]:
         """The request's cookies: every value of a name, in the order in which they came."""
         if self._cookies is None:
-            raw = b"; ".join([value for name, value in self.headers_ if name == b"cookie"])
-            self._cookies = parse_cookies(raw.decode("latin-1"))
+            self._cookies = parse_cookies(cookie_header(self.headers_).decode("latin-1"))
         return self._cookies
 
     def header(self, name: bytes) -> str:

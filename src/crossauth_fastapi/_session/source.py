@@ -13,10 +13,11 @@ from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
+from crossauth_fastapi._http.cookies import cookie_header
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.latebody import SessionEnded
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState, connection_of
-from crossauth_fastapi._session.cookies import sent_values
+from crossauth_fastapi._session.cookies import SeenHeaders, sent_values
 from crossauth_fastapi._session.csrf import CsrfProtection
 
 logger = logging.getLogger("crossauth.session")
@@ -38,6 +39,7 @@ class SessionSource:
     def __init__(self, manager: SessionManager, validate_session: Callable[..., Any] | None = None) -> None:
         self.sessions = manager.session
         self.csrf = CsrfProtection(manager.csrf_tokens)
+        self._seen = SeenHeaders(self.sessions.cookie)
         self._validate = validate_session
 
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
@@ -45,19 +47,26 @@ class SessionSource:
 
         Where none is, those that we signed are deleted; a cookie that another key signed belongs to another application.
         """
-        for name, _ in scope["headers"]:
-            if name == b"cookie":
-                break
-        else:
+        header = cookie_header(scope["headers"])
+        if not header:
             return None
+        seen = self._seen.value(header, state)
+        if seen is not None:
+            identity = await self._read(seen, scope)
+            if identity is None:
+                self.forget_session(state)
+            return identity
         tried: list[str] = []
-        for value in sent_values(state, self.sessions.cookie):
+        values = sent_values(state, self.sessions.cookie)
+        for value in values:
             session_id = self.sessions.cookie.unsign(value)
             if session_id is None or session_id in tried or len(tried) == _MAX_SESSIONS:
                 continue
             tried.append(session_id)
             identity = await self._read(session_id, scope)
             if identity is not None:
+                if len(values) == 1:
+                    self._seen.remember(header, session_id, state)
                 return identity
         if tried:
             self.forget_session(state)
