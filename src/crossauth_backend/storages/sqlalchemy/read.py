@@ -264,7 +264,10 @@ def _driver_for(engine: AsyncEngine, sql: str) -> Callable[[], Driver] | None:
 
 
 class AsyncpgDriver:
-    """A small pool whose connections only ever run this query, so that none needs to be reset between two uses.
+    """A small pool whose connections only ever run this query.
+
+    They are taken from the pool once and kept: none needs to be reset between two uses, and taking one out and putting it back
+    costs more than what the query costs here.
 
     Parameters:
         given: what a connection is made with.
@@ -274,21 +277,28 @@ class AsyncpgDriver:
     def __init__(self, given: dict[str, Any], sql: str) -> None:
         self._given, self._sql = given, sql
         self._pool: Any = None
+        self._idle: list[Any] = []
+        self._waiting = 0
         self._lock = asyncio.Lock()
-        self._running = 0
 
     async def fetch(self, value: Any) -> Sequence[Any] | None:
         """The row, or `None`."""
         import asyncpg
 
-        self._running += 1
         try:
             pool = self._pool or await self._connect()
-            if self._running <= _CONNECTIONS:
-                return cast(Sequence[Any] | None, await pool.fetchrow(self._sql, value))
-            # There is no connection left: the time of waiting for one counts too.
-            async with asyncio.timeout(_QUERY_SECONDS):
-                return cast(Sequence[Any] | None, await pool.fetchrow(self._sql, value))
+            connection = await self._take(pool)
+            keep = False
+            try:
+                row = cast(Sequence[Any] | None, await connection.fetchrow(self._sql, value))
+                keep = not self._waiting and pool is self._pool
+            finally:
+                if keep:
+                    self._idle.append(connection)
+                else:
+                    # To whoever waits for one; and the pool looks after one that is broken, or in the middle of a query.
+                    await pool.release(connection)
+            return row
         except asyncpg.DataError:
             # A value that the column could not hold is in no row.
             return None
@@ -296,8 +306,17 @@ class AsyncpgDriver:
             if isinstance(e, asyncpg.InterfaceError) or is_away(e):
                 raise unreachable(e) from e
             raise
+
+    async def _take(self, pool: Any) -> Any:
+        while self._idle:
+            connection = self._idle.pop()
+            if _is_open(connection):
+                return connection
+        self._waiting += 1
+        try:
+            return await pool.acquire(timeout=_QUERY_SECONDS)
         finally:
-            self._running -= 1
+            self._waiting -= 1
 
     async def _connect(self) -> Any:
         import asyncpg
@@ -315,10 +334,24 @@ class AsyncpgDriver:
     async def close(self) -> None:
         """Close the pool."""
         pool, self._pool = self._pool, None
+        idle, self._idle = self._idle, []
         if pool is not None:
             # One that is cancelled drops its connections.
             with suppress(TimeoutError):
-                await asyncio.wait_for(pool.close(), CLOSE_SECONDS)
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    for connection in idle:
+                        await pool.release(connection)
+                    await pool.close()
+
+
+def _is_open(connection: Any) -> bool:
+    import asyncpg
+
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool has taken it back, as it was closed meanwhile.
+        return False
 
 
 async def _nothing(connection: Any) -> None:
