@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crossauth_backend.storages.sqlalchemy.constraints import writes
 
-ROWS: Final = 250
-PAUSE_SECONDS: Final = 0.05
+ROWS: Final = 100
+PAUSE_SECONDS: Final = 0.02
 
 
 async def delete_in_batches(engine: AsyncEngine, table: sa.Table, *which: sa.ColumnElement[bool]) -> int:
