@@ -6,16 +6,16 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
+from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.cookies import cookie_header
 from crossauth_fastapi._middleware.identity import Identity
-from crossauth_fastapi._middleware.latebody import SessionEnded
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState, connection_of
 from crossauth_fastapi._session.cookies import SeenHeaders, sent_values
 from crossauth_fastapi._session.csrf import CsrfProtection
@@ -23,6 +23,17 @@ from crossauth_fastapi._session.csrf import CsrfProtection
 logger = logging.getLogger("crossauth.session")
 # How many sessions one request may name, where other paths or domains of a host have a cookie of the same name.
 _MAX_SESSIONS: Final = 3
+
+
+class SessionEnded(CrossauthError, HTTPException):  # type: ignore[misc]  # `detail`, which may be empty here
+    """The session ended while the request was being sent.
+
+    Raised where the body is read, by whomever. FastAPI, which reads bodies for its routes, lets an `HTTPException` through.
+    """
+
+    def __init__(self) -> None:
+        CrossauthError.__init__(self, ErrorCode.InvalidSession)
+        self.status_code, self.headers = self.http_status, None
 
 
 class SessionSource:
