@@ -31,6 +31,7 @@ from crossauth_backend.email_tokens.rules import (
     is_named_for_mailbox,
     is_verified,
     is_void,
+    name_in_mail,
     stored_value,
 )
 from crossauth_backend.keys.record import Key, KeyPrefix
@@ -203,7 +204,7 @@ class TokenEmailer:
 
     def send_change_notice(self, user: User, old_email: str, changed: bool) -> None:
         """Tell the old address that it was changed, or is asked to be."""
-        data = {**self._site, "username": user.username, "changed": changed}
+        data = {**self._site, "username": name_in_mail(user, old_email), "changed": changed}
         subject = "Your e-mail address was changed" if changed else "A change of your e-mail address was asked for"
         self._put(partial(self._note, old_email, subject, "emailchangenoticebody.jinja2", data, always=True))
 
@@ -295,7 +296,7 @@ class TokenEmailer:
 
         async def make() -> Message:
             token = await self.create_and_save_password_reset_token(user.id)
-            s, data = self.settings, self._data(user, token, self.settings.password_reset_expires, extra)
+            s, data = self.settings, self._data(user, address, token, self.settings.password_reset_expires, extra)
             mail = await self.messages.mail(
                 address, s.password_reset_subject, s.password_reset_text_body, s.password_reset_html_body or None, data
             )
@@ -320,7 +321,7 @@ class TokenEmailer:
 
         async def make() -> Message:
             token = await self._verification_token(found, new_email)
-            s, data = self.settings, self._data(user, token, seconds, extra)
+            s, data = self.settings, self._data(user, address, token, seconds, extra)
             mail = await self.messages.mail(
                 address, s.email_verification_subject, s.email_verification_text_body,
                 s.email_verification_html_body or None, data,
@@ -332,7 +333,7 @@ class TokenEmailer:
     async def _account_exists(self, email: str, counted: bool = False) -> Draft:
         # Only to the account's own mailbox goes its name.
         owner = await self.owner_of(email)
-        data = {**self._site, "username": None if owner is None else owner.username}
+        data = {**self._site, "username": None if owner is None else name_in_mail(owner, email)}
         return await self._note(email, "You already have an account", "accountexistsbody.jinja2", data, counted=counted)
 
     async def owner_of(self, email: str) -> User | None:
@@ -361,9 +362,9 @@ class TokenEmailer:
             return None
         return user if is_named_for_mailbox(user) and same_mailbox(user.username, email) else None
 
-    def _data(self, user: User, token: str, seconds: int, extra: dict[str, Any]) -> dict[str, Any]:
+    def _data(self, user: User, to: str, token: str, seconds: int, extra: dict[str, Any]) -> dict[str, Any]:
         expires = f"{self._ends(seconds):%d %B %Y, %H:%M} UTC"
-        return {"username": user.username, **extra, **self._site, "token": token, "expires": expires}
+        return {"username": name_in_mail(user, to), **extra, **self._site, "token": token, "expires": expires}
 
     def _ends(self, seconds: int) -> datetime:
         return self._clock() + timedelta(seconds=seconds)

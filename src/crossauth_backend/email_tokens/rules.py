@@ -12,7 +12,7 @@ from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.keys.record import Key, KeyPrefix, get_json_data
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
-from crossauth_backend.users.rules import is_address, valid_email
+from crossauth_backend.users.rules import is_address, name_for_strangers, valid_email
 from crossauth_backend.users.stamp import credential_stamp, same_stamp
 from crossauth_backend.users.states import UNFINISHED, UserState
 
@@ -103,6 +103,14 @@ def can_reset(user: User) -> bool:
     So may whoever owns the mailbox for which an unfinished sign-up is named: anybody could have begun it.
     """
     return user.state in RESETTABLE or is_named_for_mailbox(user)
+
+
+def name_in_mail(user: User, to: str) -> str:
+    """What mail to an address may call the user: the username where the address is verified as the user's. Otherwise somebody
+    else may read it, and it is said only where it carries nothing; else it is empty."""
+    if user.email_verified_at is not None and same_mailbox(user.email or "", to):
+        return user.username
+    return name_for_strangers(user.username)
 
 
 def address_of(user: User) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -24,6 +25,12 @@ MIN_USERNAME: Final = 2
 MAX_USERNAME: Final = 254
 # One character may become eighteen (U+FDFA); the column takes this many.
 MAX_NORMALIZED: Final = 1024
+# Of a username in a message to somebody who may not have chosen it, see `name_for_strangers`.
+_MOST_SHOWN: Final = 24
+_MOST_DIGITS: Final = 4
+_MOST_DASHES: Final = 2
+# Letters of scripts that need few of them for a sentence.
+_LETTERS_OF_A_WORD: Final = 3
 
 
 def username_problems(username: object) -> list[str]:
@@ -55,6 +62,21 @@ def username_problems(username: object) -> list[str]:
 def default_user_validator(user: Mapping[str, Any]) -> list[str]:
     """What is wrong with a user to be created, as texts; empty where nothing is. Passwords are judged by their factor."""
     return username_problems(user.get("username"))
+
+
+def name_for_strangers(username: str) -> str:
+    """`username` where it can be sent to somebody who may never have heard of it; empty where it could carry a message.
+
+    Anybody can sign up with somebody else's address, and any name. So the name is a word: of letters, a few digits and dashes,
+    for mail programs make links of what has a dot, a colon, a slash or an `@`, and no longer than names are. Letters of scripts
+    that are not in capitals and small ones count three times.
+    """
+    kinds = [unicodedata.category(char) for char in username[: _MOST_SHOWN + 1]]
+    size = sum(_LETTERS_OF_A_WORD if kind == "Lo" else 1 for kind in kinds)
+    dashes = sum(char in "-_" for char in username)
+    plain = all(char in "-_" or kind[0] in "LM" or kind == "Nd" for char, kind in zip(username, kinds, strict=False))
+    harmless = plain and size <= _MOST_SHOWN and kinds.count("Nd") <= _MOST_DIGITS and dashes <= _MOST_DASHES
+    return username if harmless else ""
 
 
 def valid_email(address: str) -> str:

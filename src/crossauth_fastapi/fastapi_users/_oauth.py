@@ -18,7 +18,7 @@ from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, sign
-from crossauth_backend.core.text import is_storable
+from crossauth_backend.core.text import is_storable, same_mailbox
 from crossauth_backend.keys.storage import spend
 from crossauth_backend.sessions.cookie import HOST_PREFIX
 from crossauth_fastapi._http.address import is_local
@@ -255,6 +255,10 @@ class Flow:
         if address is None:
             raise refused(ErrorCode.OAUTH_NOT_AVAILABLE_EMAIL)
         return Account(text, address)
+
+    async def proves(self, token: ProviderToken, user: Any, email: str) -> bool:
+        """Whether the provider says that the account has the user's own address, and that the address is proven."""
+        return same_mailbox(email, user.email) and await self.says_verified(token, email)
 
     async def says_verified(self, token: ProviderToken, email: str) -> bool:
         """Whether the provider says that the address is proven."""

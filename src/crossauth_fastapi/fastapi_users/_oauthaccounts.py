@@ -7,11 +7,19 @@ from typing import Any, Generic, cast
 
 from fastapi import Request
 
+from crossauth_backend.core.secrets import random_value
 from crossauth_backend.core.text import same_mailbox
 from crossauth_fastapi.fastapi_users._constraints import may_be_taken, storing
-from crossauth_fastapi.fastapi_users._passwords import Passwords, logger
+from crossauth_fastapi.fastapi_users._links import known_links
+from crossauth_fastapi.fastapi_users._passwords import Passwords
+from crossauth_fastapi.fastapi_users._records import login_mark
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, SupportsAccounts, SupportsUnlink
-from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserNotExists
+from crossauth_fastapi.fastapi_users.exceptions import (
+    ConstraintViolated,
+    UserAlreadyExists,
+    UserChanged,
+    UserNotExists,
+)
 from crossauth_fastapi.fastapi_users.models import ID, UP
 
 
@@ -51,7 +59,7 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             request: the request it is for.
             associate_by_email: whether a user of the same address is linked. Who set the password may not be the owner of the
                 address, unless it was set by a link in a mail: it is replaced by a random one then, the logins end, and
-                accounts of other addresses are unlinked; all of them where the user has not proven the address.
+                accounts that are not proven to be the owner's are unlinked, as by `reset_password`.
             is_verified_by_default: whether the address of a new user counts as proven.
 
         Raises:
@@ -73,15 +81,17 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             hashed = await self._random_hash()
             values = {"email": account_email, "hashed_password": hashed, "is_verified": is_verified_by_default}
             created = await self._create(values, account)
+            await self._note_link(created, account, new=True)
             await self.on_after_register(created, request)
             return created
         # A database may find look-alikes too; they are other mailboxes.
         may_link = associate_by_email and same_mailbox(user.email, account_email)
-        if not may_link or (not user.is_verified and not self._can_unlink(user)):
+        if not may_link:
             raise UserAlreadyExists
         if not user.is_verified or not await self._has_own_password(user):
             user = await self._hand_over(user)
         user = await self._link(user, account)
+        await self._note_link(user, account, new=True)
         await self.on_after_oauth_link(user, oauth_name, account_email, request)
         return cast(UP, user)
 
@@ -100,7 +110,9 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
 
         Raises:
             UserAlreadyExists: the account is another user's.
+            UserChanged: the password was replaced meanwhile; nothing is linked.
         """
+        mark = login_mark(user)
         account = _account(oauth_name, access_token, account_id, account_email, expires_at, refresh_token)
         db = cast("BaseUserDatabase[Any, ID]", self.user_db)
         owner = await self.user_db.get_by_oauth_account(oauth_name, account_id)
@@ -112,6 +124,13 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
                 updated = cast(UP, await db.update_oauth_account(user, linked, account))
         else:
             updated = await self._link(user, account)
+        # A reset unlinks what it finds: where the password was replaced before this was stored, it found nothing.
+        current = await self.user_db.get(user.id)
+        if current is not None and login_mark(current) != mark:
+            await self._end_link(current, find_account(current, oauth_name, account_id))
+            raise UserChanged
+        await self._note_link(updated, account, new=linked is None)
+        if linked is None:
             await self.on_after_oauth_link(updated, oauth_name, account_email, request)
         await self.on_after_update(updated, {}, request)
         return updated
@@ -189,30 +208,51 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
                         raise UserAlreadyExists from e
                 raise
 
+    async def _note_link(self, user: Any, account: dict[str, Any], *, new: bool) -> None:
+        links = known_links()
+        if links is not None:
+            await links.note(user, account["oauth_name"], account["account_id"], account["account_email"], new=new)
+
     async def _hand_over(self, user: Any) -> Any:
         """Leave nothing to whoever may have registered the address before its owner came."""
         hashed = await self._random_hash()
+        # Before and after, as in `reset_password`.
+        user = await self._unlink_unproven(user)
         with storing(self.user_db):
             user = await self.user_db.update(user, {"hashed_password": hashed})
-        user = await self._unlink_all(user, but=user.email if user.is_verified else None)
+        user = await self._unlink_unproven(user)
         await self._end_logins(user)
         return await self.user_db.get(user.id) or user
 
-    def _can_unlink(self, user: Any) -> bool:
-        return isinstance(self.user_db, SupportsUnlink) or not getattr(user, "oauth_accounts", None)
-
-    async def _unlink_all(self, user: Any, *, but: str | None = None) -> Any:
-        """The user, without accounts at providers; `but` for those of this address."""
-        accounts = [
-            a for a in getattr(user, "oauth_accounts", None) or () if not (but and same_mailbox(a.account_email, but))
-        ]
-        if accounts and not self._can_unlink(user):
-            logger.error("%s cannot unlink accounts: it has no remove_oauth_account", type(self.user_db).__name__)
+    async def _unlink_unproven(self, user: UP) -> UP:
+        """The user, without accounts at providers that somebody else may have linked; see `_links` for which these are."""
+        if not self.keeps_accounts():
             return user
-        for account in accounts:
-            with storing(self.user_db):
-                user = await cast(SupportsUnlink, self.user_db).remove_oauth_account(user, account)
-        return user
+        links, current = known_links(), cast(Any, await self.user_db.get(user.id) or user)
+        for account in list(getattr(current, "oauth_accounts", None) or ()):
+            name, id = account.oauth_name, account.account_id
+            if links is None or not await links.is_proven(current, name, id):
+                current = await self._end_link(current, find_account(current, name, id))
+        return cast(UP, current)
+
+    async def _end_link(self, user: Any, account: Any | None) -> Any:
+        """The user, whom the account does not log in any more, whatever the database can do."""
+        if account is None:
+            return user
+        name, id, links = account.oauth_name, account.account_id, known_links()
+        if links is not None:
+            await links.forget(user, name, id)
+        if isinstance(self.user_db, SupportsUnlink):
+            try:
+                with storing(self.user_db):
+                    return await self.user_db.remove_oauth_account(user, account)
+            except ConstraintViolated:
+                # Something of the application's refers to it.
+                account = find_account(user, name, id) or account
+        # The row stays, for an account that nobody has.
+        nobodys = _account(name, "", f"ended-{random_value(18)}", account.account_email, None, None)
+        with storing(self.user_db):
+            return await cast("BaseUserDatabase[Any, ID]", self.user_db).update_oauth_account(user, account, nobodys)
 
 
 def find_account(user: Any, oauth_name: str, account_id: str) -> Any | None:

@@ -29,6 +29,11 @@ async def note_own_password(keys: KeyStorage, user: Any) -> None:
             raise
 
 
+async def forget_own_password(keys: KeyStorage, user: Any) -> None:
+    """The password was chosen by somebody who did not show to be its owner: a stolen login may have done it."""
+    await keys.delete_all_for_user(key_owner(user), KeyPrefix.own_password)
+
+
 async def has_own_password(keys: KeyStorage, user: Any) -> bool:
     """Whether that is known of the user's password, at the address that the user has now."""
     return await keys.find_key(_stored(user)) is not None

@@ -184,7 +184,8 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         await self.on_after_forgot_password(user, token, request)
 
     async def reset_password(self, token: str, password: str, request: Request | None = None) -> UP:
-        """Take a reset token and store a new password.
+        """Take a reset token and store a new password. It ends the logins, and unlinks accounts at providers that are not proven
+        to be linked by whoever reads the user's mailbox; outside of the routes, of which nothing is known, all of them.
 
         Raises:
             InvalidResetPasswordToken: it is not ours, expired, used (of several at once all but one get this), or the user's
@@ -206,13 +207,15 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             raise UserInactive
         await self._check_password(password, user)
         expected = {"hashed_password": user.hashed_password, "email": user.email}
-        changed = await self._replace(user, expected, {"hashed_password": await self._hash(password)})
+        hashed = await self._hash(password)
+        # Whoever registered somebody else's address, or stole a login, and linked an account of their own, must not stay. Before
+        # the password, or a login by that account now would rest on the new one; and after, for what was linked meanwhile.
+        user = await self._unlink_unproven(user)
+        changed = await self._replace(user, expected, {"hashed_password": hashed})
         if changed is None:
             raise InvalidResetPasswordToken
+        changed = await self._unlink_unproven(changed)
         await self._end_logins(changed)
-        if not changed.is_verified:
-            # Whoever registered somebody else's address, and linked an account of their own to it, must not stay.
-            changed = await self._unlink_all(changed)
         await self.on_after_reset_password(changed, request)
         return changed
 

@@ -16,7 +16,7 @@ from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.factors.services import FactorServices
 from crossauth_backend.users.record import User
-from crossauth_backend.users.rules import valid_email
+from crossauth_backend.users.rules import name_for_strangers, valid_email
 
 
 class EmailAuthenticatorOptions(MailOptions, total=False):
@@ -77,7 +77,9 @@ class EmailAuthenticator(SentCodeAuthenticator):
 
     def send_code(self, to: str, code: str, username: str) -> None:
         """See `SentCodeAuthenticator.send_code`."""
-        self.services.queue.put(partial(self._make, to, {"otp": code, "username": username}, self.code_ends()))
+        # It may be the first message to whom it goes, who may be somebody else.
+        data = {"otp": code, "username": name_for_strangers(username)}
+        self.services.queue.put(partial(self._make, to, data, self.code_ends()))
 
     def skip_email_verification_on_signup(self) -> bool:
         """A code that arrived proves the address."""

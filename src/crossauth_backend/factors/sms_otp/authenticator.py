@@ -20,6 +20,7 @@ from crossauth_backend.factors.base import AuthenticatorOptions, AuthenticatorSe
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.factors.services import FactorServices
 from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import name_for_strangers
 
 
 class SmsAuthenticatorOptions(AuthenticatorOptions, total=False):
@@ -79,7 +80,9 @@ class SmsAuthenticator(SentCodeAuthenticator):
 
     def send_code(self, to: str, code: str, username: str) -> None:
         """See `SentCodeAuthenticator.send_code`."""
-        self.services.queue.put(partial(self._make, to, {"otp": code, "username": username}, self.code_ends()))
+        # It may be the first message to whom it goes, who may be somebody else.
+        data = {"otp": code, "username": name_for_strangers(username)}
+        self.services.queue.put(partial(self._make, to, data, self.code_ends()))
 
     def mfa_channel(self) -> Literal["none", "email", "sms"]:
         """By text message."""

@@ -19,12 +19,13 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
-from crossauth_fastapi.fastapi_users._links import forget_link, note_link
+from crossauth_fastapi.fastapi_users._links import Links, knowing_links
 from crossauth_fastapi.fastapi_users._oauth import CSRF_TOKEN_COOKIE_NAME, CsrfCookie, Flow, OAuth2AuthorizeResponse
 from crossauth_fastapi.fastapi_users._oauthanswers import AUTHORIZE, CALLBACK_CODES, SameSite, check_accounts, unkept
 from crossauth_fastapi.fastapi_users._ownchange import OwnChange, Proof
+from crossauth_fastapi.fastapi_users._ownpassword import has_own_password
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
-from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserNotExists
+from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserChanged, UserNotExists
 from crossauth_fastapi.fastapi_users.jwt import SecretType
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
@@ -178,17 +179,24 @@ def _add_associate_callback(
     ) -> object:
         token = await flow.finish(request, code, state, error, user)
         account = await flow.account(token)
+
+        async def proves(user: Any, email: str) -> bool:
+            # The password was given where the flow began, and is the same: the state rests on it.
+            given = own().asks_password and await has_own_password(flow.core.keys, user)
+            return given or await flow.proves(token, user, email)
+
         try:
-            linked = await user_manager.oauth_associate_callback(
-                user, flow.client.name, token.access_token, account.id, account.email, token.expires_at,
-                token.refresh_token, request,
-            )  # fmt: skip
+            with knowing_links(Links(flow.core.keys, proves)):
+                linked = await user_manager.oauth_associate_callback(
+                    user, flow.client.name, token.access_token, account.id, account.email, token.expires_at,
+                    token.refresh_token, request,
+                )  # fmt: skip
         except UserAlreadyExists as e:
             raise refused(ErrorCode.OAUTH_USER_ALREADY_EXISTS) from e
+        except (UserChanged, UserNotExists) as e:
+            raise refused(ErrorCode.OAUTH_INVALID_STATE) from e
         except CrossauthError as e:
             raise unkept(flow, e) from e
-        if not own().asks_password:
-            await note_link(flow.core.keys, linked, flow.client.name, account.id)
         flow.core.tell(EventName.user_updated, request, linked, f"oauth account linked: {flow.client.name}")
         flow.leave(request, response, state)
         return user_schema.model_validate(linked)
@@ -218,6 +226,6 @@ def _add_unlink(
             raise refused(FurtherErrorCode.OAUTH_ACCOUNT_NOT_LINKED, 404) from e
         except NotImplementedError as e:
             raise HTTPException(501) from e
-        await forget_link(flow.core.keys, flow.client.name, account_id)
+        await Links(flow.core.keys).forget(user, flow.client.name, account_id)
         flow.core.tell(EventName.user_updated, request, user, f"oauth account unlinked: {flow.client.name}")
         return Response(status_code=204)

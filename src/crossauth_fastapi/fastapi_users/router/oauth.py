@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from starlette.responses import RedirectResponse
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
     CONFLICT,
@@ -19,7 +20,7 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
-from crossauth_fastapi.fastapi_users._links import end_links
+from crossauth_fastapi.fastapi_users._links import Links, knowing_links
 from crossauth_fastapi.fastapi_users._login import log_in
 from crossauth_fastapi.fastapi_users._oauth import (
     CSRF_TOKEN_COOKIE_NAME,
@@ -74,10 +75,16 @@ class _Linking:
         associate = self.associate_by_email
         if associate is None:
             associate = await self._both_have_proven(flow, user_manager, token, account)
+        said = self.associate_by_email is None and associate
+
+        async def proves(user: Any, email: str) -> bool:
+            return (said and same_mailbox(user.email, email)) or await flow.proves(token, user, email)
+
         try:
             with (
-                ending_logins(lambda user: _end_everything(flow.core, user_manager, user, logins, request)),
+                ending_logins(lambda user: _end_everything(flow.core, user, logins, request)),
                 knowing_own_passwords(partial(has_own_password, flow.core.keys)),
+                knowing_links(Links(flow.core.keys, proves)),
             ):
                 return await user_manager.oauth_callback(
                     flow.client.name, token.access_token, account.id, account.email, token.expires_at,
@@ -235,12 +242,9 @@ def _add_login_callback(
         return response
 
 
-async def _end_everything(
-    core: Core, user_manager: BaseUserManager[Any, Any], user: Any, logins: Logins, request: Request
-) -> None:
-    """End what somebody opened, or linked, by a password that has been replaced because it may be a stranger's."""
+async def _end_everything(core: Core, user: Any, logins: Logins, request: Request) -> None:
+    """End what somebody opened by a password that has been replaced because it may be a stranger's."""
     await core.end_logins(user, logins)
-    await end_links(core.keys, user_manager, user)
     await note_own_password(core.keys, user)
     core.tell(EventName.password_changed, request, user, "replaced: an account at a provider was linked by address")
 

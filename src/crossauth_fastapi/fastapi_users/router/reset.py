@@ -17,7 +17,7 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused_with,
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
-from crossauth_fastapi.fastapi_users._links import end_links
+from crossauth_fastapi.fastapi_users._links import Links, knowing_links
 from crossauth_fastapi.fastapi_users._ownpassword import note_own_password
 from crossauth_fastapi.fastapi_users._passwords import ending_logins
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
@@ -92,7 +92,7 @@ def get_reset_password_router(
     ) -> Response:
         async with core.limited(request, token_address=core.origin(request).address):
             try:
-                with ending_logins(lambda user: _end_everything(core, user_manager, user, logins)):
+                with ending_logins(lambda user: _end_everything(core, user, logins)), knowing_links(Links(core.keys)):
                     user = await user_manager.reset_password(token, password, request)
             except (InvalidResetPasswordToken, UserNotExists, UserInactive) as e:
                 raise refused(ErrorCode.RESET_PASSWORD_BAD_TOKEN) from e
@@ -104,9 +104,8 @@ def get_reset_password_router(
     return router
 
 
-async def _end_everything(core: Core, user_manager: BaseUserManager[Any, Any], user: Any, logins: Logins) -> None:
+async def _end_everything(core: Core, user: Any, logins: Logins) -> None:
     await core.end_logins(user, logins)
-    await end_links(core.keys, user_manager, user)
     await note_own_password(core.keys, user)
 
 

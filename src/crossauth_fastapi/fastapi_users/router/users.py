@@ -22,6 +22,7 @@ from crossauth_fastapi.fastapi_users._answers import (
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._ownchange import OwnChange, Proof, with_proofs
+from crossauth_fastapi.fastapi_users._ownpassword import forget_own_password
 from crossauth_fastapi.fastapi_users._passwords import ending_logins
 from crossauth_fastapi.fastapi_users._records import key_owner
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
@@ -213,7 +214,18 @@ async def _change_oneself(
 ) -> Any:  # fmt: skip
     values, waiting = await own.allowed(body, user, user_manager, request, safe=safe)
     gone = authenticator.refused(request)
-    user = await _change(own.core, user_manager, values, user, request, logins, gone, safe=safe, keep_shown=True)
+    user = await _change(
+        own.core,
+        user_manager,
+        values,
+        user,
+        request,
+        logins,
+        gone,
+        safe=safe,
+        keep_shown=True,
+        gave_old=own.asks_password,
+    )
     if waiting is not None:
         # After what a new password ends, for a change of address that waits is part of it.
         await own.request_address(waiting, user, request)
@@ -222,12 +234,18 @@ async def _change_oneself(
 
 async def _change(
     core: Core, user_manager: BaseUserManager[Any, Any], values: BaseUserUpdate, user: Any, request: Request,
-    logins: Logins, gone: Exception, *, safe: bool, keep_shown: bool = False,
+    logins: Logins, gone: Exception, *, safe: bool, keep_shown: bool = False, gave_old: bool = False,
 ) -> Any:  # fmt: skip
-    """The changed user; `gone` is raised where there is none any more."""
+    """The changed user; `gone` is raised where there is none any more. `gave_old`: whether the old password was given."""
     refuse_unstorable(values)
+
+    async def end(changed: Any) -> None:
+        await core.end_logins(changed, logins, keep_shown=keep_shown)
+        if values.password is not None and not gave_old:
+            await forget_own_password(core.keys, changed)
+
     try:
-        with ending_logins(lambda changed: core.end_logins(changed, logins, keep_shown=keep_shown)):
+        with ending_logins(end):
             changed = await user_manager.update(values, user, safe=safe, request=request)
     except InvalidPasswordException as e:
         raise refused_with(ErrorCode.UPDATE_USER_INVALID_PASSWORD, e.reason) from e
