@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from crossauth_backend.accounts.codes import one_time_secrets
+from crossauth_backend.accounts.codes import secrets_if_reachable
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.accounts.pending import LOOK_VISIT, VISIT, Pending, new_pending, read_pending, renewed, seal
 from crossauth_backend.accounts.second_factor import factor2_of, prove
@@ -65,7 +65,7 @@ async def start_visit(accounts: Accounts, user: User, visit: Visit, claim: str |
     """
     factor = factor2_of(accounts, user)
     unsent = visit.slot == LOOK_VISIT and factor.mfa_type() == "oob"
-    secrets = {} if unsent else await one_time_secrets(accounts, factor, user)
+    secrets = {} if unsent else await secrets_if_reachable(accounts, factor, user)
     secrets = {**secrets, _REQUEST: _kept(visit, unsent, accounts.now.timestamp())}
     until = accounts.now + VISIT_WAITS
     pending = new_pending("visit", user, user.username, factor.factor_name, secrets, None, until, claim)
@@ -79,7 +79,7 @@ async def send_code(accounts: Accounts, key: Key, user: User, visit: Visit) -> d
         CrossauthError: `Unauthorized` where the request does not wait any more.
     """
     pending = _read(accounts, key, user, visit.slot)
-    sent = await one_time_secrets(accounts, factor2_of(accounts, user), user)
+    sent = await secrets_if_reachable(accounts, factor2_of(accounts, user), user)
     request = {**pending.secrets[_REQUEST], "unsent": False}
     return {visit.slot: seal(renewed(pending, {**sent, _REQUEST: request}), accounts.ring)}
 
