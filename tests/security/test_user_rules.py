@@ -4,15 +4,17 @@ import asyncio
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
-from crossauth_backend import CrossauthError, InMemoryKeyStorage, InMemoryUserStorage
+from crossauth_backend import CrossauthError, InMemoryKeyStorage, InMemoryUserStorage, LocalPasswordAuthenticator
+from crossauth_fastapi.development import first_administrator
 from crossauth_fastapi.fastapi_users import FastAPIUsers, schemas
 from crossauth_fastapi.fastapi_users.authentication import AuthenticationBackend, BearerTransport, KeyStorageStrategy
 from crossauth_fastapi.fastapi_users.db import CrossauthUserDatabase
 from crossauth_fastapi.fastapi_users.exceptions import InvalidUserException
 from tests.accounts import FIELDS, NEW, Browser, World, name_of
 from tests.fastapi_users.test_core import EMAIL, Both, Manager, UserRead, name_of_refusal
-from tests.support import PASSWORD
+from tests.support import CHEAP, PASSWORD
 
 VICTIM = "victim@bank.example"
 COMPANY = "Only company addresses"
@@ -156,6 +158,21 @@ def test_the_manager_keeps_to_the_applications_own_rule() -> None:
     made = asyncio.run(world.manager.create_user(good, {"password": PASSWORD}))
     with pytest.raises(CrossauthError, match=COMPANY):
         asyncio.run(world.manager.update_user(made, {"email": "a@evil.example"}))
+
+
+def test_the_first_administrator_keeps_to_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`CROSSAUTH_ADMIN` names an administrator whose name no form would take"""
+    users, app = InMemoryUserStorage(), FastAPI()
+    first_administrator(app, users, LocalPasswordAuthenticator(users, CHEAP))
+    monkeypatch.setenv("CROSSAUTH_ADMIN", f"ad\u200bmin:{PASSWORD}")
+
+    async def start() -> None:
+        async with app.router.lifespan_context(app):
+            pass
+
+    with pytest.raises(CrossauthError, match="CROSSAUTH_ADMIN: Username must not contain invisible"):
+        asyncio.run(start())
+    assert asyncio.run(users.get_users(0, 1)) == []
 
 
 def test_a_name_from_before_a_rule_keeps_nobody_from_other_changes() -> None:
