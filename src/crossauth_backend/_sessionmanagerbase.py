@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.fit import check_storages
+from crossauth_backend.accounts.freshness import lacks_factor2
 from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -39,6 +40,7 @@ from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken, DoubleSubmitC
 from crossauth_backend.sessions.device import KnownDevices
 from crossauth_backend.sessions.manager import SessionCookie, SessionCookieOptions, UserAndKey
 from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.rules import default_user_validator
 from crossauth_backend.users.storage import UserStorage
 
 
@@ -175,6 +177,10 @@ class SessionManagerBase:
         self.authenticators = dict(authenticators)
         self.factors = Factors(authenticators)
         self.allowed_factor2 = [f or NO_FACTOR2 for f in self.settings.allowed_factor2] or [NO_FACTOR2]
+        if NO_FACTOR2 not in self.allowed_factor2:
+            self.session.user_refusal = lacks_factor2
+        self.validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
+        """What users are checked by before they are stored: the option `validate_user_fn` of the session server."""
         self.ring = KeyRing(encryption_keys(self.settings), "stored secrets")
         self.audit = AuditListener(self.settings.audit_storage) if self.settings.audit_storage is not None else None
         listeners = [LoggingListener(), *self.settings.event_listeners, *([self.audit] if self.audit else [])]
@@ -236,6 +242,7 @@ class SessionManagerBase:
             events=self.events, ring=self.ring, emails=self.emails, email_tokens=self.email_token_storage,
             verify_email=self.settings.enable_email_verification, reset_password=self.settings.enable_password_reset,
             allowed_factor2=tuple(f for f in self.allowed_factor2 if f != NO_FACTOR2),
+            factor2_optional=NO_FACTOR2 in self.allowed_factor2, validate_user=self.validate_user,
             before_delete_user=self.settings.before_delete_user,
         )  # fmt: skip
 

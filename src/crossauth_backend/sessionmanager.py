@@ -85,7 +85,8 @@ class SessionManager(SessionManagerBase):
                 refuses.
         """
         user = user or await check_credentials(self.accounts(), username, params)
-        return await self._sign_in(Attempt(user, bypass_2fa), extra_fields, persist)
+        attempt = Attempt(user, factor2_passed=bypass_2fa, factor2_bypassed=bypass_2fa)
+        return await self._sign_in(attempt, extra_fields, persist)
 
     async def create_user(
         self, user: Mapping[str, Any], params: Params, repeat_params: Params | None = None,

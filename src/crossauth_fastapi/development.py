@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import random_value
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
+from crossauth_backend.users.rules import username_problems
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._http.address import is_local_host
 
@@ -79,6 +80,9 @@ async def _make_administrator(users: UserStorage, passwords: LocalPasswordAuthen
     name, colon, password = (given or "admin:").partition(":")
     if given is not None and not (name and colon and password):
         raise CrossauthError(ErrorCode.Configuration, "CROSSAUTH_ADMIN must be name:password")
+    refused = username_problems(name)
+    if refused:
+        raise CrossauthError(ErrorCode.Configuration, f"CROSSAUTH_ADMIN: {'; '.join(refused)}")
     if given is None and await users.get_users(0, 1):
         return
     problems = await passwords.secret_problems({"password": password}) if password else []

@@ -39,8 +39,8 @@ async def create_user(
     Raises:
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `PasswordFormat`, `PasswordMatch`, `Forbidden`.
     """
-    new = await checked_user(accounts, user, trusted=True)
-    new["factor2"] = _offered(accounts, str(new.get("factor2") or ""))
+    offered = _offered(accounts, str(user.get("factor2") or ""))
+    new = await checked_user(accounts, {**user, "factor2": offered}, trusted=True)
     factor = accounts.factors[new["factor1"]]
     secrets: dict[str, Any] = {}
     if any(params.values()):
@@ -164,11 +164,12 @@ async def _decide(
 
 
 async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = await checked_user(accounts, user.to_dict() | dict(changed), user, trusted=True)
+    wanted = user.to_dict() | dict(changed)
     if "factor2" in changed:
         current = user.factor2 or ""
         given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)
         wanted["factor2"] = user.factor2 if given == current else _offered(accounts, given)
+    wanted = await checked_user(accounts, wanted, user, trusted=True)
     fields = {n: v for n, v in wanted.items() if n not in _DERIVED and v != user.get(n)}
     if "state" in fields and fields["state"] not in STATES:
         raise CrossauthError(ErrorCode.BadRequest, f"There is no state {str(fields['state'])[:50]!r}")

@@ -27,8 +27,19 @@ from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import SupportsSignupExpiry
 
-# Marks a challenge whose code was sent to nobody.
+# Marks a challenge whose code was sent to nobody, and may say why: `LIMITED` or `UNREACHABLE`.
 UNSENT: Final = "unsent"
+LIMITED: Final = "limited"
+UNREACHABLE: Final = "unreachable"
+UNREACHABLE_TEXT: Final = (
+    "No code was sent: this account has no valid phone number or email address to send it to. Use a recovery code."
+)
+_UNUSABLE: Final = (ErrorCode.InvalidEmail, ErrorCode.InvalidPhoneNumber)
+_RIGHT: Final = {
+    ErrorCode.InvalidEmail: "Email address: enter one such as name@example.com, for login codes are sent there",
+    ErrorCode.InvalidPhoneNumber: "Phone number: enter it with its country code, such as +441632960961, for login codes are "
+    "sent there",
+}
 _LIMITS: Final = {"email": "mail_target", "phone": "sms_target"}
 
 
@@ -42,6 +53,41 @@ def targets(factor: Authenticator, fields: Mapping[str, Any] | User) -> dict[str
         return {}
     where = factor.where_to(fields)
     return {_LIMITS[name]: mailbox_of(to) if name == "email" else to for name, to in where.items() if name in _LIMITS}
+
+
+def is_reachable(factor: Authenticator, fields: Mapping[str, Any] | User) -> bool:
+    """Whether the factor's codes can go anywhere; true of a factor that sends none."""
+    try:
+        targets(factor, fields)
+    except CrossauthError as e:
+        if e.code not in _UNUSABLE:
+            raise
+        return False
+    return True
+
+
+def check_reachable(accounts: Accounts, fields: Mapping[str, Any], current: User | None = None) -> None:
+    """Refuse values that the second factor in `fields` could not send its codes to: their user could not log in any more.
+
+    Parameters:
+        accounts: the account services.
+        fields: the user, as it is to be.
+        current: the user as stored, if there is one. What stays as it is keeps nobody from changing something else.
+
+    Raises:
+        CrossauthError: `InvalidEmail` or `InvalidPhoneNumber`, naming the field and what would be right.
+    """
+    name = str(fields.get("factor2") or "")
+    factor = accounts.factors.get(name)
+    if not isinstance(factor, SentCodeAuthenticator) or (current is None and name not in accounts.allowed_factor2):
+        return
+    names = {"factor2", "username", *factor.user_fields()}
+    if current is not None and all((fields.get(name) or None) == (current.get(name) or None) for name in names):
+        return
+    try:
+        targets(factor, fields)
+    except CrossauthError as e:
+        raise CrossauthError(e.code, _RIGHT[e.code]) if e.code in _UNUSABLE else e from e
 
 
 async def _count(
@@ -109,14 +155,27 @@ async def login_secrets(
     """As `one_time_secrets`, for a login.
 
     Where the account has been sent as many codes as it may be, the login waits without one: whoever knows the password could
-    else keep the owner from giving a recovery code.
+    else keep the owner from giving a recovery code. So it does where there is nothing that a code could be sent to.
     """
     try:
-        return await one_time_secrets(accounts, factor, user, origin)
+        return await secrets_if_reachable(accounts, factor, user, origin)
     except CrossauthError as e:
         if e.code is not ErrorCode.TooManyAttempts or not isinstance(factor, SentCodeAuthenticator):
             raise
-        return {UNSENT: True}
+        return {UNSENT: LIMITED}
+
+
+async def secrets_if_reachable(
+    accounts: Accounts, factor: Authenticator, user: User, origin: Origin = NOWHERE
+) -> dict[str, Any]:
+    """As `one_time_secrets`; where there is nothing that a code could be sent to, none is, and a recovery code is good.
+
+    Raises:
+        CrossauthError: `TooManyAttempts`.
+    """
+    if not is_reachable(factor, user):
+        return {UNSENT: UNREACHABLE}
+    return await one_time_secrets(accounts, factor, user, origin)
 
 
 async def prepare(
@@ -177,6 +236,8 @@ async def resend(
     if pending.purpose in ("signup", "setup"):
         secrets = await _anew(accounts, factor, user, pending, origin)
     elif user is not None:
+        if not is_reachable(factor, user):
+            raise CrossauthError(ErrorCode.BadRequest, UNREACHABLE_TEXT)
         secrets = {**pending.secrets, **await one_time_secrets(accounts, factor, user, origin)}
         if HELD_REQUEST in secrets:
             secrets[HELD_REQUEST] = {**secrets[HELD_REQUEST], "unsent": False}

@@ -69,6 +69,7 @@ class Accounts:
     verify_email: bool = False
     reset_password: bool = False
     allowed_factor2: tuple[str, ...] = ()
+    factor2_optional: bool = True
     root_path: str = ""
     validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
     before_delete_user: Callable[[User], Any] | None = None
@@ -82,6 +83,11 @@ class Accounts:
     def now(self) -> datetime:
         """The time."""
         return self.sessions.clock()
+
+    @property
+    def factor2_needed(self) -> bool:
+        """Whether every user has to have a second factor: some are offered, and "none" is not."""
+        return bool(self.allowed_factor2) and not self.factor2_optional
 
     def factor1(self, user: User) -> Authenticator:
         """The first factor of `user`."""

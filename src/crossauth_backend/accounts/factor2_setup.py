@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crossauth_backend.accounts import codes, recovery
@@ -102,7 +102,7 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
     Raises:
         CrossauthError: `Unauthorized` where nothing is being set up, or not by this user; `InvalidToken`, `TooManyAttempts`;
             `Expired`, also where it was begun too long ago; `InvalidSession` where the user's credentials are others by now than
-            when it began.
+            when it began; `UserExists` for an email address that another account has by now.
     """
     pending, user = await _set_up_in(accounts, key)
     factor = accounts.factors[pending.factor2]
@@ -114,7 +114,9 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
     if user is None:
         return SetUp(None, pending.purpose, persist=pending.persist, username=pending.username)
     secrets = {n: pending.secrets.get(n) for n in factor.secret_names()}
-    changes = {"factor2": pending.factor2, **_finished(accounts, user, proves_address(factor, pending, user))}
+    given = _given_address(factor, pending, user)
+    proves = proves_address(factor, pending, replace(user, **given))
+    changes = {"factor2": pending.factor2, **_finished(accounts, user, proves), **given}
     stored = await accounts.replace(user, changes, {**_emptied(accounts, user), **secrets})
     await accounts.end_sessions(user.id)
     recovery_codes = await recovery.make_codes(accounts, stored)
@@ -122,12 +124,22 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
     return SetUp(stored, pending.purpose, recovery_codes, pending.persist, user.username)
 
 
+def _given_address(factor: Authenticator, pending: Pending, user: User) -> dict[str, Any]:
+    """Where the code went that was given, to be stored for a user of whom nothing was known that a code could be sent to."""
+    if pending.purpose != "setup" or codes.is_reachable(factor, user):
+        return {}
+    return {name: pending.secrets[name] for name in factor.user_fields() if name in pending.secrets}
+
+
 async def remove(accounts: Accounts, user: User, origin: Origin) -> User:
     """Let `user`, as read with the session, log in without a second factor. Every session ends, as after `complete_setup`.
 
     Raises:
-        CrossauthError: `InvalidSession`, `UserNotActive` where the account was changed since it was read.
+        CrossauthError: `Forbidden` where every user has to have one; `InvalidSession`, `UserNotActive` where the account was
+            changed since it was read.
     """
+    if accounts.factor2_needed:
+        raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
     changes = {"factor2": None, **_finished(accounts, user, proves=False)}
     stored = await accounts.replace(user, changes, _emptied(accounts, user))
     await recovery.delete_codes(accounts, user)

@@ -5,17 +5,18 @@ The session data keep `crossauth.auth = {"at": seconds since the epoch, "amr": [
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.accounts.context import Accounts, has_factor2
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import Key, get_json_data
 from crossauth_backend.users.record import User
 
 OURS: Final = "crossauth"
 AUTH: Final = "auth"
+BYPASSED: Final = "factor2_bypassed"
 
 
 def auth_facts(at: datetime, methods: Iterable[str]) -> dict[str, Any]:
@@ -28,6 +29,19 @@ def auth_of(key: Key | None) -> dict[str, Any] | None:
     ours = get_json_data(key).get(OURS) if key is not None else None
     found = ours.get(AUTH) if isinstance(ours, dict) else None
     return found if isinstance(found, dict) and isinstance(found.get("at"), int) else None
+
+
+def bypasses_factor2(data: Mapping[str, Any]) -> bool:
+    """Whether the application decided, at the login of the session with these data, that it goes without a second factor."""
+    ours = data.get(OURS)
+    return isinstance(ours, dict) and ours.get(BYPASSED) is True
+
+
+def lacks_factor2(key: Key, user: User) -> ErrorCode | None:
+    """Why a session is refused where every user has to have a second factor: it was opened before that was so, and its user has
+    none. `None` for any other."""
+    fits = has_factor2(user) or bypasses_factor2(get_json_data(key))
+    return None if fits else ErrorCode.Factor2ResetNeeded
 
 
 def is_recent(auth: dict[str, Any] | None, now: datetime, within: timedelta) -> bool:

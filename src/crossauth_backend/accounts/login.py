@@ -8,7 +8,7 @@ from typing import Any
 
 from crossauth_backend.accounts import email_change, second_factor
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
-from crossauth_backend.accounts.freshness import AUTH, OURS, auth_facts
+from crossauth_backend.accounts.freshness import AUTH, BYPASSED, OURS, auth_facts, bypasses_factor2
 from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
 from crossauth_backend.accounts.required_change import waiting_change
 from crossauth_backend.accounts.stages import Ask, Attempt, Refuse, Step, next_step
@@ -24,13 +24,13 @@ from crossauth_backend.users.states import UNFINISHED
 class LoginResult:
     """How an attempt ended: with `asked` unset the user is signed in, otherwise `session` is an anonymous one.
 
-    With `code_unsent` no code was sent, because too many were; a recovery code is good.
+    `code_unsent` says why no code was sent (see `codes.UNSENT`), empty where one was; a recovery code is good.
     """
 
     user: User
     session: Key = field(repr=False)
     asked: Ask | None = None
-    code_unsent: bool = False
+    code_unsent: str = ""
 
 
 async def sign_in(
@@ -64,8 +64,11 @@ async def sign_in(
     if attempt.user.security_stamp is None:
         attempt = replace(attempt, user=await accounts.user(attempt.user.id))
     user, sessions = attempt.user, accounts.sessions
-    offered, unsent = user.factor2 in accounts.allowed_factor2, False
-    step = next_step(replace(attempt, factor2_offered=offered))
+    offered, unsent = user.factor2 in accounts.allowed_factor2, ""
+    bypassed = attempt.factor2_bypassed or bypasses_factor2(data or {})
+    step = next_step(
+        replace(attempt, factor2_offered=offered, factor2_needed=accounts.factor2_needed, factor2_bypassed=bypassed)
+    )
     if isinstance(step, Refuse) or (user.state in UNFINISHED and says_nothing(accounts, user)):
         raise await _refused(accounts, user, step, origin)
     if step is Ask.FACTOR2:
@@ -77,7 +80,7 @@ async def sign_in(
     else:
         methods = ["pwd", "otp"] if attempt.factor2_passed and has_factor2(user) else ["pwd"]
         facts = dict(auth or auth_facts(accounts.now, methods))
-        kept = _kept(data or {}, origin, facts)
+        kept = _kept(data or {}, origin, {AUTH: facts, **({BYPASSED: True} if bypassed else {})})
         # It rests on the stamp that was read before the proof: where a credential has changed since, it is void from the start.
         session = await sessions.create_session_key(user.id, extra_fields, kept, user.security_stamp)
         accounts.events.tell(EventName.login_succeeded, user, address=origin.address)
@@ -108,10 +111,10 @@ async def log_out(accounts: Accounts, session_id: str, user: User | None = None,
         accounts.events.tell(EventName.logged_out, user, address=origin.address)
 
 
-def _kept(data: Mapping[str, Any], origin: Origin, auth: dict[str, Any]) -> dict[str, Any]:
+def _kept(data: Mapping[str, Any], origin: Origin, facts: dict[str, Any]) -> dict[str, Any]:
     """The data of a new session that goes on from an earlier one: what waited there for a code does not."""
     waiting = (PENDING, VISIT, LOOK_VISIT, *(ask.value for ask in Ask))
     own = data.get(OURS)
     own = own if isinstance(own, dict) else {}
-    told = {"agent": origin.agent[:200], "address": origin.address, AUTH: auth}
+    told = {"agent": origin.agent[:200], "address": origin.address, **facts}
     return {name: value for name, value in data.items() if name not in waiting} | {OURS: {**own, **told}}

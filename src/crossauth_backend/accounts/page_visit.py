@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from crossauth_backend.accounts.codes import one_time_secrets
+from crossauth_backend.accounts.codes import secrets_if_reachable
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.accounts.pending import (
     HELD_REQUEST,
@@ -71,7 +71,7 @@ async def start_visit(accounts: Accounts, user: User, visit: Visit, claim: str |
     """
     factor = factor2_of(accounts, user)
     unsent = visit.slot == LOOK_VISIT and factor.mfa_type() == "oob"
-    secrets = {} if unsent else await one_time_secrets(accounts, factor, user)
+    secrets = {} if unsent else await secrets_if_reachable(accounts, factor, user)
     secrets = {**secrets, HELD_REQUEST: _kept(visit, unsent, accounts.now.timestamp())}
     until = accounts.now + WAITS["visit"]
     pending = new_pending("visit", user, user.username, factor.factor_name, secrets, None, until, claim)
@@ -85,7 +85,7 @@ async def send_code(accounts: Accounts, key: Key, user: User, visit: Visit) -> d
         CrossauthError: `Unauthorized` where the request does not wait any more.
     """
     pending = _read(accounts, key, user, visit.slot)
-    sent = await one_time_secrets(accounts, factor2_of(accounts, user), user)
+    sent = await secrets_if_reachable(accounts, factor2_of(accounts, user), user)
     request = {**pending.secrets[HELD_REQUEST], "unsent": False}
     return {visit.slot: seal(renewed(pending, {**sent, HELD_REQUEST: request}), accounts.ring)}
 

@@ -29,11 +29,11 @@ _SPENT_FOR: Final = timedelta(days=1)
 
 async def pending_login(
     accounts: Accounts, user: User, persist: bool | None, origin: Origin = NOWHERE, purpose: Purpose = "login"
-) -> tuple[dict[str, Any], bool]:
+) -> tuple[dict[str, Any], str]:
     """Ask for the second factor of `user`, who has proven the first; what the code will be good for is the `purpose`.
 
     Returns:
-        Session data for an anonymous session, and whether the code was not sent, because too many were.
+        Session data for an anonymous session, and why no code was sent: `LIMITED`, `UNREACHABLE`, or empty where one was.
 
     Raises:
         CrossauthError: `Factor2ResetNeeded` where the server does not know the factor.
@@ -42,7 +42,7 @@ async def pending_login(
     secrets = await login_secrets(accounts, factor, user, origin)
     until = accounts.now + WAITS[purpose]
     pending = new_pending(purpose, user, user.username, factor.factor_name, secrets, persist, until)
-    return {PENDING: seal(pending, accounts.ring)}, bool(secrets.get(UNSENT))
+    return {PENDING: seal(pending, accounts.ring)}, secrets.get(UNSENT, "")
 
 
 async def complete_login(

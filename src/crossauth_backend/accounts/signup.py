@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossauth_backend.accounts import signup_names
+from crossauth_backend.accounts.codes import check_reachable
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, has_factor2
 from crossauth_backend.accounts.email_change import signup_lasts
 from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
@@ -81,7 +82,8 @@ async def checked_user(
         trusted: whether an administrator or the application says this, so that the address in `user` needs no verification.
 
     Raises:
-        CrossauthError: `FormEntry` with everything that is wrong; `InvalidEmail`.
+        CrossauthError: `FormEntry` with everything that is wrong; `InvalidEmail`, `InvalidPhoneNumber`, also where the second
+            factor of the user sends its codes there and could not.
     """
     problems = username_problems(user.get("username"))
     problems += [p for p in await problems_of(accounts.validate_user, user) if p not in problems]
@@ -97,6 +99,7 @@ async def checked_user(
         name = str(checked["username"])
         given = User(id=0, username=name, email=checked["email"])
         _check_address_as_name(name, address_of(given if current is None or trusted else current))
+    check_reachable(accounts, checked, current)
     return checked
 
 
@@ -235,6 +238,8 @@ async def _resume(accounts: Accounts, wish: _Wish, user: User, origin: Origin) -
         kept = ("username", "factor1", "state", "admin", "id")
         changes |= {n: v for n, v in wish.new.items() if n not in kept and v is not None and v != user.get(n)}
         changes["signup_expires"] = accounts.now + signup_lasts(accounts)
+        # The factor that was set up stays, whatever this sign-up asks for.
+        check_reachable(accounts, {**user.to_dict(), **changes}, user)
     if user.email_verified_at is not None and "email" not in changes:
         wish = _Wish(wish.new, wish.factor2, False, wish.address, wish.neutral)
         changes["state"] = first_state(bool(wish.factor2), False)

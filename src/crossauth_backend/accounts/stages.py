@@ -26,11 +26,15 @@ class Attempt:
         user: whom to sign in.
         factor2_passed: whether the second factor has been proven too.
         factor2_offered: whether the server still offers the user's second factor.
+        factor2_needed: whether every user has to have one, see `Accounts.factor2_needed`.
+        factor2_bypassed: whether the application has decided that this login goes without one (`bypass_2fa`).
     """
 
     user: User
     factor2_passed: bool = False
     factor2_offered: bool = True
+    factor2_needed: bool = False
+    factor2_bypassed: bool = False
 
 
 class Ask(Enum):
@@ -74,10 +78,11 @@ def force_password_change(attempt: Attempt) -> Step:
 
 
 def force_factor2_change(attempt: Attempt) -> Step:
-    """Ask to set up a second factor where a sign-up still lacks it, or anew where it was reset or is no longer offered."""
-    no_longer = has_factor2(attempt.user) and not attempt.factor2_offered
+    """Ask to set up a second factor where there is none and one is needed, or it was reset or is no longer offered."""
+    missing = attempt.factor2_needed and not attempt.factor2_bypassed
+    unfit = not attempt.factor2_offered if has_factor2(attempt.user) else missing
     lacks = attempt.user.state == UserState.factor2_reset_needed or attempt.user.state in SETTING_UP
-    return Ask.FACTOR2_CHANGE if no_longer or lacks else None
+    return Ask.FACTOR2_CHANGE if unfit or lacks else None
 
 
 LOGIN_STAGES: Final[tuple[Stage, ...]] = (check_state, require_factor2, force_password_change, force_factor2_change)

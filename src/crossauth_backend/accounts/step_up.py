@@ -16,14 +16,9 @@ from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
 
 
-async def pending_step_up(accounts: Accounts, user: User, origin: Origin = NOWHERE) -> dict[str, Any]:
-    """Ask for the second factor of `user`; session data for an anonymous session.
-
-    Raises:
-        CrossauthError: as `pending_login`.
-    """
-    data, _ = await pending_login(accounts, user, None, origin, "step_up")
-    return data
+async def pending_step_up(accounts: Accounts, user: User, origin: Origin = NOWHERE) -> tuple[dict[str, Any], str]:
+    """Ask for the second factor of `user`; see `pending_login`."""
+    return await pending_login(accounts, user, None, origin, "step_up")
 
 
 async def complete_step_up(accounts: Accounts, key: Key | None, params: Params, origin: Origin) -> User:

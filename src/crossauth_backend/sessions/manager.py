@@ -140,6 +140,8 @@ class SessionCookie(HasCookie):
         self.last_use = LastUse(key_storage)
         self.user_storage = self.settings.user_storage
         self.clock = clock
+        # Why a session of a user is refused although it is good in itself; the session manager says it.
+        self.user_refusal: Callable[[Key, User], ErrorCode | None] | None = None
         self._max_per_user = max_per_user
         self._opened: dict[UserId, int] = {}
         self._idle = timedelta(seconds=self.settings.idle_timeout) if self.settings.idle_timeout else None
@@ -234,6 +236,8 @@ class SessionCookie(HasCookie):
         if used is not None:
             key = replace(key, lastactive=used)
         code = session_refusal(key, user, now, self._idle)
+        if code is None and user is not None and self.user_refusal is not None:
+            code = self.user_refusal(key, user)
         hook = self.settings.filter_function
         if code is None and hook is not None and not await _passes_filter(hook, key):
             code = ErrorCode.InvalidSession

@@ -57,6 +57,7 @@ def build_context(
     _check_columns(key_storage, authenticators, settings)
     own = option_names(SessionManagerSettings)
     manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
+    manager.validate_user = settings.validate_user_fn
     # More may come, by `add_login_endpoints` and its like: whoever asks for them asks this very set.
     endpoints = set(_checked_endpoints(settings, manager))
     _check_factors(settings, manager, options, endpoints)

@@ -182,7 +182,10 @@ class LoginAnswer(Ok):
     user: UserView | None = None
     twoFactorRequired: bool | None = None
     factor2: str | None = None
-    message: str | None = Field(None, description="That no code was sent, because too many were.")
+    message: str | None = Field(None, description="That no code was sent, and why.")
+    loginRefused: str | None = Field(
+        None, description="A password was changed, and this is why its user is not logged in by that."
+    )
 
 
 class VerifyAnswer(UserAnswer):

@@ -40,7 +40,7 @@ class SessionContext(ActionContext):
     @property
     def accounts(self) -> Accounts:
         """The account services."""
-        return replace(self.manager.accounts(), validate_user=self.settings.validate_user_fn, root_path=self.root_path)
+        return replace(self.manager.accounts(), root_path=self.root_path)
 
     @property
     def users(self) -> UserStorage:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from crossauth_backend.accounts import email_change, factor2_setup, recovery
+from crossauth_backend.accounts.codes import is_reachable
 from crossauth_backend.accounts.pending import PENDING, is_set_up_pending, read_pending
 from crossauth_backend.accounts.required_change import required_change
+from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -25,6 +28,7 @@ from crossauth_fastapi._session.bodies import (
 )
 from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.factorpages import factor_variables
+from crossauth_fastapi._session.forms import editable_values
 from crossauth_fastapi._session.formsecrets import code_of
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
 from crossauth_fastapi._session.groups import FACTOR2
@@ -123,8 +127,8 @@ async def configure(call: SessionRequest) -> Outcome:
 
 async def get_change_page(call: SessionRequest) -> Page | Redirect:
     """The choice of factors."""
-    user, _ = await whose_factor2(call)
-    return Page(_change_variables(call, user))
+    user, forced = await whose_factor2(call)
+    return Page({**_change_variables(call, user), "missingFields": _missing_fields(call, user, forced)})
 
 
 async def change(call: Submitted[ChangeFactor2Body]) -> Outcome:
@@ -135,8 +139,6 @@ async def change(call: Submitted[ChangeFactor2Body]) -> Outcome:
     await ctx.extra_columns(call.request)
     wanted = call.body.factor2.removeprefix(NO_FACTOR2)
     if not wanted:
-        if NO_FACTOR2 not in ctx.manager.allowed_factor2:
-            raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
         stored = await factor2_setup.remove(ctx.accounts, user, call.origin)
         if stored.state == UserState.awaiting_email_verification:
             await email_change.send_link_again(ctx.accounts, stored, call.origin)
@@ -147,11 +149,39 @@ async def change(call: Submitted[ChangeFactor2Body]) -> Outcome:
         await open_session(ctx, call.request, Attempt(stored), False, auth=auth_of(call))
         shown = {**_change_variables(call, stored), "message": REMOVED}
         return Outcome({"ok": True, "message": REMOVED}, Page(shown))
-    purpose = "setup"
+    purpose, given = "setup", await _given_address(call, user, wanted) if forced else {}
     if user.state in SETTING_UP and wanted in ctx.accounts.allowed_factor2:
         # A sign-up that goes on: its address is not verified, and may have an account.
-        purpose = "signup"
-    return await _begin_setup(call, user, wanted, purpose)
+        purpose, given = "signup", {}
+    return await _begin_setup(call, user, wanted, purpose, given)
+
+
+async def _given_address(call: SessionRequest, user: User, factor2: str) -> dict[str, Any]:
+    """The email address or phone number that a user sends along with the choice of a factor which has none to send codes to:
+    one who has to set a factor up cannot change the profile before.
+
+    Raises:
+        CrossauthError: as `checked_user`.
+    """
+    accounts, factor = call.ctx.accounts, call.ctx.accounts.factors.get(factor2)
+    if factor is None or is_reachable(factor, user):
+        return {}
+    editable = [name for name in factor.user_fields() if name in call.ctx.users.user_editable_fields]
+    given = {n: value for n, value in editable_values(call.form.to_dict(), editable).items() if value}
+    if given:
+        checked = await checked_user(accounts, {**user.to_dict(), **given}, user, trusted=True)
+        given = {name: checked[name] for name in given}
+    return given
+
+
+def _missing_fields(call: SessionRequest, user: User, forced: bool) -> list[str]:
+    """The fields that the page asks for, because a factor that is offered needs them: see `_given_address`."""
+    if not forced or user.state in SETTING_UP:
+        return []
+    accounts = call.ctx.accounts
+    offered = [accounts.factors[name] for name in accounts.allowed_factor2]
+    needed = [name for factor in offered if not is_reachable(factor, user) for name in factor.user_fields()]
+    return [name for name in dict.fromkeys(needed) if name in call.ctx.users.user_editable_fields]
 
 
 async def whose_factor2(call: SessionRequest) -> tuple[User, bool]:
@@ -192,10 +222,12 @@ async def make_codes(call: SessionRequest) -> Outcome:
     return Outcome({"ok": True, "recoveryCodes": made}, Page({"recoveryCodes": made, "left": len(made)}))
 
 
-async def _begin_setup(call: SessionRequest, user: User, factor2: str, purpose: str = "setup") -> Outcome:
-    ctx = call.ctx
+async def _begin_setup(
+    call: SessionRequest, user: User, factor2: str, purpose: str = "setup", given: Mapping[str, Any] | None = None
+) -> Outcome:
+    ctx, fields = call.ctx, {**user.to_dict(), **(given or {})}
     shown, data = await factor2_setup.start_setup(
-        ctx.accounts, user, user.username, factor2, purpose, user.to_dict(), False, call.origin,
+        ctx.accounts, user, user.username, factor2, purpose, fields, False, call.origin,
         ctx.new_claim(call.state, PENDING),
     )  # fmt: skip
     await ctx.keep(call.request, data)

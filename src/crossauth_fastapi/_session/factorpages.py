@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from crossauth_backend.accounts.codes import LIMITED, UNREACHABLE, UNREACHABLE_TEXT, is_reachable
 from crossauth_backend.factors.base import CodeField
-from crossauth_fastapi._session.context import SessionRequest
+from crossauth_backend.users.record import User
+from crossauth_fastapi._session.context import SessionContext, SessionRequest
+
+CODE_UNSENT: Final = {
+    LIMITED: "No code was sent: too many were sent to this account. Use a recovery code, or ask for a new code later.",
+    UNREACHABLE: UNREACHABLE_TEXT,
+}
 
 
 def ask_variables(
@@ -33,6 +40,12 @@ def factor_variables(call: SessionRequest, factor2: str) -> dict[str, Any]:
         "factor2Keyboard": field.keyboard,
         "canResend": sends_codes(call, factor2),
     }
+
+
+def unreachable_text(ctx: SessionContext, user: User) -> str | None:
+    """What a user is told whose second factor has nothing to send its codes to; `None` for all others."""
+    factor = ctx.manager.factors.get(user.factor2 or "")
+    return None if factor is None or is_reachable(factor, user) else UNREACHABLE_TEXT
 
 
 def sends_codes(call: SessionRequest, factor2: str) -> bool:

@@ -38,6 +38,7 @@ from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
 from crossauth_fastapi._session.bodies import Factor2Body
 from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.cookies import cookie_value
+from crossauth_fastapi._session.factorpages import unreachable_text
 from crossauth_fastapi._session.formsecrets import code_of
 
 # After these the request that waits is of no use any more.
@@ -243,7 +244,9 @@ async def _device_is_known(ctx: SessionContext, state: RequestState, user: User)
 
 def _ask(ctx: SessionContext, state: RequestState, user: User, json: bool) -> Response:
     if json:
-        return JSONResponse({"ok": True, "factor2Required": True, "factor2": user.factor2}, headers=NO_STORE)
+        unsent = unreachable_text(ctx, user)
+        told = {} if unsent is None else {"message": unsent}
+        return JSONResponse({"ok": True, "factor2Required": True, "factor2": user.factor2, **told}, headers=NO_STORE)
     answer = see_other(state.url(f"{ctx.prefix}factor2"))
     answer.headers["Cache-Control"] = NO_STORE["Cache-Control"]
     return answer

@@ -119,7 +119,8 @@ async def login_with_user(
         CrossauthError: the reason for which the account's state refuses; `MfaRequired` where the second factor is waited for
             at `loginfactor2`; `PasswordChangeNeeded` or `Factor2ResetNeeded` where the account demands a change.
     """
-    result = await open_session(ctx, request, Attempt(user, factor2_passed=bypass_2fa), None, factor2_given=False)
+    attempt = Attempt(user, factor2_passed=bypass_2fa, factor2_bypassed=bypass_2fa)
+    result = await open_session(ctx, request, attempt, None, factor2_given=False)
     if result.asked is not None:
         unfinished = result.user.state in SETTING_UP
         raise CrossauthError(ErrorCode.TwoFactorIncomplete if unfinished else _ASKED[result.asked])

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request
 
 from crossauth_backend.accounts import freshness, login
+from crossauth_backend.accounts.context import has_factor2
 from crossauth_backend.accounts.credentials import check_credentials
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
@@ -22,11 +23,11 @@ from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody
 from crossauth_fastapi._session.context import SessionContext, SessionRequest, Submitted, persist_of
-from crossauth_fastapi._session.factorpages import ask_variables
+from crossauth_fastapi._session.factorpages import CODE_UNSENT, ask_variables
 from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.groups import BASIC
 
-CODE_UNSENT = "No code was sent: too many were sent to this account. Use a recovery code, or ask for a new code later."
+NEEDED = "This site needs a second factor. Set one up to log in."
 _FORCED = {
     Ask.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),
     Ask.FACTOR2_CHANGE: ("changefactor2", ErrorCode.Factor2ResetNeeded),
@@ -79,15 +80,17 @@ async def sign_in(
         return Outcome({"ok": True, "user": ctx.public(result.user), **(more or {})}, Redirect(after))
     if result.asked is Ask.FACTOR2:
         factor2 = result.user.factor2
-        told = {"message": CODE_UNSENT} if result.code_unsent else {}
+        unsent = CODE_UNSENT.get(result.code_unsent)
+        told = {"message": unsent} if unsent else {}
         asked = ask_variables(call, str(factor2), "loginfactor2", after, persist)
-        page = Page({**asked, **({"errorMessage": CODE_UNSENT, "factor2Hint": ""} if told else {})}, "factor2_page")
+        page = Page({**asked, **({"errorMessage": unsent, "factor2Hint": ""} if unsent else {})}, "factor2_page")
         return Outcome({"ok": True, "twoFactorRequired": True, "factor2": factor2, **told, **(more or {})}, page)
     endpoint, code = _FORCED[result.asked]
     if result.user.state in SETTING_UP:
         code = ErrorCode.TwoFactorIncomplete
     if not call.is_page or endpoint not in ctx.endpoints:
-        raise CrossauthError(code)
+        lacks = result.asked is Ask.FACTOR2_CHANGE and not has_factor2(result.user)
+        raise CrossauthError(code, NEEDED if lacks and code is ErrorCode.Factor2ResetNeeded else None)
     back = with_query(call.url("login"), next=after)
     return Outcome({}, Redirect(with_query(call.url(endpoint), required="true", next=back)))
 
@@ -151,8 +154,7 @@ async def renew_session(call: SessionRequest, user: User) -> None:
         extra_fields=await ctx.extra_columns(call.request), data=get_json_data(key), origin=call.origin,
         auth=auth_of(call),
     )  # fmt: skip
-    if result.asked is None:
-        ctx.start_session(call.request, result.session, user, False)
+    ctx.start_session(call.request, result.session, user if result.asked is None else None, False)
 
 
 LOGIN = Action(

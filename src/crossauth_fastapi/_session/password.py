@@ -64,15 +64,26 @@ async def change_password(call: SessionRequest) -> Outcome:
     )
     after = call.next_page("")
     if forced:
-        return await sign_in(
-            call, Attempt(user, factor2_passed), False, after or call.state.link(ctx.settings.login_redirect)
-        )
+        return await _sign_in_after(call, Attempt(user, factor2_passed), after)
     # Every session is gone, this one too: whoever copied its cookie is out, and the browser gets a new one.
     data = get_json_data(call.state["session_key"])
     given = call.state.factor2_given
     await open_session(ctx, call.request, Attempt(user, factor2_passed=True), False, data, factor2_given=given)
     page = Page({"message": CHANGED, "next": after, "required": False})
     return Outcome({"ok": True, "message": CHANGED}, page)
+
+
+async def _sign_in_after(call: SessionRequest, attempt: Attempt, after: str = "") -> Outcome:
+    """Log in whoever has a new password. Where that needs something first the password is changed all the same, and the answer
+    says both."""
+    try:
+        return await sign_in(call, attempt, False, after or call.state.link(call.ctx.settings.login_redirect))
+    except CrossauthError as e:
+        if e.http_status >= 500:
+            raise
+        told = f"{CHANGED} {e.message}"
+        answer = {"ok": True, "user": None, "message": told, "loginRefused": e.code_name}
+        return Outcome(answer, Page({"message": told, "next": after, "required": False}))
 
 
 async def get_request_page(call: SessionRequest) -> Page | Redirect:
@@ -111,11 +122,11 @@ async def reset_password(call: Submitted[ResetBody]) -> Outcome:
     user: User = await password.reset_password(
         ctx.accounts, token, secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
     )
-    result = await sign_in(call, Attempt(user), False, call.state.link(ctx.settings.login_redirect))
+    result = await _sign_in_after(call, Attempt(user))
     if call.user is None:
         return result
     shown: dict[str, Any] = {"message": CHANGED, "user": call.user}
-    return Outcome({**result.json, "message": CHANGED}, Page(shown))
+    return Outcome({"message": CHANGED, **result.json}, Page(shown))
 
 
 CHANGE_PASSWORD = Action(

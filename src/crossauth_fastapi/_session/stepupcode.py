@@ -16,7 +16,7 @@ from crossauth_fastapi._actions.forms import CsrfBody, Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import Factor2Body
 from crossauth_fastapi._session.context import SessionRequest
-from crossauth_fastapi._session.factorpages import ask_variables
+from crossauth_fastapi._session.factorpages import ask_variables, unreachable_text
 from crossauth_fastapi._session.groups import FACTOR2
 
 
@@ -29,7 +29,9 @@ async def get_visit_page(call: SessionRequest) -> Page | Redirect:
     # What only looks is asked for by GET, and a code is sent by POST.
     action = call.state.url(visit.path) if visit.slot == VISIT else call.url("factor2")
     shown: dict[str, Any] = {**ask_variables(call, str(user.factor2), action, ""), "codeUnsent": visit.unsent}
-    code = call.request.query_params.get("error", "")
+    unsent, code = unreachable_text(call.ctx, user), call.request.query_params.get("error", "")
+    if unsent is not None:
+        shown |= {"errorMessage": unsent, "factor2Hint": "", "codeUnsent": False}
     if code in ErrorCode.__members__:
         shown |= {"errorCodeName": code, "errorMessage": CrossauthError(ErrorCode[code]).message}
     return Page(shown)

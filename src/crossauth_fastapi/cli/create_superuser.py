@@ -12,7 +12,12 @@ from pydantic import ConfigDict, ValidationError
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi.cli.target import UserManager, load, with_user_manager
-from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated, InvalidPasswordException, UserAlreadyExists
+from crossauth_fastapi.fastapi_users.exceptions import (
+    ConstraintViolated,
+    InvalidPasswordException,
+    InvalidUserException,
+    UserAlreadyExists,
+)
 from crossauth_fastapi.fastapi_users.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users.schemas import BaseUserCreate, BaseUserUpdate
 
@@ -65,6 +70,8 @@ async def _create(manager: UserManager, email: str, password: str, more: dict[st
         raise typer.BadParameter("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in e.errors())) from e
     except InvalidPasswordException as e:
         raise typer.BadParameter(f"the password is refused: {e.reason}") from e
+    except InvalidUserException as e:
+        raise typer.BadParameter(f"the user is refused: {e.reason}") from e
     except UserAlreadyExists as e:
         raise typer.BadParameter(f"{email} exists already: add --promote to make that user a superuser") from e
     except Exception as e:
@@ -82,6 +89,8 @@ async def _promote(manager: UserManager, email: str) -> str:
         raise typer.BadParameter(f"there is no user {email}: leave --promote out to create one")
     try:
         user = await manager.update(BaseUserUpdate(is_superuser=True), user)
+    except InvalidUserException as e:
+        raise typer.BadParameter(f"the user is refused: {e.reason}") from e
     except ConstraintViolated as e:
         raise typer.BadParameter(f"the database refuses: {e}") from e
     return f"{user.email} is a superuser now, with the id {user.id}"

@@ -28,7 +28,7 @@ from crossauth_fastapi._http.bodies import (
 )
 from crossauth_fastapi._http.jsonbody import MAX_FIELDS
 from crossauth_fastapi.fastapi_users._caching import keep_response_private, private_refusal
-from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated
+from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated, InvalidUserException
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class FurtherErrorCode(StrEnum):
     UPDATE_USER_OLD_PASSWORD_INVALID = "UPDATE_USER_OLD_PASSWORD_INVALID"
     UPDATE_USER_CONFLICT = "UPDATE_USER_CONFLICT"
     CONSTRAINT_VIOLATED = "CONSTRAINT_VIOLATED"
+    INVALID_USER = "INVALID_USER"
     SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
     OAUTH_PROVIDER_ERROR = "OAUTH_PROVIDER_ERROR"
     OAUTH_REDIRECT_URL_NEEDED = "OAUTH_REDIRECT_URL_NEEDED"
@@ -109,6 +110,8 @@ def describe(*codes: ErrorCode | FurtherErrorCode) -> dict[str, Any]:
 
 def _example(code: ErrorCode | FurtherErrorCode) -> dict[str, Any]:
     reasons: dict[str, Any] = {"LOGIN_FACTOR2_REQUIRED": {"factor2": "totp", "mfa_token": "VuW0…"}}
+    if code is FurtherErrorCode.INVALID_USER:
+        reasons[code.value] = "Username must not contain control characters"
     if code.value.endswith("INVALID_PASSWORD"):
         reasons[code.value] = "Password should be at least 3 characters"
     if code.value in reasons:
@@ -139,6 +142,7 @@ _SUMMARIES: Final = {
     "UPDATE_USER_OLD_PASSWORD_INVALID": "The old password is missing or wrong.",
     "UPDATE_USER_CONFLICT": "Another request changed password or address meanwhile; nothing was changed.",
     "CONSTRAINT_VIOLATED": "A value is taken or missing, or something still refers to the user; nothing was changed.",
+    "INVALID_USER": "The session server's rules refuse a field; `reason` says which, and what would be right.",
     "SESSION_NOT_FOUND": "There is no such login.",
     "OAUTH_PROVIDER_ERROR": "The provider refused, failed, or answered what cannot be used.",
     "OAUTH_REDIRECT_URL_NEEDED": "The application must say where providers send users back to.",
@@ -179,6 +183,8 @@ class UsersRoute(APIRoute):
                 raise HTTPException(400) from None
             except ConstraintViolated as e:
                 raise refused(FurtherErrorCode.CONSTRAINT_VIOLATED, 409) from e
+            except InvalidUserException as e:
+                raise refused_with(FurtherErrorCode.INVALID_USER, e.reason) from e
             except CrossauthError as e:
                 raise http_error(e) from e
 

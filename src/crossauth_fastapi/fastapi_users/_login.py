@@ -167,12 +167,12 @@ async def ask_factor2(core: Core, user: Any, request: Request, *, step_up: bool 
         return refused(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED, 403)
     accounts, record = core.accounts(), record_of(user)
     if step_up:
-        pending = await pending_step_up(accounts, record)
+        pending, unsent = await pending_step_up(accounts, record)
     else:
-        pending, _ = await second_factor.pending_login(accounts, record, None)
+        pending, unsent = await second_factor.pending_login(accounts, record, None)
     session = await accounts.sessions.create_session_key(None, None, pending)
     core.tell(EventName.factor2_asked, request, user)
-    reason = {"factor2": record.factor2, "mfa_token": session.value}
+    reason = {"factor2": record.factor2, "mfa_token": session.value, **({"code_sent": False} if unsent else {})}
     return refused_with(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED, reason, 403)
 
 

@@ -17,6 +17,7 @@ from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._login import ask_factor2, check_factor2, is_proven
 from crossauth_fastapi.fastapi_users._records import record_of
 from crossauth_fastapi.fastapi_users._rules import sent_values
+from crossauth_fastapi.fastapi_users._userrules import checked_columns
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapi_users.schemas import BaseUserUpdate
 
@@ -43,14 +44,17 @@ class OwnChange:
     def codes(self) -> tuple[FurtherErrorCode, ...]:
         """How it may be refused."""
         password = (FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID,) if self.asks_password else ()
-        return (*password, *((FurtherErrorCode.LOGIN_FACTOR2_INVALID,) if self.core.accounts is not None else ()))
+        if self.core.accounts is None:
+            return password
+        return (*password, FurtherErrorCode.LOGIN_FACTOR2_INVALID, FurtherErrorCode.INVALID_USER)
 
     @property
     def codes_of_superusers(self) -> tuple[FurtherErrorCode, ...]:
         """How a superuser may be refused."""
         if self.core.accounts is None:
             return self.codes
-        return (FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID, FurtherErrorCode.LOGIN_FACTOR2_INVALID)
+        wrong = (FurtherErrorCode.UPDATE_USER_OLD_PASSWORD_INVALID, FurtherErrorCode.LOGIN_FACTOR2_INVALID)
+        return (*wrong, FurtherErrorCode.INVALID_USER)
 
     async def allowed(
         self, body: BaseUserUpdate, user: Any, user_manager: BaseUserManager[Any, Any], request: Request, *, safe: bool
@@ -67,6 +71,7 @@ class OwnChange:
 
         Raises:
             HTTPException: 400 `UPDATE_USER_OLD_PASSWORD_INVALID`, `LOGIN_FACTOR2_INVALID`; 403 `LOGIN_FACTOR2_REQUIRED`.
+            InvalidUserException: the session server's rules refuse the new address.
             CrossauthError: `TooManyAttempts`.
         """
         changed = self._changed_credentials(body, user, user_manager, safe)
@@ -75,6 +80,9 @@ class OwnChange:
             return body, None
         accounts = self.core.accounts() if self.core.accounts is not None else None
         waits = moves and accounts is not None and accounts.verify_email
+        if waits and accounts is not None:
+            # Now: the link that brings it is opened when nobody can be told any more that it is refused.
+            await checked_columns(accounts, {"email": body.email}, record_of(user), trusted=False)
         account = self.core.account_name(str(user.id))
         # Counted whatever comes of it: changing passwords over and over would spoil every link to choose a new one.
         password = account if "password" in changed or self.asks_password else None

@@ -28,7 +28,10 @@ def record_of(user: Any) -> User:
 
 def step_of(user: Any, *, factor2_passed: bool, factor2_offered: bool = True) -> Step:
     """What the stages of every login say of a user who has proven the first factor."""
-    return next_step(Attempt(record_of(user), factor2_passed=factor2_passed, factor2_offered=factor2_offered))
+    needed = getattr(user, "crossauth_factor2_needed", False)
+    return next_step(
+        Attempt(record_of(user), factor2_passed=factor2_passed, factor2_offered=factor2_offered, factor2_needed=needed)
+    )
 
 
 def may_stay(user: Any) -> bool:

@@ -38,6 +38,18 @@ class ConstraintViolated(FastAPIUsersException):
         self.constraint = constraint
 
 
+class InvalidUserException(FastAPIUsersException):
+    """A user that the rules of a session server refuse: name, email address, phone number, or `validate_user_fn`.
+
+    Parameters:
+        reason: what to tell the user.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class UserInactive(FastAPIUsersException):
     """The user is not active."""
 

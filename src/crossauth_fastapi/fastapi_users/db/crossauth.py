@@ -17,6 +17,7 @@ from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UNFINISHED, UserState
 from crossauth_backend.users.storage import SupportsSecretReplacement, SupportsUserReplacement, UserStorageGetOptions
+from crossauth_fastapi.fastapi_users._userrules import checked_columns
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
 from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserChanged, UserNotExists
 from crossauth_fastapi.fastapi_users.password import PasswordHelper
@@ -32,8 +33,9 @@ _PASSWORD_FACTOR: Final = "localpassword"
 class CrossauthUser:
     """A user of the session server. Extra columns of its table are attributes too."""
 
-    def __init__(self, record: User, hashed_password: str, is_verified: bool) -> None:
+    def __init__(self, record: User, hashed_password: str, is_verified: bool, factor2_needed: bool = False) -> None:
         self.crossauth_record = record
+        self.crossauth_factor2_needed = factor2_needed
         self.id: UserId = record.id
         self.email = record.email or record.username
         self.hashed_password = hashed_password
@@ -127,7 +129,11 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         return user.state in UNFINISHED and ends is not None and ends <= self._accounts().now
 
     async def create(self, create_dict: dict[str, Any]) -> CrossauthUser:
-        """Store a new user, whose username is the address."""
+        """Store a new user, whose username is the address.
+
+        Raises:
+            InvalidUserException: the session server's rules refuse the user.
+        """
         values = dict(create_dict)
         password = values.pop("hashed_password")
         verified = values.pop("is_verified", False)
@@ -136,11 +142,16 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         if columns["state"] == UserState.active and self._verifies and not verified:
             columns["state"] = UserState.awaiting_email_verification
         columns = {"username": columns["email"], "factor1": _PASSWORD_FACTOR, **columns}
+        columns = await checked_columns(self._accounts(), columns)
         with _taken():
             return self._seen(await create_signup(self._accounts(), columns, {"password": password}), password)
 
     async def update(self, user: CrossauthUser, update_dict: dict[str, Any]) -> CrossauthUser:
-        """Change a user. A username that is the address changes with it."""
+        """Change a user. A username that is the address changes with it.
+
+        Raises:
+            InvalidUserException: the session server's rules refuse the change.
+        """
         return await self.replace(user, {}, update_dict) or await self._gone(user)
 
     async def replace(
@@ -152,12 +163,14 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
             return None
         values, old = dict(update_dict), current.crossauth_record
         password, columns = values.pop("hashed_password", None), _columns(values)
+        if "email" in columns and old.username == old.email:
+            columns["username"] = columns["email"]
+        if columns:
+            columns = await checked_columns(self._accounts(), columns, old)
         # The password first: a request by an old one must change nothing else either.
         if password is not None and not await self._replace_password(old.id, current.hashed_password, password):
             return None
         state = self._state(old.state, values.get("is_active"), values.get("is_verified"))
-        if "email" in columns and old.username == old.email:
-            columns["username"] = columns["email"]
         given = {**columns, **({"state": state} if state != old.state else {})}
         done = False
         try:
@@ -188,7 +201,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         with _taken():
             if isinstance(self._users, SupportsUserReplacement):
                 # What was decided rests on state and address: an administrator's decision meanwhile is not undone.
-                kept = {"state": old.state, "email": old.email}
+                kept = {"state": old.state, "email": old.email, "factor2": old.factor2}
                 return await self._users.replace_user(old.id, kept, columns)
             await self._users.update_user({"id": old.id, **columns})
         return True
@@ -199,7 +212,8 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         raise UserChanged
 
     def _seen(self, record: User, password: str | None) -> CrossauthUser:
-        return CrossauthUser(record, password or "", self._verifies and record.state not in _UNPROVEN)
+        verified = self._verifies and record.state not in _UNPROVEN
+        return CrossauthUser(record, password or "", verified, self._accounts().factor2_needed)
 
     def _state(self, old: str, active: bool | None, verified: bool | None) -> str:
         """The state that follows from what was sent."""

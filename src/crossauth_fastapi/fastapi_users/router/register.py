@@ -7,6 +7,7 @@ from crossauth_fastapi.fastapi_users._answers import (
     CONFLICT,
     TOO_MANY,
     ErrorCode,
+    FurtherErrorCode,
     describe,
     new_router,
     refuse_unstorable,
@@ -38,7 +39,10 @@ def get_register_router(
     core = core or default_core()
     core.check_ids(user_schema)
     router = new_router(core)
-    codes = (ErrorCode.REGISTER_USER_ALREADY_EXISTS, ErrorCode.REGISTER_INVALID_PASSWORD)
+    codes: list[ErrorCode | FurtherErrorCode] = [
+        ErrorCode.REGISTER_USER_ALREADY_EXISTS, ErrorCode.REGISTER_INVALID_PASSWORD,
+        *([FurtherErrorCode.INVALID_USER] if core.accounts is not None else []),
+    ]  # fmt: skip
 
     @router.post(
         "/register",
