@@ -100,7 +100,10 @@ def test_an_administrator_and_the_routes_are_refused_too() -> None:
         ).json()
         header = {"Authorization": f"Bearer {tokens['access_token']}"}
         for phone in (NATIONAL, "", None):
-            check_refused(alice.patch("/rest/me", headers=header, json={"phone": phone}), RIGHT)
+            change = {"phone": phone, "old_password": PASSWORD}
+            asked = alice.patch("/rest/me", headers=header, json=change).json()["detail"]["reason"]
+            change |= {"mfa_token": asked["mfa_token"], "otp": text_code(world, alice)}
+            check_refused(alice.patch("/rest/me", headers=header, json=change), RIGHT)
         assert user_of(world).get("phone") == PHONE
         # Where no code is to go there, the number is its user's own affair.
         assert register(alice, "bob@example.com", phone=NATIONAL).status_code == 201

@@ -80,9 +80,12 @@ def test_a_name_that_no_form_takes_is_not_taken_by_the_routes() -> None:
         header = browser.header()
         for name, reason in BAD_NAMES.items():
             check_refused(register(browser, "bob@example.com", username=name), reason)
-            check_refused(browser.patch("/rest/me", headers=header, json={"username": name}), reason)
+            check_refused(
+                browser.patch("/rest/me", headers=header, json={"username": name, "old_password": PASSWORD}), reason
+            )
         assert stored(world).user.username == EMAIL
-        assert browser.patch("/rest/me", headers=header, json={"username": "alice"}).json()["username"] == "alice"
+        change = {"username": "alice", "old_password": PASSWORD}
+        assert browser.patch("/rest/me", headers=header, json=change).json()["username"] == "alice"
 
 
 def test_somebody_elses_address_is_no_name() -> None:
@@ -94,8 +97,9 @@ def test_somebody_elses_address_is_no_name() -> None:
         thief.mail()
         thief.call("/api/verifyemail", token=thief.link("evil@evil.example").rsplit("/", 1)[1].rpartition("=")[2])
         header = thief.header("evil@evil.example")
-        for change in ({"username": VICTIM}, {"username": VICTIM, "email": VICTIM, "old_password": PASSWORD}):
-            check_refused(thief.patch("/rest/me", headers=header, json=change), "must be the email address")
+        for change in ({"username": VICTIM}, {"username": VICTIM, "email": VICTIM}):
+            proven = {**change, "old_password": PASSWORD}
+            check_refused(thief.patch("/rest/me", headers=header, json=proven), "must be the email address")
         assert stored(world).user.username == "mallory"
         assert register(victim, VICTIM).status_code == 201
 
@@ -183,7 +187,12 @@ def test_a_name_from_before_a_rule_keeps_nobody_from_other_changes() -> None:
         register(browser)
         asyncio.run(users.update_user({"id": 1, "username": "a\u200bb"}))
         header = browser.header()
-        assert browser.patch("/rest/me", headers=header, json={"phone": "+4915112345678"}).status_code == 200
+        assert (
+            browser.patch(
+                "/rest/me", headers=header, json={"phone": "+4915112345678", "old_password": PASSWORD}
+            ).status_code
+            == 200
+        )
         assert (
             browser.patch("/rest/me", headers=header, json={"password": NEW, "old_password": PASSWORD}).status_code
             == 200
