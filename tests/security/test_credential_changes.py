@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from crossauth_fastapi.fastapi_users.authentication import (
     KeyStorageStrategy,
 )
 from crossauth_fastapi.fastapi_users.db import CrossauthUserDatabase, SQLAlchemyUserDatabase
-from tests.accounts import World
+from tests.accounts import NEW, World
 from tests.fastapi_users.app import CHEAP, SECRET
 from tests.fastapi_users.test_core import EMAIL, Both, name_of_refusal
 from tests.fastapi_users.test_databases import Account, Create, Knight, Knights, Read, Update
@@ -53,6 +53,15 @@ class Shown(schemas.BaseUser[int]):
 class Manager(IntegerIDMixin, BaseUserManager[Any, int]):
     reset_password_token_secret = verification_token_secret = SECRET
     login_fields = ("email", "username")
+    meanwhile: Callable[[], Awaitable[Any]] | None = None
+    """What happens as soon as an old password was found right."""
+
+    async def check_old_password(self, user: Any, password: str | None) -> bool:
+        right, meanwhile = await super().check_old_password(user, password), Manager.meanwhile
+        Manager.meanwhile = None
+        if right and meanwhile is not None:
+            await meanwhile()
+        return right
 
 
 class Client(Both):
@@ -136,6 +145,26 @@ def test_a_stolen_token_moves_no_credential_of_a_session_servers_user(change: di
             return
         assert done.status_code == 200, done.text
         assert (alice.user().get(name) or None) == (change[name] or None)
+
+
+@pytest.mark.parametrize(
+    "change", [{"phone": THIEF}, {"username": "mallory"}, {"email": "mallory@example.com"}], ids=str
+)
+def test_a_proof_is_worth_nothing_once_the_owner_has_taken_the_account_back(change: dict[str, Any]) -> None:
+    """The owner chooses another password between the thief's proof by the old one and the write that rests on it."""
+    with with_sms(factor2=False) as (alice, header):
+
+        async def take_back() -> None:
+            found = await alice.world.users.get_user_by_id(1)
+            await alice.world.manager.change_secrets("alice", 1, {"password": NEW}, None, {"password": PASSWORD})
+            assert (await alice.world.users.get_user_by_id(1)).user.security_stamp != found.user.security_stamp
+
+        Manager.meanwhile = take_back
+        before = alice.user()
+        answer = alice.patch("/rest/me", headers=header, json={**change, "old_password": PASSWORD})
+        assert answer.status_code >= 400, answer.text
+        (name,) = change
+        assert alice.user().get(name) == before.get(name)
 
 
 def test_what_changes_no_credential_needs_no_proof() -> None:

@@ -14,7 +14,7 @@ from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.stamp import with_stamp
+from crossauth_backend.users.stamp import CREDENTIALS, STAMP, is_digest, with_stamp
 from crossauth_backend.users.states import UNFINISHED, UserState
 from crossauth_backend.users.storage import SupportsSecretReplacement, SupportsUserReplacement, UserStorageGetOptions
 from crossauth_fastapi.fastapi_users._userrules import checked_columns
@@ -167,6 +167,10 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
             columns["username"] = columns["email"]
         if columns:
             columns = await checked_columns(self._accounts(), columns, old)
+        # What the user had to prove rests on the credentials of then. (Of a new password it is the old one that is compared.)
+        moves = password is None and any(columns[n] != old.get(n) for n in CREDENTIALS if n in columns)
+        if moves and user.crossauth_record.security_stamp not in (None, old.security_stamp):
+            return None
         # The password first: a request by an old one must change nothing else either.
         if password is not None and not await self._replace_password(old.id, current.hashed_password, password):
             return None
@@ -174,7 +178,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         given = {**columns, **({"state": state} if state != old.state else {})}
         done = False
         try:
-            done = not given or await self._replace_columns(old, given)
+            done = not given or await self._replace_columns(old, given, moves)
         finally:
             if not done and password is not None:
                 await self._replace_password(old.id, password, current.hashed_password)
@@ -197,11 +201,13 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         await self._users.update_user({"id": id}, {"password": new or None})
         return True
 
-    async def _replace_columns(self, old: User, columns: dict[str, Any]) -> bool:
+    async def _replace_columns(self, old: User, columns: dict[str, Any], moves: bool) -> bool:
         with _taken():
             if isinstance(self._users, SupportsUserReplacement):
                 # What was decided rests on state and address: an administrator's decision meanwhile is not undone.
                 kept = {"state": old.state, "email": old.email, "factor2": old.factor2}
+                if moves and not is_digest(old.security_stamp):
+                    kept[STAMP] = old.security_stamp
                 return await self._users.replace_user(old.id, kept, columns)
             await self._users.update_user({"id": old.id, **columns})
         return True
