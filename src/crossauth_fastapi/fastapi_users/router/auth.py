@@ -21,7 +21,7 @@ from crossauth_fastapi.fastapi_users._answers import (
 )
 from crossauth_fastapi.fastapi_users._browsers import read_browser, remember_browser
 from crossauth_fastapi.fastapi_users._core import Core, default_core
-from crossauth_fastapi.fastapi_users._login import check_factor2, is_proven, log_in, open_login
+from crossauth_fastapi.fastapi_users._login import check_factor2, is_proven, log_in, open_login, refuse_unfinished
 from crossauth_fastapi.fastapi_users._named import user_read
 from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, end_login
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
@@ -123,6 +123,7 @@ async def _authenticate(
         if user is None:
             core.tell(EventName.login_failed, request, reason=ErrorCode.LOGIN_BAD_CREDENTIALS.value)
             raise refused(ErrorCode.LOGIN_BAD_CREDENTIALS)
+        await refuse_unfinished(core, user, request)
     return user
 
 
