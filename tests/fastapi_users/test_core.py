@@ -352,8 +352,10 @@ def test_an_address_that_must_be_proven(request: pytest.FixtureRequest, kind: st
     sent = add_routes(world)
     with world.open() as url, Both(url) as both:
         both.post("/rest/register", json={"email": EMAIL, "password": PASSWORD})
-        assert name_of_refusal(both.rest_login()) == "LOGIN_USER_NOT_VERIFIED"
-        assert both.log_in(EMAIL).status_code == 401, "as nobody, for the name is an address that nobody has verified"
+        assert name_of_refusal(both.rest_login()) == "LOGIN_BAD_CREDENTIALS", (
+            "as nobody, for nobody has verified the address"
+        )
+        assert both.log_in(EMAIL).status_code == 401
         both.post("/rest/request-verify-token", json={"email": EMAIL})
         answer = both.post("/rest/verify", json={"token": wait(sent)})
         assert answer.json()["is_verified"] is True, answer.text

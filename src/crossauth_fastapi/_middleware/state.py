@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
@@ -29,6 +29,7 @@ from crossauth_fastapi._http.cookies import (
     parse_cookies,
     toFastApiCookieOptions,
 )
+from crossauth_fastapi._http.origins import is_own_page
 from crossauth_fastapi._middleware.identity import Identity, choose_principal
 from crossauth_fastapi._middleware.site import NO_SITE, Site
 
@@ -305,22 +306,11 @@ class RequestState(dict[str, Any]):
         return self.local or (self.site.local is None and is_local(*self._connection, self.headers_, any_origin=True))
 
     def from_this_site(self) -> bool:
-        """Whether a WebSocket is opened by a page of this site (RFC 6455 §10.2); browsers say which page it is.
+        """Whether a WebSocket is opened by a page of this site, see `is_own_page`.
 
-        They send cookies along from a neighbouring subdomain or another port of the same host too, and no CSRF token.
+        Browsers send cookies along from a neighbouring subdomain or another port of the same host too, and no CSRF token.
         """
-        origin = self.header(b"origin")
-        if not origin:
-            return True
-        public = self.site.public_url or ""
-        try:
-            given, ours = urlsplit(origin), urlsplit(public)
-        except ValueError:
-            return False
-        if given.scheme == "http" and (self._connection[0] == "wss" or ours.scheme == "https"):
-            return False
-        hosts = (self.header(b"host").lower(), ours.netloc.lower())
-        return bool(given.netloc) and given.netloc.lower() in hosts
+        return is_own_page(self._connection[0], self.headers_, site_url=self.site.public_url)
 
     @property
     def plain_http(self) -> bool:

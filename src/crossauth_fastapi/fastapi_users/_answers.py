@@ -78,6 +78,7 @@ class FurtherErrorCode(StrEnum):
     """Codes of what goes beyond the documented routes."""
 
     TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
+    CROSS_ORIGIN_REQUEST = "CROSS_ORIGIN_REQUEST"
     LOGIN_FACTOR2_REQUIRED = "LOGIN_FACTOR2_REQUIRED"
     LOGIN_FACTOR2_INVALID = "LOGIN_FACTOR2_INVALID"
     LOGIN_FACTOR2_SETUP_NEEDED = "LOGIN_FACTOR2_SETUP_NEEDED"
@@ -134,6 +135,7 @@ _SUMMARIES: Final = {
     "ACCESS_TOKEN_DECODE_ERROR": "The state is not ours.",
     "ACCESS_TOKEN_ALREADY_EXPIRED": "The state has expired.",
     "TOO_MANY_ATTEMPTS": "Try again after the seconds in the header Retry-After.",
+    "CROSS_ORIGIN_REQUEST": "A page of another origin may not use the cookie.",
     "LOGIN_FACTOR2_REQUIRED": "A code is asked for; `reason` names the factor and holds the `mfa_token`.",
     "LOGIN_FACTOR2_INVALID": "Wrong or expired code.",
     "LOGIN_FACTOR2_SETUP_NEEDED": "The second factor must be set up in the session server first.",

@@ -185,6 +185,7 @@ class Core:
         for backend in authenticator.backends:
             self.storages.add(getattr(strategy_of(backend), "key_storage", None))
         authenticator.opens_by(self.storages.open)
+        authenticator.is_at(self.site_url)
 
     async def admit(self, backend: AuthenticationBackend[Any, Any], strategy: Any) -> None:
         """As `check_strategy`, of the strategy of a request, whose storage is opened where it was not known before.

@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import HTTPException, Request, Response
 from starlette.responses import JSONResponse
 
-from crossauth_backend.accounts import second_factor
+from crossauth_backend.accounts import email_change, second_factor
 from crossauth_backend.accounts.stages import Ask, Refuse
 from crossauth_backend.accounts.step_up import complete_step_up, pending_step_up
 from crossauth_backend.core.errors import CrossauthError
@@ -18,6 +18,7 @@ from crossauth_backend.core.secrets import equal
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
+from crossauth_backend.users.states import UNFINISHED
 from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused, refused_with
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._records import login_mark, record_of
@@ -57,6 +58,7 @@ async def log_in(
         HTTPException: 400 with the documented code; 403 `LOGIN_FACTOR2_REQUIRED`, whose reason names the factor and holds the
             `mfa_token` for `login/factor2`.
     """
+    await refuse_unfinished(core, user, request)
     step = core.next_step(user, factor2_passed=factor2_passed)
     if isinstance(step, Refuse) or step not in (None, Ask.FACTOR2):
         code = step.code if isinstance(step, Refuse) else step
@@ -72,6 +74,23 @@ async def log_in(
     await user_manager.on_after_login(user, request, response)
     core.tell(EventName.login_succeeded, request, user)
     return response
+
+
+async def refuse_unfinished(core: Core, user: Any, request: Request) -> None:
+    """Refuse a sign-up that is not finished in the words for a wrong password, and mail its link once more.
+
+    Where the session server verifies addresses, anybody can sign up with anybody's address and is answered the same whether or
+    not the address has an account. Whoever logs in with the password of such a sign-up must not learn it here.
+
+    Raises:
+        HTTPException: 400 `LOGIN_BAD_CREDENTIALS`. Raise it where a wrong password is counted, so that limits say nothing either.
+    """
+    accounts, record = (core.accounts() if core.accounts is not None else None), record_of(user)
+    if accounts is None or not accounts.verify_email or record.state not in UNFINISHED:
+        return
+    core.tell(EventName.login_failed, request, user, Reason.EmailNotVerified.name)
+    await email_change.send_link_again(accounts, record, core.origin(request))
+    raise refused(ErrorCode.LOGIN_BAD_CREDENTIALS)
 
 
 async def open_login(

@@ -16,14 +16,16 @@ from fastapi.security import APIKeyCookie, HTTPBearer, OAuth2
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_fastapi.fastapi_users._answers import http_error
+from crossauth_fastapi.fastapi_users._answers import FurtherErrorCode, describe, http_error
 from crossauth_fastapi.fastapi_users._caching import depends_on_cookie, keep_private, private_refusal
+from crossauth_fastapi.fastapi_users._origins import foreign_page, may_log_in, may_use_cookie
 from crossauth_fastapi.fastapi_users._records import may_stay
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins, Shown
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import Strategy
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
+from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 from crossauth_fastapi.fastapi_users.types import DependencyCallable
 
 EnabledBackends = DependencyCallable[Sequence[AuthenticationBackend[UP, ID]]]
@@ -82,6 +84,7 @@ class Authenticator(Generic[UP, ID]):
         self.backends = backends
         self.get_user_manager: DependencyCallable[Any] = get_user_manager
         self._open: OpenStorages | None = None
+        self._site_url: str | None = None
         self._has_bearer = any(_reads_header(backend.transport.scheme) for backend in backends)
         self._has_cookie = any(isinstance(backend.transport.scheme, APIKeyCookie) for backend in backends)
         self._names = [_parameter_name(backend.name) for backend in backends]
@@ -103,6 +106,24 @@ class Authenticator(Generic[UP, ID]):
     def opens_by(self, open_storages: OpenStorages) -> None:
         """Say what opens the strategies' storages before anything is asked of them; who says it first is heard."""
         self._open = self._open or open_storages
+
+    def is_at(self, site_url: str | None) -> None:
+        """Say where browsers find the site; who says it first is heard."""
+        self._site_url = self._site_url or site_url
+
+    def describe_forbidden(self, *codes: FurtherErrorCode) -> OpenAPIResponseType:
+        """How a 403 of a route that changes something is described: with these codes, and with that of a foreign page."""
+        described = (*codes, *((FurtherErrorCode.CROSS_ORIGIN_REQUEST,) if self._has_cookie else ()))
+        return {403: describe(*described)} if described else {}
+
+    def check_login_page(self, connection: HTTPConnection, backend: AuthenticationBackend[UP, ID]) -> None:
+        """Refuse a login by cookie that a page of another site asks for.
+
+        Raises:
+            HTTPException: 403 `CROSS_ORIGIN_REQUEST`.
+        """
+        if not may_log_in(connection, backend.transport, self._site_url):
+            raise self.refused(connection)
 
     def current_user(
         self,
@@ -145,11 +166,14 @@ class Authenticator(Generic[UP, ID]):
         """The refusal of whoever is not known, or not enough.
 
         Where tokens travel in the header a 401 says so (RFC 9110 §15.5.2), and that a token was not good if one was sent (RFC
-        6750 §3).
+        6750 §3). Where a cookie came with it that did not count because of the page that sent it, it is a 403.
         """
         if connection.scope["type"] == "websocket":
             return WebSocketException(status.WS_1008_POLICY_VIOLATION)
-        headers = {}
+        headers: dict[str, str] = {}
+        foreign = foreign_page(connection) if status_code == status.HTTP_401_UNAUTHORIZED else None
+        if foreign is not None:
+            return HTTPException(foreign.status_code, foreign.detail, private_refusal(connection.scope, headers))
         if status_code == status.HTTP_401_UNAUTHORIZED and self._has_bearer:
             sent = connection.headers.get("Authorization", "").lower().startswith("bearer ")
             headers["WWW-Authenticate"] = f'Bearer realm="{_REALM}"' + (', error="invalid_token"' if sent else "")
@@ -174,7 +198,7 @@ class Authenticator(Generic[UP, ID]):
             self._keep_private(_connection, values)
             try:
                 await self._opened(values)
-                found = [login async for login in self._find(values, every=what == "every")]
+                found = [login async for login in self._find(_connection, values, every=what == "every")]
             except CrossauthError as e:
                 raise _unreachable(_connection, e) from e
             refusals = [demand.refusal(login.user) for login in found]
@@ -191,8 +215,10 @@ class Authenticator(Generic[UP, ID]):
         async def claims(_connection: HTTPConnection, **values: Any) -> Any:
             self._keep_private(_connection, values)
             for name, backend in zip(self._names, self.backends, strict=True):
-                token = values[name]
-                if token is None or (enabled is not None and backend not in values["enabled_backends"]):
+                if enabled is not None and backend not in values["enabled_backends"]:
+                    continue
+                token = self._token(_connection, backend, values[name])
+                if token is None:
                     continue
                 strategy = values.get(f"strategy_{name}") or await self._strategies[name](_connection)
                 # An `isinstance` of a Protocol costs more than the rest of this.
@@ -209,7 +235,7 @@ class Authenticator(Generic[UP, ID]):
     def _make_logins_dependency(self, *, shows: bool) -> Callable[..., Any]:
         async def logins(_connection: HTTPConnection, **values: Any) -> Logins:
             await self._opened(values)
-            return Logins(list(self._shown(values)))
+            return Logins(list(self._shown(_connection, values)))
 
         return self._signed(logins, user_manager=False, enabled=None, tokens=shows)
 
@@ -246,14 +272,22 @@ class Authenticator(Generic[UP, ID]):
             depends_on_cookie(connection.scope)
             keep_private(values["_response"].headers)
 
-    def _shown(self, values: dict[str, Any]) -> Iterator[Shown]:
+    def _shown(self, connection: HTTPConnection, values: dict[str, Any]) -> Iterator[Shown]:
         enabled = values.get("enabled_backends", self.backends)
         for name, backend in zip(self._names, self.backends, strict=True):
-            yield backend, values[f"strategy_{name}"], values.get(name) if backend in enabled else None
+            token = self._token(connection, backend, values.get(name)) if backend in enabled else None
+            yield backend, values[f"strategy_{name}"], token
 
-    async def _find(self, values: dict[str, Any], *, every: bool) -> Any:
+    def _token(
+        self, connection: HTTPConnection, backend: AuthenticationBackend[UP, ID], token: str | None
+    ) -> str | None:
+        """A token of the request, if it counts there."""
+        counts = token is None or may_use_cookie(connection, backend.transport, self._site_url)
+        return token if counts else None
+
+    async def _find(self, connection: HTTPConnection, values: dict[str, Any], *, every: bool) -> Any:
         manager: BaseUserManager[UP, ID] = values["user_manager"]
-        for backend, strategy, token in self._shown(values):
+        for backend, strategy, token in self._shown(connection, values):
             user = await strategy.read_token(token, manager) if token is not None else None
             if user is not None:
                 yield LoggedIn(user, token, backend, strategy)  # type: ignore[arg-type]

@@ -104,15 +104,16 @@ def get_oauth_associate_router(
     current = authenticator.current_user(active=True, verified=requires_verification)
     about: OpenAPIResponseType = {**UNAUTHORIZED, **(UNVERIFIED if requires_verification else {})}
 
-    _add_authorize(router, flow, name, current, get_user_manager, about, own)
+    _add_authorize(router, flow, name, current, get_user_manager, about, authenticator, own)
     _add_associate_callback(router, flow, current, get_user_manager, user_schema, about, own)
+    about = {**authenticator.describe_forbidden(), **about}
     _add_unlink(router, flow, f"{name}.unlink", current, get_user_manager, about)
     return router
 
 
 def _add_authorize(
     router: APIRouter, flow: Flow, name: str, current: Any, get_user_manager: Any, about: OpenAPIResponseType,
-    own: Callable[[], OwnChange],
+    authenticator: Authenticator[Any, Any], own: Callable[[], OwnChange],
 ) -> None:  # fmt: skip
     @router.get(
         "/authorize",
@@ -139,7 +140,7 @@ def _add_authorize(
         responses={
             **about,
             400: describe(*_PROOF_CODES),
-            403: describe(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED),
+            **authenticator.describe_forbidden(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED),
             **TOO_MANY,
         },
     )

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
-from fastapi.security import OAuth2PasswordRequestForm
+from fastapi.security import APIKeyCookie, OAuth2PasswordRequestForm
 
 from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.events.record import EventName
@@ -21,7 +21,7 @@ from crossauth_fastapi.fastapi_users._answers import (
 )
 from crossauth_fastapi.fastapi_users._browsers import read_browser, remember_browser
 from crossauth_fastapi.fastapi_users._core import Core, default_core
-from crossauth_fastapi.fastapi_users._login import check_factor2, is_proven, log_in, open_login
+from crossauth_fastapi.fastapi_users._login import check_factor2, is_proven, log_in, open_login, refuse_unfinished
 from crossauth_fastapi.fastapi_users._named import user_read
 from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, end_login
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator, LoggedIn
@@ -66,15 +66,27 @@ def get_auth_router(
     codes: list[ErrorCode | FurtherErrorCode] = [ErrorCode.LOGIN_BAD_CREDENTIALS, ErrorCode.LOGIN_USER_NOT_VERIFIED]
     if core.accounts is not None:
         codes += [FurtherErrorCode.LOGIN_FACTOR2_SETUP_NEEDED, FurtherErrorCode.LOGIN_PASSWORD_CHANGE_NEEDED]
+    forbidden = [FurtherErrorCode.LOGIN_FACTOR2_REQUIRED] if core.accounts is not None else []
+    if isinstance(backend.transport.scheme, APIKeyCookie):
+        forbidden.append(FurtherErrorCode.CROSS_ORIGIN_REQUEST)
     login_responses: OpenAPIResponseType = {
         **_as_status(backend.transport.get_openapi_login_responses_success(), login_status_code),
         400: describe(*codes),
-        **({403: describe(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED)} if core.accounts else {}),
+        **({403: describe(*forbidden)} if forbidden else {}),
         **TOO_MANY,
     }
-    _add_login(router, core, backend, get_user_manager, login_responses, requires_verification, login_status_code)
+    _add_login(
+        router,
+        core,
+        backend,
+        authenticator,
+        get_user_manager,
+        login_responses,
+        requires_verification,
+        login_status_code,
+    )
     if core.accounts is not None:
-        _add_factor2(router, core, backend, get_user_manager, login_responses, requires_verification)
+        _add_factor2(router, core, backend, authenticator, get_user_manager, login_responses, requires_verification)
     if backend.refresh_lifetime_seconds is not None:
         _add_refresh(router, core, backend, get_user_manager, login_responses, requires_verification)
     _add_logout(router, core, backend, authenticator, requires_verification, logout_status_code)
@@ -82,8 +94,8 @@ def get_auth_router(
 
 
 def _add_login(
-    router: APIRouter, core: Core, backend: AuthenticationBackend[Any, Any], get_user_manager: Any,
-    responses: OpenAPIResponseType, requires_verification: bool, status_code: int,
+    router: APIRouter, core: Core, backend: AuthenticationBackend[Any, Any], authenticator: Authenticator[Any, Any],
+    get_user_manager: Any, responses: OpenAPIResponseType, requires_verification: bool, status_code: int,
 ) -> None:  # fmt: skip
     @router.post("/login", name=f"auth:{backend.name}.login", summary="Log in", responses=responses)
     async def login(
@@ -92,6 +104,7 @@ def _add_login(
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
+        authenticator.check_login_page(request, backend)
         user = await _authenticate(core, user_manager, credentials, request)
         response = await log_in(
             core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
@@ -123,6 +136,7 @@ async def _authenticate(
         if user is None:
             core.tell(EventName.login_failed, request, reason=ErrorCode.LOGIN_BAD_CREDENTIALS.value)
             raise refused(ErrorCode.LOGIN_BAD_CREDENTIALS)
+        await refuse_unfinished(core, user, request)
     return user
 
 
@@ -137,6 +151,7 @@ def _add_logout(
 ) -> None:  # fmt: skip
     responses: OpenAPIResponseType = {
         **UNAUTHORIZED,
+        **authenticator.describe_forbidden(),
         **(UNVERIFIED if requires_verification else {}),
         status_code: {"description": "The logout process was successful."},
         **_as_status(backend.transport.get_openapi_logout_responses_success(), status_code),
@@ -176,8 +191,8 @@ async def _log_out(
 
 
 def _add_factor2(
-    router: APIRouter, core: Core, backend: AuthenticationBackend[Any, Any], get_user_manager: Any,
-    responses: OpenAPIResponseType, requires_verification: bool,
+    router: APIRouter, core: Core, backend: AuthenticationBackend[Any, Any], authenticator: Authenticator[Any, Any],
+    get_user_manager: Any, responses: OpenAPIResponseType, requires_verification: bool,
 ) -> None:  # fmt: skip
     wrong: OpenAPIResponseType = {400: describe(FurtherErrorCode.LOGIN_FACTOR2_INVALID)}
 
@@ -195,6 +210,7 @@ def _add_factor2(
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
     ) -> Response:
         """Answer the question for the second factor with a code, or with a recovery code."""
+        authenticator.check_login_page(request, backend)
         proven = await check_factor2(core, request, mfa_token, otp)
         user = await _user(user_manager, proven.id)
         # A token rests on the user as read here: who has another password by now has not proven that one.

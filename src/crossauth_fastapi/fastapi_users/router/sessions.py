@@ -65,8 +65,10 @@ def get_sessions_router(
         """The live logins, newest first. Tokens that are not stored, such as JWTs, cannot be listed."""
         return await logins.list(user)
 
+    changing: OpenAPIResponseType = {**authenticator.describe_forbidden(), **about}
+
     @router.delete(
-        "/sessions", status_code=204, name="sessions:end_others", summary="End every other login", responses=about
+        "/sessions", status_code=204, name="sessions:end_others", summary="End every other login", responses=changing
     )
     async def end_others(
         request: Request, user: Any = Depends(current), logins: Logins = Depends(authenticator.logins)
@@ -84,7 +86,7 @@ def get_sessions_router(
         status_code=204,
         name="sessions:end",
         summary="End one login",
-        responses={**about, **missing},
+        responses={**changing, **missing},
     )
     async def end(
         handle: str, request: Request, user: Any = Depends(current), logins: Logins = Depends(authenticator.logins)

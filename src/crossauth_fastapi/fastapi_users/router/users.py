@@ -94,11 +94,13 @@ def get_users_router(
     core.asks_password = own.asks_password
     body_schema: Any = with_proofs(user_update_schema, own)
     codes: tuple[ErrorCode | FurtherErrorCode, ...] = (*_UPDATE_CODES, *own.codes)
-    factor2: OpenAPIResponseType = {403: describe(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED)} if core.accounts else {}
+    forbidden = authenticator.describe_forbidden(
+        *((FurtherErrorCode.LOGIN_FACTOR2_REQUIRED,) if core.accounts is not None else ())
+    )
 
     @router.patch(
         "/me", response_model=user_schema, name="users:patch_current_user", summary="Change oneself",
-        responses={**about, 400: describe(*codes), **factor2, **_CONFLICT, **TOO_MANY},
+        responses={**about, 400: describe(*codes), **forbidden, **_CONFLICT, **TOO_MANY},
     )  # fmt: skip
     async def update_me(
         request: Request,

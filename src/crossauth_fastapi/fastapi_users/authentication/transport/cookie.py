@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
-from urllib.parse import urlsplit
 
 from fastapi import Response
 from fastapi.security import APIKeyCookie
 from starlette.requests import HTTPConnection
 
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._http.origins import read_origins
 from crossauth_fastapi.fastapi_users._cookies import cookie_value
 from crossauth_fastapi.fastapi_users.authentication.transport.base import EmptyResponse, Transport
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
 
 
 class _Cookie(APIKeyCookie):
-    """Reads the cookie of requests, and of WebSockets that a page of this very host opened."""
+    """Reads the cookie of requests and WebSockets. Whether their page may use it is asked by the `Authenticator`."""
 
     async def __call__(self, request: HTTPConnection) -> str | None:
-        origin = request.headers.get("origin")
-        if request.scope["type"] == "websocket" and origin is not None and not _same_host(origin, request):
-            # Cookies travel with WebSockets from everywhere; no header of a page's choosing does.
-            return None
         return cookie_value(request, self.model.name) or None
-
-
-def _same_host(origin: str, request: HTTPConnection) -> bool:
-    try:
-        parts = urlsplit(origin)
-        return parts.scheme in ("https", "http") and parts.netloc == request.headers.get("host", "")
-    except ValueError:
-        return False
 
 
 class CookieTransport(Transport):
@@ -40,6 +30,13 @@ class CookieTransport(Transport):
         cookie_name: its name.
         cookie_max_age: seconds it lives; `None` as long as the browser.
         cookie_path, cookie_domain, cookie_secure, cookie_httponly, cookie_samesite: its attributes.
+        trusted_origins: origins such as `https://app.example.com` whose pages may use the cookie as those of this site may: to
+            log in, to change something, to open WebSockets. Those that a `CORSMiddleware` of the application allows with
+            credentials may anyway.
+
+    Raises:
+        CrossauthError: `Configuration` for a name with a prefix that its attributes do not allow, so that no browser would keep
+            the cookie (RFC 6265bis §4.1.3), or for what is no origin.
     """
 
     scheme: APIKeyCookie
@@ -53,6 +50,8 @@ class CookieTransport(Transport):
         cookie_secure: bool = True,
         cookie_httponly: bool = True,
         cookie_samesite: Literal["lax", "strict", "none"] = "lax",
+        *,
+        trusted_origins: Sequence[str] = (),
     ) -> None:
         self.cookie_name = cookie_name
         self.cookie_max_age = cookie_max_age
@@ -61,7 +60,20 @@ class CookieTransport(Transport):
         self.cookie_secure = cookie_secure
         self.cookie_httponly = cookie_httponly
         self.cookie_samesite = cookie_samesite
+        self.trusted_origins = read_origins("trusted_origins", trusted_origins, cookie_secure)
+        self._check_prefix()
         self.scheme = _Cookie(name=cookie_name, scheme_name="APIKeyCookie", auto_error=False)
+
+    def _check_prefix(self) -> None:
+        name = self.cookie_name.lower()
+        host_only = self.cookie_path == "/" and self.cookie_domain is None
+        if not name.startswith(("__host-", "__secure-")) or (
+            self.cookie_secure and (host_only or name.startswith("__secure-"))
+        ):
+            return
+        needed = "cookie_secure=True" + (", cookie_path='/' and no cookie_domain" if name.startswith("__host-") else "")
+        text = f"CookieTransport: 'cookie_name' {self.cookie_name!r} needs {needed}, or browsers refuse the cookie"
+        raise CrossauthError(ErrorCode.Configuration, text)
 
     async def get_login_response(self, token: str) -> Response:
         """204, with the cookie."""
