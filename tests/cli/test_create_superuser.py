@@ -55,7 +55,8 @@ users = FastAPIUsers[User, uuid.UUID](get_user_manager, [])
 
 
 def command(folder: Path, *arguments: str, password: str | None = PASSWORD) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parent), "COLUMNS": "200", "TERM": "dumb"}
+    path = os.pathsep.join(filter(None, (str(EXAMPLE.parent), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", "TERM": "dumb"}
     if password is not None:
         environment["CROSSAUTH_SUPERUSER_PASSWORD"] = password
     return subprocess.run(
@@ -130,6 +131,7 @@ def test_the_password_is_asked_for_on_a_terminal_and_not_shown(tmp_path: Path) -
         (["--email", EMAIL, "--field", "nickname"], PASSWORD, "must be name=value"),
         (["--email", "nobody@camelot.bt", "--promote"], None, "there is no user nobody@camelot.bt"),
         (["--email", EMAIL, "--field", "colour=red", "--field", "nickname=a"], PASSWORD, "'colour' is an invalid"),
+        (["--email", EMAIL, "--field", "is_verified=2", "--field", "nickname=a"], PASSWORD, "not 'is_verified'"),
         (["--email", EMAIL], PASSWORD, "NOT NULL constraint failed: user.nickname"),
     ],
 )

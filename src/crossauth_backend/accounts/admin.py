@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.fields import differs
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import CREDENTIALS, STAMP
-from crossauth_backend.users.states import UserState
+from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState
 
 STATES = tuple(v for n, v in vars(UserState).items() if not n.startswith("_"))
 _DERIVED = ("id", "username_normalized", "email_normalized", STAMP)
@@ -144,8 +145,10 @@ async def _decide(
 
     Raises:
         CrossauthError: `InvalidSession`, `UserNotActive`, `InsufficientPriviledges` where the administrator's own account was
-            changed meanwhile.
+            changed meanwhile; `ConstraintViolation` (409) where a part of what is stored cannot be read.
     """
+    if user.state == UNREADABLE:
+        raise CrossauthError(ErrorCode.ConstraintViolation, UNREADABLE_TEXT, status=409)
     for _ in range(_TRIES):
         values = await change(user)
         if not values and not secrets:
@@ -170,7 +173,7 @@ async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, 
         given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)
         wanted["factor2"] = user.factor2 if given == current else _offered(accounts, given)
     wanted = await checked_user(accounts, wanted, user, trusted=True)
-    fields = {n: v for n, v in wanted.items() if n not in _DERIVED and v != user.get(n)}
+    fields = {n: v for n, v in wanted.items() if n not in _DERIVED and differs(v, user.get(n))}
     if "state" in fields and fields["state"] not in STATES:
         raise CrossauthError(ErrorCode.BadRequest, f"There is no state {str(fields['state'])[:50]!r}")
     if "factor2" in fields:

@@ -17,7 +17,7 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import is_address
-from crossauth_backend.users.states import UNFINISHED
+from crossauth_backend.users.states import UNFINISHED, UNREADABLE, UNREADABLE_TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,8 @@ async def _refused(accounts: Accounts, user: User, step: Step, origin: Origin) -
     await email_change.send_link_again(accounts, user, origin)
     if user.state in UNFINISHED and says_nothing(accounts, user):
         return CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
+    if user.state == UNREADABLE:
+        return CrossauthError(code, UNREADABLE_TEXT)
     return CrossauthError(code, email_change.VERIFY_FIRST if code is ErrorCode.EmailNotVerified else None)
 
 

@@ -9,6 +9,7 @@ from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.email_change import forget_links, request_change
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.fields import differs
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.email_tokens.rules import address_of
@@ -42,7 +43,7 @@ async def update_profile(
     given = changed.to_dict() if isinstance(changed, User) else dict(changed)
     unverified = accounts.verify_email and not skip_email_verification
     wanted = await checked_user(accounts, current.to_dict() | given, current, trusted=not unverified)
-    fields = {n: v for n, v in wanted.items() if n not in _DERIVED and v != current.get(n)}
+    fields = {n: v for n, v in wanted.items() if n not in _DERIVED and differs(v, current.get(n))}
     new_email = None
     if unverified:
         if "username" in fields and address_of(current) == current.username:

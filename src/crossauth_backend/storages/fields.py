@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -34,23 +33,6 @@ def number_id(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and -MAX_ID <= value <= MAX_ID:
         return value
     return None
-
-
-def number_in(name: str, text: str) -> float | None:
-    """The number in the text of a form's field; `None` for an empty one.
-
-    Raises:
-        CrossauthError: `BadRequest` for what is no finite number. A database may take `1e999` for one, and keep infinity.
-    """
-    if not text.strip():
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        raise bad_field(name, "must be a number") from None
-    if not math.isfinite(number):
-        raise bad_field(name, "holds a number that is too large")
-    return number
 
 
 def new_user_values(user: Mapping[str, Any], settings: UserStorageSettings) -> dict[str, Any]:
@@ -112,6 +94,8 @@ def with_normalized_names(
     for name in DERIVED:
         if name in values and values[name] is not None and not isinstance(values[name], str):
             raise bad_field(name, "must be text")
+    if not isinstance(values.get("admin", False), bool):
+        raise bad_field("admin", "must be true or false")
     if "username" in values and settings.normalize_username:
         values["username_normalized"] = normalize(values["username"])
     if "state" not in values and "email" not in values:

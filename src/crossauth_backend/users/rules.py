@@ -10,6 +10,7 @@ from email_validator import EmailNotValidError
 from email_validator import validate_email as check_email
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.jsonsafe import PLAIN, json_safe
 from crossauth_backend.core.text import (
     MAX_ADDRESS,
     has_control_characters,
@@ -105,7 +106,8 @@ def is_address(text: str) -> bool:
 def public_user(user: User, storage: UserStorage) -> dict[str, Any]:
     """`user` as its owner may see it: the documented fields and the extra ones that users may edit.
 
-    Other columns of an application's table are left out: they may be a note of the staff, or a hash.
+    Other columns of an application's table are left out: they may be a note of the staff, or a hash. Every value is one that
+    JSON can say, see `core.jsonsafe`.
     """
     shown: dict[str, Any] = {
         "id": user.id if isinstance(user.id, int) else str(user.id),
@@ -116,7 +118,10 @@ def public_user(user: User, storage: UserStorage) -> dict[str, Any]:
         "factor2": user.factor2 or "",
         "admin": user.admin,
     }
-    return shown | {name: user.get(name) for name in storage.user_editable_fields if name not in shown}
+    for name in storage.user_editable_fields:
+        if name not in shown:
+            shown[name] = user.get(name)
+    return {name: value if value.__class__ in PLAIN else json_safe(value) for name, value in shown.items()}
 
 
 def default_is_admin_fn(user: User | Mapping[str, Any]) -> bool:

@@ -21,6 +21,14 @@ class UserState:
     password_and_factor2_reset_needed: Final = "passwordandfactor2resetneeded"
 
 
+# Not stored: the state of a record of whose row a part cannot be read, since another program wrote what its column does not
+# take. Nobody logs in to it, nothing of it is changed; it can be found and deleted.
+UNREADABLE: Final = "unreadable"
+UNREADABLE_TEXT: Final = (
+    "Part of what is stored for this account cannot be read. An administrator has to correct it in the database, or delete the "
+    "account"
+)
+
 # A sign-up that is not finished. Such an account has its name until `signup_expires`, and holds no email address: several may
 # have the same one side by side, and whoever verifies it first gets it.
 UNFINISHED: Final = frozenset(

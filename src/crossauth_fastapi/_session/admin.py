@@ -9,7 +9,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.events.record import Event, EventName
 from crossauth_backend.users.record import User
-from crossauth_backend.users.states import UserState
+from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState
 from crossauth_fastapi._actions.action import Action, CsrfRule, StepUp
 from crossauth_fastapi._actions.forms import CsrfBody, Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
@@ -30,6 +30,7 @@ from crossauth_fastapi._session.groups import ADMIN
 from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.profile import DELETED
 from crossauth_fastapi._session.signup import choice_of_factors
+from crossauth_fastapi._session.userhooks import user_changed, user_made
 
 UPDATED = "The user has been updated."
 UPDATED_AND_RESET = "The user has been updated and sent a link to choose a new password."
@@ -52,7 +53,7 @@ async def create_user(call: Submitted[AdminCreateBody]) -> Outcome:
     sent = call.body
     factor1 = sent.factor1 or allowed[0]
     body = {**call.form.to_dict(), "username": sent.username, "factor1": factor1}
-    made = await call_hook(ctx.settings.create_user_fn, call.request, body, _editable(call), allowed)
+    made = await user_made(call, body, _editable(call), allowed, ("username", "factor1"))
     user = {"factor2": sent.factor2 or None, "state": UserState.active, **made}
     if sent.state:
         user["state"] = sent.state
@@ -92,8 +93,7 @@ async def update_user(call: Submitted[AdminUpdateBody]) -> Outcome:
     if str(user.id) == str(who.id):
         await ctx.extra_columns(call.request)
     sent = call.body
-    wanted = await call_hook(ctx.settings.update_user_fn, user, call.request, call.form.to_dict(), _editable(call))
-    changed: dict[str, Any] = wanted.to_dict() if isinstance(wanted, User) else dict(wanted)
+    changed = await user_changed(call, user, _editable(call))
     changed |= {n: v for n, v in (("username", sent.username), ("state", sent.state)) if v}
     if "factor2" in sent.model_fields_set:
         changed["factor2"] = sent.factor2 or ""
@@ -178,7 +178,12 @@ async def _found(call: SessionRequest) -> tuple[list[User], int, int, bool]:
     skip, take = _page(call, DEFAULT_TAKE)
     own = call.ctx.settings.user_search_fn
     if own is not None and search:
-        found = list(await call_hook(own, search, call.ctx.users))[skip : skip + take + 1]
+        given = await call_hook(own, search, call.ctx.users)
+        if not isinstance(given, (list, tuple)) or not all(isinstance(user, User) for user in given):
+            raise CrossauthError(
+                ErrorCode.Configuration, detail="option 'user_search_fn': the function must return a list of users"
+            )
+        found = list(given[skip : skip + take + 1])
     else:
         found = await admin.find_users(call.ctx.accounts, search, skip, take + 1)
     return found[:take], skip, take, len(found) > take
@@ -233,7 +238,8 @@ def _form_variables(call: SessionRequest) -> dict[str, Any]:
 
 
 def _user_variables(call: SessionRequest, user: User) -> dict[str, Any]:
-    return {**_form_variables(call), "user": user, "enableOAuthClientManagement": False}
+    shown = {**_form_variables(call), "user": user, "enableOAuthClientManagement": False}
+    return shown | ({"message": UNREADABLE_TEXT} if user.state == UNREADABLE else {})
 
 
 CREATE = Action(

@@ -70,7 +70,13 @@ class SessionContext(ActionContext):
             return {}
         state = state_of(request)
         if state.extra_columns is None:
-            state.extra_columns = dict(await call_hook(self.settings.add_to_session, request) or {})
+            given = await call_hook(self.settings.add_to_session, request)
+            if given is not None and not (isinstance(given, Mapping) and all(isinstance(name, str) for name in given)):
+                raise CrossauthError(
+                    ErrorCode.Configuration,
+                    detail="option 'add_to_session': the function must return a dictionary of further columns, or None",
+                )
+            state.extra_columns = dict(given or {})
         return state.extra_columns
 
     def start_session(self, request: Request, key: Key, user: User | None, persist: bool | None) -> None:

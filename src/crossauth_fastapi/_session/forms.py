@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
@@ -11,6 +12,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.jsonsafe import json_safe
 from crossauth_backend.users.record import User, UserInputFields
 from crossauth_backend.users.states import UserState
 
@@ -38,6 +40,8 @@ def editable_values(body: dict[str, Any], editable: list[str]) -> dict[str, str 
         if not isinstance(value, (str, int, float, bool, type(None))):
             raise CrossauthError(ErrorCode.BadRequest, f"{PREFIX}{name} must be text, a number, or true or false")
         values[name] = value
+    if not isinstance(values.get("username", ""), str):
+        raise CrossauthError(ErrorCode.BadRequest, f"{PREFIX}username must be text")
     email = values.get("email")
     if isinstance(email, str):
         values["email"] = email.strip() or None
@@ -60,11 +64,17 @@ def form_fields(context: Context, names: Sequence[str], user: User | None = None
         {
             "name": PREFIX + name,
             "label": _LABELS.get(name, name.replace("_", " ").capitalize()),
-            "value": context.get(PREFIX + name, "" if user is None else user.get(name, "")),
+            "value": context.get(PREFIX + name, "" if user is None else shown_value(user.get(name, ""))),
             "type": _TYPES.get(name, "text"),
         }
         for name in shown
     ]
+
+
+def shown_value(value: Any) -> Any:
+    """What a field of a form shows of a value: text that says the same when it is sent back."""
+    plain = json_safe(value)
+    return json.dumps(plain, ensure_ascii=False) if isinstance(plain, (bool, dict, list)) else plain
 
 
 def default_create_user(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import profile
-from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import Action, CsrfRule, StepUp
@@ -14,6 +13,7 @@ from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.bodies import DeleteUserBody, UpdateUserAnswer, UpdateUserBody
 from crossauth_fastapi._session.context import SessionRequest, editor_of
+from crossauth_fastapi._session.forms import shown_value
 from crossauth_fastapi._session.freshness import (
     changes_credential,
     moves_credential,
@@ -23,6 +23,7 @@ from crossauth_fastapi._session.freshness import (
 from crossauth_fastapi._session.groups import BASIC
 from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
+from crossauth_fastapi._session.userhooks import user_changed
 
 UPDATED = "Your details have been updated."
 LINK_SENT = "We've sent a link to your new address. Your email changes once you open the link and confirm it."
@@ -40,7 +41,7 @@ def profile_variables(call: SessionRequest, user: User) -> dict[str, Any]:
         {
             "name": f"user_{name}",
             "label": {"email": "Email address"}.get(name, name.replace("_", " ").capitalize()),
-            "value": call.form.get(f"user_{name}", user.get(name, "")),
+            "value": call.form.get(f"user_{name}", shown_value(user.get(name, ""))),
             "type": "email" if name == "email" else "text",
         }
         for name in call.ctx.users.user_editable_fields
@@ -52,7 +53,7 @@ async def update_profile(call: SessionRequest) -> Outcome:
     """Store the fields that users may edit."""
     ctx, user = call.ctx, editor_of(call)
     editable = list(ctx.users.user_editable_fields)
-    wanted = await call_hook(ctx.settings.update_user_fn, user, call.request, call.form.to_dict(), editable)
+    wanted = await user_changed(call, user, editable)
     if moves_credential(user, wanted):
         await require_recent_login(call, user)
     if changes_credential(user, wanted):

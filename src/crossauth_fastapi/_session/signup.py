@@ -9,7 +9,6 @@ from crossauth_backend.accounts import factor2_setup, signup
 from crossauth_backend.accounts.pending import PENDING
 from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.record import get_json_data
@@ -23,6 +22,7 @@ from crossauth_fastapi._session.factorpages import factor_variables
 from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.groups import BASIC
 from crossauth_fastapi._session.login import sign_in
+from crossauth_fastapi._session.userhooks import user_made
 
 CHECK_MAIL = "We've sent you an email. Open the link in it to finish signing up."
 # In the data of an anonymous session: the sign-up that began in this browser.
@@ -72,12 +72,12 @@ async def sign_up(call: Submitted[SignupBody]) -> Outcome:
     ctx, after = call.ctx, call.next_page(call.ctx.settings.login_redirect)
     body = call.body
     persist = persist_of(call, body.persist)
-    user = await call_hook(
-        ctx.settings.create_user_fn,
-        call.request,
+    user = await user_made(
+        call,
         {**call.form.to_dict(), "username": body.username},
         list(ctx.users.user_editable_fields),
         list(ctx.settings.user_allowed_factor1),
+        ("username", "state", "factor1"),
     )
     user = {**user, "factor2": chosen_factor2(call, user, body.factor2)}
     await ctx.extra_columns(call.request)

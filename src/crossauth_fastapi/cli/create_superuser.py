@@ -12,6 +12,7 @@ from pydantic import ConfigDict, ValidationError
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi.cli.target import UserManager, load, with_user_manager
+from crossauth_fastapi.fastapi_users._rules import FLAGS
 from crossauth_fastapi.fastapi_users.exceptions import (
     ConstraintViolated,
     InvalidPasswordException,
@@ -100,6 +101,8 @@ def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise typer.BadParameter(f"{text!r} must be name=value")
+    if name in (*FLAGS, "email", "password"):
+        raise typer.BadParameter(f"--field sets further columns, not {name!r}: a superuser is active and verified")
     return name, value
 
 

@@ -238,7 +238,8 @@ def http_error(e: CrossauthError) -> HTTPException:
         return HTTPException(429, FurtherErrorCode.TOO_MANY_ATTEMPTS.value, headers)
     if e.http_status >= 500 and e.http_status != 503:
         return HTTPException(500)
-    return HTTPException(e.http_status, headers=headers)
+    # What is wrong with a field is said; other refusals are known by their status.
+    return HTTPException(e.http_status, e.message if e.code is Reason.BadRequest else None, headers)
 
 
 def shown(errors: Sequence[Any]) -> list[Any]:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import NoneType
 from typing import Any, Final
 
+from crossauth_backend.core.fields import bad_field
 from crossauth_backend.core.passwords import MAX_PASSWORD_BYTES
 from crossauth_backend.core.secrets import derive_key, sign
 from crossauth_fastapi.fastapi_users.schemas import CreateUpdateDictModel
 
 # Columns that every user has: null for one of them means what leaving it out means.
-_NEVER_NULL: Final = ("email", "password", "is_active", "is_superuser", "is_verified")
+FLAGS: Final = ("is_active", "is_superuser", "is_verified")
+_NEVER_NULL: Final = ("email", "password", *FLAGS)
 # What proves that a change is the user's own, and is never stored.
 PROOFS: Final = ("old_password", "mfa_token", "otp")
 # Only made here: whoever could send a hash would go past every rule of passwords, and past the old one.
 _MADE_HERE: Final = ("hashed_password",)
+
+
+def refuse_unclear(values: Mapping[str, Any]) -> None:
+    """Refuse a flag that is neither true nor false: what is merely taken for true would give rights.
+
+    Raises:
+        CrossauthError: `BadRequest`, naming the field.
+    """
+    for name in FLAGS:
+        if not isinstance(values.get(name), (bool, NoneType)):
+            raise bad_field(name, "must be true or false")
 
 
 def sent_values(
@@ -32,6 +46,7 @@ def sent_values(
     values = body.create_update_dict() if safe else body.create_update_dict_superuser()
     for name in (*PROOFS, *_MADE_HERE, *reserved):
         values.pop(name, None)
+    refuse_unclear(values)
     never_null = {*_NEVER_NULL, *names}
     return {name: value for name, value in values.items() if value is not None or name not in never_null}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, EmailStr, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, EmailStr, StrictBool, WithJsonSchema
 
 from crossauth_fastapi.fastapi_users.models import ID
 
@@ -44,13 +44,13 @@ class BaseUser(CreateUpdateDictModel, Generic[ID]):
 
 
 class BaseUserCreate(CreateUpdateDictModel):
-    """A registration. The flags are ignored where users register themselves."""
+    """A registration. The flags are ignored where users register themselves; `2` or `"yes"` is neither true nor false."""
 
     email: EmailStr
     password: str
-    is_active: bool | None = True
-    is_superuser: bool | None = False
-    is_verified: bool | None = False
+    is_active: StrictBool | None = True
+    is_superuser: StrictBool | None = False
+    is_verified: StrictBool | None = False
 
 
 class BaseUserUpdate(CreateUpdateDictModel):
@@ -58,9 +58,9 @@ class BaseUserUpdate(CreateUpdateDictModel):
 
     password: str | None = None
     email: EmailStr | None = None
-    is_active: bool | None = None
-    is_superuser: bool | None = None
-    is_verified: bool | None = None
+    is_active: StrictBool | None = None
+    is_superuser: StrictBool | None = None
+    is_verified: StrictBool | None = None
 
 
 U = TypeVar("U", bound="BaseUser[Any]")

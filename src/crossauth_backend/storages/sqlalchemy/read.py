@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from crossauth_backend.keys.reading import find_user
 from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.storage import KeyWithUser
+from crossauth_backend.storages.sqlalchemy.converters import Converter, converter_of
 from crossauth_backend.storages.sqlalchemy.drivers import Driver, SqlAlchemyDriver, driver_for
 from crossauth_backend.storages.sqlalchemy.schema import Prepared
-from crossauth_backend.storages.sqlalchemy.tables import AwareDateTime
+from crossauth_backend.storages.sqlalchemy.unreadable import is_unreadable
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import BOOKKEEPING, STAMP, credential_digest
 
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 
 _KEY_COLUMNS: Final = ("value", "created", "expires", "lastactive", "data", "consumed", "stamp")
-_PG_FLOAT: Final = 701
-_PG_NUMERIC: Final = 1700
-Converter = Callable[[Any], Any]
+
+
+class UnreadableRow(Exception):
+    """A row of which a part cannot be read."""
 
 
 class RowReader:
@@ -61,24 +63,33 @@ class RowReader:
         self._open = driver_for(engine, self.sql)
         raw = self._open is not None
         self._bind: Converter | None = bind if raw else None
-        converters = [_converter(c, engine.dialect) for c in columns]
+        converters = [converter_of(c, engine.dialect) for c in columns]
         self._busy = [(i, f) for i, f in enumerate(converters) if f is not None and raw]
 
     async def row(self, wanted: Any) -> list[Any] | None:
-        """The row, as SQLAlchemy would give it; `None` where there is none."""
+        """The row, as SQLAlchemy would give it; `None` where there is none.
+
+        Raises:
+            UnreadableRow: a value that is stored is not of its column's type.
+        """
         if not self._ready():
             await self._prepare()
         loop = asyncio.get_running_loop()
         driver = self._drivers.get(loop)
         if driver is None:
             driver = self._drivers[loop] = self._open() if self._open else SqlAlchemyDriver(self._engine, self._query)
-        row = await driver.fetch(wanted if self._bind is None else self._bind(wanted))
-        if row is None:
-            return None
-        values = list(row)
-        for place, convert in self._busy:
-            if values[place] is not None:
-                values[place] = convert(values[place])
+        try:
+            row = await driver.fetch(wanted if self._bind is None else self._bind(wanted))
+            if row is None:
+                return None
+            values = list(row)
+            for place, convert in self._busy:
+                if values[place] is not None:
+                    values[place] = convert(values[place])
+        except Exception as e:
+            if is_unreadable(e):
+                raise UnreadableRow from e
+            raise
         return values
 
     async def close(self) -> None:
@@ -113,6 +124,8 @@ class SessionReader:
 
         ready = (lambda: prepared.done and users.ready, prepare)
         self._rows = RowReader(engine, columns, joined, keys.c.value, ready)
+        self._keys = RowReader(engine, columns[: -len(found.columns)], keys, keys.c.value, ready)
+        self._users = users
         self._key_extra = [c.name for c in extra]
         self._first_user = len(_KEY_COLUMNS) + 1 + len(extra)
         self._id_at = self._first_user + found.id_at
@@ -120,20 +133,35 @@ class SessionReader:
 
     async def read(self, value: str) -> KeyWithUser | None:
         """The key of this value and its user, see `SupportsKeyWithUser`."""
-        values = await self._rows.row(value)
+        try:
+            values = await self._rows.row(value)
+        except UnreadableRow:
+            return await self._read_apart(value)
         if values is None or values[5] is not None:  # gone, or consumed
             return None
         first = self._first_user
-        key = Key(
+        return self._key(values), None if values[self._id_at] is None else self._user(values[first:])
+
+    async def _read_apart(self, value: str) -> KeyWithUser | None:
+        """The same with a query for each; whatever of the user can be read makes a record in the state `UNREADABLE`."""
+        values = await self._keys.row(value)
+        if values is None or values[5] is not None:
+            return None
+        key = self._key(values)
+        return key, None if key.userid is None else await find_user(self._users, key.userid)
+
+    def _key(self, values: list[Any]) -> Key:
+        first = self._first_user
+        return Key(
             value=values[0], created=values[1], expires=values[2], lastactive=values[3], data=values[4] or "",
             stamp=values[6], userid=values[7],
             extra=dict(zip(self._key_extra, values[8:first], strict=True)) if self._key_extra else {},
         )  # fmt: skip
-        return key, None if values[self._id_at] is None else self._user(values[first:])
 
     async def close(self) -> None:
         """Release this event loop's connections."""
         await self._rows.close()
+        await self._keys.close()
 
 
 class UserReader:
@@ -147,12 +175,15 @@ class UserReader:
         prepare = (lambda: users.ready, users.start)
         found = _Users(users)
         self._rows = RowReader(users.engine, found.columns, found.source, users.id, prepare)
-        self._user, self._id = found.make, users.known_id
+        self._user, self._id, self._users = found.make, users.known_id, users
 
     async def read(self, id: UserId) -> User | None:
         """The user of this id, see `SupportsUserReader`."""
         known = self._id(id)
-        values = await self._rows.row(known) if known is not None else None
+        try:
+            values = await self._rows.row(known) if known is not None else None
+        except UnreadableRow:
+            return await find_user(self._users, id)
         return None if values is None else self._user(values)
 
     async def close(self) -> None:
@@ -208,19 +239,3 @@ def _user_maker(users: SqlAlchemyUserStorage) -> Callable[[list[Any]], User]:
         return quick
     columns = users.table.c.keys()
     return lambda v: users.user_from_columns(dict(zip(columns, v, strict=True)))
-
-
-def _converter(column: sa.Column[Any], dialect: sa.Dialect) -> Converter | None:
-    """What turns the driver's value into the column's; `None` where it already is."""
-    if isinstance(column.type, AwareDateTime):
-        return _aware if dialect.name == "sqlite" else None
-    if isinstance(column.type, sa.Boolean) and dialect.name == "sqlite":
-        return bool
-    # The driver's own number for the type, by which SQLAlchemy tells PostgreSQL's floats from its numerics.
-    code = _PG_FLOAT if isinstance(column.type, sa.Float) else _PG_NUMERIC
-    convert: Converter | None = column.type.dialect_impl(dialect).result_processor(dialect, code)
-    return convert
-
-
-def _aware(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.storages.sqlalchemy.engine import start_fault, warn_if_unbounded
+from crossauth_backend.storages.sqlalchemy.enumtypes import missing_types, refuse_missing_types
 from crossauth_backend.storages.sqlalchemy.metadata import remember
 from crossauth_backend.storages.sqlalchemy.owntable import not_unique
 
@@ -71,6 +72,7 @@ class Schema:
             async with self.engine.connect() as connection:
                 current = await connection.run_sync(self._is_current)
                 self._refuse(await connection.run_sync(self._missing_of_own))
+                refuse_missing_types(await connection.run_sync(missing_types, (*self.extra, *self._own_columns)))
             if not current and self.migrate:
                 await self._upgrade()
             async with self.engine.connect() as connection:
@@ -83,6 +85,10 @@ class Schema:
                 raise
             raise reason from e
         self._refuse(missing)
+
+    @property
+    def _own_columns(self) -> tuple[sa.Column[Any], ...]:
+        return tuple(self.tables[0].columns) if self.own else ()
 
     def _refuse(self, missing: list[str]) -> None:
         if missing:
@@ -191,8 +197,9 @@ def _add_column(operations: Any, table: str, column: sa.Column[Any]) -> None:
     except (NotImplementedError, SQLAlchemyError) as e:
         raise CrossauthError(
             ErrorCode.Configuration,
-            f"Option 'extra_columns': column {column.name!r} cannot be added to the table {table!r} ({type(e).__name__}): let it "
-            "be empty or have a server_default and no foreign key, or add it by a migration of your own",
+            f"Option 'extra_columns': column {column.name!r} cannot be added to the table {table!r} ({type(e).__name__}: "
+            f"{str(getattr(e, 'orig', e)).partition(chr(10))[0]}): let it be empty or have a server_default and no foreign "
+            "key, or add it by a migration of your own",
             detail=repr(e),
         ) from e
 

@@ -6,7 +6,6 @@ import re
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ import sqlalchemy as sa
 from crossauth_backend.core.clock import as_utc
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.storages.fields import number_id, number_in
+from crossauth_backend.storages.fields import number_id
 from crossauth_backend.users.stamp import STAMP, STAMP_LENGTH
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,63}")
@@ -131,14 +130,6 @@ def audit_table(name: str) -> sa.Table:
         sa.Column("client", sa.String(255)),
         sa.Column("reason", sa.String(128), nullable=False),
     )
-
-
-def fitting(column: sa.Column[Any], value: Any) -> Any:
-    """`value` for a column: the text of a form is a number where the column holds numbers with fractions."""
-    if isinstance(value, str) and isinstance(column.type, (sa.Float, sa.Numeric)):
-        number = number_in(column.name, value)
-        return number if number is None or isinstance(column.type, sa.Float) else Decimal(value.strip())
-    return value
 
 
 def id_in(column: sa.Column[Any], value: Any) -> Any:

@@ -23,14 +23,17 @@ from crossauth_backend.storages.fields import (
     secrets_from,
     user_from,
 )
+from crossauth_backend.storages.sqlalchemy.columnvalues import fitting
 from crossauth_backend.storages.sqlalchemy.constraints import refused_deletion, refused_write, writes
-from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
+from crossauth_backend.storages.sqlalchemy.engine import dispose
 from crossauth_backend.storages.sqlalchemy.owntable import check_table, unfit_fields, unique_columns
 from crossauth_backend.storages.sqlalchemy.read import UserReader
+from crossauth_backend.storages.sqlalchemy.salvage import salvaged_user, salvaged_users
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.signups import ExpiredSignups, keep_in_step
 from crossauth_backend.storages.sqlalchemy.stamps import stamped
-from crossauth_backend.storages.sqlalchemy.tables import check_name, fitting, id_in, secrets_table, user_table
+from crossauth_backend.storages.sqlalchemy.tables import check_name, id_in, secrets_table, user_table
+from crossauth_backend.storages.sqlalchemy.unreadable import is_unreadable, rows_of
 from crossauth_backend.storages.sqlalchemy.useroptions import SqlAlchemyUserStorageOptions, SqlUserSettings, own_table
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.stamp import CREDENTIALS, STAMP, credential_secrets, is_digest, with_stamp
@@ -162,10 +165,16 @@ class SqlAlchemyUserStorage(UserStorage):
         if not isinstance(given, column.type.python_type) or (isinstance(given, str) and not is_storable(given)):
             raise CrossauthError(ErrorCode.UserNotExist)
         joined = self.table.outerjoin(self.secrets, self.secrets.c[self._userid] == self.id)
-        query = sa.select(self.table, self.secrets).select_from(joined).where(column == given, *conditions).limit(2)
-        with refusals(ErrorCode.UserNotExist):
-            async with self.engine.connect() as connection:
-                rows = (await connection.execute(query)).all()
+        wanted = (column == given, *conditions)
+        query = sa.select(self.table, self.secrets).select_from(joined).where(*wanted).limit(2)
+        try:
+            rows = await rows_of(self.engine, query, ErrorCode.UserNotExist)
+        except Exception as e:
+            if not is_unreadable(e):
+                raise
+            found = await salvaged_user(self, wanted)
+            refuse_inactive(found.user, options)
+            return found
         if len(rows) != 1:
             raise CrossauthError(ErrorCode.UserNotExist)
         count = len(self.table.c)
@@ -232,9 +241,12 @@ class SqlAlchemyUserStorage(UserStorage):
         query = sa.select(self.table).order_by(self.id).offset(max(skip or 0, 0))
         if take is not None:
             query = query.limit(max(take, 0))
-        with refusals(ErrorCode.BadRequest):
-            async with self.engine.connect() as connection:
-                rows = (await connection.execute(query)).all()
+        try:
+            rows = await rows_of(self.engine, query, ErrorCode.BadRequest)
+        except Exception as e:
+            if not is_unreadable(e):
+                raise
+            return await salvaged_users(self, query)
         return [self.user_from_columns(dict(zip(self.table.c.keys(), row, strict=True))) for row in rows]
 
     async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
@@ -369,7 +381,7 @@ class SqlAlchemyUserStorage(UserStorage):
                 raise bad_field(name, "does not exist")
         left_out = () if self._by_address else ("email_normalized",)
         return {
-            name: fitting(self.table.c[name], value)
+            name: fitting(self.table.c[name], value, self.engine.dialect)
             for name, value in values.items()
             if name in self.table.c and name not in left_out
         }

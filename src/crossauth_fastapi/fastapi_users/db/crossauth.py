@@ -15,8 +15,9 @@ from crossauth_backend.factors.password.authenticator import LocalPasswordAuthen
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import CREDENTIALS, STAMP, is_digest, with_stamp
-from crossauth_backend.users.states import UNFINISHED, UserState
+from crossauth_backend.users.states import UNFINISHED, UNREADABLE, UserState
 from crossauth_backend.users.storage import SupportsSecretReplacement, SupportsUserReplacement, UserStorageGetOptions
+from crossauth_fastapi.fastapi_users._rules import refuse_unclear
 from crossauth_fastapi.fastapi_users._userrules import checked_columns
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
 from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists, UserChanged, UserNotExists
@@ -39,7 +40,7 @@ class CrossauthUser:
         self.id: UserId = record.id
         self.email = record.email or record.username
         self.hashed_password = hashed_password
-        self.is_active = record.state != UserState.disabled
+        self.is_active = record.state not in (UserState.disabled, UNREADABLE)
         self.is_superuser = record.admin
         self.is_verified = is_verified
 
@@ -136,8 +137,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         """
         values = dict(create_dict)
         password = values.pop("hashed_password")
-        verified = values.pop("is_verified", False)
-        columns = _columns(values)
+        columns, verified = _columns(values), values.pop("is_verified", False)
         columns["state"] = UserState.active if values.get("is_active", True) else UserState.disabled
         if columns["state"] == UserState.active and self._verifies and not verified:
             columns["state"] = UserState.awaiting_email_verification
@@ -242,6 +242,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
 
 
 def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    refuse_unclear(values)
     columns = {n: value for n, value in values.items() if n not in ("is_active", "is_superuser", "is_verified")}
     return columns | ({"admin": values["is_superuser"]} if "is_superuser" in values else {})
 

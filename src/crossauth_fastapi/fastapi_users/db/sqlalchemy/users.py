@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -13,11 +14,16 @@ from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.storages.sqlalchemy.columnvalues import fitting
+from crossauth_backend.storages.sqlalchemy.unreadable import is_unreadable
+from crossauth_fastapi._http.once import warn_once
 from crossauth_fastapi.fastapi_users._addresses import MAX_ADDRESS, spellings
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
 from crossauth_fastapi.fastapi_users.db.sqlalchemy.transactions import constraint_of, reads, short, writes
 from crossauth_fastapi.fastapi_users.exceptions import UserNotExists
 from crossauth_fastapi.fastapi_users.models import ID, UP
+
+logger = logging.getLogger("crossauth.fastapi_users")
 
 
 class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
@@ -74,14 +80,14 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
 
     async def create(self, create_dict: dict[str, Any]) -> UP:
         """Store a new user."""
-        user: UP = self.user_table(**self._without_nulls(create_dict))
+        user: UP = self.user_table(**self._fitting(create_dict))
         self.session.add(user)
         await self._commit(user, new=True)
         return user
 
     async def create_with_oauth_account(self, create_dict: dict[str, Any], account_dict: dict[str, Any]) -> Any:
         """See `SupportsAccounts`."""
-        user = self.user_table(**self._without_nulls(create_dict))
+        user = self.user_table(**self._fitting(create_dict))
         user.oauth_accounts.append(self._accounts()(**account_dict))
         self.session.add(user)
         await self._commit(user, new=True)
@@ -89,7 +95,7 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
 
     async def update(self, user: UP, update_dict: dict[str, Any]) -> UP:
         """Change a user."""
-        for name, value in self._without_nulls(update_dict).items():
+        for name, value in self._fitting(update_dict).items():
             setattr(user, name, value)
         self.session.add(user)
         await self._commit(user)
@@ -101,7 +107,7 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
         statement = (
             sa.update(self.user_table)
             .where(self.user_table.id == user.id, *same)
-            .values(**self._without_nulls(update_dict))
+            .values(**self._fitting(update_dict))
             .execution_options(synchronize_session=False)
         )
         with writes():
@@ -173,11 +179,13 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
             raise NotImplementedError("SQLAlchemyUserDatabase was made without an 'oauth_account_table'")
         return self.oauth_account_table
 
-    def _without_nulls(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The values without nulls for columns that take none: null means there what leaving it out means."""
-        columns = sa.inspect(self.user_table).columns
+    def _fitting(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values as the columns take them, without nulls for columns that take none: null means there what leaving it out
+        means."""
+        mapper = sa.inspect(self.user_table)
+        columns, dialect = mapper.columns, self.session.get_bind(mapper).dialect
         return {
-            name: value
+            name: fitting(columns[name], value, dialect) if name in columns else value
             for name, value in values.items()
             if value is not None or name not in columns or columns[name].nullable
         }
@@ -195,6 +203,15 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
             if e.code is not ErrorCode.UserNotExist:
                 raise
             # A value that the database does not even take is nobody's.
+            return []
+        except Exception as e:
+            if not is_unreadable(e):
+                raise
+            # Another program wrote a value that its column does not know: nobody can log in to such a row.
+            warn_once(
+                logger,
+                f"a user in the table {self.user_table.__name__} cannot be read: {type(e).__name__}; correct the row",
+            )
             return []
 
     async def _roll_back(self, user: Any) -> None:
