@@ -102,3 +102,13 @@ def test_what_a_client_sends_is_no_fault_of_the_defaults() -> None:
                 answer = browser.call("/api/updateuser", **{f"user_{name}": value})
                 assert (answer.status_code, name_of(answer)) == (400, "BadRequest")
                 assert f"user_{name}" in answer.json()["errorMessage"]
+
+
+@pytest.mark.parametrize("value", [None, 5, "alice", {"a": 1}, [5], [BASE]])
+def test_a_search_that_finds_what_are_no_users_finds_nobody(value: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    world = World(user_search_fn=returns(value), is_admin_fn=lambda user: True)
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up("alice", user_email="a@example.com")
+        refused(browser.get("/admin/api/selectuser?search=a"), caplog, "user_search_fn")
+        assert browser.get("/admin/selectuser?search=a").status_code == 500
