@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from crossauth_backend._sessionmanagerbase import (
@@ -23,7 +24,7 @@ from crossauth_backend.accounts import (
     signup,
 )
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE
-from crossauth_backend.accounts.credentials import check_credentials
+from crossauth_backend.accounts.credentials import check_credentials, says_nothing
 from crossauth_backend.accounts.page_visit import Visit, complete_visit, start_visit
 from crossauth_backend.accounts.pending import PENDING, VISIT
 from crossauth_backend.accounts.signup_rules import SETTING_UP
@@ -84,7 +85,8 @@ class SessionManager(SessionManagerBase):
             CrossauthError: `UsernameOrPasswordInvalid`, `TooManyAttempts`, or the reason for which the account's state
                 refuses.
         """
-        user = user or await check_credentials(self.accounts(), username, params)
+        refuse = partial(login.refuse_unfinished, self.accounts())
+        user = user or await check_credentials(self.accounts(), username, params, refuse=refuse)
         attempt = Attempt(user, factor2_passed=bypass_2fa, factor2_bypassed=bypass_2fa)
         return await self._sign_in(attempt, extra_fields, persist)
 
@@ -256,7 +258,7 @@ class SessionManager(SessionManagerBase):
         persist: bool | None,
         previous: str | None = None,
     ) -> SessionTokens:
-        if attempt.user.state in SETTING_UP and not login.says_nothing(self.accounts(), attempt.user):
+        if attempt.user.state in SETTING_UP and not says_nothing(self.accounts(), attempt.user):
             raise CrossauthError(ErrorCode.TwoFactorIncomplete)
         result = await login.sign_in(
             self.accounts(), attempt, extra_fields=extra_fields, persist=persist, previous=previous

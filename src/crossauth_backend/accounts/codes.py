@@ -17,14 +17,16 @@ from crossauth_backend.accounts.pending import (
     renewed,
     seal,
 )
+from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import normalize
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.codes import SentCodeAuthenticator
-from crossauth_backend.keys.record import Key
+from crossauth_backend.keys.record import Key, get_json_data
 from crossauth_backend.limits.rules import mailbox_of
-from crossauth_backend.users.record import User
+from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.rules import is_address
 from crossauth_backend.users.storage import SupportsSignupExpiry
 
 # Marks a challenge whose code was sent to nobody, and may say why: `LIMITED` or `UNREACHABLE`.
@@ -81,7 +83,10 @@ def check_reachable(accounts: Accounts, fields: Mapping[str, Any], current: User
     factor = accounts.factors.get(name)
     if not isinstance(factor, SentCodeAuthenticator) or (current is None and name not in accounts.allowed_factor2):
         return
-    names = {"factor2", "username", *factor.user_fields()}
+    names = {"factor2", *factor.user_fields()}
+    if "email" in names and not fields.get("email"):
+        # Codes go to the username then.
+        names.add("username")
     if current is not None and all((fields.get(name) or None) == (current.get(name) or None) for name in names):
         return
     try:
@@ -230,9 +235,11 @@ async def resend(
         raise CrossauthError(ErrorCode.BadRequest, "There is no code to send: your device makes it")
     if pending.is_expired(accounts.now):
         raise CrossauthError(ErrorCode.Expired, "This login took too long. Log in again.")
-    user = None if pending.userid is None else await accounts.user(pending.userid)
-    if user is not None and not pending.rests_on(user):
-        raise CrossauthError(ErrorCode.InvalidSession)
+    user = None if pending.userid is None else await _user(accounts, pending.userid)
+    if pending.userid is not None and (user is None or not pending.rests_on(user)):
+        if not is_quiet(accounts, key, pending):
+            raise CrossauthError(ErrorCode.InvalidSession)
+        user = None
     if pending.purpose in ("signup", "setup"):
         secrets = await _anew(accounts, factor, user, pending, origin)
     elif user is not None:
@@ -245,6 +252,31 @@ async def resend(
         raise CrossauthError(ErrorCode.Unauthorized)
     pending = renewed(pending, secrets)
     return pending, {name: seal(pending, accounts.ring)}
+
+
+def is_quiet(accounts: Accounts, key: Key | None, pending: Pending) -> bool:
+    """Whether answers must not say that a set-up is void because its sign-up was changed or deleted since.
+
+    The name of the sign-up may be that of an account. Then there is no sign-up, nothing of it changes, and the set-up goes on for
+    nobody to its end; so it does here. Whoever has proven a password or a mailbox in this session is told.
+
+    Parameters:
+        accounts: the account services.
+        key: the session.
+        pending: the set-up.
+    """
+    named = accounts.verify_email and is_address(pending.username)
+    known = key is None or key.userid is not None or Ask.FACTOR2_CHANGE.value in get_json_data(key)
+    return pending.purpose == "signup" and named and not known
+
+
+async def _user(accounts: Accounts, userid: UserId) -> User | None:
+    try:
+        return await accounts.user(userid)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserNotExist:
+            raise
+        return None
 
 
 def _newest(accounts: Accounts, key: Key | None, claims: Callable[[str], str | None] | None) -> tuple[str, Pending]:

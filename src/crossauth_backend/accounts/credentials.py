@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
@@ -9,12 +11,22 @@ from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.users.record import User, UserAndSecrets
-from crossauth_backend.users.rules import MAX_USERNAME
+from crossauth_backend.users.rules import MAX_USERNAME, is_address
 from crossauth_backend.users.stamp import is_digest, with_stamp
 
 
-async def check_credentials(accounts: Accounts, username: str, params: Params, origin: Origin = NOWHERE) -> User:
+async def check_credentials(
+    accounts: Accounts, username: str, params: Params, origin: Origin = NOWHERE,
+    refuse: Callable[[User], Awaitable[None]] | None = None,
+) -> User:  # fmt: skip
     """The user whose first factor `params` prove, in whatever state.
+
+    Parameters:
+        accounts: the account services.
+        username: the name, as it was typed.
+        params: the secrets.
+        origin: where the request comes from.
+        refuse: looks at the user and raises where the attempt is to be refused, and counted, like one with a wrong password.
 
     Raises:
         CrossauthError: `UsernameOrPasswordInvalid`, in the same words and time whether or not there is such a user;
@@ -35,7 +47,15 @@ async def check_credentials(accounts: Accounts, username: str, params: Params, o
         if origin.device is None:
             found = await _named(accounts, username)
         with hashing_for(device):
-            return await _check(accounts, found, params, origin)
+            user = await _check(accounts, found, params, origin)
+            if refuse is not None:
+                await refuse(user)
+            return user
+
+
+def says_nothing(accounts: Accounts, user: User) -> bool:
+    """Whether answers must not say that there is such an account: its name is an address, and addresses are verified."""
+    return accounts.verify_email and is_address(user.username)
 
 
 async def _named(accounts: Accounts, username: str) -> UserAndSecrets | None:

@@ -13,7 +13,7 @@ from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import normalize
 from crossauth_backend.delivery.queue import Send
 from crossauth_backend.email_tokens.manager import Verification
-from crossauth_backend.email_tokens.rules import address_of, is_named_for_mailbox
+from crossauth_backend.email_tokens.rules import address_of, is_named_for_address, is_named_for_mailbox
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.record import User
@@ -88,11 +88,24 @@ async def _apply(accounts: Accounts, asked: Verification) -> User | None:
     if asked.token.new_email:
         changes["email"] = asked.token.new_email
     try:
-        return await accounts.replace(with_stamp(asked.found).user, changes, refusal=ErrorCode.InvalidKey)
+        return await _store(accounts, with_stamp(asked.found).user, changes)
     except CrossauthError as e:
         if e.code is ErrorCode.InvalidKey:
             return None
         raise CrossauthError(e.code, _TAKEN) if e.code is ErrorCode.UserExists else e from e
+
+
+async def _store(accounts: Accounts, user: User, changes: dict[str, Any]) -> User:
+    """Store `changes`. A username that is the old address becomes the new one in the same write, or stays where that is taken."""
+    email = changes.get("email")
+    if email and is_named_for_address(user):
+        try:
+            return await accounts.replace(user, {**changes, "username": email}, refusal=ErrorCode.InvalidKey)
+        except CrossauthError as e:
+            # It may be the address that is taken: that the next write will say.
+            if e.code is not ErrorCode.UserExists:
+                raise
+    return await accounts.replace(user, changes, refusal=ErrorCode.InvalidKey)
 
 
 async def _tell(accounts: Accounts, asked: Verification, origin: Origin) -> None:

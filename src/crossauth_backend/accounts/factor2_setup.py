@@ -102,7 +102,7 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
     Raises:
         CrossauthError: `Unauthorized` where nothing is being set up, or not by this user; `InvalidToken`, `TooManyAttempts`;
             `Expired`, also where it was begun too long ago; `InvalidSession` where the user's credentials are others by now than
-            when it began; `UserExists` for an email address that another account has by now.
+            when it began (see `codes.is_quiet` for where that is not said); `UserExists` for an email address that another account has by now.
     """
     pending, user = await _set_up_in(accounts, key)
     factor = accounts.factors[pending.factor2]
@@ -156,12 +156,14 @@ async def _set_up_in(accounts: Accounts, key: Key | None) -> tuple[Pending, User
     if pending.userid is None:
         return pending, None
     try:
-        user = await accounts.user(pending.userid)
+        user: User | None = await accounts.user(pending.userid)
     except CrossauthError as e:
         if e.code is not ErrorCode.UserNotExist:
             raise
-        raise CrossauthError(ErrorCode.InvalidSession) from e
-    if not pending.rests_on(user):
+        user = None
+    if user is None or not pending.rests_on(user):
+        if codes.is_quiet(accounts, key, pending):
+            return pending, None
         raise CrossauthError(ErrorCode.InvalidSession)
     owner = None if key is None else key.userid
     if owner is None and pending.purpose == "setup":

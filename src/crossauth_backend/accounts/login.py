@@ -8,6 +8,7 @@ from typing import Any
 
 from crossauth_backend.accounts import email_change, second_factor
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
+from crossauth_backend.accounts.credentials import says_nothing
 from crossauth_backend.accounts.freshness import AUTH, BYPASSED, OURS, auth_facts, bypasses_factor2
 from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
 from crossauth_backend.accounts.required_change import waiting_change
@@ -16,7 +17,6 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
-from crossauth_backend.users.rules import is_address
 from crossauth_backend.users.states import UNFINISHED, UNREADABLE, UNREADABLE_TEXT
 
 
@@ -89,6 +89,19 @@ async def sign_in(
     return LoginResult(user, session, step, unsent)
 
 
+async def refuse_unfinished(accounts: Accounts, user: User, origin: Origin = NOWHERE) -> None:
+    """Refuse a sign-up that is not finished and of which nothing may be said, as `sign_in` does.
+
+    Where a wrong password is counted, this is to be counted too (see `check_credentials`): there may be no such sign-up, because
+    the address has an account by this name, and then every password is wrong.
+
+    Raises:
+        CrossauthError: `UsernameOrPasswordInvalid`.
+    """
+    if user.state in UNFINISHED and says_nothing(accounts, user):
+        raise await _refused(accounts, user, next_step(Attempt(user)), origin)
+
+
 async def _refused(accounts: Accounts, user: User, step: Step, origin: Origin) -> CrossauthError:
     """Why a user who has proven the first factor is not signed in. One whose address waits for its link is sent another."""
     code = step.code if isinstance(step, Refuse) else ErrorCode.TwoFactorIncomplete
@@ -99,11 +112,6 @@ async def _refused(accounts: Accounts, user: User, step: Step, origin: Origin) -
     if user.state == UNREADABLE:
         return CrossauthError(code, UNREADABLE_TEXT)
     return CrossauthError(code, email_change.VERIFY_FIRST if code is ErrorCode.EmailNotVerified else None)
-
-
-def says_nothing(accounts: Accounts, user: User) -> bool:
-    """Whether answers must not say that there is such an account: its name is an address, and addresses are verified."""
-    return accounts.verify_email and is_address(user.username)
 
 
 async def log_out(accounts: Accounts, session_id: str, user: User | None = None, origin: Origin = NOWHERE) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 from crossauth_backend.accounts import signup_names
 from crossauth_backend.accounts.codes import check_reachable
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, has_factor2
+from crossauth_backend.accounts.credentials import says_nothing
 from crossauth_backend.accounts.email_change import signup_lasts
 from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.text import normalize, same_mailbox
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import address_of, is_named_for_address
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
@@ -73,7 +74,7 @@ async def checked_user(
     name that is somebody's address, or ask whether it is taken; so it is refused before anything is looked up. The address of a
     new account is its own, for it counts when it is verified; that of a stored one is the stored one, not one that is asked for
     at the same time. An administrator is bound by the rule as well, since the owner of such an address could not sign up, but
-    the address that an administrator gives is the account's own at once.
+    the address that an administrator gives is the account's own at once; a username that is the old address changes with it.
 
     Parameters:
         accounts: the account services.
@@ -93,14 +94,27 @@ async def checked_user(
     if problems:
         raise CrossauthError(ErrorCode.FormEntry, problems)
     email = user.get("email")
-    checked = {**user, "email": valid_email(email) if email else None}
+    # An address that stays is not judged again: rules made after it was stored keep nobody from changing something else.
+    stays = current is not None and email == current.email
+    checked = {**user, "email": email if stays else valid_email(email) if email else None}
     renamed = current is None or current.username != checked["username"]
+    if current is not None and trusted and accounts.verify_email and not renamed and _moves_name(current, checked):
+        checked["username"], renamed = checked["email"], True
     if accounts.verify_email and renamed:
         name = str(checked["username"])
         given = User(id=0, username=name, email=checked["email"])
         _check_address_as_name(name, address_of(given if current is None or trusted else current))
     check_reachable(accounts, checked, current)
     return checked
+
+
+def _moves_name(current: User, checked: Mapping[str, Any]) -> bool:
+    """Whether the username of `current` is the address that `checked` replaces by another, so that it changes too."""
+    return (
+        bool(checked["email"])
+        and is_named_for_address(current)
+        and not same_mailbox(checked["email"], address_of(current) or "")
+    )
 
 
 def _check_address_as_name(username: str, own: str | None) -> None:
@@ -213,12 +227,8 @@ async def _name_taken(
     address = None if found is None else address_of(User(id=0, username=found.username))
     if not wish.neutral or found is None or address is None:
         raise CrossauthError(ErrorCode.UserExists)
-    owner = await accounts.need_emails().owner_of(address)
-    if owner is not None and wish.verify:
-        # Where a code would verify the address, the note goes in the place of the code.
-        accounts.need_emails().send_account_exists(address_of(owner) or address)
-    else:
-        signup_names.leave_to_mailbox(accounts, found, secrets)
+    # Where a code would verify the address, a note to its owner goes in the place of the code.
+    signup_names.leave_to_mailbox(accounts, found, secrets, address, tell_owner=wish.verify)
     return SignedUp(None, wish.factor2, wish.verify)
 
 
@@ -230,16 +240,17 @@ async def _resume(accounts: Accounts, wish: _Wish, user: User, origin: Origin) -
     Raises:
         CrossauthError: `UserExists` where it was finished, or changed, meanwhile.
     """
-    if has_factor2(user) and user.state not in SETTING_UP:
-        # The factor is set up already; what is lacking is the address.
+    quiet = says_nothing(accounts, user)
+    if has_factor2(user) and user.state not in SETTING_UP and not quiet:
+        # The factor is set up already; what is lacking is the address. (A name that may be that of an account, which has no such
+        # sign-up, says nothing of this: the factor that is asked for now is set up in its place.)
         wish = _Wish(wish.new, "", True, wish.address, wish.neutral)
     changes: dict[str, Any] = {"state": first_state(bool(wish.factor2), wish.verify)}
     if user.signup_expires is not None:
         kept = ("username", "factor1", "state", "admin", "id")
         changes |= {n: v for n, v in wish.new.items() if n not in kept and v is not None and v != user.get(n)}
         changes["signup_expires"] = accounts.now + signup_lasts(accounts)
-        # The factor that was set up stays, whatever this sign-up asks for.
-        check_reachable(accounts, {**user.to_dict(), **changes}, user)
+        changes = _reachable(accounts, user, changes, quiet)
     if user.email_verified_at is not None and "email" not in changes:
         wish = _Wish(wish.new, wish.factor2, False, wish.address, wish.neutral)
         changes["state"] = first_state(bool(wish.factor2), False)
@@ -252,6 +263,28 @@ async def _resume(accounts: Accounts, wish: _Wish, user: User, origin: Origin) -
     if wish.verify and not wish.factor2:
         accounts.need_emails().send_email_verification_token(stored.id)
     return SignedUp(stored, wish.factor2, wish.verify, resumed=True)
+
+
+def _reachable(accounts: Accounts, user: User, changes: dict[str, Any], quiet: bool) -> dict[str, Any]:
+    """`changes`, after which the factor that was set up can still send its codes: it stays, whatever this sign-up asks for.
+
+    Parameters:
+        accounts: the account services.
+        user: the sign-up, as stored.
+        changes: the fields to set.
+        quiet: whether a refusal would say that there is such a sign-up; what cannot be is left out then.
+
+    Raises:
+        CrossauthError: `InvalidEmail`, `InvalidPhoneNumber`.
+    """
+    try:
+        check_reachable(accounts, {**user.to_dict(), **changes}, user)
+    except CrossauthError:
+        if not quiet:
+            raise
+        needed = accounts.factors[str(user.factor2)].user_fields()
+        return {name: value for name, value in changes.items() if name not in needed}
+    return changes
 
 
 def _proves_address(accounts: Accounts, name: str) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
-from crossauth_backend.accounts.credentials import check_credentials, check_nobody
+from crossauth_backend.accounts.credentials import check_credentials, check_nobody, prove_first_factor, says_nothing
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
-from crossauth_backend.email_tokens.rules import is_named_for_mailbox
+from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.email_tokens.rules import address_of, is_named_for_mailbox
 from crossauth_backend.factors.base import Params
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.states import UNFINISHED
@@ -48,7 +49,7 @@ async def same_signup(accounts: Accounts, found: User | None, params: Params, or
     """
     if found is not None and found.state in UNFINISHED:
         try:
-            user = await check_credentials(accounts, found.username, params, origin)
+            user = await _check_signup(accounts, found, params, origin)
         except CrossauthError as e:
             if e.code not in _WRONG:
                 raise
@@ -64,7 +65,26 @@ async def same_signup(accounts: Accounts, found: User | None, params: Params, or
     return None
 
 
-def leave_to_mailbox(accounts: Accounts, signup: User, secrets: Mapping[str, Any]) -> None:
+async def _check_signup(accounts: Accounts, signup: User, params: Params, origin: Origin) -> User:
+    """The user of a sign-up, if `params` prove the first factor.
+
+    Where nothing may say that there is such a sign-up, this is not counted as a login: whoever logs in next would be told by the
+    limit. A wrong password costs more than an attempt there, see `leave_to_mailbox`.
+    """
+    if not says_nothing(accounts, signup):
+        return await check_credentials(accounts, signup.username, params, origin)
+    try:
+        current = await accounts.find(signup.id)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserNotExist:
+            raise
+        raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid) from e
+    return (await prove_first_factor(accounts, current, params)).user
+
+
+def leave_to_mailbox(
+    accounts: Accounts, signup: User, secrets: Mapping[str, Any], address: str, *, tell_owner: bool
+) -> None:
     """Let whoever reads the mailbox for which an unfinished sign-up is named choose its password.
 
     Two have signed up with it, or one has twice, and the library cannot tell which of them it belongs to. So the password of the
@@ -72,17 +92,26 @@ def leave_to_mailbox(accounts: Accounts, signup: User, secrets: Mapping[str, Any
     application lets nobody choose a password by mail, the second takes the place of the first. Done in the background, so that
     the answer does not take longer than any other.
 
+    All this is the same where the address has an account by another name, or the third sign-up would tell: only the mail differs.
+
     Parameters:
         accounts: the account services.
-        signup: the first.
+        signup: the first. It may also be an account of this name.
         secrets: the secrets of the second.
+        address: the mailbox.
+        tell_owner: whether the owner of an account with this address is sent a note.
     """
     emails = accounts.need_emails()
 
     async def leave() -> None:
         found = await accounts.find(signup.id)
         user, names = found.user, accounts.factor1(found.user).secret_names()
+        owner = await emails.owner_of(address)
+        if owner is not None and tell_owner:
+            emails.send_account_exists(address_of(owner) or address)
         if not is_named_for_mailbox(user):
+            if owner is None:
+                emails.send_name_taken(address)
             return
         if not accounts.reset_password or any(found.secrets.get(name) for name in names):
             kept = dict.fromkeys(names) if accounts.reset_password else secrets
@@ -91,12 +120,34 @@ def leave_to_mailbox(accounts: Accounts, signup: User, secrets: Mapping[str, Any
             except CrossauthError:
                 # It was finished at this moment, by a link that had come before.
                 return
+        if owner is not None:
+            return
         if accounts.reset_password:
             emails.send_password_reset_token(user.username, always=False)
         else:
             emails.send_email_verification_token(user.id)
 
     emails.queue.put(leave)
+
+
+async def tell_name_taken(accounts: Accounts, new: Mapping[str, Any]) -> None:
+    """Tell the owner of a mailbox by mail where a username that is the address belongs to an account with another address.
+
+    Parameters:
+        accounts: the account services.
+        new: the user that could not be stored.
+    """
+    address, email = address_of(User(id=0, username=str(new["username"]))), new.get("email")
+    if not accounts.verify_email or accounts.emails is None or not address or not same_mailbox(address, email or ""):
+        return
+    emails = accounts.need_emails()
+
+    async def tell() -> None:
+        found = await find(accounts, address)
+        if found is not None and not same_mailbox(address_of(found) or "", address):
+            emails.send_name_taken(address)
+
+    emails.queue.put(tell)
 
 
 async def make_way(accounts: Accounts, new: dict[str, Any], neutral: bool) -> bool:

@@ -202,6 +202,14 @@ class TokenEmailer:
         """
         self._put(partial(self._account_exists, email, counted))
 
+    def send_name_taken(self, email: str) -> None:
+        """Tell the owner of an address that it is the username of an account with another address, which they tried to sign up as.
+
+        Parameters:
+            email: the address.
+        """
+        self._put(partial(self._note, email, "Choose another username", "nametakenbody.jinja2", dict(self._site)))
+
     def send_change_notice(self, user: User, old_email: str, changed: bool) -> None:
         """Tell the old address that it was changed, or is asked to be."""
         data = {**self._site, "username": name_in_mail(user, old_email), "changed": changed}

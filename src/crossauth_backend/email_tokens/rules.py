@@ -92,9 +92,13 @@ def is_verified(token: EmailToken, user: User) -> bool:
 
 def is_named_for_mailbox(user: User) -> bool:
     """Whether `user` is a sign-up that is not finished and whose name is its address: the name is the mailbox's owner's."""
-    return (
-        user.state in UNFINISHED and is_address(user.username) and same_mailbox(user.username, address_of(user) or "")
-    )
+    return user.state in UNFINISHED and is_named_for_address(user)
+
+
+def is_named_for_address(user: User) -> bool:
+    """Whether the username is the user's email address. It changes with it then: left behind, it would keep the next owner of the
+    mailbox from signing up."""
+    return is_address(user.username) and same_mailbox(user.username, address_of(user) or "")
 
 
 def can_reset(user: User) -> bool:

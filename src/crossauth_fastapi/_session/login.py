@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -49,7 +50,8 @@ async def log_in(call: Submitted[LoginBody]) -> Outcome:
     """
     ctx, after = call.ctx, call.next_page(call.ctx.settings.login_redirect)
     body = call.body
-    user = await check_credentials(ctx.accounts, body.username, secrets_of(call), call.origin)
+    refuse = partial(login.refuse_unfinished, ctx.accounts, origin=call.origin)
+    user = await check_credentials(ctx.accounts, body.username, secrets_of(call), call.origin, refuse)
     return await sign_in(call, Attempt(user), persist_of(call, body.persist), after)
 
 

@@ -9,8 +9,10 @@ from typing import Any, ClassVar, Final
 from crossauth_backend.accounts.fit import check_fields
 from crossauth_backend.accounts.profile import delete_account
 from crossauth_backend.accounts.signup import create_signup
+from crossauth_backend.accounts.signup_names import tell_name_taken
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.email_tokens.rules import is_named_for_address
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User, UserId
@@ -144,7 +146,15 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         columns = {"username": columns["email"], "factor1": _PASSWORD_FACTOR, **columns}
         columns = await checked_columns(self._accounts(), columns)
         with _taken():
-            return self._seen(await create_signup(self._accounts(), columns, {"password": password}), password)
+            return self._seen(await self._create(columns, password), password)
+
+    async def _create(self, columns: dict[str, Any], password: str) -> User:
+        try:
+            return await create_signup(self._accounts(), columns, {"password": password})
+        except CrossauthError as e:
+            if e.code is ErrorCode.UserExists:
+                await tell_name_taken(self._accounts(), columns)
+            raise
 
     async def update(self, user: CrossauthUser, update_dict: dict[str, Any]) -> CrossauthUser:
         """Change a user. A username that is the address changes with it.
@@ -163,7 +173,8 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
             return None
         values, old = dict(update_dict), current.crossauth_record
         password, columns = values.pop("hashed_password", None), _columns(values)
-        if "email" in columns and old.username == old.email:
+        same_name = columns.get("username", old.username) == old.username
+        if columns.get("email") and same_name and is_named_for_address(old):
             columns["username"] = columns["email"]
         if columns:
             columns = await checked_columns(self._accounts(), columns, old)
