@@ -245,9 +245,9 @@ def test_an_administrator_gives_a_username_that_is_an_address_with_that_address_
             await admin.update_user(accounts, user, user, {"username": "x@example.com", "email": "x@example.com"})
         ).user
         assert user.username == "x@example.com"
-        # What stays is not judged.
+        # A name that is the address changes with it: the next owner of the mailbox could not sign up.
         user = (await admin.update_user(accounts, user, user, {"email": "other@example.com"})).user
-        assert (user.username, user.email) == ("x@example.com", "other@example.com")
+        assert (user.username, user.email) == ("other@example.com", "other@example.com")
 
     asyncio.run(act())
 

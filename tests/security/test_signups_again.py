@@ -13,11 +13,6 @@ PHONE = "+441632960961"
 FIRST, SECOND = "Attack3rpass", "0therPassw1"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 class Prober:
     """A few browsers that sign up with one address, and what they were told."""
 
@@ -49,9 +44,9 @@ class Prober:
         self.told.append((answer.status_code, name_of(answer), sorted(answer.json()), codes))
 
 
-def probe(request: pytest.FixtureRequest, kind: str, owner: str, address: str, steps: Any, **options: Any) -> Any:
+def probe(owner: str, address: str, steps: Any, **options: Any) -> Any:
     """What `steps` are told about `address`, where `owner` is the name of the account that has the known one."""
-    world = World(**storages(request, kind), enable_email_verification=True, **options)
+    world = World(enable_email_verification=True, **options)
     with world.open() as url, Browser(url) as browser:
         browser.sign_up(owner, user_email=KNOWN, factor2="none")
         assert browser.call(f"/api{browser.link(KNOWN)}").json()["verified"] is True
@@ -62,11 +57,12 @@ def probe(request: pytest.FixtureRequest, kind: str, owner: str, address: str, s
         return prober.told
 
 
-def both(request: pytest.FixtureRequest, kind: str, owner: str, steps: Any, **options: Any) -> Iterator[Any]:
+def both(owner: str, steps: Any, **options: Any) -> Iterator[Any]:
     for address in (FREE, KNOWN):
-        yield probe(request, kind, owner, address, steps, **options)
+        yield probe(owner, address, steps, **options)
 
 
+# The account that has the known address may have it as its name, or another name.
 OWNERS = pytest.mark.parametrize("owner", ["owner", KNOWN])
 FACTORS = pytest.mark.parametrize("factor2", ["totp", "sms"])
 
@@ -74,9 +70,7 @@ FACTORS = pytest.mark.parametrize("factor2", ["totp", "sms"])
 @OWNERS
 @FACTORS
 @pytest.mark.parametrize("reset", [True, False])
-def test_a_third_sign_up_does_not_tell(
-    request: pytest.FixtureRequest, kind: str, owner: str, factor2: str, reset: bool
-) -> None:
+def test_a_third_sign_up_does_not_tell(owner: str, factor2: str, reset: bool) -> None:
     """The factor was set up with one password, another followed, and the first comes back: it is worth nothing in any case."""
 
     def steps(prober: Prober) -> None:
@@ -85,15 +79,13 @@ def test_a_third_sign_up_does_not_tell(
         prober.sign_up("c", FIRST, "totp")
         prober.sign_up("d", SECOND, "none")
 
-    free, known = both(request, kind, owner, steps, enable_password_reset=reset)
+    free, known = both(owner, steps, enable_password_reset=reset)
     assert free == known
 
 
 @OWNERS
 @FACTORS
-def test_nor_does_a_second_one_with_the_same_password(
-    request: pytest.FixtureRequest, kind: str, owner: str, factor2: str
-) -> None:
+def test_nor_does_a_second_one_with_the_same_password(owner: str, factor2: str) -> None:
     """A sign-up whose factor is set up is begun anew with the factor that is asked for now, like one that does not exist."""
 
     def steps(prober: Prober) -> None:
@@ -102,15 +94,13 @@ def test_nor_does_a_second_one_with_the_same_password(
         prober.call("c", "/api/configurefactor2", otp=prober.sign_up("c", FIRST, "totp"))
         prober.sign_up("d", FIRST, "sms")
 
-    free, known = both(request, kind, owner, steps)
+    free, known = both(owner, steps)
     assert free == known
 
 
 @OWNERS
 @FACTORS
-def test_nor_does_a_set_up_that_another_sign_up_made_void(
-    request: pytest.FixtureRequest, kind: str, owner: str, factor2: str
-) -> None:
+def test_nor_does_a_set_up_that_another_sign_up_made_void(owner: str, factor2: str) -> None:
     """It goes on to its end, shown, sent again and completed, and nothing comes of it."""
 
     def steps(prober: Prober) -> None:
@@ -123,14 +113,14 @@ def test_nor_does_a_set_up_that_another_sign_up_made_void(
             codes[1] = re.findall(r"\d{6}", prober.world.sms.messages[-1][1])[0]
         prober.call("b", "/api/configurefactor2", otp=codes[1])
 
-    free, known = both(request, kind, owner, steps)
+    free, known = both(owner, steps)
     assert free == known
     assert free[-1][0] == 200
 
 
 @OWNERS
 @pytest.mark.parametrize("again", [0, 3])
-def test_nor_does_the_limit_of_logins(request: pytest.FixtureRequest, kind: str, owner: str, again: int) -> None:
+def test_nor_does_the_limit_of_logins(owner: str, again: int) -> None:
     """The right password of an unfinished sign-up counts like a wrong one; signing up once more counts as no login."""
 
     def steps(prober: Prober) -> None:
@@ -140,11 +130,12 @@ def test_nor_does_the_limit_of_logins(request: pytest.FixtureRequest, kind: str,
         for _ in range(22):
             prober.call("c", "/api/login", username=prober.address, password=FIRST)
 
-    free, known = both(request, kind, owner, steps)
+    free, known = both(owner, steps)
     assert free == known
     assert {status for status, *_ in free[1 + again :]} == {401, 429}
 
 
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_who_begins_again_can_finish(request: pytest.FixtureRequest, kind: str) -> None:
     """With the factor of the last sign-up, whatever an earlier one had set up."""
     world = World(**storages(request, kind), enable_email_verification=True)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.signup_rules import SIGNUP_LASTS, state_after_verification
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import normalize
 from crossauth_backend.delivery.queue import Send
@@ -17,6 +18,7 @@ from crossauth_backend.email_tokens.rules import address_of, is_named_for_addres
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import username_problems
 from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UserState
 from crossauth_backend.users.storage import SupportsSignupExpiry
@@ -96,9 +98,12 @@ async def _apply(accounts: Accounts, asked: Verification) -> User | None:
 
 
 async def _store(accounts: Accounts, user: User, changes: dict[str, Any]) -> User:
-    """Store `changes`. A username that is the old address becomes the new one in the same write, or stays where that is taken."""
+    """Store `changes`. A username that is the old address becomes the new one in the same write.
+
+    It stays where the new one is somebody's username, or breaks a rule for usernames: nobody could be asked for another.
+    """
     email = changes.get("email")
-    if email and is_named_for_address(user):
+    if email and is_named_for_address(user) and not await _name_problems(accounts, user, email):
         try:
             return await accounts.replace(user, {**changes, "username": email}, refusal=ErrorCode.InvalidKey)
         except CrossauthError as e:
@@ -106,6 +111,11 @@ async def _store(accounts: Accounts, user: User, changes: dict[str, Any]) -> Use
             if e.code is not ErrorCode.UserExists:
                 raise
     return await accounts.replace(user, changes, refusal=ErrorCode.InvalidKey)
+
+
+async def _name_problems(accounts: Accounts, user: User, email: str) -> list[str]:
+    renamed = {**user.to_dict(), "username": email, "email": email}
+    return username_problems(email) or list(await problems_of(accounts.validate_user, renamed))
 
 
 async def _tell(accounts: Accounts, asked: Verification, origin: Origin) -> None:

@@ -102,7 +102,8 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
     Raises:
         CrossauthError: `Unauthorized` where nothing is being set up, or not by this user; `InvalidToken`, `TooManyAttempts`;
             `Expired`, also where it was begun too long ago; `InvalidSession` where the user's credentials are others by now than
-            when it began (see `codes.is_quiet` for where that is not said); `UserExists` for an email address that another account has by now.
+            when it began, unless that would say too much (see `codes.is_quiet`); `UserExists` for an email address that another
+            account has by now.
     """
     pending, user = await _set_up_in(accounts, key)
     factor = accounts.factors[pending.factor2]

@@ -100,6 +100,8 @@ async def checked_user(
     renamed = current is None or current.username != checked["username"]
     if current is not None and trusted and accounts.verify_email and not renamed and _moves_name(current, checked):
         checked["username"], renamed = checked["email"], True
+        if problems := username_problems(checked["username"]):
+            raise CrossauthError(ErrorCode.FormEntry, problems)
     if accounts.verify_email and renamed:
         name = str(checked["username"])
         given = User(id=0, username=name, email=checked["email"])

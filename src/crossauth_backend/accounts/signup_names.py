@@ -130,7 +130,7 @@ def leave_to_mailbox(
     emails.queue.put(leave)
 
 
-async def tell_name_taken(accounts: Accounts, new: Mapping[str, Any]) -> None:
+def tell_name_taken(accounts: Accounts, new: Mapping[str, Any]) -> None:
     """Tell the owner of a mailbox by mail where a username that is the address belongs to an account with another address.
 
     Parameters:

@@ -203,7 +203,7 @@ class TokenEmailer:
         self._put(partial(self._account_exists, email, counted))
 
     def send_name_taken(self, email: str) -> None:
-        """Tell the owner of an address that it is the username of an account with another address, which they tried to sign up as.
+        """Tell the owner of an address, with which somebody tried to sign up, that an account with another one has it as username.
 
         Parameters:
             email: the address.

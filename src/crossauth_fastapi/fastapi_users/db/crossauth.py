@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Final
 from crossauth_backend.accounts.fit import check_fields
 from crossauth_backend.accounts.profile import delete_account
 from crossauth_backend.accounts.signup import create_signup
-from crossauth_backend.accounts.signup_names import tell_name_taken
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.email_tokens.rules import is_named_for_address
@@ -146,15 +145,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         columns = {"username": columns["email"], "factor1": _PASSWORD_FACTOR, **columns}
         columns = await checked_columns(self._accounts(), columns)
         with _taken():
-            return self._seen(await self._create(columns, password), password)
-
-    async def _create(self, columns: dict[str, Any], password: str) -> User:
-        try:
-            return await create_signup(self._accounts(), columns, {"password": password})
-        except CrossauthError as e:
-            if e.code is ErrorCode.UserExists:
-                await tell_name_taken(self._accounts(), columns)
-            raise
+            return self._seen(await create_signup(self._accounts(), columns, {"password": password}), password)
 
     async def update(self, user: CrossauthUser, update_dict: dict[str, Any]) -> CrossauthUser:
         """Change a user. A username that is the address changes with it.

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Body, Depends, Request
 
+from crossauth_backend.accounts.signup_names import tell_name_taken
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
     CONFLICT,
@@ -63,6 +64,10 @@ def get_register_router(
         try:
             user = await user_manager.create(values, safe=True, request=request)
         except UserAlreadyExists as e:
+            if core.accounts is not None:
+                # A username is the address where the schema has none.
+                name = getattr(values, "username", None) or values.email
+                tell_name_taken(core.accounts(), {"username": name, "email": values.email})
             raise refused(ErrorCode.REGISTER_USER_ALREADY_EXISTS) from e
         except InvalidPasswordException as e:
             raise refused_with(ErrorCode.REGISTER_INVALID_PASSWORD, e.reason) from e
