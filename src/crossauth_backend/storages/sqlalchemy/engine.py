@@ -115,7 +115,7 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
     event.listen(engine.sync_engine, "handle_error", _drop_what_hangs)
     opened = _opened[engine.sync_engine] = WeakSet()
     event.listen(engine.sync_engine, "connect", lambda connection, _: opened.add(connection.driver_connection))
-    event.listen(engine.sync_engine, "checkout", _refuse_of_another_loop)
+    event.listen(engine.sync_engine, "checkout", refuse_of_another_loop)
     return engine
 
 
@@ -139,6 +139,20 @@ def warn_if_unbounded(engine: AsyncEngine) -> None:
     event.listen(made, "do_connect", judge, once=True)
 
 
+def refuse_translation(engine: AsyncEngine) -> None:
+    """Refuse an engine that reads and writes other schemas than those of its tables.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    if engine.get_execution_options().get("schema_translate_map"):
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            "An engine has a 'schema_translate_map', which our tables do not follow: choose the schema by the search path, such "
+            "as connect_args={'server_settings': {'search_path': 'tenant'}}",
+        )
+
+
 async def dispose(engine: AsyncEngine) -> None:
     """Close the connections of the engine's pool; those that do not answer the farewell are dropped."""
     closing = asyncio.ensure_future(engine.dispose())
@@ -150,7 +164,7 @@ async def dispose(engine: AsyncEngine) -> None:
     await closing
 
 
-def _refuse_of_another_loop(dbapi_connection: Any, record: object, proxy: object) -> None:
+def refuse_of_another_loop(dbapi_connection: Any, record: object, proxy: object) -> None:
     """A connection serves the event loop that opened it. With another loop (a second `TestClient`) the pool opens a new one."""
     connection = dbapi_connection.driver_connection
     loop = getattr(connection, "_loop", None)
