@@ -27,7 +27,7 @@ from crossauth_backend.storages.sqlalchemy.wordvalues import read_boolean, read_
 _INTEGER_BITS: Final = ((sa.BigInteger, 64), (sa.SmallInteger, 16), (sa.Integer, 32))
 _MAX_TEXT_OF_NUMBER: Final = 1000
 _MAX_EXPONENT: Final = 308
-_MAX_DEPTH: Final = 32
+_MAX_DEPTH: Final = 60
 Reader = Callable[[str, Any, Any, sa.Dialect], Any]
 
 
