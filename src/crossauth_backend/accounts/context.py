@@ -117,7 +117,7 @@ class Accounts:
         Raises:
             CrossauthError: `UserNotExist`.
         """
-        return with_stamp(await self.users.get_user_by_id(userid, ANY_STATE))
+        return with_stamp(await self.users.get_user_by_id(userid, ANY_STATE), self.users.credentials)
 
     async def replace(
         self,
@@ -154,7 +154,7 @@ class Accounts:
         stored = await self.user(user.id)
         if before is not None and is_digest(stored.security_stamp):
             # The storage has no place for a stamp. (A row that an older version left without one has it now.)
-            stamp = digest_after(before, values, secrets or {})
+            stamp = digest_after(before, values, secrets or {}, self.users.credentials)
         return replace(stored, security_stamp=stamp)
 
     async def still(self, user: User) -> None:
