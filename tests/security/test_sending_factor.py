@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from crossauth_backend import (
     CrossauthError,
     ErrorCode,
-    InMemoryKeyStorage,
     InMemoryUserStorage,
+    KeyPrefix,
     LocalPasswordAuthenticator,
     SqlAlchemyKeyStorage,
     SqlAlchemyUserStorage,
@@ -25,9 +25,9 @@ from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_fastapi.fastapi_users import FastAPIUsers, schemas
 from crossauth_fastapi.fastapi_users.authentication import AuthenticationBackend, BearerTransport, KeyStorageStrategy
 from crossauth_fastapi.fastapi_users.db import CrossauthUserDatabase
-from tests.accounts import FIELDS, World, name_of
+from tests.accounts import World, name_of
 from tests.fastapi_users.test_core import EMAIL, Both, Manager, name_of_refusal
-from tests.security.test_needed_factor import PHONE, code_in
+from tests.security.test_needed_factor import PHONE
 from tests.security.test_security_stamp import PlainUserStorage
 from tests.support import CHEAP, PASSWORD
 
@@ -236,8 +236,59 @@ def test_an_administrators_change_of_the_column_ends_the_sessions() -> None:
         accounts = world.manager.accounts()
         admin = asyncio.run(accounts.users.create_user({"username": "root", "admin": True}))
         assert alice.get("/rest/me", headers=header).status_code == 200
+        assert asyncio.run(world.keys.get_all_for_user(1, KeyPrefix.session))
         asyncio.run(update_user(accounts, admin, world.user(), {"mobile": THIEF}))
         assert alice.get("/rest/me", headers=header).status_code == 401
+        assert asyncio.run(world.keys.get_all_for_user(1, KeyPrefix.session)) == [], "they are deleted, not only void"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_change_by_the_routes_that_was_proven_too_early_is_not_stored(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    """The owner changes the password between the thief's proof and the write of the column"""
+    world = MobileWorld(**kept_in(request, kind))
+    with with_mobile(world):
+        database = CrossauthUserDatabase(world.manager)
+        seen = asyncio.run(database.get(1))
+        assert seen is not None
+        change = {"password": "Another1one"}
+        asyncio.run(world.manager.change_secrets("alice", 1, change, None, {"password": PASSWORD}))
+        assert asyncio.run(database.replace(seen, {}, {"mobile": THIEF})) is None
+        assert world.user()["mobile"] == PHONE
+        assert asyncio.run(database.replace(seen, {}, {"nickname": "al"})) is not None, "that needed no proof"
+
+
+class InnerUserStorage(PlainUserStorage):
+    """A storage of an application's that keeps users in another one, which does not know what its factors read."""
+
+    async def get_user_by(self, field: str, value: Any, options: Any = None) -> Any:
+        return await self._inner.get_user_by(field, value, options)
+
+    async def replace_user(
+        self,
+        id: Any,
+        expected: Any,
+        values: Any,
+        *,
+        expected_secrets: Any = None,
+        secrets: Any = None,
+        stamp: str | None = None,
+    ) -> bool:
+        more = {"expected_secrets": expected_secrets, "secrets": secrets, "stamp": stamp}
+        return await self._inner.replace_user(id, expected, values, **more)
+
+
+def test_the_routes_say_the_stamp_to_a_storage_that_does_not_know_the_column() -> None:
+    """A storage around another one keeps the security stamp when the column changes"""
+    world = MobileWorld(InnerUserStorage())
+    with world.open() as url, Both(url) as alice:
+        alice.sign_up("alice", user_email=EMAIL)
+        before, database = world.user(), CrossauthUserDatabase(world.manager)
+        seen = asyncio.run(database.get(1))
+        assert seen is not None
+        assert asyncio.run(database.replace(seen, {}, {"mobile": THIEF})) is not None
+        assert world.user().security_stamp != before.security_stamp
 
 
 def test_a_factor_that_does_not_say_which_column_it_reads_is_not_set_up() -> None:
@@ -310,72 +361,3 @@ def test_the_owner_of_a_number_that_is_flooded_logs_in_still(channel: Any) -> No
             asyncio.run(accounts.limits.allows({"sms_login_target": target.subject}, accounts.events))
         alice.cookies.clear()
         assert "No code was sent" in alice.log_in().json()["message"]
-
-
-@pytest.mark.parametrize("json", [True, False])
-def test_a_number_that_users_do_not_edit_is_given_with_the_choice(json: bool) -> None:
-    """A user without a phone number is locked out where text messages are needed and `user_editable_fields` leaves `phone` out"""
-    users, keys = InMemoryUserStorage({"user_editable_fields": ["email"]}), InMemoryKeyStorage()
-    before = World(users, keys)
-    with before.open() as url, Both(url) as alice:
-        alice.sign_up(user_email=EMAIL)
-    world = World(users, keys, allowed_factor2=["sms"])
-    with world.open() as url, Both(url) as alice:
-        page = alice.submit("/login", username="alice", password=PASSWORD)
-        assert 'name="user_phone"' in alice.get(page.headers["location"]).text
-        send: Any = alice.call if json else alice.submit
-        path = "/api/" if json else "/"
-        assert send(f"{path}changefactor2", factor2="sms").status_code == 400
-        reserved = {"user_admin": "true", "user_email": "other@example.com", "user_username": "root"}
-        assert send(f"{path}changefactor2", factor2="sms", user_phone=PHONE, **reserved).status_code == 200
-        assert asyncio.run(users.get_user_by_id(1)).user.get("phone") is None, "not before the code has come"
-        alice.mail()
-        assert send(f"{path}configurefactor2", otp=code_in(world.sms.messages[-1][1])).status_code == 200
-        stored = asyncio.run(users.get_user_by_id(1)).user
-        assert (stored.get("phone"), stored.email, stored.username, stored.admin) == (PHONE, EMAIL, "alice", False)
-        assert alice.who() == "alice"
-        world.later(minutes=61)
-        alice.call("/api/updateuser", user_phone=THIEF)
-        assert asyncio.run(users.get_user_by_id(1)).user.get("phone") == PHONE, (
-            "afterwards it is not the user's to edit"
-        )
-
-
-def test_a_column_of_a_factors_own_is_given_with_the_choice_too() -> None:
-    """The same for a factor of the application's own"""
-    users, keys = InMemoryUserStorage({"user_editable_fields": ["email"]}), InMemoryKeyStorage()
-    with MobileWorld(users, keys).open() as url, Both(url) as alice:
-        alice.sign_up(user_email=EMAIL)
-    world = MobileWorld(users, keys, allowed_factor2=["mobile"])
-    with world.open() as url, Both(url) as alice:
-        page = alice.submit("/login", username="alice", password=PASSWORD)
-        assert 'name="user_mobile"' in alice.get(page.headers["location"]).text
-        assert alice.call("/api/changefactor2", factor2="mobile", user_mobile=PHONE).status_code == 200
-        assert alice.call("/api/configurefactor2", otp=world.mobile.sent[-1][1]).status_code == 200
-        assert (alice.who(), world.user()["mobile"]) == ("alice", PHONE)
-
-
-def test_a_needed_factor_whose_field_is_the_administrators_stops_the_start() -> None:
-    """Every user needs text messages, and only administrators may set phone numbers: whoever has none could not log in"""
-    kept: Any = {"user_editable_fields": ["email"], "admin_editable_fields": ["phone"]}
-    with pytest.raises(CrossauthError, match="'sms' needs 'phone', which 'admin_editable_fields' keeps") as refused:
-        World(InMemoryUserStorage(kept), allowed_factor2=["sms"])
-    assert refused.value.code is ErrorCode.Configuration
-    World(InMemoryUserStorage(kept), allowed_factor2=["sms", "totp"])
-    World(InMemoryUserStorage(kept), allowed_factor2=["sms", "none"])
-    World(InMemoryUserStorage({**kept, "user_editable_fields": FIELDS}), allowed_factor2=["sms"])
-
-
-def test_a_number_that_is_the_administrators_is_not_asked_for() -> None:
-    """A user of whom an administrator knows no number gives one, where numbers are the administrators' to set"""
-    kept: Any = {"user_editable_fields": ["email"], "admin_editable_fields": ["phone"]}
-    users, keys = InMemoryUserStorage(kept), InMemoryKeyStorage()
-    with World(users, keys).open() as url, Both(url) as alice:
-        alice.sign_up(user_email=EMAIL)
-    world = World(users, keys, allowed_factor2=["sms", "totp"])
-    with world.open() as url, Both(url) as alice:
-        page = alice.submit("/login", username="alice", password=PASSWORD)
-        assert 'name="user_phone"' not in alice.get(page.headers["location"]).text
-        assert alice.call("/api/changefactor2", factor2="sms", user_phone=PHONE).status_code == 400
-        alice.add_totp(world)
-        assert alice.who() == "alice"
