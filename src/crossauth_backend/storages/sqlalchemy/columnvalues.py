@@ -187,7 +187,7 @@ def _elements(name: str, kind: Any, value: Any, dialect: sa.Dialect, level: int)
     may_nest, must_nest = dimensions is None or level < dimensions, dimensions is not None and level < dimensions
     # Of JSON a list may be one element.
     whole = dimensions is not None and _reader(kind.item_type.dialect_impl(dialect)) is _json
-    found = []
+    found: list[Any] = []
     for one in value:
         nested = isinstance(one, (list, tuple))
         if (must_nest and not nested) or (nested and not may_nest and not whole):
