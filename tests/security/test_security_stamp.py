@@ -56,23 +56,25 @@ class PlainUserStorage(UserStorage):
         return await self._inner.get_users(skip, take)
 
 
-def own_table(url: str) -> dict[str, Any]:
-    """A table of the application's that has no column for the stamp."""
+def own_table(url: str, *more: str) -> dict[str, Any]:
+    """A table of the application's that has no column for the stamp, and columns of its own for texts."""
     path = url.removeprefix("sqlite:///")
     with sqlite3.connect(path) as connection:
         connection.execute(
             "CREATE TABLE person (id INTEGER PRIMARY KEY AUTOINCREMENT, username TEXT UNIQUE, username_normalized TEXT UNIQUE, "
-            "email TEXT, email_normalized TEXT UNIQUE, state TEXT, factor1 TEXT, factor2 TEXT, admin BOOLEAN, phone TEXT)"
+            "email TEXT, email_normalized TEXT UNIQUE, state TEXT, factor1 TEXT, factor2 TEXT, admin BOOLEAN, phone TEXT"
+            + "".join(f", {name} TEXT" for name in more)
+            + ")"
         )
     connection.close()
     names = ("username", "username_normalized", "email", "email_normalized", "state", "factor1", "factor2", "phone")
     table = sa.Table(
         "person", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),
         *(sa.Column(name, sa.Text, unique=name in ("username", *names[1:4:2])) for name in names),
-        sa.Column("admin", sa.Boolean),
+        sa.Column("admin", sa.Boolean), *(sa.Column(name, sa.Text) for name in more),
     )  # fmt: skip
     engine = open_engine(url)
-    users = SqlAlchemyUserStorage(engine, {"table": table, "user_editable_fields": FIELDS})
+    users = SqlAlchemyUserStorage(engine, {"table": table, "user_editable_fields": [*FIELDS, *more]})
     return {"users": users, "keys": SqlAlchemyKeyStorage(engine)}
 
 
@@ -444,6 +446,31 @@ def test_what_is_no_credential_ends_nothing(site: Site) -> None:
     assert site.owner.call("/api/updateuser", user_email=ALICE).status_code == 200
     assert site.owner.cookies["SESSIONID"] == before
     assert (site.owner.who(), site.intruder.who()) == ("alice", "alice")
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "own table without the stamp"])
+def test_a_field_that_is_no_credential_ends_no_session_and_no_link(sqlite_url: str, kind: str) -> None:
+    """Another nickname logs nobody out, and a link to choose a new password that was mailed before is good still."""
+    given: dict[str, Any] = {"user_editable_fields": ["email", "phone", "nick"]}
+    if kind == "memory":
+        world = World(InMemoryUserStorage(given))
+    elif kind == "sqlite":
+        engine = open_engine(sqlite_url)
+        given["extra_columns"] = [sa.Column("nick", sa.String(20))]
+        world = World(SqlAlchemyUserStorage(engine, given), SqlAlchemyKeyStorage(engine))
+    else:
+        world = World(**own_table(sqlite_url, "nick"))
+    with world.open() as url, Browser(url) as owner, Browser(url) as other:
+        owner.sign_up("alice", factor2="none", user_email=ALICE)
+        other.log_in()
+        owner.call("/api/requestpasswordreset", email=ALICE)
+        owner.mail()
+        token = owner.link(ALICE).rsplit("/", 1)[1].rpartition("=")[2]
+        answer = owner.call("/api/updateuser", user_nick="Al")
+        assert (answer.status_code, other.who(), owner.who()) == (200, "alice", "alice")
+        new = {"new_password": NEW, "repeat_password": NEW}
+        assert other.call("/api/resetpassword", token=token, **new).json()["ok"] is True
+        assert owner.who() is None, "which ends sessions"
 
 
 # Sessions do not grow without bound

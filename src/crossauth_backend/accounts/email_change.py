@@ -90,7 +90,7 @@ async def _apply(accounts: Accounts, asked: Verification) -> User | None:
     if asked.token.new_email:
         changes["email"] = asked.token.new_email
     try:
-        return await _store(accounts, with_stamp(asked.found).user, changes)
+        return await _store(accounts, with_stamp(asked.found, accounts.users.credentials).user, changes)
     except CrossauthError as e:
         if e.code is ErrorCode.InvalidKey:
             return None
