@@ -72,6 +72,7 @@ def test_a_new_address_that_is_somebodys_name_leaves_the_name_and_moves_the_addr
         link = browser.link(NEW)
         other.sign_up(NEW, user_email=NEW, factor2="none")
         done = browser.call(f"/api{link}").json()
+        assert "user" in done, done
         assert (done["user"]["username"], done["user"]["email"]) == (OLD, NEW)
 
 

@@ -108,7 +108,8 @@ async def _store(accounts: Accounts, user: User, changes: dict[str, Any]) -> Use
             return await accounts.replace(user, {**changes, "username": email}, refusal=ErrorCode.InvalidKey)
         except CrossauthError as e:
             # It may be the address that is taken: that the next write will say.
-            raise
+            if e.code is not ErrorCode.UserExists:
+                raise
     return await accounts.replace(user, changes, refusal=ErrorCode.InvalidKey)
 
 

@@ -90,13 +90,9 @@ async def sign_in(
 
 
 async def refuse_unfinished(accounts: Accounts, user: User, origin: Origin = NOWHERE) -> None:
-    """Refuse a sign-up that is not finished and of which nothing may be said, as `sign_in` does.
+    """Refuse an unfinished sign-up of which nothing may be said, as `sign_in` does, where a wrong password is counted.
 
-    Where a wrong password is counted, this is to be counted too (see `check_credentials`): there may be no such sign-up, because
-    the address has an account by this name, and then every password is wrong.
-
-    Raises:
-        CrossauthError: `UsernameOrPasswordInvalid`.
+    There may be none, because the address has an account by this name; then every password is wrong, and counted.
     """
     if user.state in UNFINISHED and says_nothing(accounts, user):
         raise await _refused(accounts, user, next_step(Attempt(user)), origin)

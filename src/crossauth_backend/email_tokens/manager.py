@@ -47,8 +47,6 @@ EXPIRED_LINK: Final = "This link has expired"
 _ANY: Final[Any] = {"skip_active_check": True, "skip_email_verified_check": True}
 # The name under which the delivery queue knows what sends these.
 CHANNEL: Final = "mail"
-
-
 # Counts a message to an email address; whether it is within the limit of that mailbox.
 CountMail: TypeAlias = Callable[[str], Awaitable[bool]]
 
@@ -203,7 +201,7 @@ class TokenEmailer:
         self._put(partial(self._account_exists, email, counted))
 
     def send_name_taken(self, email: str) -> None:
-        """Tell the owner of an address, with which somebody tried to sign up, that an account with another one has it as username.
+        """Tell the owner of an address, with which somebody tried to sign up, that an account with another has it as username.
 
         Parameters:
             email: the address.
