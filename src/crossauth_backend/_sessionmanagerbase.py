@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.context import Accounts
-from crossauth_backend.accounts.fit import check_storages
+from crossauth_backend.accounts.fit import check_storages, check_way_in
 from crossauth_backend.accounts.freshness import lacks_factor2
 from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
@@ -197,6 +197,11 @@ class SessionManagerBase:
         settings = self.settings
         offered = [f for name, f in self.authenticators.items() if name in self.allowed_factor2]
         check_storages(users, (self.key_storage, self.email_token_storage), settings, offered)
+        if NO_FACTOR2 not in self.allowed_factor2:
+            check_way_in(users, offered)
+        for storage in (users, self.session.user_storage):
+            if storage is not None:
+                storage.add_credentials(self.factors.user_fields())
         self.limits = AttemptLimits(self.key_storage, settings.attempt_limits, self._now)
         if settings.enable_email_verification or settings.enable_password_reset:
             self.emails = TokenEmailer(

@@ -84,7 +84,7 @@ ROWS: dict[str, tuple[Any, list[tuple[Any, Any]], list[Any], str]] = {
     "photo": (sa.LargeBinary(4), [("AP+A", "AP+A"), ("", None)], ["é", "AP", 5, "AAAAAAAA"], "must be"),
     "short": (sa.String(5), [("abcde", "abcde"), ("", "")], ["abcdef", 5, True, 1.5], "must be"),
     "prefs": (sa.JSON, [("dark", "dark"), ('{"a": [1.5, null]}', {"a": [1.5, None]}), (5, 5), ("[1", "[1"), ("", None)],
-              ['[1e999]', '[NaN]', '["\\u0000"]', '["\\ud800"]', "[" * 40 + "]" * 40], "must be JSON"),
+              ['[1e999]', '[NaN]', '["\\u0000"]', '["\\ud800"]', "[" * 70 + "]" * 70], "must be JSON"),
     "code": (Upper, [("abc", "ABC")], ["abcdef", 5], "Field 'code'"),
     "warm": (Celsius, [("20", 20.0), (20.5, 20.5)], ["x", "nan"], "must be a number"),
     "thing": (sa.PickleType, [("x", "x"), (5, 5)], [], ""),

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from crossauth_backend import CrossauthError, ErrorCode, SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_engine
 from crossauth_backend.core.clock import utc_now
-from crossauth_backend.storages.sqlalchemy import read
+from crossauth_backend.storages.sqlalchemy import drivers
 from crossauth_backend.storages.sqlalchemy.engine import refusals
 from tests.accounts import Browser, World
 from tests.fastapi_users.app import Site
@@ -43,7 +43,7 @@ def browser(
     server: PostgresServer, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Browser]:
     """One that is logged in at an application with short bounds: of a session server, or of the routes of FastAPI Users."""
-    monkeypatch.setattr(read, "_QUERY_SECONDS", 1)
+    monkeypatch.setattr(drivers, "_QUERY_SECONDS", 1)
     url = server.create_database()
     engine = open_engine(url, **SHORT)
     if request.param == "routes":

@@ -14,7 +14,7 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.users.record import User
-from crossauth_backend.users.stamp import CREDENTIALS, STAMP
+from crossauth_backend.users.stamp import STAMP
 from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState
 
 STATES = tuple(v for n, v in vars(UserState).items() if not n.startswith("_"))
@@ -66,7 +66,7 @@ async def create_user(
 async def update_user(
     accounts: Accounts, admin: User, user: User, changed: Mapping[str, Any], origin: Origin = NOWHERE
 ) -> Stored:
-    """Store the given fields of `user`. With a credential (see `users.stamp`) the user's sessions end, and the links that wait.
+    """Store the given fields of `user`. With one of `UserStorage.credentials` the user's sessions end, and the links that wait.
 
     Raises:
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`; `Forbidden` for a factor that is not offered; `BadRequest`
@@ -83,7 +83,7 @@ async def update_user(
     stored = await _decide(accounts, admin, user, change)
     if fields:
         accounts.events.tell(EventName.user_updated, user, address=origin.address, actor=admin)
-    if not fields.keys().isdisjoint(CREDENTIALS):
+    if not fields.keys().isdisjoint(accounts.users.credentials):
         await accounts.end_sessions(user.id)
     return Stored(stored, "state" in fields and _send_reset(accounts, stored))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.pending import (
@@ -40,19 +41,40 @@ _RIGHT: Final = {
     ErrorCode.InvalidPhoneNumber: "Phone number: enter it with its country code, such as +441632960961, for login codes are "
     "sent there",
 }
-_LIMITS: Final = {"email": "mail_target", "phone": "sms_target"}
+_SEPARATORS: Final = re.compile(r"[\s()./-]")
 
 
-def targets(factor: Authenticator, fields: Mapping[str, Any] | User) -> dict[str, str]:
-    """Where the factor's code would go, by the name of the limit that counts it; empty where none is sent.
+class Target(NamedTuple):
+    """Where a code goes.
+
+    Parameters:
+        field: the field of the user that says so.
+        limit: the limit that counts what goes there: every code has one, whatever the field is called.
+        subject: what is counted under it.
+    """
+
+    field: str
+    limit: str
+    subject: str
+
+
+def targets(factor: Authenticator, fields: Mapping[str, Any] | User) -> list[Target]:
+    """Where the factor's code would go; empty where none is sent.
 
     Raises:
         CrossauthError: `InvalidEmail` or `InvalidPhoneNumber` where it cannot go anywhere.
     """
-    if not isinstance(factor, SentCodeAuthenticator):
-        return {}
-    where = factor.where_to(fields)
-    return {_LIMITS[name]: mailbox_of(to) if name == "email" else to for name, to in where.items() if name in _LIMITS}
+    if isinstance(factor, SentCodeAuthenticator):
+        return [_target(factor, name, to) for name, to in factor.where_to(fields).items()]
+    names = factor.user_fields() if factor.mfa_type() == "oob" else []
+    return [_target(factor, name, str(fields.get(name))) for name in names if fields.get(name)]
+
+
+def _target(factor: Authenticator, field: str, to: str) -> Target:
+    if field == "email" or (field != "phone" and factor.mfa_channel() == "email"):
+        return Target(field, "mail_target", mailbox_of(to))
+    # Another spelling of a number is the same telephone.
+    return Target(field, "sms_target", to if field == "phone" else _SEPARATORS.sub("", normalize(to)))
 
 
 def is_reachable(factor: Authenticator, fields: Mapping[str, Any] | User) -> bool:
@@ -111,28 +133,33 @@ async def _count(
     await accounts.counted(origin, user, code_account=account)
     to = targets(factor, fields)
     try:
-        await accounts.counted(origin, user, **to)
+        for target in to:
+            await accounts.counted(origin, user, **{target.limit: target.subject})
     except CrossauthError as e:
         if e.code is not ErrorCode.TooManyAttempts:
             raise
         if user is not None and await _may_be_own(accounts, user, purpose, to, origin):
             return True
-        if purpose != "signup" or not accounts.verify_email or "mail_target" not in to:
+        if purpose != "signup" or not accounts.verify_email or all(target.limit != "mail_target" for target in to):
             raise
         return False
     return True
 
 
-async def _may_be_own(accounts: Accounts, user: User, purpose: str, to: Mapping[str, str], origin: Origin) -> bool:
+async def _may_be_own(accounts: Accounts, user: User, purpose: str, to: list[Target], origin: Origin) -> bool:
     """Whether a code goes to what is known to be the user's, or, for a number, may be.
 
     Strangers can reach the limit of a mailbox or a number; its owner is not to be kept from logging in by that. A number that was
-    changed in a profile is not known to be the user's, so the codes of all logins that go there have a limit of their own.
+    changed in a profile is not known to be the user's, so the codes of all logins that go there have a limit of their own. So
+    have those to a mailbox that is not the account's `email`.
     """
     if purpose == "signup":
         return False
-    if "sms_target" in to:
-        return purpose == "login" and await accounts.allowed(origin, user, sms_login_target=to["sms_target"])
+    unknown = [target.subject for target in to if target.field != "email"]
+    if unknown:
+        if purpose != "login":
+            return False
+        return all([await accounts.allowed(origin, user, sms_login_target=subject) for subject in unknown])
     known = isinstance(accounts.users, SupportsSignupExpiry)
     return accounts.verify_email or user.email_verified_at is not None or (not known and purpose == "login")
 
@@ -202,8 +229,9 @@ async def prepare(
 
 def shown_again(factor: Authenticator, pending: Pending) -> dict[str, Any]:
     """What was shown when a code was sent, without sending another."""
-    kept = {name: pending.secrets[name] for name in _LIMITS if name in pending.secrets}
-    return {"username": pending.username, "factor2": pending.factor2, **kept}
+    names = dict.fromkeys(("email", "phone", *factor.user_fields()))
+    kept = {name: pending.secrets[name] for name in names if name in pending.secrets}
+    return {**kept, "username": pending.username, "factor2": pending.factor2}
 
 
 async def resend(
@@ -263,7 +291,8 @@ def _newest(accounts: Accounts, key: Key | None, claims: Callable[[str], str | N
 async def _anew(
     accounts: Accounts, factor: Authenticator, user: User | None, pending: Pending, origin: Origin
 ) -> Mapping[str, Any]:
-    fields = shown_again(factor, pending)
+    # What else a factor of the application's reads is the user's; where the code went is kept with the set-up.
+    fields = {**({} if user is None else user.to_dict()), **shown_again(factor, pending)}
     if isinstance(factor, SentCodeAuthenticator):
         # Whether the address has an owner is judged again: it may have got one since.
         return (await prepare(accounts, factor, user, fields, pending.purpose, origin))["sessionData"]

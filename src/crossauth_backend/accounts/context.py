@@ -24,7 +24,6 @@ from crossauth_backend.sessions.manager import SessionCookie
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import default_user_validator
 from crossauth_backend.users.stamp import (
-    CREDENTIALS,
     STAMP,
     digest_after,
     is_digest,
@@ -126,7 +125,7 @@ class Accounts:
         Raises:
             CrossauthError: `UserNotExist`.
         """
-        return with_stamp(await self.users.get_user_by_id(userid, ANY_STATE))
+        return with_stamp(await self.users.get_user_by_id(userid, ANY_STATE), self.users.credentials)
 
     async def replace(
         self,
@@ -157,14 +156,14 @@ class Accounts:
             user = await self.user(user.id)
         before = await self.find(user.id) if is_digest(user.security_stamp) else None
         basis = {STAMP: user.security_stamp} if expected is None else expected
-        changes = any(name in values and values[name] != user.get(name) for name in CREDENTIALS)
+        changes = any(name in values and values[name] != user.get(name) for name in self.users.credentials)
         stamp = new_stamp() if changes or replaces_credential(secrets or ()) else None
         if not await replace_user(self.users, user.id, basis, values, secrets=secrets, stamp=stamp):
             raise await self.changed_meanwhile(user, refusal)
         stored = await self.user(user.id)
         if before is not None and is_digest(stored.security_stamp):
             # The storage has no place for a stamp. (A row that an older version left without one has it now.)
-            stamp = digest_after(before, values, secrets or {})
+            stamp = digest_after(before, values, secrets or {}, self.users.credentials)
         if stamp is None:
             stamp = basis.get(STAMP, stored.security_stamp)
         return replace(stored, security_stamp=stamp)

@@ -40,7 +40,7 @@ async def check_credentials(accounts: Accounts, username: str, params: Params, o
 
 async def _named(accounts: Accounts, username: str) -> UserAndSecrets | None:
     try:
-        return with_stamp(await accounts.users.get_user_by_username(username, ANY_STATE))
+        return with_stamp(await accounts.users.get_user_by_username(username, ANY_STATE), accounts.users.credentials)
     except CrossauthError as e:
         if e.code is not ErrorCode.UserNotExist:
             raise

@@ -88,7 +88,9 @@ async def _apply(accounts: Accounts, asked: Verification) -> User | None:
     if asked.token.new_email:
         changes["email"] = asked.token.new_email
     try:
-        return await accounts.replace(with_stamp(asked.found).user, changes, refusal=ErrorCode.InvalidKey)
+        return await accounts.replace(
+            with_stamp(asked.found, accounts.users.credentials).user, changes, refusal=ErrorCode.InvalidKey
+        )
     except CrossauthError as e:
         if e.code is ErrorCode.InvalidKey:
             return None

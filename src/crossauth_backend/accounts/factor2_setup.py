@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from crossauth_backend.accounts import codes, recovery
@@ -19,7 +19,7 @@ from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
-from crossauth_backend.users.record import User
+from crossauth_backend.users.record import User, with_fields
 from crossauth_backend.users.storage import SupportsSignupExpiry
 
 
@@ -115,7 +115,7 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
         return SetUp(None, pending.purpose, persist=pending.persist, username=pending.username)
     secrets = {n: pending.secrets.get(n) for n in factor.secret_names()}
     given = _given_address(factor, pending, user)
-    proves = proves_address(factor, pending, replace(user, **given))
+    proves = proves_address(factor, pending, with_fields(user, given))
     changes = {"factor2": pending.factor2, **_finished(accounts, user, proves), **given}
     stored = await accounts.replace(user, changes, {**_emptied(accounts, user), **secrets})
     await accounts.end_sessions(user.id)

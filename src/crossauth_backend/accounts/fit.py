@@ -7,6 +7,7 @@ from typing import Protocol
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.base import Authenticator
+from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.users.storage import UserStorage
@@ -72,6 +73,44 @@ def check_fields(users: UserStorage, *names: str) -> None:
         CrossauthError: `Configuration`, naming everything that is missing.
     """
     _refuse(users.unfit_fields(dict.fromkeys(names, str)))
+
+
+def fields_given_with_choice(users: UserStorage, factor: Authenticator) -> list[str]:
+    """The fields that a user gives along with the choice of a second factor that has nowhere to send codes to.
+
+    Whatever `user_editable_fields` lists: somebody who has to set the factor up could not log in otherwise. But not what
+    `admin_editable_fields` keeps for administrators, nor the username.
+    """
+    kept = {"username", *set(users.admin_editable_fields).difference(users.user_editable_fields)}
+    return [name for name in factor.user_fields() if name not in kept]
+
+
+def check_way_in(users: UserStorage, factors: Iterable[Authenticator]) -> None:
+    """Make sure that every user can set up one of the second factors of which everybody has to have one.
+
+    Parameters:
+        users: where users are.
+        factors: the second factors that users may have.
+
+    Raises:
+        CrossauthError: `Configuration` where each sends its codes to a field that only administrators may set: whoever has
+            none there could not log in.
+    """
+    closed: dict[str, str] = {}
+    for factor in factors:
+        given = fields_given_with_choice(users, factor)
+        lacking = [name for name in factor.user_fields() if name not in given and name != "username"]
+        if not lacking or not isinstance(factor, SentCodeAuthenticator):
+            return
+        closed[factor.factor_name] = lacking[0]
+    if closed:
+        named = ", ".join(f"{factor!r} needs {name!r}" for factor, name in closed.items())
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"SessionManager: option 'allowed_factor2' lets nobody in without a second factor, but {named}, which "
+            "'admin_editable_fields' keeps for administrators: a user without one could not log in. List it in "
+            "'user_editable_fields', or allow another factor, such as 'totp', or 'none'",
+        )
 
 
 def _refuse(problems: list[str]) -> None:

@@ -40,7 +40,7 @@ async def change_password(
             `PasswordMatch`; `BadRequest` where this factor has nothing to change; `TooManyAttempts`; `InvalidSession` where
             the account was changed meanwhile, by whomever: that is not undone.
     """
-    found = with_stamp(await accounts.users.get_user_by_username(username, ANY_STATE))
+    found = with_stamp(await accounts.users.get_user_by_username(username, ANY_STATE), accounts.users.credentials)
     user = found.user
     if user.state not in MAY_CHANGE:
         raise CrossauthError(ErrorCode.UserNotActive)

@@ -12,6 +12,8 @@ from enum import Enum
 from http import HTTPStatus
 from typing import NamedTuple
 
+from crossauth_backend.core.redaction import loggable
+
 
 class ErrorCode(Enum):
     """Stable names for the reasons; the numbers are part of the documented JSON shape."""
@@ -215,7 +217,8 @@ class CrossauthError(Exception):
         """`e` itself if it is a `CrossauthError`; anything else becomes `UnknownError`, its text kept private."""
         if isinstance(e, CrossauthError):
             return e
-        return CrossauthError(ErrorCode.UnknownError, default_message, detail=f"{type(e).__name__}: {e}")
+        told = loggable(e) if isinstance(e, BaseException) else e
+        return CrossauthError(ErrorCode.UnknownError, default_message, detail=f"{type(e).__name__}: {told}")
 
     @staticmethod
     def http_status_name(status: int | str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.redaction import loggable
 
 logger = logging.getLogger("crossauth.hooks")
 # Only weak references to tasks are kept by the event loop.
@@ -54,8 +55,8 @@ def decide_now(name: str, hook: Callable[..., Any], *args: Any) -> bool:
     """
     try:
         result = hook(*args)
-    except Exception:
-        logger.exception("%s failed", name)
+    except Exception as e:
+        logger.exception("%s failed", name, exc_info=loggable(e))
         return False
     _discard(result)
     return result is True
@@ -102,15 +103,15 @@ def notify(what: str, hook: Callable[..., Any], *args: Any) -> None:
             task = asyncio.get_running_loop().create_task(_finish(what, result))
             _running.add(task)
             task.add_done_callback(_running.discard)
-    except Exception:
-        logger.exception("a listener failed at %s", what)
+    except Exception as e:
+        logger.exception("a listener failed at %s", what, exc_info=loggable(e))
 
 
 async def _finish(what: str, result: Any) -> None:
     try:
         await result
-    except Exception:
-        logger.exception("a listener failed at %s", what)
+    except Exception as e:
+        logger.exception("a listener failed at %s", what, exc_info=loggable(e))
 
 
 def plain_result(name: str, kinds: tuple[type, ...], function: Callable[..., Any], *args: Any) -> Any:

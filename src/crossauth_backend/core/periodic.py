@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.redaction import loggable
 
 logger = logging.getLogger("crossauth.periodic")
 EVERY_SECONDS: Final = 3600.0
@@ -45,5 +46,5 @@ class Periodic:
                 logger.info("%s: %d", self._what, await self._job())
             except CrossauthError as e:
                 logger.warning("%s: %s", self._what, e.detail or e.message)
-            except Exception:
-                logger.exception("%s", self._what)
+            except Exception as e:
+                logger.exception("%s", self._what, exc_info=loggable(e))

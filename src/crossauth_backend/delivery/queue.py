@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.redaction import loggable
 from crossauth_backend.delivery.mailer import DeliveryRefused, Failure, Message
 from crossauth_backend.delivery.waiting import LEASE, InMemory, Waiting, WaitingRoom
 
@@ -166,8 +167,8 @@ class DeliveryQueue:
         except asyncio.CancelledError:
             self._give_up("stopped", "the server stopped before it was made")
             return
-        except Exception:
-            logger.exception("a message could not be made")
+        except Exception as e:
+            logger.exception("a message could not be made", exc_info=loggable(e))
             self._on_failure("error")
             return
         if message is not None:

@@ -235,7 +235,7 @@ class TokenEmailer:
             found = await self._users.get_user_by_id(made_for.userid, _ANY)
         except CrossauthError as e:
             raise CrossauthError(ErrorCode.InvalidKey, BAD_LINK) from e
-        used = key.consumed is not None or is_void(made_for, found)
+        used = key.consumed is not None or is_void(made_for, found, self._users.credentials)
         if used and is_verified(made_for, found.user):
             return Verification(made_for, found, already=True)
         if has_expired(key, self._clock()):
@@ -251,7 +251,9 @@ class TokenEmailer:
     async def create_and_save_password_reset_token(self, userid: UserId) -> str:
         """A token for a password reset, as the link would carry it."""
         found = await self._users.get_user_by_id(userid, _ANY)
-        token = EmailToken(found.user.id, address_of(found.user) or "", stamp=credential_stamp(found))
+        token = EmailToken(
+            found.user.id, address_of(found.user) or "", stamp=credential_stamp(found, self._users.credentials)
+        )
         return await self._save(KeyPrefix.password_reset_token, token, self.settings.password_reset_expires)
 
     async def create_and_save_email_verification_token(self, userid: UserId, new_email: str = "") -> str:
@@ -259,7 +261,12 @@ class TokenEmailer:
         return await self._verification_token(await self._users.get_user_by_id(userid, _ANY), new_email)
 
     async def _verification_token(self, found: UserAndSecrets, new_email: str) -> str:
-        token = EmailToken(found.user.id, new_email or address_of(found.user) or "", new_email, credential_stamp(found))
+        token = EmailToken(
+            found.user.id,
+            new_email or address_of(found.user) or "",
+            new_email,
+            credential_stamp(found, self._users.credentials),
+        )
         return await self._save(KeyPrefix.email_verification_token, token, self.settings.verify_email_expires)
 
     async def _user_for_reset(self, key: Key) -> User:
@@ -269,7 +276,7 @@ class TokenEmailer:
         found = await self._users.get_user_by_id(made_for.userid, _ANY)
         if not can_reset(found.user):
             raise CrossauthError(ErrorCode.UserNotActive)
-        if is_void(made_for, found):
+        if is_void(made_for, found, self._users.credentials):
             raise CrossauthError(ErrorCode.InvalidKey, BAD_LINK)
         return found.user
 
@@ -309,7 +316,7 @@ class TokenEmailer:
     ) -> Draft | None:
         found = await self._users.get_user_by_id(userid, _ANY)
         user = found.user
-        if stamp is not None and not same_stamp(stamp, credential_stamp(found)):
+        if stamp is not None and not same_stamp(stamp, credential_stamp(found, self._users.credentials)):
             return None
         address = new_email or address_of(user)
         if address is None:

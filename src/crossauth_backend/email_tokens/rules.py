@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -80,9 +81,10 @@ def moves_address(key: Key) -> bool:
     return key.value.startswith(KeyPrefix.email_verification_token) and bool(get_json_data(key).get("new_email"))
 
 
-def is_void(token: EmailToken, found: UserAndSecrets) -> bool:
-    """Whether password, second factor, state, username or address of the user have changed since the token was made."""
-    return not same_stamp(token.stamp, credential_stamp(found))
+def is_void(token: EmailToken, found: UserAndSecrets, credentials: Sequence[str]) -> bool:
+    """Whether password, second factor, state, username, address or another of the fields `credentials` have changed since the
+    token was made."""
+    return not same_stamp(token.stamp, credential_stamp(found, credentials))
 
 
 def is_verified(token: EmailToken, user: User) -> bool:

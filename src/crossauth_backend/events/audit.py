@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final, Protocol, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.redaction import loggable
 from crossauth_backend.events.record import Event
 
 logger = logging.getLogger("crossauth.audit")
@@ -117,7 +118,7 @@ class AuditListener:
             await self._storage.record(batch)
             return []
         except Exception as e:
-            why = (e.detail or e.message) if isinstance(e, CrossauthError) else repr(e)
+            why = (e.detail or e.message) if isinstance(e, CrossauthError) else repr(loggable(e))
             logger.error("%d events could not be stored yet: %s", len(batch), why)
             if len(batch) == 1 or (isinstance(e, CrossauthError) and e.code is ErrorCode.Connection):
                 return batch

@@ -33,6 +33,8 @@ class SentCodeAuthenticator(Authenticator):
     def where_to(self, user: Params | User) -> dict[str, str]:
         """Where the code goes, under the name of the user's field: `{"email": …}`.
 
+        `user_fields` names every such field, so that nobody changes one without proof of who is asking.
+
         Raises:
             CrossauthError: `InvalidEmail` or `InvalidPhoneNumber` where the user has none that can be written to.
         """
@@ -57,7 +59,8 @@ class SentCodeAuthenticator(Authenticator):
 
     async def reprepare_configuration(self, username: str, session_data: Params) -> dict[str, dict[str, Any]] | None:
         """Sends a new code to where the last one went."""
-        where = {n: str(session_data[n]) for n in ("email", "phone") if n in session_data}
+        names = dict.fromkeys(("email", "phone", *self.user_fields()))
+        where = {n: str(session_data[n]) for n in names if n != "username" and n in session_data}
         prepared = self._prepared(username, where)
         return {"userData": prepared["userData"], "secrets": {}, "newSessionData": prepared["sessionData"]}
 
@@ -121,6 +124,14 @@ class SentCodeAuthenticator(Authenticator):
         return f"factor {self.factor_name}"
 
     def _prepared(self, username: str, where: dict[str, str], deliver: bool = True) -> dict[str, dict[str, Any]]:
+        unknown = sorted(where.keys() - {"email", "phone", *self.user_fields()})
+        if unknown:
+            # Such a field would be nobody's credential: a stolen session could send the codes elsewhere.
+            named = ", ".join(map(repr, unknown))
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                detail=f"{type(self).__name__}: where_to() names {named}; name it in user_fields() as well",
+            )
         shown = {"username": username, "factor2": self.factor_name, **where}
         return {"userData": shown, "sessionData": {**shown, **self._send(where, username, deliver)}}
 

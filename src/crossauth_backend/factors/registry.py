@@ -48,6 +48,10 @@ class Factors:
         """The registered factors whose secret is a password."""
         return (a for a in self._by_name.values() if a.secret_names() == ["password"])
 
+    def user_fields(self) -> set[str]:
+        """The fields of users that any of the factors reads: who changes one of them changes how users log in."""
+        return {name for factor in self._by_name.values() for name in factor.user_fields()}
+
     def require(self, names: Iterable[str], option_name: str) -> None:
         """Refuse to start where an option names a factor that is not registered.
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.redaction import loggable
 from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.storage import KeyStorage, SupportsTouch, SupportsTouches
 
@@ -63,7 +64,7 @@ class LastUse:
                 await self._write(batch)
             except Exception as e:
                 self._waiting = batch | self._waiting
-                why = (e.detail or e.message) if isinstance(e, CrossauthError) else repr(e)
+                why = (e.detail or e.message) if isinstance(e, CrossauthError) else repr(loggable(e))
                 logger.warning("%d times of last use could not be written yet: %s", len(self._waiting), why)
                 return False
         return True

@@ -48,4 +48,4 @@ async def find_user(users: UserStorage | None, userid: UserId) -> User | None:
         if e.code is not ErrorCode.UserNotExist:
             raise
         return None
-    return with_stamp(found).user
+    return with_stamp(found, users.credentials).user

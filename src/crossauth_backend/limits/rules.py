@@ -57,8 +57,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "token_address": Rule(100, 900, address=True),
     "verification_account": Rule(10, 3600),
     "verification_address": Rule(50, 3600, address=True),
-    # What is sent is counted by where it goes, too, whoever asks and from wherever. A target is a mailbox or a telephone
-    # number. These limits refuse what anybody may have sent there, but nothing that its owner needs.
+    # What is sent is counted by where it goes, too, whoever asks and from wherever. A target is a mailbox, a telephone
+    # number, or what else a factor of the application's sends its codes to. These limits refuse what anybody may have sent
+    # there, but nothing that its owner needs.
     "mail_target": Rule(10, 3600),
     "sms_target": Rule(5, 3600),
     # Login codes to a number beyond that, from all accounts that name it.

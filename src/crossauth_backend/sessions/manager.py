@@ -17,6 +17,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import decide
 from crossauth_backend.core.options import MAX_SECONDS, option, read_options
 from crossauth_backend.core.records import ItemReads
+from crossauth_backend.core.redaction import loggable
 from crossauth_backend.core.secrets import check_secret, derive_key, hash_token, random_value
 from crossauth_backend.keys.lastuse import LastUse, needs_touch
 from crossauth_backend.keys.reading import find_user, key_with_user_reader
@@ -292,6 +293,6 @@ class SessionCookie(HasCookie):
 async def _passes_filter(hook: Callable[[Key], Any], key: Key) -> bool:
     try:
         return await decide("filter_function", hook, key)
-    except Exception:
-        logger.exception("filter_function failed; the session is refused")
+    except Exception as e:
+        logger.exception("filter_function failed; the session is refused", exc_info=loggable(e))
         return False

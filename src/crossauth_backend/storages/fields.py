@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any, Final, cast
@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from crossauth_backend.core.fields import bad_field
 from crossauth_backend.core.text import normalize, normalize_address
 from crossauth_backend.users.record import User, UserSecrets
-from crossauth_backend.users.stamp import CREDENTIALS, STAMP, new_stamp, replaces_credential
+from crossauth_backend.users.stamp import STAMP, new_stamp, replaces_credential
 from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorageSettings
 
@@ -116,7 +116,11 @@ def held_address(state: str | None, email: str | None, settings: UserStorageSett
 
 
 def with_stamp(
-    old: Mapping[str, Any], values: Mapping[str, Any], secrets: Mapping[str, Any], stamp: str | None = None
+    old: Mapping[str, Any],
+    values: Mapping[str, Any],
+    secrets: Mapping[str, Any],
+    credentials: Sequence[str],
+    stamp: str | None = None,
 ) -> dict[str, Any]:
     """The columns that an update of a user writes, with those that follow from a change: stamp, and when the address was proven.
 
@@ -126,9 +130,10 @@ def with_stamp(
         old: the columns as they are.
         values: what the update writes.
         secrets: the secrets that it writes.
+        credentials: the fields that are credentials: `UserStorage.credentials`.
         stamp: the stamp to set; where none is given, a random one if a credential becomes another.
     """
-    changes = {name for name in CREDENTIALS if name in values and values[name] != old.get(name)}
+    changes = {name for name in credentials if name in values and values[name] != old.get(name)}
     more: dict[str, Any] = {}
     if stamp is not None or changes or replaces_credential(secrets):
         more[STAMP] = stamp or new_stamp()

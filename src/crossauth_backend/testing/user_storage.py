@@ -290,7 +290,7 @@ class UserStorageContract:
         made = await users.create_user(new("alice", email="a@example.com"), {"password": "one"})
 
         async def stamp() -> str:
-            return credential_stamp(await users.get_user_by_id(made.id, ANY))
+            return credential_stamp(await users.get_user_by_id(made.id, ANY), users.credentials)
 
         seen = {await stamp()}
         changes: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -321,13 +321,13 @@ class UserStorageContract:
         if await users.rewrite_secret(made.id, "password", "weak", "strong"):
             found = await users.get_user_by_id(made.id)
             assert found.secrets.password == "strong"
-            if not is_digest(credential_stamp(found)):
+            if not is_digest(credential_stamp(found, users.credentials)):
                 assert found.user.security_stamp == made.security_stamp
 
     async def test_user_and_secrets_are_replaced_together_or_not_at_all(self, users: UserStorage) -> None:
         """Where stamp and secrets are as expected."""
         made = await users.create_user(new("alice"), {"password": "one"})
-        stamp = credential_stamp(await users.get_user_by_id(made.id))
+        stamp = credential_stamp(await users.get_user_by_id(made.id), users.credentials)
         wrong: list[tuple[dict[str, Any], dict[str, Any]]] = [
             ({"security_stamp": "another"}, {}), ({"security_stamp": stamp}, {"password": "two"}),
             ({"security_stamp": stamp}, {"totpsecret": "t"}), ({"state": UserState.disabled}, {"password": "one"}),
@@ -352,7 +352,7 @@ class UserStorageContract:
         if type(users).replace_user is UserStorage.replace_user:
             return
         made = await users.create_user(new("alice"), {"password": "one"})
-        expected = {"security_stamp": credential_stamp(await users.get_user_by_id(made.id))}
+        expected = {"security_stamp": credential_stamp(await users.get_user_by_id(made.id), users.credentials)}
         tries = [users.replace_user(made.id, expected, {}, secrets={"password": f"new{n}"}) for n in range(10)]
         results = await asyncio.gather(*tries)
         assert sorted(results) == [False] * 9 + [True]

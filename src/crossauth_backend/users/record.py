@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NotRequired, Required, TypeAlias, TypedDict
 
@@ -40,6 +40,19 @@ class User(ItemReads):
     email_verified_at: datetime | None = None
     signup_expires: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def with_fields(user: User, values: Mapping[str, Any]) -> User:
+    """`user` with some fields and extra columns replaced.
+
+    Parameters:
+        user: the user; the record may be of the application's own class.
+        values: the new values by the name of the field or column.
+    """
+    own = {name for name in type(user).__dataclass_fields__ if name != "extra"}
+    known = {name: value for name, value in values.items() if name in own}
+    extra = {name: value for name, value in values.items() if name not in own}
+    return replace(user, **known, extra={**user.extra, **extra})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

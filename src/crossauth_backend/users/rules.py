@@ -118,10 +118,11 @@ def public_user(user: User, storage: UserStorage) -> dict[str, Any]:
         "factor2": user.factor2 or "",
         "admin": user.admin,
     }
-    for name in storage.user_editable_fields:
-        if name not in shown:
-            shown[name] = user.get(name)
-    return {name: value if value.__class__ in PLAIN else json_safe(value) for name, value in shown.items()}
+    shown |= {name: user.get(name) for name in storage.user_editable_fields if name not in shown}
+    # Almost always; asked in one step, for this is a part of many answers.
+    if PLAIN.issuperset(map(type, shown.values())):
+        return shown
+    return {name: json_safe(value) for name, value in shown.items()}
 
 
 def default_is_admin_fn(user: User | Mapping[str, Any]) -> bool:

@@ -9,15 +9,16 @@ digest of the credentials themselves takes its place.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from crossauth_backend.core.secrets import hash_token, random_value
-from crossauth_backend.users.record import User, UserAndSecrets, UserSecrets
+from crossauth_backend.users.record import User, UserAndSecrets, UserSecrets, with_fields
 
 STAMP: Final = "security_stamp"
-# What a login is decided by, and where a link or a code goes. `phone` is where the codes of a text message go.
+# What a login is decided by, and where a link or a code goes. `phone` is where the codes of a text message go. A storage adds
+# where the factors of an application send theirs: see `credentials_with` and `UserStorage.credentials`.
 CREDENTIALS: Final = ("username", "email", "phone", "state", "factor1", "factor2")
 # Secrets that are no credentials: they say which code was sent last, and until when it is good.
 BOOKKEEPING: Final = frozenset({"userid", "otp", "expiry"})
@@ -25,6 +26,15 @@ STAMP_LENGTH: Final = 64
 
 _STAMP_BYTES: Final = 16
 _DIGEST: Final = "d:"
+
+
+def credentials_with(names: Iterable[str]) -> tuple[str, ...]:
+    """`CREDENTIALS` and the further fields `names`, in an order that does not depend on theirs.
+
+    Parameters:
+        names: fields of users that a factor reads, as `Authenticator.user_fields` says.
+    """
+    return (*CREDENTIALS, *sorted(set(names).difference(CREDENTIALS)))
 
 
 def new_stamp() -> str:
@@ -42,28 +52,31 @@ def credential_secrets(secrets: UserSecrets) -> dict[str, Any]:
     return {name: value for name, value in secrets.to_dict().items() if name not in BOOKKEEPING}
 
 
-def credential_digest(user: User, secrets: Mapping[str, Any]) -> str:
+def credential_digest(user: User, secrets: Mapping[str, Any], names: Sequence[str]) -> str:
     """What stands in for a stamp: a digest of the credentials.
 
     Parameters:
         user: the user.
         secrets: what `credential_secrets` gives.
+        names: the fields that are credentials, as the user's storage says: `UserStorage.credentials`.
     """
     own = {name: str(value) for name, value in secrets.items() if value is not None}
-    text = json.dumps([str(user.id), [user.get(name) for name in CREDENTIALS], sorted(own.items())], default=str)
+    text = json.dumps([str(user.id), [user.get(name) for name in names], sorted(own.items())], default=str)
     return _DIGEST + hash_token(text)
 
 
-def credential_stamp(found: UserAndSecrets) -> str:
-    """The stamp of a user, or the digest that stands in for it."""
-    return found.user.security_stamp or credential_digest(found.user, credential_secrets(found.secrets))
+def credential_stamp(found: UserAndSecrets, names: Sequence[str]) -> str:
+    """The stamp of a user, or the digest of the fields `names` that stands in for it."""
+    return found.user.security_stamp or credential_digest(found.user, credential_secrets(found.secrets), names)
 
 
-def digest_after(before: UserAndSecrets, values: Mapping[str, Any], secrets: Mapping[str, Any]) -> str:
+def digest_after(
+    before: UserAndSecrets, values: Mapping[str, Any], secrets: Mapping[str, Any], names: Sequence[str]
+) -> str:
     """The digest of the credentials once `values` and `secrets` have been written over those of `before`."""
-    user = replace(before.user, **{name: values[name] for name in CREDENTIALS if name in values})
+    user = with_fields(before.user, {name: values[name] for name in names if name in values})
     written = {name: value for name, value in secrets.items() if name not in BOOKKEEPING}
-    return credential_digest(user, {**credential_secrets(before.secrets), **written})
+    return credential_digest(user, {**credential_secrets(before.secrets), **written}, names)
 
 
 def is_digest(stamp: str | None) -> bool:
@@ -71,11 +84,11 @@ def is_digest(stamp: str | None) -> bool:
     return stamp is not None and stamp.startswith(_DIGEST)
 
 
-def with_stamp(found: UserAndSecrets) -> UserAndSecrets:
-    """`found`, whose user says the stamp also where the storage does not."""
+def with_stamp(found: UserAndSecrets, names: Sequence[str]) -> UserAndSecrets:
+    """`found`, whose user says the stamp also where the storage does not; see `credential_stamp`."""
     if found.user.security_stamp is not None:
         return found
-    return UserAndSecrets(replace(found.user, security_stamp=credential_stamp(found)), found.secrets)
+    return UserAndSecrets(replace(found.user, security_stamp=credential_stamp(found, names)), found.secrets)
 
 
 def same_stamp(recorded: object, current: str | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -15,7 +15,7 @@ from crossauth_backend.core.fields import refuse_unstorable
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.text import normalize, normalize_address
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
-from crossauth_backend.users.stamp import with_stamp
+from crossauth_backend.users.stamp import CREDENTIALS, credentials_with, with_stamp
 from crossauth_backend.users.states import UserState
 
 
@@ -59,10 +59,13 @@ class UserStorage(ABC):
 
     Five methods are abstract; the others are written in their terms, and a storage may override them.
 
-    A storage gives a user a new `security_stamp` in the same statement in which it changes one of `users.stamp.CREDENTIALS` to
-    another value, or writes a password or a secret of a second factor; nobody else sets it. One that knows nothing of stamps
+    A storage gives a user a new `security_stamp` in the same statement in which it changes one of its `credentials` to another
+    value, or writes a password or a secret of a second factor; nobody else sets it. One that knows nothing of stamps
     returns users without; a digest of the credentials takes the stamp's place then.
     """
+
+    credentials: tuple[str, ...] = CREDENTIALS
+    """The fields of users that are credentials: `users.stamp.CREDENTIALS`, and what `add_credentials` was told of."""
 
     def __init__(self, options: UserStorageOptions | None = None) -> None:
         self.settings = read_options(
@@ -73,6 +76,16 @@ class UserStorage(ABC):
     def own_options(cls) -> Mapping[str, str]:
         """Further options that a subclass reads from the same mapping, and what each expects; see `option_names`."""
         return {}
+
+    def add_credentials(self, names: Iterable[str]) -> None:
+        """Count further fields among the credentials; each server says at its start which its factors read.
+
+        A storage that keeps its users in another one hands this on to it.
+
+        Parameters:
+            names: names of fields; those that are known already stay.
+        """
+        self.credentials = credentials_with((*self.credentials, *names))
 
     @property
     def user_editable_fields(self) -> list[str]:
@@ -217,7 +230,7 @@ class UserStorage(ABC):
         """
         refuse_unstorable(expected)
         try:
-            found = with_stamp(await self.get_user_by_id(id, _ANY_STATE))
+            found = with_stamp(await self.get_user_by_id(id, _ANY_STATE), self.credentials)
         except CrossauthError as e:
             if e.code is not ErrorCode.UserNotExist:
                 raise

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.redaction import loggable
 
 logger = logging.getLogger("crossauth.http")
 NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -54,7 +55,7 @@ def as_reason(e: Exception) -> CrossauthError:
         level = logging.ERROR if reason.http_status >= 500 else logging.INFO
         logger.log(level, "refused: %s%s", e.code_name, f" ({e.detail})" if e.detail else "")
         return reason
-    logger.error("unexpected exception", exc_info=e)
+    logger.error("unexpected exception", exc_info=loggable(e))
     return CrossauthError(ErrorCode.UnknownError)
 
 

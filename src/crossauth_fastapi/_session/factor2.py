@@ -7,6 +7,7 @@ from typing import Any
 
 from crossauth_backend.accounts import email_change, factor2_setup, recovery
 from crossauth_backend.accounts.codes import is_reachable
+from crossauth_backend.accounts.fit import fields_given_with_choice
 from crossauth_backend.accounts.pending import PENDING, is_set_up_pending, read_pending
 from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.signup import checked_user
@@ -160,14 +161,16 @@ async def _given_address(call: SessionRequest, user: User, factor2: str) -> dict
     """The email address or phone number that a user sends along with the choice of a factor which has none to send codes to:
     one who has to set a factor up cannot change the profile before.
 
+    See `fields_given_with_choice`. Nothing is stored before a code has come there.
+
     Raises:
         CrossauthError: as `checked_user`.
     """
     accounts, factor = call.ctx.accounts, call.ctx.accounts.factors.get(factor2)
     if factor is None or is_reachable(factor, user):
         return {}
-    editable = [name for name in factor.user_fields() if name in call.ctx.users.user_editable_fields]
-    given = {n: value for n, value in editable_values(call.form.to_dict(), editable).items() if value}
+    sent = editable_values(call.form.to_dict(), fields_given_with_choice(call.ctx.users, factor))
+    given = {name: value for name, value in sent.items() if value}
     if given:
         checked = await checked_user(accounts, {**user.to_dict(), **given}, user, trusted=True)
         given = {name: checked[name] for name in given}
@@ -180,8 +183,8 @@ def _missing_fields(call: SessionRequest, user: User, forced: bool) -> list[str]
         return []
     accounts = call.ctx.accounts
     offered = [accounts.factors[name] for name in accounts.allowed_factor2]
-    needed = [name for factor in offered if not is_reachable(factor, user) for name in factor.user_fields()]
-    return [name for name in dict.fromkeys(needed) if name in call.ctx.users.user_editable_fields]
+    lacking = [factor for factor in offered if not is_reachable(factor, user)]
+    return list(dict.fromkeys(name for f in lacking for name in fields_given_with_choice(call.ctx.users, f)))
 
 
 async def whose_factor2(call: SessionRequest) -> tuple[User, bool]:

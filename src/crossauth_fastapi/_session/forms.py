@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from fastapi import Request
@@ -13,7 +12,7 @@ from jinja2.runtime import Context
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.jsonsafe import json_safe
-from crossauth_backend.users.record import User, UserInputFields
+from crossauth_backend.users.record import User, UserInputFields, with_fields
 from crossauth_backend.users.states import UserState
 
 PREFIX: Final = "user_"
@@ -121,12 +120,4 @@ def default_update_user(
         body: the fields of the form.
         userEditableFields: the fields a user may edit.
     """
-    return with_changes(user, editable_values(body, userEditableFields))
-
-
-def with_changes(user: User, changes: Mapping[str, Any]) -> User:
-    """`user` with some fields and extra columns replaced."""
-    names = {n for n in type(user).__dataclass_fields__ if n != "extra"}
-    known = {n: v for n, v in changes.items() if n in names}
-    extra = {n: v for n, v in changes.items() if n not in names}
-    return replace(user, **known, extra={**user.extra, **extra})
+    return with_fields(user, editable_values(body, userEditableFields))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from crossauth_backend.accounts import freshness
-from crossauth_backend.accounts.context import has_factor2
+from crossauth_backend.accounts.context import Accounts, has_factor2
 from crossauth_backend.accounts.credentials import prove_first_factor
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
@@ -69,21 +69,24 @@ async def require_recent_login(call: SessionRequest, user: User, prefix: str = "
         await call.ctx.keep(call.request, {f"{freshness.OURS}.{freshness.AUTH}": auth})
 
 
-def changes_credential(user: User, wanted: User | Mapping[str, Any]) -> bool:
+def changes_credential(accounts: Accounts, user: User, wanted: User | Mapping[str, Any]) -> bool:
     """Whether a changed user would go on in a new session, see `renew_session`."""
     changed = wanted.to_dict() if isinstance(wanted, User) else wanted
-    return any(name in changed and changed[name] != user.get(name) for name in CREDENTIALS)
+    return any(name in changed and changed[name] != user.get(name) for name in accounts.users.credentials)
 
 
-def moves_credential(user: User, wanted: User | Mapping[str, Any]) -> bool:
+def moves_credential(accounts: Accounts, user: User, wanted: User | Mapping[str, Any]) -> bool:
     """Whether a changed user would log in by another name, or get mail or codes elsewhere: more than another spelling.
 
-    No codes go to the phone number of a user without a second factor, and setting one up asks for the password.
+    No codes go to the phone number of a user without a second factor, nor to what a factor of the application's reads in its
+    place, and setting one up asks for the password.
     """
     changed = wanted.to_dict() if isinstance(wanted, User) else wanted
-    moved = {n for n in CREDENTIALS if n in changed and changed[n] != user.get(n) and (changed[n] or user.get(n))}
+    names = [name for name in accounts.users.credentials if name in changed and changed[name] != user.get(name)]
+    moved = {name for name in names if changed[name] or user.get(name)}
     if same_mailbox(str(changed.get("email", user.email) or ""), user.email or ""):
         moved.discard("email")
     if not has_factor2(user):
-        moved.discard("phone")
+        factor1 = accounts.factors.get(user.factor1)
+        moved &= {*CREDENTIALS, *(factor1.user_fields() if factor1 is not None else ())} - {"phone"}
     return bool(moved)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.hooks import decide_now
+from crossauth_backend.core.redaction import loggable
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import error_variables, with_retry_after
 from crossauth_fastapi._middleware.state import RequestState, state_of
@@ -73,8 +74,10 @@ def awaited_variables(request: Request) -> Callable[[], Awaitable[dict[str, Any]
     async def complete() -> dict[str, Any]:
         try:
             state.administrator = await state.site.is_admin(user)
-        except Exception:
-            logger.exception("option 'is_admin_fn' failed; the page shows no links for administrators")
+        except Exception as e:
+            logger.exception(
+                "option 'is_admin_fn' failed; the page shows no links for administrators", exc_info=loggable(e)
+            )
         return {"isAdministrator": state.administrator is True}
 
     return complete

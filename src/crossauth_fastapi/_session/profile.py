@@ -54,9 +54,9 @@ async def update_profile(call: SessionRequest) -> Outcome:
     ctx, user = call.ctx, editor_of(call)
     editable = list(ctx.users.user_editable_fields)
     wanted = await user_changed(call, user, editable)
-    if moves_credential(user, wanted):
+    if moves_credential(ctx.accounts, user, wanted):
         await require_recent_login(call, user)
-    if changes_credential(user, wanted):
+    if changes_credential(ctx.accounts, user, wanted):
         await ctx.extra_columns(call.request)
     changed, link_sent = await profile.update_profile(ctx.accounts, user, wanted, call.origin)
     await renew_session(call, changed)

@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
+from crossauth_backend.core.redaction import loggable
 from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
@@ -121,8 +122,8 @@ class SessionSource:
             return await call_hook(hook, key, user, connection_of(scope)) is not False
         except CrossauthError as e:
             logger.info("session refused by validate_session: %s", e.code_name)
-        except Exception:
-            logger.exception("validate_session failed; the session is refused")
+        except Exception as e:
+            logger.exception("validate_session failed; the session is refused", exc_info=loggable(e))
         return False
 
     def forget_session(self, state: RequestState) -> None:

@@ -11,7 +11,6 @@ from pydantic import BaseModel, create_model
 from crossauth_backend.accounts.context import has_factor2
 from crossauth_backend.accounts.email_change import request_change
 from crossauth_backend.core.text import same_mailbox
-from crossauth_backend.users.stamp import CREDENTIALS
 from crossauth_fastapi.fastapi_users._answers import FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._login import ask_factor2, check_factor2, is_proven
@@ -138,7 +137,8 @@ class OwnChange:
         Of a session server's users that is all that their security stamp stands for, if the application's schema has it.
         """
         sent = sent_values(body, safe, user_manager.login_fields, user_manager.user_db)
-        names = {"email", *user_manager.login_fields, *(CREDENTIALS if self.core.accounts is not None else ())}
+        own = self.core.accounts().users.credentials if self.core.accounts is not None else ()
+        names = {"email", *user_manager.login_fields, *own}
         changed = {name for name in names & sent.keys() if not _is_same(name, sent[name], getattr(user, name, None))}
         return changed | ({"password"} & sent.keys())
 

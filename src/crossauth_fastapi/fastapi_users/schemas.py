@@ -40,7 +40,7 @@ class BaseUser(CreateUpdateDictModel, Generic[ID]):
     is_superuser: bool = False
     is_verified: bool = False
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, hide_input_in_errors=True)
 
 
 class BaseUserCreate(CreateUpdateDictModel):
@@ -79,7 +79,7 @@ class BaseOAuthAccount(BaseModel, Generic[ID]):
     account_id: str
     account_email: str
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, hide_input_in_errors=True)
 
 
 class BaseOAuthAccountMixin(BaseModel):

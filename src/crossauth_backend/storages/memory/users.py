@@ -178,7 +178,7 @@ class InMemoryUserStorage(UserStorage):
         self._refuse_taken(values, id)
         old = self._columns[id]
         self._secrets[id].update(secrets)
-        self._store(id, {**old, **with_stamp(old, values, secrets, stamp)})
+        self._store(id, {**old, **with_stamp(old, values, secrets, self.credentials, stamp)})
 
     def _has_expired(self, id: int, now: datetime) -> bool:
         user = self._users[id]

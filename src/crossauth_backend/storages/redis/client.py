@@ -14,6 +14,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.redaction import hide_values
 
 RedisClient: TypeAlias = Redis | RedisCluster
 
@@ -40,8 +41,13 @@ def open_redis(url: str, *, cluster: bool = False, **options: Any) -> RedisClien
     kind: Any = RedisCluster if cluster else Redis
     try:
         client: RedisClient = kind.from_url(url, decode_responses=False, **settings)
-    except (ValueError, RedisError) as e:
-        raise CrossauthError(ErrorCode.Configuration, f"The Redis URL cannot be read: {e}") from e
+    except (ValueError, RedisError):
+        # Not what is wrong with it: that may hold a part of the password.
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            "The Redis URL cannot be read: it is like redis://user:password@host:6379/0 (or rediss://, unix://), with every "
+            "character of the password percent-encoded that is no letter or digit",
+        ) from None
     return client
 
 
@@ -82,10 +88,11 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError, TimeoutError) as e:
+        hide_values(e)
         raise CrossauthError(
             ErrorCode.Connection,
             "The database cannot be reached",
-            detail=repr(e),
+            detail=f"{type(e).__name__}: {e}",
             status=503,
             retry_after=RETRY_SECONDS,
         ) from e

@@ -27,7 +27,7 @@ from crossauth_backend.storages.sqlalchemy.wordvalues import read_boolean, read_
 _INTEGER_BITS: Final = ((sa.BigInteger, 64), (sa.SmallInteger, 16), (sa.Integer, 32))
 _MAX_TEXT_OF_NUMBER: Final = 1000
 _MAX_EXPONENT: Final = 308
-_MAX_DEPTH: Final = 32
+_MAX_DEPTH: Final = 60
 Reader = Callable[[str, Any, Any, sa.Dialect], Any]
 
 
@@ -177,12 +177,27 @@ def _array(name: str, kind: Any, value: Any, dialect: sa.Dialect) -> list[Any]:
     found = _parsed(value) if isinstance(value, str) else value
     if not isinstance(found, (list, tuple)) or not is_sound(list(found), _MAX_DEPTH, json=False):
         raise bad_field(name, "must be a list")
-    return [
-        None if one is None
-        else _array(name, kind, one, dialect) if isinstance(one, (list, tuple))
-        else _fit(name, kind.item_type, one, dialect)
-        for one in found
-    ]  # fmt: skip
+    return _elements(name, kind, found, dialect, 1)
+
+
+def _elements(name: str, kind: Any, value: Any, dialect: sa.Dialect, level: int) -> list[Any]:
+    """The elements of a list of an array. PostgreSQL keeps arrays of any depth in a column of arrays, but a column that says how
+    deep its arrays are can read no others."""
+    dimensions = kind.dimensions
+    may_nest, must_nest = dimensions is None or level < dimensions, dimensions is not None and level < dimensions
+    # Of JSON a list may be one element.
+    whole = dimensions is not None and _reader(kind.item_type.dialect_impl(dialect)) is _json
+    found: list[Any] = []
+    for one in value:
+        nested = isinstance(one, (list, tuple))
+        if (must_nest and not nested) or (nested and not may_nest and not whole):
+            shape = "a list without lists in it" if dimensions == 1 else f"lists in lists, {dimensions} levels deep"
+            raise bad_field(name, f"must be {shape}")
+        if nested and may_nest:
+            found.append(_elements(name, kind, one, dialect, level + 1))
+        else:
+            found.append(None if one is None else _fit(name, kind.item_type, one, dialect))
+    return found
 
 
 def _parsed(text: str) -> Any:

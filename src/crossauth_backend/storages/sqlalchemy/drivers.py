@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from crossauth_backend.core.errors import ErrorCode
-from crossauth_backend.storages.sqlalchemy.engine import CLOSE_SECONDS, CONNECT_SECONDS, is_away, refusals, unreachable
+from crossauth_backend.storages.sqlalchemy.engine import (
+    CLOSE_SECONDS,
+    CONNECT_SECONDS,
+    is_away,
+    refusals,
+    refuse_of_another_loop,
+    unreachable,
+)
 
+# How many connections read sessions, and for how many seconds one is kept that nobody used: a firewall on the way forgets such.
 _CONNECTIONS: Final = 8
-# What SQLAlchemy takes out of the arguments of a connection before its driver sees them.
-_OF_SQLALCHEMY: Final = ("async_creator_fn", "prepared_statement_cache_size", "prepared_statement_name_func")
+_IDLE_SECONDS: Final = 60
 _QUERY_SECONDS: Final = 5
 
 
@@ -32,60 +41,69 @@ class Driver(Protocol):
 
 
 def driver_for(engine: AsyncEngine, sql: str) -> Callable[[], Driver] | None:
-    """What opens a connection to the database without SQLAlchemy; `None` where we cannot."""
-    database = engine.url.database
-    if engine.dialect.driver == "asyncpg" and not engine.url.query:
-        url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        given: dict[str, Any] = {"dsn": url}
+    """What runs `sql` on the driver itself; `None` where SQLAlchemy has to.
 
-        def note(dialect: object, record: object, arguments: object, parameters: dict[str, Any]) -> None:
-            # As the engine connects, TLS and all: what the application gave it, too.
-            given.clear()
-            given.update(parameters)
-
-        sa.event.listen(engine.sync_engine, "do_connect", note)
-        return lambda: AsyncpgDriver(given, sql)
+    That is where we do not know the driver, where the database is in memory, and where the application has something done before
+    each use of a connection or changes statements: then the query may mean something else from one time to the next.
+    """
+    made, database = engine.sync_engine, engine.url.database
+    each_time = [*made.pool.dispatch.checkout, *made.dispatch.begin, *made.dispatch.engine_connect]
+    if any(listener is not refuse_of_another_loop for listener in each_time) or made.get_execution_options():
+        return None
+    if engine.dialect.driver == "asyncpg":
+        return lambda: AsyncpgDriver(engine, sql)
     if engine.dialect.driver == "aiosqlite" and database and not database.startswith((":", "file:")):
-        return lambda: AiosqliteDriver(database, sql)
+        return lambda: AiosqliteDriver(engine, sql)
     return None
 
 
-class AsyncpgDriver:
-    """A small pool whose connections only ever run this query.
+class _Opener:
+    """Opens connections as the engine does, with all that the application's listeners do to a new one, beside its pool."""
 
-    They are taken from the pool once and kept: none needs to be reset between two uses, and taking one out and putting it back
-    costs more than what the query costs here.
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._pool = engine.sync_engine.pool.recreate()
+
+    async def open(self) -> Any:
+        """A connection of the driver."""
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await greenlet_spawn(self._take)
+
+    def _take(self) -> Any:
+        taken = self._pool.connect()
+        connection = taken.driver_connection
+        taken.detach()
+        return connection
+
+
+class AsyncpgDriver:
+    """A few connections that only ever run this query, so that none needs to be reset between two uses.
 
     Parameters:
-        given: what a connection is made with.
+        engine: what opens them.
         sql: the query.
     """
 
-    def __init__(self, given: dict[str, Any], sql: str) -> None:
-        self._given, self._sql = given, sql
-        self._pool: Any = None
-        self._idle: list[Any] = []
-        self._waiting = 0
-        self._lock = asyncio.Lock()
+    def __init__(self, engine: AsyncEngine, sql: str) -> None:
+        self._opener, self._sql = _Opener(engine), sql
+        # Those that nobody uses, with the time at which they were put back; the one of last is the first to be taken.
+        self._idle: list[tuple[Any, float]] = []
+        self._free = asyncio.Semaphore(_CONNECTIONS)
+        self._closed = False
 
     async def fetch(self, value: Any) -> Sequence[Any] | None:
         """The row, or `None`."""
         import asyncpg
 
         try:
-            pool = self._pool or await self._connect()
-            connection = await self._take(pool)
-            keep = False
+            if self._free.locked():
+                async with asyncio.timeout(_QUERY_SECONDS):
+                    await self._free.acquire()
+            else:
+                await self._free.acquire()
             try:
-                row = cast(Sequence[Any] | None, await connection.fetchrow(self._sql, value))
-                keep = not self._waiting and pool is self._pool
+                return await self._fetch(value)
             finally:
-                if keep:
-                    self._idle.append(connection)
-                else:
-                    # To whoever waits for one; and the pool looks after one that is broken, or in the middle of a query.
-                    await pool.release(connection)
-            return row
+                self._free.release()
         except asyncpg.DataError:
             # A value that the column could not hold is in no row.
             return None
@@ -94,62 +112,83 @@ class AsyncpgDriver:
                 raise unreachable(e) from e
             raise
 
-    async def _take(self, pool: Any) -> Any:
-        while self._idle:
-            connection = self._idle.pop()
-            if _is_open(connection):
-                return connection
-        self._waiting += 1
-        try:
-            return await pool.acquire(timeout=_QUERY_SECONDS)
-        finally:
-            self._waiting -= 1
-
-    async def _connect(self) -> Any:
+    async def _fetch(self, value: Any) -> Sequence[Any] | None:
         import asyncpg
 
-        async with self._lock:
-            if self._pool is None:
-                given = {name: value for name, value in self._given.items() if name not in _OF_SQLALCHEMY}
-                bounds = {"timeout": CONNECT_SECONDS, "command_timeout": _QUERY_SECONDS}
-                connect = self._given.get("async_creator_fn")
-                self._pool = await asyncpg.create_pool(
-                    **given | bounds, min_size=0, max_size=_CONNECTIONS, reset=_nothing, connect=connect
-                )
-        return self._pool
+        now = asyncio.get_running_loop().time()
+        connection = self._kept(now)
+        if connection is not None:
+            try:
+                return await self._run(connection, value, now)
+            except (
+                asyncpg.PostgresConnectionError,
+                asyncpg.InterfaceError,
+                asyncpg.OperatorInterventionError,
+                OSError,
+            ) as e:
+                if isinstance(e, TimeoutError):
+                    raise
+                # The server has ended it, and then most likely the others too. The query changes nothing: once more.
+                self._drop_idle()
+        return await self._run(await self._opener.open(), value, now)
+
+    async def _run(self, connection: Any, value: Any, now: float) -> Sequence[Any] | None:
+        import asyncpg
+
+        keep = False
+        try:
+            row: Sequence[Any] | None = await connection.fetchrow(self._sql, value, timeout=_QUERY_SECONDS)
+            keep = not self._closed
+            return row
+        except asyncpg.DataError:
+            keep = not self._closed
+            raise
+        except TimeoutError:
+            # As a firewall does that has forgotten connections; it has forgotten the others too.
+            self._drop_idle()
+            raise
+        finally:
+            if keep:
+                self._idle.append((connection, now))
+            else:
+                # It is broken, or in the middle of a query.
+                connection.terminate()
+
+    def _kept(self, now: float) -> Any | None:
+        while self._idle:
+            connection, used = self._idle.pop()
+            if now - used < _IDLE_SECONDS and not connection.is_closed():
+                return connection
+            connection.terminate()
+        return None
+
+    def _drop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection, _ in idle:
+            connection.terminate()
 
     async def close(self) -> None:
-        """Close the pool."""
-        pool, self._pool = self._pool, None
+        """Close them; whoever still uses one closes it then."""
+        self._closed = True
         idle, self._idle = self._idle, []
-        if pool is not None:
-            # One that is cancelled drops its connections.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    for connection in idle:
-                        await pool.release(connection)
-                    await pool.close()
-
-
-def _is_open(connection: Any) -> bool:
-    import asyncpg
-
-    try:
-        return not connection.is_closed()
-    except asyncpg.InterfaceError:
-        # The pool has taken it back, as it was closed meanwhile.
-        return False
-
-
-async def _nothing(connection: Any) -> None:
-    pass
+        with suppress(Exception):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                for connection, _ in idle:
+                    await connection.close()
+        for connection, _ in idle:
+            connection.terminate()
 
 
 class AiosqliteDriver:
-    """One read-only connection. In WAL mode it sees whatever has been committed, and waits for nobody."""
+    """One read-only connection. In WAL mode it sees whatever has been committed, and waits for nobody.
 
-    def __init__(self, path: str, sql: str) -> None:
-        self._path, self._sql = path, sql
+    Parameters:
+        engine: what opens it.
+        sql: the query.
+    """
+
+    def __init__(self, engine: AsyncEngine, sql: str) -> None:
+        self._opener, self._sql = _Opener(engine), sql
         self._connection: Any = None
         self._lock = asyncio.Lock()
 
@@ -160,19 +199,16 @@ class AiosqliteDriver:
         try:
             connection = self._connection or await self._connect()
             rows: list[Sequence[Any]] = await connection.execute_fetchall(self._sql, (value,))
-        except (sqlite3.Error, OSError, ValueError) as e:
+        except (sqlite3.Error, SQLAlchemyError, OSError, ValueError) as e:
             await self.close()
             raise unreachable(e) from e
         return rows[0] if rows else None
 
     async def _connect(self) -> Any:
-        import aiosqlite
-
         async with self._lock:
             if self._connection is None:
-                connection = await aiosqlite.connect(self._path, isolation_level=None)
+                connection = await self._opener.open()
                 await connection.execute("PRAGMA query_only=ON")
-                await connection.execute("PRAGMA busy_timeout=5000")
                 self._connection = connection
         return self._connection
 

@@ -27,6 +27,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.redaction import hide_values, sqlstate_of
+from crossauth_backend.storages.sqlalchemy.badvalues import bad_value, is_bad_value
 
 _DRIVERS: Final = {
     "sqlite": ("sqlite+aiosqlite", "sqlite"),
@@ -76,6 +78,8 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
     for a connection of the pool at most 5 seconds, and on PostgreSQL 5 seconds for a new connection, 10 for a statement. A
     worker holds at most `pool_size + max_overflow` connections (5 + 10), and 8 more of PostgreSQL that read sessions.
 
+    Neither logs nor exceptions of SQLAlchemy's show the parameters of statements (`hide_parameters`).
+
     Parameters:
         url: the database.
         options: for `sqlalchemy.ext.asyncio.create_async_engine`; what is given here wins, also in `connect_args`.
@@ -87,6 +91,7 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
         parsed = make_url(url)
     except SQLAlchemyError as e:
         raise CrossauthError(ErrorCode.Configuration, f"The database URL cannot be read: {e}") from e
+    options = {"hide_parameters": True} | options
     driver, extra = _DRIVERS.get(parsed.drivername, (parsed.drivername, ""))
     parsed = parsed.set(drivername=driver)
     _check_folder(parsed)
@@ -115,7 +120,7 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
     event.listen(engine.sync_engine, "handle_error", _drop_what_hangs)
     opened = _opened[engine.sync_engine] = WeakSet()
     event.listen(engine.sync_engine, "connect", lambda connection, _: opened.add(connection.driver_connection))
-    event.listen(engine.sync_engine, "checkout", _refuse_of_another_loop)
+    event.listen(engine.sync_engine, "checkout", refuse_of_another_loop)
     return engine
 
 
@@ -139,6 +144,20 @@ def warn_if_unbounded(engine: AsyncEngine) -> None:
     event.listen(made, "do_connect", judge, once=True)
 
 
+def refuse_translation(engine: AsyncEngine) -> None:
+    """Refuse an engine that reads and writes other schemas than those of its tables.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    if engine.get_execution_options().get("schema_translate_map"):
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            "An engine has a 'schema_translate_map', which our tables do not follow: choose the schema by the search path, such "
+            "as connect_args={'server_settings': {'search_path': 'tenant'}}",
+        )
+
+
 async def dispose(engine: AsyncEngine) -> None:
     """Close the connections of the engine's pool; those that do not answer the farewell are dropped."""
     closing = asyncio.ensure_future(engine.dispose())
@@ -150,7 +169,7 @@ async def dispose(engine: AsyncEngine) -> None:
     await closing
 
 
-def _refuse_of_another_loop(dbapi_connection: Any, record: object, proxy: object) -> None:
+def refuse_of_another_loop(dbapi_connection: Any, record: object, proxy: object) -> None:
     """A connection serves the event loop that opened it. With another loop (a second `TestClient`) the pool opens a new one."""
     connection = dbapi_connection.driver_connection
     loop = getattr(connection, "_loop", None)
@@ -191,6 +210,7 @@ def _set_pragmas(connection: Any, record: object) -> None:
 
 def unreachable(e: BaseException) -> CrossauthError:
     """The refusal for a database that does not answer; nothing of the exception is public."""
+    hide_values(e)
     return CrossauthError(
         ErrorCode.Connection, "The database cannot be reached", detail=repr(e), status=503, retry_after=RETRY_SECONDS
     )
@@ -204,7 +224,7 @@ def is_away(e: BaseException) -> bool:
         return e.connection_invalidated or (e.orig is not None and is_away(e.orig))
     if _is_confused(e) or (isinstance(e, PendingRollbackError) and e.code == _LOST):
         return True
-    state = _sqlstate(e)
+    state = sqlstate_of(e)
     return state.startswith(_AWAY_CLASSES) or state in _AWAY or _sqlite_code(e) in _SQLITE_AWAY
 
 
@@ -214,23 +234,19 @@ def start_fault(e: Exception, url: URL) -> Exception:
     if _sqlite_code(orig) in _SQLITE_DAMAGED:
         text = f"{url.database} is no SQLite database, or is damaged; restore it from a backup, or name another file"
         return CrossauthError(ErrorCode.Configuration, text, detail=repr(orig))
-    if _sqlstate(orig).startswith(_REFUSES):
+    if sqlstate_of(orig).startswith(_REFUSES):
         return CrossauthError(ErrorCode.Configuration, f"The database does not let the application in: {orig}")
     return unreachable(e) if is_away(e) else e
 
 
 def is_raised(e: DBAPIError) -> bool:
     """Whether a trigger of the application's refuses; on SQLite that is an `IntegrityError`."""
-    return e.orig is not None and _sqlstate(e.orig).startswith(_RAISED)
+    return e.orig is not None and sqlstate_of(e.orig).startswith(_RAISED)
 
 
 def _is_confused(e: BaseException) -> bool:
     """Whether asyncpg lost count of what a connection is doing, as it may where the server ends it in between."""
     return type(e).__name__ == "InternalClientError"
-
-
-def _sqlstate(e: BaseException) -> str:
-    return str(getattr(e, "sqlstate", None) or getattr(e.__cause__, "sqlstate", None) or "")
 
 
 def _sqlite_code(e: BaseException) -> int:
@@ -243,6 +259,8 @@ def _sqlite_code(e: BaseException) -> int:
 def refusals(bad_data: ErrorCode) -> Iterator[None]:
     """Turns what a database refuses into reasons; constraint violations are left to the caller.
 
+    Whatever leaves it has no parameter of a statement in its text, and no value that the database repeats.
+
     Parameters:
         bad_data: the reason for values the database does not take: `BadRequest` in writes, in reads that nothing is found.
     """
@@ -250,6 +268,7 @@ def refusals(bad_data: ErrorCode) -> Iterator[None]:
         yield
     except Exception as e:
         reason = _reason(e, bad_data)
+        hide_values(e)
         if reason is e:
             raise
         raise reason from e
@@ -262,15 +281,6 @@ def _reason(e: Exception, bad_data: ErrorCode) -> Exception:
         if is_raised(e):
             # Nothing of the trigger's text, which may hold values.
             return CrossauthError(ErrorCode.ConstraintViolation, detail="a trigger")
-        bad = isinstance(e, DataError) or _is_bad_data(e.orig)
-        return CrossauthError(bad_data, detail=repr(e.orig)) if bad else e
-    if isinstance(e, StatementError):
-        return CrossauthError(bad_data, detail=repr(e.orig))
-    # A driver that cannot even encode the value.
-    return CrossauthError(bad_data, detail=repr(e)) if isinstance(e, (OverflowError, UnicodeError)) else e
-
-
-def _is_bad_data(e: BaseException | None) -> bool:
-    """Whether a driver's exception is about a value: of SQLSTATE class 22, or one that could not even be sent."""
-    named = "DataError" in f"{type(e).__name__} {type(getattr(e, '__cause__', None)).__name__}"
-    return named or str(getattr(e, "sqlstate", "") or "").startswith("22")
+        return bad_value(e, bad_data) if isinstance(e, DataError) or is_bad_value(e.orig) else e
+    # A type, or a driver, that cannot even encode the value.
+    return bad_value(e, bad_data) if isinstance(e, (StatementError, OverflowError, UnicodeError)) else e

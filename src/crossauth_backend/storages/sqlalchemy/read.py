@@ -219,7 +219,8 @@ class _Users:
 
         def make(values: list[Any]) -> User:
             user = plain(values[:count])
-            return replace(user, security_stamp=credential_digest(user, dict(zip(names, values[count:], strict=True))))
+            kept = dict(zip(names, values[count:], strict=True))
+            return replace(user, security_stamp=credential_digest(user, kept, users.credentials))
 
         self.make = make
 

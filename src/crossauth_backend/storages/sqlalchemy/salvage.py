@@ -43,7 +43,7 @@ async def salvaged_user(users: SqlAlchemyUserStorage, wanted: tuple[sa.ColumnEle
     values = {n: v for n, v in secrets[0].values.items() if n != users.userid_column.key} if secrets else {}
     if secrets and secrets[0].unreadable:
         user = replace(user, state=UNREADABLE)
-    return with_stamp(UserAndSecrets(user, secrets_from({"userid": user.id, **values})))
+    return with_stamp(UserAndSecrets(user, secrets_from({"userid": user.id, **values})), users.credentials)
 
 
 def _record(users: SqlAlchemyUserStorage, found: Salvaged) -> User:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.storages.sqlalchemy.engine import start_fault, warn_if_unbounded
+from crossauth_backend.storages.sqlalchemy.engine import refuse_translation, start_fault, warn_if_unbounded
 from crossauth_backend.storages.sqlalchemy.enumtypes import missing_types, refuse_missing_types
 from crossauth_backend.storages.sqlalchemy.metadata import remember
 from crossauth_backend.storages.sqlalchemy.owntable import not_unique
@@ -259,6 +259,7 @@ class Prepared:
         async with lock:
             if not self.done:
                 for schema in self.schemas:
+                    refuse_translation(schema.engine)
                     warn_if_unbounded(schema.engine)
                     await schema.prepare()
                 self.done = True

@@ -36,7 +36,7 @@ from crossauth_backend.storages.sqlalchemy.tables import check_name, id_in, secr
 from crossauth_backend.storages.sqlalchemy.unreadable import is_unreadable, rows_of
 from crossauth_backend.storages.sqlalchemy.useroptions import SqlAlchemyUserStorageOptions, SqlUserSettings, own_table
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
-from crossauth_backend.users.stamp import CREDENTIALS, STAMP, credential_secrets, is_digest, with_stamp
+from crossauth_backend.users.stamp import STAMP, credential_secrets, is_digest, with_stamp
 from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import (
     ReadUser,
@@ -182,7 +182,7 @@ class SqlAlchemyUserStorage(UserStorage):
         refuse_inactive(user, options)
         secrets = dict(zip(self.secrets.c.keys(), rows[0][count:], strict=True))
         secrets.pop(self._userid)
-        return with_stamp(UserAndSecrets(user, secrets_from({"userid": user.id, **secrets})))
+        return with_stamp(UserAndSecrets(user, secrets_from({"userid": user.id, **secrets})), self.credentials)
 
     def can_keep_secret(self, name: str) -> bool:
         """Whether the table of secrets has such a column."""
@@ -286,7 +286,7 @@ class SqlAlchemyUserStorage(UserStorage):
         if basis is None:
             return False
         still = [self._has(name, value) for name, value in basis[0].items()]
-        columns = stamped(self.table, changed, new, stamp) or {self.id_name: known}
+        columns = stamped(self.table, changed, new, self.credentials, stamp) or {self.id_name: known}
         statement = self.table.update().where(self.id == known, *still).values(columns)
         with writes(refused_write):
             async with self.engine.connect() as connection:
@@ -316,7 +316,7 @@ class SqlAlchemyUserStorage(UserStorage):
             return None
         if found.user.security_stamp != expected[STAMP]:
             return None
-        named = {name: found.user.get(name) for name in CREDENTIALS if name in self.table.c}
+        named = {name: found.user.get(name) for name in self.credentials if name in self.table.c}
         return {**named, **expected, STAMP: None}, {**credential_secrets(found.secrets), **old}
 
     async def _replace_secrets(
@@ -351,7 +351,7 @@ class SqlAlchemyUserStorage(UserStorage):
     async def _update(
         self, connection: AsyncConnection, id: Any, values: dict[str, Any], secrets: dict[str, Any]
     ) -> None:
-        columns = stamped(self.table, values, secrets)
+        columns = stamped(self.table, values, secrets, self.credentials)
         change = self.table.update().where(self.id == id).values(columns or {self.id_name: id})
         if (await connection.execute(change)).rowcount != 1:
             raise CrossauthError(ErrorCode.UserNotExist)

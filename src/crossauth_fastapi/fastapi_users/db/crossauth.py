@@ -14,9 +14,14 @@ from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.stamp import CREDENTIALS, STAMP, is_digest, with_stamp
+from crossauth_backend.users.stamp import STAMP, is_digest, new_stamp, with_stamp
 from crossauth_backend.users.states import UNFINISHED, UNREADABLE, UserState
-from crossauth_backend.users.storage import SupportsSecretReplacement, SupportsUserReplacement, UserStorageGetOptions
+from crossauth_backend.users.storage import (
+    SupportsSecretReplacement,
+    SupportsUserReplacement,
+    UserStorageGetOptions,
+    replace_user,
+)
 from crossauth_fastapi.fastapi_users._rules import refuse_unclear
 from crossauth_fastapi.fastapi_users._userrules import checked_columns
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase
@@ -120,7 +125,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
             if e.code is not ErrorCode.UserNotExist:
                 raise
             return None
-        found = with_stamp(found)
+        found = with_stamp(found, users.credentials)
         if not found.user.email or (name != "id" and self._is_over(found.user)):
             return None
         return self._seen(found.user, found.secrets.password)
@@ -168,7 +173,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         if columns:
             columns = await checked_columns(self._accounts(), columns, old)
         # What the user had to prove rests on the credentials of then. (Of a new password it is the old one that is compared.)
-        moves = password is None and any(columns[n] != old.get(n) for n in CREDENTIALS if n in columns)
+        moves = password is None and any(columns[n] != old.get(n) for n in self._users.credentials if n in columns)
         if moves and user.crossauth_record.security_stamp not in (None, old.security_stamp):
             return None
         # The password first: a request by an old one must change nothing else either.
@@ -208,7 +213,9 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
                 kept = {"state": old.state, "email": old.email, "factor2": old.factor2}
                 if moves and not is_digest(old.security_stamp):
                     kept[STAMP] = old.security_stamp
-                return await self._users.replace_user(old.id, kept, columns)
+                # A storage of the application's may not know what its factors read: so the stamp is said.
+                stamp = new_stamp() if moves else None
+                return await replace_user(self._users, old.id, kept, columns, stamp=stamp)
             await self._users.update_user({"id": old.id, **columns})
         return True
 

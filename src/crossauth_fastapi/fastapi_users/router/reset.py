@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, Request, Response
 from pydantic import EmailStr
 
+from crossauth_backend.core.redaction import loggable
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
     CONFLICT,
@@ -116,6 +117,6 @@ async def _forgot(core: Core, user_manager: BaseUserManager[Any, Any], email: st
         await user_manager.forgot_password(user, request)
     except (UserNotExists, UserInactive):
         pass
-    except Exception:
+    except Exception as e:
         # The answer is on its way; there is nobody but the log to be told.
-        logger.exception("on_after_forgot_password failed")
+        logger.exception("on_after_forgot_password failed", exc_info=loggable(e))

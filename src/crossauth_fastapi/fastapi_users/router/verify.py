@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, Request
 from pydantic import EmailStr
 
+from crossauth_backend.core.redaction import loggable
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import CONFLICT, TOO_MANY, ErrorCode, describe, new_router, refused
 from crossauth_fastapi.fastapi_users._core import Core, default_core
@@ -84,6 +85,6 @@ async def _request_verify(user_manager: BaseUserManager[Any, Any], email: str, r
         await user_manager.request_verify(await user_manager.get_by_email(email), request)
     except (UserNotExists, UserInactive, UserAlreadyVerified):
         pass
-    except Exception:
+    except Exception as e:
         # The answer is on its way; there is nobody but the log to be told.
-        logger.exception("on_after_request_verify failed")
+        logger.exception("on_after_request_verify failed", exc_info=loggable(e))
