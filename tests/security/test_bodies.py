@@ -95,9 +95,7 @@ def test_a_broken_form_writes_no_line_to_the_log(tmp_path: Path, caplog: pytest.
         assert answer.json()["detail"] == "LOGIN_BAD_CREDENTIALS", "a form that is whole is read"
 
 
-def test_a_broken_form_of_a_session_writes_no_line_to_the_log(
-    client: Client, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_broken_form_of_a_session_writes_no_line_to_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     """The session server's own endpoints, and the application's, in whose forms the token is looked for."""
     caplog.set_level("INFO")
     client.sign_up()

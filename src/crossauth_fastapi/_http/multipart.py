@@ -9,7 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 # Known to no registry, so that no configuration of the application's loggers turns it on.
-_SILENT: Final = logging.Logger("crossauth.multipart")  # noqa: LOG001
+_SILENT: Final = logging.Logger("crossauth.multipart")
 _SILENT.disabled = True
 
 

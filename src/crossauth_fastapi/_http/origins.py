@@ -36,10 +36,10 @@ def is_own_page(
     `Sec-Fetch-Site` as well. No page can choose either. Clients that are no browsers send neither, and hold no cookie that
     somebody else could use.
 
-    `Sec-Fetch-Site` decides by itself where it names a page: the browser compares with the address that it knows, which a proxy may
-    have hidden from us, and pages with `Referrer-Policy: no-referrer` send `Origin: null`. Without it the page must be of the origin
-    of `site_url`; where that is not known, of the host and port that are asked for, and on https if the site is. A neighboring
-    subdomain, or another port, is another site here.
+    `Sec-Fetch-Site` decides by itself where it names a page: the browser compares with the address that it knows, which a proxy
+    may have hidden from us, and pages with `Referrer-Policy: no-referrer` send `Origin: null`. Without it the page must be of the
+    origin of `site_url`; where that is not known, of the host and port that are asked for, and on https if the site is. A
+    neighboring subdomain, or another port, is another site here.
 
     Parameters:
         scheme: of the request, as far as named proxies say.
@@ -124,7 +124,9 @@ def _site(url: str) -> tuple[str, str]:
     except ValueError:
         host = ""
     if not host:
-        logger.warning("Option 'site_url' names no host, so no page is one of this site; write it as https://example.com")
+        logger.warning(
+            "Option 'site_url' names no host, so no page is one of this site; write it as https://example.com"
+        )
         return "", ""
     return parts.scheme, _bare(parts.scheme, host)
 
