@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from crossauth_backend import DEFAULT_LIMITS
 from crossauth_fastapi.fastapisession import default_create_user
 from tests.accounts import Browser, World
+from tests.fastapi_users.conftest import open_site
 from tests.support import CSRF, PASSWORD, Client
 
 ENDPOINTS = ["login", "signup", "logout", "changepassword", "updateuser", "deleteuser"]
@@ -55,6 +57,51 @@ def test_bad_bodies(client: Client, kind: str, body: bytes, status: int) -> None
         assert page.status_code == status
         assert page.headers["content-type"].startswith("text/html")
     assert client.who() == "alice"
+
+
+PART = b'--b\r\nContent-Disposition: form-data; name="username"\r\n\r\nx'
+BROKEN_FORMS = {
+    "no CR": b"--b\nx",
+    "no boundary": b"xx",
+    "no LF": b"--b\rx",
+    "bad header": b"--b\r\na b: c\r\n\r\nx",
+    "no LF after a header": b"--b\r\na: b\rx",
+    "no LF after the headers": b"--b\r\na: b\r\n\rx",
+    "text after a boundary": PART + b"\r\n--bx\r\n",
+    "padding": PART + b"\r\n--b \tx",
+    "bad end": b"--b-x",
+    "many headers": b"--b\r\n" + b"a: b\r\n" * 500,
+}
+
+
+def _answer_unlogged(client: Client, path: str, headers: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
+    for name, body in BROKEN_FORMS.items():
+        # With an end, so that it is complete where only that is looked for.
+        for end in (b"", b"\r\n--b--\r\n"):
+            for kind in ("multipart/form-data; boundary=b", "Multipart/Form-Data ;boundary=b"):
+                answer = client.post(path, content=body + end, headers={**headers, "Content-Type": kind})
+                assert answer.status_code < 500, name
+                assert [r.getMessage() for r in caplog.records if "multipart" in r.name] == [], (path, name)
+
+
+def test_a_broken_form_writes_no_line_to_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Anybody can send as many as they like, before any limit counts them; the parser warns of each by itself."""
+    caplog.set_level("INFO")
+    with open_site(tmp_path) as api:
+        for path in ("/auth/cookie/login", "/auth/jwt/login", "/auth/register"):
+            _answer_unlogged(api, path, {}, caplog)
+        answer = api.post("/auth/jwt/login", files={"username": (None, "a"), "password": (None, "b")})
+        assert answer.status_code == 400
+        assert answer.json()["detail"] == "LOGIN_BAD_CREDENTIALS", "a form that is whole is read"
+
+
+def test_a_broken_form_of_a_session_writes_no_line_to_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """The session server's own endpoints, and the application's, in whose forms the token is looked for."""
+    caplog.set_level("INFO")
+    client.sign_up()
+    for headers in ({}, {CSRF: client.token()}):
+        for path in ("/login", "/api/login", "/api/changepassword", "/nothing"):
+            _answer_unlogged(client, path, headers, caplog)
 
 
 @pytest.mark.parametrize("value", [1, True, None, [], {}, ["a"], 1.5, ""])

@@ -1,6 +1,8 @@
 """The cookie of the routes: planted twice, sent for a page of another site, or from plain http."""
 
+import http.client
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from crossauth_backend import CrossauthError
+from crossauth_fastapi._http.once import warn_once
 from crossauth_fastapi._http.origins import is_own_page, read_origins
 from crossauth_fastapi.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users.authentication import (
@@ -43,6 +46,9 @@ FOREIGN: list[dict[str, str]] = [
     {"Origin": "http://["},
     {"Origin": "x" * 5000},
 ]
+# Where the browser says that a page is another one's, no Host makes it this site's: a proxy may have left the port away, as
+# nginx does by `proxy_set_header Host $host`, and TLS may end where nobody says so.
+SAYS_OTHERWISE = ["same-site", "cross-site", "same-origin, cross-site", "Same-Origin", "garbage"]
 
 
 @pytest.fixture
@@ -94,6 +100,39 @@ def test_a_page_of_another_site_logs_no_browser_in(arthur: Api, page: dict[str, 
     answer = arthur.post("/auth/cookie/login", data=FORM, headers=page)
     assert (answer.status_code, detail(answer)) == (403, "CROSS_ORIGIN_REQUEST")
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("site", SAYS_OTHERWISE)
+def test_a_matching_host_does_not_overrule_what_the_browser_says(arthur: Api, site: str) -> None:
+    page = {"Origin": here(arthur), "Sec-Fetch-Site": site}
+    answer = arthur.patch("/users/me", headers={**arthur.cookie_login(), **page}, json={"password": "another"})
+    assert (answer.status_code, detail(answer)) == (403, "CROSS_ORIGIN_REQUEST")
+    assert arthur.post("/auth/cookie/login", data=FORM, headers=page).status_code == 403
+    assert arthur.log_in().status_code == 200, "the password is the same"
+
+
+@pytest.mark.parametrize("method", ["get", "Head", "oPTIONS", "trace", "QUERY", "X"])
+def test_a_method_counts_as_safe_only_as_the_standard_writes_it(tmp_path: Path, method: str) -> None:
+    """What is not exactly GET, HEAD, OPTIONS or TRACE may change something (RFC 9110 §9.1, §9.2.1)."""
+    site = Site(f"sqlite:///{tmp_path}/u.db")
+
+    @site.app.post("/probe", dependencies=[Depends(site.users.current_user())])
+    async def probe() -> None: ...
+
+    route: Any = site.app.router.routes[-1]
+    route.methods = {method}
+    with serve(site.app, http="h11") as url, Api(url, site, f"{tmp_path}/u.db") as api:
+        api.register()
+        cookie = api.cookie_login()
+        for page, status in ((here(api), 200), ("https://evil.test", 403)):
+            assert raw_status(url, method, "/probe", {**cookie, "Origin": page}) == status, page
+
+
+def raw_status(url: str, method: str, path: str, headers: dict[str, str]) -> int:
+    """The status of a request whose method goes out as it is written; uvicorn's h11 passes it on so."""
+    with closing(http.client.HTTPConnection(url.removeprefix("http://"))) as connection:
+        connection.request(method, path, headers=headers)
+        return connection.getresponse().status
 
 
 def test_a_page_of_this_site_and_clients_without_a_page_go_on(arthur: Api) -> None:
@@ -201,6 +240,7 @@ EVERYBODY = [
     {"allow_origins": ["*"], "allow_credentials": True},
     {"allow_origin_regex": ".*", "allow_credentials": True},
     {"allow_origin_regex": "https?://.*", "allow_credentials": True},
+    {"allow_origin_regex": "https://.*", "allow_credentials": True},
     {"allow_origins": [FRONT]},
 ]
 
@@ -212,12 +252,61 @@ def test_cors_for_everybody_or_without_credentials_trusts_nobody_with_the_cookie
     assert by_cors.patch("/users/me", headers={**headers, "Origin": "*"}, json={}).status_code == 403
 
 
+BY_PATTERN = [
+    ("http://.*", "http://evil.test"),
+    (r"https?://[a-z.]+:\d+", "https://evil.test:8443"),
+    (r"(http|https|app)://.*", "app://evil"),
+    (r"https://app\.camelot\.bt|null", "null"),
+    (r"https://app\.camelot\.bt|http://[a-z.]+", "http://evil.test"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "evil"), BY_PATTERN)
+def test_a_cors_pattern_for_every_host_of_a_scheme_or_port_names_nobody(
+    tmp_path: Path, pattern: str, evil: str
+) -> None:
+    site = Site(f"sqlite:///{tmp_path}/u.db")
+    site.app.add_middleware(CORSMiddleware, allow_origin_regex=pattern, allow_credentials=True)
+    with serve(site.app) as url, Api(url, site, f"{tmp_path}/u.db") as api:
+        api.register()
+        assert api.post("/auth/cookie/login", data=FORM, headers={"Origin": evil}).status_code == 403
+        named = 204 if "camelot" in pattern else 403
+        assert api.post("/auth/cookie/login", data=FORM, headers={"Origin": FRONT}).status_code == named
+
+
+def test_an_origin_that_is_part_of_a_named_one_is_another(tmp_path: Path) -> None:
+    site = Site(f"sqlite:///{tmp_path}/u.db")
+    site.app.add_middleware(CORSMiddleware, allow_origins=FRONT, allow_credentials=True)  # type: ignore[arg-type]
+    with serve(site.app) as url, Api(url, site, f"{tmp_path}/u.db") as api:
+        api.register()
+        for page, status in ((FRONT, 204), (FRONT[:-1], 403)):
+            assert api.post("/auth/cookie/login", data=FORM, headers={"Origin": page}).status_code == status
+
+
+def test_cors_around_the_application_is_not_seen_and_the_log_says_what_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_once.cache_clear()
+    site = Site(f"sqlite:///{tmp_path}/u.db")
+    around = CORSMiddleware(site.app, allow_origins=[FRONT], allow_credentials=True)
+    with serve(around) as url, Api(url, site, f"{tmp_path}/u.db") as api:
+        api.register()
+        page = {"Origin": FRONT, "Sec-Fetch-Site": "same-site"}
+        assert api.post("/auth/cookie/login", data=FORM, headers=page).status_code == 403
+    assert "add_middleware() has put it on this very application" in caplog.text
+    assert "trusted_origins" in caplog.text
+
+
 def test_the_site_is_where_its_url_says(tmp_path: Path) -> None:
     """Behind a proxy that sends another Host, for browsers that say no Sec-Fetch-Site."""
-    with open_site(tmp_path, site_url="https://castle.test") as api:
+    with open_site(tmp_path, site_url="https://castle.test:8443") as api:
         api.register()
-        cookie = api.cookie_login()
-        for page, status in (("https://castle.test", 200), ("http://castle.test", 403), (here(api), 403)):
+        cookie = {**api.cookie_login(), "Host": "castle.test"}
+        for page, status in (
+            ("https://castle.test:8443", 200), ("http://castle.test:8443", 403), (here(api), 403),
+            # The host that the proxy says, where another site is.
+            ("https://castle.test", 403), ("http://castle.test", 403),
+        ):  # fmt: skip
             assert api.patch("/users/me", headers={**cookie, "Origin": page}, json={}).status_code == status, page
 
 
@@ -264,8 +353,40 @@ def test_the_origin_of_a_page_is_scheme_host_and_port() -> None:
     ):
         assert not own(scheme, "castle.test", origin, **options), origin
     assert not own("https", "", "https://"), "no host is no host"
+    long = "a" * 292
+    assert own("https", long, f"https://{long}")
+    assert not own("https", long, f"https://{long}.evil.test"), "not what is left when it is cut"
     twice = [(b"host", b"castle.test"), (b"origin", b"https://castle.test"), (b"origin", b"https://evil.test")]
     assert not is_own_page("https", twice)
+
+
+SITES = [
+    ("https://castle.test", "https://castle.test", True),
+    ("https://Castle.test:443/app/", "https://castle.test", True),
+    ("https://castle.test", "https://inner", False),
+    ("https://castle.test", "http://localhost:8000", False),
+    ("http://castle.test", "https://castle.test", False),
+    ("http://castle.test", "http://castle.test", True),
+    ("https://m\xfcnchen.test:8443", "https://xn--mnchen-3ya.test:8443", True),
+    ("castle.test", "https://castle.test", False),
+    ("https://[x", "https://castle.test", False),
+    ("https://\u2060", "https://castle.test", False),
+]
+
+
+@pytest.mark.parametrize(("site_url", "page", "is_own"), SITES)
+def test_where_the_site_is_said_no_host_that_a_proxy_writes_counts(site_url: str, page: str, is_own: bool) -> None:
+    for host in ("inner", page.partition("://")[2]):
+        assert own("http", host, page, site_url=site_url) is is_own, host
+
+
+def test_development_on_localhost_goes_on_by_whatever_name_of_this_machine() -> None:
+    for site_url in (None, "http://localhost:8000"):
+        for host in ("localhost:8000", "127.0.0.1:8000", "[::1]:8000", "localhost:5173", "app.localhost:8000"):
+            assert own("http", host, f"http://{host}", site_url=site_url, secure_cookie=True), host
+            assert not own("http", host, "http://localhost:1", site_url=site_url), host
+    assert own("http", "127.0.0.1:9000", "http://localhost:8000", site_url="http://localhost:8000"), "behind a proxy"
+    assert not own("http", "castle.test", "http://castle.test", site_url="http://localhost:8000")
 
 
 WRONG = [

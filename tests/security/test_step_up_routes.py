@@ -1,13 +1,15 @@
 """Who is asked for the second factor again is decided by the route, however its URL is spelled, wherever the application is."""
 
 import asyncio
+import http.client
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, WebSocket
 from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
@@ -378,6 +380,48 @@ def test_routes_of_starlette_and_mounts_are_protected() -> None:
             assert browser.submit(path).headers.get("location") == "/factor2", path
         assert browser.submit("/in/plain").text == "done"
         assert browser.call("/api/factor2", otp=world.code(browser.secret)).text == "done"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("method", ["post", "Post", "PosT"])
+def test_a_lowercase_method_passes_no_guard(method: str) -> None:
+    """Mounted applications, and endpoints that are classes, may take it for POST; uvicorn's h11 passes methods on as sent."""
+    made = []
+
+    async def whole(scope: Any, receive: Any, send: Any) -> None:
+        made.append(scope["method"])
+        await PlainTextResponse("paid")(scope, receive, send)
+
+    class Pay(HTTPEndpoint):
+        async def post(self, request: Request) -> PlainTextResponse:
+            made.append(request.method)
+            return PlainTextResponse("paid")
+
+    world = World(factor2_protected_api_endpoints=["POST /whole", "POST /pay", "POST /sub/pay", "GET /shown"])
+    app = world.server.app
+    app.mount("/whole", whole)
+    app.mount("/shown", whole)
+    app.mount("/sub", Starlette(routes=[Route("/pay", Pay)]))
+    app.router.routes.append(Route("/pay", Pay))
+    with serve(app, http="h11") as url, with_factor(url, "", world) as browser:
+        token = {CSRF: browser.token()}
+        for sent, path in (
+            (method, "/whole/"), (method, "/whole/x"), (method, "/pay"), (method, "/sub/pay"), ("gEt", "/shown/x"),
+            ("head", "/shown/"),
+        ):  # fmt: skip
+            answer = _raw(browser, sent, path, token)
+            assert b"factor2Required" in answer or (sent == "head" and b" 200 " in answer), (sent, path, answer)
+            assert b" 403 " in _raw(browser, sent, path, {}), "and is no method that is safe without a CSRF token"
+    assert made == []
+
+
+def _raw(browser: Browser, method: str, path: str, headers: dict[str, str]) -> bytes:
+    """The response to a request whose method goes out as it is written."""
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies.jar)
+    connection = http.client.HTTPConnection(browser.base_url.netloc.decode())
+    connection.request(method, path, b"{}", {"Cookie": cookies, "Content-Type": "application/json", **headers})
+    with closing(connection):
+        answer = connection.getresponse()
+        return b"%s %d %s" % (method.encode(), answer.status, answer.read())
 
 
 def test_routes_that_are_added_later_leave_the_others_protected() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
@@ -18,6 +17,7 @@ from starlette.types import Message, Receive
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import is_storable
 from crossauth_fastapi._http.jsonbody import MAX_FIELDS, BadFields, no_repeats, parse_fields
+from crossauth_fastapi._http.multipart import can_be_parsed, read_boundary
 
 MAX_BODY_BYTES: Final = 64 * 1024
 JSON_TYPE: Final = "application/json"
@@ -218,10 +218,11 @@ async def _multipart_fields(request: Request, body: bytes) -> dict[str, Any]:
     async def no_more() -> Message:
         return {"type": "http.disconnect"}
 
-    _, parameters = parse_options_header(request.headers["content-type"])
-    boundary = parameters.get(b"boundary", b"")
+    boundary = read_boundary(request.headers["content-type"])
     if not boundary or b"--" + boundary + b"--" not in body:
         raise bad_request("The body is not a complete multipart form")
+    if not can_be_parsed(body, boundary):
+        raise bad_request("The body is not a valid multipart form of text fields")
     copy = Request(dict(request.scope), replay(body, True, no_more))
     try:
         async with copy.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES) as form:

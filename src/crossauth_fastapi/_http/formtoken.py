@@ -19,6 +19,7 @@ from starlette.types import Message, Receive
 
 from crossauth_fastapi._http.bodies import FORM_TYPE, JSON_TYPE, MAX_BODY_BYTES, MULTIPART_TYPE, content_type
 from crossauth_fastapi._http.jsonbody import lenient_fields
+from crossauth_fastapi._http.multipart import new_parser
 
 # How far the field is looked for: bytes in all; and parts of a multipart form, whose headers are parsed in Python.
 MAX_PREFIX: Final = 1024 * 1024
@@ -168,7 +169,7 @@ class _MultipartSearch:
     def _make_parser(self, header: str) -> MultipartParser | None:
         boundary = parse_options_header(header)[1].get(b"boundary", b"")
         try:
-            return MultipartParser(
+            return new_parser(
                 boundary,
                 {
                     "on_part_begin": self._on_part,

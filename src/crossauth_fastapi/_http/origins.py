@@ -6,13 +6,18 @@ something.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+import idna
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._http.address import is_local_host
 
+logger = logging.getLogger("crossauth.http")
 _DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
 _LONGEST: Final = 300
 
@@ -31,33 +36,39 @@ def is_own_page(
     `Sec-Fetch-Site` as well. No page can choose either. Clients that are no browsers send neither, and hold no cookie that
     somebody else could use.
 
-    `Sec-Fetch-Site: same-origin` is enough by itself: the browser compares with the address that it knows, which a proxy may have
-    hidden from us, and pages with `Referrer-Policy: no-referrer` send `Origin: null`. Otherwise the page must be of the same host
-    and port, and on https if the site is. A neighboring subdomain is another site here.
+    `Sec-Fetch-Site` decides by itself where it names a page: the browser compares with the address that it knows, which a proxy
+    may have hidden from us, and pages with `Referrer-Policy: no-referrer` send `Origin: null`. Without it the page must be of the
+    origin of `site_url`; where that is not known, of the host and port that are asked for, and on https if the site is. A
+    neighboring subdomain, or another port, is another site here.
 
     Parameters:
         scheme: of the request, as far as named proxies say.
         headers: of the request, names in lower case.
-        site_url: where browsers find the site, if that is configured.
+        site_url: where browsers find the site, if that is configured. One on this machine is for development: there a page of
+            this machine may also be of the host that is asked for.
         secure_cookie: whether the cookie is `Secure`: then only https carries it, whatever a proxy says, but for this machine.
         trusted: origins of other pages that may use the cookie.
     """
     origin, host, fetch_site = _read(headers)
     if fetch_site == "same-origin" or (not origin and fetch_site in ("", "none")) or origin in trusted:
         return True
-    own = urlsplit(site_url or "")
+    # A Host that a proxy has written may equal the origin of another page: one on another port, or on plain http.
+    if fetch_site not in ("", "none") or len(origin) > _LONGEST:
+        return False
     try:
-        page = urlsplit(origin[:_LONGEST])
+        page = urlsplit(origin)
     except ValueError:
         return False
     if page.scheme not in _DEFAULT_PORTS or not page.netloc:
         return False
-    if page.scheme == "http":
-        known_secure = scheme in ("https", "wss") or own.scheme == "https"
-        if known_secure or (secure_cookie and not is_local_host(page.netloc.lower())):
-            return False
+    here = is_local_host(page.netloc.lower())
+    if page.scheme == "http" and (scheme in ("https", "wss") or (secure_cookie and not here)):
+        return False
     wanted = _bare(page.scheme, page.netloc)
-    return bool(wanted) and wanted in (_bare(page.scheme, host), _bare(page.scheme, own.netloc))
+    own = _site(site_url) if site_url else None
+    if own is not None and (page.scheme, wanted) == own:
+        return True
+    return bool(wanted) and wanted == _bare(page.scheme, host) and (own is None or (here and is_local_host(own[1])))
 
 
 def read_origins(option: str, given: Any, secure: bool) -> frozenset[str]:
@@ -101,6 +112,25 @@ def _is_origin(text: str) -> bool:
     return plain and parts.scheme in _DEFAULT_PORTS and not text.endswith(_DEFAULT_PORTS[parts.scheme])
 
 
+@lru_cache(maxsize=16)
+def _site(url: str) -> tuple[str, str]:
+    """Scheme and host of a site as an `Origin` has them (RFC 6454 §6.2), without a default port."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc
+        if not host.isascii():
+            name = idna.encode(parts.hostname or "", uts46=True).decode()
+            host = name if parts.port is None else f"{name}:{parts.port}"
+    except ValueError:
+        host = ""
+    if not host:
+        logger.warning(
+            "Option 'site_url' names no host, so no page is one of this site; write it as https://example.com"
+        )
+        return "", ""
+    return parts.scheme, _bare(parts.scheme, host)
+
+
 def _read(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str, str]:
     """Origin, Host and Sec-Fetch-Site; several of one name are one text, which equals nothing."""
     found: dict[bytes, str] = {}
@@ -112,4 +142,4 @@ def _read(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str, str]:
 
 
 def _bare(scheme: str, host: str) -> str:
-    return host.lower().removesuffix(_DEFAULT_PORTS[scheme])
+    return host.lower().removesuffix(_DEFAULT_PORTS.get(scheme, ""))

@@ -171,7 +171,8 @@ class _Guarded:
         self._inner, self._guard, self._methods, self._pattern = inner, guard, methods, pattern
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        by_method = self._methods is None or scope.get("method", "GET") in self._methods
+        # A mounted application, or an endpoint that is a class, may take `post` for `POST`, which it is not (RFC 9110 §9.1).
+        by_method = self._methods is None or scope.get("method", "GET").upper() in self._methods
         # One route can be served under several prefixes; by this pattern Starlette has just found it.
         if by_method and (self._pattern is None or self._pattern.match(get_route_path(scope))):
             await self._guard(self._inner, scope, receive, send)

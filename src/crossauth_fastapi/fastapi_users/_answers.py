@@ -27,6 +27,7 @@ from crossauth_fastapi._http.bodies import (
     get_body,
 )
 from crossauth_fastapi._http.jsonbody import MAX_FIELDS
+from crossauth_fastapi._http.multipart import can_be_parsed, read_boundary
 from crossauth_fastapi.fastapi_users._caching import keep_response_private, private_refusal
 from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated, InvalidUserException
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
@@ -175,7 +176,7 @@ class UsersRoute(APIRoute):
             try:
                 if reads_body:
                     # Before anything is parsed: FastAPI reads a body of any size, and parses JSON on the event loop.
-                    _refuse_many_fields(request, await get_body(request))
+                    _refuse_bad_form(request, await get_body(request))
                 # Not before: asking whether the client has gone reads what has come of the body.
                 with hashing_for(None, partial(_still_wanted, request)):
                     return await handler(request)
@@ -207,14 +208,17 @@ async def _still_wanted(request: Request) -> bool:
     return not await request.is_disconnected()
 
 
-def _refuse_many_fields(request: Request, body: bytes) -> None:
-    """Refuse forms of more fields than any of these routes has, before each of them is looked at."""
+def _refuse_bad_form(request: Request, body: bytes) -> None:
+    """Refuse forms of more fields than any of these routes has, before each of them is looked at, and broken ones unlogged."""
     kind = content_type(request.headers.get("content-type", ""))
     fields = body.count(b"&") if kind == FORM_TYPE else 0
     if kind == MULTIPART_TYPE:
         fields = body.lower().count(b"content-disposition")
     if fields > MAX_FIELDS:
         raise HTTPException(400, "There was an error parsing the body")
+    boundary = read_boundary(request.headers.get("content-type", ""))
+    if boundary is not None and not can_be_parsed(body, boundary):
+        raise HTTPException(400, "Invalid multipart data.")
 
 
 def new_router(core: Core) -> APIRouter:

@@ -23,7 +23,8 @@ from crossauth_fastapi.fastapi_users._answers import FurtherErrorCode, refused
 
 logger = logging.getLogger("crossauth.fastapi_users")
 _FOREIGN: Final = "crossauth_fastapi.fastapi_users.foreign_page"
-_NOBODY: Final = "https://nobody.invalid"
+_NOBODY: Final = "nobody.invalid"
+_PORT: Final = re.compile(r"(?::[0-9]+)?\Z")
 
 
 def may_use_cookie(connection: HTTPConnection, transport: Any, site_url: str | None) -> bool:
@@ -57,8 +58,9 @@ def may_log_in(connection: HTTPConnection, transport: Any, site_url: str | None)
     warn_once(
         logger,
         f"A page of another origin asks for something by the cookie {transport.scheme.model.name!r}, and is refused. If it is "
-        "yours, name it: CookieTransport(trusted_origins=['https://app.example.com']). If it is of this site, a proxy hides the "
-        "host: set 'site_url' of FastAPIUsers",
+        "yours, name it: CookieTransport(trusted_origins=['https://app.example.com']); a CORSMiddleware counts only where "
+        "add_middleware() has put it on this very application, with allow_credentials. If it is of this site, a proxy hides the "
+        "host, or 'site_url' is another address: set 'site_url' of FastAPIUsers to the one that browsers use",
     )
     return False
 
@@ -71,13 +73,20 @@ def foreign_page(connection: HTTPConnection) -> HTTPException | None:
 def _allows_by_cors(app: Any, origin: str) -> bool:
     """Whether the application has said of an origin that its pages may send cookies and read the answers.
 
-    What allows every origin has said nothing of this one.
+    What allows every origin has said nothing of this one. Only a middleware of this very application is seen: one that is around
+    it, or on an application in which it is mounted, leaves no trace in a request.
     """
+    scheme, separator, host = origin.partition("://")
+    if not separator:
+        # `null` is the origin of every sandboxed page (HTML §7.1.1), and `*` of none.
+        return False
+    # The same origin, but for whose host it is.
+    others = [f"{scheme}://{_NOBODY}", f"{scheme}://{_NOBODY}{_PORT.search(host)[0]}"]  # type: ignore[index]
     for options in _cors_options(app):
-        pattern = options.get("allow_origin_regex")
-        if origin != "*" and origin in options.get("allow_origins", ()):
+        named, pattern = options.get("allow_origins", ()), options.get("allow_origin_regex")
+        if origin in ((named,) if isinstance(named, str) else named):
             return True
-        if pattern and re.fullmatch(pattern, origin) and not re.fullmatch(pattern, _NOBODY):
+        if pattern and re.fullmatch(pattern, origin) and not any(re.fullmatch(pattern, other) for other in others):
             return True
     return False
 
