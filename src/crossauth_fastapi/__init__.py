@@ -9,7 +9,9 @@ from crossauth_fastapi.dependencies import (
     optional_user,
     require_admin,
 )
+from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer, FastApiApiKeyServerOptions
 from crossauth_fastapi.fastapiserver import (
+    FastApiApiKeyServerParams,
     FastApiOAuthClientParams,
     FastApiOAuthResServerParams,
     FastApiServer,
@@ -35,6 +37,9 @@ __all__ = [
     "AdminUser",
     "AuthenticatorDetails",
     "CurrentUser",
+    "FastApiApiKeyServer",
+    "FastApiApiKeyServerOptions",
+    "FastApiApiKeyServerParams",
     "FastApiErrorFn",
     "FastApiOAuthClientParams",
     "FastApiOAuthResServerParams",

@@ -19,12 +19,15 @@ from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._serveroptions import (
     COMPONENT,
+    ApiKeyParams,
+    FastApiApiKeyServerParams,
     FastApiOAuthClientParams,
     FastApiOAuthResServerParams,
     FastApiServerOptions,
     FastApiServerParams,
     FastApiSessionServerParams,
     SessionParams,
+    api_key_options,
     read_params,
     read_server_options,
     session_options,
@@ -32,11 +35,13 @@ from crossauth_fastapi._serveroptions import (
 )
 from crossauth_fastapi._session.adaptersource import AdapterSource, PlainAdapter
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
+from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer
 from crossauth_fastapi.fastapiserverbase import FastApiErrorFn, FastApiServerBase, MaybeErrorResponse
 from crossauth_fastapi.fastapisession import FastApiSessionServer
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
 __all__: Final = [
+    "FastApiApiKeyServerParams",
     "FastApiOAuthClientParams", "FastApiOAuthResServerParams", "FastApiServer", "FastApiServerOptions",
     "FastApiServerParams", "FastApiSessionServerParams",
 ]  # fmt: skip
@@ -95,11 +100,21 @@ class FastApiServer(FastApiServerBase):
             self._session_adapter = self._session_server
         elif parsed.session_adapter is not None:
             attach_source(self._app, AdapterSource(PlainAdapter(parsed.session_adapter)))
+        if parsed.api_key is not None:
+            self._create_api_key_server(parsed.api_key, merged)
         remember_server(self._app, self)
         self._pages = self._session_server.pages if self._session_server else self._bare_pages()
         tell_site(self._app, is_admin_fn=self.is_admin_fn)
         if self._session_server is None:
             tell_site(self._app, error_page=self._error_page)
+
+    def _create_api_key_server(self, params: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
+        parsed = read_options(ApiKeyParams, params, component=f"{COMPONENT} params 'api_key'")
+        if parsed.key_storage is None:
+            raise CrossauthError(ErrorCode.Configuration, f"{COMPONENT} params 'api_key': 'key_storage' is required")
+        session = self._session_server
+        events = None if session is None else session.session_manager.events
+        FastApiApiKeyServer(self._app, parsed.key_storage, api_key_options(parsed, merged), events)
 
     @property
     def app(self) -> FastAPI:

@@ -33,7 +33,11 @@ async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
         return None
     if prefers_html(request):
         return _as_page(request, e, reason)
-    return error_json(reason)
+    answer = error_json(reason)
+    if reason.http_status == 401:
+        for challenge in state_of(request).site.challenges:
+            answer.headers.append("WWW-Authenticate", challenge)
+    return answer
 
 
 def _as_page(request: Request, e: Exception, reason: CrossauthError) -> Response:

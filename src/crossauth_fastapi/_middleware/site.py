@@ -36,6 +36,7 @@ class Site:
         csrf_token: makes the token of a request that has none yet.
         csrf_check: looks for the token of a request that changes something, and returns what the application is to read from.
         csrf_refusal: the refusal of a request without a valid token, saying what its sender can do about it.
+        challenges: how a request may say who is asking, for the header `WWW-Authenticate` of a 401.
         trusted_proxies: whose forwarded headers are believed.
         error_page: shows a refusal to a browser.
     """
@@ -50,6 +51,7 @@ class Site:
     csrf_token: Callable[[Any], str | None] | None = None
     csrf_check: Callable[[Any, Receive], Awaitable[Receive]] | None = None
     csrf_refusal: Callable[[Any], CrossauthError] | None = None
+    challenges: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     error_page: Callable[[HTTPConnection, CrossauthError], Response] | None = None
 

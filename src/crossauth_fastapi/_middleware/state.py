@@ -33,7 +33,7 @@ from crossauth_fastapi._middleware.site import NO_SITE, Site
 
 IDENTITY: Final = frozenset(
     (
-        "user", "auth_type", "session_id", "scope", "csrf_token", "session_key", "access_token_payload",
+        "user", "auth_type", "session_id", "scope", "apiKey", "csrf_token", "session_key", "access_token_payload",
         "id_token_payload", "id_payload", "auth_error", "auth_error_description",
     )
 )  # fmt: skip
