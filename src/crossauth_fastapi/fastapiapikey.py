@@ -25,8 +25,8 @@ class FastApiApiKeyServerOptions(ApiKeyManagerOptions, total=False):
 class FastApiApiKeyServer:
     """Lets requests with `Authorization: ApiKey <key>` act for the user of the key.
 
-    A good key sets `user`, `auth_type` (`apiKey`), `scope` and `apiKey` of `request.state`. One that is refused is nobody's: where
-    a user is needed it is answered 401, whatever cookie comes with it.
+    A good key sets `user`, `auth_type` (`apiKey`), `scope` and `apiKey` of `request.state`. One that is refused is nobody's:
+    where a user is needed it is answered 401, whatever cookie comes with it.
 
     Parameters:
         app: the application.
