@@ -605,4 +605,5 @@ def test_messages_name_site_and_account() -> None:
         assert "account there: alice." in note["text"]
         assert "mallory" not in note["text"]
         other.sign_up("bob", user_email="bob@example.com", user_phone="+441632960961", factor2="sms")
+        other.mail()  # waits for what is being sent
         assert world.sms.messages[-1][1].startswith("Your localhost code is ")
