@@ -52,7 +52,7 @@ class FastApiApiKeyServer:
                 "FastApiApiKeyServer: option 'user_storage' is required, so that the keys of a disabled user are refused",
             )
         check_swap(key_storage)
-        attach_source(app, ApiKeySource(self._manager))
+        attach_source(app, ApiKeySource(self._manager), challenge=f'{self._manager.auth_scheme} realm="api"')
         storages = (key_storage, self._manager.user_storage)
         servers_on(app).lifecycle.add([*(s for s in storages if isinstance(s, SupportsLifecycle)), self._manager])
 

@@ -84,6 +84,7 @@ class FastApiServer(FastApiServerBase):
         self.is_admin_fn = self._settings.is_admin_fn
         self._session_server: FastApiSessionServer | None = None
         self._session_adapter = parsed.session_adapter
+        self._api_key_server: FastApiApiKeyServer | None = None
         if parsed.session is not None:
             session = read_options(SessionParams, parsed.session, component=f"{COMPONENT} params 'session'")
             if session.key_storage is None:
@@ -114,7 +115,9 @@ class FastApiServer(FastApiServerBase):
             raise CrossauthError(ErrorCode.Configuration, f"{COMPONENT} params 'api_key': 'key_storage' is required")
         session = self._session_server
         events = None if session is None else session.session_manager.events
-        FastApiApiKeyServer(self._app, parsed.key_storage, api_key_options(parsed, merged), events)
+        self._api_key_server = FastApiApiKeyServer(
+            self._app, parsed.key_storage, api_key_options(parsed, merged), events
+        )
 
     @property
     def app(self) -> FastAPI:
@@ -150,6 +153,11 @@ class FastApiServer(FastApiServerBase):
     def have_session_adapter(self) -> bool:
         """Whether there are sessions, ours or an adapter's."""
         return self._session_adapter is not None
+
+    @property
+    def api_key_server(self) -> FastApiApiKeyServer | None:
+        """The server for API keys."""
+        return self._api_key_server
 
     @property
     def oauth_client(self) -> None:

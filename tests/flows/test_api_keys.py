@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request, WebSocket
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from crossauth_backend import (
     ApiKeyManager,
@@ -14,8 +16,9 @@ from crossauth_backend import (
     InMemoryKeyStorage,
     InMemoryUserStorage,
     LocalPasswordAuthenticator,
+    User,
 )
-from crossauth_fastapi import CurrentUser, FastApiApiKeyServer, FastApiServer, OptionalUser
+from crossauth_fastapi import CurrentUser, FastApiApiKeyServer, FastApiServer, OptionalUser, require_scopes
 from tests.services.uvicorn import serve
 from tests.support import CHEAP, PASSWORD, SECRET, Client
 
@@ -49,6 +52,22 @@ def add_routes(app: FastAPI) -> None:
     @app.get("/maybe")
     async def maybe(user: OptionalUser) -> str:
         return user.username if user else "nobody"
+
+    @app.get("/orders")
+    async def orders(user: Annotated[User, Depends(require_scopes("orders", "read"))]) -> str:
+        return user.username
+
+    @app.get("/state")
+    async def state(request: Request) -> dict[str, Any]:
+        state, key = request.state, request.state.apiKey
+        said = {"auth_type": state.auth_type, "scope": state.scope, "error": state.auth_error}
+        return said | ({"name": key["name"], "customer": key.get("customer")} if key else {})
+
+    @app.websocket("/talk")
+    async def talk(socket: WebSocket, user: Annotated[User, Depends(require_scopes("read"))]) -> None:
+        await socket.accept()
+        await socket.send_text(user.username)
+        await socket.close()
 
     @app.post("/change")
     async def change(user: CurrentUser) -> str:
@@ -91,8 +110,14 @@ def test_a_refused_key_is_nobodys_whatever_cookie_comes_with_it(client: Client, 
 
 def test_another_scheme_is_no_key(client: Client) -> None:
     client.call("/api/login", username="alice", password=PASSWORD)
-    for header in ("ApiKey", "ApiKey ", "Basic YTpi", "Bearer x"):
+    for header in ("Basic YTpi", "Bearer x", "ApiKeys x", "x"):
         assert client.get("/me", headers={"Authorization": header}).json() == "alice", header
+
+
+@pytest.mark.parametrize("header", ["ApiKey", "apikey"])
+def test_a_scheme_without_a_key_is_a_key_that_is_refused(client: Client, header: str) -> None:
+    client.call("/api/login", username="alice", password=PASSWORD)
+    assert client.get("/me", headers={"Authorization": header}).status_code == 401
 
 
 def test_a_key_counts_before_the_cookie_of_somebody_else(shop: Shop, client: Client) -> None:
@@ -145,3 +170,45 @@ def test_keys_work_without_a_session_server() -> None:
     with serve(server.app) as url, Client(url) as client:
         assert client.get("/me", headers=with_key(token)).json() == "alice"
         assert client.get("/me").status_code == 401
+
+
+def test_the_state_of_a_request_says_what_the_key_is(shop: Shop, client: Client) -> None:
+    token = shop.key(data={"customer": "acme", "scope": ["read"]})
+    said = client.get("/state", headers=with_key(token)).json()
+    assert said == {"auth_type": "apiKey", "scope": ["read"], "error": None, "name": "script", "customer": "acme"}
+    assert client.get("/state", headers=with_key(shop.key())).json()["scope"] is None
+    refused = client.get("/state", headers=with_key("xa_bad")).json()
+    assert refused == {"auth_type": None, "scope": None, "error": "InvalidKey"}
+    assert client.get("/state").json() == {"auth_type": None, "scope": None, "error": None}
+
+
+def test_a_route_says_which_scopes_a_key_needs(shop: Shop, client: Client) -> None:
+    good, half, none = (shop.key(scope=scope) for scope in (["read", "orders"], ["read"], None))
+    assert client.get("/orders", headers=with_key(good)).json() == "alice"
+    for token in (half, none):
+        refused = client.get("/orders", headers=with_key(token))
+        assert (refused.status_code, refused.json()["errorCodeName"]) == (403, "InsufficientScope")
+        challenge = 'ApiKey realm="api", error="insufficient_scope", scope="orders read"'
+        assert refused.headers["www-authenticate"] == challenge
+    client.log_in()
+    assert client.get("/orders").json() == "alice", "scopes limit keys, and nobody who is logged in"
+    assert client.get("/orders", headers=with_key(half)).status_code == 403
+    for scopes in ((), ("a b",), ("",)):
+        with pytest.raises(CrossauthError, match="require_scopes"):
+            require_scopes(*scopes)
+
+
+def test_a_websocket_is_opened_by_key(shop: Shop, client: Client) -> None:
+    url = str(client.base_url).replace("http", "ws", 1).rstrip("/") + "/talk"
+    with connect(url, additional_headers=with_key(shop.key(scope=["read"])), proxy=None) as socket:
+        assert socket.recv(timeout=10) == "alice"
+    for token in (shop.key(), "xa_bad"):
+        with pytest.raises(InvalidStatus), connect(url, additional_headers=with_key(token), proxy=None):
+            pass
+
+
+def test_the_last_use_is_written_when_the_application_ends(shop: Shop) -> None:
+    with serve(shop.server.app) as url, Client(url) as client:
+        client.sign_up("alice")
+        assert client.get("/me", headers=with_key(shop.key())).is_success
+    assert asyncio.run(shop.manager.list_keys(1))[0].lastactive is not None

@@ -26,8 +26,6 @@ class Source(Protocol):
 
     name: str
     """Which of `PRECEDENCE` it is."""
-    challenge: str | None
-    """What a 401 says of how to send such a credential (RFC 9110 §11.6.1); `None` where there is no such scheme."""
     ambient: bool
     """Whether browsers send its credential by themselves, as they do cookies, also for a page of somebody else's."""
 

@@ -137,7 +137,7 @@ class RequestState(dict[str, Any]):
     def _become(self, principal: Identity, fields: Mapping[str, Any]) -> None:
         values = {**fields, "user": principal.user, "auth_type": principal.auth_type}
         if principal.scopes is not None:
-            values["scope"] = list(principal.scopes)
+            values["scope"] = list(principal.scopes) or None
         if principal is not self.principal:
             if self.principal is not None and principal.scopes is None:
                 values["scope"] = None
