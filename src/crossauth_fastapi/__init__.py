@@ -8,8 +8,11 @@ from crossauth_fastapi.dependencies import (
     current_user,
     optional_user,
     require_admin,
+    require_scopes,
 )
+from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer, FastApiApiKeyServerOptions
 from crossauth_fastapi.fastapiserver import (
+    FastApiApiKeyServerParams,
     FastApiOAuthClientParams,
     FastApiOAuthResServerParams,
     FastApiServer,
@@ -35,6 +38,9 @@ __all__ = [
     "AdminUser",
     "AuthenticatorDetails",
     "CurrentUser",
+    "FastApiApiKeyServer",
+    "FastApiApiKeyServerOptions",
+    "FastApiApiKeyServerParams",
     "FastApiErrorFn",
     "FastApiOAuthClientParams",
     "FastApiOAuthResServerParams",
@@ -54,4 +60,5 @@ __all__ = [
     "default_is_admin_fn",
     "optional_user",
     "require_admin",
+    "require_scopes",
 ]

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Required, TypedDict
 
 from fastapi import FastAPI
 
+from crossauth_backend.api_keys.options import ApiKeySettings
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import ENV_PREFIX, option, option_names, read_options
 from crossauth_backend.factors.base import Authenticator
@@ -19,6 +20,7 @@ from crossauth_fastapi._session.options import (
     FastApiSessionServerOptions,
     SessionServerSettings,
 )
+from crossauth_fastapi.fastapiapikey import FastApiApiKeyServerOptions
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
 COMPONENT: Final = "FastApiServer"
@@ -116,8 +118,17 @@ class FastApiOAuthResServerParams(TypedDict, total=False):
     options: Mapping[str, Any]
 
 
+class FastApiApiKeyServerParams(TypedDict, total=False):
+    """What creates a server for API keys."""
+
+    key_storage: Required[KeyStorage]
+    options: FastApiApiKeyServerOptions
+
+
 class FastApiServerParams(TypedDict, total=False):
     """Which servers to create."""
+
+    api_key: FastApiApiKeyServerParams
 
     session: FastApiSessionServerParams
     session_adapter: FastApiSessionAdapter
@@ -138,7 +149,7 @@ class ServerParams:
     oauth_clients: list[Any] | None = option(None, doc="Not available in this version.")
     oauth_resserver: dict[str, Any] | None = option(None, doc="Not available in this version.")
     oauth_auth_server: dict[str, Any] | None = option(None, doc="Not available in this version.")
-    api_key: dict[str, Any] | None = option(None, doc="Not available in this version.")
+    api_key: dict[str, Any] | None = option(None, doc="Creates a server for API keys.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +158,14 @@ class SessionParams:
 
     key_storage: KeyStorage | None = option(None, doc="Where sessions are kept. Required.")
     options: dict[str, Any] = option({}, doc="Options of the session server.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKeyParams:
+    """`FastApiApiKeyServerParams`, parsed."""
+
+    key_storage: KeyStorage | None = option(None, doc="Where API keys are kept. Required.")
+    options: dict[str, Any] = option({}, doc="Options of the server for API keys.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +188,7 @@ def read_params(params: Mapping[str, Any]) -> ServerParams:
         CrossauthError: `Configuration`; `NotImplemented` for a component that is not in this version.
     """
     parsed = read_options(ServerParams, params, component=f"{COMPONENT} params")
-    for name in ("oauth_client", "oauth_clients", "oauth_resserver", "oauth_auth_server", "api_key"):
+    for name in ("oauth_client", "oauth_clients", "oauth_resserver", "oauth_auth_server"):
         if params.get(name) is not None:
             raise CrossauthError(ErrorCode.NotImplemented, f"{COMPONENT}: {name!r} is not available in this version")
     if parsed.session is not None and parsed.session_adapter is not None:
@@ -188,7 +207,7 @@ def read_server_options(params: ServerParams, options: Mapping[str, Any]) -> tup
     merged = {**params.options, **options}
     _refuse_unavailable(merged)
     if params.session is None:
-        _refuse_session_options(merged)
+        _refuse_session_options(merged, params)
     known = dict.fromkeys(FastApiServerOptions.__annotations__, "") | option_names(SessionServerSettings)
     return read_options(ServerSettings, merged, component=COMPONENT, also_known=known), merged
 
@@ -224,13 +243,15 @@ def _refuse_unavailable(options: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_session_options(options: Mapping[str, Any]) -> None:
+def _refuse_session_options(options: Mapping[str, Any], params: ServerParams) -> None:
     """Refuse options that only a session server reads where there is none, so that nothing is thought to be protected.
 
     Raises:
         CrossauthError: `Configuration`.
     """
     read = option_names(ServerSettings).keys() - {"authenticators"}
+    if params.api_key is not None:
+        read |= option_names(ApiKeySettings).keys()
     known = option_names(SessionServerSettings).keys() | {"authenticators"}
     unread = sorted(name for name in known - read if options.get(name) is not None)
     if unread:
@@ -245,6 +266,12 @@ def _refuse_session_options(options: Mapping[str, Any]) -> None:
 def session_options(params: SessionParams, merged: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the session server: the shared ones that it knows, under its own."""
     known = option_names(SessionServerSettings)
+    return {n: v for n, v in merged.items() if n in known} | params.options
+
+
+def api_key_options(params: ApiKeyParams, merged: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the server for API keys: the shared ones that it knows, under its own."""
+    known = option_names(ApiKeySettings).keys() - {"prefix"}
     return {n: v for n, v in merged.items() if n in known} | params.options
 
 

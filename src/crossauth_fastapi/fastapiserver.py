@@ -19,12 +19,15 @@ from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._serveroptions import (
     COMPONENT,
+    ApiKeyParams,
+    FastApiApiKeyServerParams,
     FastApiOAuthClientParams,
     FastApiOAuthResServerParams,
     FastApiServerOptions,
     FastApiServerParams,
     FastApiSessionServerParams,
     SessionParams,
+    api_key_options,
     read_params,
     read_server_options,
     session_options,
@@ -32,11 +35,13 @@ from crossauth_fastapi._serveroptions import (
 )
 from crossauth_fastapi._session.adaptersource import AdapterSource, PlainAdapter
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
+from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer
 from crossauth_fastapi.fastapiserverbase import FastApiErrorFn, FastApiServerBase, MaybeErrorResponse
 from crossauth_fastapi.fastapisession import FastApiSessionServer
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
 __all__: Final = [
+    "FastApiApiKeyServerParams",
     "FastApiOAuthClientParams", "FastApiOAuthResServerParams", "FastApiServer", "FastApiServerOptions",
     "FastApiServerParams", "FastApiSessionServerParams",
 ]  # fmt: skip
@@ -79,6 +84,7 @@ class FastApiServer(FastApiServerBase):
         self.is_admin_fn = self._settings.is_admin_fn
         self._session_server: FastApiSessionServer | None = None
         self._session_adapter = parsed.session_adapter
+        self._api_key_server: FastApiApiKeyServer | None = None
         if parsed.session is not None:
             session = read_options(SessionParams, parsed.session, component=f"{COMPONENT} params 'session'")
             if session.key_storage is None:
@@ -95,11 +101,23 @@ class FastApiServer(FastApiServerBase):
             self._session_adapter = self._session_server
         elif parsed.session_adapter is not None:
             attach_source(self._app, AdapterSource(PlainAdapter(parsed.session_adapter)))
+        if parsed.api_key is not None:
+            self._create_api_key_server(parsed.api_key, merged)
         remember_server(self._app, self)
         self._pages = self._session_server.pages if self._session_server else self._bare_pages()
         tell_site(self._app, is_admin_fn=self.is_admin_fn)
         if self._session_server is None:
             tell_site(self._app, error_page=self._error_page)
+
+    def _create_api_key_server(self, params: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
+        parsed = read_options(ApiKeyParams, params, component=f"{COMPONENT} params 'api_key'")
+        if parsed.key_storage is None:
+            raise CrossauthError(ErrorCode.Configuration, f"{COMPONENT} params 'api_key': 'key_storage' is required")
+        session = self._session_server
+        events = None if session is None else session.session_manager.events
+        self._api_key_server = FastApiApiKeyServer(
+            self._app, parsed.key_storage, api_key_options(parsed, merged), events
+        )
 
     @property
     def app(self) -> FastAPI:
@@ -135,6 +153,11 @@ class FastApiServer(FastApiServerBase):
     def have_session_adapter(self) -> bool:
         """Whether there are sessions, ours or an adapter's."""
         return self._session_adapter is not None
+
+    @property
+    def api_key_server(self) -> FastApiApiKeyServer | None:
+        """The server for API keys."""
+        return self._api_key_server
 
     @property
     def oauth_client(self) -> None:

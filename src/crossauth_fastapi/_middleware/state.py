@@ -34,7 +34,7 @@ from crossauth_fastapi._middleware.site import NO_SITE, Site
 
 IDENTITY: Final = frozenset(
     (
-        "user", "auth_type", "session_id", "scope", "csrf_token", "session_key", "access_token_payload",
+        "user", "auth_type", "session_id", "scope", "apiKey", "csrf_token", "session_key", "access_token_payload",
         "id_token_payload", "id_payload", "auth_error", "auth_error_description",
     )
 )  # fmt: skip
@@ -138,8 +138,8 @@ class RequestState(dict[str, Any]):
 
     def _become(self, principal: Identity, fields: Mapping[str, Any]) -> None:
         values = {**fields, "user": principal.user, "auth_type": principal.auth_type}
-        if principal.scopes is not None or self.principal is not None:
-            values["scope"] = None if principal.scopes is None else list(principal.scopes)
+if principal.scopes is not None or self.principal is not None:
+            values["scope"] = list(principal.scopes or ()) or None
         if principal is not self.principal:
             self.principal, self.administrator = principal, None
         if principal.error is not None:

@@ -127,8 +127,11 @@ async def open_session(
 
 
 def auth_of(call: SessionRequest) -> dict[str, Any] | None:
-    """When and how the user of this session logged in, as far as that is known."""
-    return call.state.auth or freshness.auth_of(call.state["session_key"])
+    """When and how the user who is asking logged in, as far as that is known; of one who asks by a key or a token nothing is, for
+    the session beside it may be anybody's.
+    """
+    key = call.state["session_key"] if call.state["auth_type"] in ("cookie", None) else None
+    return call.state.auth or freshness.auth_of(key)
 
 
 async def renew_session(call: SessionRequest, user: User) -> None:
