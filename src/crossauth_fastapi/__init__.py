@@ -9,6 +9,13 @@ from crossauth_fastapi.dependencies import (
     optional_user,
     require_admin,
 )
+from crossauth_fastapi.fastapiresserver import (
+    Authorization,
+    FastApiOAuthResourceServer,
+    FastApiOAuthResourceServerOptions,
+    ProtectedEndpoint,
+    ProtectedResource,
+)
 from crossauth_fastapi.fastapiserver import (
     FastApiOAuthClientParams,
     FastApiOAuthResServerParams,
@@ -34,10 +41,13 @@ from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 __all__ = [
     "AdminUser",
     "AuthenticatorDetails",
+    "Authorization",
     "CurrentUser",
     "FastApiErrorFn",
     "FastApiOAuthClientParams",
     "FastApiOAuthResServerParams",
+    "FastApiOAuthResourceServer",
+    "FastApiOAuthResourceServerOptions",
     "FastApiServer",
     "FastApiServerBase",
     "FastApiServerOptions",
@@ -49,6 +59,8 @@ __all__ = [
     "JsonOrFormData",
     "MaybeErrorResponse",
     "OptionalUser",
+    "ProtectedEndpoint",
+    "ProtectedResource",
     "UserView",
     "current_user",
     "default_is_admin_fn",

@@ -20,6 +20,7 @@ from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.csrf import csrf_refusal
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.openapi import SESSION_SCHEME
+from crossauth_fastapi._middleware.identity import AMBIENT
 from crossauth_fastapi._middleware.refusals import reject
 from crossauth_fastapi._middleware.state import SAFE_METHODS, is_administrator, state_of
 
@@ -52,9 +53,10 @@ class _SessionUser(APIKeyCookie):
         user: User | None = state["user"]
         if user is None:
             if self.required:
-                raise reject(request, LoginRequired())
+                principal = state.principal
+                raise reject(request, LoginRequired() if principal is None or not principal.error else principal.error)
             return None
-        if state["auth_type"] == "cookie" and state.method_ not in SAFE_METHODS and not state["csrf_token"]:
+        if state["auth_type"] in AMBIENT and state.method_ not in SAFE_METHODS and not state["csrf_token"]:
             raise csrf_refusal(state)
         return user
 

@@ -16,6 +16,7 @@ from crossauth_backend.core.options import read_options
 from crossauth_fastapi._http.errors import error_json
 from crossauth_fastapi._middleware.order import attach_source, tell_site
 from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._oauth_resource.shared import split_options
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._serveroptions import (
     COMPONENT,
@@ -24,6 +25,7 @@ from crossauth_fastapi._serveroptions import (
     FastApiServerOptions,
     FastApiServerParams,
     FastApiSessionServerParams,
+    ResServerParams,
     SessionParams,
     read_params,
     read_server_options,
@@ -32,6 +34,7 @@ from crossauth_fastapi._serveroptions import (
 )
 from crossauth_fastapi._session.adaptersource import AdapterSource, PlainAdapter
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
+from crossauth_fastapi.fastapiresserver import FastApiOAuthResourceServer
 from crossauth_fastapi.fastapiserverbase import FastApiErrorFn, FastApiServerBase, MaybeErrorResponse
 from crossauth_fastapi.fastapisession import FastApiSessionServer
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
@@ -95,11 +98,22 @@ class FastApiServer(FastApiServerBase):
             self._session_adapter = self._session_server
         elif parsed.session_adapter is not None:
             attach_source(self._app, AdapterSource(PlainAdapter(parsed.session_adapter)))
+        self._oauth_resserver = self._create_resource_server(parsed.oauth_resserver, merged)
         remember_server(self._app, self)
         self._pages = self._session_server.pages if self._session_server else self._bare_pages()
         tell_site(self._app, is_admin_fn=self.is_admin_fn)
         if self._session_server is None:
             tell_site(self._app, error_page=self._error_page)
+
+    def _create_resource_server(
+        self, params: Mapping[str, Any] | None, merged: Mapping[str, Any]
+    ) -> FastApiOAuthResourceServer | None:
+        if params is None:
+            return None
+        parsed = read_options(ResServerParams, params, component=f"{COMPONENT} params 'oauth_resserver'")
+        consumers, options = split_options(parsed.options, merged)
+        adapter = {} if self._session_adapter is None else {"session_adapter": self._session_adapter}
+        return FastApiOAuthResourceServer(self._app, consumers, {**adapter, **options})
 
     @property
     def app(self) -> FastAPI:
@@ -147,9 +161,9 @@ class FastApiServer(FastApiServerBase):
         return None
 
     @property
-    def oauth_resserver(self) -> None:
-        """No resource server was created."""
-        return None
+    def oauth_resserver(self) -> FastApiOAuthResourceServer | None:
+        """The resource server."""
+        return self._oauth_resserver
 
     async def create_anonymous_session(
         self, request: Request, response: Response, data: dict[str, Any] | None = None

@@ -18,15 +18,22 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 _LATE: Final = 0.005
 
 
-class SessionEnded(CrossauthError, HTTPException):  # type: ignore[misc]  # `detail`, which may be empty here
-    """The session ended while the request was being sent.
+class CredentialEnded(CrossauthError, HTTPException):  # type: ignore[misc]  # `detail`, which may be empty here
+    """The credential ended while the request was being sent.
 
     Raised where the body is read, by whomever. FastAPI, which reads bodies for its routes, lets an `HTTPException` through.
     """
 
-    def __init__(self) -> None:
-        CrossauthError.__init__(self, ErrorCode.InvalidSession)
+    def __init__(self, code: ErrorCode) -> None:
+        CrossauthError.__init__(self, code)
         self.status_code, self.headers = self.http_status, None
+
+
+class SessionEnded(CredentialEnded):
+    """The session did."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.InvalidSession)
 
 
 class LooksAgain(Protocol):

@@ -35,6 +35,8 @@ class Servers:
         if any(source.name == other.name for other in self.sources):
             raise CrossauthError(ErrorCode.Configuration, f"This application already has a {source.name} server")
         self.sources.append(source)
+        if source.challenge is not None:
+            self.site = replace(self.site, challenges={**self.site.challenges, source.name: source.challenge})
 
     def tell_site(self, values: Mapping[str, Any]) -> None:
         """See `tell_site` below."""

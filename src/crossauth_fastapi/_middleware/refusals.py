@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.errors import LoginRequired, as_reason, error_json
 from crossauth_fastapi._http.redirects import found, see_other, with_query
+from crossauth_fastapi._middleware.challenges import with_challenges
 from crossauth_fastapi._middleware.state import RequestState, state_of
 
 # RFC 6455 §7.4.1, and the IANA registry of close codes: a rule of ours forbids it; come again later.
@@ -33,7 +34,7 @@ async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
         return None
     if prefers_html(request):
         return _as_page(request, e, reason)
-    return error_json(reason)
+    return with_challenges(error_json(reason), state_of(request), reason)
 
 
 def _as_page(request: Request, e: Exception, reason: CrossauthError) -> Response:

@@ -33,7 +33,7 @@ from crossauth_fastapi._middleware.site import NO_SITE, Site
 
 IDENTITY: Final = frozenset(
     (
-        "user", "auth_type", "session_id", "scope", "csrf_token", "session_key", "access_token_payload",
+        "user", "auth_type", "session_id", "scope", "apiKey", "csrf_token", "session_key", "access_token_payload",
         "id_token_payload", "id_payload", "auth_error", "auth_error_description",
     )
 )  # fmt: skip
@@ -137,14 +137,12 @@ class RequestState(dict[str, Any]):
     def _become(self, principal: Identity, fields: Mapping[str, Any]) -> None:
         values = {**fields, "user": principal.user, "auth_type": principal.auth_type}
         if principal.scopes is not None:
-            values["scope"] = list(principal.scopes)
+            values["scope"] = list(principal.scopes) or None
         if principal is not self.principal:
             if self.principal is not None and principal.scopes is None:
                 values["scope"] = None
             self.principal, self.administrator = principal, None
-        if principal.error is not None:
-            values["auth_error"] = principal.error.code_name
-            values["auth_error_description"] = principal.error.message
+        values |= principal.error_fields()
         self._say(values)
 
     def _say(self, values: dict[str, Any]) -> None:
