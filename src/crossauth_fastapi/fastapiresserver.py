@@ -9,7 +9,8 @@ from fastapi import FastAPI, Request
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_backend.core.options import read_options
+from crossauth_backend.core.options import option_names, read_options
+from crossauth_backend.oauth.resource.options import ResourceServerSettings
 from crossauth_backend.oauth.resserver import OAuthResourceServer
 from crossauth_backend.oauth.tokenconsumer import OAuthTokenConsumer
 from crossauth_backend.users.record import User
@@ -69,10 +70,12 @@ class FastApiOAuthResourceServer(OAuthResourceServer):
         token_consumers: Sequence[OAuthTokenConsumer],
         options: FastApiOAuthResourceServerOptions | Mapping[str, Any] | None = None,
     ) -> None:
-        settings = read_options(FastApiResourceServerSettings, options or {}, component=COMPONENT)
+        given, shared = options or {}, option_names(ResourceServerSettings)
+        settings = read_options(FastApiResourceServerSettings, given, component=COMPONENT, also_known=shared)
         if settings.token_consumers is not None:
             raise wrong("option 'token_consumers' has no effect: they are the second argument")
-        super().__init__(token_consumers, {"implied_scopes": settings.implied_scopes})
+        inherited: Any = {name: value for name, value in given.items() if name in shared}
+        super().__init__(token_consumers, inherited)
         _attach_sessions(app, settings.session_adapter)
         has_sessions = any(source.name == "session" for source in servers_on(app).sources)
         self._ctx = build(self, settings, has_sessions)

@@ -180,15 +180,13 @@ class _Found:
         if rule.public and declared:
             method = rule.entry.method
             return [t for t in declared if method is None or t.offered is None or method in t.offered]
+        declared = [t for t in declared if not (rule.suburls and has_own_users(t))]
+        if rule.suburls and not declared:
+            # What is below it is meant alone.
+            return []
         # A route is found by its own spelling; where none is declared so, it is the one that serves the path.
         paths = dict.fromkeys(target.path or "/" for target in declared) or {rule.entry.path: None}
-        try:
-            return [t for path in paths for t in self._resolved(rule, path)]
-        except CrossauthError:
-            if rule.suburls and (not declared or all(has_own_users(t) for t in declared)):
-                # What is below it may be meant alone.
-                return []
-            raise
+        return [t for path in paths for t in self._resolved(rule, path)]
 
     def _resolved(self, rule: EndpointRule, path: str) -> Iterator[Target]:
         entry = Entry(rule.entry.text, path, rule.entry.method)

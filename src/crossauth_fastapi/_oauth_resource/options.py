@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Required, TypedDict
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option
-from crossauth_backend.oauth.resource.options import OAuthResourceServerOptions, ResourceServerSettings
+from crossauth_backend.oauth.resource.options import OAuthResourceServerOptions
 from crossauth_backend.oauth.tokenconsumer import OAuthTokenConsumer
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._http.once import warn_once
@@ -75,8 +75,8 @@ class FastApiOAuthResourceServerOptions(OAuthResourceServerOptions, total=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FastApiResourceServerSettings(ResourceServerSettings):
-    """`FastApiOAuthResourceServerOptions`, parsed."""
+class FastApiResourceServerSettings:
+    """`FastApiOAuthResourceServerOptions`, parsed; without those of `OAuthResourceServer`."""
 
     protected_endpoints: dict[str, Any] = option({}, doc='Routes that need an access token, such as `{"POST /orders": {"scope": ["orders:write"]}}`. An entry is a path or a method and a path; `suburls` means the routes below it too, and an entry that means no route stops the start.')  # fmt: skip
     token_locations: list[TokenLocation] = option(["header"], env="OAUTH_TOKEN_LOCATIONS", not_empty=True, doc="Where access tokens are looked for, in this order: in the `Authorization` header, or in the data of the session. A token in the session counts at protected endpoints and for `authorized`.")  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from crossauth_backend.core.options import ENV_PREFIX, describe, option_names, read_options
-from crossauth_backend.oauth.resource.options import TokenConsumerSettings
+from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
 from crossauth_backend.oauth.tokenconsumer import OAuthTokenConsumer
 from crossauth_fastapi._oauth_resource.options import COMPONENT, FastApiResourceServerSettings, wrong
 
@@ -16,7 +16,11 @@ _MATCHES: Final = ("oauth_issuer", "user_match_field")
 
 def known_options() -> dict[str, str]:
     """The options that a resource server reads, and its token consumer, and what each expects."""
-    return option_names(FastApiResourceServerSettings) | option_names(TokenConsumerSettings)
+    return _server_options() | option_names(TokenConsumerSettings)
+
+
+def _server_options() -> dict[str, str]:
+    return option_names(FastApiResourceServerSettings) | option_names(ResourceServerSettings)
 
 
 def known_variables() -> frozenset[str]:
@@ -35,14 +39,15 @@ def split_options(own: Mapping[str, Any], merged: Mapping[str, Any]) -> tuple[li
     Raises:
         CrossauthError: `Configuration`.
     """
-    ours, theirs = option_names(FastApiResourceServerSettings), option_names(TokenConsumerSettings)
+    ours, theirs = _server_options(), option_names(TokenConsumerSettings)
     both = {**merged, **{name: value for name, value in own.items() if value is not None}}
     if own.get("user_storage") is None and all(both.get(name) is None for name in _MATCHES):
         both.pop("user_storage", None)
     unknown = sorted(set(own) - set(ours) - set(theirs))
     if unknown:
         # Says which name is the nearest.
-        read_options(FastApiResourceServerSettings, {name: own[name] for name in unknown}, component=COMPONENT)
+        given = {name: own[name] for name in unknown}
+        read_options(FastApiResourceServerSettings, given, component=COMPONENT, also_known=ours | theirs)
     consumers = both.get("token_consumers")
     options = {name: value for name, value in both.items() if name in ours and name != "token_consumers"}
     if consumers is None:
