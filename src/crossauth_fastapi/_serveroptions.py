@@ -27,6 +27,10 @@ from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 COMPONENT: Final = "FastApiServer"
 # What the variables of the OAuth components begin with.
 _UNREAD_VARIABLES: Final = (f"{ENV_PREFIX}OAUTH_", f"{ENV_PREFIX}JWT_")
+_WHO_READS_IT: Final = (
+    "nothing here reads it. Options of a resource server need {'oauth_resserver': {}} in the parameters; an OAuth client is not "
+    "available in this version"
+)
 Tokens = Literal[
     "access_token", "refresh_token", "id_token", "have_access_token", "have_refresh_token", "have_id_token"
 ]
@@ -218,12 +222,12 @@ def _refuse_unavailable(options: Mapping[str, Any], params: ServerParams) -> Non
     if variables:
         raise CrossauthError(
             ErrorCode.NotImplemented,
-            f"{COMPONENT}: environment variable {', '.join(sorted(variables))}: OAuth is not available in this version",
+            f"{COMPONENT}: environment variable {', '.join(sorted(variables))}: {_WHO_READS_IT}",
         )
     if unread:
         raise CrossauthError(
             ErrorCode.NotImplemented,
-            f"{COMPONENT}: option {', '.join(map(repr, sorted(unread)))}: OAuth is not available in this version",
+            f"{COMPONENT}: option {', '.join(map(repr, sorted(unread)))}: {_WHO_READS_IT}",
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -150,6 +150,7 @@ def _read(entry: Mapping[str, Any], rules: Sequence[EndpointRule], issuers: Sequ
     unknown = sorted(set(entry) - set(_KEYS))
     if unknown:
         raise wrong(f"{start}: {', '.join(map(repr, unknown))} is unknown; there are {', '.join(map(repr, _KEYS))}")
+    _checked(start, check_resource, name)
     path = entry.get("path", resource_path(name))
     if not isinstance(path, str) or (path and not path.startswith("/")) or "{" in path:
         raise wrong(f"{start}: 'path' must be a path of this application such as '/files', without parameters")
@@ -161,12 +162,15 @@ def _read(entry: Mapping[str, Any], rules: Sequence[EndpointRule], issuers: Sequ
     if scopes is None:
         below = (rule for rule in rules if rule.path == path or rule.path.startswith(path + "/"))
         scopes = list(dict.fromkeys(scope for rule in below for scope in rule.scopes))
+    _checked(f"{start}:", check_scopes, scopes if isinstance(scopes, list) else [scopes])
+    return Resource(name, path, (), metadata_document(name, issuers, list(scopes), more))
+
+
+def _checked(start: str, check: Callable[[Any], None], value: object) -> None:
     try:
-        check_resource(name)
-        check_scopes(scopes if isinstance(scopes, list) else [scopes])
+        check(value)
     except ValueError as e:
         raise wrong(f"{start} {e}") from None
-    return Resource(name, path, (), metadata_document(name, issuers, list(scopes), more))
 
 
 def _with_audience(resource: Resource, entry: Mapping[str, Any], accepted: Sequence[str], count: int) -> Resource:
