@@ -31,10 +31,15 @@ def subject_of(claims: Mapping[str, Any]) -> str | None:
     """The user that a token says it is for; `None` for a client that acts for itself.
 
     Such a token has the client as `sub` (RFC 9068 §5); a client must not pass for the user of the same name (RFC 9700 §4.15).
+
+    Raises:
+        InvalidToken: for what nobody is called (OpenID Connect Core §2 allows 255 characters).
     """
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_SUBJECT or subject == client_of(claims):
+    if not isinstance(subject, str) or not subject or subject == client_of(claims):
         return None
+    if len(subject) > _MAX_SUBJECT or not subject.isprintable():
+        raise InvalidToken(detail="sub")
     return subject
 
 
