@@ -19,6 +19,7 @@ from crossauth_backend.storages.sqlalchemy.keys import SqlKeySettings
 from crossauth_backend.storages.sqlalchemy.users import SqlUserSettings
 from crossauth_backend.users.storage import UserStorageSettings
 from crossauth_fastapi._api_keys.options import ApiKeyServerSettings
+from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings
 from crossauth_fastapi._serveroptions import ServerSettings
 from crossauth_fastapi._session.options import SessionServerSettings
 
@@ -48,6 +49,12 @@ TABLES = [
     ("SqlAlchemyKeyStorage", "Its last argument.", SqlKeySettings),
     ("RedisKeyStorage", "Its last argument.", RedisKeySettings),
     ("SqlAlchemyAuditStorage", "Its last argument.", SqlAuditSettings),
+    (
+        "FastApiOAuthResourceServer",
+        "Its third argument, with those of `OAuthResourceServer`; or `options` of `oauth_resserver`, with those of its "
+        "`OAuthTokenConsumer` besides.",
+        FastApiResourceServerSettings,
+    ),
     ("OAuthTokenConsumer", "Its second argument.", TokenConsumerSettings),
     ("OAuthResourceServer", "Its second argument.", ResourceServerSettings),
 ]

@@ -11,6 +11,13 @@ from crossauth_fastapi.dependencies import (
     require_scopes,
 )
 from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer, FastApiApiKeyServerOptions
+from crossauth_fastapi.fastapiresserver import (
+    Authorization,
+    FastApiOAuthResourceServer,
+    FastApiOAuthResourceServerOptions,
+    ProtectedEndpoint,
+    ProtectedResource,
+)
 from crossauth_fastapi.fastapiserver import (
     FastApiApiKeyServerParams,
     FastApiOAuthClientParams,
@@ -37,6 +44,7 @@ from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 __all__ = [
     "AdminUser",
     "AuthenticatorDetails",
+    "Authorization",
     "CurrentUser",
     "FastApiApiKeyServer",
     "FastApiApiKeyServerOptions",
@@ -44,6 +52,8 @@ __all__ = [
     "FastApiErrorFn",
     "FastApiOAuthClientParams",
     "FastApiOAuthResServerParams",
+    "FastApiOAuthResourceServer",
+    "FastApiOAuthResourceServerOptions",
     "FastApiServer",
     "FastApiServerBase",
     "FastApiServerOptions",
@@ -55,6 +65,8 @@ __all__ = [
     "JsonOrFormData",
     "MaybeErrorResponse",
     "OptionalUser",
+    "ProtectedEndpoint",
+    "ProtectedResource",
     "UserView",
     "current_user",
     "default_is_admin_fn",

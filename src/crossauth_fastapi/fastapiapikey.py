@@ -64,7 +64,7 @@ class FastApiApiKeyServer:
             )
         check_expiry(settings, manager.settings.default_expiry)
         check_swap(key_storage)
-        attach_source(app, ApiKeySource(manager), challenge=f'{manager.auth_scheme} realm="api"')
+        attach_source(app, ApiKeySource(manager))
         storages = (key_storage, manager.user_storage)
         servers_on(app).lifecycle.add([*(s for s in storages if isinstance(s, SupportsLifecycle)), manager])
         if settings.enable_endpoints:

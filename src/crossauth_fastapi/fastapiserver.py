@@ -16,6 +16,7 @@ from crossauth_backend.core.options import read_options
 from crossauth_fastapi._http.errors import error_json
 from crossauth_fastapi._middleware.order import attach_source, tell_site
 from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._oauth_resource.shared import split_options
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._serveroptions import (
     COMPONENT,
@@ -26,6 +27,7 @@ from crossauth_fastapi._serveroptions import (
     FastApiServerOptions,
     FastApiServerParams,
     FastApiSessionServerParams,
+    ResServerParams,
     SessionParams,
     api_key_options,
     read_params,
@@ -36,6 +38,7 @@ from crossauth_fastapi._serveroptions import (
 from crossauth_fastapi._session.adaptersource import AdapterSource, PlainAdapter
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
 from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer
+from crossauth_fastapi.fastapiresserver import FastApiOAuthResourceServer
 from crossauth_fastapi.fastapiserverbase import FastApiErrorFn, FastApiServerBase, MaybeErrorResponse
 from crossauth_fastapi.fastapisession import FastApiSessionServer
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
@@ -103,6 +106,7 @@ class FastApiServer(FastApiServerBase):
             attach_source(self._app, AdapterSource(PlainAdapter(parsed.session_adapter)))
         if parsed.api_key is not None:
             self._create_api_key_server(parsed.api_key, merged)
+        self._oauth_resserver = self._create_resource_server(parsed.oauth_resserver, merged)
         remember_server(self._app, self)
         self._pages = self._session_server.pages if self._session_server else self._bare_pages()
         tell_site(self._app, is_admin_fn=self.is_admin_fn)
@@ -118,6 +122,16 @@ class FastApiServer(FastApiServerBase):
         self._api_key_server = FastApiApiKeyServer(
             self._app, parsed.key_storage, api_key_options(parsed, merged), events
         )
+
+    def _create_resource_server(
+        self, params: Mapping[str, Any] | None, merged: Mapping[str, Any]
+    ) -> FastApiOAuthResourceServer | None:
+        if params is None:
+            return None
+        parsed = read_options(ResServerParams, params, component=f"{COMPONENT} params 'oauth_resserver'")
+        consumers, options = split_options(parsed.options, merged)
+        adapter = {} if self._session_adapter is None else {"session_adapter": self._session_adapter}
+        return FastApiOAuthResourceServer(self._app, consumers, {**adapter, **options})
 
     @property
     def app(self) -> FastAPI:
@@ -170,9 +184,9 @@ class FastApiServer(FastApiServerBase):
         return None
 
     @property
-    def oauth_resserver(self) -> None:
-        """No resource server was created."""
-        return None
+    def oauth_resserver(self) -> FastApiOAuthResourceServer | None:
+        """The resource server."""
+        return self._oauth_resserver
 
     async def create_anonymous_session(
         self, request: Request, response: Response, data: dict[str, Any] | None = None

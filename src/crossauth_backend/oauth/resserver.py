@@ -66,6 +66,16 @@ class OAuthResourceServer:
         """
         return await self._consumer_for(token).authorize(token, "access")
 
+    def issuer_of(self, token: str, claims: Mapping[str, Any]) -> str:
+        """Who issued a token that is accepted; an answer of introspection need not say so.
+
+        Parameters:
+            token: as it came.
+            claims: of it.
+        """
+        issuer = claims.get("iss")
+        return issuer if isinstance(issuer, str) else self._consumer_for(token).auth_server_base_url
+
     def scopes(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
         """The scopes that a token grants, as they are in it."""
         return scopes_of(claims)

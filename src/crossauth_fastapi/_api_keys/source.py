@@ -29,6 +29,7 @@ class ApiKeySource:
 
     def __init__(self, manager: ApiKeyManager) -> None:
         self._manager = manager
+        self.challenge = f'{manager.auth_scheme} realm="api"'
         self._scheme = manager.auth_scheme.lower().encode("ascii")
 
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:

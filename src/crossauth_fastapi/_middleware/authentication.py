@@ -29,6 +29,11 @@ class Source(Protocol):
     ambient: bool
     """Whether browsers send its credential by themselves, as they do cookies, also for a page of somebody else's."""
 
+    @property
+    def challenge(self) -> str | None:
+        """What a 401 says of how to send such a credential (RFC 9110 §11.6.1); `None` where there is no such scheme."""
+        ...
+
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
         """What the request's credential of this kind says; `None` where it carries none.
 

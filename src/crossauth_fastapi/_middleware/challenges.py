@@ -12,6 +12,12 @@ from crossauth_fastapi._middleware.state import RequestState
 HEADER: Final = "WWW-Authenticate"
 
 
+class Challenged(CrossauthError):
+    """A credential was sent and is refused, and its scheme has something to say of that (RFC 6750 §3.1)."""
+
+    challenge: str
+
+
 class ScopeMissing(CrossauthError):
     """Whoever asks is known, and was not given `scopes`.
 
@@ -34,8 +40,9 @@ def with_challenges(response: Response, state: RequestState, reason: CrossauthEr
     """
     challenges = state.site.challenges
     if reason.http_status == 401:
-        for challenge in challenges.values():
-            response.headers.append(HEADER, challenge)
+        own = reason.challenge if isinstance(reason, Challenged) else None
+        for name, challenge in challenges.items():
+            response.headers.append(HEADER, own if own is not None and name == "bearer" else challenge)
     elif isinstance(reason, ScopeMissing):
         for name, identity in state.identities.items():
             if identity is state.principal and name in challenges:

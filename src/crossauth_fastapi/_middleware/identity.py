@@ -15,6 +15,10 @@ AMBIENT: Final = frozenset(("cookie", "oidc"))
 _NO_FIELDS: Final[Mapping[str, Any]] = {}
 
 
+class ClaimedUser(User):
+    """A user made of the claims of a token alone: no account of this application, whatever its id."""
+
+
 class Identity(NamedTuple):
     """What one credential says. It is never changed: a request that logs somebody in has another one from then on.
 
@@ -38,6 +42,13 @@ class Identity(NamedTuple):
     def is_somebody(self) -> bool:
         """Whether it names a principal, or tried to: an anonymous session does not."""
         return self.user is not None or self.client_id is not None or self.error is not None
+
+    def error_fields(self) -> dict[str, str]:
+        """The fields of `request.state` that say why it is refused: in words of its own, where `fields` has them."""
+        if self.error is None:
+            return {}
+        known = {"auth_error": self.error.code_name, "auth_error_description": self.error.message}
+        return known | {name: self.fields[name] for name in known if name in self.fields}
 
 
 def choose_principal(found: Mapping[str, Identity]) -> Identity | None:

@@ -138,13 +138,11 @@ class RequestState(dict[str, Any]):
 
     def _become(self, principal: Identity, fields: Mapping[str, Any]) -> None:
         values = {**fields, "user": principal.user, "auth_type": principal.auth_type}
-if principal.scopes is not None or self.principal is not None:
+        if principal.scopes is not None or self.principal is not None:
             values["scope"] = list(principal.scopes or ()) or None
         if principal is not self.principal:
             self.principal, self.administrator = principal, None
-        if principal.error is not None:
-            values["auth_error"] = principal.error.code_name
-            values["auth_error_description"] = principal.error.message
+        values |= principal.error_fields()
         self._say(values)
 
     def _say(self, values: dict[str, Any]) -> None:

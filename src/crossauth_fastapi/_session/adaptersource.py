@@ -59,6 +59,7 @@ class AdapterSource:
 
     name = "session"
     ambient = True
+    challenge = None
 
     def __init__(self, adapter: PlainAdapter) -> None:
         self._adapter = adapter

@@ -35,6 +35,7 @@ class SessionSource:
 
     name = "session"
     ambient = True
+    challenge = None
 
     def __init__(self, manager: SessionManager, validate_session: Callable[..., Any] | None = None) -> None:
         self.sessions = manager.session

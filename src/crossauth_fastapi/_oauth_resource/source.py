@@ -1,0 +1,96 @@
+"""Who is asking, by an access token."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from starlette.types import Scope
+
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.oauth.wire.bearer import read_bearer
+from crossauth_backend.oauth.wire.errors import InvalidRequest, OAuthError
+from crossauth_backend.users.record import User
+from crossauth_fastapi._middleware.identity import Identity
+from crossauth_fastapi._middleware.latebody import CredentialEnded
+from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._oauth_resource.refusal import BearerRefused, as_oauth
+from crossauth_fastapi._oauth_resource.users import client_of
+
+logger = logging.getLogger("crossauth.oauth")
+AUTH_TYPE: Final = "oauth"
+PAYLOAD: Final = "access_token_payload"
+# The claims, the scopes and the user of a token.
+Read = Callable[[str], Awaitable[tuple[Mapping[str, Any], tuple[str, ...], User | None]]]
+# What a 401 says of an error, given the path that was asked for.
+Challenge = Callable[[OAuthError | None, Scope, RequestState], str]
+
+
+class BearerSource:
+    """Reads the access token in the header `Authorization`. One in the URL or in a form is none (RFC 9700 §4.3.2).
+
+    Parameters:
+        read: accepts tokens.
+        challenge: makes the header of a 401.
+    """
+
+    name = "bearer"
+    ambient = False
+
+    def __init__(self, read: Read, challenge: Challenge, static_challenge: str) -> None:
+        self._read, self._challenge_for, self.challenge = read, challenge, static_challenge
+
+    async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
+        """See `Source.identify`. A token that is refused is an identity with an error: nothing else lends it rights.
+
+        So is one that cannot be judged, because its authorization server is away: what needs no user is served all the same.
+        """
+        try:
+            token = bearer_token(scope)
+        except OAuthError as e:
+            return self._refused(e, scope, state)
+        return None if token is None else await self.identity(token, scope, state)
+
+    async def identity(self, token: str, scope: Scope, state: RequestState) -> Identity:
+        """What a token says."""
+        try:
+            claims, scopes, user = await self._read(token)
+        except OAuthError as e:
+            return self._refused(e, scope, state)
+        except CrossauthError as e:
+            logger.error("access tokens cannot be judged: %s", e.detail or e.message)
+            return self._refused(as_oauth(e), scope, state)
+        client = client_of(claims) or ("" if user is None else None)
+        return Identity(AUTH_TYPE, user, scopes, client, {PAYLOAD: claims})
+
+    async def look_again(self, scope: Scope, state: RequestState) -> None:
+        """See `Source.look_again`: a token that expired or was revoked while the body was being sent is refused.
+
+        Raises:
+            CredentialEnded: it did.
+        """
+        known = state.identities.get(self.name)
+        if known is None or known.error is not None:
+            return
+        found = await self.identify(scope, state)
+        if found is not None and found.error is not None:
+            state.add_identity(self.name, found)
+            raise CredentialEnded(found.error.code) from found.error
+
+    def _refused(self, e: OAuthError, scope: Scope, state: RequestState) -> Identity:
+        error = BearerRefused(e, self._challenge_for(e, scope, state))
+        return Identity(None, error=error, fields=error.fields)
+
+
+def bearer_token(scope: Scope) -> str | None:
+    """The token in the `Authorization` header of a request.
+
+    Raises:
+        InvalidRequest: there are several such headers, of which a proxy may have read another one (RFC 9110 §11.6.2).
+        InvalidToken: what follows the scheme is no token.
+    """
+    values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+    if len(values) > 1 and any(value.lstrip(" \t").lower().startswith("bearer") for value in values):
+        raise InvalidRequest("The request has several Authorization headers")
+    return read_bearer(values[0]) if values else None
