@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from crossauth_backend import ErrorCode, RequestedBy, SqlAlchemyKeyStorage
 from crossauth_backend.keys.storage import SupportsLifecycle
-from crossauth_backend.storages.sqlalchemy import read
+from crossauth_backend.storages.sqlalchemy import drivers
 from tests.accounts import storages
 from tests.contracts.test_storages import PlainKeyStorage
 from tests.unit.api_keys.support import Keeper, outcome
@@ -124,7 +124,7 @@ async def test_a_key_and_its_user_are_one_query(
     sa.event.listen(
         keys.engine.sync_engine, "before_cursor_execute", lambda c, u, statement, *rest: statements.append(statement)
     )
-    for driver in (read.AsyncpgDriver, read.AiosqliteDriver):
+    for driver in (drivers.AsyncpgDriver, drivers.AiosqliteDriver):
         inner = driver.fetch
 
         async def fetch(this: object, value: object, inner=inner) -> object:  # type: ignore[no-untyped-def]

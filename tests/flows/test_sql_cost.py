@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from crossauth_backend import SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_engine
-from crossauth_backend.storages.sqlalchemy import read
+from crossauth_backend.storages.sqlalchemy import drivers
 from tests.support import CSRF, PASSWORD, make_server
 
 
@@ -25,7 +25,7 @@ class Counted:
         def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
             self.by_sqlalchemy.append(statement)
 
-        for driver in (read.AsyncpgDriver, read.AiosqliteDriver):
+        for driver in (drivers.AsyncpgDriver, drivers.AiosqliteDriver):
             self._count(driver, monkeypatch)
         self.users, self.keys = SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine)
         app = make_server(self.users, self.keys).app

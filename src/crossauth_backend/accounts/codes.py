@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT, Pending, read_pending, renewed, seal
+from crossauth_backend.accounts.pending import (
+    HELD_REQUEST,
+    LOOK_VISIT,
+    PENDING,
+    VISIT,
+    Pending,
+    read_pending,
+    renewed,
+    seal,
+)
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import normalize
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.codes import SentCodeAuthenticator
-from crossauth_backend.keys.record import Key, get_json_data
+from crossauth_backend.keys.record import Key
 from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import SupportsSignupExpiry
@@ -137,8 +147,16 @@ def shown_again(factor: Authenticator, pending: Pending) -> dict[str, Any]:
     return {"username": pending.username, "factor2": pending.factor2, **kept}
 
 
-async def resend(accounts: Accounts, key: Key | None, origin: Origin = NOWHERE) -> tuple[Pending, dict[str, Any]]:
-    """Send a new code for what waits for one in a session: a login, a set-up or a request.
+async def resend(
+    accounts: Accounts, key: Key | None, origin: Origin = NOWHERE, claims: Callable[[str], str | None] | None = None
+) -> tuple[Pending, dict[str, Any]]:
+    """Send a new code for what was asked for last in a session, and still waits: a login, a set-up or a request.
+
+    Parameters:
+        accounts: the account services.
+        key: the session.
+        origin: where the request comes from.
+        claims: the claim of the browser to what waits under a name; where it is left out, any browser's counts.
 
     Returns:
         The challenge, which goes under a new name, and the session data to keep.
@@ -147,13 +165,11 @@ async def resend(accounts: Accounts, key: Key | None, origin: Origin = NOWHERE) 
         CrossauthError: `Unauthorized` where nothing waits; `BadRequest` for a factor that sends nothing; `TooManyAttempts`;
             `Expired` and `InvalidSession` where what waits is no longer good.
     """
-    kept = {} if key is None else get_json_data(key)
-    name = next((name for name in (PENDING, VISIT, LOOK_VISIT) if name in kept), PENDING)
-    pending = read_pending(key, accounts.ring, name, "login", "signup", "setup", "visit")
+    name, pending = _newest(accounts, key, claims)
     factor = accounts.factors[pending.factor2]
     if factor.mfa_type() != "oob":
         raise CrossauthError(ErrorCode.BadRequest, "There is no code to send: your device makes it")
-    if pending.until is not None and accounts.now >= pending.until:
+    if pending.is_expired(accounts.now):
         raise CrossauthError(ErrorCode.Expired, "This login took too long. Log in again.")
     user = None if pending.userid is None else await accounts.user(pending.userid)
     if user is not None and not pending.rests_on(user):
@@ -162,10 +178,25 @@ async def resend(accounts: Accounts, key: Key | None, origin: Origin = NOWHERE) 
         secrets = await _anew(accounts, factor, user, pending, origin)
     elif user is not None:
         secrets = {**pending.secrets, **await one_time_secrets(accounts, factor, user, origin)}
+        if HELD_REQUEST in secrets:
+            secrets[HELD_REQUEST] = {**secrets[HELD_REQUEST], "unsent": False}
     else:
         raise CrossauthError(ErrorCode.Unauthorized)
     pending = renewed(pending, secrets)
     return pending, {name: seal(pending, accounts.ring)}
+
+
+def _newest(accounts: Accounts, key: Key | None, claims: Callable[[str], str | None] | None) -> tuple[str, Pending]:
+    """What was asked for last and still waits, with its name; where nothing does, what was last given up."""
+    found: list[tuple[str, Pending]] = []
+    for name in (PENDING, VISIT, LOOK_VISIT):
+        with suppress(CrossauthError):
+            pending = read_pending(key, accounts.ring, name, "login", "signup", "setup", "visit")
+            if claims is None or pending.is_claimed_by(claims(name)):
+                found.append((name, pending))
+    if not found:
+        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+    return max(found, key=lambda waiting: (not waiting[1].is_expired(accounts.now), waiting[1].begun))
 
 
 async def _anew(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from crossauth_backend.accounts import codes, recovery
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, read_pending, seal
+from crossauth_backend.accounts.pending import PENDING, WAITS, Pending, Purpose, new_pending, read_pending, seal
 from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.second_factor import counted, use_up
 from crossauth_backend.accounts.signup_rules import state_after_setup
@@ -22,10 +21,6 @@ from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import SupportsSignupExpiry
-
-# How long a set-up waits for its first code: time enough to install an application, and with a new account to come back to it.
-SETUP_WAITS: Final = timedelta(hours=1)
-SIGNUP_WAITS: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +72,10 @@ async def start_setup(
     prepared = await codes.prepare(accounts, factor, user, fields, purpose, origin)
     secrets = prepared.get("sessionData", {})
     shown = prepared.get("userData", {"username": username, "factor2": factor2})
-    kind = "signup" if purpose == "signup" else "setup"
+    kind: Purpose = "signup" if purpose == "signup" else "setup"
     if user is not None and user.security_stamp is None:
         user = await accounts.user(user.id)
-    until = accounts.now + (SIGNUP_WAITS if kind == "signup" else SETUP_WAITS)
-    pending = new_pending(kind, user, username, factor2, secrets, persist, until, claim)  # type: ignore[arg-type]
+    pending = new_pending(kind, user, username, factor2, secrets, persist, accounts.now + WAITS[kind], claim)
     return shown, {PENDING: seal(pending, accounts.ring)}
 
 
@@ -145,7 +139,7 @@ async def remove(accounts: Accounts, user: User, origin: Origin) -> User:
 async def _set_up_in(accounts: Accounts, key: Key | None) -> tuple[Pending, User | None]:
     """The factor that is being set up in a session, and whose it will be; see `complete_setup` for what refuses."""
     pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
-    if pending.until is None or accounts.now >= pending.until:
+    if pending.until is None or pending.is_expired(accounts.now):
         raise CrossauthError(ErrorCode.Expired, "This was begun too long ago; begin it anew")
     if pending.userid is None:
         return pending, None

@@ -9,22 +9,28 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Final
 
 from crossauth_backend.accounts.codes import one_time_secrets
 from crossauth_backend.accounts.context import Accounts, Origin
-from crossauth_backend.accounts.pending import LOOK_VISIT, VISIT, Pending, new_pending, read_pending, renewed, seal
+from crossauth_backend.accounts.pending import (
+    HELD_REQUEST,
+    LOOK_VISIT,
+    VISIT,
+    WAITS,
+    Pending,
+    new_pending,
+    read_pending,
+    renewed,
+    seal,
+)
 from crossauth_backend.accounts.second_factor import factor2_of, prove
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
 
-_REQUEST: Final = "request"
 SAFE_METHODS: Final = ("GET", "HEAD")
-# As long as a login waits for its code.
-VISIT_WAITS: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,8 @@ async def start_visit(accounts: Accounts, user: User, visit: Visit, claim: str |
     factor = factor2_of(accounts, user)
     unsent = visit.slot == LOOK_VISIT and factor.mfa_type() == "oob"
     secrets = {} if unsent else await one_time_secrets(accounts, factor, user)
-    secrets = {**secrets, _REQUEST: _kept(visit, unsent, accounts.now.timestamp())}
-    until = accounts.now + VISIT_WAITS
+    secrets = {**secrets, HELD_REQUEST: _kept(visit, unsent, accounts.now.timestamp())}
+    until = accounts.now + WAITS["visit"]
     pending = new_pending("visit", user, user.username, factor.factor_name, secrets, None, until, claim)
     return {visit.slot: seal(pending, accounts.ring)}
 
@@ -80,15 +86,15 @@ async def send_code(accounts: Accounts, key: Key, user: User, visit: Visit) -> d
     """
     pending = _read(accounts, key, user, visit.slot)
     sent = await one_time_secrets(accounts, factor2_of(accounts, user), user)
-    request = {**pending.secrets[_REQUEST], "unsent": False}
-    return {visit.slot: seal(renewed(pending, {**sent, _REQUEST: request}), accounts.ring)}
+    request = {**pending.secrets[HELD_REQUEST], "unsent": False}
+    return {visit.slot: seal(renewed(pending, {**sent, HELD_REQUEST: request}), accounts.ring)}
 
 
 def waiting_visit(accounts: Accounts, key: Key | None, slot: str, claim: str | None) -> Visit | None:
     """The request of the browser that has `claim`, if one waits in a session under this name."""
     try:
         pending = read_pending(key, accounts.ring, slot, "visit")
-        kept = pending.secrets[_REQUEST]
+        kept = pending.secrets[HELD_REQUEST]
         visit = Visit(**{**kept, "body": base64.b64decode(kept["body"])})
         return visit if pending.is_claimed_by(claim) else None
     except (CrossauthError, TypeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -18,7 +18,18 @@ from crossauth_backend.users.stamp import same_stamp
 PENDING: Final = "2fa"
 VISIT: Final = "pre2fa"
 LOOK_VISIT: Final = "pre2falook"
-Purpose = Literal["login", "signup", "setup", "visit"]
+# Where the secrets of a challenge hold the request that waits for it.
+HELD_REQUEST: Final = "request"
+Purpose = Literal["login", "step_up", "signup", "setup", "visit"]
+# How long a challenge waits. A first factor that was proven is worth that much time to find a telephone, and so is a request; a
+# code that was sent may expire earlier. A set-up takes time enough to install an application, and to come back to a new account.
+WAITS: Final[Mapping[Purpose, timedelta]] = {
+    "login": timedelta(minutes=10),
+    "step_up": timedelta(minutes=10),
+    "signup": timedelta(days=1),
+    "setup": timedelta(hours=1),
+    "visit": timedelta(minutes=10),
+}
 _ID_BYTES: Final = 16
 
 
@@ -49,6 +60,15 @@ class Pending:
     proven: str | None = None
     until: datetime | None = None
     claim: str | None = field(default=None, repr=False)
+
+    @property
+    def begun(self) -> datetime:
+        """When it was asked for; the beginning of time where an older version kept no end of it."""
+        return datetime.min.replace(tzinfo=UTC) if self.until is None else self.until - WAITS[self.purpose]
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether it has waited too long."""
+        return self.until is not None and now >= self.until
 
     def is_claimed_by(self, claim: str | None) -> bool:
         """Whether the browser that has `claim` began it."""
@@ -95,10 +115,13 @@ def seal(pending: Pending, ring: KeyRing) -> dict[str, Any]:
     }
 
 
-def is_set_up_pending(key: Key | None) -> bool:
-    """Whether a second factor is being set up in a session."""
-    kept = get_json_data(key).get(PENDING) if key is not None else None
-    return isinstance(kept, dict) and kept.get("purpose") in ("signup", "setup")
+def is_set_up_pending(key: Key | None, ring: KeyRing, now: datetime) -> bool:
+    """Whether a second factor is being set up in a session, and was not abandoned for too long."""
+    try:
+        pending = read_pending(key, ring, PENDING, "signup", "setup")
+    except CrossauthError:
+        return False
+    return pending.until is not None and not pending.is_expired(now)
 
 
 def read_pending(key: Key | None, ring: KeyRing, name: str, *purposes: Purpose) -> Pending:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from crossauth_backend.accounts import recovery
 from crossauth_backend.accounts.codes import UNSENT, login_secrets
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.pending import PENDING, Pending, new_pending, read_pending, seal
+from crossauth_backend.accounts.pending import PENDING, WAITS, Pending, Purpose, new_pending, read_pending, seal
 from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing
@@ -25,14 +25,12 @@ _WRONG: Final = (
     ErrorCode.InvalidToken, ErrorCode.Expired, ErrorCode.PasswordInvalid, ErrorCode.UsernameOrPasswordInvalid,
 )  # fmt: skip
 _SPENT_FOR: Final = timedelta(days=1)
-# A first factor that was proven is worth that much time to find a telephone. A code that was sent may end earlier.
-LOGIN_WAITS: Final = timedelta(minutes=10)
 
 
 async def pending_login(
-    accounts: Accounts, user: User, persist: bool | None, origin: Origin = NOWHERE
+    accounts: Accounts, user: User, persist: bool | None, origin: Origin = NOWHERE, purpose: Purpose = "login"
 ) -> tuple[dict[str, Any], bool]:
-    """Ask for the second factor of `user`, who has proven the first.
+    """Ask for the second factor of `user`, who has proven the first; what the code will be good for is the `purpose`.
 
     Returns:
         Session data for an anonymous session, and whether the code was not sent, because too many were.
@@ -42,8 +40,8 @@ async def pending_login(
     """
     factor = factor2_of(accounts, user)
     secrets = await login_secrets(accounts, factor, user, origin)
-    until = accounts.now + LOGIN_WAITS
-    pending = new_pending("login", user, user.username, factor.factor_name, secrets, persist, until)
+    until = accounts.now + WAITS[purpose]
+    pending = new_pending(purpose, user, user.username, factor.factor_name, secrets, persist, until)
     return {PENDING: seal(pending, accounts.ring)}, bool(secrets.get(UNSENT))
 
 
@@ -73,7 +71,7 @@ async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Or
     user = found.user
     if user.factor2 != pending.factor2 or not pending.rests_on(user):
         raise CrossauthError(ErrorCode.InvalidSession)
-    if pending.until is not None and accounts.now >= pending.until:
+    if pending.is_expired(accounts.now):
         raise CrossauthError(ErrorCode.Expired, "This was begun too long ago; begin it anew")
     async with accounts.limited(origin, user, **counted(pending, origin)):
         code = str(params.get("recovery_code") or params.get("otp") or "")

@@ -54,6 +54,25 @@ class EventName(StrEnum):
     account_unlinked = "account_unlinked"
 
 
+class UnknownEventName(str):
+    """The name of an event that a newer version has written; it reads like a member of `EventName`."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> str:
+        """The name itself."""
+        return str(self)
+
+
+def event_name(text: str) -> EventName | UnknownEventName:
+    """A stored name; one that this version does not know stays as it is."""
+    try:
+        return EventName(text)
+    except ValueError:
+        return UnknownEventName(text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Who did what, from where, and how it ended.
@@ -62,7 +81,7 @@ class Event:
     what was typed in vain into a login form is not kept, for people type passwords there.
 
     Parameters:
-        name: what happened.
+        name: what happened; in a table that a newer version has written too, perhaps a name that this one does not know.
         at: when.
         userid, username: whose account it is about.
         actor: who did it, where that is somebody else: an administrator's id.
@@ -71,7 +90,7 @@ class Event:
         reason: why something failed, or which factor it was: a name out of a fixed list, never free text.
     """
 
-    name: EventName
+    name: EventName | UnknownEventName
     at: datetime
     userid: UserId | None = None
     username: str | None = None

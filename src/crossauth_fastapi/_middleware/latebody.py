@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final, Protocol
 
-from starlette.exceptions import HTTPException
+from fastapi import HTTPException
 from starlette.types import Message, Receive, Scope
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -27,13 +27,6 @@ class CredentialEnded(CrossauthError, HTTPException):  # type: ignore[misc]  # `
     def __init__(self, code: ErrorCode) -> None:
         CrossauthError.__init__(self, code)
         self.status_code, self.headers = self.http_status, None
-
-
-class SessionEnded(CredentialEnded):
-    """The session did."""
-
-    def __init__(self) -> None:
-        super().__init__(ErrorCode.InvalidSession)
 
 
 class LooksAgain(Protocol):

@@ -35,12 +35,17 @@ SET_UP = "Your second factor has been set up."
 REMOVED = "You now log in without a second factor."
 
 
+def _is_set_up_pending(call: SessionRequest) -> bool:
+    accounts = call.ctx.accounts
+    return is_set_up_pending(call.state["session_key"], accounts.ring, accounts.now)
+
+
 async def get_setup_page(call: SessionRequest) -> Page | Redirect:
     """What is to be done to set up the factor that was begun; where none was, a form that begins one's own anew.
 
     Nothing is sent, and nothing begins.
     """
-    if is_set_up_pending(call.state["session_key"]):
+    if _is_set_up_pending(call):
         shown = await _shown_again(call)
         return Page({**factor_variables(call, str(shown["factor2"])), **shown, "next": call.next_page("")})
     user, forced = await whose_factor2(call)
@@ -55,7 +60,7 @@ async def get_setup_json(call: SessionRequest) -> Outcome:
     Raises:
         CrossauthError: `Unauthorized` where nobody is logged in; `BadRequest` where nothing was begun.
     """
-    if not is_set_up_pending(call.state["session_key"]):
+    if not _is_set_up_pending(call):
         await whose_factor2(call)
         raise CrossauthError(
             ErrorCode.BadRequest, "No second factor is being set up; POST here without a code begins anew"
@@ -79,7 +84,7 @@ async def _shown_again(call: SessionRequest) -> dict[str, Any]:
 
 async def begin_or_configure(call: SessionRequest) -> Outcome:
     """Check the code of the factor that is being set up; where none is and no code came, begin one's own anew."""
-    if is_set_up_pending(call.state["session_key"]) or code_of(call):
+    if _is_set_up_pending(call) or code_of(call):
         return await configure(call)
     user = call.session_user()
     factor2 = _own_factor(call)

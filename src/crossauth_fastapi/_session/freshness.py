@@ -75,9 +75,15 @@ def changes_credential(user: User, wanted: User | Mapping[str, Any]) -> bool:
     return any(name in changed and changed[name] != user.get(name) for name in CREDENTIALS)
 
 
-def changes_address(user: User, wanted: User | Mapping[str, Any]) -> bool:
-    """Whether a changed user would get mail elsewhere."""
+def moves_credential(user: User, wanted: User | Mapping[str, Any]) -> bool:
+    """Whether a changed user would log in by another name, or get mail or codes elsewhere: more than another spelling.
+
+    No codes go to the phone number of a user without a second factor, and setting one up asks for the password.
+    """
     changed = wanted.to_dict() if isinstance(wanted, User) else wanted
-    email, name = changed.get("email", user.email), str(changed.get("username", user.username))
-    moved = not same_mailbox(str(email or ""), user.email or "")
-    return moved or (name != user.username and "@" in name + user.username)
+    moved = {n for n in CREDENTIALS if n in changed and changed[n] != user.get(n) and (changed[n] or user.get(n))}
+    if same_mailbox(str(changed.get("email", user.email) or ""), user.email or ""):
+        moved.discard("email")
+    if not has_factor2(user):
+        moved.discard("phone")
+    return bool(moved)

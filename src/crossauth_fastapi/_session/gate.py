@@ -82,7 +82,7 @@ class StepUpGuard:
             await app(*found, send)
 
     def _goes_on(self, state: RequestState) -> bool:
-        return self.begins and is_set_up_pending(state["session_key"])
+        return self.begins and is_set_up_pending(state["session_key"], self.ctx.accounts.ring, self.ctx.accounts.now)
 
     async def _looked(self, scope: Scope, state: RequestState, user: User, receive: Receive) -> Response | _Made:
         """A request that only looks: it waits, but sends nothing and takes the place of nothing that changes something."""

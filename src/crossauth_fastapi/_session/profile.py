@@ -15,8 +15,8 @@ from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.bodies import DeleteUserBody, UpdateUserAnswer, UpdateUserBody
 from crossauth_fastapi._session.context import SessionRequest, editor_of
 from crossauth_fastapi._session.freshness import (
-    changes_address,
     changes_credential,
+    moves_credential,
     needs_password,
     require_recent_login,
 )
@@ -53,7 +53,7 @@ async def update_profile(call: SessionRequest) -> Outcome:
     ctx, user = call.ctx, editor_of(call)
     editable = list(ctx.users.user_editable_fields)
     wanted = await call_hook(ctx.settings.update_user_fn, user, call.request, call.form.to_dict(), editable)
-    if changes_address(user, wanted):
+    if moves_credential(user, wanted):
         await require_recent_login(call, user)
     if changes_credential(user, wanted):
         await ctx.extra_columns(call.request)

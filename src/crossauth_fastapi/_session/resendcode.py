@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from crossauth_backend.accounts import codes
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.forms import CsrfBody
@@ -18,7 +20,8 @@ RESENT = "We've sent you a new code."
 async def resend(call: SessionRequest) -> Outcome:
     """Send a new code for what waits for one: a login, a request, or a factor that is being set up."""
     ctx = call.ctx
-    pending, data = await codes.resend(ctx.accounts, call.state["session_key"], call.origin)
+    claims = partial(ctx.claim, call.state)
+    pending, data = await codes.resend(ctx.accounts, call.state["session_key"], call.origin, claims)
     await ctx.keep(call.request, data)
     answer = {"ok": True, "factor2": pending.factor2, "message": RESENT}
     after = call.next_page(ctx.settings.login_redirect)
@@ -30,7 +33,9 @@ async def resend(call: SessionRequest) -> Outcome:
         return Outcome(answer, Page(shown, "configure_factor2_page"))
     if pending.purpose == "visit":
         page = await get_visit_page(call)
-        return Outcome(answer, Page({**page.variables, "notice": RESENT}) if isinstance(page, Page) else page)
+        if isinstance(page, Page):
+            page = Page({**page.variables, "codeUnsent": False, "notice": RESENT})
+        return Outcome(answer, page)
     asked = ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist)
     return Outcome(answer, Page({**asked, "notice": RESENT}))
 

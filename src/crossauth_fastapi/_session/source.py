@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from starlette.types import Scope
 
-from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.cookies import cookie_header
 from crossauth_fastapi._middleware.identity import Identity
-from crossauth_fastapi._middleware.latebody import SessionEnded
+from crossauth_fastapi._middleware.latebody import CredentialEnded
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState, connection_of
 from crossauth_fastapi._session.cookies import SeenHeaders, sent_values
 from crossauth_fastapi._session.csrf import CsrfProtection
@@ -102,7 +102,7 @@ class SessionSource:
         identity = await self._read(known.fields["session_id"], scope)
         if identity is None:
             self.forget_session(state)
-            raise SessionEnded
+            raise CredentialEnded(ErrorCode.InvalidSession)
         state.add_identity(self.name, identity)
 
     async def _is_valid(self, hook: Callable[..., Any], key: Key, user: User | None, scope: Scope) -> bool:

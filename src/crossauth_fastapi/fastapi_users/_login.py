@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from crossauth_backend.accounts import second_factor
 from crossauth_backend.accounts.stages import Ask, Refuse
+from crossauth_backend.accounts.step_up import complete_step_up, pending_step_up
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.secrets import equal
@@ -155,20 +156,30 @@ def with_refresh_token(response: Response, token: str) -> Response:
     return answer
 
 
-async def ask_factor2(core: Core, user: Any, request: Request) -> HTTPException:
-    """The question for a user's second factor, as a refusal that names the factor and holds the `mfa_token`."""
+async def ask_factor2(core: Core, user: Any, request: Request, *, step_up: bool = False) -> HTTPException:
+    """The question for a user's second factor, as a refusal that names the factor and holds the `mfa_token`.
+
+    Parameters:
+        core, user, request: at hand.
+        step_up: whether the user is logged in, so that nothing but a token was shown; the answer opens no login then.
+    """
     if core.accounts is None:
         return refused(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED, 403)
     accounts, record = core.accounts(), record_of(user)
-    pending, _ = await second_factor.pending_login(accounts, record, None)
+    if step_up:
+        pending = await pending_step_up(accounts, record)
+    else:
+        pending, _ = await second_factor.pending_login(accounts, record, None)
     session = await accounts.sessions.create_session_key(None, None, pending)
     core.tell(EventName.factor2_asked, request, user)
     reason = {"factor2": record.factor2, "mfa_token": session.value}
     return refused_with(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED, reason, 403)
 
 
-async def check_factor2(core: Core, request: Request, mfa_token: str, otp: str) -> User:
+async def check_factor2(core: Core, request: Request, mfa_token: str, otp: str, *, step_up: bool = False) -> User:
     """The user who has proven the second factor, with the security stamp of that time; see `is_proven`.
+
+    A challenge counts only for what it was asked for: a login, or with `step_up` a request of somebody who is logged in.
 
     Raises:
         HTTPException: 400 `LOGIN_FACTOR2_INVALID`.
@@ -178,13 +189,16 @@ async def check_factor2(core: Core, request: Request, mfa_token: str, otp: str) 
     accounts = core.accounts()
     try:
         key = await accounts.sessions.get_session_key(mfa_token)
-        attempt, _ = await second_factor.complete_login(accounts, key, {"otp": otp}, core.origin(request))
+        if step_up:
+            user = await complete_step_up(accounts, key, {"otp": otp}, core.origin(request))
+        else:
+            user = (await second_factor.complete_login(accounts, key, {"otp": otp}, core.origin(request)))[0].user
     except CrossauthError as e:
         if e.http_status in (429, 503):
             raise
         raise refused(FurtherErrorCode.LOGIN_FACTOR2_INVALID) from e
     await accounts.sessions.delete_session(mfa_token)
-    return attempt.user
+    return user
 
 
 def is_proven(user: Any, proven: User) -> bool:

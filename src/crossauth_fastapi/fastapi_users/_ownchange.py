@@ -1,5 +1,4 @@
-"""What users must prove before they change their own password or address, or superusers an account, and how a new address takes
-effect."""
+"""What users must prove before they change their own credentials, or superusers an account, and how a new address counts."""
 
 from __future__ import annotations
 
@@ -12,10 +11,12 @@ from pydantic import BaseModel, create_model
 from crossauth_backend.accounts.context import has_factor2
 from crossauth_backend.accounts.email_change import request_change
 from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.users.stamp import CREDENTIALS
 from crossauth_fastapi.fastapi_users._answers import FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._core import Core
 from crossauth_fastapi.fastapi_users._login import ask_factor2, check_factor2, is_proven
 from crossauth_fastapi.fastapi_users._records import record_of
+from crossauth_fastapi.fastapi_users._rules import sent_values
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapi_users.schemas import BaseUserUpdate
 
@@ -68,14 +69,15 @@ class OwnChange:
             HTTPException: 400 `UPDATE_USER_OLD_PASSWORD_INVALID`, `LOGIN_FACTOR2_INVALID`; 403 `LOGIN_FACTOR2_REQUIRED`.
             CrossauthError: `TooManyAttempts`.
         """
-        moves = body.email is not None and not same_mailbox(body.email, user.email)
-        if body.password is None and not moves and (safe or self.core.accounts is None):
+        changed = self._changed_credentials(body, user, user_manager, safe)
+        moves = "email" in changed
+        if not changed and (safe or self.core.accounts is None):
             return body, None
         accounts = self.core.accounts() if self.core.accounts is not None else None
         waits = moves and accounts is not None and accounts.verify_email
         account = self.core.account_name(str(user.id))
         # Counted whatever comes of it: changing passwords over and over would spoil every link to choose a new one.
-        password = account if body.password is not None or self.asks_password else None
+        password = account if "password" in changed or self.asks_password else None
         await self.core.count(
             request, password_account=password, verification_account=account if moves and not waits else None
         )
@@ -120,6 +122,18 @@ class OwnChange:
         assert self.core.accounts is not None
         await request_change(self.core.accounts(), record_of(user), email, self.core.origin(request))
 
+    def _changed_credentials(
+        self, body: BaseUserUpdate, user: Any, user_manager: BaseUserManager[Any, Any], safe: bool
+    ) -> set[str]:
+        """What of a change is about a login: the password, what names its user, and where its codes and links go.
+
+        Of a session server's users that is all that their security stamp stands for, if the application's schema has it.
+        """
+        sent = sent_values(body, safe, user_manager.login_fields, user_manager.user_db)
+        names = {"email", *user_manager.login_fields, *(CREDENTIALS if self.core.accounts is not None else ())}
+        changed = {name for name in names & sent.keys() if not _is_same(name, sent[name], getattr(user, name, None))}
+        return changed | ({"password"} & sent.keys())
+
     async def _prove_password(
         self, proof: Any, user: Any, user_manager: BaseUserManager[Any, Any], request: Request
     ) -> None:
@@ -135,9 +149,15 @@ class OwnChange:
             return
         token, code = getattr(body, "mfa_token", None), getattr(body, "otp", None)
         if not token or not code:
-            raise await ask_factor2(self.core, user, request)
-        if not is_proven(user, await check_factor2(self.core, request, token, code)):
+            raise await ask_factor2(self.core, user, request, step_up=True)
+        if not is_proven(user, await check_factor2(self.core, request, token, code, step_up=True)):
             raise refused(FurtherErrorCode.LOGIN_FACTOR2_INVALID)
+
+
+def _is_same(name: str, sent: Any, current: Any) -> bool:
+    if name == "email":
+        return same_mailbox(str(sent), str(current))
+    return bool(sent == current or not (sent or current))
 
 
 class Proof(BaseModel):

@@ -17,10 +17,20 @@ PROOFS: Final = ("old_password", "mfa_token", "otp")
 _MADE_HERE: Final = ("hashed_password",)
 
 
-def sent_values(body: CreateUpdateDictModel, safe: bool, names: Iterable[str] = ()) -> dict[str, Any]:
-    """The fields that were sent, without those that users may not set where `safe`; `names` are those to log in by."""
+def sent_values(
+    body: CreateUpdateDictModel, safe: bool, names: Iterable[str] = (), user_db: object = None
+) -> dict[str, Any]:
+    """The fields that were sent.
+
+    Parameters:
+        body: what was sent.
+        safe: whether to leave out what users may not set of themselves.
+        names: the fields to log in by.
+        user_db: where the users are; its `reserved_fields`, if it has some, are left out where `safe`.
+    """
+    reserved = getattr(user_db, "reserved_fields", ()) if safe else ()
     values = body.create_update_dict() if safe else body.create_update_dict_superuser()
-    for name in (*PROOFS, *_MADE_HERE):
+    for name in (*PROOFS, *_MADE_HERE, *reserved):
         values.pop(name, None)
     never_null = {*_NEVER_NULL, *names}
     return {name: value for name, value in values.items() if value is not None or name not in never_null}

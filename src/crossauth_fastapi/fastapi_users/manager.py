@@ -114,7 +114,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             ConstraintViolated: another column of the table must be unique, or filled.
         """
         await self._check_password(user_create.password, user_create)
-        values = sent_values(user_create, safe, self.login_fields)
+        values = sent_values(user_create, safe, self.login_fields, self.user_db)
         await self._refuse_taken(values)
         values["hashed_password"] = await self._hash(values.pop("password"))
         user = await self._create(values)
@@ -233,7 +233,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
             InvalidPasswordException: the new password is refused.
             ConstraintViolated: another column of the table must be unique.
         """
-        values = sent_values(user_update, safe, self.login_fields)
+        values = sent_values(user_update, safe, self.login_fields, self.user_db)
         updated = await self._update(user, values)
         await self.on_after_update(updated, values, request)
         return updated

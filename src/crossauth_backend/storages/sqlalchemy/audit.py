@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.core.options import option, read_options
-from crossauth_backend.events.record import Event, EventName
+from crossauth_backend.events.record import Event, event_name
 from crossauth_backend.storages.fields import number_id
 from crossauth_backend.storages.sqlalchemy.batches import delete_in_batches
 from crossauth_backend.storages.sqlalchemy.constraints import writes
@@ -100,7 +100,7 @@ class SqlAlchemyAuditStorage:
                 rows = (await connection.execute(query)).all()
         return [
             Event(
-                name=EventName(r.name), at=r.at, userid=_id(r.userid), username=r.username, actor=_id(r.actor),
+                name=event_name(r.name), at=r.at, userid=_id(r.userid), username=r.username, actor=_id(r.actor),
                 address=r.address, client=r.client, reason=r.reason,
             )
             for r in rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from crossauth_backend.accounts.fit import check_fields
 from crossauth_backend.accounts.profile import delete_account
@@ -63,6 +63,10 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
     Raises:
         CrossauthError: `Configuration` without a user storage, a column for email addresses or a local password factor.
     """
+
+    # The columns behind the flags `is_superuser`, `is_active` and `is_verified`: users do not set them of themselves either,
+    # whatever the application's schema names.
+    reserved_fields: ClassVar[tuple[str, ...]] = ("admin", "state", "email_verified_at")
 
     def __init__(self, session_manager: SessionManager) -> None:
         accounts = session_manager.accounts()

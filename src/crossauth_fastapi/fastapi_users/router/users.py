@@ -74,8 +74,8 @@ def get_users_router(
         user_update_schema: the bodies of changes.
         authenticator: knows who is logged in.
         requires_verification: whether users must have proven their address.
-        require_old_password: whether users who change their password or address must send the old password, as `old_password`.
-            `None`: where they are a session server's, which asks for it too.
+        require_old_password: whether users who change their password, their address or another name to log in by must send the
+            old password, as `old_password`; a session server's users for every credential. `None`: for these.
         core: limits and events; see `FastAPIUsers`.
     """
     core = core or default_core()

@@ -1,0 +1,35 @@
+"""Asking somebody who is logged in by a token for the second factor once more, before a request that matters.
+
+Whoever has stolen the token can ask for this without the first factor, so the challenge opens no login: it has a purpose of its
+own. A request that a session holds until the code comes is in `page_visit`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.pending import PENDING, read_pending
+from crossauth_backend.accounts.second_factor import pending_login, prove
+from crossauth_backend.factors.base import Params
+from crossauth_backend.keys.record import Key
+from crossauth_backend.users.record import User
+
+
+async def pending_step_up(accounts: Accounts, user: User, origin: Origin = NOWHERE) -> dict[str, Any]:
+    """Ask for the second factor of `user`; session data for an anonymous session.
+
+    Raises:
+        CrossauthError: as `pending_login`.
+    """
+    data, _ = await pending_login(accounts, user, None, origin, "step_up")
+    return data
+
+
+async def complete_step_up(accounts: Accounts, key: Key | None, params: Params, origin: Origin) -> User:
+    """Check the code; the user whose challenge it was.
+
+    Raises:
+        CrossauthError: as `complete_login`, also for the challenge of a login.
+    """
+    return await prove(accounts, read_pending(key, accounts.ring, PENDING, "step_up"), params, origin)
