@@ -238,3 +238,33 @@ async def test_consumers_that_are_given_take_no_options_beside_them(issuer: Fake
     own = {"token_consumers": [consumer_of(issuer)], "audience": "x"}
     with pytest.raises(CrossauthError, match="no effect beside 'token_consumers'"):
         FastApiServer({"oauth_resserver": {"options": own}})
+
+
+async def test_only_the_tenants_that_are_named_are_accepted() -> None:
+    async with FakeIssuer("/good/v2.0") as good, FakeIssuer("/evil/v2.0") as evil:
+        options: dict[str, Any] = {
+            "audience": AUDIENCE,
+            "auth_server_base_url": good.origin + "/{tenantid}/v2.0",
+            "protected_endpoints": PROTECTED,
+        }
+        server = FastApiServer({"oauth_resserver": {"options": {**options, "tenants": ["good", "other"]}}})
+        add_routes(server.app)
+        async with serving(server.app) as client:
+
+            async def status(token: str) -> int:
+                return (await client.get("/orders", headers=bearer(token))).status_code
+
+            assert await status(good.issue_token(AUDIENCE, tid="good")) == 200
+            assert await status(evil.issue_token(AUDIENCE, tid="evil")) == 401
+            for tenant in ("evil", "{tenantid}", "good/v2.0/../evil", "Good", ""):
+                token = good.issue_token(AUDIENCE, iss=f"{good.origin}/{tenant}/v2.0", tid="good")
+                assert await status(token) == 401, tenant
+        for wrong, text in (
+            ({}, "name the tenants"),
+            ({"tenants": ["a/b"]}, "letters, digits"),
+            ({"tenants": ["a"], "auth_server_base_url": good.url}, "has no {tenantid}"),
+            ({"tenants": []}, "must not be empty"),
+            ({"auth_server_base_url": good.origin + "/{tenant}"}, "must be an https URL"),
+        ):
+            with pytest.raises(CrossauthError, match=text):
+                FastApiServer({"oauth_resserver": {"options": {**options, **wrong}}})
