@@ -63,6 +63,19 @@ async def test_a_user_of_another_issuer_is_found_by_the_field_that_is_named(
         assert await seen(issuer, options, sub=other) is None, other
 
 
+async def test_a_storage_that_compares_loosely_makes_nobody_another(issuer: FakeIssuer) -> None:
+    class Loose(InMemoryUserStorage):
+        async def get_user_by(self, field: str, value: Any, *args: Any) -> Any:
+            return await super().get_user_by(field, str(value).lower().strip(), *args)
+
+    users = Loose()
+    await users.create_user(ALICE)
+    named = {"user_storage": users, "user_match_field": "username"}
+    own = {"user_storage": users, "oauth_issuer": issuer.url}
+    assert [await seen(issuer, named, sub=sub) for sub in ("alice", "Alice", " alice")] == ["alice", None, None]
+    assert [await seen(issuer, own, sub=sub) for sub in ("1", " 1")] == ["alice", None]
+
+
 async def test_an_address_finds_a_user_only_where_it_is_verified(
     issuer: FakeIssuer, users: InMemoryUserStorage
 ) -> None:
@@ -238,6 +251,8 @@ async def test_consumers_that_are_given_take_no_options_beside_them(issuer: Fake
     own = {"token_consumers": [consumer_of(issuer)], "audience": "x"}
     with pytest.raises(CrossauthError, match="no effect beside 'token_consumers'"):
         FastApiServer({"oauth_resserver": {"options": own}})
+    with pytest.raises(CrossauthError, match="must be a list of OAuthTokenConsumer"):
+        FastApiServer({"oauth_resserver": {"options": {"token_consumers": ["x"]}}})
 
 
 async def test_only_the_tenants_that_are_named_are_accepted() -> None:

@@ -92,7 +92,7 @@ class FastApiResourceServerSettings:
     allowed_origins: list[str] | None = option(None, env="OAUTH_ALLOWED_ORIGINS", doc="Origins, such as `https://app.example.com`, whose pages may call protected endpoints. Pages of others are answered 403. Without it the header `Origin` counts only on WebSockets.")  # fmt: skip
     token_consumers: list[Any] | None = option(None, not_empty=True, shown="one made of the server's options", doc="For `FastApiServer`: the token consumers, where there are several authorization servers.")  # fmt: skip
 
-    tenants: list[str] | None = option(None, env="OAUTH_TENANTS", not_empty=True, not_with="token_consumers", doc="For `FastApiServer`: the tenants whose tokens are accepted, where `auth_server_base_url` has `{tenantid}` in the place of theirs. Tokens of any other tenant are refused.")  # fmt: skip
+    tenants: list[str] | None = option(None, not_empty=True, not_with="token_consumers", doc="For `FastApiServer`: the tenants whose tokens are accepted, where `auth_server_base_url` has `{tenantid}` in the place of theirs. Tokens of any other tenant are refused.")  # fmt: skip
 
     def locations(self) -> tuple[str, ...]:
         """The token locations, spelled right, each once."""

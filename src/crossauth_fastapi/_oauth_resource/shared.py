@@ -31,7 +31,7 @@ def _server_options() -> dict[str, str]:
 def known_variables() -> frozenset[str]:
     """The environment variables that they read."""
     rows = (*describe(FastApiResourceServerSettings), *describe(TokenConsumerSettings))
-    return frozenset(f"{name}" for row in rows for name in row["env"].split(", ") if name.startswith(ENV_PREFIX))
+    return frozenset(name for row in rows for name in row["env"].split(", ") if name.startswith(ENV_PREFIX))
 
 
 def split_options(own: Mapping[str, Any], merged: Mapping[str, Any]) -> tuple[list[OAuthTokenConsumer], dict[str, Any]]:
@@ -66,6 +66,8 @@ def split_options(own: Mapping[str, Any], merged: Mapping[str, Any]) -> tuple[li
         raise wrong(
             f"option {', '.join(map(repr, unread))} has no effect beside 'token_consumers': give it to each of them"
         )
+    if not all(isinstance(consumer, OAuthTokenConsumer) for consumer in consumers):
+        raise wrong("option 'token_consumers' must be a list of OAuthTokenConsumer")
     return list(consumers), options
 
 
