@@ -8,6 +8,7 @@ from crossauth_fastapi.dependencies import (
     current_user,
     optional_user,
     require_admin,
+    require_scopes,
 )
 from crossauth_fastapi.fastapiresserver import (
     Authorization,
@@ -66,4 +67,5 @@ __all__ = [
     "default_is_admin_fn",
     "optional_user",
     "require_admin",
+    "require_scopes",
 ]

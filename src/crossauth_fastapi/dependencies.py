@@ -9,17 +9,20 @@ counts there only where a page of this site opens it, as the header `Origin` say
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from fastapi import Depends
 from fastapi.security import APIKeyCookie
 from starlette.requests import HTTPConnection
 
+from crossauth_backend.api_keys.rules import checked_scopes
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
+from crossauth_fastapi._actions.context import login_required
 from crossauth_fastapi._actions.csrf import csrf_refusal
-from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.openapi import SESSION_SCHEME
+from crossauth_fastapi._middleware.challenges import ScopeMissing
 from crossauth_fastapi._middleware.identity import AMBIENT
 from crossauth_fastapi._middleware.refusals import reject
 from crossauth_fastapi._middleware.state import SAFE_METHODS, is_administrator, state_of
@@ -31,6 +34,7 @@ __all__: Final = [
     "current_user",
     "optional_user",
     "require_admin",
+    "require_scopes",
 ]
 
 
@@ -53,8 +57,7 @@ class _SessionUser(APIKeyCookie):
         user: User | None = state["user"]
         if user is None:
             if self.required:
-                principal = state.principal
-                raise reject(request, LoginRequired() if principal is None or not principal.error else principal.error)
+                raise reject(request, login_required(state))
             return None
         if state["auth_type"] in AMBIENT and state.method_ not in SAFE_METHODS and not state["csrf_token"]:
             raise csrf_refusal(state)
@@ -81,3 +84,32 @@ async def require_admin(request: HTTPConnection, user: CurrentUser) -> User:
 
 
 AdminUser = Annotated[User, Depends(require_admin)]
+
+
+def require_scopes(*scopes: str) -> Callable[[HTTPConnection, User], User]:
+    """A dependency that lets in who was given all of `scopes`: `user: Annotated[User, Depends(require_scopes("orders"))]`.
+
+    An API key has the scopes it was created with, and one without any has none. A user who is logged in by cookie is not
+    limited by scopes.
+
+    Parameters:
+        scopes: names of scopes, as they are given to keys.
+
+    Raises:
+        CrossauthError: `Configuration`, at once, where no scope or none that a key can have is named. The dependency raises
+            `InsufficientScope` (403), and as `CurrentUser` does.
+    """
+    if not scopes:
+        raise CrossauthError(ErrorCode.Configuration, "require_scopes: name at least one scope")
+    try:
+        checked_scopes(scopes)
+    except CrossauthError as e:
+        raise CrossauthError(ErrorCode.Configuration, f"require_scopes: {e.message}") from e
+
+    def check(request: HTTPConnection, user: CurrentUser) -> User:
+        state = state_of(request)
+        if state["auth_type"] not in AMBIENT and not set(scopes) <= set(state["scope"] or ()):
+            raise reject(request, ScopeMissing(scopes))
+        return user
+
+    return check
