@@ -29,7 +29,7 @@ def add_routes(app: FastAPI) -> None:
             "user": state.user.username if state.user else None,
             "auth_type": state.auth_type,
             "scope": state.scope,
-            "sub": state.access_token_payload["sub"] if state.access_token_payload else None,
+            "sub": state.access_token_payload.get("sub") if state.access_token_payload else None,
         }
 
     @app.get("/orders/{id}")

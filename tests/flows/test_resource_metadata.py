@@ -114,6 +114,7 @@ async def test_two_mounted_applications_with_servers_of_their_own(issuer: FakeIs
         for path in inner:
             # Below the mount, where the application itself can serve it.
             url = metadata_of(await client.get(f"{path}/orders"))
+            assert (await client.get(f"{path}/me")).headers["www-authenticate"] == 'Bearer realm="api"'
             assert url == f"{HOST}{path}{WELL_KNOWN}"
             assert (await client.get(url.removeprefix(HOST))).json()["resource"] == HOST + path
 

@@ -3,17 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from crossauth_backend import CrossauthError, ErrorCode
+from crossauth_backend import CrossauthError, ErrorCode, User
 from crossauth_backend.testing import FakeIssuer, Fault
-from crossauth_fastapi import FastApiOAuthResourceServer
+from crossauth_fastapi import FastApiOAuthResourceServer, require_scopes
 from tests.resource import AUDIENCE, add_routes, an_api, bearer, consumer_of, serving
 
 READ: dict[str, Any] = {"/orders": {"scope": ["read"]}}
@@ -106,6 +106,23 @@ async def test_a_refused_token_is_nobodys_where_none_is_needed(issuer: FakeIssue
         assert refused.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
         nothing = await client.get("/me")
         assert (nothing.status_code, nothing.headers["www-authenticate"]) == (401, 'Bearer realm="api"')
+
+
+async def test_a_dependency_asks_for_scopes(issuer: FakeIssuer) -> None:
+    app = FastAPI()
+    FastApiOAuthResourceServer(app, [consumer_of(issuer)])
+
+    @app.get("/read")
+    async def read(user: Annotated[User, Depends(require_scopes("read"))]) -> str:
+        return user.username
+
+    async with serving(app) as client:
+        good, weak = (bearer(issuer.issue_token(AUDIENCE, scope=scope)) for scope in ("x read", "x"))
+        assert (await client.get("/read", headers=good)).json() == "1"
+        refused = await client.get("/read", headers=weak)
+        expected = 'Bearer realm="api", error="insufficient_scope", scope="read"'
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (403, expected)
+        assert (await client.get("/read")).headers["www-authenticate"] == 'Bearer realm="api"'
 
 
 async def test_a_token_needs_no_csrf_token(issuer: FakeIssuer) -> None:

@@ -293,6 +293,22 @@ async def test_sessions_of_another_framework(issuer: FakeIssuer, csrf: bool, ass
         assert (await client.get("/orders/1", headers=cookie)).is_success
 
 
+async def test_a_websocket_of_another_site_has_no_session_of_another_framework(issuer: FakeIssuer) -> None:
+    adapter = HeaderSessions(False)
+    adapter.data["oauth"] = {"access_token": issuer.issue_token(AUDIENCE)}
+    app = FastAPI()
+    options = {"protected_endpoints": {"/ws": {}}, "token_locations": ["session"], "session_adapter": adapter}
+    FastApiOAuthResourceServer(app, [consumer_of(issuer)], options)
+    add_routes(app)
+    async with serving(app) as client:
+        url = str(client.base_url).replace("http", "ws").rstrip("/") + "/ws"
+        async with connect(url, additional_headers={"Cookie": "who=carol"}) as socket:
+            assert await socket.recv() == "oauth"
+        with pytest.raises(InvalidStatus):
+            async with connect(url, additional_headers={"Cookie": "who=carol", "Origin": "https://evil.example.com"}):
+                pass
+
+
 def test_tokens_in_sessions_need_sessions() -> None:
     with pytest.raises(CrossauthError, match="needs option 'session_adapter'"):
         FastApiServer({"oauth_resserver": {"options": {

@@ -63,6 +63,19 @@ async def test_a_user_of_another_issuer_is_found_by_the_field_that_is_named(
         assert await seen(issuer, options, sub=other) is None, other
 
 
+async def test_a_storage_that_compares_loosely_makes_nobody_another(issuer: FakeIssuer) -> None:
+    class Loose(InMemoryUserStorage):
+        async def get_user_by(self, field: str, value: Any, *args: Any) -> Any:
+            return await super().get_user_by(field, str(value).lower().strip(), *args)
+
+    users = Loose()
+    await users.create_user(ALICE)
+    named = {"user_storage": users, "user_match_field": "username"}
+    own = {"user_storage": users, "oauth_issuer": issuer.url}
+    assert [await seen(issuer, named, sub=sub) for sub in ("alice", "Alice", " alice")] == ["alice", None, None]
+    assert [await seen(issuer, own, sub=sub) for sub in ("1", " 1")] == ["alice", None]
+
+
 async def test_an_address_finds_a_user_only_where_it_is_verified(
     issuer: FakeIssuer, users: InMemoryUserStorage
 ) -> None:
@@ -238,3 +251,35 @@ async def test_consumers_that_are_given_take_no_options_beside_them(issuer: Fake
     own = {"token_consumers": [consumer_of(issuer)], "audience": "x"}
     with pytest.raises(CrossauthError, match="no effect beside 'token_consumers'"):
         FastApiServer({"oauth_resserver": {"options": own}})
+    with pytest.raises(CrossauthError, match="must be a list of OAuthTokenConsumer"):
+        FastApiServer({"oauth_resserver": {"options": {"token_consumers": ["x"]}}})
+
+
+async def test_only_the_tenants_that_are_named_are_accepted() -> None:
+    async with FakeIssuer("/good/v2.0") as good, FakeIssuer("/evil/v2.0") as evil:
+        options: dict[str, Any] = {
+            "audience": AUDIENCE,
+            "auth_server_base_url": good.origin + "/{tenantid}/v2.0",
+            "protected_endpoints": PROTECTED,
+        }
+        server = FastApiServer({"oauth_resserver": {"options": {**options, "tenants": ["good", "other"]}}})
+        add_routes(server.app)
+        async with serving(server.app) as client:
+
+            async def status(token: str) -> int:
+                return (await client.get("/orders", headers=bearer(token))).status_code
+
+            assert await status(good.issue_token(AUDIENCE, tid="good")) == 200
+            assert await status(evil.issue_token(AUDIENCE, tid="evil")) == 401
+            for tenant in ("evil", "{tenantid}", "good/v2.0/../evil", "Good", ""):
+                token = good.issue_token(AUDIENCE, iss=f"{good.origin}/{tenant}/v2.0", tid="good")
+                assert await status(token) == 401, tenant
+        for wrong, text in (
+            ({}, "name the tenants"),
+            ({"tenants": ["a/b"]}, "letters, digits"),
+            ({"tenants": ["a"], "auth_server_base_url": good.url}, "has no {tenantid}"),
+            ({"tenants": []}, "must not be empty"),
+            ({"auth_server_base_url": good.origin + "/{tenant}"}, "must be an https URL"),
+        ):
+            with pytest.raises(CrossauthError, match=text):
+                FastApiServer({"oauth_resserver": {"options": {**options, **wrong}}})

@@ -175,6 +175,14 @@ async def test_a_token_that_is_revoked_while_the_body_is_sent_is_refused(issuer:
     assert bodies == [b"{}"]
 
 
+@pytest.mark.parametrize("subject", ["\x00", "a\nb", "\u202eecila", "a\u200bb", "x" * 256])
+async def test_what_nobody_is_called_is_nobody(issuer: FakeIssuer, subject: str) -> None:
+    async with an_api(issuer, PROTECTED) as client:
+        assert (
+            await client.get("/orders", headers=bearer(issuer.issue_token(AUDIENCE, sub=subject)))
+        ).status_code == 401
+
+
 async def test_a_client_is_not_the_user_of_the_same_name(issuer: FakeIssuer) -> None:
     """A client that may choose its own name calls itself as a user is called (RFC 9700 §4.15)."""
     async with an_api(issuer) as client:

@@ -37,7 +37,7 @@ def refused(**options: Any) -> CrossauthError:
 class Bearer:
     """A source of who is asking that is no session."""
 
-    name, ambient, challenge = "bearer", False, None
+    name, ambient = "bearer", False
 
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
         name = state.header(b"authorization").removeprefix("Bearer ")

@@ -26,7 +26,7 @@ class Servers:
         self.sources: list[Source] = []
         self._told: dict[str, Any] = {}
 
-    def register(self, source: Source) -> None:
+    def register(self, source: Source, challenge: str | None = None) -> None:
         """Add a source; see `attach_source`.
 
         Raises:
@@ -35,8 +35,8 @@ class Servers:
         if any(source.name == other.name for other in self.sources):
             raise CrossauthError(ErrorCode.Configuration, f"This application already has a {source.name} server")
         self.sources.append(source)
-        if source.challenge is not None:
-            self.site = replace(self.site, challenges={**self.site.challenges, source.name: source.challenge})
+        if challenge is not None:
+            self.site = replace(self.site, challenges={**self.site.challenges, source.name: challenge})
 
     def tell_site(self, values: Mapping[str, Any]) -> None:
         """See `tell_site` below."""
@@ -81,18 +81,21 @@ def tell_site(app: FastAPI, **values: Any) -> None:
     servers_on(app).tell_site(values)
 
 
-def attach_source(app: FastAPI, source: Source, protect: Callable[[], None] | None = None) -> None:
+def attach_source(
+    app: FastAPI, source: Source, protect: Callable[[], None] | None = None, challenge: str | None = None
+) -> None:
     """Let `source` take part in finding out who is asking `app`.
 
     Parameters:
         app: the application.
         source: the source.
         protect: puts guards before routes; called once, when they are there: at the start, or before the first request.
+        challenge: what a 401 says of how to send such a credential (RFC 9110 §11.6.1); `None` where there is no such scheme.
 
     Raises:
         CrossauthError: `Configuration` where the application has started, or has such a source already.
     """
     servers = servers_on(app)
-    servers.register(source)
+    servers.register(source, challenge)
     if protect is not None:
         servers.protections.add(protect)

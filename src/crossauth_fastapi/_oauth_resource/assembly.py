@@ -54,7 +54,7 @@ def attach(app: FastAPI, ctx: ResourceContext) -> None:
             wrap(rules.target, BearerGuard(ctx, rules, ctx.resources.of(rules.target.path or "/")))
 
     if HEADER in ctx.locations:
-        attach_source(app, ctx.source, protect)
+        attach_source(app, ctx.source, protect, ctx.scheme)
     else:
         servers_on(app).protections.add(protect)
     servers_on(app).lifecycle.add([_Closing(ctx.server)])

@@ -54,8 +54,7 @@ class ResourceContext:
     source: BearerSource = field(init=False)
 
     def __post_init__(self) -> None:
-        static = bearer_challenge(realm="api", resource_metadata=self.resources.url_of(self.resources.only, ""))
-        object.__setattr__(self, "source", BearerSource(self.read, self.challenge, static))
+        object.__setattr__(self, "source", BearerSource(self.read, self.challenge))
 
     @property
     def error_body(self) -> Mapping[str, Any]:
@@ -118,6 +117,13 @@ class ResourceContext:
         found = await self.source.identity(token, scope, state)
         state.add_identity(self.source.name, found)
         return found
+
+    @property
+    def scheme(self) -> str:
+        """How to send a token, for any 401 of the application."""
+        only = self.resources.only
+        url = only.metadata_url("") if only is not None and only.is_at_root else None
+        return bearer_challenge(realm="api", resource_metadata=url)
 
     def challenge(self, error: OAuthError | None, scope: Scope, state: RequestState) -> str:
         """The header `WWW-Authenticate` of a refusal: what was wrong, all scopes that the route needs, and where to read more."""

@@ -68,6 +68,7 @@ class FastApiOAuthResourceServerOptions(OAuthResourceServerOptions, total=False)
     resources: list[ProtectedResource]
     session_adapter: FastApiSessionAdapter
     session_data_name: str
+    tenants: list[str]
     token_consumers: list[OAuthTokenConsumer]
     token_locations: list[TokenLocation]
     user_match_field: str
@@ -90,6 +91,8 @@ class FastApiResourceServerSettings:
     resources: list[Any] = option([], doc="Resources whose metadata (RFC 9728) is served below `/.well-known/oauth-protected-resource`, each with its own path, scopes and audience; challenges point there.")  # fmt: skip
     allowed_origins: list[str] | None = option(None, env="OAUTH_ALLOWED_ORIGINS", doc="Origins, such as `https://app.example.com`, whose pages may call protected endpoints. Pages of others are answered 403. Without it the header `Origin` counts only on WebSockets.")  # fmt: skip
     token_consumers: list[Any] | None = option(None, not_empty=True, shown="one made of the server's options", doc="For `FastApiServer`: the token consumers, where there are several authorization servers.")  # fmt: skip
+
+    tenants: list[str] | None = option(None, not_empty=True, not_with="token_consumers", doc="For `FastApiServer`: the tenants whose tokens are accepted, where `auth_server_base_url` has `{tenantid}` in the place of theirs. Tokens of any other tenant are refused.")  # fmt: skip
 
     def locations(self) -> tuple[str, ...]:
         """The token locations, spelled right, each once."""

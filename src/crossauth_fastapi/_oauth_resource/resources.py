@@ -56,6 +56,11 @@ class Resource:
         if self.audiences and not any(name in self.audiences for name in named):
             raise InvalidToken(detail=f"aud: not for {self.name}")
 
+    @property
+    def is_at_root(self) -> bool:
+        """Whether clients see the paths of the application as it does itself: it is not mounted, nor behind a prefix."""
+        return self.path == resource_path(self.name)
+
     def metadata_url(self, root_path: str) -> str:
         """Where the metadata is, as clients see it.
 

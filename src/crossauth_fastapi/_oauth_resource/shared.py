@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from crossauth_backend.core.options import ENV_PREFIX, describe, option_names, read_options
+from crossauth_backend.oauth.resource.options import COMPONENT as CONSUMER
 from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
 from crossauth_backend.oauth.tokenconsumer import OAuthTokenConsumer
 from crossauth_fastapi._oauth_resource.options import COMPONENT, FastApiResourceServerSettings, wrong
 
+# What stands for a tenant in the URL of an authorization server that has many of them.
+TENANT: Final = "{tenantid}"
+_TENANT_ID: Final = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
 # What says who the users of tokens are; without it they are made of the claims, whoever the application's own users are.
 _MATCHES: Final = ("oauth_issuer", "user_match_field")
 
@@ -26,7 +31,7 @@ def _server_options() -> dict[str, str]:
 def known_variables() -> frozenset[str]:
     """The environment variables that they read."""
     rows = (*describe(FastApiResourceServerSettings), *describe(TokenConsumerSettings))
-    return frozenset(f"{name}" for row in rows for name in row["env"].split(", ") if name.startswith(ENV_PREFIX))
+    return frozenset(name for row in rows for name in row["env"].split(", ") if name.startswith(ENV_PREFIX))
 
 
 def split_options(own: Mapping[str, Any], merged: Mapping[str, Any]) -> tuple[list[OAuthTokenConsumer], dict[str, Any]]:
@@ -41,23 +46,47 @@ def split_options(own: Mapping[str, Any], merged: Mapping[str, Any]) -> tuple[li
     """
     ours, theirs = _server_options(), option_names(TokenConsumerSettings)
     both = {**merged, **{name: value for name, value in own.items() if value is not None}}
-    if own.get("user_storage") is None and all(both.get(name) is None for name in _MATCHES):
-        both.pop("user_storage", None)
     unknown = sorted(set(own) - set(ours) - set(theirs))
     if unknown:
         # Says which name is the nearest.
         given = {name: own[name] for name in unknown}
         read_options(FastApiResourceServerSettings, given, component=COMPONENT, also_known=ours | theirs)
-    consumers = both.get("token_consumers")
-    options = {name: value for name, value in both.items() if name in ours and name != "token_consumers"}
+    asked = {name: both.get(name) for name in (*_MATCHES, "tenants", "user_storage", "token_consumers")}
+    settings = read_options(FastApiResourceServerSettings, asked, component=COMPONENT)
+    if own.get("user_storage") is None and settings.oauth_issuer is None and settings.user_match_field is None:
+        both.pop("user_storage", None)
+    consumers = settings.token_consumers
+    options = {
+        name: value for name, value in both.items() if name in ours and name not in ("token_consumers", "tenants")
+    }
     if consumers is None:
-        return [_consumer({n: v for n, v in both.items() if n in theirs})], options
-    unread = sorted(name for name in theirs if own.get(name) is not None)
+        return _consumers({n: v for n, v in both.items() if n in theirs}, settings.tenants), options
+    unread = sorted(name for name in (*theirs, "tenants") if own.get(name) is not None)
     if unread:
         raise wrong(
             f"option {', '.join(map(repr, unread))} has no effect beside 'token_consumers': give it to each of them"
         )
+    if not all(isinstance(consumer, OAuthTokenConsumer) for consumer in consumers):
+        raise wrong("option 'token_consumers' must be a list of OAuthTokenConsumer")
     return list(consumers), options
+
+
+def _consumers(options: Mapping[str, Any], tenants: Sequence[str] | None) -> list[OAuthTokenConsumer]:
+    """One token consumer, or one for each tenant: an issuer is always compared whole."""
+    url = read_options(TokenConsumerSettings, options, component=CONSUMER).auth_server_base_url
+    if TENANT not in url:
+        if tenants is not None:
+            raise wrong(f"option 'tenants' has no effect: 'auth_server_base_url' has no {TENANT}")
+        return [_consumer(options)]
+    if tenants is None:
+        raise wrong(
+            f"option 'auth_server_base_url' has {TENANT}: name the tenants whose tokens are accepted in option 'tenants'"
+        )
+    if not all(_TENANT_ID.fullmatch(tenant) for tenant in tenants):
+        raise wrong("option 'tenants' must hold identifiers of letters, digits, dots and dashes")
+    return [
+        _consumer({**options, "auth_server_base_url": url.replace(TENANT, tenant)}) for tenant in dict.fromkeys(tenants)
+    ]
 
 
 def _consumer(options: Mapping[str, Any]) -> OAuthTokenConsumer:

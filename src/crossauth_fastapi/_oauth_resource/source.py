@@ -38,8 +38,8 @@ class BearerSource:
     name = "bearer"
     ambient = False
 
-    def __init__(self, read: Read, challenge: Challenge, static_challenge: str) -> None:
-        self._read, self._challenge_for, self.challenge = read, challenge, static_challenge
+    def __init__(self, read: Read, challenge: Challenge) -> None:
+        self._read, self._challenge = read, challenge
 
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
         """See `Source.identify`. A token that is refused is an identity with an error: nothing else lends it rights.
@@ -79,7 +79,7 @@ class BearerSource:
             raise CredentialEnded(found.error.code) from found.error
 
     def _refused(self, e: OAuthError, scope: Scope, state: RequestState) -> Identity:
-        error = BearerRefused(e, self._challenge_for(e, scope, state))
+        error = BearerRefused(e, self._challenge(e, scope, state))
         return Identity(None, error=error, fields=error.fields)
 
 

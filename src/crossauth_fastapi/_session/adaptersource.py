@@ -59,7 +59,6 @@ class AdapterSource:
 
     name = "session"
     ambient = True
-    challenge = None
 
     def __init__(self, adapter: PlainAdapter) -> None:
         self._adapter = adapter

@@ -35,7 +35,6 @@ class SessionSource:
 
     name = "session"
     ambient = True
-    challenge = None
 
     def __init__(self, manager: SessionManager, validate_session: Callable[..., Any] | None = None) -> None:
         self.sessions = manager.session
