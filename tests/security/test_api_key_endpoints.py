@@ -151,7 +151,7 @@ def test_a_request_for_a_key_that_is_held_back(site: Site, kind: str, name: str)
     "fields",
     [
         {"name": "x" * 100_000}, {"name": "a\u0000b"}, {"name": "\ud800"}, {"name": ["a"]}, {"name": {"a": 1}}, {"name": 7},
-        {"name": None}, {"name": "k", "scope": "edit " * 5000}, {"name": "k", "scope": ["edit"]}, 
+        {"name": None}, {"name": "k", "scope": "edit " * 5000}, {"name": "k", "scope": ["edit"]},
         {"name": "k", "expiry": 10**400},
         {"name": "k", "expiry": "NaN"}, {"name": "k", "expiry": -1}, {"name": "k", "expiry": [1]}, {"name": "k", "scope": 1},
         {"name": "\u202e\u2066"}, {"name": "k", "scope_edit": {"a": []}}, {"name": "<script>alert(1)</script>"},
