@@ -19,8 +19,8 @@ from starlette.requests import HTTPConnection
 from crossauth_backend.api_keys.rules import checked_scopes
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
+from crossauth_fastapi._actions.context import login_required
 from crossauth_fastapi._actions.csrf import csrf_refusal
-from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.openapi import SESSION_SCHEME
 from crossauth_fastapi._middleware.challenges import ScopeMissing
 from crossauth_fastapi._middleware.identity import AMBIENT
@@ -57,8 +57,7 @@ class _SessionUser(APIKeyCookie):
         user: User | None = state["user"]
         if user is None:
             if self.required:
-                principal = state.principal
-                raise reject(request, LoginRequired() if principal is None or not principal.error else principal.error)
+                raise reject(request, login_required(state))
             return None
         if state["auth_type"] in AMBIENT and state.method_ not in SAFE_METHODS and not state["csrf_token"]:
             raise csrf_refusal(state)

@@ -49,7 +49,7 @@ def test_the_server_of_the_page(tmp_path: Path) -> None:
         "require_scopes": require_scopes, "app": FastAPI(), "key_storage": InMemoryKeyStorage(), "user_storage": users,
         "secret": SECRET, "authenticators": {"localpassword": LocalPasswordAuthenticator(users, CHEAP)},
     }  # fmt: skip
-    exec(blocks("python")[0], given)  # noqa: S102
+    exec(blocks("python")[0], given)
     with serve(given["app"]) as url, Client(url) as alice, Client(url) as program:
         alice.sign_up()
         assert alice.get("/orders").json() == ["an order of alice"]
@@ -70,7 +70,7 @@ async def test_the_manager_of_the_page(capsys: pytest.CaptureFixture[str]) -> No
         "ApiKeyManager": ApiKeyManager, "RequestedBy": RequestedBy, "key_storage": keys, "secret": SECRET,
         "user_storage": users, "user": user,
     }  # fmt: skip
-    exec(code, given)  # noqa: S102
+    exec(code, given)
     made, found, new = await given["run"]()
     assert capsys.readouterr().out.strip() == made.token
     assert re.fullmatch(r"xa_[0-9A-Za-z]{49}", made.token)
@@ -107,17 +107,17 @@ def run(folder: Path, command: list[str]) -> str:
 
 def test_the_example_gives_a_program_what_its_key_may_do(tmp_path: Path) -> None:
     assert len(EXAMPLE.read_text().splitlines()) < 90
-    with running([str(EXAMPLE)], tmp_path, {"CROSSAUTH_ADMIN": f"root:{PASSWORD}"}) as url:
-        with Client(url) as alice, Client(url) as program:
-            assert "Create an API key" in alice.get("/").text
-            alice.sign_up()
-            made = alice.call("/api/apikeys", name="reader", scope="notes:read").json()
-            program.headers["Authorization"] = f"ApiKey {made['token']}"
-            assert program.get("/api/me").json() == {"username": "alice", "by": "apiKey", "key": "reader"}
-            assert alice.get("/api/me").json() == {"username": "alice", "by": "cookie", "key": None}
-            assert alice.call("/api/notes?text=milk").json() == ["milk"]
-            assert program.get("/api/notes").json() == ["milk"]
-            assert program.post("/api/notes?text=eggs").status_code == 403
+    settings = {"CROSSAUTH_ADMIN": f"root:{PASSWORD}"}
+    with running([str(EXAMPLE)], tmp_path, settings) as url, Client(url) as alice, Client(url) as program:
+        assert "Create an API key" in alice.get("/").text
+        alice.sign_up()
+        made = alice.call("/api/apikeys", name="reader", scope="notes:read").json()
+        program.headers["Authorization"] = f"ApiKey {made['token']}"
+        assert program.get("/api/me").json() == {"username": "alice", "by": "apiKey", "key": "reader"}
+        assert alice.get("/api/me").json() == {"username": "alice", "by": "cookie", "key": None}
+        assert alice.call("/api/notes?text=milk").json() == ["milk"]
+        assert program.get("/api/notes").json() == ["milk"]
+        assert program.post("/api/notes?text=eggs").status_code == 403
     with running([str(EXAMPLE)], tmp_path) as url, Client(url, headers=dict(program.headers)) as again:
         assert again.get("/api/me").json()["key"] == "reader", "over a restart"
         with Client(url) as root:

@@ -17,8 +17,9 @@ from crossauth_fastapi._middleware.site import Site
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
-_VARY: Final = (b"vary", b"Cookie")
-_COOKIE: Final = {b"cookie", b"*"}
+# Where a browser's credential is, and where a program's is too.
+_BY_COOKIE: Final = (b"Cookie",)
+_BY_HEADER: Final = (b"Cookie", b"Authorization")
 
 
 class Source(Protocol):
@@ -135,15 +136,18 @@ def _add_headers(message: Message, state: RequestState) -> None:
     if not headers and not personal:
         return
     present = list(message.get("headers", ()))
-    kept = varies = False
+    kept, varies = False, b""
     for name, value in present:
         if name == b"cache-control":
             kept = True
         elif name == b"vary":
-            varies = varies or bool(_COOKIE & {part.strip().lower() for part in value.split(b",")})
+            varies += b"," + value.lower()
     if not kept and (personal or state.sets_cookies):
         # An answer that is one browser's: no cache on the way may keep it, nor a browser for whoever uses it next.
         present.append(_NO_STORE)
-    if personal and not varies:
-        present.append(_VARY)
+    if personal:
+        named = {part.strip() for part in varies.split(b",")} if varies else ()
+        for name in _BY_HEADER if state.site.challenges else _BY_COOKIE:
+            if name.lower() not in named and b"*" not in named:
+                present.append((b"vary", name))
     message["headers"] = present + headers
