@@ -258,7 +258,7 @@ def _refuse_session_options(options: Mapping[str, Any], params: ServerParams) ->
     """
     read = option_names(ServerSettings).keys() - {"authenticators"}
     if params.api_key is not None:
-        read |= option_names(ApiKeySettings).keys()
+        read |= _shared_key_options()
     if params.oauth_resserver is not None:
         read |= known_options().keys()
     known = option_names(SessionServerSettings).keys() | {"authenticators"}
@@ -280,8 +280,13 @@ def session_options(params: SessionParams, merged: Mapping[str, Any]) -> dict[st
 
 def api_key_options(params: ApiKeyParams, merged: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the server for API keys: the shared ones that it knows, under its own."""
-    known = option_names(ApiKeySettings).keys() - {"prefix"}
+    known = _shared_key_options()
     return {n: v for n, v in merged.items() if n in known} | params.options
+
+
+def _shared_key_options() -> set[str]:
+    """The names of options that the server for API keys shares. Its `prefix` is another one than that of URLs."""
+    return set(option_names(ApiKeySettings).keys() - {"prefix"})
 
 
 def shared_settings(settings: ServerSettings, own: Mapping[str, Any]) -> ServerSettings:

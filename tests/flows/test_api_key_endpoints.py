@@ -73,7 +73,8 @@ def test_a_key_is_created_listed_renamed_rotated_and_revoked(world: World, alice
     assert token not in listed.text, "shown once"
     assert alice.call("/api/updateapikey", key=key["id"], name="release").json()["apiKey"]["name"] == "release"
     new = alice.call("/api/rotateapikey", key=key["id"]).json()["token"]
-    assert works(alice, token) and works(alice, new)
+    assert works(alice, token)
+    assert works(alice, new)
     both = keys_of(alice)
     assert [entry["replacedUntil"] is None for entry in both] == [True, False]
     newest = alice.call("/api/rotateapikey", key=key["id"], overlap=0).json()["token"]
@@ -96,25 +97,31 @@ def test_the_pages_do_the_same(alice: Browser) -> None:
     assert 'href="/apikeys"' in alice.get("/updateuser").text
     page = alice.submit("/apikeys", name="deploy", expiry="2592000", scope_write="true")
     token = re.findall(r'id="new-key">([^<]+)<', page.text)
-    assert page.status_code == 200 and len(token) == 1 and works(alice, token[0])
+    assert (page.status_code, len(token)) == (200, 1)
+    assert works(alice, token[0])
     (key,) = keys_of(alice)
     assert key["scope"] == ["write"]
     assert token[0] not in alice.get("/apikeys").text
     one = alice.get("/updateapikey", params={"key": key["id"]})
-    assert one.status_code == 200 and key["hint"] in one.text and token[0] not in one.text
+    assert one.status_code == 200
+    assert key["hint"] in one.text
+    assert token[0] not in one.text
     assert "has been renamed" in alice.submit("/updateapikey", key=key["id"], name="release").text
     rotated = alice.submit("/rotateapikey", key=key["id"], overlap="0")
     new = re.findall(r'id="new-key">([^<]+)<', rotated.text)
-    assert works(alice, new[0]) and not works(alice, token[0])
+    assert works(alice, new[0])
+    assert not works(alice, token[0])
     revoked = alice.submit("/revokeapikey", key=key["id"])
-    assert "has been revoked" in revoked.text and "You have no API keys." in revoked.text
+    assert "has been revoked" in revoked.text
+    assert "You have no API keys." in revoked.text
     assert alice.get("/updateapikey", params={"key": key["id"]}).status_code == 404
     assert alice.submit("/rotateapikey", key=key["id"]).status_code == 404
 
 
 def test_a_form_with_a_mistake_is_shown_again(alice: Browser) -> None:
     again = alice.submit("/apikeys", name="", expiry="604800", scope_write="true")
-    assert again.status_code == 400 and "Name the API key" in again.text
+    assert again.status_code == 400
+    assert "Name the API key" in again.text
     assert '<option value="604800" selected>' in again.text
     assert 'name="scope_write" value="true" checked' in again.text
     assert keys_of(alice) == []
@@ -174,6 +181,7 @@ def test_an_administrator_has_pages_for_it(alice: Browser, root: Browser) -> Non
     (key,) = keys_of(alice)
     assert 'action="/admin/rotateapikey/1"' in root.get("/admin/updateapikey/1", params={"key": key["id"]}).text
     assert "has been revoked" in root.submit("/admin/revokeapikey/1", key=key["id"]).text
+    assert 'action="/admin/apikeys/2"' in root.get("/admin/apikeys/2").text, "also for the administrator's own"
     assert not works(alice, token)
 
 

@@ -212,3 +212,53 @@ def test_the_last_use_is_written_when_the_application_ends(shop: Shop) -> None:
         client.sign_up("alice")
         assert client.get("/me", headers=with_key(shop.key())).is_success
     assert asyncio.run(shop.manager.list_keys(1))[0].lastactive is not None
+
+
+def test_openapi_says_which_routes_take_a_key(shop: Shop) -> None:
+    described = shop.server.app.openapi()
+    assert described is shop.server.app.openapi()
+    scheme = described["components"]["securitySchemes"]["ApiKey"]
+    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "Authorization")
+    paths = described["paths"]
+    assert paths["/me"]["get"]["security"] == [{"Session": []}, {"ApiKey": []}]
+    assert paths["/orders"]["get"]["security"] == [{"Session": []}, {"ApiKey": []}]
+    for path in ("/api/sessions", "/api/apikeys"):
+        for call in paths[path].values():
+            assert {"ApiKey": []} not in call["security"], path
+
+
+def test_caches_are_told_that_the_answer_depends_on_the_key(shop: Shop, client: Client) -> None:
+    answer = client.get("/me", headers=with_key(shop.key()))
+    assert answer.headers["cache-control"] == "no-store"
+    assert {"cookie", "authorization"} <= set(answer.headers["vary"].lower().replace(" ", "").split(","))
+
+
+def test_every_kind_of_refusal_says_how_to_send_a_key(shop: Shop, client: Client) -> None:
+    for path, headers in (
+        ("/me", {}), ("/me", {"Accept": "text/html"}), ("/api/apikeys", {}), ("/api/apikeys", {"Accept": "text/html"}),
+    ):  # fmt: skip
+        refused = client.get(path, headers={**with_key("xa_bad"), **headers})
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'ApiKey realm="api"'), path
+        assert "InvalidKey" in refused.text or "not valid" in refused.text
+    sent = client.get("/me", headers={"Accept": "text/html"})
+    assert sent.headers["location"].startswith("/login")
+    assert "www-authenticate" not in sent.headers
+    client.log_in()
+    assert "www-authenticate" not in client.call("/api/login", username="alice", password="Wrong1one").headers
+
+
+def test_a_mounted_application_has_its_pages_where_it_is(shop: Shop) -> None:
+    outer = FastAPI()
+    outer.mount("/shop", shop.server.app)
+    with serve(outer) as url, Client(f"{url}/shop") as alice:
+        alice.sign_up("alice")
+        page = alice.get("/apikeys").text
+        assert 'action="/shop/apikeys"' in page
+        token = alice.call("/api/apikeys", name="k").json()["token"]
+        assert alice.get("/me", headers=with_key(token)).json() == "alice"
+
+
+def test_an_option_that_cannot_take_effect_is_refused() -> None:
+    options = {"secret": SECRET, "user_storage": InMemoryUserStorage(), "prefix": "/accounts/"}
+    with pytest.raises(CrossauthError, match="'prefix' has no effect"):
+        FastApiServer({"api_key": {"key_storage": InMemoryKeyStorage()}}, options)

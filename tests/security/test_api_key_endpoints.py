@@ -82,7 +82,8 @@ def test_a_stolen_cookie_of_an_administrator_changes_no_keys(site: Site) -> None
     for path in CHANGES:
         if path.startswith("/admin"):
             assert name_of(site.thief.call(path, **sent(site))) == "Unauthorized", path
-    assert site.keys == before and site.works()
+    assert site.keys == before
+    assert site.works()
 
 
 @pytest.mark.parametrize("path", CHANGES)
@@ -113,7 +114,8 @@ def test_a_form_without_a_csrf_token(site: Site, path: str) -> None:
     browser = site.root if path.startswith("/admin") else site.alice
     assert browser.post(path, data={k: str(v) for k, v in sent(site).items()}).status_code == 403
     browser.get(path, params={"all": "true", **sent(site)})
-    assert site.keys == before and site.works()
+    assert site.keys == before
+    assert site.works()
 
 
 @pytest.mark.parametrize("path", ["/api/updateapikey", "/api/rotateapikey", "/api/revokeapikey"])
@@ -124,7 +126,8 @@ def test_the_key_of_another_user(site: Site, path: str) -> None:
     assert (answer.status_code, name_of(answer)) == (404, "BadRequest")
     assert site.root.get("/updateapikey", params={"key": site.id}).status_code == 404
     assert site.root.call("/api/revokeapikey", all=True).json()["ok"] is True, "which are only one's own"
-    assert site.keys == before and site.works()
+    assert site.keys == before
+    assert site.works()
 
 
 @pytest.mark.parametrize("kind", ["json", "form"])
@@ -139,7 +142,8 @@ def test_a_request_for_a_key_that_is_held_back(site: Site, kind: str, name: str)
     asyncio.run(asyncio.sleep(0.1))
     assert site.alice.call("/api/changepassword", old_password=PASSWORD, new_password=NEW).json()["ok"] is True
     status, body = held.send()
-    assert status == 401 and "xa_" not in body.replace(site.token[:7], "")
+    assert status == 401
+    assert "xa_" not in body.replace(site.token[:7], "")
     assert len(site.keys) == before
 
 
@@ -147,7 +151,8 @@ def test_a_request_for_a_key_that_is_held_back(site: Site, kind: str, name: str)
     "fields",
     [
         {"name": "x" * 100_000}, {"name": "a\u0000b"}, {"name": "\ud800"}, {"name": ["a"]}, {"name": {"a": 1}}, {"name": 7},
-        {"name": None}, {"name": "k", "scope": "edit " * 5000}, {"name": "k", "scope": ["edit"]}, {"name": "k", "expiry": 10**400},
+        {"name": None}, {"name": "k", "scope": "edit " * 5000}, {"name": "k", "scope": ["edit"]},
+        {"name": "k", "expiry": 10**400},
         {"name": "k", "expiry": "NaN"}, {"name": "k", "expiry": -1}, {"name": "k", "expiry": [1]}, {"name": "k", "scope": 1},
         {"name": "\u202e\u2066"}, {"name": "k", "scope_edit": {"a": []}}, {"name": "<script>alert(1)</script>"},
     ],
@@ -158,7 +163,8 @@ def test_garbage_is_refused_or_harmless(site: Site, fields: dict[str, Any]) -> N
     answer = site.alice.post("/api/apikeys", content=json.dumps(fields), headers=headers)
     assert answer.status_code in (200, 400, 403, 413), answer.text
     page = site.alice.get("/apikeys")
-    assert page.status_code == 200 and "<script>" not in page.text
+    assert page.status_code == 200
+    assert "<script>" not in page.text
 
 
 @pytest.mark.parametrize("path", ["/api/rotateapikey", "/api/revokeapikey", "/api/updateapikey"])
@@ -180,7 +186,7 @@ def test_no_log_and_no_event_has_the_text_of_a_key(site: Site, caplog: pytest.Lo
         site.alice.get("/me", headers=with_key(new))
     said = caplog.text + repr(site.world.heard.events) + repr(site.world.server.api_key_server)
     for token in (made["token"], new):
-        assert token not in said and token[7:] not in said
+        assert token[7:] not in said
 
 
 def test_workers_know_each_others_keys(tmp_path: Path) -> None:

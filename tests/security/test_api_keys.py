@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from crossauth_backend import InMemoryKeyStorage, UserStorage
+from crossauth_backend import CrossauthError, ErrorCode, InMemoryKeyStorage, UserStorage
 from tests.accounts import Browser, World, name_of
 from tests.support import PASSWORD
 
@@ -20,6 +20,7 @@ class CountingKeys(InMemoryKeyStorage):
     """Counts how often an API key is looked for."""
 
     reads = 0
+    away = False
 
     def key_with_user_reader(self, users: UserStorage) -> Any:
         read = super().key_with_user_reader(users)
@@ -27,6 +28,8 @@ class CountingKeys(InMemoryKeyStorage):
 
         async def count(value: str) -> Any:
             self.reads += value.startswith("api:")
+            if self.away and value.startswith("api:"):
+                raise CrossauthError(ErrorCode.Connection)
             return await read(value)
 
         return count
@@ -200,3 +203,13 @@ def test_a_key_that_ends_while_the_body_is_sent(site: Site, bob: Browser, path: 
     assert int(answer.split()[1]) == 401, answer
     found = [u for u in asyncio.run(site.world.users.get_users()) if u.id == ALICE]
     assert not found or found[0].get("phone") is None
+
+
+def test_a_storage_that_is_away(site: Site, bob: Browser) -> None:
+    """Where the storage of keys does not answer, a request with a key is answered 503, and not as if nobody asked."""
+    headers = with_key(site.key())
+    site.keys.away = True
+    for path in ("/me", "/maybe"):
+        assert bob.get(path, headers=headers).status_code == 503
+    site.keys.away = False
+    assert bob.get("/maybe", headers=headers).json()["username"] == "alice"

@@ -52,11 +52,13 @@ class Owner:
         user: whose keys.
         who: who asks: the same user, or an administrator.
         by: on whose word something is changed.
+        administered: whether it is asked as an administrator.
     """
 
     user: User
     who: User
     by: RequestedBy
+    administered: bool = False
 
 
 Whose: TypeAlias = Callable[[KeyRequest], Awaitable[Owner]]
@@ -80,4 +82,4 @@ async def account_of_path(call: KeyRequest) -> Owner:
     """
     who = await call.admin()
     user = await call.ctx.accounts.user(call.path_parameter)
-    return Owner(user, who, RequestedBy(call.origin.address, actor=who))
+    return Owner(user, who, RequestedBy(call.origin.address, actor=who), administered=True)

@@ -43,7 +43,7 @@ def list_variables(call: KeyRequest, owner: Owner, keys: Sequence[ApiKey]) -> di
 def key_variables(call: KeyRequest, owner: Owner, key: ApiKey) -> dict[str, Any]:
     """What the page of one key shows."""
     default = call.ctx.manager.settings.rotation_overlap
-    overlaps = [(s, duration(s) if s else "") for s in sorted({*_OVERLAPS, default})]
+    overlaps = [(s, duration(s).removeprefix("1 ") if s else "") for s in sorted({*_OVERLAPS, default})]
     return {**_common(call, owner), "apiKey": key, "overlaps": overlaps, "overlap": default}
 
 
@@ -55,12 +55,11 @@ def duration(seconds: int) -> str:
 
 
 def _common(call: KeyRequest, owner: Owner) -> dict[str, Any]:
-    other = owner.user is not owner.who
-    base, end = (call.admin_url, f"/{owner.user.id}") if other else (call.url, "")
+    base, end = (call.admin_url, f"/{owner.user.id}") if owner.administered else (call.url, "")
     names = {"list": "apikeys", "edit": "updateapikey", "rotate": "rotateapikey", "revoke": "revokeapikey"}
     return {
         "user": owner.user,
-        "isAdmin": other,
+        "isAdmin": owner.administered,
         "urls": {name: base(endpoint) + end for name, endpoint in names.items()},
         "passwordNeeded": call.ctx.accounts.needs_password(call, owner.who),
     }

@@ -32,9 +32,9 @@ async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
         code = TRY_AGAIN_LATER if reason.http_status >= 500 else POLICY_VIOLATION
         await request.close(code, reason.code_name)
         return None
-    if prefers_html(request):
-        return _as_page(request, e, reason)
-    return with_challenges(error_json(reason), state_of(request), reason)
+    answer = _as_page(request, e, reason) if prefers_html(request) else error_json(reason)
+    # A browser that is sent to the login page is not challenged.
+    return with_challenges(answer, state_of(request), reason) if answer.status_code >= 400 else answer
 
 
 def _as_page(request: Request, e: Exception, reason: CrossauthError) -> Response:

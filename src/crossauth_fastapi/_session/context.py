@@ -17,7 +17,7 @@ from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import public_user
 from crossauth_backend.users.storage import UserStorage
-from crossauth_fastapi._actions.context import ActionContext, ActionRequest
+from crossauth_fastapi._actions.context import ActionContext, ActionRequest, login_required
 from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._middleware.identity import ClaimedUser
@@ -157,7 +157,7 @@ def editor_of(call: SessionRequest) -> User:
     """
     user = call.user
     if user is None or not can_edit(call.ctx.settings, call.state):
-        raise LoginRequired
+        raise login_required(call.state)
     return user
 
 
