@@ -13,7 +13,7 @@ from crossauth_backend import (
     User,
     open_engine,
 )
-from crossauth_fastapi import CurrentUser, FastApiServer, require_scopes
+from crossauth_fastapi import CurrentUser, FastApiServer, require
 from crossauth_fastapi.development import first_administrator, local_secret
 
 PORT = int(os.environ.get("PORT", "8000"))
@@ -45,8 +45,8 @@ TIPS = [
     {"title": "Call the API", "text": 'curl -H "Authorization: ApiKey xa_…" /api/notes', "href": "/docs"},
 ]
 NOTES: dict[str, list[str]] = {}
-Reader = Annotated[User, Depends(require_scopes("notes:read"))]
-Writer = Annotated[User, Depends(require_scopes("notes:write"))]
+Reader = Annotated[User, Depends(require(scope="notes:read"))]
+Writer = Annotated[User, Depends(require(scope="notes:write"))]
 
 
 @app.get("/", include_in_schema=False)

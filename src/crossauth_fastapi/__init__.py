@@ -5,10 +5,11 @@ from crossauth_fastapi.dependencies import (
     AdminUser,
     CurrentUser,
     OptionalUser,
+    Principal,
     current_user,
     optional_user,
+    require,
     require_admin,
-    require_scopes,
 )
 from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer, FastApiApiKeyServerOptions
 from crossauth_fastapi.fastapiresserver import (
@@ -65,12 +66,13 @@ __all__ = [
     "JsonOrFormData",
     "MaybeErrorResponse",
     "OptionalUser",
+    "Principal",
     "ProtectedEndpoint",
     "ProtectedResource",
     "UserView",
     "current_user",
     "default_is_admin_fn",
     "optional_user",
+    "require",
     "require_admin",
-    "require_scopes",
 ]

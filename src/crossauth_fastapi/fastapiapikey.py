@@ -13,7 +13,6 @@ from crossauth_backend.events.listeners import Events
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle, check_swap
 from crossauth_fastapi._actions.accounts import with_accounts
 from crossauth_fastapi._api_keys.assembly import add_endpoints
-from crossauth_fastapi._api_keys.openapi import describe_keys
 from crossauth_fastapi._api_keys.options import (
     COMPONENT,
     FastApiApiKeyServerOptions,
@@ -69,7 +68,6 @@ class FastApiApiKeyServer:
         attach_source(app, source, challenge=source.challenge)
         storages = (key_storage, manager.user_storage)
         servers_on(app).lifecycle.add([*(s for s in storages if isinstance(s, SupportsLifecycle)), manager])
-        describe_keys(app, manager.auth_scheme)
         if settings.enable_endpoints:
             router = ExactRouter()
             # Included first, so that our routes come before the application's; filled when there is a session server.

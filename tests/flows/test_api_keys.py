@@ -18,7 +18,7 @@ from crossauth_backend import (
     LocalPasswordAuthenticator,
     User,
 )
-from crossauth_fastapi import CurrentUser, FastApiApiKeyServer, FastApiServer, OptionalUser, require_scopes
+from crossauth_fastapi import CurrentUser, FastApiApiKeyServer, FastApiServer, OptionalUser, require
 from tests.services.uvicorn import serve
 from tests.support import CHEAP, PASSWORD, SECRET, Client
 
@@ -54,7 +54,7 @@ def add_routes(app: FastAPI) -> None:
         return user.username if user else "nobody"
 
     @app.get("/orders")
-    async def orders(user: Annotated[User, Depends(require_scopes("orders", "read"))]) -> str:
+    async def orders(user: Annotated[User, Depends(require(scope=["orders", "read"]))]) -> str:
         return user.username
 
     @app.get("/state")
@@ -64,7 +64,7 @@ def add_routes(app: FastAPI) -> None:
         return said | ({"name": key["name"], "customer": key.get("customer")} if key else {})
 
     @app.websocket("/talk")
-    async def talk(socket: WebSocket, user: Annotated[User, Depends(require_scopes("read"))]) -> None:
+    async def talk(socket: WebSocket, user: Annotated[User, Depends(require(scope="read"))]) -> None:
         await socket.accept()
         await socket.send_text(user.username)
         await socket.close()
@@ -194,8 +194,8 @@ def test_a_route_says_which_scopes_a_key_needs(shop: Shop, client: Client) -> No
     assert client.get("/orders").json() == "alice", "scopes limit keys, and nobody who is logged in"
     assert client.get("/orders", headers=with_key(half)).status_code == 403
     for scopes in ((), ("a b",), ("",)):
-        with pytest.raises(CrossauthError, match="require_scopes"):
-            require_scopes(*scopes)
+        with pytest.raises(CrossauthError, match="require: 'scope'"):
+            require(scope=scopes)
 
 
 def test_a_websocket_is_opened_by_key(shop: Shop, client: Client) -> None:
@@ -221,7 +221,7 @@ def test_openapi_says_which_routes_take_a_key(shop: Shop) -> None:
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "Authorization")
     paths = described["paths"]
     assert paths["/me"]["get"]["security"] == [{"Session": []}, {"ApiKey": []}]
-    assert paths["/orders"]["get"]["security"] == [{"Session": []}, {"ApiKey": []}]
+    assert paths["/orders"]["get"]["security"] == [{"Session": []}, {"ApiKey": ["orders", "read"]}]
     for path in ("/api/sessions", "/api/apikeys"):
         for call in paths[path].values():
             assert {"ApiKey": []} not in call["security"], path

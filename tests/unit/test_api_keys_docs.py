@@ -23,7 +23,7 @@ from crossauth_backend import (
     User,
     open_engine,
 )
-from crossauth_fastapi import FastApiServer, require_scopes
+from crossauth_fastapi import FastApiServer, require
 from tests.services.processes import running
 from tests.services.uvicorn import serve
 from tests.support import CHEAP, PASSWORD, SECRET, Client
@@ -46,7 +46,7 @@ def test_the_server_of_the_page(tmp_path: Path) -> None:
     users = InMemoryUserStorage()
     given: dict[str, Any] = {
         "FastApiServer": FastApiServer, "Annotated": Annotated, "User": User, "Depends": Depends,
-        "require_scopes": require_scopes, "app": FastAPI(), "key_storage": InMemoryKeyStorage(), "user_storage": users,
+        "require": require, "app": FastAPI(), "key_storage": InMemoryKeyStorage(), "user_storage": users,
         "secret": SECRET, "authenticators": {"localpassword": LocalPasswordAuthenticator(users, CHEAP)},
     }  # fmt: skip
     exec(blocks("python")[0], given)

@@ -80,6 +80,11 @@ class OAuthResourceServer:
         """The scopes that a token grants, as they are in it."""
         return scopes_of(claims)
 
+    @property
+    def implied_scopes(self) -> Mapping[str, Sequence[str]]:
+        """Scopes that another scope includes."""
+        return self._settings.implied_scopes
+
     def require_scopes(self, claims: Mapping[str, Any], needed: Sequence[str]) -> None:
         """Refuse a token that lacks a scope; scopes that another includes count.
 

@@ -14,6 +14,7 @@ from crossauth_fastapi._middleware.identity import Identity, is_known_by_header
 from crossauth_fastapi._middleware.latebody import look_again_when_late
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.site import Site
+from crossauth_fastapi._middleware.sockets import watch
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
@@ -77,7 +78,7 @@ class AuthenticationMiddleware:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        attached = self.attached
+        attached, is_http = self.attached, scope["type"] == "http"
         if attached.site.trusted_proxies:
             believe_proxies(scope, attached.site.trusted_proxies)
         state = RequestState(scope, attached.site)
@@ -88,7 +89,7 @@ class AuthenticationMiddleware:
         try:
             if not attached.lifecycle.running:
                 await attached.lifecycle.start()
-            for source in attached.sources if scope["type"] == "http" else _for_socket(attached.sources, state):
+            for source in attached.sources if is_http else _for_socket(attached.sources, state):
                 identity = await source.identify(scope, state)
                 if identity is not None:
                     state.add_identity(source.name, identity)
@@ -101,6 +102,7 @@ class AuthenticationMiddleware:
             # every other middleware, which may have something to add (CORS headers, a log line).
             state.refusal = e
 
+        receive, send = (receive, send) if is_http else watch(attached.sources, scope, state, receive, send)
         send = partial(_send_with_cookies, state, send)
         await self.app(scope, receive, send)
 

@@ -7,6 +7,7 @@ from typing import Final
 from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._middleware.state import RequestState
 
 HEADER: Final = "WWW-Authenticate"
@@ -16,6 +17,21 @@ class Challenged(CrossauthError):
     """A credential was sent and is refused, and its scheme has something to say of that (RFC 6750 §3.1)."""
 
     challenge: str
+
+
+class StepUpRequired(Challenged):
+    """The user of a token has to log in again, or with more, before this is done (RFC 9470 §3).
+
+    Parameters:
+        text: what is lacking: printable ASCII without quotes.
+        scheme: how to send a token, as any other 401 says it.
+        max_age: seconds for which a login counts; `None` where it is not its age.
+    """
+
+    def __init__(self, text: str, scheme: str, max_age: int | None) -> None:
+        super().__init__(ErrorCode.Unauthorized, text)
+        age = "" if max_age is None else f', max_age="{max_age}"'
+        self.challenge = f'{scheme}, error="insufficient_user_authentication", error_description="{text}"{age}'
 
 
 class ScopeMissing(CrossauthError):
@@ -41,7 +57,12 @@ def with_challenges(response: Response, state: RequestState, reason: CrossauthEr
     challenges = state.site.challenges
     if reason.http_status == 401:
         own = reason.challenge if isinstance(reason, Challenged) else None
+        asked = reason if isinstance(reason, LoginRequired) else None
         for name, challenge in challenges.items():
+            if asked is not None and asked.credentials is not None and name not in asked.credentials:
+                continue
+            if name == "bearer" and asked is not None and asked.scopes:
+                challenge = f'{challenge}, scope="{" ".join(asked.scopes)}"'
             response.headers.append(HEADER, own if own is not None and name == "bearer" else challenge)
     elif isinstance(reason, ScopeMissing):
         for name, identity in state.identities.items():

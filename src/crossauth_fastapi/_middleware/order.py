@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
+from crossauth_fastapi._middleware.described import describe
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections
 from crossauth_fastapi._middleware.refusals import answer_refusals, refuse
@@ -25,6 +26,11 @@ class Servers:
         self.lifecycle = Lifecycle(self.protections.install)
         self.sources: list[Source] = []
         self._told: dict[str, Any] = {}
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the sources."""
+        return frozenset(source.name for source in self.sources)
 
     def register(self, source: Source, challenge: str | None = None) -> None:
         """Add a source; see `attach_source`.
@@ -69,6 +75,7 @@ def servers_on(app: FastAPI) -> Servers:
         handlers.setdefault(CrossauthError, refuse)
         answer_refusals(app)
         servers.lifecycle.attach(app)
+        describe(app, servers)
     return servers
 
 

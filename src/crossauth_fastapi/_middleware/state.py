@@ -82,6 +82,8 @@ class RequestState(dict[str, Any]):
     """Whether cookies were queued, to set or to delete."""
     _local: bool | None = None
     _deletions: dict[str, FastApiCookieOptions] | None = None
+    socket: Any = None
+    """The `WatchedSocket` of a WebSocket."""
 
     def __init__(self, scope: Any, site: Site = NO_SITE) -> None:
         get = scope.get

@@ -15,10 +15,11 @@ from crossauth_backend.oauth.wire.bearer import bearer_challenge
 from crossauth_backend.oauth.wire.errors import InsufficientScope, OAuthError
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.router import route_path
+from crossauth_fastapi._middleware.decision import check_csrf_token
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.state import RequestState, connection_of, state_of
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule
-from crossauth_fastapi._oauth_resource.guard import RESOURCE, RULE, check_csrf_token
+from crossauth_fastapi._oauth_resource.guard import RESOURCE, RULE
 from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings
 from crossauth_fastapi._oauth_resource.resources import Resource, Resources
 from crossauth_fastapi._oauth_resource.source import BearerSource
@@ -54,7 +55,7 @@ class ResourceContext:
     source: BearerSource = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "source", BearerSource(self.read, self.challenge))
+        object.__setattr__(self, "source", BearerSource(self.read, self.challenge, self.server, self.users))
 
     @property
     def error_body(self) -> Mapping[str, Any]:
@@ -66,14 +67,6 @@ class ResourceContext:
         """Whose pages may call; `None` for any."""
         origins = self.settings.allowed_origins
         return None if origins is None else frozenset(origins)
-
-    def require_scopes(self, claims: Mapping[str, Any], needed: tuple[str, ...]) -> None:
-        """Refuse a token that lacks a scope.
-
-        Raises:
-            InsufficientScope: with all that is needed.
-        """
-        self.server.require_scopes(claims, needed)
 
     async def read(self, token: str) -> tuple[Mapping[str, Any], tuple[str, ...], User | None]:
         """The claims, the scopes and the user of a token.

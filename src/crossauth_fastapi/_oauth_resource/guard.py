@@ -10,22 +10,20 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.oauth.wire.errors import OAuthError
-from crossauth_fastapi._actions.csrf import csrf_refusal
+from crossauth_backend.oauth.wire.errors import InsufficientScope, OAuthError
 from crossauth_fastapi._http.errors import as_reason, error_json
-from crossauth_fastapi._middleware.identity import AMBIENT, Identity
-from crossauth_fastapi._middleware.refusals import POLICY_VIOLATION, TRY_AGAIN_LATER
-from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState, state_of
+from crossauth_fastapi._middleware.challenges import ScopeMissing
+from crossauth_fastapi._middleware.decision import CLAIMS, Demand, decide, is_logged_in
+from crossauth_fastapi._middleware.identity import Identity
+from crossauth_fastapi._middleware.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER
+from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule, RouteRules
 from crossauth_fastapi._oauth_resource.refusal import BearerRefused, refusal_response
 from crossauth_fastapi._oauth_resource.resources import Resource
-from crossauth_fastapi._oauth_resource.source import PAYLOAD
 
 # In the scope of a request: what its route needs, and the resource that it belongs to.
 RULE: Final = "crossauth.endpoint_rule"
 RESOURCE: Final = "crossauth.resource"
-# `auth_type` of sessions whose framework checks CSRF by itself, besides those whose requests need a token of ours.
-_SESSIONS: Final = AMBIENT | {"session"}
 
 
 class Checks(Protocol):
@@ -39,10 +37,6 @@ class Checks(Protocol):
     @property
     def allowed_origins(self) -> frozenset[str] | None:
         """Whose pages may call; `None` for any."""
-        ...
-
-    def require_scopes(self, claims: Mapping[str, Any], needed: tuple[str, ...]) -> None:
-        """Refuse a token that lacks a scope."""
         ...
 
     async def find_token(self, connection: HTTPConnection) -> Identity | None:
@@ -92,17 +86,16 @@ class BearerGuard:
         connection = HTTPConnection(scope)
         found = await self.checks.find_token(connection)
         if found is None:
-            if not rule.sessions or state["user"] is None or state["auth_type"] not in _SESSIONS:
+            if not rule.sessions or not is_logged_in(state):
                 raise NoCredentials
-            if state["auth_type"] in AMBIENT:
-                check_csrf_token(state)
-            return
-        if found.error is not None:
+        elif found.error is not None:
             raise found.error
-        claims: Mapping[str, Any] = found.fields[PAYLOAD]
-        if self.resource is not None:
-            self.resource.check_audience(claims)
-        self.checks.require_scopes(claims, rule.scopes)
+        elif self.resource is not None:
+            self.resource.check_audience(found.fields[CLAIMS])
+        try:
+            await decide(state, Demand(rule.scopes, user=False))
+        except ScopeMissing as e:
+            raise InsufficientScope(scopes=e.scopes) from None
 
     def _check_origin(self, state: RequestState) -> None:
         allowed, origin = self.checks.allowed_origins, state.header(b"origin")
@@ -122,16 +115,6 @@ class BearerGuard:
         else:
             response = refusal_response(error, self.checks.challenge(error, scope, state), self.checks.error_body)
         await response(scope, receive, send)
-
-
-def check_csrf_token(state: RequestState) -> None:
-    """Refuse a request that a page of another site may have had the browser send.
-
-    Raises:
-        CrossauthError: `InvalidCsrf`.
-    """
-    if state.method_ not in SAFE_METHODS and not state["csrf_token"]:
-        raise csrf_refusal(state)
 
 
 def _is_preflight(scope: Scope) -> bool:

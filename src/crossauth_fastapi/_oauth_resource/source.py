@@ -9,18 +9,20 @@ from typing import Any, Final
 from starlette.types import Scope
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.oauth.resserver import OAuthResourceServer
 from crossauth_backend.oauth.wire.bearer import read_bearer
 from crossauth_backend.oauth.wire.errors import InvalidRequest, OAuthError
 from crossauth_backend.users.record import User
+from crossauth_fastapi._middleware.decision import CLAIMS
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.latebody import CredentialEnded
 from crossauth_fastapi._middleware.state import RequestState
 from crossauth_fastapi._oauth_resource.refusal import BearerRefused, as_oauth
-from crossauth_fastapi._oauth_resource.users import client_of
+from crossauth_fastapi._oauth_resource.users import UserLookup, client_of
 
 logger = logging.getLogger("crossauth.oauth")
 AUTH_TYPE: Final = "oauth"
-PAYLOAD: Final = "access_token_payload"
+PAYLOAD: Final = CLAIMS
 # The claims, the scopes and the user of a token.
 Read = Callable[[str], Awaitable[tuple[Mapping[str, Any], tuple[str, ...], User | None]]]
 # What a 401 says of an error, given the path that was asked for.
@@ -33,13 +35,16 @@ class BearerSource:
     Parameters:
         read: accepts tokens.
         challenge: makes the header of a 401.
+        server: what accepts tokens, and says which scope includes which.
+        users: finds the user of a token.
     """
 
     name = "bearer"
     ambient = False
 
-    def __init__(self, read: Read, challenge: Challenge) -> None:
-        self._read, self._challenge = read, challenge
+    def __init__(self, read: Read, challenge: Challenge, server: OAuthResourceServer, users: UserLookup) -> None:
+        self._read, self._challenge, self._implied = read, challenge, server.implied_scopes
+        self.server, self.users = server, users
 
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
         """See `Source.identify`. A token that is refused is an identity with an error: nothing else lends it rights.
@@ -62,7 +67,7 @@ class BearerSource:
             logger.error("access tokens cannot be judged: %s", e.detail or e.message)
             return self._refused(as_oauth(e), scope, state)
         client = client_of(claims) or ("" if user is None else None)
-        return Identity(AUTH_TYPE, user, scopes, client, {PAYLOAD: claims})
+        return Identity(AUTH_TYPE, user, scopes, client, {PAYLOAD: claims}, None, self._implied)
 
     async def look_again(self, scope: Scope, state: RequestState) -> None:
         """See `Source.look_again`: a token that expired or was revoked while the body was being sent is refused.

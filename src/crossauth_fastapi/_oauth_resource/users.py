@@ -104,6 +104,14 @@ class UserLookup:
             raise InvalidToken(detail="no such user")
         return claimed_user(claims, subject)
 
+    def claims_of(self, user: User, issuer: str) -> dict[str, Any]:
+        """The claims by which a token of an issuer names a user: the other way round."""
+        if self.storage is not None and issuer == self.own_issuer:
+            return {"sub": str(user.id)}
+        if self.field == "email":
+            return {"sub": user.username, "email": user.email, "email_verified": True}
+        return {"sub": str(user[self.field or "username"])}
+
     async def _stored(self, storage: UserStorage, claims: Mapping[str, Any], subject: str, issuer: str) -> User | None:
         if self.own_issuer is not None and issuer == self.own_issuer:
             return _same((await storage.get_user_by_id(subject)).user, "id", subject)

@@ -15,8 +15,8 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import KeyDataEntry, get_json_data
 from crossauth_backend.users.record import User
-from crossauth_fastapi._actions.csrf import csrf_refusal
 from crossauth_fastapi._http.bodies import JsonOrFormData
+from crossauth_fastapi._middleware.decision import csrf_refusal
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.csrf import CSRF_FIELDS

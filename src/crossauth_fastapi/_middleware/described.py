@@ -1,0 +1,179 @@
+"""What OpenAPI says of an application's own routes that our dependencies guard: what lets a request in, and how it is refused.
+
+A dependency is the same whichever servers an application has, so it cannot say so itself: the schema is completed later.
+An application that replaces `app.openapi` afterwards has the session cookie alone in it, unless its function calls ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Protocol
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from crossauth_fastapi._http.errors import ErrorBody
+from crossauth_fastapi._http.openapi import SESSION_SCHEME, Guarded
+from crossauth_fastapi._middleware.identity import PRECEDENCE
+from crossauth_fastapi._middleware.site import Site
+from crossauth_fastapi._middleware.state import SAFE_METHODS
+
+_SESSION: Final = str(SESSION_SCHEME["scheme_name"])
+_CSRF: Final = "CSRF"
+_NAMES: Final = {"session": _SESSION, "bearer": "Bearer", "api_key": "ApiKey", "id_token": _SESSION}
+_ERROR: Final = "ErrorBody"
+
+
+class Attached(Protocol):
+    """The servers on an application, as far as this module needs them."""
+
+    site: Site
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of their sources."""
+        ...
+
+
+def describe(app: FastAPI, attached: Attached) -> None:
+    """Let the OpenAPI of `app` say of each route that one of our dependencies guards how it is let in, and refused.
+
+    Parameters:
+        app: the application.
+        attached: its servers, as they are when the schema is made.
+    """
+    make = app.openapi
+    completed: dict[str, Any] | None = None
+
+    def openapi() -> dict[str, Any]:
+        nonlocal completed
+        schema = make()
+        # FastAPI hands out the same one until there are other routes.
+        if schema is not completed:
+            _complete(schema, app, attached)
+            completed = schema
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(schema: dict[str, Any], app: FastAPI, attached: Attached) -> None:
+    operations = list(_operations(schema, app))
+    if not operations:
+        return
+    components = schema.setdefault("components", {})
+    schemes, schemas = components.setdefault("securitySchemes", {}), components.setdefault("schemas", {})
+    reference = _error_reference(schemas)
+    for method, operation, guards in operations:
+        alternatives = _alternatives(guards, method, attached)
+        others = [entry for entry in operation.get("security", []) if entry != {_SESSION: []}]
+        operation["security"] = alternatives + [entry for entry in others if entry not in alternatives]
+        for name in {name for entry in alternatives for name in entry}:
+            schemes.setdefault(name, _scheme(name, attached.site))
+        for status, response in _refusals(guards, alternatives, reference).items():
+            operation.setdefault("responses", {}).setdefault(status, response)
+    used = {name for entry in _all_security(schema) for name in entry}
+    for name in {*_NAMES.values(), _CSRF} - used:
+        schemes.pop(name, None)
+
+
+def _operations(schema: Mapping[str, Any], app: FastAPI) -> Iterator[tuple[str, dict[str, Any], list[Guarded]]]:
+    """The operations that have guards."""
+    paths = schema.get("paths", {})
+    for context in iter_route_contexts(app.routes):
+        route: Any = context
+        if not isinstance(context.original_route, APIRoute) or not route.include_in_schema:
+            continue
+        guards = list(_guards(route.dependant))
+        for method in route.methods if guards else ():
+            operation = paths.get(route.path_format, {}).get(method.lower())
+            if isinstance(operation, dict):
+                yield method, operation, guards
+
+
+def _guards(dependant: Dependant) -> Iterator[Guarded]:
+    for inner in dependant.dependencies:
+        if isinstance(inner.call, Guarded):
+            yield inner.call
+        yield from _guards(inner)
+
+
+def _alternatives(guards: Iterable[Guarded], method: str, attached: Attached) -> list[dict[str, list[str]]]:
+    """What lets a request in: any of these, with all that is in it."""
+    names, scopes, required = attached.names, [], False
+    for guard in guards:
+        names = names if guard.credentials is None else names & guard.credentials
+        scopes += [scope for scope in guard.scopes if scope not in scopes]
+        required = required or guard.required
+    found: list[dict[str, list[str]]] = []
+    for name in PRECEDENCE[::-1]:
+        if name in names:
+            by_cookie = _NAMES[name] == _SESSION
+            entry: dict[str, list[str]] = {_NAMES[name]: [] if by_cookie else scopes}
+            if by_cookie and method not in SAFE_METHODS and attached.site.csrf_header is not None:
+                entry[_CSRF] = []
+            found += [entry] if entry not in found else []
+    return found if required else [*found, {}]
+
+
+def _scheme(name: str, site: Site) -> dict[str, Any]:
+    scheme: Callable[[], dict[str, Any]] = {
+        _SESSION: lambda: {
+            "type": "apiKey", "in": "cookie", "name": SESSION_SCHEME["name"],
+            "description": SESSION_SCHEME["description"],
+        },
+        _CSRF: lambda: {
+            "type": "apiKey", "in": "header", "name": (site.csrf_header or b"").decode("latin-1").upper(),
+            "description": "A CSRF token from `api/getcsrftoken`, sent with its cookie.",
+        },
+        "Bearer": lambda: {
+            "type": "http", "scheme": "bearer", "description": "An access token, which has the scopes that are named."
+        },
+        "ApiKey": lambda: {
+            "type": "apiKey", "in": "header", "name": "Authorization",
+            "description": f"An API key, as `{site.challenges.get('api_key', 'ApiKey').partition(' ')[0]} xa_…`.",
+        },
+    }[name]  # fmt: skip
+    return scheme()
+
+
+def _refusals(
+    guards: Iterable[Guarded], alternatives: list[dict[str, list[str]]], body: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    content = {"content": {"application/json": {"schema": dict(body)}}}
+    challenge = {
+        "description": "How to send a credential, and what was wrong (RFC 9110 §11.6.1).",
+        "schema": {"type": "string"},
+    }
+    found = {"503": {"description": "It cannot be found out who is asking: a service is away.", **content}}
+    if any(guard.required for guard in guards):
+        headers = (
+            {"headers": {"WWW-Authenticate": challenge}} if any(not _by_cookie(entry) for entry in alternatives) else {}
+        )
+        text = "No credential was sent, or one that is not accepted, or the login is too old or lacks a second factor."
+        found["401"] = {"description": text, **headers, **content}
+    found["403"] = {
+        "description": "It is known who is asking, and that is not enough; or the CSRF token is lacking.",
+        **content,
+    }
+    return dict(sorted(found.items()))
+
+
+def _by_cookie(entry: Mapping[str, list[str]]) -> bool:
+    return not entry or _SESSION in entry
+
+
+def _error_reference(schemas: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a refusal; not by name where the application has another one of this name."""
+    own = ErrorBody.model_json_schema()
+    if schemas.setdefault(_ERROR, own).get("properties", {}).keys() != own["properties"].keys():
+        return own
+    return {"$ref": f"#/components/schemas/{_ERROR}"}
+
+
+def _all_security(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for path in (*schema.get("paths", {}).values(), *schema.get("webhooks", {}).values()):
+        for operation in path.values():
+            if isinstance(operation, dict):
+                yield from operation.get("security", [])
