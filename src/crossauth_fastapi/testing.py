@@ -23,6 +23,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.jose import SigningKey, SigningKeys, TokenType, generate_signing_key, sign
 from crossauth_backend.core.secrets import random_value
 from crossauth_backend.users.record import User
+from crossauth_fastapi._http.address import is_local_host
 from crossauth_fastapi._middleware.authentication import Source
 from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE
 from crossauth_fastapi._oauth_resource.source import BearerSource
@@ -60,14 +61,16 @@ async def alogin_as(
     client: Any, user: User, *, factor2: bool = False, minutes_ago: int = 0, app: FastAPI | None = None
 ) -> dict[str, str]:
     """As `login_as`, for a client of `httpx` or `httpx2` with an `ASGITransport`, in an `async` test."""
-    source = _source(app or _app_of(client), SessionSource, "session server")
+    app = app or _app_of(client)
+    source = _source(app, SessionSource, "session server")
     sessions, csrf = source.sessions, source.csrf
     facts = auth_facts(utc_now() - minutes_ago * _MINUTE, ["pwd", "otp"] if factor2 else ["pwd"])
     key = await sessions.create_session_key(user.id, data={OURS: {AUTH: facts}})
     token = csrf.tokens.create_csrf_token()
+    local = _is_local(client, app)
     for cookie in (
-        sessions.make_cookie(key, local=False),
-        csrf.tokens.make_csrf_cookie(token, local=False, session_id=key.value),
+        sessions.make_cookie(key, local=local),
+        csrf.tokens.make_csrf_cookie(token, local=local, session_id=key.value),
     ):
         # One of a login before; and without the attributes, for a test client that does not speak https sends these all the same.
         client.cookies.delete(cookie.name)
@@ -116,6 +119,13 @@ def _app_of(client: Any) -> FastAPI:
             ErrorCode.Configuration, "testing: the client's application is no FastAPI; name it in the argument 'app'"
         )
     return app
+
+
+def _is_local(client: Any, app: FastAPI) -> bool:
+    """Whether the client gets the cookies of http://localhost, as a browser there would."""
+    servers, base = getattr(app.state, SOURCES_ATTRIBUTE), client.base_url
+    known: bool | None = servers.site.local
+    return base.scheme == "http" and is_local_host(base.host) if known is None else known
 
 
 def _source(app: FastAPI, kind: type[Any], name: str) -> Any:

@@ -34,10 +34,15 @@ _FORCED = {
 
 
 async def get_login_page(call: SessionRequest) -> Page | Redirect:
-    """The form; whoever is logged in is sent on, unless they are logging in as somebody else and were refused."""
+    """The form; whoever is logged in is sent on, unless they are logging in as somebody else and were refused, or are to log in
+    again (`prompt=login`): a route asks for a login that is recent, or has a second factor.
+    """
     after = call.next_page(call.ctx.settings.login_redirect)
     refused = call.request.method == "POST" and call.state["csrf_token"]
-    return Redirect(after) if call.user and not refused else Page({"next": after})
+    user = call.user
+    if user is not None and call.request.query_params.get("prompt") == "login":
+        return Page({"next": after, "again": True, "username": user.username})
+    return Redirect(after) if user and not refused else Page({"next": after})
 
 
 async def log_in(call: Submitted[LoginBody]) -> Outcome:
