@@ -2,19 +2,27 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from crossauth_backend import CrossauthError, ErrorCode, User
 from crossauth_backend.core.clock import utc_now
-from crossauth_fastapi import FastApiSessionAdapter, Principal, current_user, optional_user, require, require_admin
+from crossauth_fastapi import (
+    FastApiServer,
+    FastApiSessionAdapter,
+    Principal,
+    current_user,
+    optional_user,
+    require,
+    require_admin,
+)
 from crossauth_fastapi.testing import alogin_as, issue_token, login_as
 from tests.resource import bearer
-from tests.shop import ISSUER, Shop, Shopper
+from tests.shop import ISSUER, Shop, Shopper, add_routes
 from tests.support import PASSWORD, make_server
 
 HTML = {"Accept": "text/html"}
@@ -136,8 +144,8 @@ def test_logging_in_again_makes_a_login_recent() -> None:
     server = make_server()
 
     @server.app.get("/fresh")
-    async def fresh(user: Any = require_fresh()) -> str:
-        return str(user.username)
+    async def fresh(user: Annotated[User, Depends(require(fresh=10))]) -> str:
+        return user.username
 
     with TestClient(server.app, base_url="http://localhost", follow_redirects=False) as client:
         body = {"username": "alice", "password": PASSWORD, "repeat_password": PASSWORD}
@@ -151,12 +159,6 @@ def test_logging_in_again_makes_a_login_recent() -> None:
         done = client.post("/login", data=form, headers={**csrf, **HTML})
         assert (done.status_code, done.headers["location"]) == (303, "/fresh")
         assert client.get("/fresh").json() == "alice"
-
-
-def require_fresh() -> Any:
-    from fastapi import Depends
-
-    return Depends(require(fresh=10))
 
 
 def client_user(client: TestClient) -> User:
@@ -246,7 +248,7 @@ def test_a_storage_with_another_class_of_users_is_a_fault_of_the_server(caplog: 
     server = make_server()
 
     @server.app.get("/mine")
-    async def mine(user: Any = wanted()) -> str:
+    async def mine(user: Annotated[Shopper, Depends(require(Shopper))]) -> str:
         return str(user.id)
 
     with TestClient(server.app, base_url="http://localhost") as client:
@@ -256,12 +258,6 @@ def test_a_storage_with_another_class_of_users_is_a_fault_of_the_server(caplog: 
         failed = client.get("/mine")
     assert (failed.status_code, failed.json()["errorCodeName"]) == (500, "Configuration")
     assert "'record': Shopper" in caplog.text
-
-
-def wanted() -> Any:
-    from fastapi import Depends
-
-    return Depends(require(Shopper))
 
 
 def test_users_of_another_framework_s_sessions(shop: Shop) -> None:
@@ -286,9 +282,6 @@ def test_users_of_another_framework_s_sessions(shop: Shop) -> None:
         async def update_many_session_data(self, request: Any, entries: Any) -> None: ...
 
         async def delete_session_data(self, request: Any, name: str) -> None: ...
-
-    from crossauth_fastapi import FastApiServer
-    from tests.shop import add_routes
 
     app, sessions = FastAPI(), Sessions()
     FastApiServer({"session_adapter": sessions}, {"app": app})
