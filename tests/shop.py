@@ -97,7 +97,8 @@ def add_routes(app: FastAPI) -> None:
     }.items():
         _add(app, name, asked)
 
-    @app.api_route("/principal", methods=["GET", "POST"])
+    @app.get("/principal")
+    @app.post("/principal")
     async def principal(
         found: Annotated[Principal[Shopper], Depends(require(Principal[Shopper], scope="orders"))],
     ) -> Any:
@@ -128,6 +129,7 @@ def add_routes(app: FastAPI) -> None:
 
 
 def _add(app: FastAPI, name: str, asked: Any) -> None:
-    @app.api_route(f"/{name}", methods=["GET", "POST"], name=name)
+    @app.get(f"/{name}", name=name)
+    @app.post(f"/{name}", name=name)
     async def route(user: Annotated[Shopper, Depends(asked)]) -> str:
         return f"{user.nickname} {user.id + 0}"
