@@ -6,13 +6,14 @@ import logging
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from crossauth_backend.oauth.resserver import OAuthResourceServer
 from crossauth_fastapi._middleware.order import attach_source, servers_on
-from crossauth_fastapi._middleware.protection import wrap
+from crossauth_fastapi._middleware.protection import all_targets, wrap
 from crossauth_fastapi._oauth_resource.context import HEADER, SESSION, ResourceContext
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule, read_rules, route_rules
-from crossauth_fastapi._oauth_resource.guard import BearerGuard
+from crossauth_fastapi._oauth_resource.guard import AudienceGuard, BearerGuard
 from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings, wrong
 from crossauth_fastapi._oauth_resource.resources import Resources, read_resources
 from crossauth_fastapi._oauth_resource.users import UserLookup
@@ -52,6 +53,10 @@ def attach(app: FastAPI, ctx: ResourceContext) -> None:
     def protect() -> None:
         for rules in route_rules(app.router.routes, ctx.rules, ctx.resources.router.routes):
             wrap(rules.target, BearerGuard(ctx, rules, ctx.resources.of(rules.target.path or "/")))
+        for target in all_targets(app.router.routes) if HEADER in ctx.locations else ():
+            resource = ctx.resources.of(target.path or "/")
+            if resource is not None and resource.audiences and not isinstance(target.served, Mount):
+                wrap(target, AudienceGuard(ctx.source, resource))
 
     if HEADER in ctx.locations:
         attach_source(app, ctx.source, protect, ctx.scheme)

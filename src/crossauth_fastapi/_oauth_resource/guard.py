@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.oauth.wire.errors import InsufficientScope, OAuthError
+from crossauth_backend.oauth.wire.errors import InsufficientScope, InvalidToken, OAuthError
 from crossauth_fastapi._http.errors import as_reason, error_json
 from crossauth_fastapi._middleware.challenges import ScopeMissing
 from crossauth_fastapi._middleware.decision import CLAIMS, Demand, decide, is_logged_in
@@ -20,6 +20,7 @@ from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule, RouteRules
 from crossauth_fastapi._oauth_resource.refusal import BearerRefused, refusal_response
 from crossauth_fastapi._oauth_resource.resources import Resource
+from crossauth_fastapi._oauth_resource.source import BearerSource
 
 # In the scope of a request: what its route needs, and the resource that it belongs to.
 RULE: Final = "crossauth.endpoint_rule"
@@ -115,6 +116,33 @@ class BearerGuard:
         else:
             response = refusal_response(error, self.checks.challenge(error, scope, state), self.checks.error_body)
         await response(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceGuard:
+    """Stands before every route of a resource, whatever the route asks for: a token for another resource is refused there.
+
+    Parameters:
+        source: reads tokens.
+        resource: that the route belongs to.
+    """
+
+    source: BearerSource
+    resource: Resource
+
+    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """See `Guard`."""
+        state, name = state_of(HTTPConnection(scope)), self.source.name
+        found = state.identities.get(name)
+        if found is not None and found.error is None:
+            try:
+                self.resource.check_audience(found.fields[CLAIMS])
+            except InvalidToken as e:
+                scope[RESOURCE] = self.resource
+                # What it says is forgotten, too.
+                state.drop_identity(name)
+                state.add_identity(name, self.source.refused(e, scope, state))
+        await app(scope, receive, send)
 
 
 def _is_preflight(scope: Scope) -> bool:

@@ -54,7 +54,7 @@ class BearerSource:
         try:
             token = bearer_token(scope)
         except OAuthError as e:
-            return self._refused(e, scope, state)
+            return self.refused(e, scope, state)
         return None if token is None else await self.identity(token, scope, state)
 
     async def identity(self, token: str, scope: Scope, state: RequestState) -> Identity:
@@ -62,10 +62,10 @@ class BearerSource:
         try:
             claims, scopes, user = await self._read(token)
         except OAuthError as e:
-            return self._refused(e, scope, state)
+            return self.refused(e, scope, state)
         except CrossauthError as e:
             logger.error("access tokens cannot be judged: %s", e.detail or e.message)
-            return self._refused(as_oauth(e), scope, state)
+            return self.refused(as_oauth(e), scope, state)
         client = client_of(claims) or ("" if user is None else None)
         return Identity(AUTH_TYPE, user, scopes, client, {PAYLOAD: claims}, None, self._implied)
 
@@ -83,7 +83,8 @@ class BearerSource:
             state.add_identity(self.name, found)
             raise CredentialEnded(found.error.code) from found.error
 
-    def _refused(self, e: OAuthError, scope: Scope, state: RequestState) -> Identity:
+    def refused(self, e: OAuthError, scope: Scope, state: RequestState) -> Identity:
+        """What a token says that is refused, or that nobody can judge."""
         error = BearerRefused(e, self._challenge(e, scope, state))
         return Identity(None, error=error, fields=error.fields)
 
