@@ -83,8 +83,8 @@ class Shop:
         return {"Authorization": f"ApiKey {token}"}
 
 
-def add_routes(app: FastAPI) -> None:
-    """Routes that ask for one thing each."""
+def add_routes(app: FastAPI, programs: bool = True) -> None:
+    """Routes that ask for one thing each; without `programs` none for these alone."""
     for name, asked in {
         "user": require(Shopper),
         "scope": require(Shopper, scope="orders"),
@@ -93,9 +93,10 @@ def add_routes(app: FastAPI) -> None:
         "factor2": require(Shopper, factor2=True),
         "fresh": require(Shopper, fresh=10),
         "session": require(Shopper, credentials=["session"]),
-        "program": require(Shopper, scope="orders", credentials=["bearer", "api_key"]),
     }.items():
         _add(app, name, asked)
+    if programs:
+        _add(app, "program", require(Shopper, scope="orders", credentials=["bearer", "api_key"]))
 
     @app.get("/principal")
     @app.post("/principal")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.testclient import TestClient
 
 from crossauth_backend import CrossauthError, ErrorCode, User
@@ -285,7 +285,7 @@ def test_users_of_another_framework_s_sessions(shop: Shop) -> None:
 
     app, sessions = FastAPI(), Sessions()
     FastApiServer({"session_adapter": sessions}, {"app": app})
-    add_routes(app)
+    add_routes(app, programs=False)
     with TestClient(app) as client:
         assert client.get("/user").status_code == 401
         sessions.user = shop.alice
@@ -375,3 +375,23 @@ def test_the_helpers_say_what_is_lacking(shop: Shop) -> None:
     wrapped = TestClient(around)
     login_as(wrapped, shop.alice, app=shop.app)
     assert wrapped.get("/user").json() == "a 1"
+
+
+def test_an_application_that_cannot_read_what_a_route_accepts_does_not_start(shop: Shop) -> None:
+    router = APIRouter(dependencies=[Depends(require(credentials=["session", "id_token"]))])
+    router.get("/fine")(lambda: None)
+    shop.app.include_router(router)
+    with TestClient(shop.app):
+        pass
+    server = make_server()
+
+    @server.app.websocket("/ws")
+    async def ws(
+        socket: WebSocket, user: Annotated[User, Depends(require(credentials=["api_key", "bearer"]))]
+    ) -> None: ...
+
+    with (
+        pytest.raises(CrossauthError, match=r"/ws: require\(credentials=\['api_key', 'bearer'\]\).* reads 'session'"),
+        TestClient(server.app),
+    ):
+        pass

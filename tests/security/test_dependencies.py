@@ -238,7 +238,7 @@ def test_a_page_that_nobody_may_see_is_in_no_cache(shop: Shop, client: Client) -
 
 def test_sending_somebody_to_log_in_again_leads_to_no_other_site() -> None:
     server = make_server()
-    add_routes(server.app)
+    add_routes(server.app, programs=False)
     with serve(server.app) as url, Client(url) as client:
         client.sign_up()
         for target in ("//evil.example/x", "https://evil.example", "/\\evil.example", "javascript:alert(1)"):

@@ -13,9 +13,11 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._http.errors import ErrorBody
 from crossauth_fastapi._http.openapi import SESSION_SCHEME, Guarded
 from crossauth_fastapi._middleware.identity import PRECEDENCE
+from crossauth_fastapi._middleware.protection import all_targets
 from crossauth_fastapi._middleware.site import Site
 from crossauth_fastapi._middleware.state import SAFE_METHODS
 
@@ -56,6 +58,23 @@ def describe(app: FastAPI, attached: Attached) -> None:
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def check_credentials(app: FastAPI, attached: Attached) -> None:
+    """Stop the start where a route accepts only credentials that nothing on the application reads.
+
+    Raises:
+        CrossauthError: `Configuration`, naming the route.
+    """
+    for target in all_targets(app.routes):
+        dependant = getattr(target.served, "dependant", None)
+        for guard in _guards(dependant) if dependant is not None else ():
+            if guard.credentials is not None and not guard.credentials & attached.names:
+                raise CrossauthError(
+                    ErrorCode.Configuration,
+                    f"{target.path}: require(credentials={sorted(guard.credentials)}) lets nobody in: this application reads "
+                    f"{', '.join(map(repr, sorted(attached.names))) or 'no credentials'}",
+                )
 
 
 def _complete(schema: dict[str, Any], app: FastAPI, attached: Attached) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
-from crossauth_fastapi._middleware.described import describe
+from crossauth_fastapi._middleware.described import check_credentials, describe
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections
 from crossauth_fastapi._middleware.refusals import answer_refusals, refuse
@@ -76,6 +77,7 @@ def servers_on(app: FastAPI) -> Servers:
         answer_refusals(app)
         servers.lifecycle.attach(app)
         describe(app, servers)
+        servers.protections.add(partial(check_credentials, app, servers))
     return servers
 
 
