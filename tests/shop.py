@@ -12,6 +12,7 @@ from crossauth_backend import (
     InMemoryUserStorage,
     LocalPasswordAuthenticator,
     OAuthTokenConsumer,
+    TotpAuthenticator,
     User,
 )
 from crossauth_fastapi import (
@@ -54,7 +55,11 @@ class Shop:
             {"session": {"key_storage": self.keys}, "api_key": {"key_storage": self.keys}},
             {
                 "app": self.app, "secret": SECRET, "user_storage": self.users,
-                "authenticators": {"localpassword": LocalPasswordAuthenticator(self.users, CHEAP)}, **(session or {}),
+                "allowed_factor2": ["none", "totp"],
+                "authenticators": {
+                    "localpassword": LocalPasswordAuthenticator(self.users, CHEAP), "totp": TotpAuthenticator("Shop"),
+                },
+                **(session or {}),
             },
         )  # fmt: skip
         consumer = OAuthTokenConsumer(API, {"auth_server_base_url": ISSUER})

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -268,3 +268,19 @@ def test_many_requests_at_once_do_not_mix_users_up(shop: Shop, client: Client) -
             return [(name, answer.json()) for name, answer in zip(names, answers, strict=True)]
 
     assert all(name == said for name, said in asyncio.run(all_at_once()))
+
+
+def test_a_login_that_leaves_the_second_factor_out_has_none() -> None:
+    shop = Shop()
+    session = shop.server.session_server
+    assert session is not None
+
+    @shop.app.post("/enter")
+    async def enter(request: Request) -> Response:
+        return await session.login_with_user(carol, True, request, Response(), lambda response, user: response)
+
+    carol = shop.user("carol", factor2="totp", nickname="c")
+    with serve(shop.app) as url, Client(url) as client:
+        assert client.post("/enter").status_code == 200
+        assert client.get("/fresh").json() == "c 4"
+        assert client.get("/factor2").json()["errorCodeName"] == "MfaRequired"
