@@ -95,7 +95,7 @@ def add_routes(app: FastAPI, programs: bool = True) -> None:
         "scope": require(Shopper, scope="orders"),
         "admin": require(Shopper, admin=True),
         "verified": require(Shopper, verified=True),
-        "factor2": require(Shopper, factor2=True),
+        "second": require(Shopper, factor2=True),
         "fresh": require(Shopper, fresh=10),
         "session": require(Shopper, credentials=["session"]),
     }.items():

@@ -168,16 +168,16 @@ def client_user(client: TestClient) -> User:
 
 def test_a_login_with_a_second_factor(shop: Shop, client: TestClient) -> None:
     login_as(client, shop.alice)
-    refused = client.get("/factor2")
+    refused = client.get("/second")
     # Logging in again would not help.
     assert (refused.status_code, refused.json()["errorCodeName"]) == (403, "TwoFactorIncomplete")
     shop.change(shop.bob, factor2="totp")
     login_as(client, shop.bob)
-    refused = client.get("/factor2")
+    refused = client.get("/second")
     assert (refused.status_code, refused.json()["errorCodeName"]) == (401, "MfaRequired")
-    assert client.get("/factor2", headers=HTML).headers["location"] == "/login?next=%2Ffactor2&prompt=login"
+    assert client.get("/second", headers=HTML).headers["location"] == "/login?next=%2Fsecond&prompt=login"
     login_as(client, shop.bob, factor2=True)
-    assert client.get("/factor2").json() == "b 2"
+    assert client.get("/second").json() == "b 2"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_token_says_when_and_how_its_user_logged_in(
     now = utc_now().timestamp()
     claims = {name: value(now) if callable(value) else value for name, value in claims.items()}
     token = bearer(issue_token(client, shop.alice, **claims))
-    recent, with_factor2 = client.get("/fresh", headers=token), client.get("/factor2", headers=token)
+    recent, with_factor2 = client.get("/fresh", headers=token), client.get("/second", headers=token)
     assert (recent.status_code, with_factor2.status_code) == (fresh, factor2)
     step_up = 'Bearer realm="api", error="insufficient_user_authentication", error_description='
     if fresh == 401:
@@ -215,7 +215,7 @@ def test_a_token_says_when_and_how_its_user_logged_in(
 
 
 def test_a_key_is_no_login(shop: Shop, client: TestClient) -> None:
-    for path in ("/fresh", "/factor2"):
+    for path in ("/fresh", "/second"):
         refused = client.get(path, headers=shop.key(shop.alice))
         assert (refused.status_code, refused.json()["errorCodeName"]) == (403, "Forbidden")
 
@@ -292,7 +292,7 @@ def test_users_of_another_framework_s_sessions(shop: Shop) -> None:
         assert client.get("/scope").json() == "a 1"
         assert client.post("/session").json() == "a 1"
         assert client.get("/principal").json()["credential"] == "session"
-        for path in ("/fresh", "/factor2"):
+        for path in ("/fresh", "/second"):
             assert client.get(path).status_code in (401, 403), path
         sessions.protected = True
         assert client.post("/session").status_code == 403

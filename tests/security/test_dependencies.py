@@ -73,9 +73,9 @@ def test_scopes_of_a_cookie_are_not_lent_to_a_token_without_them(shop: Shop, cli
 
 def test_a_recent_login_of_the_cookie_is_not_lent_to_a_token_or_key(shop: Shop, client: Client) -> None:
     login_as(client, shop.alice, factor2=True, app=shop.app)
-    assert (client.get("/fresh").json(), client.get("/factor2").json()) == ("a 1", "a 1")
+    assert (client.get("/fresh").json(), client.get("/second").json()) == ("a 1", "a 1")
     for headers, status in ((bearer(issue_token(shop.app, shop.alice)), 401), (shop.key(shop.alice), 403)):
-        for path in ("/fresh", "/factor2"):
+        for path in ("/fresh", "/second"):
             assert client.get(path, headers=headers).status_code == status, path
 
 
@@ -156,7 +156,7 @@ def test_a_token_that_says_itself_that_its_user_is_disabled_opens_nothing() -> N
 def test_a_client_called_like_a_user_is_no_user(shop: Shop, client: Client) -> None:
     for sub in ("1", "alice"):
         token = bearer(issue_token(shop.app, sub=sub, client_id=sub, scope="orders"))
-        for path in ("/user", "/scope", "/admin", "/current", "/verified", "/fresh", "/factor2", "/administrator"):
+        for path in ("/user", "/scope", "/admin", "/current", "/verified", "/fresh", "/second", "/administrator"):
             assert client.get(path, headers=token).status_code == 403, path
         assert client.get("/principal", headers=token).json()["user"] is None
 
@@ -252,7 +252,7 @@ def test_sending_somebody_to_log_in_again_leads_to_no_other_site() -> None:
 
 def test_a_refusal_tells_nothing_of_the_account(shop: Shop, client: Client) -> None:
     logged_in(shop, client, shop.alice)
-    for path in ("/admin", "/verified", "/factor2"):
+    for path in ("/admin", "/verified", "/second"):
         text = client.get(path).text
         assert "alice" not in text
         assert "example.com" not in text
@@ -283,4 +283,4 @@ def test_a_login_that_leaves_the_second_factor_out_has_none() -> None:
     with serve(shop.app) as url, Client(url) as client:
         assert client.post("/enter").status_code == 200
         assert client.get("/fresh").json() == "c 4"
-        assert client.get("/factor2").json()["errorCodeName"] == "MfaRequired"
+        assert client.get("/second").json()["errorCodeName"] == "MfaRequired"
