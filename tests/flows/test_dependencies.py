@@ -100,6 +100,16 @@ def test_scopes_limit_keys_and_tokens_and_no_session(shop: Shop, client: TestCli
         assert client.get("/user", headers=headers).json() == "a 1"
 
 
+def test_the_refusal_of_a_bad_token_names_the_scopes_too(client: TestClient) -> None:
+    wrong = client.get("/scope", headers=bearer(issue_token(client, aud="another"))).headers.get_list(
+        "www-authenticate"
+    )[1]
+    assert wrong.startswith('Bearer error="invalid_token"')
+    assert wrong.endswith(', scope="orders"')
+    assert wrong.count("scope=") == 1
+    assert "scope=" not in client.get("/user", headers=bearer("x")).headers["www-authenticate"]
+
+
 def test_a_scope_that_another_includes_counts_for_dependencies_too() -> None:
     shop = Shop(implied_scopes={"everything": ["orders"]})
     with TestClient(shop.app) as client:

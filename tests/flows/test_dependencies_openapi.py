@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from crossauth_backend import OAuthTokenConsumer
 from crossauth_fastapi import CurrentUser, FastApiOAuthResourceServer, OptionalUser, require
 from crossauth_fastapi._middleware.described import describe
+from crossauth_fastapi._middleware.order import Servers
 from tests.shop import API, ISSUER, Shop
 from tests.support import make_server
 
@@ -122,5 +123,28 @@ def test_a_schema_of_the_application_s_own_is_completed_where_it_calls_ours() ->
 
 def test_an_application_without_any_of_our_routes_has_its_schema_as_it_was() -> None:
     app, other = FastAPI(), FastAPI()
-    describe(app, type("Nothing", (), {"names": frozenset(), "site": None})())
+    describe(app, Servers())
     assert app.openapi() == other.openapi()
+
+
+def test_where_clients_get_tokens_is_shown_as_soon_as_it_is_known() -> None:
+    app = FastAPI()
+    consumer = OAuthTokenConsumer(API, {"auth_server_base_url": ISSUER})
+    FastApiOAuthResourceServer(app, [consumer])
+
+    @app.get("/a")
+    async def a(user: Annotated[Any, Depends(require(scope="read write"))]) -> None: ...
+
+    assert app.openapi()["components"]["securitySchemes"]["Bearer"]["type"] == "http"
+    urls = {"authorization_endpoint": f"{ISSUER}/authorize", "token_endpoint": f"{ISSUER}/token"}
+    consumer.oidc_config = {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks", **urls}
+    for _ in range(2):
+        schema = app.openapi()
+        scheme = schema["components"]["securitySchemes"]["Bearer"]
+        assert scheme["type"] == "oauth2"
+        assert scheme["flows"] == {
+            "authorizationCode": {
+                "authorizationUrl": f"{ISSUER}/authorize", "tokenUrl": f"{ISSUER}/token", "scopes": {"read": "", "write": ""},
+            }
+        }  # fmt: skip
+        assert schema["paths"]["/a"]["get"]["security"] == [{"Bearer": ["read", "write"]}]

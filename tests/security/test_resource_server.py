@@ -188,4 +188,4 @@ async def test_a_client_is_not_the_user_of_the_same_name(issuer: FakeIssuer) -> 
     async with an_api(issuer) as client:
         for claims in ({"sub": "alice", "client_id": "alice"}, {"sub": "alice", "client_id": None, "azp": "alice"}):
             token = bearer(issuer.issue_token(AUDIENCE, **claims))
-            assert (await client.get("/me", headers=token)).status_code == 401
+            assert (await client.get("/me", headers=token)).status_code == 403

@@ -17,6 +17,8 @@ class Challenged(CrossauthError):
     """A credential was sent and is refused, and its scheme has something to say of that (RFC 6750 §3.1)."""
 
     challenge: str
+    scopes: tuple[str, ...] = ()
+    """Scopes that the route needs."""
 
 
 class StepUpRequired(Challenged):
@@ -56,17 +58,21 @@ def with_challenges(response: Response, state: RequestState, reason: CrossauthEr
     """
     challenges = state.site.challenges
     if reason.http_status == 401:
-        own = reason.challenge if isinstance(reason, Challenged) else None
-        asked = reason if isinstance(reason, LoginRequired) else None
+        accepted = reason.credentials if isinstance(reason, LoginRequired) else None
         for name, challenge in challenges.items():
-            if asked is not None and asked.credentials is not None and name not in asked.credentials:
-                continue
-            if name == "bearer" and asked is not None and asked.scopes:
-                challenge = f'{challenge}, scope="{" ".join(asked.scopes)}"'
-            response.headers.append(HEADER, own if own is not None and name == "bearer" else challenge)
+            if accepted is None or name in accepted:
+                response.headers.append(HEADER, _of_token(challenge, reason) if name == "bearer" else challenge)
     elif isinstance(reason, ScopeMissing):
         for name, identity in state.identities.items():
             if identity is state.principal and name in challenges:
                 lacking = f'error="insufficient_scope", scope="{" ".join(reason.scopes)}"'
                 response.headers.append(HEADER, f"{challenges[name]}, {lacking}")
     return response
+
+
+def _of_token(challenge: str, reason: CrossauthError) -> str:
+    """The challenge for access tokens: what was wrong with one that was sent, and the scopes that are needed (RFC 6750 §3)."""
+    if not isinstance(reason, (Challenged, LoginRequired)):
+        return challenge
+    said = reason.challenge if isinstance(reason, Challenged) else challenge
+    return f'{said}, scope="{" ".join(reason.scopes)}"' if reason.scopes else said

@@ -13,7 +13,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState, refusal
 from crossauth_fastapi._http.errors import LoginRequired
-from crossauth_fastapi._middleware.challenges import ScopeMissing, StepUpRequired
+from crossauth_fastapi._middleware.challenges import Challenged, ScopeMissing, StepUpRequired
 from crossauth_fastapi._middleware.identity import AMBIENT, Identity
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState, is_administrator
 
@@ -61,6 +61,9 @@ async def decide(state: RequestState, demand: Demand) -> User | None:
     principal = state.principal
     if principal is not None and principal.error is not None:
         state.personal = True
+        if isinstance(principal.error, Challenged):
+            # It was made for this request.
+            principal.error.scopes = demand.scopes
         raise principal.error
     user: User | None = state["user"]
     if user is None:

@@ -23,7 +23,9 @@ from crossauth_fastapi._middleware.state import SAFE_METHODS
 
 _SESSION: Final = str(SESSION_SCHEME["scheme_name"])
 _CSRF: Final = "CSRF"
-_NAMES: Final = {"session": _SESSION, "bearer": "Bearer", "api_key": "ApiKey", "id_token": _SESSION}
+_BEARER: Final = "Bearer"
+_TOKEN: Final = "An access token, which has the scopes that are named."
+_NAMES: Final = {"session": _SESSION, "bearer": _BEARER, "api_key": "ApiKey", "id_token": _SESSION}
 _ERROR: Final = "ErrorBody"
 
 
@@ -35,6 +37,11 @@ class Attached(Protocol):
     @property
     def names(self) -> frozenset[str]:
         """The names of their sources."""
+        ...
+
+    @property
+    def authorization_code(self) -> Mapping[str, str] | None:
+        """`authorizationUrl` and `tokenUrl` of the authorization server, as soon as they are known."""
         ...
 
 
@@ -55,6 +62,7 @@ def describe(app: FastAPI, attached: Attached) -> None:
         if schema is not completed:
             _complete(schema, app, attached)
             completed = schema
+        _show_authorization_server(schema, attached)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -95,6 +103,16 @@ def _complete(schema: dict[str, Any], app: FastAPI, attached: Attached) -> None:
     used = {name for entry in _all_security(schema) for name in entry}
     for name in {*_NAMES.values(), _CSRF} - used:
         schemes.pop(name, None)
+
+
+def _show_authorization_server(schema: Mapping[str, Any], attached: Attached) -> None:
+    """Say where clients get access tokens: its metadata may be known later than the schema. `/docs` can log in there then."""
+    schemes = schema.get("components", {}).get("securitySchemes", {})
+    urls = attached.authorization_code
+    if urls is not None and schemes.get(_BEARER) == _scheme(_BEARER, attached.site):
+        scopes = dict.fromkeys(scope for entry in _all_security(schema) for scope in entry.get(_BEARER, []))
+        flow = {**urls, "scopes": dict.fromkeys(scopes, "")}
+        schemes[_BEARER] = {"type": "oauth2", "description": _TOKEN, "flows": {"authorizationCode": flow}}
 
 
 def _operations(schema: Mapping[str, Any], app: FastAPI) -> Iterator[tuple[str, dict[str, Any], list[Guarded]]]:
@@ -146,9 +164,7 @@ def _scheme(name: str, site: Site) -> dict[str, Any]:
             "type": "apiKey", "in": "header", "name": (site.csrf_header or b"").decode("latin-1").upper(),
             "description": "A CSRF token from `api/getcsrftoken`, sent with its cookie.",
         },
-        "Bearer": lambda: {
-            "type": "http", "scheme": "bearer", "description": "An access token, which has the scopes that are named."
-        },
+        _BEARER: lambda: {"type": "http", "scheme": "bearer", "description": _TOKEN},
         "ApiKey": lambda: {
             "type": "apiKey", "in": "header", "name": "Authorization",
             "description": f"An API key, as `{site.challenges.get('api_key', 'ApiKey').partition(' ')[0]} xa_…`.",

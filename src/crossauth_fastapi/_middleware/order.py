@@ -33,6 +33,12 @@ class Servers:
         """The names of the sources."""
         return frozenset(source.name for source in self.sources)
 
+    @property
+    def authorization_code(self) -> Mapping[str, str] | None:
+        """Where clients get access tokens, for OpenAPI; `None` where that is not known."""
+        found = (getattr(source, "authorization_code", None) for source in self.sources)
+        return next((urls for urls in found if urls), None)
+
     def register(self, source: Source, challenge: str | None = None) -> None:
         """Add a source; see `attach_source`.
 

@@ -12,6 +12,7 @@ from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.oauth.resserver import OAuthResourceServer
 from crossauth_backend.oauth.wire.bearer import read_bearer
 from crossauth_backend.oauth.wire.errors import InvalidRequest, OAuthError
+from crossauth_backend.oauth.wire.metadata import endpoint
 from crossauth_backend.users.record import User
 from crossauth_fastapi._middleware.decision import CLAIMS
 from crossauth_fastapi._middleware.identity import Identity
@@ -45,6 +46,16 @@ class BearerSource:
     def __init__(self, read: Read, challenge: Challenge, server: OAuthResourceServer, users: UserLookup) -> None:
         self._read, self._challenge, self._implied = read, challenge, server.implied_scopes
         self.server, self.users = server, users
+
+    @property
+    def authorization_code(self) -> dict[str, str] | None:
+        """Where a client gets tokens, as OpenAPI names it; `None` unless there is one authorization server with known metadata."""
+        consumers = self.server.token_consumers
+        metadata = consumers[0].oidc_config if len(consumers) == 1 else None
+        names = {"authorizationUrl": "authorization_endpoint", "tokenUrl": "token_endpoint"}
+        found = {name: endpoint(metadata or {}, field) or "" for name, field in names.items()}
+        # They were checked when the metadata came.
+        return found if all(found.values()) else None
 
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
         """See `Source.identify`. A token that is refused is an identity with an error: nothing else lends it rights.
