@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Security, WebSocket
 from fastapi.testclient import TestClient
 
 from crossauth_backend import CrossauthError, ErrorCode, User
@@ -405,3 +405,40 @@ def test_an_application_that_cannot_read_what_a_route_accepts_does_not_start(sho
         TestClient(server.app),
     ):
         pass
+
+
+def test_scopes_that_are_given_to_fastapi_stop_the_start_where_they_would_not_count() -> None:
+    for dependency, stops in (
+        (Security(require(), scopes=["orders"]), True), (Security(require(scope="a"), scopes=["a", "b"]), True),
+        (Security(require(scope="a b"), scopes=["a"]), False),
+    ):  # fmt: skip
+        server = make_server()
+        server.app.get("/orders", dependencies=[dependency])(lambda: None)
+        if stops:
+            with pytest.raises(CrossauthError, match=r"/orders: Security.*require\(scope="), TestClient(server.app):
+                pass
+        else:
+            with TestClient(server.app) as client:
+                assert client.get("/orders").status_code == 401
+
+
+def test_an_application_mounted_on_another_asks_the_same() -> None:
+    shop, inner = Shop(), FastAPI()
+
+    @inner.get("/inner")
+    async def route(user: Annotated[Shopper, Depends(require(Shopper, scope="orders"))]) -> str:
+        return str(user.nickname)
+
+    shop.app.mount("/sub", inner)
+    with TestClient(shop.app) as client:
+        assert client.get("/sub/inner", headers=shop.key(shop.alice, scope=["orders"])).json() == "a"
+        assert client.get("/sub/inner", headers=shop.key(shop.alice)).status_code == 403
+        refused = client.get("/sub/inner")
+        assert (refused.status_code, refused.json()["errorCodeName"]) == (401, "Unauthorized")
+        assert (
+            client.get("/sub/inner", headers=HTML, follow_redirects=False)
+            .headers["location"]
+            .startswith("/login?next=%2Fsub%2Finner")
+        )
+        described = client.get("/sub/openapi.json").json()["paths"]["/inner"]["get"]
+        assert described["security"] == [{"Session": []}, {"ApiKey": ["orders"]}, {"Bearer": ["orders"]}]

@@ -68,15 +68,21 @@ def describe(app: FastAPI, attached: Attached) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def check_credentials(app: FastAPI, attached: Attached) -> None:
-    """Stop the start where a route accepts only credentials that nothing on the application reads.
+def check_guards(app: FastAPI, attached: Attached) -> None:
+    """Stop the start where a route accepts only credentials that nothing on the application reads, or where scopes are given to
+    FastAPI's `Security`, which does not tell a dependency of ours.
 
     Raises:
         CrossauthError: `Configuration`, naming the route.
     """
     for target in all_targets(app.routes):
         dependant = getattr(target.served, "dependant", None)
-        for guard in _guards(dependant) if dependant is not None else ():
+        for guard, scopes in _guards(dependant) if dependant is not None else ():
+            if not set(scopes) <= set(guard.scopes):
+                raise CrossauthError(
+                    ErrorCode.Configuration,
+                    f"{target.path}: Security(..., scopes={scopes}) has no effect here: name them in require(scope={scopes})",
+                )
             if guard.credentials is not None and not guard.credentials & attached.names:
                 raise CrossauthError(
                     ErrorCode.Configuration,
@@ -122,17 +128,18 @@ def _operations(schema: Mapping[str, Any], app: FastAPI) -> Iterator[tuple[str, 
         route: Any = context
         if not isinstance(context.original_route, APIRoute) or not route.include_in_schema:
             continue
-        guards = list(_guards(route.dependant))
+        guards = [guard for guard, _ in _guards(route.dependant)]
         for method in route.methods if guards else ():
             operation = paths.get(route.path_format, {}).get(method.lower())
             if isinstance(operation, dict):
                 yield method, operation, guards
 
 
-def _guards(dependant: Dependant) -> Iterator[Guarded]:
+def _guards(dependant: Dependant) -> Iterator[tuple[Guarded, list[str]]]:
+    """The guards of a route, each with the scopes that FastAPI's `Security` names for it."""
     for inner in dependant.dependencies:
         if isinstance(inner.call, Guarded):
-            yield inner.call
+            yield inner.call, [*(inner.parent_oauth_scopes or ()), *(inner.own_oauth_scopes or ())]
         yield from _guards(inner)
 
 

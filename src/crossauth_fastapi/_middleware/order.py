@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
-from crossauth_fastapi._middleware.described import check_credentials, describe
+from crossauth_fastapi._middleware.described import check_guards, describe
 from crossauth_fastapi._middleware.lifespan import Lifecycle
-from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections
+from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections, all_targets, has_own_users
 from crossauth_fastapi._middleware.refusals import answer_refusals, refuse
 from crossauth_fastapi._middleware.site import Site
 
@@ -77,14 +78,30 @@ def servers_on(app: FastAPI) -> Servers:
         except RuntimeError as e:
             raise CrossauthError(ErrorCode.Configuration, "Create the server before the application starts") from e
         setattr(app.state, SOURCES_ATTRIBUTE, servers)
-        # One of the application's own is left alone. Starlette hands a handler WebSockets too, its types do not say so.
-        handlers: dict[Any, Any] = app.exception_handlers
-        handlers.setdefault(CrossauthError, refuse)
+        _answer_on(app)
         answer_refusals(app)
         servers.lifecycle.attach(app)
         describe(app, servers)
-        servers.protections.add(partial(check_credentials, app, servers))
+        servers.protections.add(partial(_reach_mounted, app, servers))
+        servers.protections.add(partial(check_guards, app, servers))
     return servers
+
+
+def _answer_on(app: Starlette) -> None:
+    """Answer refusals that routes of `app` let through."""
+    # One of the application's own is left alone. Starlette hands a handler WebSockets too, its types do not say so.
+    handlers: dict[Any, Any] = app.exception_handlers
+    handlers.setdefault(CrossauthError, refuse)
+
+
+def _reach_mounted(app: FastAPI, servers: Servers) -> None:
+    """The same for applications that are mounted on `app` and have no users of their own: theirs are those of `app`."""
+    for target in all_targets(app.routes):
+        mounted = getattr(target.served, "_base_app", None)
+        if isinstance(mounted, Starlette) and not has_own_users(target):
+            _answer_on(mounted)
+            if isinstance(mounted, FastAPI):
+                describe(mounted, servers)
 
 
 def tell_site(app: FastAPI, **values: Any) -> None:

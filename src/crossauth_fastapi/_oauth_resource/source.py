@@ -49,7 +49,7 @@ class BearerSource:
 
     @property
     def authorization_code(self) -> dict[str, str] | None:
-        """Where a client gets tokens, as OpenAPI names it; `None` unless there is one authorization server with known metadata."""
+        """Where a client gets tokens, as OpenAPI has it; `None` unless there is one authorization server with known metadata."""
         consumers = self.server.token_consumers
         metadata = consumers[0].oidc_config if len(consumers) == 1 else None
         names = {"authorizationUrl": "authorization_endpoint", "tokenUrl": "token_endpoint"}
