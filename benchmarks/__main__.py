@@ -84,9 +84,11 @@ def servers(folder: Path, postgres: PostgresServer, redis: str) -> list[Server]:
     return [
         Server("bare FastAPI", ours, "bare:app"),
         Server("bare FastAPI again (self-check)", ours, "bare:app"),
+        Server("bare FastAPI, by a plain dependency", ours, "bare:app", path="/dependency"),
         Server("Crossauth, no credential", ours, "ours:app", path="/public"),
         session("in memory", {}),
         session("in memory, by `CurrentUser`", {}, "/current"),
+        session("in memory, by `require(...)`", {}, "/required"),
         session("on SQLite", database("ours")),
         session("on PostgreSQL", on_postgres()),
         session("in Redis", {"BENCH_REDIS": redis}),

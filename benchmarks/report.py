@@ -18,6 +18,7 @@ TARGETS = {
     "Crossauth, no credential": 0.92,
     "Crossauth, session in memory": 0.68,
     "Crossauth, session in memory, by `CurrentUser`": 0.61,
+    "Crossauth, session in memory, by `require(...)`": 0.61,
     "Crossauth, session on SQLite": 0.51,
     "Crossauth, session on PostgreSQL": 0.41,
     "Crossauth, session in Redis": 0.38,

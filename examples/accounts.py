@@ -1,4 +1,4 @@
-"""Second factors, e-mail, recovery and administration on SQLite. Run it: python examples/accounts.py"""
+"""Second factors, email, recovery, API keys and administration on SQLite. Run it: python examples/accounts.py"""
 
 import os
 
@@ -28,8 +28,9 @@ users = SqlAlchemyUserStorage(engine, {"user_editable_fields": ["email"], "admin
 passwords = LocalPasswordAuthenticator(users)
 # Where an SMTP server is configured (CROSSAUTH_SMTP_HOST, CROSSAUTH_EMAIL_FROM), mail goes there; else it can be seen at /outbox.
 mailer = {} if "CROSSAUTH_SMTP_HOST" in os.environ else {"mailer": Outbox()}
+keys = SqlAlchemyKeyStorage(engine)
 server = FastApiServer(
-    {"session": {"key_storage": SqlAlchemyKeyStorage(engine)}},
+    {"session": {"key_storage": keys}, "api_key": {"key_storage": keys}},
     {
         "app": app,
         "authenticators": {
@@ -54,6 +55,7 @@ TIPS = [
     {"title": "Read your mail", "text": "In development it is not sent but shown.", "href": "/outbox"},
     {"title": "See a protected page", "text": "Only whoever is logged in gets there.", "href": "/account"},
     {"title": "End a session", "text": "See where you are logged in.", "href": "/sessions"},
+    {"title": "Create an API key", "text": "Let a program act for you, without your password.", "href": "/apikeys"},
     {"title": "Look after users", "text": "As the administrator that the terminal names.", "href": "/admin/selectuser"},
     {"title": "Call the API", "text": "Every page has a JSON twin.", "href": "/docs"},
 ]

@@ -18,6 +18,8 @@ from crossauth_backend.storages.sqlalchemy.audit import SqlAuditSettings
 from crossauth_backend.storages.sqlalchemy.keys import SqlKeySettings
 from crossauth_backend.storages.sqlalchemy.users import SqlUserSettings
 from crossauth_backend.users.storage import UserStorageSettings
+from crossauth_fastapi._api_keys.options import ApiKeyServerSettings
+from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings
 from crossauth_fastapi._serveroptions import ServerSettings
 from crossauth_fastapi._session.options import SessionServerSettings
 
@@ -35,13 +37,24 @@ TABLES = [
     ("LocalPasswordAuthenticator", "Its second argument.", LocalPasswordSettings),
     ("EmailAuthenticator", "Its argument. Mail options that it lacks are the server's.", EmailAuthenticatorSettings),
     ("SmsAuthenticator", "Its argument; the same for `TwilioAuthenticator`.", SmsAuthenticatorSettings),
-    ("ApiKeyManager", "Its last argument.", ApiKeySettings),
+    (
+        "FastApiApiKeyServer",
+        "Given as `options` of `api_key`. Besides those of `ApiKeyManager`.",
+        ApiKeyServerSettings,
+    ),
+    ("ApiKeyManager", "Its second argument.", ApiKeySettings),
     ("User storages", "The last argument of every user storage.", UserStorageSettings),
     ("InMemoryUserStorage", "Besides those of every user storage.", InMemoryUserStorageSettings),
     ("SqlAlchemyUserStorage", "Besides those of every user storage.", SqlUserSettings),
     ("SqlAlchemyKeyStorage", "Its last argument.", SqlKeySettings),
     ("RedisKeyStorage", "Its last argument.", RedisKeySettings),
     ("SqlAlchemyAuditStorage", "Its last argument.", SqlAuditSettings),
+    (
+        "FastApiOAuthResourceServer",
+        "Its third argument, with those of `OAuthResourceServer`; or `options` of `oauth_resserver`, with those of its "
+        "`OAuthTokenConsumer` besides.",
+        FastApiResourceServerSettings,
+    ),
     ("OAuthTokenConsumer", "Its second argument.", TokenConsumerSettings),
     ("OAuthResourceServer", "Its second argument.", ResourceServerSettings),
 ]

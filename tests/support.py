@@ -1,5 +1,6 @@
 """What the tests of the face share: an application, and a client that behaves as a browser does."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -22,12 +23,28 @@ CSRF = "X-CROSSAUTH-CSRF"
 
 
 def make_server(
-    users: UserStorage | None = None, keys: KeyStorage | None = None, app: FastAPI | None = None, **options: Any
+    users: UserStorage | None = None,
+    keys: KeyStorage | None = None,
+    app: FastAPI | None = None,
+    api_key: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> FastApiServer:
-    """A server on `app`, by default on storages in memory, with a few routes of the application's own."""
+    """A server on `app`, by default on storages in memory, with a few routes of the application's own.
+
+    Parameters:
+        users: where users are.
+        keys: where sessions and API keys are.
+        app: the application.
+        api_key: options of a server for API keys; without them there is none.
+        options: options of the server.
+    """
     users = users or InMemoryUserStorage({"user_editable_fields": ["email", "nickname"]})
+    keys = keys or InMemoryKeyStorage()
+    params: dict[str, Any] = {"session": {"key_storage": keys}}
+    if api_key is not None:
+        params["api_key"] = {"key_storage": keys, "options": api_key}
     server = FastApiServer(
-        {"session": {"key_storage": keys or InMemoryKeyStorage()}},
+        params,
         {
             "app": app or FastAPI(),
             "authenticators": {"localpassword": LocalPasswordAuthenticator(users, CHEAP)},

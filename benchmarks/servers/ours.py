@@ -3,9 +3,9 @@ of a session is written once a second instead of once a minute."""
 
 import os
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 
 from crossauth_backend import (
     DEFAULT_LIMITS,
@@ -14,10 +14,11 @@ from crossauth_backend import (
     KeyStorage,
     LocalPasswordAuthenticator,
     Mail,
+    User,
     UserStorage,
 )
 from crossauth_backend.sessions import rules
-from crossauth_fastapi import CurrentUser, FastApiServer
+from crossauth_fastapi import CurrentUser, FastApiServer, require
 
 if "BENCH_WRITE" in os.environ:
     rules.TOUCH_INTERVAL = timedelta(seconds=1)
@@ -77,6 +78,14 @@ async def me(request: Request) -> dict[str, Any]:
 
 @app.get("/current")
 async def current(user: CurrentUser) -> dict[str, Any]:
+    return {"username": user.username}
+
+
+@app.get("/required")
+async def required(
+    user: Annotated[User, Depends(require(scope="orders", credentials=["session", "bearer"]))],
+) -> dict[str, Any]:
+    """Everything that a route can require and a session of the benchmark has."""
     return {"username": user.username}
 
 

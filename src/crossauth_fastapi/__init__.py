@@ -5,11 +5,22 @@ from crossauth_fastapi.dependencies import (
     AdminUser,
     CurrentUser,
     OptionalUser,
+    Principal,
     current_user,
     optional_user,
+    require,
     require_admin,
 )
+from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer, FastApiApiKeyServerOptions
+from crossauth_fastapi.fastapiresserver import (
+    Authorization,
+    FastApiOAuthResourceServer,
+    FastApiOAuthResourceServerOptions,
+    ProtectedEndpoint,
+    ProtectedResource,
+)
 from crossauth_fastapi.fastapiserver import (
+    FastApiApiKeyServerParams,
     FastApiOAuthClientParams,
     FastApiOAuthResServerParams,
     FastApiServer,
@@ -34,10 +45,16 @@ from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 __all__ = [
     "AdminUser",
     "AuthenticatorDetails",
+    "Authorization",
     "CurrentUser",
+    "FastApiApiKeyServer",
+    "FastApiApiKeyServerOptions",
+    "FastApiApiKeyServerParams",
     "FastApiErrorFn",
     "FastApiOAuthClientParams",
     "FastApiOAuthResServerParams",
+    "FastApiOAuthResourceServer",
+    "FastApiOAuthResourceServerOptions",
     "FastApiServer",
     "FastApiServerBase",
     "FastApiServerOptions",
@@ -49,9 +66,13 @@ __all__ = [
     "JsonOrFormData",
     "MaybeErrorResponse",
     "OptionalUser",
+    "Principal",
+    "ProtectedEndpoint",
+    "ProtectedResource",
     "UserView",
     "current_user",
     "default_is_admin_fn",
     "optional_user",
+    "require",
     "require_admin",
 ]

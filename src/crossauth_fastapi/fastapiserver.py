@@ -16,15 +16,20 @@ from crossauth_backend.core.options import read_options
 from crossauth_fastapi._http.errors import error_json
 from crossauth_fastapi._middleware.order import attach_source, tell_site
 from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._oauth_resource.shared import split_options
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._serveroptions import (
     COMPONENT,
+    ApiKeyParams,
+    FastApiApiKeyServerParams,
     FastApiOAuthClientParams,
     FastApiOAuthResServerParams,
     FastApiServerOptions,
     FastApiServerParams,
     FastApiSessionServerParams,
+    ResServerParams,
     SessionParams,
+    api_key_options,
     read_params,
     read_server_options,
     session_options,
@@ -32,11 +37,14 @@ from crossauth_fastapi._serveroptions import (
 )
 from crossauth_fastapi._session.adaptersource import AdapterSource, PlainAdapter
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
+from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer
+from crossauth_fastapi.fastapiresserver import FastApiOAuthResourceServer
 from crossauth_fastapi.fastapiserverbase import FastApiErrorFn, FastApiServerBase, MaybeErrorResponse
 from crossauth_fastapi.fastapisession import FastApiSessionServer
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
 __all__: Final = [
+    "FastApiApiKeyServerParams",
     "FastApiOAuthClientParams", "FastApiOAuthResServerParams", "FastApiServer", "FastApiServerOptions",
     "FastApiServerParams", "FastApiSessionServerParams",
 ]  # fmt: skip
@@ -79,6 +87,7 @@ class FastApiServer(FastApiServerBase):
         self.is_admin_fn = self._settings.is_admin_fn
         self._session_server: FastApiSessionServer | None = None
         self._session_adapter = parsed.session_adapter
+        self._api_key_server: FastApiApiKeyServer | None = None
         if parsed.session is not None:
             session = read_options(SessionParams, parsed.session, component=f"{COMPONENT} params 'session'")
             if session.key_storage is None:
@@ -95,11 +104,34 @@ class FastApiServer(FastApiServerBase):
             self._session_adapter = self._session_server
         elif parsed.session_adapter is not None:
             attach_source(self._app, AdapterSource(PlainAdapter(parsed.session_adapter)))
+        if parsed.api_key is not None:
+            self._create_api_key_server(parsed.api_key, merged)
+        self._oauth_resserver = self._create_resource_server(parsed.oauth_resserver, merged)
         remember_server(self._app, self)
         self._pages = self._session_server.pages if self._session_server else self._bare_pages()
         tell_site(self._app, is_admin_fn=self.is_admin_fn)
         if self._session_server is None:
             tell_site(self._app, error_page=self._error_page)
+
+    def _create_api_key_server(self, params: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
+        parsed = read_options(ApiKeyParams, params, component=f"{COMPONENT} params 'api_key'")
+        if parsed.key_storage is None:
+            raise CrossauthError(ErrorCode.Configuration, f"{COMPONENT} params 'api_key': 'key_storage' is required")
+        session = self._session_server
+        events = None if session is None else session.session_manager.events
+        self._api_key_server = FastApiApiKeyServer(
+            self._app, parsed.key_storage, api_key_options(parsed, merged), events
+        )
+
+    def _create_resource_server(
+        self, params: Mapping[str, Any] | None, merged: Mapping[str, Any]
+    ) -> FastApiOAuthResourceServer | None:
+        if params is None:
+            return None
+        parsed = read_options(ResServerParams, params, component=f"{COMPONENT} params 'oauth_resserver'")
+        consumers, options = split_options(parsed.options, merged)
+        adapter = {} if self._session_adapter is None else {"session_adapter": self._session_adapter}
+        return FastApiOAuthResourceServer(self._app, consumers, {**adapter, **options})
 
     @property
     def app(self) -> FastAPI:
@@ -137,6 +169,11 @@ class FastApiServer(FastApiServerBase):
         return self._session_adapter is not None
 
     @property
+    def api_key_server(self) -> FastApiApiKeyServer | None:
+        """The server for API keys."""
+        return self._api_key_server
+
+    @property
     def oauth_client(self) -> None:
         """No OAuth client was created."""
         return None
@@ -147,9 +184,9 @@ class FastApiServer(FastApiServerBase):
         return None
 
     @property
-    def oauth_resserver(self) -> None:
-        """No resource server was created."""
-        return None
+    def oauth_resserver(self) -> FastApiOAuthResourceServer | None:
+        """The resource server."""
+        return self._oauth_resserver
 
     async def create_anonymous_session(
         self, request: Request, response: Response, data: dict[str, Any] | None = None

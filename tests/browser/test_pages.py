@@ -119,7 +119,11 @@ async def test_every_page_of_factors_mail_and_administration(browser: Browser, s
     context = await browser.new_context(
         color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True, user_agent=agent
     )
-    world = World(create_user_fn=administrator, enable_email_verification=True)
+    world = World(
+        create_user_fn=administrator,
+        enable_email_verification=True,
+        api_key={"scopes": ["orders:read", "orders:write"]},
+    )
     with serve(sample(world.server)) as url, Person(url) as person, Person(url) as elsewhere:
         visitor = Visitor(await context.new_page(), url, f"{scheme}-{width}")
         page = visitor.page
@@ -155,6 +159,27 @@ async def test_every_page_of_factors_mail_and_administration(browser: Browser, s
         await visitor.look("factor2-visit-refused")
         await visitor.send("Continue", otp=world.code(secret))
         await visitor.look("recoverycodes-done")
+
+        await visitor.visit("/apikeys", "apikeys-none")
+        await page.check("input[name='scope_orders:read']")
+        await visitor.send("Create API key", name="Deploy script")
+        await visitor.send("Continue", otp=world.code(secret))
+        await visitor.look("apikeys-created")
+        await page.get_by_role("link", name="Manage Deploy script").click()
+        await visitor.look("apikey")
+        await visitor.send("Rename", name=LONG_NAME[:100])
+        await visitor.look("apikey-renamed")
+        await visitor.send("Replace")
+        await visitor.send("Continue", otp=world.code(secret))
+        await visitor.look("apikey-replaced")
+        await visitor.visit("/apikeys", "apikeys")
+        await visitor.send("Create API key", name=" ")
+        await visitor.send("Continue", otp=world.code(secret))
+        await visitor.look("apikeys-refused")
+        await visitor.visit("/admin/apikeys/1", "admin-apikeys")
+        await page.get_by_role("link", name="Manage").first.click()
+        await visitor.look("admin-apikey")
+        await page.get_by_role("link", name="Back to the API keys").click()
 
         await visitor.visit("/admin/createuser", "admin-createuser")
         await visitor.send("Create", username="x y", user_email="any@body", password="a", repeat_password="b")

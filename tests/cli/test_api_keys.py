@@ -18,12 +18,16 @@ from crossauth_fastapi import FastApiServer
 
 engine = open_engine("sqlite:///small.db")
 users = SqlAlchemyUserStorage(engine)
-app, bare = FastAPI(), FastAPI()
+app, bare, lone = FastAPI(), FastAPI(), FastAPI()
 server = FastApiServer(
     {"session": {"key_storage": SqlAlchemyKeyStorage(engine)}},
     {"app": app, "user_storage": users, "authenticators": {"localpassword": LocalPasswordAuthenticator(users)}},
 )
 without = FastApiServer({}, {})
+alone = FastApiServer(
+    {"api_key": {"key_storage": SqlAlchemyKeyStorage(engine), "options": {"token_prefix": "shop_"}}},
+    {"app": lone, "user_storage": users},
+)
 """
 
 
@@ -94,3 +98,10 @@ def test_what_cannot_be_done_is_said_without_a_traceback(
     assert done.returncode == 2, done.stdout
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_server_for_api_keys_says_how_keys_are_made(folder: Path, alice: int) -> None:
+    made = command(folder, "create", "small:alone", "--user", "alice", "--name", "ci")
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith("shop_")
+    assert command(folder, "list", "small:lone", "--user", "alice").stdout.count("ci") == 1

@@ -9,6 +9,7 @@ import pytest
 
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_fastapi._actions.action import Action
+from crossauth_fastapi._api_keys import actions as api_keys
 from crossauth_fastapi._session import (
     admin,
     factor2,
@@ -70,7 +71,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         return await count(self, subjects, *args, **named)
 
     monkeypatch.setattr(AttemptLimits, "count", count_and_tell)
-    world = World(enable_email_verification=True)
+    world = World(enable_email_verification=True, api_key={})
     with world.open() as url:
         yield Site(world, url, counted)
 
@@ -152,4 +153,29 @@ def test_administrators_and_users_who_leave_emit_what_they_declare(site: Site) -
         number = boss.call("/admin/api/createuser", username="carol", password=PASSWORD).json()["user"]["id"]
         with site.during(admin.DELETE):
             assert boss.call(f"/admin/api/deleteuser/{number}").json()["ok"]
+    site.check_everything_was_emitted()
+
+
+def test_looking_after_api_keys_emits_what_it_declares(site: Site) -> None:
+    with Browser(site.url) as boss:
+        boss.sign_up("root", factor2="none", user_email=ALICE)
+        boss.call("/api/verifyemail", token=boss.link().rpartition("/")[2])
+        asyncio.run(site.world.users.update_user({"id": 1, "admin": True}))
+        kinds = (
+            ("/api/{}", api_keys.CREATE, api_keys.RENAME, api_keys.ROTATE, api_keys.REVOKE),
+            (
+                "/admin/api/{}/1", api_keys.ADMIN_CREATE, api_keys.ADMIN_RENAME, api_keys.ADMIN_ROTATE,
+                api_keys.ADMIN_REVOKE,
+            ),
+        )  # fmt: skip
+        for path, create, rename, rotate, revoke in kinds:
+            site.world.later(hours=2)
+            with site.during(create):
+                made = boss.call(path.format("apikeys"), name="k", password=PASSWORD).json()
+            with site.during(rename):
+                boss.call(path.format("updateapikey"), key=made["apiKey"]["id"], name="n")
+            with site.during(rotate):
+                boss.call(path.format("rotateapikey"), key=made["apiKey"]["id"])
+            with site.during(revoke):
+                boss.call(path.format("revokeapikey"), key=made["apiKey"]["id"])
     site.check_everything_was_emitted()

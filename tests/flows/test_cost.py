@@ -3,9 +3,10 @@
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from fastapi import Depends
 from fastapi.testclient import TestClient
 
 from crossauth_backend import (
@@ -16,6 +17,7 @@ from crossauth_backend import (
     TotpAuthenticator,
     UserStorage,
 )
+from crossauth_fastapi import Principal, require
 from crossauth_fastapi._middleware import latebody
 from tests.support import CHEAP, CSRF, PASSWORD, make_server
 
@@ -102,6 +104,23 @@ def test_a_session_costs_one_query() -> None:
     for _ in range(3):
         assert counted.of("GET", "/me") == {"key_with_user": 1}
     assert counted.of("GET", "/maybe") == {"key_with_user": 1}
+
+
+def test_what_a_route_requires_costs_no_further_query() -> None:
+    counted = Counted(is_admin_fn=lambda user: True)
+
+    @counted.server.app.get("/all")
+    async def all_of_it(
+        who: Annotated[Principal, Depends(require(Principal, scope="a", admin=True, fresh=10))],
+    ) -> None: ...
+
+    counted.client.post("/api/signup", json={"username": "alice", "password": PASSWORD}, headers=counted.token())
+    for _ in range(3):
+        assert counted.of("GET", "/all") == {"key_with_user": 1}
+    counted.client.cookies.clear()
+    counted.calls.clear()
+    assert counted.client.get("/all").status_code == 401
+    assert counted.calls == {}
 
 
 def test_the_time_of_use_is_written_at_most_once_a_minute() -> None:

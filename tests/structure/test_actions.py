@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
+from fastapi.routing import iter_route_contexts
 
 import crossauth_fastapi
 from crossauth_backend import DEFAULT_LIMITS, EventName
 from crossauth_fastapi._actions.action import Action
+from crossauth_fastapi._api_keys.actions import ACTIONS as KEY_ACTIONS
+from crossauth_fastapi._api_keys.actions import GROUPS as KEY_GROUPS
+from crossauth_fastapi._api_keys.options import ApiKeyServerSettings, FastApiApiKeyServerOptions
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.endpoints import AllEndpoints, AllEndpointsMinusOAuth
@@ -19,8 +23,9 @@ from crossauth_fastapi._session.options import FastApiSessionServerOptions, Sess
 from tests.accounts import World
 
 ROOT = Path(__file__).parents[2]
-NAMES = [f"{action.group.name}-{action.name}" for action in ACTIONS]
-each_action = pytest.mark.parametrize("action", ACTIONS, ids=NAMES)
+EVERY = (*ACTIONS, *KEY_ACTIONS)
+NAMES = [f"{action.group.name}-{action.name}" for action in EVERY]
+each_action = pytest.mark.parametrize("action", EVERY, ids=NAMES)
 # Contract 1.0.1.
 DOCUMENTED = """
 signup api/signup login logout changepassword updateuser deleteuser api/login api/logout api/changepassword
@@ -34,11 +39,13 @@ CLIENTS = """
 admin/selectclient admin/createclient admin/deleteclient admin/updateclient admin/api/createclient admin/api/deleteclient
 admin/api/updateclient selectclient createclient updateclient deleteclient api/deleteclient api/updateclient api/createclient
 """.split()  # noqa: SIM905
-# Told by no action of its own: by every limit, and by what sends mail in the background.
-# Of API keys, and of OAuth's servers and clients.
-OTHER_SERVERS = ("api_key", "token_", "client_", "consent_", "signing_key", "account_")
+# Told by no action of its own: by every limit, by what sends mail in the background, and where an API key is checked.
+# Of OAuth's servers and clients.
+OTHER_SERVERS = ("token_", "client_", "consent_", "signing_key", "account_")
 OTHER_LIMITS = {"client_secret", "user_code", "device_poll", "registration", "par", "introspection", "api_key", "bff"}
-TOLD_ELSEWHERE = {EventName.attempts_limited, EventName.mail_failed}
+TOLD_ELSEWHERE = {
+    EventName.attempts_limited, EventName.mail_failed, EventName.api_key_used, EventName.api_key_refused,
+}  # fmt: skip
 # Everything that some option or feature has to be on for.
 SWITCHED_ON: dict[str, Any] = {
     "enable_admin_endpoints": True, "enable_email_verification": True, "enable_password_reset": True,
@@ -58,15 +65,16 @@ def defined() -> dict[str, Action[Any, Any]]:
 
 
 def test_every_action_that_is_defined_is_listed() -> None:
-    assert {name for name, action in defined().items() if action not in ACTIONS} == set()
-    assert len({(action.group.admin, action.name) for action in ACTIONS}) == len(ACTIONS)
+    assert {name for name, action in defined().items() if action not in EVERY} == set()
+    assert len({(action.group.admin, action.name) for action in EVERY}) == len(EVERY)
+    assert len({action.operation_id for action in EVERY}) == len(EVERY)
 
 
 @each_action
 def test_an_action_belongs_to_a_group_and_is_switched_on_with_it(action: Action[Any, Any]) -> None:
-    assert action.group in GROUPS
+    assert action.group in (KEY_GROUPS if action in KEY_ACTIONS else GROUPS)
     assert action.endpoints
-    assert set(action.endpoints) <= set(AllEndpointsMinusOAuth)
+    assert action in KEY_ACTIONS or set(action.endpoints) <= set(AllEndpointsMinusOAuth)
 
 
 def test_every_documented_endpoint_has_a_name() -> None:
@@ -76,10 +84,9 @@ def test_every_documented_endpoint_has_a_name() -> None:
 
 
 def test_every_action_is_served_where_everything_is_switched_on() -> None:
-    server = World(**SWITCHED_ON).server.session_server
-    assert server is not None
-    served = {getattr(route, "name", "").partition(":")[0] for route in server._router.routes}
-    assert {name for action in ACTIONS for name in action.endpoints} <= served
+    routes = iter_route_contexts(World(**SWITCHED_ON, api_key={}).server.app.router.routes)
+    served = {getattr(route.original_route, "name", "").partition(":")[0] for route in routes}
+    assert {name for action in EVERY for name in action.endpoints} <= served
 
 
 @each_action
@@ -87,9 +94,11 @@ def test_a_page_has_an_option_and_a_template(action: Action[Any, Any]) -> None:
     assert action.has_page or (action.get_page is None and action.has_json)
     if action.page_option is None:
         return
-    assert action.page_option in SessionServerSettings.__dataclass_fields__
-    assert action.page_option in get_type_hints(FastApiSessionServerOptions)
-    template = SessionServerSettings.__dataclass_fields__[action.page_option].default
+    settings: Any = ApiKeyServerSettings if action in KEY_ACTIONS else SessionServerSettings
+    options = FastApiApiKeyServerOptions if action in KEY_ACTIONS else FastApiSessionServerOptions
+    assert action.page_option in settings.__dataclass_fields__
+    assert action.page_option in get_type_hints(options)
+    template = settings.__dataclass_fields__[action.page_option].default
     assert Pages("no such folder", lambda request: {}).has(str(template))
 
 
@@ -108,8 +117,8 @@ def test_what_an_action_tells_and_what_limits_it_exists(action: Action[Any, Any]
 
 def test_every_event_and_every_limit_belongs_to_an_action() -> None:
     elsewhere = TOLD_ELSEWHERE | {event for event in EventName if event.startswith(OTHER_SERVERS)}
-    assert {event for action in ACTIONS for event in action.events} == set(EventName) - elsewhere
-    assert {limit for action in ACTIONS for limit in action.limits} == set(DEFAULT_LIMITS) - OTHER_LIMITS
+    assert {event for action in EVERY for event in action.events} == set(EventName) - elsewhere
+    assert {limit for action in EVERY for limit in action.limits} == set(DEFAULT_LIMITS) - OTHER_LIMITS
 
 
 @each_action

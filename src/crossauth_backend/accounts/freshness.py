@@ -15,6 +15,12 @@ from crossauth_backend.keys.record import Key, get_json_data
 from crossauth_backend.users.record import User
 
 OURS: Final = "crossauth"
+# Methods of RFC 8176 §2 by what they show: what one knows, has, or is.
+_KINDS: Final = (
+    frozenset(("pwd", "pin", "kba")),
+    frozenset(("otp", "sms", "tel", "hwk", "swk", "pop", "sc")),
+    frozenset(("face", "fpt", "iris", "retina", "vbm")),
+)
 AUTH: Final = "auth"
 BYPASSED: Final = "factor2_bypassed"
 
@@ -47,6 +53,12 @@ def lacks_factor2(key: Key, user: User) -> ErrorCode | None:
 def is_recent(auth: dict[str, Any] | None, now: datetime, within: timedelta) -> bool:
     """Whether a login was made within this time. One that nothing is known of was not."""
     return auth is not None and now - datetime.fromtimestamp(auth["at"], UTC) < within
+
+
+def is_two_factor(methods: Iterable[Any]) -> bool:
+    """Whether these methods are a login with a second factor: `mfa`, or methods of two kinds (RFC 8176 §2)."""
+    known = {method for method in methods if isinstance(method, str)}
+    return "mfa" in known or sum(bool(kind & known) for kind in _KINDS) > 1
 
 
 def can_be_asked(accounts: Accounts, user: User) -> bool:

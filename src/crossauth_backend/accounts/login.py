@@ -78,7 +78,8 @@ async def sign_in(
     elif step is not None:
         session = await sessions.create_session_key(None, extra_fields, waiting_change(accounts, attempt, step))
     else:
-        methods = ["pwd", "otp"] if attempt.factor2_passed and has_factor2(user) else ["pwd"]
+        two = attempt.factor2_passed and not attempt.factor2_bypassed and has_factor2(user)
+        methods = ["pwd", "otp"] if two else ["pwd"]
         facts = dict(auth or auth_facts(accounts.now, methods))
         kept = _kept(data or {}, origin, {AUTH: facts, **({BYPASSED: True} if bypassed else {})})
         # It rests on the stamp that was read before the proof: where a credential has changed since, it is void from the start.

@@ -43,6 +43,11 @@ class ApiKey(Key):
         times = [time for time in (self.expires, self.replaced_until) if time is not None]
         return min(times, default=None)
 
+    def _extra(self) -> Mapping[str, Any]:
+        """Read as a mapping it has the application's data besides (contract 1.0.2); none of them hides a field."""
+        own = {name: value for name, value in _readable_data(self).items() if name not in self._names()}
+        return {**own, **self.extra}
+
 
 @dataclass(frozen=True, slots=True)
 class KeyReturn(ItemReads):
@@ -114,6 +119,13 @@ def with_data(key: ApiKey, **changes: Any) -> ApiKey:
     """`key` with other fields, and with the data that say so."""
     changed = replace(key, **changes)
     return replace(changed, data=encoded(data_of(key), ours_of(changed)))
+
+
+def _readable_data(key: ApiKey) -> dict[str, Any]:
+    try:
+        return data_of(key)
+    except CrossauthError:
+        return {}
 
 
 def _decoded(data: str) -> dict[str, Any]:

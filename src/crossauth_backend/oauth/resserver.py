@@ -66,9 +66,24 @@ class OAuthResourceServer:
         """
         return await self._consumer_for(token).authorize(token, "access")
 
+    def issuer_of(self, token: str, claims: Mapping[str, Any]) -> str:
+        """Who issued a token that is accepted; an answer of introspection need not say so.
+
+        Parameters:
+            token: as it came.
+            claims: of it.
+        """
+        issuer = claims.get("iss")
+        return issuer if isinstance(issuer, str) else self._consumer_for(token).auth_server_base_url
+
     def scopes(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
         """The scopes that a token grants, as they are in it."""
         return scopes_of(claims)
+
+    @property
+    def implied_scopes(self) -> Mapping[str, Sequence[str]]:
+        """Scopes that another scope includes."""
+        return self._settings.implied_scopes
 
     def require_scopes(self, claims: Mapping[str, Any], needed: Sequence[str]) -> None:
         """Refuse a token that lacks a scope; scopes that another includes count.

@@ -19,6 +19,7 @@ from crossauth_fastapi._http.errors import (
     with_retry_after,
 )  # fmt: skip
 from crossauth_fastapi._http.redirects import see_other
+from crossauth_fastapi._middleware.challenges import with_challenges
 
 AnyAction: TypeAlias = Action[Any, Any]
 AnyRequest: TypeAlias = ActionRequest[Any, Any]
@@ -44,8 +45,10 @@ def answer_page(action: AnyAction, call: AnyRequest, page: Page | Redirect) -> R
 
 
 def refuse_json(call: AnyRequest, e: CrossauthError) -> Response:
-    """A refusal as JSON."""
-    return error_json(e, _changed_token(call))
+    """A refusal as JSON; that of a key or a token says how to send a better one."""
+    answer, principal = error_json(e, _changed_token(call)), call.state.principal
+    refused = principal is not None and principal.error is e
+    return with_challenges(answer, call.state, e) if refused else answer
 
 
 def refuse_page(action: AnyAction | None, call: AnyRequest, e: CrossauthError, shown: Mapping[str, Any]) -> Response:

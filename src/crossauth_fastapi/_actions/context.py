@@ -71,6 +71,12 @@ class ActionContext:
         return Origin(peer_address(request.scope, self.proxies), None, state.header(b"user-agent"), state.root_path)
 
 
+def login_required(state: RequestState) -> CrossauthError:
+    """The refusal where nobody is logged in; where a key or a token was sent and is refused, it says why."""
+    principal = state.principal
+    return LoginRequired() if principal is None or principal.error is None else principal.error
+
+
 C = TypeVar("C", bound=ActionContext)
 
 
@@ -158,7 +164,7 @@ class ActionRequest(Generic[C, B]):
         """
         user = self.user
         if user is None or self.state["auth_type"] != "cookie":
-            raise LoginRequired
+            raise login_required(self.state)
         return user
 
     async def admin(self) -> User:

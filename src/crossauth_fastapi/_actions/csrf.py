@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._actions.action import Action, CsrfRule
 from crossauth_fastapi._actions.context import ActionRequest
 from crossauth_fastapi._http.errors import LoginRequired
-from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._middleware.decision import csrf_refusal
 
 
 def check_csrf(action: Action[Any, Any], call: ActionRequest[Any, Any]) -> None:
@@ -28,9 +27,3 @@ def check_csrf(action: Action[Any, Any], call: ActionRequest[Any, Any]) -> None:
     if action.session and auth_type is None:
         raise LoginRequired
     raise csrf_refusal(call.state)
-
-
-def csrf_refusal(state: RequestState) -> CrossauthError:
-    """The refusal of a request without a valid token, in the words of the server that makes the tokens."""
-    explain = state.site.csrf_refusal
-    return explain(state) if explain is not None else CrossauthError(ErrorCode.InvalidCsrf)

@@ -27,10 +27,32 @@ class ErrorBody(BaseModel):
 
 
 class LoginRequired(CrossauthError):
-    """Nobody is logged in, where somebody must be."""
+    """Nobody is logged in, where somebody must be.
 
-    def __init__(self) -> None:
-        super().__init__(ErrorCode.Unauthorized, "Log in first")
+    Parameters:
+        text: what is said of it.
+        scopes: scopes that are needed, for the challenge (RFC 6750 §3).
+        credentials: names of the credentials that are accepted; `None` for any.
+        again: whether somebody who is logged in has to log in once more.
+        code: the reason.
+    """
+
+    def __init__(
+        self,
+        text: str = "Log in first",
+        *,
+        scopes: tuple[str, ...] = (),
+        credentials: frozenset[str] | None = None,
+        again: bool = False,
+        code: ErrorCode = ErrorCode.Unauthorized,
+    ) -> None:
+        super().__init__(code, text)
+        self.scopes, self.credentials, self.again = scopes, credentials, again
+
+    @property
+    def by_session(self) -> bool:
+        """Whether logging in on a page is of any use."""
+        return self.credentials is None or "session" in self.credentials
 
 
 class PasswordRequired(CrossauthError):

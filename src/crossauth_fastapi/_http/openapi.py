@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastapi.security import APIKeyCookie, APIKeyHeader
+from fastapi.security.base import SecurityBase
 from pydantic import BaseModel
 
 _SESSION: Final = "Session"
@@ -39,3 +40,21 @@ def schemes(csrf_header: str) -> list[Any]:
         auto_error=False,
     )
     return [APIKeyCookie(**SESSION_SCHEME), token]
+
+
+class Guarded(SecurityBase):
+    """A dependency that lets requests in by some credentials.
+
+    FastAPI has one scheme for one dependency, and knows no servers: that of sessions is a stand-in for what
+    `_middleware/described.py` writes.
+
+    Parameters:
+        scopes: all that are needed.
+        credentials: names of those that are accepted; `None` for any.
+        required: whether one is needed at all.
+    """
+
+    def __init__(self, scopes: tuple[str, ...], credentials: frozenset[str] | None, required: bool) -> None:
+        scheme = APIKeyCookie(**SESSION_SCHEME)
+        self.model, self.scheme_name = scheme.model, scheme.scheme_name
+        self.scopes, self.credentials, self.required = scopes, credentials, required

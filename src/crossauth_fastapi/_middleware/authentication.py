@@ -14,11 +14,13 @@ from crossauth_fastapi._middleware.identity import Identity, is_known_by_header
 from crossauth_fastapi._middleware.latebody import look_again_when_late
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.site import Site
+from crossauth_fastapi._middleware.sockets import watch
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
-_VARY: Final = (b"vary", b"Cookie")
-_COOKIE: Final = {b"cookie", b"*"}
+# Where a browser's credential is, and where a program's is too.
+_BY_COOKIE: Final = (b"Cookie",)
+_BY_HEADER: Final = (b"Cookie", b"Authorization")
 
 
 class Source(Protocol):
@@ -76,7 +78,7 @@ class AuthenticationMiddleware:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        attached = self.attached
+        attached, is_http = self.attached, scope["type"] == "http"
         if attached.site.trusted_proxies:
             believe_proxies(scope, attached.site.trusted_proxies)
         state = RequestState(scope, attached.site)
@@ -87,7 +89,7 @@ class AuthenticationMiddleware:
         try:
             if not attached.lifecycle.running:
                 await attached.lifecycle.start()
-            for source in attached.sources if scope["type"] == "http" else _for_socket(attached.sources, state):
+            for source in attached.sources if is_http else _for_socket(attached.sources, state):
                 identity = await source.identify(scope, state)
                 if identity is not None:
                     state.add_identity(source.name, identity)
@@ -100,6 +102,7 @@ class AuthenticationMiddleware:
             # every other middleware, which may have something to add (CORS headers, a log line).
             state.refusal = e
 
+        receive, send = (receive, send) if is_http else watch(attached.sources, scope, state, receive, send)
         send = partial(_send_with_cookies, state, send)
         await self.app(scope, receive, send)
 
@@ -135,15 +138,18 @@ def _add_headers(message: Message, state: RequestState) -> None:
     if not headers and not personal:
         return
     present = list(message.get("headers", ()))
-    kept = varies = False
+    kept, varies = False, b""
     for name, value in present:
         if name == b"cache-control":
             kept = True
         elif name == b"vary":
-            varies = varies or bool(_COOKIE & {part.strip().lower() for part in value.split(b",")})
+            varies += b"," + value.lower()
     if not kept and (personal or state.sets_cookies):
         # An answer that is one browser's: no cache on the way may keep it, nor a browser for whoever uses it next.
         present.append(_NO_STORE)
-    if personal and not varies:
-        present.append(_VARY)
+    if personal:
+        named = {part.strip() for part in varies.split(b",")} if varies else ()
+        for name in _BY_HEADER if state.site.challenges else _BY_COOKIE:
+            if name.lower() not in named and b"*" not in named:
+                present.append((b"vary", name))
     message["headers"] = present + headers

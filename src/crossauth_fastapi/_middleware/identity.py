@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.oauth.resource.scopes import with_implied
 from crossauth_backend.users.record import User
 
 # Whose word counts where a request carries several credentials: what a program sends by itself before what a browser adds.
@@ -13,6 +14,11 @@ PRECEDENCE: Final = ("bearer", "api_key", "session", "id_token")
 # `auth_type` of principals whom a browser names by itself, also for a page of somebody else's.
 AMBIENT: Final = frozenset(("cookie", "oidc"))
 _NO_FIELDS: Final[Mapping[str, Any]] = {}
+_NO_SCOPES: Final[Mapping[str, Sequence[str]]] = {}
+
+
+class ClaimedUser(User):
+    """A user made of the claims of a token alone: no account of this application, whatever its id."""
 
 
 class Identity(NamedTuple):
@@ -25,6 +31,7 @@ class Identity(NamedTuple):
         client_id: the OAuth client, or the name of the key.
         fields: further fields of `request.state` that this credential fills, whoever is the principal.
         error: why the credential is refused. It stands for nobody, and for nobody else's rights either.
+        implied: scopes that another scope of this credential includes.
     """
 
     auth_type: str | None
@@ -33,11 +40,24 @@ class Identity(NamedTuple):
     client_id: str | None = None
     fields: Mapping[str, Any] = _NO_FIELDS
     error: CrossauthError | None = None
+    implied: Mapping[str, Sequence[str]] = _NO_SCOPES
 
     @property
     def is_somebody(self) -> bool:
         """Whether it names a principal, or tried to: an anonymous session does not."""
         return self.user is not None or self.client_id is not None or self.error is not None
+
+    def has_scopes(self, needed: Sequence[str]) -> bool:
+        """Whether it may do what needs all of these scopes. A credential without any has none; `None` is not limited."""
+        granted = self.scopes
+        return granted is None or set(needed) <= with_implied(granted, self.implied)
+
+    def error_fields(self) -> dict[str, str]:
+        """The fields of `request.state` that say why it is refused: in words of its own, where `fields` has them."""
+        if self.error is None:
+            return {}
+        known = {"auth_error": self.error.code_name, "auth_error_description": self.error.message}
+        return known | {name: self.fields[name] for name in known if name in self.fields}
 
 
 def choose_principal(found: Mapping[str, Identity]) -> Identity | None:

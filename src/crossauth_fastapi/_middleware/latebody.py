@@ -9,10 +9,24 @@ from __future__ import annotations
 import time
 from typing import Any, Final, Protocol
 
+from fastapi import HTTPException
 from starlette.types import Message, Receive, Scope
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 
 # Seconds after which a body has come later than the request that it belongs to.
 _LATE: Final = 0.005
+
+
+class CredentialEnded(CrossauthError, HTTPException):  # type: ignore[misc]  # `detail`, which may be empty here
+    """The credential ended while the request was being sent.
+
+    Raised where the body is read, by whomever. FastAPI, which reads bodies for its routes, lets an `HTTPException` through.
+    """
+
+    def __init__(self, code: ErrorCode) -> None:
+        CrossauthError.__init__(self, code)
+        self.status_code, self.headers = self.http_status, None
 
 
 class LooksAgain(Protocol):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
+from crossauth_fastapi._middleware.described import check_guards, describe
 from crossauth_fastapi._middleware.lifespan import Lifecycle
-from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections
+from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections, all_targets, has_own_users
 from crossauth_fastapi._middleware.refusals import answer_refusals, refuse
 from crossauth_fastapi._middleware.site import Site
 
@@ -26,8 +29,19 @@ class Servers:
         self.sources: list[Source] = []
         self._told: dict[str, Any] = {}
 
-    def register(self, source: Source) -> None:
-        """Add a source.
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the sources."""
+        return frozenset(source.name for source in self.sources)
+
+    @property
+    def authorization_code(self) -> Mapping[str, str] | None:
+        """Where clients get access tokens, for OpenAPI; `None` where that is not known."""
+        found = (getattr(source, "authorization_code", None) for source in self.sources)
+        return next((urls for urls in found if urls), None)
+
+    def register(self, source: Source, challenge: str | None = None) -> None:
+        """Add a source; see `attach_source`.
 
         Raises:
             CrossauthError: `Configuration` where the application has one of this name already.
@@ -35,6 +49,8 @@ class Servers:
         if any(source.name == other.name for other in self.sources):
             raise CrossauthError(ErrorCode.Configuration, f"This application already has a {source.name} server")
         self.sources.append(source)
+        if challenge is not None:
+            self.site = replace(self.site, challenges={**self.site.challenges, source.name: challenge})
 
     def tell_site(self, values: Mapping[str, Any]) -> None:
         """See `tell_site` below."""
@@ -62,12 +78,30 @@ def servers_on(app: FastAPI) -> Servers:
         except RuntimeError as e:
             raise CrossauthError(ErrorCode.Configuration, "Create the server before the application starts") from e
         setattr(app.state, SOURCES_ATTRIBUTE, servers)
-        # One of the application's own is left alone. Starlette hands a handler WebSockets too, its types do not say so.
-        handlers: dict[Any, Any] = app.exception_handlers
-        handlers.setdefault(CrossauthError, refuse)
+        _answer_on(app)
         answer_refusals(app)
         servers.lifecycle.attach(app)
+        describe(app, servers)
+        servers.protections.add(partial(_reach_mounted, app, servers))
+        servers.protections.add(partial(check_guards, app, servers))
     return servers
+
+
+def _answer_on(app: Starlette) -> None:
+    """Answer refusals that routes of `app` let through."""
+    # One of the application's own is left alone. Starlette hands a handler WebSockets too, its types do not say so.
+    handlers: dict[Any, Any] = app.exception_handlers
+    handlers.setdefault(CrossauthError, refuse)
+
+
+def _reach_mounted(app: FastAPI, servers: Servers) -> None:
+    """The same for applications that are mounted on `app` and have no users of their own: theirs are those of `app`."""
+    for target in all_targets(app.routes):
+        mounted = getattr(target.served, "_base_app", None)
+        if isinstance(mounted, Starlette) and not has_own_users(target):
+            _answer_on(mounted)
+            if isinstance(mounted, FastAPI):
+                describe(mounted, servers)
 
 
 def tell_site(app: FastAPI, **values: Any) -> None:
@@ -79,18 +113,21 @@ def tell_site(app: FastAPI, **values: Any) -> None:
     servers_on(app).tell_site(values)
 
 
-def attach_source(app: FastAPI, source: Source, protect: Callable[[], None] | None = None) -> None:
+def attach_source(
+    app: FastAPI, source: Source, protect: Callable[[], None] | None = None, challenge: str | None = None
+) -> None:
     """Let `source` take part in finding out who is asking `app`.
 
     Parameters:
         app: the application.
         source: the source.
         protect: puts guards before routes; called once, when they are there: at the start, or before the first request.
+        challenge: what a 401 says of how to send such a credential (RFC 9110 §11.6.1); `None` where there is no such scheme.
 
     Raises:
         CrossauthError: `Configuration` where the application has started, or has such a source already.
     """
     servers = servers_on(app)
-    servers.register(source)
+    servers.register(source, challenge)
     if protect is not None:
         servers.protections.add(protect)

@@ -116,6 +116,49 @@ def resolve(routes: Sequence[BaseRoute], entry: Entry, prefix: str, option: str)
     return list({id(t.served): replace(t, methods=methods) for t in found}.values())
 
 
+def resolve_below(routes: Sequence[BaseRoute], path: str) -> tuple[list[Target], list[Target]]:
+    """The routes that serve URLs at or below a path: those declared there, and those that serve other URLs besides.
+
+    Of a mounted application whose routes can be seen it is those, and the mount itself of any other.
+
+    Parameters:
+        routes: the application's.
+        path: without a slash at the end; it may have parameters.
+
+    An application with users of its own that is mounted there counts as one route.
+    """
+    inside: list[Target] = []
+    partly: list[Target] = []
+    for target in _targets(routes):
+        is_mount = isinstance(target.served, Mount)
+        if is_mount and target.served.routes and not _has_own_users(target.served):
+            continue
+        place = _place(f"{target.path}/{{rest:path}}" if is_mount else target.path, path)
+        if place is not None:
+            (inside if place else partly).append(target)
+    return inside, partly
+
+
+def has_own_users(target: Target) -> bool:
+    """Whether it is the mount of an application that asks by itself who its users are."""
+    return isinstance(target.served, Mount) and _has_own_users(target.served)
+
+
+def same_path(target: Target, path: str) -> bool:
+    """Whether a route is declared for a path, whatever its parameters are called and whether or not a slash is at the end."""
+    return _shape(target.path).rstrip("/") == _shape(path).rstrip("/")
+
+
+def all_targets(routes: Sequence[BaseRoute]) -> list[Target]:
+    """Every route, those of mounted applications too."""
+    return list(_targets(routes))
+
+
+def no_route(routes: Sequence[BaseRoute], entry: Entry, option: str) -> CrossauthError:
+    """The error of an entry that means no route, naming the nearest."""
+    return _no_route(entry, all_targets(routes), option)
+
+
 def wrap(target: Target, guard: Guard) -> None:
     """Put `guard` before the handler of a route.
 
@@ -241,7 +284,7 @@ def _check_mount(target: Target, entry: Entry, paths: list[str], option: str) ->
     start = f"Option {option!r}: {entry.text!r} lies in the application that is mounted at {target.path!r}"
     if _has_own_users(target.served):
         raise CrossauthError(ErrorCode.Configuration, f"{start}, which has users of its own; protect it there")
-    if all(_shape(path) != _shape(target.path) for path in paths):
+    if all(_shape(path) != _shape(target.path or "/") for path in paths):
         raise CrossauthError(
             ErrorCode.Configuration, f"{start}, whose routes cannot be seen; {target.path!r} would protect all of it"
         )
@@ -250,6 +293,24 @@ def _check_mount(target: Target, entry: Entry, paths: list[str], option: str) ->
 def _has_own_users(mount: Mount) -> bool:
     servers = getattr(getattr(mount._base_app, "state", None), SOURCES_ATTRIBUTE, None)
     return bool(getattr(servers, "sources", None))
+
+
+def _place(declared: str, path: str) -> bool | None:
+    """Whether a route serves only URLs at or below a path, or others besides; `None` where it serves none there."""
+    only, parts = True, declared.split("/")
+    for place, wanted in enumerate(path.split("/")):
+        if place >= len(parts):
+            return None
+        part = parts[place]
+        if _PARAMETER.search(wanted) or part == wanted:
+            continue
+        if ":path}" in part:
+            return False
+        pattern = ".+".join(re.escape(text) for text in _PARAMETER.sub("\0", part).split("\0"))
+        if part == _PARAMETER.sub("", part) or not re.fullmatch(pattern, wanted):
+            return None
+        only = False
+    return only
 
 
 def _shape(path: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, WebSocket
@@ -15,11 +15,9 @@ from starlette.types import Receive, Scope, Send
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.errors import LoginRequired, as_reason, error_json
 from crossauth_fastapi._http.redirects import found, see_other, with_query
+from crossauth_fastapi._middleware.challenges import with_challenges
+from crossauth_fastapi._middleware.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER
 from crossauth_fastapi._middleware.state import RequestState, state_of
-
-# RFC 6455 §7.4.1, and the IANA registry of close codes: a rule of ours forbids it; come again later.
-POLICY_VIOLATION: Final = 1008
-TRY_AGAIN_LATER: Final = 1013
 
 
 async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
@@ -31,18 +29,20 @@ async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
         code = TRY_AGAIN_LATER if reason.http_status >= 500 else POLICY_VIOLATION
         await request.close(code, reason.code_name)
         return None
-    if prefers_html(request):
-        return _as_page(request, e, reason)
-    return error_json(reason)
+    answer = _as_page(request, e, reason) if prefers_html(request) else error_json(reason)
+    # A browser that is sent to the login page is not challenged.
+    return with_challenges(answer, state_of(request), reason) if answer.status_code >= 400 else answer
 
 
 def _as_page(request: Request, e: Exception, reason: CrossauthError) -> Response:
     state = state_of(request)
-    if isinstance(e, LoginRequired) and state.login_url is not None:
+    if isinstance(e, LoginRequired) and e.by_session and state.login_url is not None:
+        # The form is shown to one who is logged in, too; the name is that of OpenID Connect Core §3.1.2.1.
+        again = {"prompt": "login"} if e.again else {}
         if request.method in ("GET", "HEAD"):
-            return found(with_query(state.login_url, next=state.here(request)))
+            return found(with_query(state.login_url, next=state.here(request), **again))
         # What was sent is lost; the page with the form on it is where to go on.
-        return see_other(with_query(state.login_url, next=_page_before(request)))
+        return see_other(with_query(state.login_url, next=_page_before(request), **again))
     return error_json(reason) if state.site.error_page is None else state.site.error_page(request, reason)
 
 
@@ -68,7 +68,7 @@ def prefers_html(request: HTTPConnection) -> bool:
 def reject(connection: HTTPConnection, e: CrossauthError) -> Exception:
     """What a dependency raises for `e`: on a WebSocket, what closes it."""
     if connection.scope["type"] == "websocket":
-        return WebSocketException(POLICY_VIOLATION, e.code_name)
+        return WebSocketException(TRY_AGAIN_LATER if e.http_status >= 500 else POLICY_VIOLATION, e.code_name)
     return e
 
 

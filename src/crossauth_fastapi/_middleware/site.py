@@ -6,8 +6,8 @@ disagree are a configuration error, so it never depends on which of them came fi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.requests import HTTPConnection
@@ -36,6 +36,7 @@ class Site:
         csrf_token: makes the token of a request that has none yet.
         csrf_check: looks for the token of a request that changes something, and returns what the application is to read from.
         csrf_refusal: the refusal of a request without a valid token, saying what its sender can do about it.
+        challenges: how a request may say who is asking, for the header `WWW-Authenticate`, by the name of the source.
         trusted_proxies: whose forwarded headers are believed.
         error_page: shows a refusal to a browser.
     """
@@ -50,6 +51,7 @@ class Site:
     csrf_token: Callable[[Any], str | None] | None = None
     csrf_check: Callable[[Any, Receive], Awaitable[Receive]] | None = None
     csrf_refusal: Callable[[Any], CrossauthError] | None = None
+    challenges: Mapping[str, str] = field(default_factory=dict)
     trusted_proxies: tuple[Network, ...] = ()
     error_page: Callable[[HTTPConnection, CrossauthError], Response] | None = None
 

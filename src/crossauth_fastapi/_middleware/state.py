@@ -35,7 +35,7 @@ from crossauth_fastapi._middleware.site import NO_SITE, Site
 
 IDENTITY: Final = frozenset(
     (
-        "user", "auth_type", "session_id", "scope", "csrf_token", "session_key", "access_token_payload",
+        "user", "auth_type", "session_id", "scope", "apiKey", "csrf_token", "session_key", "access_token_payload",
         "id_token_payload", "id_payload", "auth_error", "auth_error_description",
     )
 )  # fmt: skip
@@ -83,6 +83,8 @@ class RequestState(dict[str, Any]):
     """Whether cookies were queued, to set or to delete."""
     _local: bool | None = None
     _deletions: dict[str, FastApiCookieOptions] | None = None
+    socket: Any = None
+    """The `WatchedSocket` of a WebSocket."""
 
     def __init__(self, scope: Any, site: Site = NO_SITE) -> None:
         get = scope.get
@@ -140,12 +142,10 @@ class RequestState(dict[str, Any]):
     def _become(self, principal: Identity, fields: Mapping[str, Any]) -> None:
         values = {**fields, "user": principal.user, "auth_type": principal.auth_type}
         if principal.scopes is not None or self.principal is not None:
-            values["scope"] = None if principal.scopes is None else list(principal.scopes)
+            values["scope"] = list(principal.scopes or ()) or None
         if principal is not self.principal:
             self.principal, self.administrator = principal, None
-        if principal.error is not None:
-            values["auth_error"] = principal.error.code_name
-            values["auth_error_description"] = principal.error.message
+        values |= principal.error_fields()
         self._say(values)
 
     def _say(self, values: dict[str, Any]) -> None:

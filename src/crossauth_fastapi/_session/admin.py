@@ -29,6 +29,7 @@ from crossauth_fastapi._session.freshness import needs_password, require_recent_
 from crossauth_fastapi._session.groups import ADMIN
 from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.profile import DELETED
+from crossauth_fastapi._session.services import user_by_id
 from crossauth_fastapi._session.signup import choice_of_factors
 from crossauth_fastapi._session.userhooks import user_changed, user_made
 
@@ -214,12 +215,7 @@ async def _acting(call: SessionRequest, prefix: str = "") -> User:
 
 
 async def _user(call: SessionRequest) -> User:
-    try:
-        return await call.ctx.accounts.user(call.path_parameter)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        raise CrossauthError(ErrorCode.BadRequest, "There is no such user", status=404) from None
+    return await user_by_id(call.ctx, call.path_parameter)
 
 
 def _editable(call: SessionRequest) -> list[str]:

@@ -19,6 +19,7 @@ from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
 from crossauth_backend.users.rules import default_is_admin_fn
+from crossauth_fastapi._actions.accounts import offer_accounts
 from crossauth_fastapi._http.address import is_local_host, read_proxies
 from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
 from crossauth_fastapi._middleware.state import state_of
@@ -32,6 +33,7 @@ from crossauth_fastapi._session.landing import attach_landing_page
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.outbox import check_outbox
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
+from crossauth_fastapi._session.services import SessionServices
 from crossauth_fastapi._session.source import SessionSource
 from crossauth_fastapi._session.stepup import check_step_up, install_step_up
 from crossauth_fastapi._session.wellknown import attach_change_password
@@ -114,6 +116,7 @@ def attach(app: FastAPI, ctx: SessionContext, router: APIRouter) -> None:
         error_page=partial(error_page, ctx.pages, settings.error_page),
     )
     attach_lifecycle(app, manager.parts())
+    offer_accounts(app, SessionServices(ctx))
     attach_landing_page(app, ctx)
     attach_change_password(app, ctx)
 

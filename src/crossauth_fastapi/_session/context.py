@@ -17,9 +17,10 @@ from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import public_user
 from crossauth_backend.users.storage import UserStorage
-from crossauth_fastapi._actions.context import ActionContext, ActionRequest
+from crossauth_fastapi._actions.context import ActionContext, ActionRequest, login_required
 from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.errors import LoginRequired
+from crossauth_fastapi._middleware.identity import ClaimedUser
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi._session.options import SessionServerSettings
@@ -162,13 +163,13 @@ def editor_of(call: SessionRequest) -> User:
     """
     user = call.user
     if user is None or not can_edit(call.ctx.settings, call.state):
-        raise LoginRequired
+        raise login_required(call.state)
     return user
 
 
 def can_edit(settings: SessionServerSettings, state: RequestState) -> bool:
-    """Whether the request may edit the account it is made for."""
-    if state["user"] is None:
+    """Whether the request may edit the account it is made for: one of this application, which a user of claims alone has not."""
+    if state["user"] is None or isinstance(state["user"], ClaimedUser):
         return False
     scope = settings.edit_user_scope
     return state["auth_type"] == "cookie" or (scope is not None and scope in (state["scope"] or ()))

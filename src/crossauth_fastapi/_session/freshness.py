@@ -65,7 +65,7 @@ async def require_recent_login(call: SessionRequest, user: User, prefix: str = "
         await prove_first_factor(accounts, found, given)
     auth = freshness.auth_facts(accounts.now, ["pwd"])
     call.state.auth = auth
-    if call.state["session_id"] is not None:
+    if call.state["auth_type"] == "cookie":
         await call.ctx.keep(call.request, {f"{freshness.OURS}.{freshness.AUTH}": auth})
 
 

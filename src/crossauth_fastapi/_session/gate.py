@@ -30,10 +30,10 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi._actions.context import ActionRequest
-from crossauth_fastapi._actions.csrf import csrf_refusal
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request, parse_body, read_limited, replay
 from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_json, with_retry_after
 from crossauth_fastapi._http.redirects import see_other, with_query
+from crossauth_fastapi._middleware.decision import csrf_refusal
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
 from crossauth_fastapi._session.bodies import Factor2Body
 from crossauth_fastapi._session.context import SessionContext

@@ -36,10 +36,15 @@ _FORCED = {
 
 
 async def get_login_page(call: SessionRequest) -> Page | Redirect:
-    """The form; whoever is logged in is sent on, unless they are logging in as somebody else and were refused."""
+    """The form; whoever is logged in is sent on, unless they are logging in as somebody else and were refused, or are to log in
+    again (`prompt=login`): a route asks for a login that is recent, or has a second factor.
+    """
     after = call.next_page(call.ctx.settings.login_redirect)
     refused = call.request.method == "POST" and call.state["csrf_token"]
-    return Redirect(after) if call.user and not refused else Page({"next": after})
+    user = call.user
+    if user is not None and call.request.query_params.get("prompt") == "login":
+        return Page({"next": after, "again": True, "username": user.username})
+    return Redirect(after) if user and not refused else Page({"next": after})
 
 
 async def log_in(call: Submitted[LoginBody]) -> Outcome:
@@ -132,8 +137,11 @@ async def open_session(
 
 
 def auth_of(call: SessionRequest) -> dict[str, Any] | None:
-    """When and how the user of this session logged in, as far as that is known."""
-    return call.state.auth or freshness.auth_of(call.state["session_key"])
+    """When and how the user who is asking logged in, as far as that is known; of one who asks by a key or a token nothing is, for
+    the session beside it may be anybody's.
+    """
+    key = call.state["session_key"] if call.state["auth_type"] in ("cookie", None) else None
+    return call.state.auth or freshness.auth_of(key)
 
 
 async def renew_session(call: SessionRequest, user: User) -> None:

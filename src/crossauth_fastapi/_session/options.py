@@ -131,7 +131,7 @@ class SessionServerSettings(SessionManagerSettings):
     admin_allowed_factor1: list[str] = option(["localpassword"], not_empty=True, env="ADMIN_ALLOWED_FACTOR1", doc="First factors that administrators may choose for new users.")
     enable_admin_endpoints: bool = option(False, env="ENABLE_ADMIN_ENDPOINTS", doc="Whether administrators have endpoints to look after users.")
     enable_oauth_client_management: bool = option(False, env="ENABLE_OAUTH_CLIENT_MANAGEMENT", doc="Endpoints for OAuth clients. Refused, unless `endpoints` names which there are: not available in this version.")
-    edit_user_scope: str | None = option(None, env="EDIT_USER_SCOPE", doc="Scope of a token that lets its user edit the account without a session cookie. No part of this version issues or reads tokens with scopes, so that it has no effect yet.")
+    edit_user_scope: str | None = option(None, env="EDIT_USER_SCOPE", doc="Scope of a token that lets its user edit the account without a session cookie. API keys have scopes.")
     is_admin_fn: Callable[[User], bool | Awaitable[bool]] = option(default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field")
     create_user_fn: Callable[..., Any] = option(default_create_user, doc="Makes a user from a sign-up form: `(request, body, user_editable_fields, allowable_factor1)`.", shown="default_create_user")
     update_user_fn: Callable[..., Any] = option(default_update_user, doc="Makes the changed user from a form: `(user, request, body, user_editable_fields)`. `user` cannot be changed itself: return `{**user, \"nickname\": \"Al\"}`, or a replaced record.", shown="default_update_user")

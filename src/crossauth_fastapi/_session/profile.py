@@ -80,7 +80,8 @@ async def delete_account(call: SessionRequest) -> Outcome:
     user = editor_of(call)
     await require_recent_login(call, user)
     await profile.delete_account(call.ctx.accounts, user, call.origin)
-    call.ctx.end_session(call.request)
+    if call.state["auth_type"] == "cookie":
+        call.ctx.end_session(call.request)
     shown = {
         "message": DELETED,
         "next": call.next_page(call.url()),

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -17,6 +16,7 @@ from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.cookies import cookie_header
 from crossauth_fastapi._middleware.identity import Identity
+from crossauth_fastapi._middleware.latebody import CredentialEnded
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState, connection_of
 from crossauth_fastapi._session.cookies import SeenHeaders, sent_values
 from crossauth_fastapi._session.csrf import CsrfProtection
@@ -24,17 +24,6 @@ from crossauth_fastapi._session.csrf import CsrfProtection
 logger = logging.getLogger("crossauth.session")
 # How many sessions one request may name, where other paths or domains of a host have a cookie of the same name.
 _MAX_SESSIONS: Final = 3
-
-
-class SessionEnded(CrossauthError, HTTPException):  # type: ignore[misc]  # `detail`, which may be empty here
-    """The session ended while the request was being sent.
-
-    Raised where the body is read, by whomever. FastAPI, which reads bodies for its routes, lets an `HTTPException` through.
-    """
-
-    def __init__(self) -> None:
-        CrossauthError.__init__(self, ErrorCode.InvalidSession)
-        self.status_code, self.headers = self.http_status, None
 
 
 class SessionSource:
@@ -113,7 +102,7 @@ class SessionSource:
         identity = await self._read(known.fields["session_id"], scope)
         if identity is None:
             self.forget_session(state)
-            raise SessionEnded
+            raise CredentialEnded(ErrorCode.InvalidSession)
         state.add_identity(self.name, identity)
 
     async def _is_valid(self, hook: Callable[..., Any], key: Key, user: User | None, scope: Scope) -> bool:

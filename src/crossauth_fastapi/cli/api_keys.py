@@ -94,9 +94,13 @@ def _run(target: str, username: str, act: Callable[[ApiKeyManager, UserId], Awai
 
 
 def _manager(server: FastApiServer) -> ApiKeyManager:
-    """The keys beside the sessions; options come from the environment, `CROSSAUTH_APIKEY_*`."""
+    """The keys of the server for API keys; without one those beside the sessions, with options from the environment,
+    `CROSSAUTH_APIKEY_*`.
+    """
+    if server.api_key_server is not None:
+        return server.api_key_server.manager
     if server.session_server is None or server.session_server.session_manager.user_storage is None:
-        raise typer.BadParameter("API keys need a session server with a storage of users")
+        raise typer.BadParameter("API keys need a server for API keys, or a session server with a storage of users")
     sessions = server.session_server.session_manager
     options = {"secret": sessions.settings.secret, "user_storage": sessions.user_storage}
     return ApiKeyManager(sessions.key_storage, options, events=sessions.events)

@@ -101,7 +101,7 @@ def check_settings(settings: TokenConsumerSettings) -> None:
         CrossauthError: `Configuration`, naming the option and what is right.
     """
     url = settings.auth_server_base_url
-    if not is_secure_url(url) or "?" in url:
+    if not is_secure_url(url) or "?" in url or "{" in url:
         raise wrong("option 'auth_server_base_url' must be an https URL without query, or http on localhost")
     if not settings.audiences() or not all(settings.audiences()):
         raise wrong("option 'audience' is required: what this server is called in tokens")

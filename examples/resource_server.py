@@ -1,0 +1,55 @@
+"""An API that accepts access tokens of an authorization server. Run it: python examples/resource_server.py"""
+
+import os
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+
+from crossauth_fastapi import FastApiServer
+
+PORT = int(os.environ.get("PORT", "8000"))
+ISSUER = os.environ.get("ISSUER", "http://localhost:3000")
+RESOURCE = os.environ.get("RESOURCE", f"http://localhost:{PORT}")
+
+app = FastAPI(title="Orders")
+server = FastApiServer(
+    {"oauth_resserver": {}},
+    {
+        "app": app,
+        "auth_server_base_url": ISSUER,
+        "audience": RESOURCE,
+        "protected_endpoints": {
+            "GET /orders": {"scope": ["orders:read"]},
+            "POST /orders": {"scope": ["orders:write"]},
+            "/me": {},
+        },
+        "resources": [{"resource": RESOURCE, "resource_name": "Orders"}],
+        "implied_scopes": {"orders:write": ["orders:read"]},
+    },
+)
+ORDERS = ["tea"]
+
+
+@app.get("/orders")
+async def orders() -> list[str]:
+    """For tokens with the scope orders:read, or orders:write, which includes it."""
+    return ORDERS
+
+
+@app.post("/orders")
+async def order(what: str) -> list[str]:
+    """For tokens with the scope orders:write."""
+    ORDERS.append(what)
+    return ORDERS
+
+
+@app.get("/me")
+async def me(request: Request) -> dict[str, Any]:
+    """For any token: who it is for."""
+    user, claims = request.state.user, request.state.access_token_payload
+    return {"user": user.username if user else None, "client": claims["client_id"], "scope": request.state.scope}
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, host="localhost", port=PORT)

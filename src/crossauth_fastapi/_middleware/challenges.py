@@ -1,0 +1,78 @@
+"""What a refusal says of how to be let in: the header `WWW-Authenticate` (RFC 9110 §11.6.1)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi._http.errors import LoginRequired
+from crossauth_fastapi._middleware.state import RequestState
+
+HEADER: Final = "WWW-Authenticate"
+
+
+class Challenged(CrossauthError):
+    """A credential was sent and is refused, and its scheme has something to say of that (RFC 6750 §3.1)."""
+
+    challenge: str
+    scopes: tuple[str, ...] = ()
+    """Scopes that the route needs."""
+
+
+class StepUpRequired(Challenged):
+    """The user of a token has to log in again, or with more, before this is done (RFC 9470 §3).
+
+    Parameters:
+        text: what is lacking: printable ASCII without quotes.
+        scheme: how to send a token, as any other 401 says it.
+        max_age: seconds for which a login counts; `None` where it is not its age.
+    """
+
+    def __init__(self, text: str, scheme: str, max_age: int | None) -> None:
+        super().__init__(ErrorCode.Unauthorized, text)
+        age = "" if max_age is None else f', max_age="{max_age}"'
+        self.challenge = f'{scheme}, error="insufficient_user_authentication", error_description="{text}"{age}'
+
+
+class ScopeMissing(CrossauthError):
+    """Whoever asks is known, and was not given `scopes`.
+
+    Parameters:
+        scopes: those that are needed, as the header names them (RFC 6750 §3.1).
+    """
+
+    def __init__(self, scopes: tuple[str, ...]) -> None:
+        super().__init__(ErrorCode.InsufficientScope)
+        self.scopes = scopes
+
+
+def with_challenges(response: Response, state: RequestState, reason: CrossauthError) -> Response:
+    """`response`, to which a 401 adds how a request may say who is asking, and a 403 which scopes were lacking.
+
+    Parameters:
+        response: the answer to a program; browsers are sent to a page.
+        state: the request.
+        reason: why it is refused.
+    """
+    challenges = state.site.challenges
+    if reason.http_status == 401:
+        accepted = reason.credentials if isinstance(reason, LoginRequired) else None
+        for name, challenge in challenges.items():
+            if accepted is None or name in accepted:
+                response.headers.append(HEADER, _of_token(challenge, reason) if name == "bearer" else challenge)
+    elif isinstance(reason, ScopeMissing):
+        for name, identity in state.identities.items():
+            if identity is state.principal and name in challenges:
+                lacking = f'error="insufficient_scope", scope="{" ".join(reason.scopes)}"'
+                response.headers.append(HEADER, f"{challenges[name]}, {lacking}")
+    return response
+
+
+def _of_token(challenge: str, reason: CrossauthError) -> str:
+    """The challenge for access tokens: what was wrong with one that was sent, and the scopes that are needed (RFC 6750 §3)."""
+    if not isinstance(reason, (Challenged, LoginRequired)):
+        return challenge
+    said = reason.challenge if isinstance(reason, Challenged) else challenge
+    return f'{said}, scope="{" ".join(reason.scopes)}"' if reason.scopes else said

@@ -1,0 +1,1 @@
+"""The resource server: who is asking, by an access token, and which routes need one."""

@@ -1,0 +1,195 @@
+"""The resources of an application: their metadata, and which of them a route belongs to (RFC 9728)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+from starlette.responses import JSONResponse, Response
+
+from crossauth_backend.oauth.wire.errors import InvalidToken
+from crossauth_backend.oauth.wire.resource_metadata import (
+    RESOURCE_PATH,
+    check_resource,
+    check_scopes,
+    metadata_document,
+    metadata_url,
+    resource_path,
+)
+from crossauth_fastapi._http.router import ExactRouter
+from crossauth_fastapi._oauth_resource.endpoints import EndpointRule
+from crossauth_fastapi._oauth_resource.options import wrong
+
+_TEXTS: Final = ("resource_name", "resource_documentation", "resource_policy_uri", "resource_tos_uri")
+_KEYS: Final = ("resource", "path", "audience", "scopes_supported", *_TEXTS)
+# Anybody may read it, pages of any site too (RFC 9728 §3.1), and keep it for an hour.
+_HEADERS: Final = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=3600"}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource.
+
+    Parameters:
+        name: its identifier.
+        path: below which its routes are, in this application; without a slash at the end.
+        audiences: of which a token must have one in `aud`; empty where any token that is accepted at all will do.
+        document: its metadata.
+    """
+
+    name: str
+    path: str
+    audiences: tuple[str, ...]
+    document: Mapping[str, Any]
+
+    def check_audience(self, claims: Mapping[str, Any]) -> None:
+        """Refuse a token for another resource of this application (RFC 9068 §4, RFC 8707 §3).
+
+        Raises:
+            InvalidToken: it is.
+        """
+        audience = claims.get("aud")
+        named = audience if isinstance(audience, list) else [audience]
+        if self.audiences and not any(name in self.audiences for name in named):
+            raise InvalidToken(detail=f"aud: not for {self.name}")
+
+    @property
+    def is_at_root(self) -> bool:
+        """Whether clients see the paths of the application as it does itself: it is not mounted, nor behind a prefix."""
+        return self.path == resource_path(self.name)
+
+    def metadata_url(self, root_path: str) -> str:
+        """Where the metadata is, as clients see it.
+
+        Parameters:
+            root_path: where the application is mounted, or what a proxy takes away before its paths; empty at the root of
+                the host.
+        """
+        if not root_path:
+            return metadata_url(self.name)
+        scheme, host, *_ = urlsplit(self.name)
+        return f"{scheme}://{host}{root_path}{RESOURCE_PATH}{self.path}"
+
+
+class Resources:
+    """The resources of one application, and what serves their metadata.
+
+    Parameters:
+        resources: all of them.
+    """
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self._longest_first = sorted(resources, key=lambda resource: len(resource.path), reverse=True)
+        self.router = ExactRouter()
+        self._at_root = False
+        for resource in self._longest_first:
+            for path in dict.fromkeys((resource.path, resource_path(resource.name))):
+                _add_document(self.router, path, resource)
+
+    def __bool__(self) -> bool:
+        return bool(self._longest_first)
+
+    def of(self, path: str) -> Resource | None:
+        """The resource that a path of this application belongs to."""
+        for resource in self._longest_first:
+            if path == resource.path or path.startswith(resource.path + "/"):
+                return resource
+        return None
+
+    @property
+    def only(self) -> Resource | None:
+        """The one resource, or the one that is the whole application."""
+        return self._longest_first[0] if len(self._longest_first) == 1 else self.of("/")
+
+    def url_of(self, resource: Resource | None, root_path: str) -> str | None:
+        """The URL of a resource's metadata."""
+        return None if resource is None else resource.metadata_url("" if self._at_root else root_path)
+
+    def serve_on(self, outer: FastAPI) -> None:
+        """Serve the metadata at the root of the application that this one is mounted on, and say so from now on."""
+        router = ExactRouter()
+        for resource in self._longest_first:
+            _add_document(router, resource_path(resource.name), resource)
+        outer.include_router(router)
+        self._at_root = True
+
+
+def _add_document(router: ExactRouter, path: str, resource: Resource) -> None:
+    async def document() -> Response:
+        return JSONResponse(dict(resource.document), headers=_HEADERS)
+
+    router.add_api_route(f"{RESOURCE_PATH}{path}", document, methods=["GET", "HEAD"], include_in_schema=False)
+
+
+def read_resources(
+    given: Sequence[Mapping[str, Any]], rules: Sequence[EndpointRule], issuers: Sequence[str], audiences: Sequence[str]
+) -> list[Resource]:
+    """The parsed option `resources`.
+
+    Parameters:
+        given: as it was written.
+        rules: of the protected endpoints.
+        issuers: whose tokens are accepted.
+        audiences: that tokens may have at all.
+
+    Raises:
+        CrossauthError: `Configuration`, naming what is wrong.
+    """
+    found = [_read(entry, rules, issuers) for entry in given]
+    for name, values in (("resource", [r.name for r in found]), ("path", [r.path for r in found])):
+        if len(set(values)) < len(values):
+            raise wrong(f"option 'resources': two have the same {name!r}")
+    return [
+        _with_audience(resource, entry, audiences, len(found)) for resource, entry in zip(found, given, strict=True)
+    ]
+
+
+def _read(entry: Mapping[str, Any], rules: Sequence[EndpointRule], issuers: Sequence[str]) -> Resource:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("resource"), str):
+        raise wrong("option 'resources' must be a list such as [{'resource': 'https://api.example.com/files'}]")
+    name: str = entry["resource"]
+    start = f"option 'resources': {name!r}"
+    unknown = sorted(set(entry) - set(_KEYS))
+    if unknown:
+        raise wrong(f"{start}: {', '.join(map(repr, unknown))} is unknown; there are {', '.join(map(repr, _KEYS))}")
+    _checked(start, check_resource, name)
+    path = entry.get("path", resource_path(name))
+    if not isinstance(path, str) or (path and not path.startswith("/")) or "{" in path:
+        raise wrong(f"{start}: 'path' must be a path of this application such as '/files', without parameters")
+    path = path.rstrip("/")
+    more = {key: entry[key] for key in _TEXTS if entry.get(key) is not None}
+    if not all(isinstance(value, str) for value in more.values()):
+        raise wrong(f"{start}: {', '.join(map(repr, _TEXTS))} must be texts")
+    scopes = entry.get("scopes_supported")
+    if scopes is None:
+        below = (rule for rule in rules if rule.path == path or rule.path.startswith(path + "/"))
+        scopes = list(dict.fromkeys(scope for rule in below for scope in rule.scopes))
+    _checked(f"{start}:", check_scopes, scopes if isinstance(scopes, list) else [scopes])
+    return Resource(name, path, (), metadata_document(name, issuers, list(scopes), more))
+
+
+def _checked(start: str, check: Callable[[Any], None], value: object) -> None:
+    try:
+        check(value)
+    except ValueError as e:
+        raise wrong(f"{start} {e}") from None
+
+
+def _with_audience(resource: Resource, entry: Mapping[str, Any], accepted: Sequence[str], count: int) -> Resource:
+    """`resource`, with the audiences that its tokens must have, which must be among those that are accepted at all."""
+    given = entry.get("audience")
+    named = (given,) if isinstance(given, str) else tuple(given or ())
+    if not named:
+        if count == 1 and resource.name not in accepted:
+            return resource
+        named = (resource.name,)
+    strange = [name for name in named if name not in accepted]
+    if strange:
+        raise wrong(
+            f"option 'resources': {resource.name!r}: no token has the audience {', '.join(map(repr, strange))}; the token "
+            f"consumers accept {', '.join(map(repr, accepted))}. Add it to their 'audience', or say 'audience' here"
+        )
+    return Resource(resource.name, resource.path, named, resource.document)

@@ -1,0 +1,113 @@
+"""Who is asking, by an access token."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from starlette.types import Scope
+
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.oauth.resserver import OAuthResourceServer
+from crossauth_backend.oauth.wire.bearer import read_bearer
+from crossauth_backend.oauth.wire.errors import InvalidRequest, OAuthError
+from crossauth_backend.oauth.wire.metadata import endpoint
+from crossauth_backend.users.record import User
+from crossauth_fastapi._middleware.decision import CLAIMS
+from crossauth_fastapi._middleware.identity import Identity
+from crossauth_fastapi._middleware.latebody import CredentialEnded
+from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._oauth_resource.refusal import BearerRefused, as_oauth
+from crossauth_fastapi._oauth_resource.users import UserLookup, client_of
+
+logger = logging.getLogger("crossauth.oauth")
+AUTH_TYPE: Final = "oauth"
+PAYLOAD: Final = CLAIMS
+# The claims, the scopes and the user of a token.
+Read = Callable[[str], Awaitable[tuple[Mapping[str, Any], tuple[str, ...], User | None]]]
+# What a 401 says of an error, given the path that was asked for.
+Challenge = Callable[[OAuthError | None, Scope, RequestState], str]
+
+
+class BearerSource:
+    """Reads the access token in the header `Authorization`. One in the URL or in a form is none (RFC 9700 §4.3.2).
+
+    Parameters:
+        read: accepts tokens.
+        challenge: makes the header of a 401.
+        server: what accepts tokens, and says which scope includes which.
+        users: finds the user of a token.
+    """
+
+    name = "bearer"
+    ambient = False
+
+    def __init__(self, read: Read, challenge: Challenge, server: OAuthResourceServer, users: UserLookup) -> None:
+        self._read, self._challenge, self._implied = read, challenge, server.implied_scopes
+        self.server, self.users = server, users
+
+    @property
+    def authorization_code(self) -> dict[str, str] | None:
+        """Where a client gets tokens, as OpenAPI has it; `None` unless there is one authorization server with known metadata."""
+        consumers = self.server.token_consumers
+        metadata = consumers[0].oidc_config if len(consumers) == 1 else None
+        names = {"authorizationUrl": "authorization_endpoint", "tokenUrl": "token_endpoint"}
+        found = {name: endpoint(metadata or {}, field) or "" for name, field in names.items()}
+        # They were checked when the metadata came.
+        return found if all(found.values()) else None
+
+    async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
+        """See `Source.identify`. A token that is refused is an identity with an error: nothing else lends it rights.
+
+        So is one that cannot be judged, because its authorization server is away: what needs no user is served all the same.
+        """
+        try:
+            token = bearer_token(scope)
+        except OAuthError as e:
+            return self.refused(e, scope, state)
+        return None if token is None else await self.identity(token, scope, state)
+
+    async def identity(self, token: str, scope: Scope, state: RequestState) -> Identity:
+        """What a token says."""
+        try:
+            claims, scopes, user = await self._read(token)
+        except OAuthError as e:
+            return self.refused(e, scope, state)
+        except CrossauthError as e:
+            logger.error("access tokens cannot be judged: %s", e.detail or e.message)
+            return self.refused(as_oauth(e), scope, state)
+        client = client_of(claims) or ("" if user is None else None)
+        return Identity(AUTH_TYPE, user, scopes, client, {PAYLOAD: claims}, None, self._implied)
+
+    async def look_again(self, scope: Scope, state: RequestState) -> None:
+        """See `Source.look_again`: a token that expired or was revoked while the body was being sent is refused.
+
+        Raises:
+            CredentialEnded: it did.
+        """
+        known = state.identities.get(self.name)
+        if known is None or known.error is not None:
+            return
+        found = await self.identify(scope, state)
+        if found is not None and found.error is not None:
+            state.add_identity(self.name, found)
+            raise CredentialEnded(found.error.code) from found.error
+
+    def refused(self, e: OAuthError, scope: Scope, state: RequestState) -> Identity:
+        """What a token says that is refused, or that nobody can judge."""
+        error = BearerRefused(e, self._challenge(e, scope, state))
+        return Identity(None, error=error, fields=error.fields)
+
+
+def bearer_token(scope: Scope) -> str | None:
+    """The token in the `Authorization` header of a request.
+
+    Raises:
+        InvalidRequest: there are several such headers, of which a proxy may have read another one (RFC 9110 §11.6.2).
+        InvalidToken: what follows the scheme is no token.
+    """
+    values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+    if len(values) > 1 and any(value.lstrip(" \t").lower().startswith("bearer") for value in values):
+        raise InvalidRequest("The request has several Authorization headers")
+    return read_bearer(values[0]) if values else None

@@ -1,0 +1,64 @@
+"""What the session server offers to the actions of other servers on its application; see `_actions.accounts`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.users.record import User
+from crossauth_backend.users.storage import UserStorage
+from crossauth_fastapi._actions.context import ActionRequest
+from crossauth_fastapi._session import freshness
+from crossauth_fastapi._session.context import SessionContext, SessionRequest
+
+
+@dataclass(frozen=True, slots=True)
+class SessionServices:
+    """See `AccountServices`.
+
+    Parameters:
+        context: the session server.
+    """
+
+    context: SessionContext
+
+    @property
+    def users(self) -> UserStorage | None:
+        """See `AccountServices.users`."""
+        return self.context.manager.user_storage
+
+    @property
+    def has_administrators(self) -> bool:
+        """See `AccountServices.has_administrators`."""
+        return self.context.settings.enable_admin_endpoints
+
+    def needs_password(self, call: ActionRequest[Any, Any], user: User) -> bool:
+        """See `AccountServices.needs_password`."""
+        return freshness.needs_password(self._own(call), user)
+
+    async def require_recent_login(self, call: ActionRequest[Any, Any], user: User) -> None:
+        """See `AccountServices.require_recent_login`."""
+        await freshness.require_recent_login(self._own(call), user)
+
+    async def user(self, id: str) -> User:
+        """See `AccountServices.user`."""
+        return await user_by_id(self.context, id)
+
+    def _own(self, call: ActionRequest[Any, Any]) -> SessionRequest:
+        """The same request, for the session server."""
+        return ActionRequest(self.context, call.request, call.form, call.is_page, call.model)
+
+
+async def user_by_id(ctx: SessionContext, id: str) -> User:
+    """The user of this id, in whatever state.
+
+    Raises:
+        CrossauthError: `BadRequest` (404) where there is none.
+    """
+    try:
+        return await ctx.accounts.user(id)
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserNotExist:
+            raise
+        raise CrossauthError(ErrorCode.BadRequest, "There is no such user", status=404) from None

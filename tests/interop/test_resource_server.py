@@ -1,0 +1,114 @@
+"""The example of a resource server, and one that asks about opaque tokens, with tokens of a certified provider."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from crossauth_backend import OAuthTokenConsumer
+from crossauth_fastapi import FastApiOAuthResourceServer
+from tests.resource import add_routes, bearer
+from tests.services.oidc import CLIENT_ID, CLIENT_SECRET, OidcProvider, oidc_provider
+from tests.services.processes import free_port, running
+from tests.services.uvicorn import serve
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "resource_server.py"
+BACK = "http://127.0.0.1:1/cb"
+OPAQUE = "https://api.example.com/opaque"
+MACHINE = ("machine", "a secret of the machine's, long enough")
+RESOURCE = ("resource", "a secret of the resource server's, long enough")
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[OidcProvider]:
+    with oidc_provider(BACK) as provider:
+        yield provider
+
+
+def asked(url: str, **fields: str) -> httpx2.Response:
+    return httpx2.post(url, data=fields, auth=MACHINE, trust_env=False)
+
+
+def machine_token(provider: OidcProvider, resource: str, scope: str) -> str:
+    answer = asked(f"{provider.url}/token", grant_type="client_credentials", resource=resource, scope=scope)
+    token: str = answer.json()["access_token"]
+    return token
+
+
+def user_tokens(provider: OidcProvider, resource: str, scope: str) -> dict[str, Any]:
+    """The tokens that a client gets when alice has logged in and consented."""
+    verifier = "v" * 43
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    fields = {
+        "response_type": "code", "client_id": CLIENT_ID, "redirect_uri": BACK, "scope": f"openid {scope}", "state": "s",
+        "resource": resource, "code_challenge": challenge, "code_challenge_method": "S256",
+    }  # fmt: skip
+    back = provider.sign_in(f"{provider.url}/auth?{urlencode(fields)}", "alice")
+    exchange = {
+        "grant_type": "authorization_code", "code": parse_qs(urlsplit(back).query)["code"][0], "redirect_uri": BACK,
+        "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "code_verifier": verifier, "resource": resource,
+    }  # fmt: skip
+    tokens: dict[str, Any] = httpx2.post(f"{provider.url}/token", data=exchange, trust_env=False).json()
+    return tokens
+
+
+def test_the_example_accepts_tokens_of_a_certified_provider(provider: OidcProvider, tmp_path: Path) -> None:
+    port = free_port()
+    resource = f"http://localhost:{port}"
+    settings = {"ISSUER": provider.url, "RESOURCE": resource}
+    with (
+        running([str(EXAMPLE)], tmp_path, settings, port=port) as url,
+        httpx2.Client(base_url=url, trust_env=False) as client,
+    ):
+        nothing = client.get("/orders")
+        metadata = nothing.headers["www-authenticate"].split('resource_metadata="')[1].split('"')[0]
+        document = client.get(metadata).json()
+        assert (nothing.status_code, document["resource"]) == (401, resource)
+        assert document["authorization_servers"] == [provider.url]
+        assert document["scopes_supported"] == ["orders:read", "orders:write"]
+
+        reader = bearer(machine_token(provider, resource, "orders:read"))
+        assert client.get("/orders", headers=reader).json() == ["tea"]
+        assert client.get("/me", headers=reader).json() == {"user": None, "client": "machine", "scope": ["orders:read"]}
+        refused = client.post("/orders", params={"what": "milk"}, headers=reader)
+        assert (refused.status_code, 'scope="orders:write"' in refused.headers["www-authenticate"]) == (403, True)
+        writer = bearer(machine_token(provider, resource, "orders:write"))
+        assert client.post("/orders", params={"what": "milk"}, headers=writer).json() == ["tea", "milk"]
+        assert client.get("/orders", headers=writer).is_success
+
+        tokens = user_tokens(provider, resource, "orders:read")
+        alice = bearer(tokens["access_token"])
+        assert client.get("/me", headers=alice).json() == {
+            "user": "alice",
+            "client": CLIENT_ID,
+            "scope": ["orders:read"],
+        }
+        for other in (tokens["id_token"], machine_token(provider, "https://other.example.com", "orders:read")):
+            assert client.get("/orders", headers=bearer(other)).status_code == 401
+
+
+def test_opaque_tokens_are_asked_about_and_end_when_they_are_revoked(provider: OidcProvider) -> None:
+    app = FastAPI()
+    consumer = OAuthTokenConsumer(
+        OPAQUE,
+        {
+            "auth_server_base_url": provider.url, "introspection": "opaque", "introspection_client_id": RESOURCE[0],
+            "introspection_client_secret": RESOURCE[1], "introspection_cache_seconds": 0,
+        },
+    )  # fmt: skip
+    FastApiOAuthResourceServer(app, [consumer], {"protected_endpoints": {"/orders": {"scope": ["orders:read"]}}})
+    add_routes(app)
+    with serve(app) as url, httpx2.Client(base_url=url, trust_env=False) as client:
+        token = machine_token(provider, OPAQUE, "orders:read")
+        assert client.get("/orders", headers=bearer(token)).is_success
+        assert client.get("/orders", headers=bearer(machine_token(provider, OPAQUE, "orders:write"))).status_code == 403
+        other = machine_token(provider, "https://other.example.com/opaque", "orders:read")
+        assert client.get("/orders", headers=bearer(other)).status_code == 401
+        assert asked(f"{provider.url}/token/revocation", token=token).is_success
+        assert client.get("/orders", headers=bearer(token)).status_code == 401
