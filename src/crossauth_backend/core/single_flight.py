@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,12 +16,12 @@ class SingleFlight(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._running: dict[tuple[int, str], asyncio.Task[T]] = {}
+        self._running: dict[tuple[int, Hashable], asyncio.Task[T]] = {}
 
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+    def start(self, name: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
         """The running task of that name; a new one where there is none."""
         loop = asyncio.get_running_loop()
         key = (id(loop), name)
@@ -31,7 +31,7 @@ class SingleFlight(Generic[T]):
             task.add_done_callback(lambda done: self._finished(key, done))
         return task
 
-    async def run(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def run(self, name: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of that task.
 
         Raises:
@@ -39,7 +39,7 @@ class SingleFlight(Generic[T]):
         """
         return await asyncio.shield(self.start(name, work))
 
-    def _finished(self, key: tuple[int, str], task: asyncio.Task[T]) -> None:
+    def _finished(self, key: tuple[int, Hashable], task: asyncio.Task[T]) -> None:
         if self._running.get(key) is task:
             del self._running[key]
         if not task.cancelled():

@@ -5,7 +5,7 @@ remembers for a while what was verified. The caller names the algorithms: what t
 with them (RFC 8725 §3.1).
 """
 
-from crossauth_backend.core.jose.cache import ClaimsCache
+from crossauth_backend.core.jose.cache import CacheName, ClaimsCache
 from crossauth_backend.core.jose.keys import (
     ALGORITHMS,
     ASYMMETRIC_ALGORITHMS,
@@ -38,6 +38,7 @@ __all__ = [
     "ALGORITHMS",
     "ASYMMETRIC_ALGORITHMS",
     "MAX_TOKEN",
+    "CacheName",
     "ClaimsCache",
     "JwtExpiredError",
     "JwtInvalidError",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import sys
 from collections import OrderedDict
+from hashlib import sha256
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from crossauth_backend.core.secrets import hash_token
-
+# What verified a token, and the token's digest.
+CacheName: TypeAlias = tuple[str, bytes]
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 64
 _PER_ENTRY: Final = 300
+_NESTED: Final = (dict, list)
 
 
 class ClaimsCache:
@@ -27,16 +29,16 @@ class ClaimsCache:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, tuple[dict[str, Any], int]] = OrderedDict()
+        self._kept: OrderedDict[CacheName, tuple[dict[str, Any], int]] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
     @staticmethod
-    def name(token: str, key_id: str) -> str:
+    def name(token: str, key_id: str) -> CacheName:
         """The name that the claims of a token are kept under; `key_id` is the identity of what verified it."""
-        return hash_token(f"{key_id} {token}")
+        return key_id, sha256(token.encode()).digest()
 
-    def get(self, name: str) -> dict[str, Any] | None:
+    def get(self, name: CacheName) -> dict[str, Any] | None:
         """A copy of what is kept under a name."""
         with self._lock:
             found = self._kept.get(name)
@@ -46,7 +48,7 @@ class ClaimsCache:
         claims: dict[str, Any] = copied(found[0])
         return claims
 
-    def put(self, name: str, claims: dict[str, Any], size: int | None = None) -> None:
+    def put(self, name: CacheName, claims: dict[str, Any], size: int | None = None) -> None:
         """Keep a copy of claims, and forget others as far as that needs their room.
 
         Parameters:
@@ -70,9 +72,9 @@ class ClaimsCache:
 def copied(value: Any) -> Any:
     """A copy of a JSON value in which nothing that can be changed is shared with it."""
     if type(value) is dict:
-        return {name: copied(inner) for name, inner in value.items()}
+        return {name: copied(inner) if type(inner) in _NESTED else inner for name, inner in value.items()}
     if type(value) is list:
-        return [copied(inner) for inner in value]
+        return [copied(inner) if type(inner) in _NESTED else inner for inner in value]
     return value
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
-from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
-from joserfc.jwt import JWTClaimsRegistry
+from joserfc.errors import ClaimError, JoseError
+from joserfc.jwt import BaseClaimsRegistry, JWTClaimsRegistry
 from joserfc.util import urlsafe_b64decode
 
 from crossauth_backend.core.jose.cache import ClaimsCache, copied, size_of
@@ -31,7 +31,7 @@ MAX_MOMENT: Final = 2**53 - 1
 # Extensions that must be understood (RFC 7515 §4.1.11), of which there are none here, and what only an encrypted token has.
 _REFUSED_HEADERS: Final = frozenset({"crit", "b64", "enc", "zip", "p2c", "p2s"})
 _MOMENTS: Final = ("exp", "nbf", "iat")
-_REGISTERED: Final = (*_MOMENTS, "iss", "sub", "aud", "jti")
+_TEXTS: Final = ("iss", "sub", "aud", "jti")
 _PARSE_ERRORS: Final = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 _cache: Final = ClaimsCache()
 
@@ -71,21 +71,24 @@ class VerificationPolicy:
     required: tuple[str, ...] = ("exp",)
     unchecked: tuple[str, ...] = ()
     identity: str = field(init=False, repr=False, compare=False, default="")
-    _options: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _registry: BaseClaimsRegistry = field(init=False, repr=False, compare=False, default_factory=BaseClaimsRegistry)
     _names: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
+    _moments: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
     _leeway: float = field(init=False, repr=False, compare=False, default=0)
 
     def __post_init__(self) -> None:
-        options: dict[str, Any] = {name: {"essential": True} for name in self.required}
+        options: dict[str, Any] = {name: {"essential": True} for name in self.required if name not in _MOMENTS}
         if self.issuers is not None:
             options["iss"] = {"essential": True, "values": list(self.issuers) or [None]}
         if self.audiences is not None:
             options["aud"] = {"essential": True, "values": list(self.audiences) or [None]}
         if self.types is not None:
             object.__setattr__(self, "types", tuple(_media_type(kind) for kind in self.types))
-        names = (*dict.fromkeys((*_REGISTERED, *options)),)
+        names = (*dict.fromkeys((*_TEXTS, *options)),)
         object.__setattr__(self, "_names", tuple(name for name in names if name not in self.unchecked))
-        object.__setattr__(self, "_options", options)
+        object.__setattr__(self, "_moments", tuple(name for name in _MOMENTS if name not in self.unchecked))
+        # One for all tokens, and so it is asked for nothing that has to do with the time.
+        object.__setattr__(self, "_registry", JWTClaimsRegistry(0, 0, **options))
         object.__setattr__(self, "_leeway", self.leeway.total_seconds())
         object.__setattr__(self, "identity", hash_token(repr(self)))
 
@@ -114,15 +117,17 @@ class VerificationPolicy:
             JwtExpiredError: its `exp` has come (RFC 7519 §4.1.4); an `exp` of 0 is one.
             JwtInvalidError: naming the claim that is wrong.
         """
-        for name in _MOMENTS:
-            if name in claims and name not in self.unchecked and not _is_moment(claims[name]):
+        for name in self._moments:
+            if name in claims:
+                if not _is_moment(claims[name]):
+                    raise JwtInvalidError(name)
+            elif name in self.required:
                 raise JwtInvalidError(name)
-        # joserfc says whole seconds; it only compares and adds, so that fractions are right as well.
-        registry = JWTClaimsRegistry(cast(int, moment), cast(int, self._leeway), **self._options)
+        self.check_times(claims, moment)
+        if "iat" in self._moments and claims.get("iat", moment) > moment + self._leeway:
+            raise JwtInvalidError("iat")
         try:
-            registry.validate({name: claims[name] for name in self._names if name in claims})
-        except ExpiredTokenError:
-            raise JwtExpiredError("exp") from None
+            self._registry.validate({name: claims[name] for name in self._names if name in claims})
         except ClaimError as e:
             raise JwtInvalidError(e.claim) from None
         except (JoseError, ValueError, TypeError):

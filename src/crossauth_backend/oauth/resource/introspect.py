@@ -13,7 +13,7 @@ from urllib.parse import quote_plus, urlencode
 from crossauth_backend.core.clock import Clock
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fetch import Fetcher, FetchRequest, FetchResponse, fetch_with
-from crossauth_backend.core.jose import ClaimsCache, JwtInvalidError, VerificationPolicy
+from crossauth_backend.core.jose import CacheName, ClaimsCache, JwtInvalidError, VerificationPolicy
 from crossauth_backend.core.jose.cache import copied, size_of
 from crossauth_backend.core.single_flight import SingleFlight
 from crossauth_backend.oauth.resource.remote_keys import read_document
@@ -98,7 +98,7 @@ class Introspector:
         found = await self._flight.run(name, lambda: self._ask(name, token, endpoint, methods))
         return {name: copied(value) for name, value in found.items()}
 
-    async def _ask(self, name: str, token: str, endpoint: str, methods: object) -> dict[str, Any]:
+    async def _ask(self, name: CacheName, token: str, endpoint: str, methods: object) -> dict[str, Any]:
         request = self._request(token, endpoint, methods)
         try:
             response = await fetch_with(self._fetcher, request)
