@@ -49,6 +49,24 @@ async def test_redis_forgets_what_has_expired(keys: RedisKeyStorage, redis_insta
     assert refused.value.code is ErrorCode.InvalidKey
 
 
+async def test_a_tombstone_lives_as_long_as_its_key_would_have(
+    keys: RedisKeyStorage, redis_instance: RedisServer
+) -> None:
+    """A swap does not make a key live for ever, either."""
+    await keys.save_key(1, "p:1", NOW, soon(), "0")
+    await keys.swap_data("p:1", "0", "")
+    await keys.swap_data("p:1", "", "1")
+    await keys.consume_key("p:1", NOW)
+    await keys.consume_key("p:1", NOW)
+    with redis_instance.client() as client:
+        assert 3_500_000 < client.pttl("crossauth:k:p:1") <= 3_600_000
+    await keys.save_key(1, "p:2", NOW, utc_now() + timedelta(milliseconds=300))
+    await keys.consume_key("p:2", NOW)
+    time.sleep(0.4)
+    assert await keys.find_key("p:2") is None
+    assert await keys.consume_key("p:2", NOW) is None, "nothing is made of what is gone"
+
+
 async def test_the_index_of_a_user_does_not_grow(keys: RedisKeyStorage, redis_instance: RedisServer) -> None:
     await keys.save_key(1, "s:old", NOW - timedelta(days=2), NOW - timedelta(days=1))
     for number in range(5):

@@ -9,12 +9,13 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._actions.action import Action, Group, StepUp
+from crossauth_fastapi._actions.action import Action, CsrfRule, Group, StepUp
 from crossauth_fastapi._actions.context import ActionContext, ActionRequest
 from crossauth_fastapi._actions.forms import CsrfBody, Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._actions.routes import api_routes, page_routes
-from crossauth_fastapi._pages.environment import Pages
+from crossauth_fastapi._pages.environment import PAGE_POLICY, Pages
+from crossauth_fastapi._pages.policy import PagePolicy
 from tests.accounts import Browser, World
 from tests.support import CSRF
 
@@ -27,7 +28,8 @@ class NoteBody(CsrfBody):
 
 class Settings:
     def page(self, option_name: str) -> str:
-        return {"note_page": "note.jinja2", "error_page": "error.jinja2"}[option_name]
+        names = {"note_page": "note.jinja2", "consent_page": "logout.jinja2", "error_page": "error.jinja2"}
+        return names[option_name]
 
 
 class NotesContext(ActionContext):
@@ -106,6 +108,37 @@ def test_a_refusal_shows_the_form_again_or_is_json(alice: Browser) -> None:
     assert (answer.status_code, answer.text) == (400, "alice:  [nonsense] This is nonsense")
     refused = alice.post("/n/api/notes", json={"text": "nonsense"}, headers=header(alice))
     assert (refused.status_code, refused.json()["errorCodeName"]) == (400, "BadRequest")
+
+
+def test_a_page_says_what_its_form_needs_of_the_policy(world: World) -> None:
+    """Also when it is shown again after an error; a redirect has no policy, and the error page has the strict one."""
+
+    async def get_consent(call: ActionRequest[NotesContext, Any]) -> Page | Redirect:
+        if call.request.query_params.get("who"):
+            raise CrossauthError(ErrorCode.Forbidden)
+        return Page({}, policy=PagePolicy(form_action=("https://rp.example/cb",)))
+
+    async def consent(call: ActionRequest[NotesContext, Any]) -> Outcome:
+        raise CrossauthError(ErrorCode.BadRequest, "Not so")
+
+    action = Action(
+        name="consent", group=NOTES, summary="Consent", operation_id="consent", step_up=StepUp.NEVER, submit=consent,
+        get_page=get_consent, page_option="consent_page", body=CsrfBody, answer=Ok, csrf=CsrfRule.NEVER,
+    )  # fmt: skip
+    router = APIRouter()
+    common = {"urlPrefix": "/", "stylesheet": "/x.css", "endpoints": (), "user": None, "csrfToken": "t"}
+    pages = Pages("none", lambda request: dict(common))
+    ctx = NotesContext(settings=Settings(), pages=pages, endpoints=set(action.endpoints), prefix="/c/")
+    page_routes(router, ctx, action)
+    world.server.app.include_router(router)
+    wide = PAGE_POLICY.replace("form-action 'self'", "form-action 'self' https://rp.example")
+    with world.open() as url, Browser(url) as browser:
+        shown = browser.get("/c/consent")
+        assert (shown.status_code, shown.headers["content-security-policy"]) == (200, wide)
+        again = browser.post("/c/consent", data={})
+        assert (again.status_code, again.headers["content-security-policy"]) == (400, wide)
+        refused = browser.get("/c/consent?who=x")
+        assert (refused.status_code, refused.headers["content-security-policy"]) == (403, PAGE_POLICY)
 
 
 def test_a_form_of_another_site_is_refused(alice: Browser) -> None:

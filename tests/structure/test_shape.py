@@ -1,4 +1,4 @@
-"""The shape targets of the project: small files, small functions, no circles, no twins, and a login one can follow."""
+"""The shape targets of the project: small files, small functions, no circles, no twins."""
 
 import ast
 from collections.abc import Iterator
@@ -10,17 +10,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
-
-# Where a reader goes from the login form to the session, in this order, with a code of an authenticator application between.
-LOGIN_WITH_TOTP = (
-    "crossauth_fastapi/_session/login.py",
-    "crossauth_backend/accounts/login.py",
-    "crossauth_backend/factors/password/authenticator.py",
-    "crossauth_backend/accounts/stages.py",
-    "crossauth_fastapi/_session/loginfactor2.py",
-    "crossauth_backend/accounts/second_factor.py",
-    "crossauth_backend/factors/totp/authenticator.py",
-)
 
 
 def module_of(path: Path) -> str:
@@ -63,11 +52,6 @@ def test_files_and_functions_are_small(path: Path) -> None:
 def test_most_functions_are_short() -> None:
     lengths = [length(f) for path in FILES for f in functions(ast.parse(path.read_text()))]
     assert sum(n <= 30 for n in lengths) / len(lengths) > 0.97
-
-
-def test_a_login_with_password_and_totp_is_followed_in_eight_files() -> None:
-    assert len(LOGIN_WITH_TOTP) <= 8
-    assert sum((SOURCE / path).read_text().count("\n") for path in LOGIN_WITH_TOTP) <= 900
 
 
 def test_there_is_no_import_circle() -> None:

@@ -174,6 +174,8 @@ def from_base64url(text: str) -> bytes:
     Raises:
         ValueError: for anything that is not base64url.
     """
+    if "+" in text or "/" in text:
+        raise ValueError("a character of another alphabet")
     return base64.b64decode(_as_bytes(text) + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -196,6 +197,57 @@ class KeyStorageContract:
         await keys.consume_key("g:empty", NOW)
         assert await keys.swap_data("g:empty", "é", "")
         assert (await keys.find_key("g:empty") or Key(value="", created=NOW)).data == ""
+
+    async def test_a_swap_changes_the_data_and_nothing_else(self, keys: KeyStorage) -> None:
+        """Neither when it expires nor whose it is; beside a consumption at the same time neither is lost."""
+        if type(keys).swap_data is KeyStorage.swap_data:
+            return
+        fields = {"lastactive": NOW, "stamp": "a stamp"}
+        await keys.save_key(self.user_ids[0], "g:one", NOW, NOW + timedelta(days=1), "0", fields)
+        before = await keys.get_key("g:one")
+        swapped, consumed = await asyncio.gather(keys.swap_data("g:one", "0", "1"), keys.consume_key("g:one", NOW))
+        assert swapped
+        assert consumed is not None
+        assert consumed.first
+        assert await keys.find_key("g:one") == replace(before, data="1", consumed=NOW)
+        for value in GARBAGE:
+            assert not await keys.swap_data(value, "", "x")
+            assert not await keys.swap_data("g:one", f"{value}0", "x")
+        with refused(ErrorCode.BadRequest):
+            await keys.swap_data("g:one", "1", "\ud800")
+
+    async def test_one_write_ends_a_family(self, keys: KeyStorage) -> None:
+        """Tokens name their grant, and rotate by counting it up: once it is revoked, none of them can, whoever was at it."""
+        if type(keys).swap_data is KeyStorage.swap_data:
+            return
+        await save(keys, "grant:1", self.user_ids[0], "0")
+
+        async def write(new: str = "") -> bool:
+            found = await keys.find_key("grant:1")
+            assert found is not None
+            if found.data == "revoked":
+                return False
+            return await keys.swap_data("grant:1", found.data, new or str(int(found.data) + 1))
+
+        async def revoke() -> None:
+            while not await write("revoked"):
+                pass
+
+        await asyncio.gather(*(write() for _ in range(5)), revoke(), *(write() for _ in range(5)))
+        assert (await keys.get_key("grant:1")).data == "revoked"
+        assert not await write()
+
+    async def test_a_tombstone_goes_when_it_has_expired(self, keys: KeyStorage) -> None:
+        """Where what has expired is thrown away; its value can be used again then."""
+        if not isinstance(keys, SupportsPurge):
+            return
+        await save(keys, "p:one")
+        await keys.consume_key("p:one", NOW)
+        await keys.purge_expired(NOW)
+        assert await outcome(save(keys, "p:one")) is ErrorCode.KeyExists
+        await keys.purge_expired(NOW + timedelta(days=2))
+        assert await keys.find_key("p:one") is None
+        await save(keys, "p:one")
 
     async def test_keys_are_listed_by_the_beginning_of_their_value(self, keys: KeyStorage) -> None:
         """To the letter."""

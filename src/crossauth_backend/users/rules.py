@@ -51,7 +51,8 @@ def username_problems(username: object) -> list[str]:
     if has_invisible_characters(username):
         return ["Username must not contain invisible characters"]
     normalized = normalize(username)
-    if not normalized:
+    # Some signs are a blank and a mark.
+    if not normalized.strip():
         return ["Username must contain letters or digits"]
     if len(normalized) > MAX_NORMALIZED:
         return ["Username is too long"]

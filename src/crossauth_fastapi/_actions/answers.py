@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from starlette.responses import JSONResponse, Response
@@ -41,7 +40,7 @@ def answer_page(action: AnyAction, call: AnyRequest, page: Page | Redirect) -> R
         return see_other(page.url)
     option = page.page_option or action.page_option or "error_page"
     ctx: ActionContext = call.ctx
-    return ctx.render(call.request, ctx.settings.page(option), page.variables, page.status)
+    return ctx.render(call.request, ctx.settings.page(option), page.variables, page.status, page.policy)
 
 
 def refuse_json(call: AnyRequest, e: CrossauthError) -> Response:
@@ -51,9 +50,9 @@ def refuse_json(call: AnyRequest, e: CrossauthError) -> Response:
     return with_challenges(answer, call.state, e) if refused else answer
 
 
-def refuse_page(action: AnyAction | None, call: AnyRequest, e: CrossauthError, shown: Mapping[str, Any]) -> Response:
+def refuse_page(action: AnyAction | None, call: AnyRequest, e: CrossauthError, shown: Page) -> Response:
     """A refusal as a page: the action's own form again, with what was wrong and what was typed; or the error page."""
-    variables = {**error_variables(e), "httpStatus": e.http_status, **shown}
+    variables = {**error_variables(e), "httpStatus": e.http_status, **shown.variables}
     option = "error_page"
     if action is not None and action.page_option is not None:
         option = action.page_option
@@ -62,4 +61,4 @@ def refuse_page(action: AnyAction | None, call: AnyRequest, e: CrossauthError, s
             variables["passwordNeeded"] = True
         variables |= {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
     page = call.ctx.settings.page(option)
-    return with_retry_after(call.ctx.render(call.request, page, variables, e.http_status), e)
+    return with_retry_after(call.ctx.render(call.request, page, variables, e.http_status, shown.policy), e)

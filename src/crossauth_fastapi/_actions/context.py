@@ -21,6 +21,7 @@ from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.redirects import local_path
 from crossauth_fastapi._middleware.state import RequestState, is_administrator, state_of
 from crossauth_fastapi._pages.environment import Pages
+from crossauth_fastapi._pages.policy import EVERY_PAGE, PagePolicy
 
 
 class NamesTemplates(Protocol):
@@ -57,9 +58,16 @@ class ActionContext:
         """This, as a request finds it under `root_path`."""
         return replace(self, root_path=root_path) if root_path else self
 
-    def render(self, request: Request, template: str, variables: Mapping[str, Any], status: int = 200) -> Response:
+    def render(
+        self,
+        request: Request,
+        template: str,
+        variables: Mapping[str, Any],
+        status: int = 200,
+        policy: PagePolicy = EVERY_PAGE,
+    ) -> Response:
         """Render a page of this server."""
-        return self.pages.render(request, template, variables, status)
+        return self.pages.render(request, template, variables, status, policy)
 
     def changed_csrf_token(self, state: RequestState) -> str | None:
         """The CSRF token to use from now on, where this answer changes it; only opening and ending sessions does."""

@@ -57,7 +57,7 @@ class PageView:
             if isinstance(shown, Page):
                 return answer_page(self.action, call, shown)
         except Exception as e:
-            return refuse_page(None, call, as_reason(e), {"next": call.state.here(request)})
+            return refuse_page(None, call, as_reason(e), Page({"next": call.state.here(request)}))
         return found(shown.url)
 
 
@@ -222,16 +222,16 @@ async def _show_again(action: AnyAction, call: AnyRequest, reason: CrossauthErro
     if not call.form.loaded:
         call = ActionRequest(call.ctx, call.request, JsonOrFormData(call.request, {}), True, action.body)
     if action.get_page is None:
-        return refuse_page(None, call, reason, {"next": call.url()})
+        return refuse_page(None, call, reason, Page({"next": call.url()}))
     try:
         shown = await action.get_page(call)
     except Exception as e:
         as_reason(e)
         shown = Redirect("")
     if isinstance(shown, Page):
-        return refuse_page(action, call, reason, shown.variables)
+        return refuse_page(action, call, reason, shown)
     if reason.code is ErrorCode.InvalidCsrf and shown.url:
         # Such as a second tab: somebody who has logged in by now is sent on, whatever became of the form's token.
         return see_other(shown.url)
     # Somebody who is logged in is not shown the form of a login, also not with an error in it.
-    return refuse_page(None, call, reason, {"next": shown.url or call.state.here(call.request)})
+    return refuse_page(None, call, reason, Page({"next": shown.url or call.state.here(call.request)}))

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.redaction import loggable
+from crossauth_backend.oauth.wire.errors import OAuthError
 
 logger = logging.getLogger("crossauth.http")
 NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -70,8 +71,18 @@ def sanitised(e: CrossauthError) -> CrossauthError:
     return e
 
 
+def reason_of(e: OAuthError) -> CrossauthError:
+    """An OAuth error as a reason, for pages and for the JSON of the session server."""
+    code = CrossauthError.from_oauth_error(e.name).code
+    if code is ErrorCode.UnknownError and e.status < 500:
+        code = {401: ErrorCode.Unauthorized, 403: ErrorCode.Forbidden}.get(e.status, ErrorCode.BadRequest)
+    return CrossauthError(code, e.description or None, detail=e.detail, status=e.status)
+
+
 def as_reason(e: Exception) -> CrossauthError:
     """What is answered for `e`, after logging it. Texts of unexpected exceptions stay in the log."""
+    if isinstance(e, OAuthError):
+        e = reason_of(e)
     if isinstance(e, CrossauthError):
         reason = sanitised(e)
         level = logging.ERROR if reason.http_status >= 500 else logging.INFO

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.responses import RedirectResponse
 
@@ -34,6 +35,11 @@ def with_query(url: str, **query: str) -> str:
     """`url` with the given query parameters, empty ones left out."""
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value)
     return f"{url}?{pairs}" if pairs else url
+
+
+def with_more_query(url: str, parameters: Mapping[str, str]) -> str:
+    """`url` with more query parameters, as a form has them (RFC 6749 §4.1.2); its own stay, and empty values count."""
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(parameters, errors='replace')}"
 
 
 def see_other(url: str) -> RedirectResponse:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.oauth.wire.bearer import extended_challenge
+from crossauth_backend.oauth.wire.errors import InsufficientScope, InsufficientUserAuthentication
 from crossauth_fastapi._http.errors import LoginRequired
+from crossauth_fastapi._http.oautherrors import CHALLENGE_HEADER
 from crossauth_fastapi._middleware.state import RequestState
-
-HEADER: Final = "WWW-Authenticate"
 
 
 class Challenged(CrossauthError):
@@ -25,15 +24,14 @@ class StepUpRequired(Challenged):
     """The user of a token has to log in again, or with more, before this is done (RFC 9470 §3).
 
     Parameters:
-        text: what is lacking: printable ASCII without quotes.
+        text: what is lacking.
         scheme: how to send a token, as any other 401 says it.
         max_age: seconds for which a login counts; `None` where it is not its age.
     """
 
     def __init__(self, text: str, scheme: str, max_age: int | None) -> None:
         super().__init__(ErrorCode.Unauthorized, text)
-        age = "" if max_age is None else f', max_age="{max_age}"'
-        self.challenge = f'{scheme}, error="insufficient_user_authentication", error_description="{text}"{age}'
+        self.challenge = extended_challenge(scheme, InsufficientUserAuthentication(text), max_age=max_age)
 
 
 class ScopeMissing(CrossauthError):
@@ -61,12 +59,14 @@ def with_challenges(response: Response, state: RequestState, reason: CrossauthEr
         accepted = reason.credentials if isinstance(reason, LoginRequired) else None
         for name, challenge in challenges.items():
             if accepted is None or name in accepted:
-                response.headers.append(HEADER, _of_token(challenge, reason) if name == "bearer" else challenge)
+                response.headers.append(
+                    CHALLENGE_HEADER, _of_token(challenge, reason) if name == "bearer" else challenge
+                )
     elif isinstance(reason, ScopeMissing):
         for name, identity in state.identities.items():
             if identity is state.principal and name in challenges:
-                lacking = f'error="insufficient_scope", scope="{" ".join(reason.scopes)}"'
-                response.headers.append(HEADER, f"{challenges[name]}, {lacking}")
+                lacking = InsufficientScope("", scopes=reason.scopes)
+                response.headers.append(CHALLENGE_HEADER, extended_challenge(challenges[name], lacking))
     return response
 
 
@@ -75,4 +75,4 @@ def _of_token(challenge: str, reason: CrossauthError) -> str:
     if not isinstance(reason, (Challenged, LoginRequired)):
         return challenge
     said = reason.challenge if isinstance(reason, Challenged) else challenge
-    return f'{said}, scope="{" ".join(reason.scopes)}"' if reason.scopes else said
+    return extended_challenge(said, scopes=reason.scopes)

@@ -12,13 +12,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.oauth.wire.errors import InsufficientScope, InvalidToken, OAuthError
 from crossauth_fastapi._http.errors import as_reason, error_json
+from crossauth_fastapi._http.oautherrors import bearer_refusal
 from crossauth_fastapi._middleware.challenges import ScopeMissing
 from crossauth_fastapi._middleware.decision import CLAIMS, Demand, decide, is_logged_in
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule, RouteRules
-from crossauth_fastapi._oauth_resource.refusal import BearerRefused, refusal_response
+from crossauth_fastapi._oauth_resource.refusal import BearerRefused
 from crossauth_fastapi._oauth_resource.resources import Resource
 from crossauth_fastapi._oauth_resource.source import BearerSource
 
@@ -114,7 +115,7 @@ class BearerGuard:
         if isinstance(e, CrossauthError) and error is None:
             response = error_json(as_reason(e))
         else:
-            response = refusal_response(error, self.checks.challenge(error, scope, state), self.checks.error_body)
+            response = bearer_refusal(error, self.checks.challenge(error, scope, state), self.checks.error_body)
         await response(scope, receive, send)
 
 

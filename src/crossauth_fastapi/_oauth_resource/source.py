@@ -14,11 +14,12 @@ from crossauth_backend.oauth.wire.bearer import read_bearer
 from crossauth_backend.oauth.wire.errors import InvalidRequest, OAuthError
 from crossauth_backend.oauth.wire.metadata import endpoint
 from crossauth_backend.users.record import User
+from crossauth_fastapi._http.oautherrors import failure_of_ours
 from crossauth_fastapi._middleware.decision import CLAIMS
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.latebody import CredentialEnded
 from crossauth_fastapi._middleware.state import RequestState
-from crossauth_fastapi._oauth_resource.refusal import BearerRefused, as_oauth
+from crossauth_fastapi._oauth_resource.refusal import BearerRefused
 from crossauth_fastapi._oauth_resource.users import UserLookup, client_of
 
 logger = logging.getLogger("crossauth.oauth")
@@ -76,7 +77,7 @@ class BearerSource:
             return self.refused(e, scope, state)
         except CrossauthError as e:
             logger.error("access tokens cannot be judged: %s", e.detail or e.message)
-            return self.refused(as_oauth(e), scope, state)
+            return self.refused(failure_of_ours(e), scope, state)
         client = client_of(claims) or ("" if user is None else None)
         return Identity(AUTH_TYPE, user, scopes, client, {PAYLOAD: claims}, None, self._implied)
 

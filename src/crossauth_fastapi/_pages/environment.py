@@ -19,12 +19,11 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from crossauth_backend.core.secrets import hash_token
+from crossauth_fastapi._pages.policy import EVERY_PAGE, PagePolicy
 
 SUFFIXES: Final = (".jinja2", ".html", ".njk")
 STYLESHEET: Final = "crossauth.css"
-PAGE_POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+PAGE_POLICY: Final = EVERY_PAGE.header
 # No page of an account may be framed, cached, or named to another site.
 SAFE_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -95,15 +94,27 @@ class Pages:
         return True
 
     def render(
-        self, request: Request, template: str, variables: Mapping[str, Any] | None = None, status: int = 200
+        self,
+        request: Request,
+        template: str,
+        variables: Mapping[str, Any] | None = None,
+        status: int = 200,
+        policy: PagePolicy = EVERY_PAGE,
     ) -> Response:
         """A page, with headers that keep it out of caches and frames.
 
         A page of ours brings a strict content policy; one of the application's own brings what the application gives it.
+
+        Parameters:
+            request: the request.
+            template: its name.
+            variables: what it shows, besides what every page is given.
+            status: the HTTP status.
+            policy: what the page needs beyond what every page of ours may do.
         """
         headers = dict(SAFE_HEADERS)
         if Path(self.templates.env.get_template(template).filename or "").is_relative_to(_OURS):
-            headers["Content-Security-Policy"] = PAGE_POLICY
+            headers["Content-Security-Policy"] = PAGE_POLICY if policy is EVERY_PAGE else policy.header
         # What a page is given wins, as it would not over a context processor: for an administrator `user` is somebody else.
         given = {**self._common(request), **(variables or {})}
         complete = self._more(request)

@@ -13,6 +13,7 @@ from crossauth_backend.oauth.wire.text import is_b64token, is_quotable_url, join
 MAX_BEARER_TOKEN: Final = 16 * 1024
 # What a quoted-string may hold (RFC 9110 §5.6.4), without what is no ASCII.
 _NOT_IN_REALM: Final = re.compile(r"[^\t\x20-\x7e]")
+_ATTRIBUTE: Final = re.compile(r'([A-Za-z0-9_-]+)="(?:[^"\\]|\\.)*"')
 
 
 def read_bearer(header: str | None) -> str | None:
@@ -53,20 +54,55 @@ def bearer_challenge(
     Raises:
         CrossauthError: `Configuration` for a value that cannot stand in a header.
     """
-    if not scopes and isinstance(error, InsufficientScope):
-        scopes = error.scopes
     attributes: list[tuple[str, str]] = []
     if realm is not None:
         attributes.append(("realm", _realm(realm)))
-    if error is not None:
-        attributes.append(("error", error.name))
-        if error.description:
-            attributes.append(("error_description", error.description))
-    if scopes:
-        attributes.append(("scope", _scope(scopes)))
+    attributes += _reasons(error, scopes)
     if resource_metadata is not None:
         attributes.append(("resource_metadata", _url(resource_metadata)))
-    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in attributes) if attributes else "Bearer"
+    return _joined("Bearer", attributes)
+
+
+def extended_challenge(
+    challenge: str,
+    error: OAuthError | None = None,
+    *,
+    scopes: Sequence[str] = (),
+    max_age: int | None = None,
+) -> str:
+    """A challenge that says more; what it says already stays as it is, for no attribute may come twice (RFC 6750 §3).
+
+    Parameters:
+        challenge: a `WWW-Authenticate` header of any scheme, with one challenge.
+        error: what was wrong.
+        scopes: all that the operation needs; those of an `InsufficientScope` by default.
+        max_age: seconds for which a login counts (RFC 9470 §3).
+
+    Raises:
+        CrossauthError: `Configuration` for a value that cannot stand in a header.
+    """
+    said = {name.lower() for name in _ATTRIBUTE.findall(challenge)}
+    more = _reasons(error, scopes)
+    if max_age is not None:
+        more.append(("max_age", str(int(max_age))))
+    return _joined(challenge, [(name, value) for name, value in more if name not in said])
+
+
+def _reasons(error: OAuthError | None, scopes: Sequence[str]) -> list[tuple[str, str]]:
+    if not scopes and isinstance(error, InsufficientScope):
+        scopes = error.scopes
+    attributes = [] if error is None else [("error", error.name)]
+    if error is not None and error.description:
+        attributes.append(("error_description", error.description))
+    return [*attributes, ("scope", _scope(scopes))] if scopes else attributes
+
+
+def _joined(challenge: str, attributes: Sequence[tuple[str, str]]) -> str:
+    """`challenge` and attributes; the first is set off from a scheme by a blank, from another attribute by a comma."""
+    if not attributes:
+        return challenge
+    text = ", ".join(f'{name}="{value}"' for name, value in attributes)
+    return f"{challenge}{', ' if '=' in challenge else ' '}{text}"
 
 
 def _realm(realm: str) -> str:

@@ -3,7 +3,7 @@
 `OAuthError`
  ├ of the authorization endpoint (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6): they may redirect, to a checked URI
  ├ of the token endpoint (RFC 6749 §5.2, RFC 8628 §3.5, RFC 8707 §2)
- ├ of a protected resource (RFC 6750 §3.1)
+ ├ of a protected resource (RFC 6750 §3.1, RFC 9470 §3)
  └ of registration (RFC 7591 §3.2.2) and revocation (RFC 7009 §2.2.1)
 """
 
@@ -36,6 +36,16 @@ class OAuthError(Exception):
     def body(self) -> dict[str, str]:
         """The JSON body (RFC 6749 §5.2)."""
         return {"error": self.name} | ({"error_description": self.description} if self.description else {})
+
+    def parameters(self, state: str | None = None, issuer: str | None = None) -> dict[str, str]:
+        """The parameters that are sent back to the client (RFC 6749 §4.1.2.1).
+
+        Parameters:
+            state: as the client sent it; `None` where it sent none.
+            issuer: who refuses, against mix-ups of servers (RFC 9207 §2).
+        """
+        more = {"state": state, "iss": issuer}
+        return self.body() | {name: value for name, value in more.items() if value is not None}
 
 
 class InvalidRequest(OAuthError):
@@ -153,6 +163,13 @@ class InsufficientScope(OAuthError):
     ) -> None:
         super().__init__(description, detail=detail)
         self.scopes = scopes
+
+
+class InsufficientUserAuthentication(OAuthError):
+    """The user of the access token has to log in again, or with more (RFC 9470 §3)."""
+
+    name, status = "insufficient_user_authentication", 401
+    default_description = "This needs another login"
 
 
 class UnsupportedTokenType(OAuthError):

@@ -14,11 +14,13 @@ from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.email_tokens.rules import is_named_for_address
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.sessionmanager import SessionManager
+from crossauth_backend.storages.fields import VERIFIED
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import STAMP, is_digest, new_stamp, with_stamp
 from crossauth_backend.users.states import UNFINISHED, UNREADABLE, UserState
 from crossauth_backend.users.storage import (
     SupportsSecretReplacement,
+    SupportsSignupExpiry,
     SupportsUserReplacement,
     UserStorageGetOptions,
     replace_user,
@@ -88,6 +90,10 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         check_fields(accounts.users, "email")
         self._users, self._factor = accounts.users, factor
         self._verifies = accounts.verify_email
+        # A table of the application's own may have no place for it; then only the state is left to go by.
+        self._dates = isinstance(accounts.users, SupportsSignupExpiry) and not accounts.users.unfit_fields(
+            {VERIFIED: object}
+        )
         self.password_helper = PasswordHelper(factor.hasher)
 
     async def password_problems(self, password: str) -> list[str]:
@@ -149,6 +155,8 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
             columns["state"] = UserState.awaiting_email_verification
         columns = {"username": columns["email"], "factor1": _PASSWORD_FACTOR, **columns}
         columns = await checked_columns(self._accounts(), columns)
+        if verified and self._verifies and self._dates:
+            columns[VERIFIED] = self._accounts().now
         with _taken():
             return self._seen(await create_signup(self._accounts(), columns, {"password": password}), password)
 
@@ -181,8 +189,9 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         # The password first: a request by an old one must change nothing else either.
         if password is not None and not await self._replace_password(old.id, current.hashed_password, password):
             return None
-        state = self._state(old.state, values.get("is_active"), values.get("is_verified"))
-        given = {**columns, **({"state": state} if state != old.state else {})}
+        state = self._state(old, values.get("is_active"), values.get("is_verified"))
+        given = {**columns, **self._verification(old, values.get("is_verified"), "email" in columns)}
+        given |= {"state": state} if state != old.state else {}
         done = False
         try:
             done = not given or await self._replace_columns(old, given, moves)
@@ -227,22 +236,35 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         raise UserChanged
 
     def _seen(self, record: User, password: str | None) -> CrossauthUser:
-        verified = self._verifies and record.state not in _UNPROVEN
+        known = record.email_verified_at is not None if self._dates else True
+        verified = self._verifies and known and record.state not in _UNPROVEN
         return CrossauthUser(record, password or "", verified, self._accounts().factor2_needed)
 
-    def _state(self, old: str, active: bool | None, verified: bool | None) -> str:
+    def _verification(self, old: User, verified: bool | None, moves: bool) -> dict[str, Any]:
+        """What is stored of when the address was verified; nothing where that stays as it is.
+
+        Parameters:
+            old: the user as stored.
+            verified: what was sent.
+            moves: whether there is a new address.
+        """
+        if verified is None or not self._dates or (verified is (old.email_verified_at is not None) and not moves):
+            return {}
+        return {VERIFIED: self._accounts().now if verified else None}
+
+    def _state(self, old: User, active: bool | None, verified: bool | None) -> str:
         """The state that follows from what was sent."""
         if verified and not self._verifies:
             raise CrossauthError(
                 ErrorCode.Configuration, "Addresses are proven only where the session server verifies them: "
                 "switch 'enable_email_verification' on",
             )  # fmt: skip
-        state = old
+        state = old.state
         if active is False:
             return UserState.disabled
-        if active and old == UserState.disabled:
-            # Whether the address was proven before is not known any more.
-            state = UserState.awaiting_email_verification if self._verifies else UserState.active
+        if active and old.state == UserState.disabled:
+            proven = not self._verifies or old.email_verified_at is not None
+            state = UserState.active if proven else UserState.awaiting_email_verification
         if verified:
             return _UNPROVEN.get(state, state)
         if verified is False and self._verifies and state == UserState.active:
