@@ -178,7 +178,8 @@ async def test_cve_2026_32597_cve_2025_59420_and_python_jose_413_nothing_unknown
 @pytest.mark.parametrize(
     "secret",
     [
-        "-----BEGIN PUBLIC KEY-----\nMIIB", '{"kty": "RSA"}', ' {"keys": []}', "ssh-rsa AAAAB3NzaC1yc2E u@h", "ecdsa-sha2-nistp256 AAAA",
+        "-----BEGIN PUBLIC KEY-----\nMIIB", '{"kty": "RSA"}', ' {"keys": []}', "ssh-rsa AAAAB3NzaC1yc2E u@h",
+        "ecdsa-sha2-nistp256 AAAA",
     ],
 )  # fmt: skip
 def test_cve_2026_48526_and_cve_2024_37568_a_key_file_is_no_secret(secret: str, tmp_path: Path) -> None:
