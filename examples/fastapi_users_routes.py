@@ -77,7 +77,7 @@ app.include_router(users.get_users_router(UserRead, schemas.BaseUserUpdate), pre
 app.include_router(users.get_oauth_router(github, cookie, SECRET), prefix="/auth/github", tags=["auth"])
 
 
-@app.get("/hello")
+@app.get("/hello", responses={401: {"description": "Nobody is logged in."}})
 async def hello(user: Annotated[User, Depends(users.current_user(active=True))]) -> str:
     return f"Hello {user.email}!"
 

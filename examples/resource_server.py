@@ -48,7 +48,7 @@ async def order(what: str) -> list[str]:
 async def me(request: Request) -> dict[str, Any]:
     """For any token: who it is for."""
     user, claims = request.state.user, request.state.access_token_payload
-    return {"user": user.username if user else None, "client": claims["client_id"], "scope": request.state.scope}
+    return {"user": user.username if user else None, "client": claims.get("client_id"), "scope": request.state.scope}
 
 
 if __name__ == "__main__":

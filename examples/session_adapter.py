@@ -47,7 +47,7 @@ app.add_middleware(SessionMiddleware, secret_key=local_secret("", SITE), https_o
 server = FastApiServer({"session_adapter": StarletteSessions()}, {"app": app})
 
 
-@app.post("/enter/{username}")
+@app.post("/enter/{username}", responses={401: {"description": "There is no such user."}})
 async def enter(username: str, request: Request) -> dict[str, str]:
     """Stands for whatever logs users in: it believes everybody."""
     if username not in KNOWN:

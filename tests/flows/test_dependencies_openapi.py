@@ -42,7 +42,7 @@ def test_a_route_says_what_lets_a_request_in(schema: dict[str, Any]) -> None:
 
 def test_a_route_says_how_it_refuses(schema: dict[str, Any]) -> None:
     responses = schema["paths"]["/scope"]["get"]["responses"]
-    assert set(responses) == {"200", "401", "403", "503"}
+    assert set(responses) == {"200", "400", "401", "403", "429", "503"}
     for status in ("401", "403", "503"):
         assert responses[status]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorBody"}
     assert "WWW-Authenticate" in responses["401"]["headers"]

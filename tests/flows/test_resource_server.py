@@ -212,7 +212,7 @@ async def test_twenty_requests_at_once_fetch_keys_once(issuer: FakeIssuer) -> No
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault.HANGS, Fault.HUGE, Fault.DRIPS, Fault.REDIRECT, Fault.WRONG_ISSUER, Fault.DEEP]
+    "fault", [Fault.HANGS, Fault.HUGE, Fault.DRIPS, Fault.CHUNKS, Fault.REDIRECT, Fault.WRONG_ISSUER, Fault.DEEP]
 )
 async def test_an_issuer_that_misbehaves_is_no_fault_of_the_token(issuer: FakeIssuer, fault: Fault) -> None:
     issuer.fault = fault

@@ -42,6 +42,8 @@ class Fault(Enum):
     """There is no response."""
     DRIPS = auto()
     """A byte now and then."""
+    CHUNKS = auto()
+    """Chunks without end (RFC 9112 §7.1), so that no length is known."""
     GARBAGE = auto()
     """What comes back is no HTTP."""
 
@@ -82,22 +84,14 @@ async def respond(writer: asyncio.StreamWriter, fault: Fault | None, path: str, 
     await writer.drain()
 
 
-async def _without_end(writer: asyncio.StreamWriter, begin: bool, chunk: bytes, pause: float, raw: bytes) -> None:
+async def _without_end(writer: asyncio.StreamWriter, head: bytes, chunk: bytes, pause: float, raw: bytes) -> None:
     """Send chunks until the other side has gone."""
-    if begin:
-        writer.write(_head(200, "application/json", 10**12) + raw)
+    if head:
+        writer.write(head + (b"" if b"chunked" in head else raw))
     while not writer.is_closing():
         writer.write(chunk)
         await writer.drain()
         await asyncio.sleep(pause)
-
-
-# Whether a response begins, what is sent again and again, and how often.
-_NEVER_END: Final[dict[Fault | None, tuple[bool, bytes, float]]] = {
-    Fault.HANGS: (False, b"", 0.01),
-    Fault.DRIPS: (True, b" ", 0.01),
-    Fault.HUGE: (True, b" " * 65_536, 0),
-}
 
 
 def _head(status: int, kind: str, length: int, extra: str = "") -> bytes:
@@ -105,3 +99,17 @@ def _head(status: int, kind: str, length: int, extra: str = "") -> bytes:
         f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n{extra}\r\n"
     )
     return lines.encode()
+
+
+_LONG: Final = _head(200, "application/json", 10**12)
+# How a response begins, if it does, what is sent again and again, and how often.
+_NEVER_END: Final[dict[Fault | None, tuple[bytes, bytes, float]]] = {
+    Fault.HANGS: (b"", b"", 0.01),
+    Fault.DRIPS: (_LONG, b" ", 0.01),
+    Fault.HUGE: (_LONG, b" " * 65_536, 0),
+    Fault.CHUNKS: (
+        _LONG.replace(b"Content-Length: 1000000000000", b"Transfer-Encoding: chunked"),
+        b"8\r\n{      }\r\n",
+        0,
+    ),
+}

@@ -69,6 +69,7 @@ class Action(Generic[C, B]):
         get_json: the handler behind the JSON endpoint's GET; `None` where it has none.
         json_summary: what that GET does, for OpenAPI.
         json_operation_id: the name of that GET.
+        json_answer: what that GET says, where it is not `answer`.
         parameter: a last part of the path that is a parameter, such as `{id}`.
         page_option: the option that names its template; `None` where it has no page.
         body: the fields it reads, see `forms`.
@@ -94,6 +95,7 @@ class Action(Generic[C, B]):
     get_json: Handler[C, Any] | None = None
     json_summary: str = ""
     json_operation_id: str = ""
+    json_answer: type[BaseModel] | None = None
     parameter: str = ""
     csrf: CsrfRule = CsrfRule.ALWAYS
     session: bool = False

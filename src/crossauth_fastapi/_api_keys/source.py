@@ -78,4 +78,7 @@ class ApiKeySource:
                 scheme, _, rest = value.partition(b" ")
                 if scheme.lower() == self._scheme:
                     token = rest.strip(b" ").decode("latin-1")
+                elif scheme.partition(b"\t")[0].lower() == self._scheme:
+                    # Parted from its key by what parts nothing there (RFC 9110 §11.4).
+                    token = ""
         return "" if token is not None and headers > 1 else token

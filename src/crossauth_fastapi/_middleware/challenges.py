@@ -47,7 +47,8 @@ class ScopeMissing(CrossauthError):
 
 
 def with_challenges(response: Response, state: RequestState, reason: CrossauthError) -> Response:
-    """`response`, to which a 401 adds how a request may say who is asking, and a 403 which scopes were lacking.
+    """`response`, to which a 401 adds how a request may say who is asking, a 400 what was wrong with the token that it carries,
+    and a 403 which scopes were lacking.
 
     Parameters:
         response: the answer to a program; browsers are sent to a page.
@@ -55,8 +56,10 @@ def with_challenges(response: Response, state: RequestState, reason: CrossauthEr
         reason: why it is refused.
     """
     challenges = state.site.challenges
-    if reason.http_status == 401:
+    is_malformed = reason.http_status == 400 and isinstance(reason, Challenged)
+    if reason.http_status == 401 or is_malformed:
         accepted = reason.credentials if isinstance(reason, LoginRequired) else None
+        accepted = frozenset({"bearer"}) if is_malformed else accepted
         for name, challenge in challenges.items():
             if accepted is None or name in accepted:
                 response.headers.append(

@@ -1,4 +1,5 @@
-"""What OpenAPI says of an application's own routes that our dependencies guard: what lets a request in, and how it is refused.
+"""What OpenAPI says of an application's own routes that our dependencies, or lists of paths in the options, guard: what lets a
+request in, and how it is refused.
 
 A dependency is the same whichever servers an application has, so it cannot say so itself: the schema is completed later.
 An application that replaces `app.openapi` afterwards has the session cookie alone in it, unless its function calls ours.
@@ -6,7 +7,8 @@ An application that replaces `app.openapi` afterwards has the session cookie alo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from fastapi import FastAPI
@@ -17,16 +19,53 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._http.errors import ErrorBody
 from crossauth_fastapi._http.openapi import SESSION_SCHEME, Guarded
 from crossauth_fastapi._middleware.identity import PRECEDENCE
-from crossauth_fastapi._middleware.protection import all_targets
+from crossauth_fastapi._middleware.protection import Target, all_targets
 from crossauth_fastapi._middleware.site import Site
 from crossauth_fastapi._middleware.state import SAFE_METHODS
 
 _SESSION: Final = str(SESSION_SCHEME["scheme_name"])
 _CSRF: Final = "CSRF"
 _BEARER: Final = "Bearer"
+_API_KEY: Final = "ApiKey"
 _TOKEN: Final = "An access token, which has the scopes that are named."
-_NAMES: Final = {"session": _SESSION, "bearer": _BEARER, "api_key": "ApiKey", "id_token": _SESSION}
+_NAMES: Final = {"session": _SESSION, "bearer": _BEARER, "api_key": _API_KEY, "id_token": _SESSION}
 _ERROR: Final = "ErrorBody"
+
+
+class Guard(Protocol):
+    """What stands before a route, as far as OpenAPI tells it."""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """All that are needed."""
+        ...
+
+    @property
+    def credentials(self) -> frozenset[str] | None:
+        """Names of those that are accepted; `None` for any."""
+        ...
+
+    @property
+    def required(self) -> bool:
+        """Whether one is needed at all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedGuard:
+    """What an entry in a list of paths puts before a route.
+
+    Parameters:
+        target: the route.
+        methods: the methods that it is for; `None` for all.
+        scopes, credentials, required: see `Guard`.
+    """
+
+    target: Target
+    methods: frozenset[str] | None
+    scopes: tuple[str, ...]
+    credentials: frozenset[str]
+    required: bool
 
 
 class Attached(Protocol):
@@ -37,6 +76,10 @@ class Attached(Protocol):
     @property
     def names(self) -> frozenset[str]:
         """The names of their sources."""
+        ...
+
+    def listed(self) -> Sequence[ListedGuard]:
+        """What lists of paths put before routes, those that count first in front; nothing where a list cannot take effect."""
         ...
 
     @property
@@ -92,7 +135,7 @@ def check_guards(app: FastAPI, attached: Attached) -> None:
 
 
 def _complete(schema: dict[str, Any], app: FastAPI, attached: Attached) -> None:
-    operations = list(_operations(schema, app))
+    operations = list(_operations(schema, app, attached.listed()))
     if not operations:
         return
     components = schema.setdefault("components", {})
@@ -121,18 +164,29 @@ def _show_authorization_server(schema: Mapping[str, Any], attached: Attached) ->
         schemes[_BEARER] = {"type": "oauth2", "description": _TOKEN, "flows": {"authorizationCode": flow}}
 
 
-def _operations(schema: Mapping[str, Any], app: FastAPI) -> Iterator[tuple[str, dict[str, Any], list[Guarded]]]:
+def _operations(
+    schema: Mapping[str, Any], app: FastAPI, listed: Sequence[ListedGuard]
+) -> Iterator[tuple[str, dict[str, Any], list[Guard]]]:
     """The operations that have guards."""
     paths = schema.get("paths", {})
     for context in iter_route_contexts(app.routes):
         route: Any = context
         if not isinstance(context.original_route, APIRoute) or not route.include_in_schema:
             continue
-        guards = [guard for guard, _ in _guards(route.dependant)]
-        for method in route.methods if guards else ():
+        own: list[Guard] = [guard for guard, _ in _guards(route.dependant)]
+        before = [guard for guard in listed if _stands_before(guard, context)]
+        for method in route.methods:
+            first = next((guard for guard in before if guard.methods is None or method in guard.methods), None)
+            guards = [*own, first] if first is not None and first.required else own
             operation = paths.get(route.path_format, {}).get(method.lower())
-            if isinstance(operation, dict):
+            if isinstance(operation, dict) and guards:
                 yield method, operation, guards
+
+
+def _stands_before(guard: ListedGuard, context: Any) -> bool:
+    """Whether a route is the one that is guarded; one that is included twice has two paths."""
+    served = context._effective_route
+    return guard.target.route is context.original_route and guard.target.path.endswith(served.path)
 
 
 def _guards(dependant: Dependant) -> Iterator[tuple[Guarded, list[str]]]:
@@ -143,7 +197,7 @@ def _guards(dependant: Dependant) -> Iterator[tuple[Guarded, list[str]]]:
         yield from _guards(inner)
 
 
-def _alternatives(guards: Iterable[Guarded], method: str, attached: Attached) -> list[dict[str, list[str]]]:
+def _alternatives(guards: Iterable[Guard], method: str, attached: Attached) -> list[dict[str, list[str]]]:
     """What lets a request in: any of these, with all that is in it."""
     names, scopes, required = attached.names, [], False
     for guard in guards:
@@ -172,7 +226,7 @@ def _scheme(name: str, site: Site) -> dict[str, Any]:
             "description": "A CSRF token from `api/getcsrftoken`, sent with its cookie.",
         },
         _BEARER: lambda: {"type": "http", "scheme": "bearer", "description": _TOKEN},
-        "ApiKey": lambda: {
+        _API_KEY: lambda: {
             "type": "apiKey", "in": "header", "name": "Authorization",
             "description": f"An API key, as `{site.challenges.get('api_key', 'ApiKey').partition(' ')[0]} xa_…`.",
         },
@@ -181,9 +235,10 @@ def _scheme(name: str, site: Site) -> dict[str, Any]:
 
 
 def _refusals(
-    guards: Iterable[Guarded], alternatives: list[dict[str, list[str]]], body: Mapping[str, Any]
+    guards: Sequence[Guard], alternatives: list[dict[str, list[str]]], body: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    content = {"content": {"application/json": {"schema": dict(body)}}}
+    is_listed = any(isinstance(guard, ListedGuard) for guard in guards)
+    content = {"content": {"application/json": {"schema": {"type": "object"} if is_listed else dict(body)}}}
     challenge = {
         "description": "How to send a credential, and what was wrong (RFC 9110 §11.6.1).",
         "schema": {"type": "string"},
@@ -199,6 +254,14 @@ def _refusals(
         "description": "It is known who is asking, and that is not enough; or the CSRF token is lacking.",
         **content,
     }
+    names = {name for entry in alternatives for name in entry}
+    if _BEARER in names:
+        found["400"] = {"description": "It has several `Authorization` headers (RFC 6750 §3.1).", **content}
+    if _API_KEY in names:
+        found["429"] = {
+            "description": "The API key was used too often; `Retry-After` says when to try again.",
+            **content,
+        }
     return dict(sorted(found.items()))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
-from crossauth_fastapi._middleware.described import check_guards, describe
+from crossauth_fastapi._middleware.described import ListedGuard, check_guards, describe
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections, all_targets, has_own_users
 from crossauth_fastapi._middleware.refusals import answer_refusals, refuse
@@ -27,7 +27,17 @@ class Servers:
         self.protections = Protections()
         self.lifecycle = Lifecycle(self.protections.install)
         self.sources: list[Source] = []
+        self.lists: list[Callable[[], Iterable[ListedGuard]]] = []
+        """What tells of the routes that lists of paths guard; asked when OpenAPI is made."""
         self._told: dict[str, Any] = {}
+
+    def listed(self) -> Sequence[ListedGuard]:
+        """See `described.Attached`."""
+        try:
+            return [guard for entries in self.lists for guard in entries()]
+        except CrossauthError:
+            # The routes are not all there yet, or the start will say what is wrong.
+            return ()
 
     @property
     def names(self) -> frozenset[str]:

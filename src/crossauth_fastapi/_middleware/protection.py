@@ -139,6 +139,16 @@ def resolve_below(routes: Sequence[BaseRoute], path: str) -> tuple[list[Target],
     return inside, partly
 
 
+def serves_partly(declared: str, path: str) -> bool:
+    """Whether a route with parameters serves URLs at or below a path, and others besides.
+
+    Parameters:
+        declared: the whole path of the route.
+        path: without a slash at the end.
+    """
+    return _place(declared, path) is False
+
+
 def has_own_users(target: Target) -> bool:
     """Whether it is the mount of an application that asks by itself who its users are."""
     return isinstance(target.served, Mount) and _has_own_users(target.served)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
 from starlette.routing import Mount
 
 from crossauth_backend.oauth.resserver import OAuthResourceServer
+from crossauth_fastapi._middleware.described import ListedGuard
 from crossauth_fastapi._middleware.order import attach_source, servers_on
-from crossauth_fastapi._middleware.protection import all_targets, wrap
+from crossauth_fastapi._middleware.protection import Target, all_targets, has_own_users, wrap
 from crossauth_fastapi._oauth_resource.context import HEADER, SESSION, ResourceContext
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule, read_rules, route_rules
 from crossauth_fastapi._oauth_resource.guard import AudienceGuard, BearerGuard
@@ -52,12 +55,13 @@ def attach(app: FastAPI, ctx: ResourceContext) -> None:
 
     def protect() -> None:
         for rules in route_rules(app.router.routes, ctx.rules, ctx.resources.router.routes):
-            wrap(rules.target, BearerGuard(ctx, rules, ctx.resources.of(rules.target.path or "/")))
+            wrap(rules.target, BearerGuard(ctx, rules, ctx.resources.place_of(rules.target.path or "/")))
         for target in all_targets(app.router.routes) if HEADER in ctx.locations else ():
-            resource = ctx.resources.of(target.path or "/")
-            if resource is not None and resource.audiences and not isinstance(target.served, Mount):
-                wrap(target, AudienceGuard(ctx.source, resource))
+            place = ctx.resources.place_of(target.path or "/")
+            if place.has_audience and not _is_seen_through(target):
+                wrap(target, AudienceGuard(ctx.source, place))
 
+    servers_on(app).lists.append(partial(_listed, app, ctx))
     if HEADER in ctx.locations:
         attach_source(app, ctx.source, protect, ctx.scheme)
     else:
@@ -65,6 +69,21 @@ def attach(app: FastAPI, ctx: ResourceContext) -> None:
     servers_on(app).lifecycle.add([_Closing(ctx.server)])
     if ctx.resources:
         app.include_router(ctx.resources.router)
+
+
+def _is_seen_through(target: Target) -> bool:
+    """Whether it is a mounted application whose routes are guarded each by itself, or by the application."""
+    return isinstance(target.served, Mount) and (bool(target.served.routes) or has_own_users(target))
+
+
+def _listed(app: FastAPI, ctx: ResourceContext) -> Iterator[ListedGuard]:
+    """What the guards ask for, for OpenAPI."""
+    by_token = {"bearer"} if HEADER in ctx.locations else set()
+    by_session = {"session"} if SESSION in ctx.locations else set()
+    for rules in route_rules(app.router.routes, ctx.rules, ctx.resources.router.routes):
+        for methods, rule in rules.rules:
+            credentials = by_token | by_session | ({"session"} if rule.sessions else set())
+            yield ListedGuard(rules.target, methods, rule.scopes, frozenset(credentials), required=not rule.public)
 
 
 class _Closing:

@@ -8,7 +8,7 @@ path.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Final
 
@@ -74,9 +74,12 @@ class RouteRules:
     rules: tuple[tuple[frozenset[str] | None, EndpointRule], ...]
 
     def rule_for(self, method: str) -> EndpointRule | None:
-        """The rule of a method; `None` where none is meant."""
+        """The rule of a method; `None` where none is meant.
+
+        A mounted application, or an endpoint that is a class, may take `post` for `POST`, which it is not (RFC 9110 §9.1).
+        """
         for methods, rule in self.rules:
-            if methods is None or method in methods:
+            if methods is None or method.upper() in methods:
                 return rule
         return None
 
@@ -195,7 +198,8 @@ class _Found:
     def _add(self, target: Target, rule: EndpointRule, exact: bool) -> None:
         key, method = id(target.served), rule.entry.method
         methods = None if method is None else frozenset((method, "HEAD") if method == "GET" else (method,))
-        self._targets.setdefault(key, target)
+        # The guard stands before all methods of the route: other entries may mean others.
+        self._targets.setdefault(key, replace(target, methods=None))
         known = self._rules.setdefault(key, [])
         if all(other is not rule for _, _, other in known):
             known.append(((exact, rule.path.count("/"), method is not None), methods, rule))

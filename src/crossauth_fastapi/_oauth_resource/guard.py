@@ -19,8 +19,8 @@ from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule, RouteRules
-from crossauth_fastapi._oauth_resource.refusal import BearerRefused
-from crossauth_fastapi._oauth_resource.resources import Resource
+from crossauth_fastapi._oauth_resource.refusal import BearerRefused, refusal_response
+from crossauth_fastapi._oauth_resource.resources import Place
 from crossauth_fastapi._oauth_resource.source import BearerSource
 
 # In the scope of a request: what its route needs, and the resource that it belongs to.
@@ -61,12 +61,12 @@ class BearerGuard:
     Parameters:
         checks: the resource server.
         rules: of the route.
-        resource: that the route belongs to.
+        place: the resource that the route belongs to.
     """
 
     checks: Checks
     rules: RouteRules
-    resource: Resource | None
+    place: Place
 
     async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """See `Guard`."""
@@ -74,14 +74,16 @@ class BearerGuard:
         if rule is None or rule.public or _is_preflight(scope):
             await app(scope, receive, send)
             return
-        scope[RULE], scope[RESOURCE] = rule, self.resource
         state = state_of(HTTPConnection(scope))
+        scope[RULE], scope[RESOURCE] = rule, self.place.resource(scope, state.root_path)
         try:
             self._check_origin(state)
             await self._check(rule, scope, state)
         except (NoCredentials, OAuthError, CrossauthError) as e:
             await self._refuse(e, scope, state, receive, send)
             return
+        if state.socket is not None:
+            state.socket.add(_demand(rule))
         await app(scope, receive, send)
 
     async def _check(self, rule: EndpointRule, scope: Scope, state: RequestState) -> None:
@@ -92,10 +94,10 @@ class BearerGuard:
                 raise NoCredentials
         elif found.error is not None:
             raise found.error
-        elif self.resource is not None:
-            self.resource.check_audience(found.fields[CLAIMS])
+        elif scope[RESOURCE] is not None:
+            scope[RESOURCE].check_audience(found.fields[CLAIMS])
         try:
-            await decide(state, Demand(rule.scopes, user=False))
+            await decide(state, _demand(rule))
         except ScopeMissing as e:
             raise InsufficientScope(scopes=e.scopes) from None
 
@@ -125,25 +127,30 @@ class AudienceGuard:
 
     Parameters:
         source: reads tokens.
-        resource: that the route belongs to.
+        place: the resource that the route belongs to.
     """
 
     source: BearerSource
-    resource: Resource
+    place: Place
 
     async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """See `Guard`."""
         state, name = state_of(HTTPConnection(scope)), self.source.name
-        found = state.identities.get(name)
-        if found is not None and found.error is None:
+        found, resource = state.identities.get(name), self.place.resource(scope, state.root_path)
+        if found is not None and found.error is None and resource is not None:
             try:
-                self.resource.check_audience(found.fields[CLAIMS])
+                resource.check_audience(found.fields[CLAIMS])
             except InvalidToken as e:
-                scope[RESOURCE] = self.resource
+                scope[RESOURCE] = resource
                 # What it says is forgotten, too.
                 state.drop_identity(name)
                 state.add_identity(name, self.source.refused(e, scope, state))
         await app(scope, receive, send)
+
+
+def _demand(rule: EndpointRule) -> Demand:
+    """What a rule asks for, besides how one is known."""
+    return Demand(rule.scopes, user=False)
 
 
 def _is_preflight(scope: Scope) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from crossauth_backend.oauth.wire.errors import InvalidToken
 from crossauth_backend.oauth.wire.resource_metadata import (
@@ -19,7 +20,8 @@ from crossauth_backend.oauth.wire.resource_metadata import (
     metadata_url,
     resource_path,
 )
-from crossauth_fastapi._http.router import ExactRouter
+from crossauth_fastapi._http.router import ExactRouter, route_path
+from crossauth_fastapi._middleware.protection import serves_partly
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule
 from crossauth_fastapi._oauth_resource.options import wrong
 
@@ -27,6 +29,10 @@ _TEXTS: Final = ("resource_name", "resource_documentation", "resource_policy_uri
 _KEYS: Final = ("resource", "path", "audience", "scopes_supported", *_TEXTS)
 # Anybody may read it, pages of any site too (RFC 9728 §3.1), and keep it for an hour.
 _HEADERS: Final = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=3600"}
+# Scripts of some clients send headers of their own with it, and ask first whether they may (Fetch §3.2.2).
+_PREFLIGHT: Final = {
+    **_HEADERS, "Access-Control-Allow-Methods": "GET, HEAD", "Access-Control-Allow-Headers": "*",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class Resource:
     @property
     def is_at_root(self) -> bool:
         """Whether clients see the paths of the application as it does itself: it is not mounted, nor behind a prefix."""
-        return self.path == resource_path(self.name)
+        return self.path == _path_of(self.name)
 
     def metadata_url(self, root_path: str) -> str:
         """Where the metadata is, as clients see it.
@@ -71,7 +77,8 @@ class Resource:
         if not root_path:
             return metadata_url(self.name)
         scheme, host, *_ = urlsplit(self.name)
-        return f"{scheme}://{host}{root_path}{RESOURCE_PATH}{self.path}"
+        # Both are paths as an application sees them, decoded; below a mount with a parameter the client has chosen one.
+        return f"{scheme}://{host}{_encoded(root_path)}{RESOURCE_PATH}{_encoded(self.path)}"
 
 
 class Resources:
@@ -86,11 +93,20 @@ class Resources:
         self.router = ExactRouter()
         self._at_root = False
         for resource in self._longest_first:
-            for path in dict.fromkeys((resource.path, resource_path(resource.name))):
+            for path in dict.fromkeys((resource.path, _path_of(resource.name))):
                 _add_document(self.router, path, resource)
 
     def __bool__(self) -> bool:
         return bool(self._longest_first)
+
+    def place_of(self, declared: str) -> Place:
+        """Which resource a route belongs to; for one with parameters that serves URLs of several, it is said by each request.
+
+        Parameters:
+            declared: its path.
+        """
+        is_split = any(serves_partly(declared, resource.path) for resource in self._longest_first)
+        return Place(self.of(declared), self if is_split else None)
 
     def of(self, path: str) -> Resource | None:
         """The resource that a path of this application belongs to."""
@@ -112,16 +128,59 @@ class Resources:
         """Serve the metadata at the root of the application that this one is mounted on, and say so from now on."""
         router = ExactRouter()
         for resource in self._longest_first:
-            _add_document(router, resource_path(resource.name), resource)
+            _add_document(router, _path_of(resource.name), resource)
         outer.include_router(router)
         self._at_root = True
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a route lies among the resources.
+
+    Parameters:
+        fixed: the resource that it belongs to.
+        among: all resources, where the route serves URLs of several.
+    """
+
+    fixed: Resource | None
+    among: Resources | None = None
+
+    @property
+    def has_audience(self) -> bool:
+        """Whether any token that is accepted at all may be for another resource."""
+        return self.among is not None or (self.fixed is not None and bool(self.fixed.audiences))
+
+    def resource(self, scope: Scope, root_path: str) -> Resource | None:
+        """The resource that a request is for.
+
+        Parameters:
+            scope: of the request.
+            root_path: of the application.
+        """
+        if self.among is None:
+            return self.fixed
+        # What mounts have taken from the path since is in the root path of the scope.
+        return self.among.of(route_path({"path": scope["path"], "root_path": root_path}) or "/")
+
+
+def _path_of(name: str) -> str:
+    """The path of a resource as an application sees it."""
+    return unquote(resource_path(name))
+
+
+def _encoded(path: str) -> str:
+    return quote(path, safe="/:@!$&'()*+,;=-._~", errors="replace")
+
+
 def _add_document(router: ExactRouter, path: str, resource: Resource) -> None:
-    async def document() -> Response:
+    async def document(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=_PREFLIGHT)
         return JSONResponse(dict(resource.document), headers=_HEADERS)
 
-    router.add_api_route(f"{RESOURCE_PATH}{path}", document, methods=["GET", "HEAD"], include_in_schema=False)
+    router.add_api_route(
+        f"{RESOURCE_PATH}{path}", document, methods=["GET", "HEAD", "OPTIONS"], include_in_schema=False
+    )
 
 
 def read_resources(
@@ -156,8 +215,8 @@ def _read(entry: Mapping[str, Any], rules: Sequence[EndpointRule], issuers: Sequ
     if unknown:
         raise wrong(f"{start}: {', '.join(map(repr, unknown))} is unknown; there are {', '.join(map(repr, _KEYS))}")
     _checked(start, check_resource, name)
-    path = entry.get("path", resource_path(name))
-    if not isinstance(path, str) or (path and not path.startswith("/")) or "{" in path:
+    path = entry.get("path", _path_of(name))
+    if not isinstance(path, str) or (path and not path.startswith("/")) or "{" in path + _path_of(name):
         raise wrong(f"{start}: 'path' must be a path of this application such as '/files', without parameters")
     path = path.rstrip("/")
     more = {key: entry[key] for key in _TEXTS if entry.get(key) is not None}

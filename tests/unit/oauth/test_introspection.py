@@ -164,7 +164,7 @@ async def test_only_true_is_active(active: Any, issuer: FakeIssuer, consumer: OA
     "fault",
     [
         Fault.NOT_FOUND, Fault.REDIRECT, Fault.UNAVAILABLE, Fault.HUGE, Fault.DEEP, Fault.NO_JSON, Fault.NO_OBJECT, Fault.HTML,
-        Fault.COMPRESSED, Fault.DIES, Fault.HANGS, Fault.DRIPS, Fault.GARBAGE,
+        Fault.COMPRESSED, Fault.DIES, Fault.HANGS, Fault.DRIPS, Fault.CHUNKS, Fault.GARBAGE,
     ],
 )  # fmt: skip
 async def test_an_issuer_that_misbehaves_makes_no_token_active(

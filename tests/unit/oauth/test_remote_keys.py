@@ -22,7 +22,7 @@ LIMITS = FetchLimits(timeout=timedelta(seconds=0.3))
 DOCUMENT_FAULTS = [
     Fault.WRONG_ISSUER, Fault.INSECURE_KEYS, Fault.NO_KEYS_URL, Fault.NO_KEYS, Fault.SECRET_KEYS, Fault.NOT_FOUND, Fault.REDIRECT,
     Fault.UNAVAILABLE, Fault.HUGE, Fault.DEEP, Fault.NO_JSON, Fault.NO_OBJECT, Fault.HTML, Fault.COMPRESSED, Fault.DIES,
-    Fault.HANGS, Fault.DRIPS, Fault.GARBAGE,
+    Fault.HANGS, Fault.DRIPS, Fault.CHUNKS, Fault.GARBAGE,
 ]  # fmt: skip
 
 

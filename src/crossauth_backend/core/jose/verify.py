@@ -295,7 +295,10 @@ def _header(segment: bytes) -> Mapping[str, Any]:
     """The header of a token. Tokens of one key have one header, so it is parsed once for all of them."""
     if len(segment) > MAX_HEADER:
         raise ValueError("too large")
-    return MappingProxyType(read_object(urlsafe_b64decode(segment)))
+    header = read_object(urlsafe_b64decode(segment))
+    # Bounded like claims: whoever copies it is not to run out of stack.
+    size_of(header)
+    return MappingProxyType(header)
 
 
 def _claims(payload: bytes) -> tuple[dict[str, Any], int]:
