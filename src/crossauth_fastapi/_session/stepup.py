@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._actions.action import StepUp
+from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, StepUp
 from crossauth_fastapi._actions.routes import JsonSubmission, Submission, action_paths, endpoint_of
 from crossauth_fastapi._middleware.protection import Target, read_entry, resolve, wrap
 from crossauth_fastapi._session.actions import ACTIONS
@@ -74,10 +74,20 @@ def install_step_up(app: FastAPI, own: Sequence[BaseRoute], ctx: SessionContext)
             wrap(target, AnswerGuard(ctx, app.router, _is_json(endpoint)))
 
 
-def protected_names(json: bool) -> list[str]:
-    """The paths that ask by default, as the option would list them without prefixes of its own."""
-    asking = [action for action in ACTIONS if action.step_up is not StepUp.NEVER]
-    return [f"/{action.api_endpoint if json else action.page_endpoint}" for action in asking]
+def protected_names(json: bool, actions: Iterable[Action[Any, Any]] = ACTIONS) -> list[str]:
+    """The paths that ask by default, as the option would list them without prefixes of its own.
+
+    Parameters:
+        json: whether those of the JSON endpoints, instead of the pages.
+        actions: the actions of a server.
+    """
+    asking = [action for action in actions if action.step_up is not StepUp.NEVER]
+    return [f"/{action.api_endpoint if json else action.page_endpoint}{_parameter(action)}" for action in asking]
+
+
+def _parameter(action: Action[Any, Any]) -> str:
+    # One whose token may also be a field is at the path without it, too.
+    return f"/{action.parameter}" if action.parameter not in ("", OPTIONAL_TOKEN) else ""
 
 
 def _has_factors(ctx: SessionContext) -> bool:
