@@ -99,7 +99,9 @@ class SessionManagerSettings(TokenEmailerSettings):
         env="ATTEMPT_LIMITS",
         doc="Changes to the limits of attempts: `{name: (attempts, seconds)}`, or `None` to switch one off.",
     )
-    event_listeners: list[EventListener] = option([], doc="Told of every security event, see `EventListener`.")
+    event_listeners: list[EventListener] = option(
+        [], kind="list of objects with a method `on_event`", doc="Told of every security event, see `EventListener`."
+    )
     audit_storage: AuditStorage | None = option(None, doc="Keeps every security event: an `AuditStorage`.")
     audit_retention_days: int = option(
         365,

@@ -80,6 +80,18 @@ def test_what_asks_by_default_is_derived_from_the_actions() -> None:
         assert not (action.admin and action.submit and action.step_up is StepUp.NEVER), "all administration asks"
 
 
+@pytest.mark.parametrize("path", ["/admin/updateuser", "/admin/updateuser/{id}", "POST /admin/updateuser"])
+def test_an_action_that_is_listed_without_its_parameter_asks_all_the_same(path: str) -> None:
+    """An entry must never be taken and protect nothing."""
+    world = World(factor2_protected_page_endpoints=[path], factor2_protected_api_endpoints=[])
+    with world.open() as url, Browser(url) as owner:
+        owner.sign_up(factor2="none", user_email=ALICE)
+        owner.add_totp(world)
+        asyncio.run(world.users.update_user({"id": 1, "admin": True}))
+        assert owner.submit("/admin/updateuser/1", user_email=OTHER).headers.get("location") == "/factor2"
+    assert stored(world).user.email == ALICE
+
+
 # With a second factor
 
 

@@ -260,7 +260,7 @@ def test_a_lifetime_that_is_none(seconds: Any) -> None:
     ("option", "value", "right"),
     [
         ("session_manager", 5, "SessionManager"), ("key_storage", "redis", "KeyStorage"), ("attempt_limits", [1], "mapping"),
-        ("event_listeners", [print], "list of EventListener"), ("trusted_proxies", "10.0.0.1", "list of text"),
+        ("event_listeners", [print], "list of objects with a method `on_event`"), ("trusted_proxies", "10.0.0.1", "list of text"),
         ("site_url", 1, "text"),
     ],
 )  # fmt: skip

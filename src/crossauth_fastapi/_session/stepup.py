@@ -119,6 +119,7 @@ def _by_list(
     found: list[Target] = []
     for text in entries:
         entry = read_entry(text, option)
+        entry = replace(entry, path=_whole_path(ctx, entry.path))
         try:
             targets = resolve(app.router.routes, entry, ctx.prefix, option)
         except CrossauthError:
@@ -137,6 +138,15 @@ def _by_list(
         left = targets if entry.method or not sent else [t for t in targets if t not in ours or t in sent]
         found += [replace(t, served=t.route) if _is_own(t, own) else t for t in left]
     return found
+
+
+def _whole_path(ctx: SessionContext, path: str) -> str:
+    """The path of an action of ours, where it was named without the parameter at its end, as in `/admin/updateuser`."""
+    known = [path for action in ACTIONS for api in ("", "api/") for path in action_paths(ctx, action, api)]
+    plain = {whole.partition("/{")[0]: whole for whole in known if "/{" in whole}
+    found = plain.get(path) or plain.get(ctx.prefix + path.lstrip("/"))
+    # One whose token may also be a field is at the path without it, too.
+    return path if found is None or found.partition("/{")[0] in known else found
 
 
 def _only_reads(target: Target) -> bool:

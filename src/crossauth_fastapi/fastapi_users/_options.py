@@ -30,7 +30,9 @@ class FastAPIUsersSettings:
         None,
         doc="Changes to the limits of attempts: `{name: (attempts, seconds)}`, or `None` to switch one off.",
     )
-    event_listeners: list[EventListener] = option([], doc="Told of every security event, see `EventListener`.")
+    event_listeners: list[EventListener] = option(
+        [], kind="list of objects with a method `on_event`", doc="Told of every security event, see `EventListener`."
+    )
     trusted_proxies: list[str] = option([], doc="Addresses or networks of proxies whose `X-Forwarded-For` is believed.")
     site_url: str | None = option(
         None,
