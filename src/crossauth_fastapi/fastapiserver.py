@@ -71,8 +71,8 @@ class FastApiServer(FastApiServerBase):
 
     def __init__(
         self,
-        params: FastApiServerParams | Mapping[str, Any],
-        options: FastApiServerOptions | Mapping[str, Any] | None = None,
+        params: FastApiServerParams,
+        options: FastApiServerOptions | None = None,
     ) -> None:
         parsed = read_params(params)
         settings, shared = read_server_options(parsed, options or {})

@@ -86,7 +86,7 @@ class Component:
 
 def _create_session_server(assembly: Assembly, given: Mapping[str, Any]) -> None:
     params = read_options(SessionParams, given, component=f"{COMPONENT} params 'session'")
-    own = SESSION.own_options(assembly.shared, params.options)
+    own: Any = SESSION.own_options(assembly.shared, params.options)
     # A component's own options override those of the server, for the one site that both are about.
     names = option_names(ServerSettings)
     said = {name: value for name, value in own.items() if name in names and value is not None}
@@ -105,7 +105,7 @@ def _create_api_key_server(assembly: Assembly, given: Mapping[str, Any]) -> None
     params = read_options(ApiKeyParams, given, component=f"{COMPONENT} params 'api_key'")
     sessions = assembly.session_server
     events = None if sessions is None else sessions.session_manager.events
-    own = API_KEY.own_options(assembly.shared, params.options)
+    own: Any = API_KEY.own_options(assembly.shared, params.options)
     assembly.api_key_server = FastApiApiKeyServer(assembly.app, params.key_storage, own, events)
 
 
@@ -118,7 +118,8 @@ def _create_resource_server(assembly: Assembly, given: Mapping[str, Any]) -> Non
         own = overridden(RESOURCE_SERVER.tables, users, own)
     consumers, options = split_options(own, assembly.shared)
     adapter = {} if assembly.session_adapter is None else {"session_adapter": assembly.session_adapter}
-    assembly.oauth_resserver = FastApiOAuthResourceServer(assembly.app, consumers, {**adapter, **options})
+    every: Any = {**adapter, **options}
+    assembly.oauth_resserver = FastApiOAuthResourceServer(assembly.app, consumers, every)
 
 
 SESSION: Final = Component(
