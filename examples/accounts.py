@@ -15,7 +15,7 @@ from crossauth_backend import (
     TotpAuthenticator,
     open_engine,
 )
-from crossauth_fastapi import CurrentUser, FastApiServer, UserView
+from crossauth_fastapi import CurrentUser, FastApiServer, FastApiServerOptions, UserView
 from crossauth_fastapi.development import first_administrator, local_secret
 
 PORT = int(os.environ.get("PORT", "8000"))
@@ -27,7 +27,7 @@ engine = open_engine(DATABASE)
 users = SqlAlchemyUserStorage(engine, {"user_editable_fields": ["email"], "admin_editable_fields": ["phone"]})
 passwords = LocalPasswordAuthenticator(users)
 # Where an SMTP server is configured (CROSSAUTH_SMTP_HOST, CROSSAUTH_EMAIL_FROM), mail goes there; else it can be seen at /outbox.
-mailer = {} if "CROSSAUTH_SMTP_HOST" in os.environ else {"mailer": Outbox()}
+mailer: FastApiServerOptions = {} if "CROSSAUTH_SMTP_HOST" in os.environ else {"mailer": Outbox()}
 keys = SqlAlchemyKeyStorage(engine)
 server = FastApiServer(
     {"session": {"key_storage": keys}, "api_key": {"key_storage": keys}},

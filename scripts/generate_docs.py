@@ -1,7 +1,10 @@
 """Writes docs/options.md from the option tables. With --check it only says whether the page is up to date."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from crossauth_backend.api_keys.options import ApiKeySettings
 from crossauth_backend.core.options import describe
@@ -18,71 +21,194 @@ from crossauth_backend.storages.sqlalchemy.audit import SqlAuditSettings
 from crossauth_backend.storages.sqlalchemy.keys import SqlKeySettings
 from crossauth_backend.storages.sqlalchemy.users import SqlUserSettings
 from crossauth_backend.users.storage import UserStorageSettings
+from crossauth_fastapi._api_keys.actions import ACTIONS as KEY_ACTIONS
 from crossauth_fastapi._api_keys.options import ApiKeyServerSettings
+from crossauth_fastapi._assembly.options import ServerParams, ServerSettings
 from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings
-from crossauth_fastapi._serveroptions import ServerSettings
 from crossauth_fastapi._session.options import SessionServerSettings
+from crossauth_fastapi._session.stepup import APIS_OPTION, PAGES_OPTION, protected_names
+from crossauth_fastapi.fastapi_users._options import FastAPIUsersSettings
 
-PAGE = Path(__file__).parent.parent / "docs" / "options.md"
-TABLES = [
-    ("FastApiServer", "Its own options; it hands those of its components on to them.", ServerSettings),
-    (
-        "FastApiSessionServer",
-        "Given as options of `FastApiServer`, or as `options` of `session`.",
-        SessionServerSettings,
-    ),
-    ("The session cookie", "Given as `session_cookie_options`.", SessionCookieSettings),
-    ("The cookie of known devices", "Given as `known_device_cookie_options`.", KnownDeviceSettings),
-    ("The CSRF cookie", "Given as `double_submit_cookie_options`.", CsrfSettings),
-    ("LocalPasswordAuthenticator", "Its second argument.", LocalPasswordSettings),
-    ("EmailAuthenticator", "Its argument. Mail options that it lacks are the server's.", EmailAuthenticatorSettings),
-    ("SmsAuthenticator", "Its argument; the same for `TwilioAuthenticator`.", SmsAuthenticatorSettings),
-    (
-        "FastApiApiKeyServer",
-        "Given as `options` of `api_key`. Besides those of `ApiKeyManager`.",
-        ApiKeyServerSettings,
-    ),
-    ("ApiKeyManager", "Its second argument.", ApiKeySettings),
-    ("User storages", "The last argument of every user storage.", UserStorageSettings),
-    ("InMemoryUserStorage", "Besides those of every user storage.", InMemoryUserStorageSettings),
-    ("SqlAlchemyUserStorage", "Besides those of every user storage.", SqlUserSettings),
-    ("SqlAlchemyKeyStorage", "Its last argument.", SqlKeySettings),
-    ("RedisKeyStorage", "Its last argument.", RedisKeySettings),
-    ("SqlAlchemyAuditStorage", "Its last argument.", SqlAuditSettings),
-    (
-        "FastApiOAuthResourceServer",
-        "Its third argument, with those of `OAuthResourceServer`; or `options` of `oauth_resserver`, with those of its "
-        "`OAuthTokenConsumer` besides.",
-        FastApiResourceServerSettings,
-    ),
-    ("OAuthTokenConsumer", "Its second argument.", TokenConsumerSettings),
-    ("OAuthResourceServer", "Its second argument.", ResourceServerSettings),
-]
-HEAD = """# Options
+PAGE: Final = Path(__file__).parent.parent / "docs" / "options.md"
+
+
+class Section(NamedTuple):
+    """One table of the page: its heading, where its options are given, and which of `settings` it shows (all by default)."""
+
+    title: str
+    text: str
+    settings: type
+    names: str = ""
+
+
+_SESSION: Final = "Given as options of `FastApiServer`, or as `options` of `session`."
+
+
+def of_sessions(title: str, names: str) -> Section:
+    """What the session server reads, of one feature."""
+    return Section(title, _SESSION, SessionServerSettings, names)
+
+
+FEATURES: Final[dict[str, list[Section]]] = {
+    "The application": [
+        Section("Parameters of FastApiServer", "Its first argument: which servers to create.", ServerParams),
+        Section(
+            "FastApiServer",
+            "Its second argument, or `options` of the first. Besides its own it takes the options of every server that it "
+            "creates and hands them on, except for the `prefix` of API keys, which is given in their own `options`. The option "
+            "of a server that is not created is an error.",
+            ServerSettings,
+        ),
+        of_sessions("The site", "site_url prefix admin_prefix endpoints template_dir error_page trusted_proxies"),
+    ],
+    "Accounts and sessions": [
+        of_sessions(
+            "Sessions",
+            "user_storage secret encryption_keys session_cookie_options double_submit_cookie_options session_max_per_user "
+            "add_to_session validate_session sessions_page",
+        ),
+        Section("The session cookie", "Given as `session_cookie_options`.", SessionCookieSettings),
+        Section("The CSRF cookie", "Given as `double_submit_cookie_options`.", CsrfSettings),
+        of_sessions(
+            "Login and sign-up",
+            "user_allowed_factor1 login_redirect logout_redirect login_page logout_page signup_page create_user_fn "
+            "validate_user_fn",
+        ),
+        of_sessions(
+            "The account",
+            "update_user_fn update_user_page change_password_page delete_user_page before_delete_user reauthentication_seconds "
+            "edit_user_scope",
+        ),
+        of_sessions(
+            "Administration",
+            "enable_admin_endpoints is_admin_fn admin_allowed_factor1 user_search_fn admin_create_user_page "
+            "admin_select_user_page admin_update_user_page admin_change_password_page",
+        ),
+        of_sessions(
+            "Limits and security events",
+            "attempt_limits event_listeners audit_storage audit_retention_days audit_page known_device_cookie_options",
+        ),
+        Section("The cookie of known devices", "Given as `known_device_cookie_options`.", KnownDeviceSettings),
+        of_sessions(
+            "OAuth clients",
+            "enable_oauth_client_management client_serach_dn admin_create_client_page delete_client_page",
+        ),
+    ],
+    "Factors": [
+        Section("LocalPasswordAuthenticator", "Its second argument.", LocalPasswordSettings),
+        of_sessions(
+            "Second factors",
+            "allowed_factor2 enable_known_devices factor2_protected_page_endpoints factor2_protected_api_endpoints factor2_page "
+            "configure_factor2_page change_factor2_page recovery_codes_page",
+        ),
+        Section(
+            "EmailAuthenticator",
+            "Its argument. Mail options that it lacks are the server's.",
+            EmailAuthenticatorSettings,
+        ),
+        Section("SmsAuthenticator", "Its argument; the same for `TwilioAuthenticator`.", SmsAuthenticatorSettings),
+    ],
+    "Email": [
+        of_sessions(
+            "Mail",
+            "email_from mailer smtp_host smtp_port smtp_security smtp_use_tls smtp_username smtp_password views render "
+            "email_token_storage outbox_page",
+        ),
+        of_sessions(
+            "Email verification",
+            "enable_email_verification verify_email_expires email_verification_subject email_verification_text_body "
+            "email_verification_html_body verify_email_page email_verified_page request_email_verification_page",
+        ),
+        of_sessions(
+            "Password reset",
+            "enable_password_reset password_reset_expires password_reset_subject password_reset_text_body "
+            "password_reset_html_body request_reset_password_page reset_password_page",
+        ),
+    ],
+    "API keys": [
+        Section(
+            "FastApiApiKeyServer",
+            "Given as options of `FastApiServer`, or as `options` of `api_key`. Besides those of `ApiKeyManager`.",
+            ApiKeyServerSettings,
+        ),
+        Section("ApiKeyManager", "Its second argument.", ApiKeySettings),
+    ],
+    "Access tokens": [
+        Section(
+            "FastApiOAuthResourceServer",
+            "Its third argument, with those of `OAuthResourceServer`; or options of `FastApiServer`, or `options` of "
+            "`oauth_resserver`, with those of its `OAuthTokenConsumer` besides.",
+            FastApiResourceServerSettings,
+        ),
+        Section("OAuthTokenConsumer", "Its second argument.", TokenConsumerSettings),
+        Section("OAuthResourceServer", "Its second argument.", ResourceServerSettings),
+    ],
+    "REST routes for users": [Section("FastAPIUsers", "Its arguments that are given by name.", FastAPIUsersSettings)],
+    "Storages": [
+        Section("User storages", "The last argument of every user storage.", UserStorageSettings),
+        Section("InMemoryUserStorage", "Besides those of every user storage.", InMemoryUserStorageSettings),
+        Section("SqlAlchemyUserStorage", "Besides those of every user storage.", SqlUserSettings),
+        Section("SqlAlchemyKeyStorage", "Its last argument.", SqlKeySettings),
+        Section("RedisKeyStorage", "Its last argument.", RedisKeySettings),
+        Section("SqlAlchemyAuditStorage", "Its last argument.", SqlAuditSettings),
+    ],
+}
+HEAD: Final = """# Options
 
 An option that is not given is looked up in the environment, then its default counts. A component's own options override
-those of the server. An unknown name or a wrong type stops the application from starting, with a message that says what
-would be right. This page is generated by `make docs`.
+those of the server. An unknown name, a wrong type, a number out of range or an option that nothing reads stops the application
+from starting, with a message that says what would be right. This page is generated by `make docs`.
+
 """
 
 
-def table(title: str, text: str, settings: type) -> str:
+def protected_by_default(json: bool) -> str:
+    """The paths that ask for the second factor again where the option says nothing: those of every server's actions."""
+    of_keys = ", ".join(protected_names(json, KEY_ACTIONS))
+    return f"{', '.join(protected_names(json))}; with a server for API keys also {of_keys}"
+
+
+def rows(section: Section) -> list[dict[str, str]]:
+    """The rows of one table, in the order in which the section names them.
+
+    Raises:
+        KeyError: it names an option that there is not.
+    """
+    found = {row["name"]: row for row in describe(section.settings)}
+    for name, json in ((PAGES_OPTION, False), (APIS_OPTION, True)):
+        if name in found:
+            found[name]["default"] = protected_by_default(json)
+    return [found[name] for name in section.names.split() or found]
+
+
+def table(section: Section) -> str:
     """One table of the page."""
-    rows = ["| option | type | default | environment | what it does |", "|---|---|---|---|---|"]
-    for row in describe(settings):
+    lines = ["| option | type | default | environment | what it does |", "|---|---|---|---|---|"]
+    for row in rows(section):
         also = f" (also `{row['names']}`)" if row["names"] else ""
         cells = [f"`{row['name']}`{also}", row["type"], f"`{row['default']}`" if row["default"] else "", row["env"]]
-        rows.append("| " + " | ".join(cell.replace("|", "or") for cell in [*cells, row["doc"]]) + " |")
-    return f"\n## {title}\n\n{text}\n\n" + "\n".join(rows) + "\n"
+        lines.append("| " + " | ".join(cell.replace("|", "or") for cell in [*cells, row["doc"]]) + " |")
+    return f"\n### {section.title}\n\n{section.text}\n\n" + "\n".join(lines) + "\n"
 
 
 def main() -> int:
     """Write or check the page."""
-    page = HEAD + "".join(table(*entry) for entry in TABLES)
+    contents = "".join(
+        f"- {feature}: {', '.join(f'[{s.title}](#{anchor(s.title)})' for s in sections)}\n"
+        for feature, sections in FEATURES.items()
+    )
+    page = HEAD + contents
+    for feature, sections in FEATURES.items():
+        page += f"\n## {feature}\n" + "".join(map(table, sections))
     if "--check" in sys.argv:
         return int(PAGE.read_text() != page)
     PAGE.write_text(page)
     return 0
+
+
+def anchor(title: str) -> str:
+    """Where a link to a heading goes."""
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c == "-")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from crossauth_backend.api_keys.options import ApiKeyManagerOptions
 from crossauth_backend.api_keys.record import ApiKey, KeyReturn, VerifiedApiKey
 from crossauth_backend.api_keys.rows import RequestedBy
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.passwords import Argon2Parameters
+from crossauth_backend.core.hash_cost import Argon2Parameters
 from crossauth_backend.delivery.mailer import DeliveryRefused, Mail, Mailer
 from crossauth_backend.delivery.outbox import Outbox
 from crossauth_backend.delivery.sms import SmsSender

@@ -35,9 +35,9 @@ from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle, can_sw
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.limits.rules import Limit
 from crossauth_backend.sessions.claim import Claims
-from crossauth_backend.sessions.cookie import Cookie, CookieOptions
+from crossauth_backend.sessions.cookie import Cookie
 from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken, DoubleSubmitCsrfTokenOptions
-from crossauth_backend.sessions.device import KnownDevices
+from crossauth_backend.sessions.device import KnownDeviceCookieOptions, KnownDevices
 from crossauth_backend.sessions.manager import SessionCookie, SessionCookieOptions, UserAndKey
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.rules import default_user_validator
@@ -61,7 +61,7 @@ class SessionManagerOptions(TokenEmailerOptions, total=False):
     audit_storage: AuditStorage
     audit_retention_days: int
     before_delete_user: Callable[[User], Any]
-    known_device_cookie_options: CookieOptions
+    known_device_cookie_options: KnownDeviceCookieOptions
     session_max_per_user: int
 
 
@@ -99,8 +99,10 @@ class SessionManagerSettings(TokenEmailerSettings):
         env="ATTEMPT_LIMITS",
         doc="Changes to the limits of attempts: `{name: (attempts, seconds)}`, or `None` to switch one off.",
     )
-    event_listeners: list[Any] = option([], doc="Told of every security event, see `EventListener`.")
-    audit_storage: Any = option(None, doc="Keeps every security event: an `AuditStorage`.")
+    event_listeners: list[EventListener] = option(
+        [], kind="list of objects with a method `on_event`", doc="Told of every security event, see `EventListener`."
+    )
+    audit_storage: AuditStorage | None = option(None, doc="Keeps every security event: an `AuditStorage`.")
     audit_retention_days: int = option(
         365,
         at_least=0,
@@ -270,7 +272,8 @@ class SessionManagerBase:
         return [*parts, *purgers, self.session.last_use, *([self.audit] if self.audit else []), self.queue]
 
     async def _purge_audit(self) -> int:
-        storage: SupportsAuditPurge = self.settings.audit_storage
+        storage = self.settings.audit_storage
+        assert isinstance(storage, SupportsAuditPurge), "it is called for no other"
         return await storage.purge_before(self._now() - timedelta(days=self.settings.audit_retention_days))
 
     @property

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -50,7 +49,7 @@ class FastApiApiKeyServer:
         self,
         app: FastAPI,
         key_storage: KeyStorage,
-        options: FastApiApiKeyServerOptions | Mapping[str, Any] | None = None,
+        options: FastApiApiKeyServerOptions | None = None,
         events: Events | None = None,
     ) -> None:
         given = options or {}

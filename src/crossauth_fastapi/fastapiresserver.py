@@ -68,7 +68,7 @@ class FastApiOAuthResourceServer(OAuthResourceServer):
         self,
         app: FastAPI,
         token_consumers: Sequence[OAuthTokenConsumer],
-        options: FastApiOAuthResourceServerOptions | Mapping[str, Any] | None = None,
+        options: FastApiOAuthResourceServerOptions | None = None,
     ) -> None:
         given, shared = options or {}, option_names(ResourceServerSettings)
         settings = read_options(FastApiResourceServerSettings, given, component=COMPONENT, also_known=shared)

@@ -12,30 +12,23 @@ from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
-from crossauth_backend.core.options import read_options
-from crossauth_fastapi._http.errors import error_json
-from crossauth_fastapi._middleware.order import attach_source, tell_site
-from crossauth_fastapi._middleware.state import state_of
-from crossauth_fastapi._oauth_resource.shared import split_options
-from crossauth_fastapi._pages.environment import Pages
-from crossauth_fastapi._serveroptions import (
+from crossauth_fastapi._assembly.components import assemble
+from crossauth_fastapi._assembly.options import (
     COMPONENT,
-    ApiKeyParams,
     FastApiApiKeyServerParams,
     FastApiOAuthClientParams,
     FastApiOAuthResServerParams,
     FastApiServerOptions,
     FastApiServerParams,
     FastApiSessionServerParams,
-    ResServerParams,
-    SessionParams,
-    api_key_options,
     read_params,
-    read_server_options,
-    session_options,
-    shared_settings,
 )
-from crossauth_fastapi._session.adaptersource import AdapterSource, PlainAdapter
+from crossauth_fastapi._assembly.unread import read_server_options
+from crossauth_fastapi._http.errors import error_json
+from crossauth_fastapi._middleware.order import tell_site
+from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._pages.environment import Pages
+from crossauth_fastapi._session.adaptersource import PlainAdapter
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
 from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer
 from crossauth_fastapi.fastapiresserver import FastApiOAuthResourceServer
@@ -78,60 +71,21 @@ class FastApiServer(FastApiServerBase):
 
     def __init__(
         self,
-        params: FastApiServerParams | Mapping[str, Any],
-        options: FastApiServerOptions | Mapping[str, Any] | None = None,
+        params: FastApiServerParams,
+        options: FastApiServerOptions | None = None,
     ) -> None:
         parsed = read_params(params)
-        self._settings, merged = read_server_options(parsed, options or {})
-        self._app = self._settings.app or FastAPI()
-        self.is_admin_fn = self._settings.is_admin_fn
-        self._session_server: FastApiSessionServer | None = None
-        self._session_adapter = parsed.session_adapter
-        self._api_key_server: FastApiApiKeyServer | None = None
-        if parsed.session is not None:
-            session = read_options(SessionParams, parsed.session, component=f"{COMPONENT} params 'session'")
-            if session.key_storage is None:
-                raise CrossauthError(
-                    ErrorCode.Configuration, f"{COMPONENT} params 'session': 'key_storage' is required"
-                )
-            own = session_options(session, merged)
-            # A component's own options override those of the server, for the one site that both are about.
-            self._settings = shared_settings(self._settings, own)
-            self.is_admin_fn = self._settings.is_admin_fn
-            self._session_server = FastApiSessionServer(
-                self._app, session.key_storage, self._settings.authenticators, own
-            )
-            self._session_adapter = self._session_server
-        elif parsed.session_adapter is not None:
-            attach_source(self._app, AdapterSource(PlainAdapter(parsed.session_adapter)))
-        if parsed.api_key is not None:
-            self._create_api_key_server(parsed.api_key, merged)
-        self._oauth_resserver = self._create_resource_server(parsed.oauth_resserver, merged)
+        settings, shared = read_server_options(parsed, options or {})
+        made = assemble(parsed, settings, shared)
+        self._app, self._settings = made.app, made.settings
+        self.is_admin_fn = made.settings.is_admin_fn
+        self._session_server, self._session_adapter = made.session_server, made.session_adapter
+        self._api_key_server, self._oauth_resserver = made.api_key_server, made.oauth_resserver
         remember_server(self._app, self)
         self._pages = self._session_server.pages if self._session_server else self._bare_pages()
         tell_site(self._app, is_admin_fn=self.is_admin_fn)
         if self._session_server is None:
             tell_site(self._app, error_page=self._error_page)
-
-    def _create_api_key_server(self, params: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
-        parsed = read_options(ApiKeyParams, params, component=f"{COMPONENT} params 'api_key'")
-        if parsed.key_storage is None:
-            raise CrossauthError(ErrorCode.Configuration, f"{COMPONENT} params 'api_key': 'key_storage' is required")
-        session = self._session_server
-        events = None if session is None else session.session_manager.events
-        self._api_key_server = FastApiApiKeyServer(
-            self._app, parsed.key_storage, api_key_options(parsed, merged), events
-        )
-
-    def _create_resource_server(
-        self, params: Mapping[str, Any] | None, merged: Mapping[str, Any]
-    ) -> FastApiOAuthResourceServer | None:
-        if params is None:
-            return None
-        parsed = read_options(ResServerParams, params, component=f"{COMPONENT} params 'oauth_resserver'")
-        consumers, options = split_options(parsed.options, merged)
-        adapter = {} if self._session_adapter is None else {"session_adapter": self._session_adapter}
-        return FastApiOAuthResourceServer(self._app, consumers, {**adapter, **options})
 
     @property
     def app(self) -> FastAPI:

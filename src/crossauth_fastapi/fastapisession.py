@@ -66,7 +66,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
         app: FastAPI,
         key_storage: KeyStorage,
         authenticators: Mapping[str, Authenticator],
-        options: FastApiSessionServerOptions | Mapping[str, Any] | None = None,
+        options: FastApiSessionServerOptions | None = None,
     ) -> None:
         self._app = app
         self._ctx = build_context(key_storage, authenticators, options or {})

@@ -146,8 +146,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, arguments: list[str], password: s
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("small", "must be module:name"), ("nowhere:users", "no module 'nowhere'"), ("small:nothing", "has no 'nothing'"),
-        ("small:engine", "a FastAPIUsers is needed"),
+        ("small:", "must be module:name"), ("nowhere:users", "no module 'nowhere'"), ("small:nothing", "has no 'nothing'"),
+        ("small:engine", "small:engine is no FastApiServer or FastAPIUsers"),
     ],
 )  # fmt: skip
 def test_a_target_that_is_none(tmp_path: Path, target: str, said: str) -> None:

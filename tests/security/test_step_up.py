@@ -70,14 +70,26 @@ def asks(answer: httpx2.Response) -> bool:
 def test_what_asks_by_default_is_derived_from_the_actions() -> None:
     assert set(protected_names(json=False)) == {
         "/changepassword", "/requestpasswordreset", "/resetpassword", "/updateuser", "/deleteuser", "/configurefactor2",
-        "/changefactor2", "/recoverycodes", "/admin/createuser", "/admin/updateuser", "/admin/changepassword",
-        "/admin/deleteuser",
+        "/changefactor2", "/recoverycodes", "/admin/createuser", "/admin/updateuser/{id}", "/admin/changepassword/{id}",
+        "/admin/deleteuser/{id}",
     }  # fmt: skip
     field = SessionServerSettings.__dataclass_fields__["factor2_protected_api_endpoints"]
     assert field.metadata["shown"]() == ", ".join(protected_names(json=True))
     for action in ACTIONS:
         assert isinstance(action.step_up, StepUp)
         assert not (action.admin and action.submit and action.step_up is StepUp.NEVER), "all administration asks"
+
+
+@pytest.mark.parametrize("path", ["/admin/updateuser", "/admin/updateuser/{id}", "POST /admin/updateuser"])
+def test_an_action_that_is_listed_without_its_parameter_asks_all_the_same(path: str) -> None:
+    """An entry must never be taken and protect nothing."""
+    world = World(factor2_protected_page_endpoints=[path], factor2_protected_api_endpoints=[])
+    with world.open() as url, Browser(url) as owner:
+        owner.sign_up(factor2="none", user_email=ALICE)
+        owner.add_totp(world)
+        asyncio.run(world.users.update_user({"id": 1, "admin": True}))
+        assert owner.submit("/admin/updateuser/1", user_email=OTHER).headers.get("location") == "/factor2"
+    assert stored(world).user.email == ALICE
 
 
 # With a second factor

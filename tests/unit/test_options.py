@@ -19,7 +19,7 @@ from crossauth_backend import (
 )
 from crossauth_backend.core.options import describe
 from crossauth_fastapi import FastApiServer, FastApiServerOptions, FastApiSessionAdapter
-from crossauth_fastapi._serveroptions import ServerSettings
+from crossauth_fastapi._assembly.options import ServerSettings
 from crossauth_fastapi._session.options import FastApiSessionServerOptions, SessionServerSettings
 from tests.support import SECRET, make_server
 

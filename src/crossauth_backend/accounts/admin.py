@@ -32,10 +32,18 @@ class Stored(NamedTuple):
 
 
 async def create_user(
-    accounts: Accounts, admin: User, user: Mapping[str, Any], params: Params, repeat: Params | None,
+    accounts: Accounts, admin: User | None, user: Mapping[str, Any], params: Params, repeat: Params | None,
     origin: Origin = NOWHERE,
 ) -> Stored:  # fmt: skip
     """Create a user. Without a password the user is sent a link to choose one; a second factor is set up at the first login.
+
+    Parameters:
+        accounts: the account services.
+        admin: who creates it; `None` for whoever runs the server, at its command line.
+        user: its fields.
+        params: the secrets of its first factor.
+        repeat: the same once more, where they were typed.
+        origin: where the request comes from.
 
     Raises:
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `PasswordFormat`, `PasswordMatch`, `Forbidden`.
@@ -57,7 +65,8 @@ async def create_user(
         if not accounts.reset_password:
             raise CrossauthError(ErrorCode.FormEntry, "Give a password: this server sends no links to choose one")
         new["state"] = _BY_RESET[1] if new["factor2"] else _BY_RESET[0]
-    await accounts.still(admin)
+    if admin is not None:
+        await accounts.still(admin)
     created = await accounts.users.create_user(new, secrets)
     accounts.events.tell(EventName.user_created, created, address=origin.address, actor=admin)
     return Stored(created, _send_reset(accounts, created))

@@ -7,16 +7,14 @@ comes first, then `CROSSAUTH_*` from the environment, then the default.
 
 from __future__ import annotations
 
-import collections.abc
 import difflib
-import json
 import os
-import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, get_type_hints
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.optiontypes import Bounds, Kind, WrongValue
 
 ENV_PREFIX: Final = "CROSSAUTH_"
 REQUIRED: Final[Any] = object()
@@ -41,6 +39,7 @@ def option(
     planned: bool = False,
     needs: str | None = None,
     not_with: str | None = None,
+    kind: str | None = None,
 ) -> Any:
     """Declare one option.
 
@@ -59,11 +58,12 @@ def option(
         planned: whether a part that is not in this version reads it. Giving it is an error.
         needs: the option without which this one has no effect.
         not_with: the option beside which this one has no effect.
+        kind: what messages and the reference page call its type, where its own name says too little.
     """
     metadata = {
         "doc": doc, "env": env, "envs": (env, *other_envs) if env else (), "names": names, "required": default is REQUIRED,
-        "shown": shown, "none": none, "bounds": _Bounds(at_least, at_most, not_empty), "unread": unread, "planned": planned,
-        "needs": needs, "not_with": not_with,
+        "shown": shown, "none": none, "bounds": Bounds(at_least, at_most, not_empty), "unread": unread, "planned": planned,
+        "needs": needs, "not_with": not_with, "kind": kind,
     }  # fmt: skip
     # Options hold secrets, and mappings with secrets in them: a repr shows none of their values.
     if default is REQUIRED:
@@ -92,8 +92,8 @@ def read_options(
 
     Raises:
         CrossauthError: `Configuration`, naming every unknown key with the nearest valid one, every wrong type with what was
-            expected, every required option that is missing, and every one that cannot take effect; `NotImplemented` for one
-            that is read by a part that is not in this version.
+            expected, every required option that is missing, and every one that cannot take effect or says two things;
+            `NotImplemented` for one that is read by a part that is not in this version.
     """
     environ = os.environ if environ is None else environ
     if not isinstance(given, Mapping):
@@ -101,21 +101,22 @@ def read_options(
             ErrorCode.Configuration, f"{component}: options must be a mapping, not {type(given).__name__}"
         )
     problems = _unknown(given, table, also_known or {}, component)
+    problems += [f"{component}: {text}" for text in _said_twice(table, given)]
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    hints, specs = _hints(table), _fields(table)
+    kinds, specs = _kinds(table), _fields(table)
     for name, spec in specs.items():
         source = _source(name, spec, given, environ)
-        if source is None:
-            if spec.metadata["required"]:
-                problems.append(f"{component}: option {name!r} is required: {spec.metadata['doc']}")
-            continue
-        sources[name] = source.what
-        try:
-            read = _checked if source.parsed else _from_text
-            values[name] = read(source.value, hints[name], source.what, spec.metadata["bounds"])
-        except _WrongType as e:
-            problems.append(f"{component}: {e}")
+        if source is not None:
+            sources[name] = source.what
+            try:
+                read = kinds[name].read if source.parsed else kinds[name].parse
+                values[name] = read(source.value, source.what)
+            except WrongValue as e:
+                problems.append(f"{component}: {e}")
+                continue
+        if spec.metadata["required"] and values.get(name) is None:
+            problems.append(f"{component}: option {name!r} is required: {spec.metadata['doc']}")
     settings = table(**{k: v for k, v in values.items() if v is not None or specs[k].metadata["none"]})
     problems += [f"{component}: {text}" for text in _without_effect(specs, settings, sources)]
     if problems:
@@ -128,19 +129,42 @@ def read_options(
     return settings
 
 
+def overridden(tables: Iterable[type], given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """`given`, and above it `own`, whichever spelling of an option either has.
+
+    Parameters:
+        tables: dataclasses made of `option` fields; names that none of them knows are compared as they are.
+        given: what was said for several components, or earlier.
+        own: what was said for this one. `None` says nothing, unless it is a value of the option.
+    """
+    tables = tuple(tables)
+    spellings = {spelling: name for table in tables for spelling, name in _spellings(table).items()}
+    takes = {name for table in tables for name in takes_none(table)}
+    said = {n: v for n, v in own.items() if v is not None or spellings.get(n) in takes}
+    again = {spellings.get(name, name) for name in said}
+    # What says nothing is kept, so that a name which nobody knows is refused all the same.
+    silent = {name: value for name, value in own.items() if name not in said and name not in given}
+    return {n: v for n, v in given.items() if spellings.get(n, n) not in again} | silent | said
+
+
+def takes_none(table: type) -> frozenset[str]:
+    """The options of `table` of which `None` is a value."""
+    return frozenset(name for name, spec in _fields(table).items() if spec.metadata["none"])
+
+
 def option_names(table: type) -> dict[str, str]:
     """Every spelling that `read_options` accepts for `table`, and what it expects."""
-    hints = _hints(table)
-    return {spelling: _type_name(hints[name]) for spelling, name in _spellings(table).items()}
+    kinds = _kinds(table)
+    return {spelling: str(kinds[name]) for spelling, name in _spellings(table).items()}
 
 
 def describe(table: type) -> list[dict[str, str]]:
     """The rows of the reference page: name, type, default, environment variable, meaning."""
-    hints = _hints(table)
+    kinds = _kinds(table)
     return [
         {
             "name": name,
-            "type": _type_name(hints[name]),
+            "type": str(kinds[name]),
             "default": "required" if spec.metadata["required"] else _shown(spec) or _default(spec),
             "env": ", ".join(ENV_PREFIX + name for name in spec.metadata["envs"]),
             "doc": spec.metadata["doc"],
@@ -148,34 +172,6 @@ def describe(table: type) -> list[dict[str, str]]:
         }
         for name, spec in _fields(table).items()
     ]
-
-
-class _WrongType(Exception):
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """Which values of the right type make sense."""
-
-    at_least: int | None = None
-    at_most: int | None = None
-    not_empty: bool = False
-
-    def problem(self, value: Any) -> str | None:
-        """What is wrong with a value; `None` where nothing is."""
-        if self.not_empty and isinstance(value, (str, list, tuple)) and not value:
-            return "must not be empty; leave it out for the default"
-        if not isinstance(value, (int, float)):
-            return None
-        if self.at_least is not None and not value >= self.at_least:
-            return f"must be at least {self.at_least}"
-        if self.at_most is not None and not value <= self.at_most:
-            return f"must be at most {self.at_most}"
-        return None
-
-
-_ANY_VALUE: Final = _Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +212,16 @@ def _without_effect(specs: Mapping[str, Field[Any]], settings: Any, sources: Map
     return texts
 
 
+def _said_twice(table: type, given: Mapping[str, Any]) -> list[str]:
+    """The options that were given by two of their names, saying two things, as texts."""
+    texts = []
+    for name, spec in _fields(table).items():
+        there = [s for s in (name, *spec.metadata["names"]) if given.get(s) is not None]
+        if any(given[other] is not given[there[0]] and given[other] != given[there[0]] for other in there[1:]):
+            texts.append(f"options {' and '.join(map(repr, there))} are one and say two things; leave one of them out")
+    return texts
+
+
 def _default_value(spec: Field[Any]) -> Any:
     return spec.default_factory() if spec.default_factory is not MISSING else spec.default
 
@@ -225,8 +231,11 @@ def _fields(table: type) -> dict[str, Field[Any]]:
     return {f.name: f for f in fields(table) if "doc" in f.metadata}
 
 
-def _hints(table: type) -> dict[str, Any]:
-    return get_type_hints(table)
+def _kinds(table: type) -> dict[str, Kind]:
+    hints = get_type_hints(table)
+    return {
+        name: Kind(hints[name], spec.metadata["bounds"], spec.metadata["kind"]) for name, spec in _fields(table).items()
+    }
 
 
 def _spellings(table: type) -> dict[str, str]:
@@ -253,87 +262,3 @@ def _unknown(given: Mapping[str, Any], table: type, also_known: Mapping[str, str
         advice = f"; did you mean {near[0]!r} ({known[near[0]] or 'any value'})?" if near else ""
         problems.append(f"{component}: unknown option {name!r}{advice}")
     return problems
-
-
-def _alternatives(hint: Any) -> list[Any]:
-    if get_origin(hint) in (Union, types.UnionType):
-        return [a for a in get_args(hint) if a is not type(None)]
-    return [hint]
-
-
-def _type_name(hint: Any) -> str:
-    names = []
-    for alternative in _alternatives(hint):
-        origin = get_origin(alternative)
-        if origin is Literal:
-            names.append(" or ".join(repr(a) for a in get_args(alternative)))
-        elif origin is collections.abc.Callable or alternative is collections.abc.Callable:
-            names.append("function")
-        elif origin in (list, collections.abc.Sequence):
-            names.append(f"list of {_type_name(get_args(alternative)[0])}")
-        elif origin is not None:
-            names.append("mapping")
-        else:
-            names.append(
-                {bool: "true or false", int: "whole number", str: "text"}.get(alternative, "")
-                or getattr(alternative, "__name__", "any value")
-            )
-    return " or ".join(names)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin = get_origin(hint)
-    if hint is Any:
-        return True
-    if origin is Literal:
-        return value in get_args(hint)
-    if origin is collections.abc.Callable or hint is Callable:
-        return callable(value)
-    if origin in (list, collections.abc.Sequence):
-        inner = get_args(hint)[0]
-        return isinstance(value, (list, tuple)) and all(_fits(v, inner) for v in value)
-    if origin is not None:
-        return isinstance(value, Mapping)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, hint)
-
-
-def _checked(value: Any, hint: Any, what: str, bounds: _Bounds = _ANY_VALUE) -> Any:
-    alternatives = _alternatives(hint)
-    if value is None and type(None) in get_args(hint):
-        return None
-    if not any(_fits(value, a) for a in alternatives):
-        # The value itself is not repeated: it may be a secret that was put under the wrong name.
-        raise _WrongType(f"{what} must be {_type_name(hint)}, not {type(value).__name__}")
-    problem = bounds.problem(value)
-    if problem is not None:
-        raise _WrongType(f"{what} {problem}")
-    return list(value) if isinstance(value, tuple) and any(get_origin(a) is list for a in alternatives) else value
-
-
-def _from_text(text: str, hint: Any, what: str, bounds: _Bounds = _ANY_VALUE) -> Any:
-    alternatives = _alternatives(hint)
-    if text == "null":
-        return None
-    if bool in alternatives:
-        known = {"1": True, "true": True, "yes": True, "on": True, "": False} | dict.fromkeys(
-            ("0", "false", "no", "off"), False
-        )
-        if text.lower() not in known:
-            raise _WrongType(f"{what} must be true or false (1 or 0)")
-        return known[text.lower()]
-    if str in alternatives or any(get_origin(a) is Literal for a in alternatives):
-        return _checked(text, hint, what, bounds)
-    try:
-        if int in alternatives or float in alternatives:
-            return _checked(int(text) if int in alternatives else float(text), hint, what, bounds)
-        return _checked(json.loads(text), hint, what, bounds)
-    except ValueError:
-        raise _WrongType(f"{what} must be {_type_name(hint)}{_json_note(alternatives)}") from None
-
-
-def _json_note(alternatives: list[Any]) -> str:
-    return "" if int in alternatives or float in alternatives else " written as JSON"

@@ -9,27 +9,18 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
 from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hash_cost import Argon2Parameters
 from crossauth_backend.core.hash_pool import MAX_WAITING, HashPool
 from crossauth_backend.core.legacy_hashes import verify_legacy
 
 MAX_PASSWORD_BYTES: Final = 4096
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Argon2Parameters:
-    """Cost of one hash: `memory_cost` in KiB, `time_cost` in passes, `parallelism` in lanes."""
-
-    memory_cost: int = 19456
-    time_cost: int = 2
-    parallelism: int = 1
 
 
 class Verdict(NamedTuple):

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import MAX_SECONDS
 from crossauth_backend.core.text import normalize_address
 
 
@@ -76,6 +77,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "api_key": Rule(6000, 900, total=True),
     "bff": Rule(6000, 900, total=True),
 }
+# What any storage can count up to, and no window that leaves what dates can express.
+_MOST: Final = (1_000_000_000, MAX_SECONDS)
 DEFAULT_LIMITS: Final[Mapping[str, Limit]] = {n: Limit(rule.attempts, rule.seconds) for n, rule in RULES.items()}
 
 
@@ -88,24 +91,25 @@ def read_limits(given: Mapping[str, Any]) -> dict[str, Limit]:
     limits: dict[str, Limit] = dict(DEFAULT_LIMITS)
     for name, value in given.items():
         if name not in DEFAULT_LIMITS:
-            near = get_close_matches(name, DEFAULT_LIMITS, n=1, cutoff=0.4)
+            near = get_close_matches(str(name), DEFAULT_LIMITS, n=1, cutoff=0.4)
             advice = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(DEFAULT_LIMITS)}"
             raise CrossauthError(ErrorCode.Configuration, f"Option 'attempt_limits': no limit {name!r}{advice}")
         if value is None:
             del limits[name]
             continue
         pair = (value.attempts, value.seconds) if isinstance(value, Limit) else value
-        if not (
-            isinstance(pair, (list, tuple))
-            and len(pair) == 2
-            and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in pair)
-        ):
+        if not (isinstance(pair, (list, tuple)) and len(pair) == 2 and all(map(_can_be, pair, _MOST))):
             raise CrossauthError(
                 ErrorCode.Configuration,
-                f"Option 'attempt_limits': {name!r} must be (attempts, seconds), two whole numbers above 0, or None",
+                f"Option 'attempt_limits': {name!r} must be (attempts, seconds), two whole numbers above 0, at most {_MOST}, or "
+                "None",
             )
         limits[name] = Limit(*pair)
     return limits
+
+
+def _can_be(number: object, most: int) -> bool:
+    return type(number) is int and 0 < number <= most
 
 
 def network_of(address: str) -> str:

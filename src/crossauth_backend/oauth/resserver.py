@@ -125,6 +125,9 @@ class OAuthResourceServer:
 def _check_consumers(consumers: tuple[OAuthTokenConsumer, ...]) -> None:
     if not consumers:
         raise _wrong("there must be a token consumer")
+    strange = [type(c).__name__ for c in consumers if not isinstance(c, OAuthTokenConsumer)]
+    if strange:
+        raise _wrong(f"every token consumer must be an OAuthTokenConsumer, not {strange[0]}")
     taken: set[tuple[str, str]] = set()
     for consumer in consumers:
         names = {(consumer.auth_server_base_url, audience) for audience in consumer.audiences}

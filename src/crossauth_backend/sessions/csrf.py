@@ -70,7 +70,7 @@ class CsrfSettings(CookieSettings):
         "HttpOnly attribute: scripts read the token from `api/getcsrftoken` instead.",
     )
     secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
-    expires: Any = option(None, doc="Refused: the cookie lasts as long as the browser.", unread=_LASTS)
+    expires: Any = option(None, kind="time", doc="Refused: the cookie lasts as long as the browser.", unread=_LASTS)
     maxAge: int | None = option(None, doc="Refused: the cookie lasts as long as the browser.", unread=_LASTS)
 
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from crossauth_backend.core.options import MAX_SECONDS, option, read_options
 from crossauth_backend.core.secrets import check_secret, derive_key, equal, hash_token, random_value
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.sessions.cookie import (
     Cookie,
-    CookieOptions,
     CookieSettings,
     SameSite,
     SignedCookie,
@@ -42,9 +41,21 @@ class Device:
         return user.security_stamp is not None and equal(self.mark, _mark(user))
 
 
+class KnownDeviceCookieOptions(TypedDict, total=False):
+    """Options of the cookie of known devices; `maxAge` in seconds."""
+
+    cookie_name: str
+    domain: str | None
+    httpOnly: bool
+    maxAge: int
+    path: str
+    sameSite: SameSite
+    secure: bool | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownDeviceSettings(CookieSettings):
-    """Options of the cookie of known devices."""
+    """`KnownDeviceCookieOptions`, parsed."""
 
     cookie_name: str | None = cookie_option(
         None,
@@ -71,11 +82,11 @@ class KnownDevices:
     """Makes and reads the cookie.
 
     Parameters:
-        options: see `KnownDeviceSettings`.
+        options: see `KnownDeviceCookieOptions`.
         secret: what it is signed with.
     """
 
-    def __init__(self, options: CookieOptions | Mapping[str, Any], secret: str | None) -> None:
+    def __init__(self, options: KnownDeviceCookieOptions | Mapping[str, Any], secret: str | None) -> None:
         self.settings = read_options(KnownDeviceSettings, options, component="known_device_cookie_options")
         key = derive_key(check_secret(secret, "known_device_cookie_options"), "known device cookie")
         self.cookie = SignedCookie(self.settings, "KNOWNDEVICE", key)

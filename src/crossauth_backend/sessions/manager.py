@@ -100,7 +100,7 @@ class SessionCookieSettings(CookieSettings):
         None, doc="Where the users of sessions are; without one all sessions are anonymous."
     )
     expires: Any = option(
-        None, doc="Refused: see `maxAge`.", unread="say in 'maxAge' after how many seconds a session ends"
+        None, kind="time", doc="Refused: see `maxAge`.", unread="say in 'maxAge' after how many seconds a session ends"
     )
 
 

@@ -54,13 +54,24 @@ class Servers:
         """Add a source; see `attach_source`.
 
         Raises:
-            CrossauthError: `Configuration` where the application has one of this name already.
+            CrossauthError: `Configuration` where the application has one of this name already, or one that reads the same scheme.
         """
         if any(source.name == other.name for other in self.sources):
             raise CrossauthError(ErrorCode.Configuration, f"This application already has a {source.name} server")
-        self.sources.append(source)
         if challenge is not None:
+            self._check_scheme(source.name, _scheme(challenge))
             self.site = replace(self.site, challenges={**self.site.challenges, source.name: challenge})
+        self.sources.append(source)
+
+    def _check_scheme(self, name: str, scheme: str) -> None:
+        """One header has one reader: to the other one, every credential of the first would be a bad one."""
+        for other, challenge in self.site.challenges.items():
+            if _scheme(challenge).lower() == scheme.lower():
+                raise CrossauthError(
+                    ErrorCode.Configuration,
+                    f"Two servers on this application, {other} and {name}, read the scheme {scheme!r} of the header "
+                    "Authorization: give API keys another one by the option 'auth_scheme', such as 'ApiKey'",
+                )
 
     def tell_site(self, values: Mapping[str, Any]) -> None:
         """See `tell_site` below."""
@@ -72,6 +83,11 @@ class Servers:
             )
         self._told |= values
         self.site = replace(self.site, **values)
+
+
+def _scheme(challenge: str) -> str:
+    """The authentication scheme that a challenge begins with (RFC 9110 §11.6.1)."""
+    return challenge.partition(" ")[0]
 
 
 def servers_on(app: FastAPI) -> Servers:

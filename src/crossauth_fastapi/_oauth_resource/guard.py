@@ -19,7 +19,7 @@ from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule, RouteRules
-from crossauth_fastapi._oauth_resource.refusal import BearerRefused, refusal_response
+from crossauth_fastapi._oauth_resource.refusal import BearerRefused
 from crossauth_fastapi._oauth_resource.resources import Place
 from crossauth_fastapi._oauth_resource.source import BearerSource
 

@@ -88,9 +88,9 @@ class FastApiResourceServerSettings:
     oauth_issuer: str | None = option(None, env="OAUTH_ISSUER", not_empty=True, needs="user_storage", doc="The issuer that is this application's own: `sub` of its tokens is the `id` of a user.")  # fmt: skip
     user_match_field: str | None = option(None, env="OAUTH_USER_MATCH_FIELD", not_empty=True, needs="user_storage", doc="Field of users that `sub` of other issuers' tokens equals. Who may choose a `sub` there can be any user here. With `email` it is the claim `email`, where `email_verified` is true.")  # fmt: skip
     require_local_account: bool = option(True, env="OAUTH_REQUIRE_LOCAL_ACCOUNT", needs="user_storage", doc="Whether a token whose user is not in `user_storage` is refused; otherwise the user is made of the claims.")  # fmt: skip
-    resources: list[Any] = option([], doc="Resources whose metadata (RFC 9728) is served below `/.well-known/oauth-protected-resource`, each with its own path, scopes and audience; challenges point there.")  # fmt: skip
+    resources: list[Any] = option([], kind="list of ProtectedResource", doc="Resources whose metadata (RFC 9728) is served below `/.well-known/oauth-protected-resource`, each with its own path, scopes and audience; challenges point there.")  # fmt: skip
     allowed_origins: list[str] | None = option(None, env="OAUTH_ALLOWED_ORIGINS", doc="Origins, such as `https://app.example.com`, whose pages may call protected endpoints. Pages of others are answered 403. Without it the header `Origin` counts only on WebSockets.")  # fmt: skip
-    token_consumers: list[Any] | None = option(None, not_empty=True, shown="one made of the server's options", doc="For `FastApiServer`: the token consumers, where there are several authorization servers.")  # fmt: skip
+    token_consumers: list[Any] | None = option(None, not_empty=True, kind="list of OAuthTokenConsumer", shown="one made of the server's options", doc="For `FastApiServer`: the token consumers, where there are several authorization servers.")  # fmt: skip
 
     tenants: list[str] | None = option(None, not_empty=True, not_with="token_consumers", doc="For `FastApiServer`: the tenants whose tokens are accepted, where `auth_server_base_url` has `{tenantid}` in the place of theirs. Tokens of any other tenant are refused.")  # fmt: skip
 

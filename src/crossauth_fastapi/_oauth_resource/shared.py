@@ -61,7 +61,7 @@ def split_options(own: Mapping[str, Any], merged: Mapping[str, Any]) -> tuple[li
     }
     if consumers is None:
         return _consumers({n: v for n, v in both.items() if n in theirs}, settings.tenants), options
-    unread = sorted(name for name in (*theirs, "tenants") if own.get(name) is not None)
+    unread = sorted(name for name in (*theirs, "tenants") if both.get(name) is not None)
     if unread:
         raise wrong(
             f"option {', '.join(map(repr, unread))} has no effect beside 'token_consumers': give it to each of them"

@@ -54,6 +54,12 @@ def build_context(
             ErrorCode.Configuration,
             f"{COMPONENT}: key_storage must be a KeyStorage, not {type(key_storage).__name__}",
         )
+    if not isinstance(authenticators, Mapping):
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"{COMPONENT}: authenticators must be a mapping of names, such as {{'localpassword': …}}, not "
+            f"{type(authenticators).__name__}",
+        )
     settings = read_options(SessionServerSettings, options, component=COMPONENT)
     _refuse_unavailable(settings)
     _check_columns(key_storage, authenticators, settings)

@@ -12,7 +12,7 @@ from fastapi import Request
 from crossauth_backend.core.options import MAX_SECONDS, option
 from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManagerOptions, SessionManagerSettings
-from crossauth_backend.sessions.cookie import CookieOptions
+from crossauth_backend.sessions.device import KnownDeviceCookieOptions
 from crossauth_backend.users.record import User, UserInputFields
 from crossauth_backend.users.rules import default_is_admin_fn, default_user_validator
 from crossauth_backend.users.storage import UserStorage
@@ -54,7 +54,7 @@ class FastApiSessionServerOptions(SessionManagerOptions, total=False):
     factor2_protected_api_endpoints: list[str]
     factor2_protected_page_endpoints: list[str]
     is_admin_fn: Callable[[User], bool | Awaitable[bool]]
-    known_device_cookie_options: CookieOptions
+    known_device_cookie_options: KnownDeviceCookieOptions
     login_page: str
     login_redirect: str
     logout_page: str

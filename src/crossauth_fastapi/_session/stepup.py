@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._actions.action import StepUp
+from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, StepUp
 from crossauth_fastapi._actions.routes import JsonSubmission, Submission, action_paths, endpoint_of
 from crossauth_fastapi._middleware.protection import Target, read_entry, resolve, wrap
 from crossauth_fastapi._session.actions import ACTIONS
@@ -74,10 +74,20 @@ def install_step_up(app: FastAPI, own: Sequence[BaseRoute], ctx: SessionContext)
             wrap(target, AnswerGuard(ctx, app.router, _is_json(endpoint)))
 
 
-def protected_names(json: bool) -> list[str]:
-    """The paths that ask by default, as the option would list them without prefixes of its own."""
-    asking = [action for action in ACTIONS if action.step_up is not StepUp.NEVER]
-    return [f"/{action.api_endpoint if json else action.page_endpoint}" for action in asking]
+def protected_names(json: bool, actions: Iterable[Action[Any, Any]] = ACTIONS) -> list[str]:
+    """The paths that ask by default, as the option would list them without prefixes of its own.
+
+    Parameters:
+        json: whether those of the JSON endpoints, instead of the pages.
+        actions: the actions of a server.
+    """
+    asking = [action for action in actions if action.step_up is not StepUp.NEVER]
+    return [f"/{action.api_endpoint if json else action.page_endpoint}{_parameter(action)}" for action in asking]
+
+
+def _parameter(action: Action[Any, Any]) -> str:
+    # One whose token may also be a field is at the path without it, too.
+    return f"/{action.parameter}" if action.parameter not in ("", OPTIONAL_TOKEN) else ""
 
 
 def _has_factors(ctx: SessionContext) -> bool:
@@ -109,6 +119,7 @@ def _by_list(
     found: list[Target] = []
     for text in entries:
         entry = read_entry(text, option)
+        entry = replace(entry, path=_whole_path(ctx, entry.path))
         try:
             targets = resolve(app.router.routes, entry, ctx.prefix, option)
         except CrossauthError:
@@ -127,6 +138,15 @@ def _by_list(
         left = targets if entry.method or not sent else [t for t in targets if t not in ours or t in sent]
         found += [replace(t, served=t.route) if _is_own(t, own) else t for t in left]
     return found
+
+
+def _whole_path(ctx: SessionContext, path: str) -> str:
+    """The path of an action of ours, where it was named without the parameter at its end, as in `/admin/updateuser`."""
+    known = [path for action in ACTIONS for api in ("", "api/") for path in action_paths(ctx, action, api)]
+    plain = {whole.partition("/{")[0]: whole for whole in known if "/{" in whole}
+    found = plain.get(path) or plain.get(ctx.prefix + path.lstrip("/"))
+    # One whose token may also be a field is at the path without it, too.
+    return path if found is None or found.partition("/{")[0] in known else found
 
 
 def _only_reads(target: Target) -> bool:

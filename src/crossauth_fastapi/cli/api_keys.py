@@ -18,7 +18,11 @@ from crossauth_fastapi.fastapiserver import FastApiServer
 T = TypeVar("T")
 NEVER: Final = "never"
 Target = Annotated[
-    str, typer.Argument(metavar="APP", help="The FastAPI application or its FastApiServer, as module:name.")
+    str,
+    typer.Argument(
+        metavar="APP",
+        help="The application, as module or module:name: its FastApiServer, or the FastAPI application that has one.",
+    ),
 ]
 Username = Annotated[str, typer.Option("--user", help="Username of the account that the keys belong to.")]
 

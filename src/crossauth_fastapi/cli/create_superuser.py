@@ -11,7 +11,8 @@ from fastapi import FastAPI
 from pydantic import ConfigDict, ValidationError
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_fastapi.cli.target import UserManager, load, with_user_manager
+from crossauth_fastapi.cli import administrator
+from crossauth_fastapi.cli.target import UserManager, load, load_accounts, with_server, with_user_manager
 from crossauth_fastapi.fastapi_users._rules import FLAGS
 from crossauth_fastapi.fastapi_users.exceptions import (
     ConstraintViolated,
@@ -21,6 +22,7 @@ from crossauth_fastapi.fastapi_users.exceptions import (
 )
 from crossauth_fastapi.fastapi_users.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users.schemas import BaseUserCreate, BaseUserUpdate
+from crossauth_fastapi.fastapiserver import FastApiServer
 
 PASSWORD_VARIABLE: Final = "CROSSAUTH_SUPERUSER_PASSWORD"
 
@@ -30,35 +32,83 @@ class _SuperuserCreate(BaseUserCreate):
 
 
 def create_superuser(
-    users: Annotated[str, typer.Argument(help="The FastAPIUsers of the application, as module:name.")],
-    email: Annotated[str, typer.Option(prompt="E-mail address", help="Asked for where it is not given.")],
+    users: Annotated[
+        str,
+        typer.Argument(
+            help="The application, as module or module:name: its FastAPIUsers, its FastApiServer, or the FastAPI application "
+            "that has one."
+        ),
+    ],
+    email: Annotated[str | None, typer.Option(help="Asked for where no name to log in with is given.")] = None,
+    username: Annotated[
+        str | None, typer.Option(help="With a FastApiServer: the name to log in with; by default the e-mail address.")
+    ] = None,
     app: Annotated[
         str | None,
-        typer.Option(help="Its FastAPI application, as module:name; it is started first, for tables made at start-up."),
+        typer.Option(
+            help="With a FastAPIUsers: its FastAPI application, as module:name; it is started first, for tables made at start-up."
+        ),
     ] = None,
     field: Annotated[
         list[str] | None, typer.Option(help="A further column, as name=value; may be given several times.")
     ] = None,
-    promote: Annotated[
+    make_existing: Annotated[
         bool, typer.Option("--promote", help="Make a user who exists a superuser; the password stays.")
     ] = False,
 ) -> None:
-    """Create a superuser.
+    """Create a superuser: a user who may do everything, which a FastApiServer calls an administrator.
 
     The password is asked for, or taken from the environment variable CROSSAUTH_SUPERUSER_PASSWORD; it is never an argument, for
     those can be seen by everybody on the machine.
     """
-    loaded, application = load(users, FastAPIUsers), load(app, FastAPI) if app is not None else None
+    loaded = load_accounts(users)
+    application = load(app, FastAPI) if app is not None else None
     more = dict(_pair(text) for text in field or ())
-    password = "" if promote else os.environ.get(PASSWORD_VARIABLE) or _ask_password()
-
-    async def act(manager: UserManager) -> str:
-        return await (_promote(manager, email) if promote else _create(manager, email, password, more))
-
+    if isinstance(loaded, FastApiServer):
+        if app is not None:
+            raise typer.BadParameter("--app belongs to a FastAPIUsers; a FastApiServer knows its application")
+        administrator.accounts_of(loaded)
+    elif username is not None:
+        raise typer.BadParameter(
+            "--username belongs to a FastApiServer; the users of a FastAPIUsers log in with --email"
+        )
+    if email is None and username is None:
+        email = str(typer.prompt("E-mail address"))
+    password = None if make_existing else os.environ.get(PASSWORD_VARIABLE) or _ask_password()
     try:
-        print(asyncio.run(with_user_manager(loaded, application, act)))
+        if isinstance(loaded, FastApiServer):
+            print(_administrator(loaded, username or email or "", email, password, more))
+        else:
+            print(_superuser(loaded, application, email or "", password, more))
     except CrossauthError as e:
         raise typer.BadParameter(e.message) from e
+
+
+def _administrator(
+    server: FastApiServer, username: str, email: str | None, password: str | None, more: dict[str, str]
+) -> str:
+    """Create one at a session server; one who exists is promoted where there is no password."""
+    for name in more:
+        if name in administrator.DECIDED:
+            raise typer.BadParameter(f"--field sets further columns, not {name!r}: an administrator is active")
+
+    async def act() -> str:
+        if password is None:
+            return await administrator.promote(server, username)
+        return await administrator.create_administrator(server, username, email, password, more)
+
+    return asyncio.run(with_server(server, act))
+
+
+def _superuser(
+    users: FastAPIUsers[Any, Any], app: FastAPI | None, email: str, password: str | None, more: dict[str, str]
+) -> str:
+    """The same for the routes of a `FastAPIUsers`."""
+
+    async def act(manager: UserManager) -> str:
+        return await (_promote(manager, email) if password is None else _create(manager, email, password, more))
+
+    return asyncio.run(with_user_manager(users, app, act))
 
 
 async def _create(manager: UserManager, email: str, password: str, more: dict[str, str]) -> str:

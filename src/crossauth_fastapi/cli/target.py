@@ -1,13 +1,16 @@
 """What a command works on: an object of the application's, and its user manager as a request would get it."""
 
 import importlib
+import inspect
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
 import typer
 from fastapi import Depends, FastAPI
+from starlette.routing import Mount
 
 from crossauth_fastapi.fastapi_users.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
@@ -27,13 +30,7 @@ def load(target: str, kind: type[O]) -> O:
     module_name, colon, name = target.partition(":")
     if not (module_name and colon and name):
         raise typer.BadParameter(f"{target!r} must be module:name, such as main:fastapi_users")
-    sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as e:
-        if e.name is None or not f"{module_name}.".startswith(f"{e.name}."):
-            raise
-        raise typer.BadParameter(f"there is no module {e.name!r} here") from e
+    found: Any = _module(module_name)
     for part in name.split("."):
         if not hasattr(found, part):
             raise typer.BadParameter(f"{module_name!r} has no {name!r}")
@@ -44,20 +41,80 @@ def load(target: str, kind: type[O]) -> O:
 
 
 def load_server(target: str) -> FastApiServer:
-    """The server at `module:name`: a `FastApiServer`, or the application that one was put onto.
+    """The server of an application.
+
+    Parameters:
+        target: `module:name` of a `FastApiServer`, of the FastAPI application that one was put onto, or of a function without
+            arguments that makes either; or a module in which there is one.
 
     Raises:
         typer.BadParameter: there is none, or more than one.
     """
-    found = load(target, object)
-    if isinstance(found, FastApiServer):
-        return found
-    servers = servers_of(found) if isinstance(found, FastAPI) else []
-    if len(servers) == 1:
-        return servers[0]
-    if servers:
-        raise typer.BadParameter(f"{target} has {len(servers)} servers: name one of them, as module:name")
-    raise typer.BadParameter(f"{target} is no FastApiServer, and no FastAPI application that has one")
+    return _only(target, FastApiServer)
+
+
+def load_accounts(target: str) -> FastApiServer | FastAPIUsers[Any, Any]:
+    """What looks after the accounts of an application: as `load_server`, or a `FastAPIUsers`.
+
+    Raises:
+        typer.BadParameter: there is none, or more than one.
+    """
+    kinds: tuple[Any, ...] = (FastApiServer, FastAPIUsers)
+    found: FastApiServer | FastAPIUsers[Any, Any] = _only(target, *kinds)
+    return found
+
+
+def _only(target: str, *kinds: type[O]) -> O:
+    """The one object of these kinds that is, or is in, what `target` names."""
+    module_name, colon, _ = target.partition(":")
+    if colon:
+        named: Any = load(target, object)
+        places: list[object] = [named() if _is_factory(named) else named]
+    else:
+        places = list(vars(_module(module_name)).values())
+    found = list(dict.fromkeys(one for place in places for one in _in(place, kinds)))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise typer.BadParameter(f"{target} has {len(found)} servers: name one of them, as module:name")
+    what = f"{' or '.join(kind.__name__ for kind in kinds)}, nor a FastAPI application that has a FastApiServer"
+    raise typer.BadParameter(f"{target} is no {what}" if colon else f"in the module {target} there is no {what}")
+
+
+def _in(place: object, kinds: tuple[type[O], ...]) -> Iterator[O]:
+    """What of these kinds `place` is, or has: the servers of an application, and those of applications mounted on it."""
+    if isinstance(place, kinds):
+        yield place
+    elif isinstance(place, FastAPI):
+        yield from (server for server in servers_of(place) if isinstance(server, kinds))
+        for route in place.routes:
+            if isinstance(route, Mount):
+                yield from _in(route.app, kinds)
+
+
+def _is_factory(value: Any) -> bool:
+    """Whether it is a function that can be called without arguments."""
+    if not inspect.isfunction(value):
+        return False
+    parameters = inspect.signature(value).parameters.values()
+    return all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
+
+
+def _module(name: str) -> ModuleType:
+    """The module of this name, looked for from the folder the command is given in.
+
+    Raises:
+        typer.BadParameter: there is none.
+    """
+    sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as e:
+        if e.name is None or not f"{name}.".startswith(f"{e.name}."):
+            raise
+        raise typer.BadParameter(f"there is no module {e.name!r} here") from e
+    except (ValueError, TypeError) as e:
+        raise typer.BadParameter(f"{name!r} is no name of a module") from e
 
 
 async def with_server(server: FastApiServer, act: Callable[[], Awaitable[T]]) -> T:

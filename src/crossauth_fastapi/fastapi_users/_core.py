@@ -26,6 +26,7 @@ from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_fastapi._http.address import peer_address, read_proxies
 from crossauth_fastapi.fastapi_users._addresses import MAX_LOGIN, login_spellings
 from crossauth_fastapi.fastapi_users._ids import id_type
+from crossauth_fastapi.fastapi_users._options import read_core_options
 from crossauth_fastapi.fastapi_users._records import key_owner, record_of, step_of
 from crossauth_fastapi.fastapi_users._refresh import end_refresh_tokens
 from crossauth_fastapi.fastapi_users._storages import Storages
@@ -68,8 +69,12 @@ class Core:
         trusted_proxies: Iterable[str] = (),
         site_url: str | None = None,
     ) -> None:
-        self.site_url = site_url
-        self._proxies = read_proxies(trusted_proxies)
+        settings = read_core_options(
+            session_manager=session_manager, key_storage=key_storage, attempt_limits=attempt_limits,
+            event_listeners=event_listeners, trusted_proxies=trusted_proxies, site_url=site_url,
+        )  # fmt: skip
+        self.site_url = settings.site_url
+        self._proxies = read_proxies(settings.trusted_proxies)
         self.accounts: Callable[[], Accounts] | None = None
         self.keeps = session_manager is not None or key_storage is not None
         self._clients: dict[tuple[str, int], tuple[Any, Any]] = {}
@@ -81,12 +86,12 @@ class Core:
                     "FastAPIUsers has no 'key_storage': attempts and what counts once are known to this process only"
                 )
             self.keys = key_storage or InMemoryKeyStorage()
-            self.limits = AttemptLimits(self.keys, attempt_limits or {})
-            self.events = Events([LoggingListener(), *event_listeners])
+            self.limits = AttemptLimits(self.keys, settings.attempt_limits or {})
+            self.events = Events([LoggingListener(), *settings.event_listeners])
             self.storages = Storages()
             self.storages.add(self.keys)
             return
-        if key_storage is not None or attempt_limits is not None or tuple(event_listeners):
+        if key_storage is not None or attempt_limits is not None or settings.event_listeners:
             raise CrossauthError(
                 ErrorCode.Configuration,
                 "FastAPIUsers: with 'session_manager', its 'key_storage', 'attempt_limits' and 'event_listeners' are used; "

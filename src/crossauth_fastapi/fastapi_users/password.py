@@ -7,7 +7,8 @@ from functools import cache
 from typing import Protocol
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_backend.core.passwords import Argon2Parameters, PasswordHasher, composed_password, password_forms
+from crossauth_backend.core.hash_cost import Argon2Parameters
+from crossauth_backend.core.passwords import PasswordHasher, composed_password, password_forms
 from crossauth_backend.core.secrets import random_value
 
 logger = logging.getLogger("crossauth.fastapi_users")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hash_cost import Argon2Parameters
 from crossauth_backend.core.hash_pool import MAX_WAITING
 from crossauth_backend.core.hooks import start_hook
 from crossauth_backend.core.options import option
-from crossauth_backend.core.passwords import Argon2Parameters, PasswordHasher, Verdict, composed_password
+from crossauth_backend.core.passwords import PasswordHasher, Verdict, composed_password
 from crossauth_backend.core.secrets import check_secret, equal
 from crossauth_backend.factors.base import (
     AuthenticatorOptions,

@@ -38,7 +38,9 @@ class SmsAuthenticatorOptions(AuthenticatorOptions, total=False):
 class SmsAuthenticatorSettings(AuthenticatorSettings):
     """`SmsAuthenticatorOptions`, parsed."""
 
-    sms_sender: Any = option(None, doc="What sends: an `SmsSender`.")
+    sms_sender: SmsSender | None = option(
+        None, kind="object with `async send(to, body)`", doc="What sends: an `SmsSender`."
+    )
     sms_authenticator_body: str = option("smsauthenticationbody.njk", env="SMS_AUTHENTICATOR_BODY", doc="Template.")
     sms_authenticator_from: str = option("", env="SMS_AUTHENTICATOR_FROM", doc="The number or name that messages come from.")  # fmt: skip
     sms_authenticator_token_expires: int = option(300, at_least=1, at_most=MAX_SECONDS, env="SMS_AUTHENTICATOR_TOKEN_EXPIRES", doc="Seconds a code is good for.")  # fmt: skip
@@ -97,7 +99,8 @@ class SmsAuthenticator(SentCodeAuthenticator):
 
     async def _send_sms(self, to: str, body: str) -> str:
         """Send one message; a subclass may override it instead of giving `sms_sender`."""
-        sender: SmsSender = self.settings.sms_sender
+        sender = self.settings.sms_sender
+        assert sender is not None, "attach has seen to it"
         return str(await call_hook(sender.send, to, body))
 
 

@@ -45,7 +45,7 @@ class InMemoryUserStorageOptions(UserStorageOptions, total=False):
 class InMemoryUserStorageSettings:
     """`InMemoryUserStorageOptions`, parsed: those the base class does not have."""
 
-    record: type = option(User, doc="The class of user records: `User` or a subclass of it.", shown="User")
+    record: type[User] = option(User, doc="The class of user records: `User` or a subclass of it.", shown="User")
 
 
 class InMemoryUserStorage(UserStorage):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -64,6 +64,11 @@ class SqlAlchemyAuditStorage:
     async def start(self) -> None:
         """As documented for `SupportsLifecycle`."""
         await self._prepared.once()
+
+    async def migrate(self) -> None:
+        """Create and upgrade the table now, whatever the option `migrate` says."""
+        for schema in self._prepared.schemas:
+            await replace(schema, migrate=True).prepare()
 
     async def close(self) -> None:
         """As documented for `SupportsLifecycle`."""

@@ -27,7 +27,7 @@ from crossauth_backend.storages.sqlalchemy.counting import count_up, count_withi
 from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
 from crossauth_backend.storages.sqlalchemy.read import SessionReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
-from crossauth_backend.storages.sqlalchemy.tables import check_name, is_counter, key_table
+from crossauth_backend.storages.sqlalchemy.tables import check_name, id_type, is_counter, key_table
 from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 from crossauth_backend.users.record import UserId
 from crossauth_backend.users.storage import UserStorage
@@ -55,9 +55,9 @@ class SqlKeySettings:
         "userid", env="USER_ID_FOREIGN_KEY_COLUMN", doc="Column that says whose a key is."
     )
     userid_type: Any = option(
-        None, doc="SQLAlchemy type of users' ids, where an application's own table has other ids.", shown="Integer"
+        None, kind="SQLAlchemy type", doc="Type of users' ids, where an own table has others.", shown="Integer"
     )
-    extra_columns: list[Any] = option([], doc="Further `sqlalchemy.Column`s, for `add_to_session`.")
+    extra_columns: list[sa.Column[Any]] = option([], doc="Further `sqlalchemy.Column`s, for `add_to_session`.")
     migrate: bool = option(True, doc="Whether to create and upgrade the table when the application starts.")
 
 
@@ -78,7 +78,7 @@ class SqlAlchemyKeyStorage(KeyStorage):
         own = read_options(SqlKeySettings, options or {}, component=type(self).__name__)
         self.engine = engine
         self._userid = check_name(own.userid_foreign_key_column, "userid_foreign_key_column")
-        userid_type = sa.types.to_instance(own.userid_type or sa.Integer)
+        userid_type = id_type(own.userid_type)
         self.table = key_table(check_name(own.key_table, "key_table"), self._userid, userid_type, own.extra_columns)
         names = {"key_table": own.key_table, "userid_column": self._userid, "userid_type": userid_type}
         self._prepared = Prepared([

@@ -19,6 +19,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.storages.sqlalchemy.engine import refuse_translation, start_fault, warn_if_unbounded
 from crossauth_backend.storages.sqlalchemy.enumtypes import missing_types, refuse_missing_types
 from crossauth_backend.storages.sqlalchemy.metadata import remember
+from crossauth_backend.storages.sqlalchemy.names import MAX_NAME, bounded_name
 from crossauth_backend.storages.sqlalchemy.owntable import not_unique
 
 HEADS: Final = {"users": "0004", "keys": "0003", "audit": "0002"}
@@ -33,13 +34,16 @@ class Schema:
     """What one storage needs of its database.
 
     Versions are numbers of four digits. Tables of a later version serve an earlier one as long as the first digit is the same:
-    a migration that an earlier version could not live with begins a new thousand.
+    a migration that an earlier version could not live with begins a new thousand. Every migration leaves alone what is there
+    already, so that tables which were renamed, or made by an application, are brought up to date as well.
 
     Parameters:
         engine: the database.
         kind: `users`, `keys` or `audit`: which migrations are its own.
         names: what the migrations create, by the storage's options.
-        tables: the tables as they must be.
+        tables: the tables as they must be. The first is the one that an application may own or extend; rows of the others
+            belong to its rows.
+        versioned: the table after which the one with the version is called; the first by default. It stays the same for ever.
         extra: columns to add to the first table where they are missing.
         migrate: whether to create and upgrade, or only to check.
         own: whether the application made the first table: it is checked, and never created.
@@ -50,15 +54,26 @@ class Schema:
     kind: str
     names: dict[str, Any]
     tables: tuple[sa.Table, ...]
+    versioned: sa.Table | None = None
     extra: tuple[sa.Column[Any], ...] = ()
     migrate: bool = True
     own: bool = False
     unique: tuple[str, ...] = ()
 
     @property
+    def main(self) -> sa.Table:
+        """The table that an application may own or extend."""
+        return self.tables[0]
+
+    @property
     def version_table(self) -> str:
         """Where the version is kept; each storage has its own, so that several share a database."""
-        return f"crossauth_{self.tables[-1].name}_version"[:63]
+        # Alembic calls the primary key like the table, with "_pkc" behind it.
+        return bounded_name("crossauth_", self._named, "_version", most=MAX_NAME - len("_pkc"))
+
+    @property
+    def _named(self) -> str:
+        return (self.main if self.versioned is None else self.versioned).name
 
     async def prepare(self) -> None:
         """Bring the tables up to date, or check that they are.
@@ -88,7 +103,7 @@ class Schema:
 
     @property
     def _own_columns(self) -> tuple[sa.Column[Any], ...]:
-        return tuple(self.tables[0].columns) if self.own else ()
+        return tuple(self.main.columns) if self.own else ()
 
     def _refuse(self, missing: list[str]) -> None:
         if missing:
@@ -98,8 +113,8 @@ class Schema:
         """What is wrong with a table of the application's own: nothing is created beside it then."""
         if not self.own:
             return []
-        name = self.tables[0].name
-        problems = self._missing(connection, self.tables[:1])
+        name = self.main.name
+        problems = self._missing(connection, (self.main,))
         if not problems:
             same = not_unique(sa.inspect(connection), name, self.unique)
             problems = [f"Table {name!r} needs a unique constraint or index on {column!r}" for column in same]
@@ -108,7 +123,7 @@ class Schema:
     def _advice(self) -> str:
         if self.own:
             return (
-                f"Table {self.tables[0].name!r} is the application's own: make it so before the application starts, by a "
+                f"Table {self.main.name!r} is the application's own: make it so before the application starts, by a "
                 "migration or a script; the application's lifespan is too late, for it runs after this check"
             )
         if self.migrate:
@@ -143,12 +158,12 @@ class Schema:
             raise CrossauthError(
                 ErrorCode.Configuration,
                 [
-                    f"Table {self.tables[-1].name!r} is of version {version}, made by a later version of this library, and "
+                    f"Table {self._named!r} is of version {version}, made by a later version of this library, and "
                     f"this one, which makes version {head}, cannot use it: install the later version, or restore the database",
                     *missing,
                 ],
             )
-        logger.warning("table %r is of version %s, later than this library's %s", self.tables[-1].name, version, head)
+        logger.warning("table %r is of version %s, later than this library's %s", self._named, version, head)
 
     def _missing(self, connection: sa.Connection, tables: Iterable[sa.Table] | None = None) -> list[str]:
         inspector = sa.inspect(connection)
@@ -164,26 +179,60 @@ class Schema:
                 problems.append(f"Table {table.name!r} lacks the columns {', '.join(lacking)}")
         return problems
 
+    def _obstacles(self, connection: sa.Connection) -> list[str]:
+        """What stands in the way of tables that are to be made, as texts."""
+        present = sa.inspect(connection).get_table_names()
+        missing = [table.name for table in made_by_us(self) if table.name not in present]
+        problems = []
+        if connection.dialect.name == "sqlite":
+            known = {name.lower(): name for name in present}
+            problems = [
+                f"Table {name!r} cannot be made: for SQLite {known[name.lower()]!r}, which is there, has the same name. Choose "
+                "another one by an option"
+                for name in missing
+                if name.lower() in known
+            ]
+        if self.main.name in missing:
+            # New rows would be taken for the ones that those belonged to.
+            kept = [t.name for t in self.tables[1:] if t.name in present and _has_rows(connection, t.name)]
+            problems += [
+                f"Table {self.main.name!r} does not exist, but {name!r} has rows that belong to rows of another table: name that "
+                "one by an option, or choose another name for both"
+                for name in kept
+            ]
+        return problems
+
     def _run_migrations(self, connection: sa.Connection) -> None:
+        problems = self._obstacles(connection)
+        if problems:
+            raise CrossauthError(ErrorCode.Configuration, problems)
         # Alembic takes half a second to import, and is needed once in a schema's life.
         command, config = import_module("alembic.command"), import_module("alembic.config").Config()
         config.set_main_option("script_location", str(_MIGRATIONS / self.kind))
         config.set_main_option("path_separator", "os")
         config.attributes.update(connection=connection, version_table=self.version_table, names=self.names)
-        if (self._version(connection) or "") <= HEADS[self.kind]:
+        version, present = self._version(connection), sa.inspect(connection).get_table_names()
+        if (version or "") <= HEADS[self.kind]:
+            if version is not None and any(table.name not in present for table in made_by_us(self)):
+                # A table is gone, or has another name by now: every migration once more.
+                command.stamp(config, "base")
             command.upgrade(config, "head")
         self._add_extra_columns(connection)
 
     def _add_extra_columns(self, connection: sa.Connection) -> None:
         if not self.extra:
             return
-        name = self.tables[0].name
+        name = self.main.name
         there = {column["name"] for column in sa.inspect(connection).get_columns(name)}
         context = import_module("alembic.runtime.migration").MigrationContext.configure(connection)
         operations = import_module("alembic.operations").Operations(context)
         for column in self.extra:
             if column.name not in there:
                 _add_column(operations, name, column)
+
+
+def _has_rows(connection: sa.Connection, table: str) -> bool:
+    return connection.execute(sa.select(sa.literal(1)).select_from(sa.table(table)).limit(1)).first() is not None
 
 
 def _add_column(operations: Any, table: str, column: sa.Column[Any]) -> None:
@@ -193,7 +242,8 @@ def _add_column(operations: Any, table: str, column: sa.Column[Any]) -> None:
     try:
         operations.add_column(table, added)
         if column.unique:
-            operations.create_index(f"uq_{table}_{column.name}"[:63], table, [column.name], unique=True)
+            name = bounded_name("uq_", f"{table}_{column.name}", "")
+            operations.create_index(name, table, [column.name], unique=True)
     except (NotImplementedError, SQLAlchemyError) as e:
         raise CrossauthError(
             ErrorCode.Configuration,

@@ -14,6 +14,7 @@ from crossauth_backend.core.clock import as_utc
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.storages.fields import number_id
+from crossauth_backend.storages.sqlalchemy.names import bounded_name
 from crossauth_backend.users.stamp import STAMP, STAMP_LENGTH
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,63}")
@@ -104,7 +105,7 @@ def key_table(
         *(column._copy() for column in extra),
     )
     counters = is_counter(table)
-    sa.Index(f"ix_{name}_counters"[:63], table.c.expires, sqlite_where=counters, postgresql_where=counters)
+    sa.Index(bounded_name("ix_", name, "_counters"), table.c.expires, sqlite_where=counters, postgresql_where=counters)
     return table
 
 
@@ -130,6 +131,21 @@ def audit_table(name: str) -> sa.Table:
         sa.Column("client", sa.String(255)),
         sa.Column("reason", sa.String(128), nullable=False),
     )
+
+
+def id_type(given: Any) -> sa.types.TypeEngine[Any]:
+    """The type of users' ids that the option `userid_type` names.
+
+    Raises:
+        CrossauthError: `Configuration` for what is no type.
+    """
+    found = sa.types.to_instance(given or sa.Integer)
+    if not isinstance(found, sa.types.TypeEngine):
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"Option 'userid_type' must be a SQLAlchemy type, such as sqlalchemy.Uuid, not {type(given).__name__}",
+        )
+    return found
 
 
 def id_in(column: sa.Column[Any], value: Any) -> Any:

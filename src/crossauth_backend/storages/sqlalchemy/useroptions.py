@@ -37,9 +37,13 @@ class SqlUserSettings:
     userid_foreign_key_column: str = option(
         "userid", env="USER_ID_FOREIGN_KEY_COLUMN", doc="Column of the table of secrets that says whose they are."
     )
-    extra_columns: list[Any] = option([], doc="Further `sqlalchemy.Column`s for the table of users.")
-    table: Any = option(None, doc="An application's own table of users: a `sqlalchemy.Table` or a mapped class.")
-    record: type = option(User, doc="The class of user records: `User` or a subclass of it.", shown="User")
+    extra_columns: list[sa.Column[Any]] = option([], doc="Further `sqlalchemy.Column`s for the table of users.")
+    table: Any = option(
+        None,
+        kind="`sqlalchemy.Table` or mapped class",
+        doc="An application's own table of users: a `sqlalchemy.Table` or a mapped class.",
+    )
+    record: type[User] = option(User, doc="The class of user records: `User` or a subclass of it.", shown="User")
     migrate: bool = option(True, doc="Whether to create and upgrade the tables when the application starts.")
 
 

@@ -87,7 +87,7 @@ class SqlAlchemyUserStorage(UserStorage):
         self._signups = ExpiredSignups(engine, self.table, self.id, self.secrets, self.userid_column)
         self._prepared = Prepared([
             Schema(
-                engine=engine, kind="users", names=names, tables=(self.table, self.secrets),
+                engine=engine, kind="users", names=names, tables=(self.table, self.secrets), versioned=self.secrets,
                 extra=tuple(own.extra_columns), migrate=own.migrate, own=own.table is not None,
                 unique=unique_columns(self.table, self.settings),
             )

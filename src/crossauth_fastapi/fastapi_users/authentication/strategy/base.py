@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from zlib import crc32
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.options import MAX_SECONDS
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapi_users.models import ID, UP
 
@@ -117,8 +118,10 @@ def check_most(component: str, max_per_user: int) -> None:
     Raises:
         CrossauthError: `Configuration`.
     """
-    if max_per_user < 0:
-        raise CrossauthError(ErrorCode.Configuration, f"{component}: 'max_per_user' must be 0 (any number) or above")
+    if type(max_per_user) is not int or max_per_user < 0:
+        raise CrossauthError(
+            ErrorCode.Configuration, f"{component}: 'max_per_user' must be a whole number, 0 (any number) or above"
+        )
 
 
 def check_lifetime(component: str, lifetime_seconds: int | None) -> None:
@@ -127,8 +130,10 @@ def check_lifetime(component: str, lifetime_seconds: int | None) -> None:
     Raises:
         CrossauthError: `Configuration`.
     """
-    if lifetime_seconds is not None and lifetime_seconds <= 0:
+    whole = type(lifetime_seconds) is int and 0 < lifetime_seconds <= MAX_SECONDS
+    if lifetime_seconds is not None and not whole:
         raise CrossauthError(
             ErrorCode.Configuration,
-            f"{component}: 'lifetime_seconds' must be above 0, or None for tokens that never expire",
+            f"{component}: 'lifetime_seconds' must be a whole number above 0 and at most {MAX_SECONDS}, or None for tokens that "
+            "never expire",
         )

@@ -14,7 +14,7 @@ def upgrade() -> None:
     if "client" not in {column["name"] for column in inspector.get_columns(table)}:
         op.add_column(table, sa.Column("client", sa.String(255)))
     if not any(index["column_names"][:1] == ["at"] for index in inspector.get_indexes(table)):
-        op.create_index(f"ix_{table}_at", table, ["at"])
+        op.create_index(None, table, ["at"])
 
 
 def downgrade() -> None:

@@ -23,8 +23,9 @@ def upgrade() -> None:
         sa.Column("lastactive", sa.DateTime(timezone=True)),
         sa.Column("data", sa.Text, nullable=False, server_default=""),
     )
-    op.create_index(f"ix_{table}_{userid}", table, [userid])
-    op.create_index(f"ix_{table}_expires", table, ["expires"])
+    # Named as SQLAlchemy names them, so that a long name is cut in the same way.
+    op.create_index(None, table, [userid])
+    op.create_index(None, table, ["expires"])
 
 
 def downgrade() -> None:

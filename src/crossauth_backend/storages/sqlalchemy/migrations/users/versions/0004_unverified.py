@@ -29,7 +29,7 @@ def upgrade() -> None:
     there = {column["name"] for column in sa.inspect(connection).get_columns(name)}
     if "signup_expires" not in there:
         op.add_column(name, sa.Column("signup_expires", sa.DateTime(timezone=True)))
-        op.create_index(f"ix_{name}_signup_expires", name, ["signup_expires"])
+        op.create_index(None, name, ["signup_expires"])
     if there >= _NEEDED:
         _let_addresses_repeat(connection, name)
         _give_addresses_back(connection, name, names["id_column"])

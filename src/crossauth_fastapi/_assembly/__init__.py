@@ -1,0 +1,1 @@
+"""Putting the servers of this package onto one application."""
