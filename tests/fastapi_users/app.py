@@ -187,9 +187,12 @@ class Site:
 
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        async with self.engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
-        yield
-        await self.engine.dispose()
-        for client in self.closing:
-            await client.aclose()
+        try:
+            async with self.engine.begin() as connection:
+                await connection.run_sync(Base.metadata.create_all)
+            yield
+        finally:
+            # A start that is refused, too: what is left open is reported in the middle of another test.
+            await self.engine.dispose()
+            for client in self.closing:
+                await client.aclose()
