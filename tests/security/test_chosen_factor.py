@@ -103,7 +103,7 @@ def test_one_that_cannot_be_taken_is_refused_in_the_factors_words_and_is_no_gues
     with world.open() as url, Browser(url) as browser:
         browser.sign_up(factor2="none")
         browser.call("/api/changefactor2", factor2="word")
-        for _ in range(4):
+        for _ in range(8):
             short = browser.call("/api/configurefactor2", word="jam", repeat_word="jam")
             assert (short.status_code, short.json()["errorMessage"]) == (400, "The word needs at least 6 letters")
             differs = browser.call("/api/configurefactor2", word=WORD, repeat_word=WORD + "s")
