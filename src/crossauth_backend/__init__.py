@@ -27,7 +27,9 @@ from crossauth_backend.factors.base import (
     Authenticator,
     AuthenticatorCapabilities,
     AuthenticatorOptions,
+    CodeField,
     PasswordAuthenticator,
+    SetupField,
 )
 from crossauth_backend.factors.dummy.authenticator import DummyFactor2Authenticator
 from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticator, EmailAuthenticatorOptions
@@ -127,6 +129,7 @@ __all__ = [
     "AuthenticatorOptions",
     "AuthorizeQueryType",
     "ClaimType",
+    "CodeField",
     "Consumed",
     "Cookie",
     "CookieOptions",
@@ -175,6 +178,7 @@ __all__ = [
     "SessionManager",
     "SessionManagerOptions",
     "SessionTokens",
+    "SetupField",
     "SmsAuthenticator",
     "SmsAuthenticatorOptions",
     "SmsSender",

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.context import Accounts
-from crossauth_backend.accounts.fit import check_storages, check_way_in
+from crossauth_backend.accounts.fit import check_factors, check_storages, check_way_in
 from crossauth_backend.accounts.freshness import lacks_factor2
 from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
@@ -216,22 +216,11 @@ class SessionManagerBase:
         )  # fmt: skip
         for factor in self.authenticators.values():
             factor.attach(services)
-            self._check_secrets(factor, users)
+        check_factors(users, self.authenticators.values(), offered)
         self.factors.require(self.allowed_factor2, "SessionManager: option 'allowed_factor2'")
 
     def _mail_failed(self, reason: Failure) -> None:
         self.events.tell(EventName.mail_failed, reason=reason)
-
-    @staticmethod
-    def _check_secrets(factor: Authenticator, users: UserStorage) -> None:
-        """Refuse a factor whose secret nobody could keep; else its user would learn so at the end of setting it up."""
-        lost = [name for name in factor.secret_names() if not users.can_keep_secret(name)]
-        if lost:
-            raise CrossauthError(
-                ErrorCode.Configuration,
-                f"SessionManager: authenticator {factor.factor_name!r} stores {', '.join(map(repr, lost))}, which "
-                f"{type(users).__name__} has no column for; use a storage that keeps it, or keep it under a name that is there",
-            )
 
     def _now(self) -> datetime:
         return self.session.clock()

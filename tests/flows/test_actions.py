@@ -63,6 +63,25 @@ WRITE = Action(
 )  # fmt: skip
 
 
+async def get_export_page(call: ActionRequest[NotesContext, Any]) -> Page | Redirect:
+    call.session_user()
+    return Page({"title": "Your notes", "lead": "Everything you wrote.", "button": "Show them"})
+
+
+async def export(call: ActionRequest[NotesContext, Any]) -> Outcome:
+    call.session_user()
+    return Outcome(
+        {"ok": True, "notes": call.ctx.notes}, Page({"title": "Your notes", "result": " ".join(call.ctx.notes)})
+    )
+
+
+EXPORT = Action(
+    name="exportnotes", group=NOTES, summary="Export notes", operation_id="notes_export", step_up=StepUp.READ_AND_SUBMIT,
+    submit=export, get_page=get_export_page, get_json=export, json_summary="Read all notes",
+    json_operation_id="notes_read_all", template="form.jinja2", body=CsrfBody, answer=Ok, session=True,
+)  # fmt: skip
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     (tmp_path / "note.jinja2").write_text("{{ who }}: {{ notes|join(' ') }} [{{ text }}] {{ errorMessage }}")
@@ -72,11 +91,12 @@ def world(tmp_path: Path) -> World:
     ctx = NotesContext(
         settings=Settings(),
         pages=Pages(str(tmp_path), lambda request: {}),
-        endpoints=set(WRITE.endpoints),
+        endpoints={*WRITE.endpoints, *EXPORT.endpoints},
         prefix="/n/",
     )
-    page_routes(router, ctx, WRITE)
-    api_routes(router, ctx, WRITE)
+    for action in (WRITE, EXPORT):
+        page_routes(router, ctx, action)
+        api_routes(router, ctx, action)
     world.server.app.include_router(router)
     return world
 
@@ -162,3 +182,39 @@ def test_its_action_asks_for_the_second_factor_as_it_says(world: World, alice: B
     done = alice.post("/n/api/notes", json={"otp": code}, headers=header(alice))
     assert done.json()["ok"] is True
     assert alice.get("/n/api/notes").json()["notes"] == ["one"]
+
+
+def test_a_page_with_one_form_needs_no_template_of_its_own(alice: Browser) -> None:
+    alice.post("/n/api/notes", json={"text": "<b>"}, headers=header(alice))
+    page = alice.get("/n/exportnotes").text
+    assert "<h1>Your notes</h1>" in page
+    assert "Everything you wrote." in page
+    assert ">Show them</button>" in page
+    shown = alice.post("/n/exportnotes", data={}, headers=header(alice)).text
+    assert "&lt;b&gt;" in shown
+    assert "</form>" not in shown
+
+
+def test_json_that_is_read_asks_for_the_second_factor_where_the_action_says_so(world: World, alice: Browser) -> None:
+    alice.post("/n/api/notes", json={"text": "one"}, headers=header(alice))
+    assert alice.get("/n/api/exportnotes").json()["notes"] == ["one"], "there is no second factor yet"
+    secret, _ = alice.add_totp(world)
+    assert alice.get("/n/api/exportnotes").json()["factor2Required"] is True
+    assert "Show them" in alice.get("/n/exportnotes").text, "the page shows nothing that is protected"
+    assert alice.post("/n/exportnotes", data={}, headers=header(alice)).headers["location"] == "/factor2"
+    alice.call("/api/cancelfactor2")
+    assert alice.get("/n/api/exportnotes").json()["factor2Required"] is True
+    assert alice.call("/api/factor2", otp=world.code(secret)).json()["notes"] == ["one"]
+
+
+def test_an_action_without_a_template_for_its_page_cannot_be_defined() -> None:
+    fields: dict[str, Any] = {
+        "name": "x", "group": NOTES, "summary": "X", "operation_id": "x", "step_up": StepUp.NEVER, "submit": export,
+        "get_page": get_export_page, "body": CsrfBody, "answer": Ok,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="'page_option' or 'template'"):
+        Action(**fields)
+    with pytest.raises(ValueError, match="not by both"):
+        Action(**fields, page_option="note_page", template="form.jinja2")
+    with pytest.raises(TypeError, match="step_up"):
+        Action(**{name: value for name, value in fields.items() if name != "step_up"}, template="form.jinja2")

@@ -91,7 +91,9 @@ def test_every_action_is_served_where_everything_is_switched_on() -> None:
 
 @each_action
 def test_a_page_has_an_option_and_a_template(action: Action[Any, Any]) -> None:
-    assert action.has_page or (action.get_page is None and action.has_json)
+    assert action.has_page or action.has_json
+    if action.template is not None:
+        assert Pages("no such folder", lambda request: {}).has(action.template)
     if action.page_option is None:
         return
     settings: Any = ApiKeyServerSettings if action in KEY_ACTIONS else SessionServerSettings
@@ -105,6 +107,8 @@ def test_a_page_has_an_option_and_a_template(action: Action[Any, Any]) -> None:
 @each_action
 def test_an_action_is_in_a_table_of_the_documentation(action: Action[Any, Any]) -> None:
     pages = [ROOT / "docs" / "administration.md"] if action.admin else sorted((ROOT / "docs").glob("*.md"))
+    # Written by hand: what each field means is not on the page that is generated.
+    pages = [page for page in pages if page.name != "endpoints.md"]
     name = re.compile(rf"^\|.*`(?:GET |POST )?(?:api/)?{action.name}(?:[/?][^`]*)?` *\|", re.MULTILINE)
     assert [page for page in pages if name.search(page.read_text())]
 

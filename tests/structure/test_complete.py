@@ -1,11 +1,44 @@
 """Tables that must be whole: what one of them lacks is missing without anybody noticing."""
 
+import ast
+import inspect
+import re
+import runpy
+from pathlib import Path
+from typing import Any, get_type_hints
+
 import pytest
+import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
+import crossauth_backend
+from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.factors.base import Authenticator, PasswordAuthenticator
+from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.storages.sqlalchemy import schema
+from crossauth_backend.storages.sqlalchemy.tables import EXTRA_SECRETS, secrets_table
+from crossauth_backend.users.record import UserSecrets, UserSecretsInputFields
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.endpoints import AllEndpoints
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src"
+# Options that no page of a feature speaks of: what docs/options.md says of them is enough.
+ONLY_IN_THE_REFERENCE = set(
+    """
+    access_token_types algorithms audit_table auth_scheme clock_tolerance double_submit_cookie_options
+    email_authenticator_html_body email_authenticator_subject email_authenticator_text_body email_authenticator_token_expires
+    email_token_storage email_verification_html_body email_verification_subject enable_oauth_client_management
+    enable_secret_for_password_hash fetch_timeout fetcher
+    friendly_name hash_session_id hashing_threads header_name httpOnly introspection_cache_seconds
+    introspection_endpoint introspection_needs_audience jwks_max_age jwt_key_type jwt_secret_key_file key_length
+    password_reset_html_body password_reset_subject password_reset_text_body persist_access_token sameSite
+    sms_authenticator_body sms_authenticator_from sms_authenticator_token_expires smtp_port user_allowed_factor1
+    userid_foreign_key_column
+    """.split()  # noqa: SIM905
+)
+_FEATURES = runpy.run_path(str(ROOT / "scripts" / "generate_docs.py"))["FEATURES"]
+TABLES = list(dict.fromkeys(section.settings for sections in _FEATURES.values() for section in sections))
 
 
 @pytest.mark.parametrize("kind", schema.HEADS)
@@ -23,3 +56,64 @@ def test_every_action_can_be_switched_on_by_name() -> None:
 
 def test_every_action_that_is_read_and_sent_says_what_reading_it_does() -> None:
     assert {a.name for a in ACTIONS if a.json_summary} == {a.name for a in ACTIONS if a.get_json and a.submit}
+
+
+def test_every_option_is_read() -> None:
+    text = "\n".join(path.read_text() for path in sorted(SOURCE.rglob("*.py")))
+    for table in TABLES:
+        for name, field in table.__dataclass_fields__.items():
+            told = field.metadata
+            if "doc" in told and not (told["planned"] or told["unread"]):
+                assert re.search(rf"\.{name}\b|[\"']{name}[\"']", text), f"nothing reads {table.__name__}.{name}"
+
+
+def test_every_option_is_on_the_page_of_its_feature() -> None:
+    pages = "\n".join(page.read_text() for page in [*(ROOT / "docs").glob("*.md")] if page.name != "options.md")
+    fields = [f for table in TABLES for f in table.__dataclass_fields__.values() if "doc" in f.metadata]
+    names = {f.name for f in fields if not (f.metadata["planned"] or f.name.endswith("_page"))}
+    missing = {name for name in names if not re.search(rf"\b{name}\b", pages)}
+    assert missing == ONLY_IN_THE_REFERENCE
+
+
+def test_everything_that_accounts_work_with_is_handed_to_them() -> None:
+    """A field with a default that nobody sets is an option that does nothing."""
+    tree = ast.parse((SOURCE / "crossauth_backend" / "_sessionmanagerbase.py").read_text())
+    calls = [c for c in ast.walk(tree) if isinstance(c, ast.Call) and getattr(c.func, "id", "") == "Accounts"]
+    given = {keyword.arg for call in calls for keyword in call.keywords}
+    # As the request found the application: set for each request.
+    assert set(Accounts.__dataclass_fields__) - {"root_path"} == given
+
+
+def test_every_second_factor_is_in_the_table_of_its_page() -> None:
+    page = (ROOT / "docs" / "second_factors.md").read_text()
+    factors = [v for v in vars(crossauth_backend).values() if isinstance(v, type) and issubclass(v, Authenticator)]
+    second = [f for f in factors if not (inspect.isabstract(f) or f.test_only or issubclass(f, PasswordAuthenticator))]
+    assert len(second) > 3
+    for factor in second:
+        assert re.search(rf"^\|.*`{factor.__name__}\(", page, re.MULTILINE), factor
+
+
+def test_a_secret_with_a_column_is_in_the_record_and_in_its_shape() -> None:
+    columns = {column.name for column in secrets_table("s", "userid", sa.Integer()).columns}
+    fields = set(UserSecrets.__dataclass_fields__)
+    assert columns == fields
+    assert EXTRA_SECRETS in fields
+    assert set(get_type_hints(UserSecretsInputFields)) == fields - {"userid", EXTRA_SECRETS}
+
+
+def test_there_is_one_way_into_the_limits() -> None:
+    """`Accounts.limited`, `counted` and `allowed`, or the functions behind them; all of them tell of a limit that is reached."""
+    outside = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        if (
+            path.parent.name not in ("limits", "testing")
+            and path != SOURCE / "crossauth_backend" / "accounts" / "context.py"
+        ):
+            outside += [f"{path.name}: {line}" for line in path.read_text().splitlines() if _COUNTS.search(line)]
+    assert outside == []
+    for method in (AttemptLimits.count, AttemptLimits.allows):
+        assert inspect.signature(method).parameters["events"].default is inspect.Parameter.empty
+
+
+# What counts, or gives back, without `Accounts`.
+_COUNTS: Any = re.compile(r"\blimits\.(count|allows|give_back|reserve)\(|\.count_up\(|\.count_within\(")

@@ -31,14 +31,36 @@ def test_every_path_and_link_exists(page: Path) -> None:
         assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
-def test_the_picture_of_the_house_names_real_rooms() -> None:
+def test_the_picture_of_the_layers_names_real_packages() -> None:
     picture = re.search(r"```\n(.*?)```", (ROOT / "ARCHITECTURE.md").read_text(), re.DOTALL)
     assert picture is not None
-    rooms = re.findall(r"\b[a-z_]+(?:/|\.py)", picture.group(1))
-    assert len(rooms) > 15
-    for room in rooms:
-        if room != "src/":
-            assert list((ROOT / "src").glob(f"crossauth_*/{room}")), room
+    packages = re.findall(r"\b[a-z_]+(?:/|\.py)", picture.group(1))
+    assert len(packages) > 15
+    for package in packages:
+        if package != "src/":
+            assert list((ROOT / "src").glob(f"crossauth_*/{package}")), package
+
+
+def test_every_recipe_ends_with_a_command_that_can_be_run() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    recipes = re.split(r"^### ", text.partition("## Recipes")[2].partition("\n## ")[0], flags=re.MULTILINE)[1:]
+    assert len(recipes) > 7
+    for recipe in recipes:
+        title = recipe.splitlines()[0]
+        command = re.fullmatch(r".*?```\n(.*?)```\s*", recipe, re.DOTALL)
+        assert command is not None, f"{title}: no command at the end"
+        assert command.group(1).startswith("make check"), title
+        for path in re.findall(r"\btests/[\w/.]+", command.group(1)):
+            assert (ROOT / path).exists(), f"{title}: {path}"
+
+
+def test_what_a_recipe_says_of_a_file_is_in_it() -> None:
+    """`NAME` in (or of) `path`: a name that has moved would send the reader to the wrong file."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    said = re.findall(r"`(\w+)` (?:in|of)\s+`((?:src|tests|scripts)/[\w./]+\.py)`", text)
+    assert len(said) > 15
+    for name, path in said:
+        assert re.search(rf"\b{name}\b", (ROOT / path).read_text()), f"{path} has no {name}"
 
 
 def test_no_file_names_a_machine_or_a_registry() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from crossauth_backend.accounts import codes, recovery
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
@@ -21,6 +21,10 @@ from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User, with_fields
 from crossauth_backend.users.storage import SupportsSignupExpiry
+
+OTHER_BROWSER: Final = "This was begun in another browser; go on there, or begin it anew"
+# Said of a secret that the user chooses: it is no guess, so it does not count as one.
+_UNFIT: Final = (ErrorCode.PasswordFormat, ErrorCode.PasswordMatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +98,36 @@ async def show_setup(accounts: Accounts, key: Key | None) -> dict[str, Any]:
     return shown
 
 
-async def complete_setup(accounts: Accounts, key: Key | None, params: Params, origin: Origin) -> SetUp:
-    """Check the first code of a factor that is being set up, and make it the user's.
+async def complete_setup(
+    accounts: Accounts, key: Key | None, params: Params, origin: Origin, claim: str | None = None
+) -> SetUp:
+    """Check the first code of a factor that is being set up, or take the secret that the user chose, and make it the user's.
 
     Every session of the user ends; the caller opens a new one for the browser that asked.
 
+    Parameters:
+        accounts: the account services.
+        key: the session in which it was begun.
+        params: what the user sent; see `Authenticator.confirm_configuration`.
+        origin: where the request comes from.
+        claim: what names the browser that sends it, see `start_setup`.
+
     Raises:
         CrossauthError: `Unauthorized` where nothing is being set up, or not by this user; `InvalidToken`, `TooManyAttempts`;
+            `PasswordFormat`, `PasswordMatch` for a secret that the user chose and that cannot be taken;
             `Expired`, also where it was begun too long ago; `InvalidSession` where the user's credentials are others by now than
             when it began, unless that would say too much (see `codes.is_quiet`); `UserExists` for an email address that another
             account has by now.
     """
     pending, user = await _set_up_in(accounts, key)
     factor = accounts.factors[pending.factor2]
-    # A code counts once for a user; here for the challenge, or all who are nobody would share one.
-    nobody = User(id=f"challenge {pending.id}", username=pending.username)
-    async with accounts.limited(origin, user, **counted(pending, origin)):
-        await factor.authenticate_user(user or nobody, pending.secrets, params)
-        await use_up(accounts, pending)
+    if factor.setup_fields() and not pending.is_claimed_by(claim):
+        # A code proves that its sender has seen the secret. A secret of one's own proves nothing, so that somebody with a copy of
+        # the session cookie could choose it.
+        raise CrossauthError(ErrorCode.Unauthorized, OTHER_BROWSER)
+    secrets = await _confirmed(accounts, factor, pending, user, params, origin)
     if user is None:
         return SetUp(None, pending.purpose, persist=pending.persist, username=pending.username)
-    secrets = {n: pending.secrets.get(n) for n in factor.secret_names()}
     given = _given_address(factor, pending, user)
     proves = proves_address(factor, pending, with_fields(user, given))
     changes = {"factor2": pending.factor2, **_finished(accounts, user, proves), **given}
@@ -123,6 +136,34 @@ async def complete_setup(accounts: Accounts, key: Key | None, params: Params, or
     recovery_codes = await recovery.make_codes(accounts, stored)
     accounts.events.tell(EventName.factor2_set, user, address=origin.address, reason=pending.factor2)
     return SetUp(stored, pending.purpose, recovery_codes, pending.persist, user.username)
+
+
+async def _confirmed(
+    accounts: Accounts, factor: Authenticator, pending: Pending, user: User | None, params: Params, origin: Origin
+) -> dict[str, Any]:
+    """The secrets to store, once the answer was right; see `Authenticator.confirm_configuration`."""
+    chosen = {field.name: params.get(field.name) for field in factor.setup_fields()}
+    problems = [f"{field.label} is required" for field in factor.setup_fields() if not chosen[field.name]]
+    if chosen and not problems:
+        problems = await factor.secret_problems(chosen)
+    if problems:
+        raise CrossauthError(ErrorCode.PasswordFormat, problems)
+    # A code counts once for a user; here for the challenge, or all who are nobody would share one.
+    nobody = User(id=f"challenge {pending.id}", username=pending.username)
+    unfit: CrossauthError | None = None
+    secrets: dict[str, Any] = {}
+    async with accounts.limited(origin, user, **counted(pending, origin)):
+        try:
+            secrets = await factor.confirm_configuration(user or nobody, pending.secrets, params)
+        except CrossauthError as e:
+            if e.code not in _UNFIT:
+                raise
+            unfit = e
+        else:
+            await use_up(accounts, pending)
+    if unfit is not None:
+        raise unfit
+    return {name: secrets.get(name) for name in factor.secret_names()}
 
 
 def _given_address(factor: Authenticator, pending: Pending, user: User) -> dict[str, Any]:

@@ -113,9 +113,69 @@ def check_way_in(users: UserStorage, factors: Iterable[Authenticator]) -> None:
         )
 
 
+def check_factors(users: UserStorage, factors: Iterable[Authenticator], offered: Iterable[Authenticator]) -> None:
+    """Make sure that what factors store can be kept, and that second factors have something to store.
+
+    Otherwise their users would learn so at the end of the set-up, or at the next login.
+
+    Parameters:
+        users: where users are.
+        factors: every factor of the server.
+        offered: those that users may have as their second factor.
+
+    Raises:
+        CrossauthError: `Configuration`, naming the factor and what would be right.
+    """
+    problems = []
+    for factor in factors:
+        lost = [name for name in factor.secret_names() if not users.can_keep_secret(name)]
+        if lost:
+            problems.append(
+                f"authenticator {factor.factor_name!r} stores {', '.join(map(repr, lost))}, which {type(users).__name__} has "
+                "no place for; give the secret another name, or use a storage whose can_keep_secret() takes it"
+            )
+    problems += [
+        f"authenticator {factor.factor_name!r} {text}" for factor in offered for text in _unfit_factor2(factor)
+    ]
+    if problems:
+        raise CrossauthError(ErrorCode.Configuration, [f"SessionManager: {text}" for text in problems])
+
+
+def _unfit_factor2(factor: Authenticator) -> list[str]:
+    """What is wrong with a factor as a second factor, as texts."""
+    if "password" in factor.secret_names():
+        return [
+            "stores 'password', which is the first factor's, so it can be no second factor: take it out of "
+            "'allowed_factor2', or give its secret another name"
+        ]
+    taken = [field.name for field in factor.setup_fields() if field.name in _OTHER_FIELDS]
+    if taken:
+        named = ", ".join(map(repr, taken))
+        return [
+            f"names {named} in setup_fields(), which the form that sets a factor up uses already; name it otherwise"
+        ]
+    kind = type(factor)
+    if kind.confirm_configuration is not Authenticator.confirm_configuration:
+        return []
+    if factor.setup_fields():
+        names = ", ".join(repr(field.name) for field in factor.setup_fields())
+        return [
+            f"lets users choose {names} in setup_fields(), and nothing stores it: override confirm_configuration() to return "
+            "the secrets, for example `await self.chosen_secrets(user, params)`"
+        ]
+    if factor.secret_names() and kind.prepare_configuration is Authenticator.prepare_configuration:
+        return [
+            f"stores {', '.join(map(repr, factor.secret_names()))} and never makes it: return it as 'sessionData' of "
+            "prepare_configuration(), or name it in setup_fields() and override confirm_configuration()"
+        ]
+    return []
+
+
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise CrossauthError(ErrorCode.Configuration, [f"The storages do not fit: {'; '.join(problems)}", _ADVICE])
 
 
+# What a form that sets a second factor up has besides the secrets that the user chooses.
+_OTHER_FIELDS = frozenset({"password", "otp", "token", "recovery_code", "csrfToken", "next", "factor2"})
 _ADVICE = "Add the columns to your own table; docs/databases.md says what it must have"

@@ -1,4 +1,15 @@
-"""What every factor can be asked. A factor may serve as the first (a password) or the second (a code) of a login."""
+"""What every factor can be asked. A factor may serve as the first (a password) or the second (a code) of a login.
+
+The life of a second factor, in the order in which its methods are called:
+
+1. The user chooses it: `prepare_configuration` says what is shown (such as a QR code) and what is kept, encrypted, in the
+   session until the set-up is done. `reprepare_configuration` shows it again.
+2. The user answers: `validate_secrets` judges what the user chose, if anything (see `setup_fields`), then `confirm_configuration`
+   checks the answer and returns the secrets. Those that `secret_names` names are stored, in one step with the choice.
+3. At a login `create_one_time_secrets` may send a code; `authenticate_user` checks the answer against what is stored.
+
+A first factor is asked for its secrets at once: `validate_secrets`, then `create_persistent_secrets`.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +64,25 @@ class CodeField:
     label: str = "Code"
     hint: str = ""
     keyboard: Literal["text", "numeric"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class SetupField:
+    """A secret that the user chooses when setting a factor up.
+
+    Parameters:
+        name: the name of the form field; best that of the secret.
+        label: the label of the field.
+        hint: what makes a good one.
+        repeat: whether the page asks for it twice; the second time as `repeat_` and the name.
+        hidden: whether the page hides what is typed, as it does for a password.
+    """
+
+    name: str
+    label: str
+    hint: str = ""
+    repeat: bool = True
+    hidden: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +161,56 @@ class Authenticator(ABC):
         """As `prepare_configuration`, for a set-up that was interrupted."""
         return None
 
+    def setup_fields(self) -> list[SetupField]:
+        """The secrets that the user chooses when setting this factor up; none by default, the user answers with a code then.
+
+        A factor that names some overrides `confirm_configuration` as well, or the server does not start.
+        """
+        return []
+
+    async def confirm_configuration(self, user: User, prepared: Params, params: Params) -> dict[str, Any]:
+        """Check the answer that ends the set-up of this factor as a second factor, and return the secrets to store.
+
+        By default the answer is a code, which `authenticate_user` checks against what `prepare_configuration` kept, and the
+        secrets are those that it kept. A factor whose secret the user chooses returns instead what
+        `create_persistent_secrets` makes of `params`; `chosen_secrets` does that.
+
+        Parameters:
+            user: whose factor it will be; nobody's, with the name that was asked for, where an account must not be disclosed.
+            prepared: the `sessionData` of `prepare_configuration`.
+            params: what the form sent: codes, and the fields that `setup_fields` names, also those that begin with `repeat_`.
+                What is wrong with these by `validate_secrets` has been refused before.
+
+        Raises:
+            CrossauthError: `InvalidToken` or `Expired` for a wrong code, which counts as an attempt; `PasswordMatch` or
+                `PasswordFormat` for a secret that cannot be taken, which does not.
+        """
+        await self.authenticate_user(user, prepared, params)
+        return {name: prepared.get(name) for name in self.secret_names()}
+
+    async def chosen_secrets(self, user: User, params: Params) -> dict[str, Any]:
+        """Return the secrets to store, made by `create_persistent_secrets` of what the user chose and repeated.
+
+        Raises:
+            CrossauthError: `PasswordMatch` where the repetition differs.
+        """
+        names = [field.name for field in self.setup_fields()]
+        chosen = {name: params[name] for name in names if name in params}
+        repeated = {name: params[f"repeat_{name}"] for name in names if f"repeat_{name}" in params}
+        if any(chosen.get(name) != value for name, value in repeated.items()):
+            raise CrossauthError(ErrorCode.PasswordMatch)
+        return await self.create_persistent_secrets(user.username, chosen, repeated or None)
+
     async def create_one_time_secrets(self, user: User) -> dict[str, Any]:
         """What this login's code will be compared with; may send the code to the user."""
         return {}
 
     @abstractmethod
     def secret_names(self) -> list[str]:
-        """Names of the secrets that are stored."""
+        """Names of the secrets that are stored. A storage that has no place for one of them stops the start.
+
+        The storages of this library have a place for any name. `password` is the first factor's.
+        """
 
     @abstractmethod
     def transient_secret_names(self) -> list[str]:

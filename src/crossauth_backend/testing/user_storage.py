@@ -357,3 +357,29 @@ class UserStorageContract:
         results = await asyncio.gather(*tries)
         assert sorted(results) == [False] * 9 + [True]
         assert (await users.get_user_by_id(made.id)).secrets.password == f"new{results.index(True)}"
+
+    async def test_a_secret_of_an_applications_factor_is_kept_like_the_others(self, users: UserStorage) -> None:
+        """By its name and beside the others, where the storage says that it can be kept."""
+        if not (users.can_keep_secret("word") and users.can_keep_secret("hint")):
+            return
+        made = await users.create_user(new("alice"), {"password": "one", "word": "blue"})
+        before = credential_stamp(await users.get_user_by_id(made.id), users.credentials)
+        await users.update_user({"id": made.id}, {"hint": 7})
+        found = await users.get_user_by_id(made.id)
+        assert [found.secrets.get(name) for name in ("password", "word", "hint", "other")] == ["one", "blue", 7, None]
+        assert credential_stamp(found, users.credentials) != before, "it is a credential"
+        wrong: tuple[dict[str, str | None], ...] = ({"word": "red"}, {"other": "x"}, {"word": None})
+        for expected in wrong:
+            done = await users.replace_user(made.id, {}, {}, expected_secrets=expected, secrets={"word": "eve"})
+            assert done is False, expected
+        expected = {"word": "blue", "other": None}
+        assert await users.replace_user(made.id, {}, {}, expected_secrets=expected, secrets={"word": None})
+        found = await users.get_user_by_id(made.id)
+        assert [found.secrets.get(name) for name in ("password", "word", "hint")] == ["one", None, 7]
+        if type(users).replace_user is not UserStorage.replace_user:
+            tries = [
+                users.replace_user(made.id, {}, {}, expected_secrets={"word": None}, secrets={"word": f"new{n}"})
+                for n in range(10)
+            ]
+            assert sorted(await asyncio.gather(*tries)) == [False] * 9 + [True]
+            assert (await users.get_user_by_id(made.id)).secrets.get("hint") == 7

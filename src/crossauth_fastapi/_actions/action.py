@@ -34,6 +34,7 @@ class StepUp(Enum):
 
     NEVER = "never"
     SUBMIT = "before it is done"
+    READ_AND_SUBMIT = "before its JSON is read, and before it is done"
     BEGIN = "before it is begun; what waits in the session goes on"
 
 
@@ -71,7 +72,9 @@ class Action(Generic[C, B]):
         json_operation_id: the name of that GET.
         json_answer: what that GET says, where it is not `answer`.
         parameter: a last part of the path that is a parameter, such as `{id}`.
-        page_option: the option that names its template; `None` where it has no page.
+        page_option: the option that names its template; documented pages have one. `None` where it has no page, or a `template`.
+        template: the template of its page, instead of an option; an application replaces it by a file of this name.
+            `form.jinja2` shows a title, a text, fields and a button, which the handler gives.
         body: the fields it reads, see `forms`.
         answer: what its JSON says.
         csrf: when it needs a CSRF token.
@@ -89,9 +92,10 @@ class Action(Generic[C, B]):
     step_up: StepUp
     submit: Handler[C, B] | None
     get_page: PageHandler[C] | None
-    page_option: str | None
     body: type[B]
     answer: type[BaseModel]
+    page_option: str | None = None
+    template: str | None = None
     get_json: Handler[C, Any] | None = None
     json_summary: str = ""
     json_operation_id: str = ""
@@ -107,6 +111,12 @@ class Action(Generic[C, B]):
     def __post_init__(self) -> None:
         # So that a body which no form can have is known when the action is defined.
         readable_fields(self.body)
+        if self.page_option is not None and self.template is not None:
+            raise ValueError(
+                f"action {self.name!r}: its template is named by 'page_option' or by 'template', not by both"
+            )
+        if self.get_page is not None and not self.has_page:
+            raise ValueError(f"action {self.name!r}: its page needs a template; name 'page_option' or 'template'")
 
     @property
     def admin(self) -> bool:
@@ -116,7 +126,7 @@ class Action(Generic[C, B]):
     @property
     def has_page(self) -> bool:
         """Whether it has a page, or takes the form of another action's."""
-        return self.page_option is not None
+        return self.page_option is not None or self.template is not None
 
     @property
     def has_json(self) -> bool:

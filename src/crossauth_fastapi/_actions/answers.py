@@ -38,9 +38,19 @@ def answer_page(action: AnyAction, call: AnyRequest, page: Page | Redirect) -> R
     """An outcome as a page."""
     if isinstance(page, Redirect):
         return see_other(page.url)
-    option = page.page_option or action.page_option or "error_page"
     ctx: ActionContext = call.ctx
-    return ctx.render(call.request, ctx.settings.page(option), page.variables, page.status, page.policy)
+    return ctx.render(
+        call.request, template_of(action, ctx, page.page_option), page.variables, page.status, page.policy
+    )
+
+
+def template_of(action: AnyAction | None, ctx: ActionContext, page_option: str | None = None) -> str:
+    """The template of an action's page, or the one that the option `page_option` names; that of errors where it has none."""
+    if action is not None and page_option is None:
+        if action.template is not None:
+            return action.template
+        page_option = action.page_option
+    return ctx.settings.page(page_option or "error_page")
 
 
 def refuse_json(call: AnyRequest, e: CrossauthError) -> Response:
@@ -53,12 +63,10 @@ def refuse_json(call: AnyRequest, e: CrossauthError) -> Response:
 def refuse_page(action: AnyAction | None, call: AnyRequest, e: CrossauthError, shown: Page) -> Response:
     """A refusal as a page: the action's own form again, with what was wrong and what was typed; or the error page."""
     variables = {**error_variables(e), "httpStatus": e.http_status, **shown.variables}
-    option = "error_page"
-    if action is not None and action.page_option is not None:
-        option = action.page_option
+    if action is not None and action.has_page:
         # A wrong password is asked for again.
         if isinstance(e, PasswordRequired) or call.form.get(action.own_password):
             variables["passwordNeeded"] = True
         variables |= {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
-    page = call.ctx.settings.page(option)
+    page = template_of(action, call.ctx)
     return with_retry_after(call.ctx.render(call.request, page, variables, e.http_status, shown.policy), e)

@@ -201,9 +201,11 @@ def _check_columns(
 
 
 def _check_templates(pages: Pages, settings: SessionServerSettings, endpoints: set[str]) -> None:
-    named = (action.page_option for action in ACTIONS if action.page_endpoint in endpoints)
-    options = ["error_page", *(option for option in named if option)]
-    for option in options:
+    on = [action for action in ACTIONS if action.page_endpoint in endpoints]
+    missing = [action.template for action in on if action.template is not None and not pages.has(action.template)]
+    if missing:
+        raise CrossauthError(ErrorCode.Configuration, f"{COMPONENT}: there is no template {missing[0]!r}")
+    for option in ("error_page", *(action.page_option for action in on if action.page_option is not None)):
         name = settings.page(option)
         if not pages.has(name):
             raise CrossauthError(

@@ -30,7 +30,7 @@ from crossauth_fastapi._session.bodies import (
 from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.factorpages import factor_variables
 from crossauth_fastapi._session.forms import editable_values
-from crossauth_fastapi._session.formsecrets import code_of
+from crossauth_fastapi._session.formsecrets import setup_answer_of
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
 from crossauth_fastapi._session.groups import FACTOR2
 from crossauth_fastapi._session.login import auth_of, open_session, sign_in
@@ -82,14 +82,18 @@ async def _shown_again(call: SessionRequest) -> dict[str, Any]:
     """
     accounts, key = call.ctx.accounts, call.state["session_key"]
     pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
-    if not pending.is_claimed_by(call.ctx.claim(call.state, PENDING)):
-        raise CrossauthError(ErrorCode.Unauthorized, "This was begun in another browser; go on there, or begin it anew")
+    if not pending.is_claimed_by(_claim_of(call)):
+        raise CrossauthError(ErrorCode.Unauthorized, factor2_setup.OTHER_BROWSER)
     return await factor2_setup.show_setup(accounts, key)
 
 
+def _claim_of(call: SessionRequest) -> str | None:
+    return call.ctx.claim(call.state, PENDING)
+
+
 async def begin_or_configure(call: SessionRequest) -> Outcome:
-    """Check the code of the factor that is being set up; where none is and no code came, begin one's own anew."""
-    if _is_set_up_pending(call) or code_of(call):
+    """Check the answer to the factor that is being set up; where none is and no answer came, begin one's own anew."""
+    if _is_set_up_pending(call) or setup_answer_of(call):
         return await configure(call)
     user = call.session_user()
     factor2 = _own_factor(call)
@@ -98,10 +102,10 @@ async def begin_or_configure(call: SessionRequest) -> Outcome:
 
 
 async def configure(call: SessionRequest) -> Outcome:
-    """Check the first code; the factor is the user's then."""
+    """Check the first code, or take the secret that the user chose; the factor is the user's then."""
     ctx, key = call.ctx, call.state["session_key"]
     await ctx.extra_columns(call.request)
-    done = await factor2_setup.complete_setup(ctx.accounts, key, code_of(call), call.origin)
+    done = await factor2_setup.complete_setup(ctx.accounts, key, setup_answer_of(call), call.origin, _claim_of(call))
     after = call.next_page(ctx.settings.login_redirect)
     user = done.user
     if user is None or user.state == UserState.awaiting_email_verification:

@@ -38,6 +38,7 @@ def factor_variables(call: SessionRequest, factor2: str) -> dict[str, Any]:
         "factor2Label": field.label,
         "factor2Hint": field.hint,
         "factor2Keyboard": field.keyboard,
+        "factor2Fields": factor.setup_fields() if factor else [],
         "canResend": sends_codes(call, factor2),
     }
 

@@ -12,7 +12,14 @@ from starlette.routing import BaseRoute
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, StepUp
-from crossauth_fastapi._actions.routes import JsonSubmission, Submission, action_paths, endpoint_of
+from crossauth_fastapi._actions.routes import (
+    Endpoint,
+    JsonSubmission,
+    JsonView,
+    Submission,
+    action_paths,
+    endpoint_of,
+)
 from crossauth_fastapi._middleware.protection import Target, read_entry, resolve, wrap
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.context import SessionContext
@@ -54,13 +61,13 @@ def install_step_up(app: FastAPI, own: Sequence[BaseRoute], ctx: SessionContext)
     """
     if not _has_factors(ctx):
         return
-    submissions = _submissions(app)
+    served = _served(app)
     guarded: dict[int, tuple[Target, bool]] = {}
     # A route that both lists mean answers as JSON.
     for option, json in ((PAGES_OPTION, False), (APIS_OPTION, True)):
         entries: list[str] | None = getattr(ctx.settings, option)
         if entries is None:
-            targets = [t for t, endpoint in submissions if _is_json(endpoint) is json and _asks(endpoint)]
+            targets = [t for t, endpoint in served if _is_json(endpoint) is json and _asks(endpoint)]
         else:
             targets = _by_list(app, own, ctx, entries, option)
         guarded |= {id(target.served): (target, json) for target in targets}
@@ -69,8 +76,8 @@ def install_step_up(app: FastAPI, own: Sequence[BaseRoute], ctx: SessionContext)
         if endpoint is not None:
             ctx.gated.add(getattr(target.route, "name", ""))
         wrap(target, StepUpGuard(ctx, json, endpoint is not None and endpoint.action.step_up is StepUp.BEGIN))
-    for target, endpoint in submissions:
-        if endpoint.action is FACTOR2_CODE:
+    for target, endpoint in served:
+        if endpoint.action is FACTOR2_CODE and isinstance(endpoint, Submission):
             wrap(target, AnswerGuard(ctx, app.router, _is_json(endpoint)))
 
 
@@ -94,19 +101,22 @@ def _has_factors(ctx: SessionContext) -> bool:
     return ctx.manager.user_storage is not None and bool(ctx.accounts.allowed_factor2)
 
 
-def _submissions(app: FastAPI) -> list[tuple[Target, Submission]]:
-    """Every route that an action is sent to, whichever server of ours has it."""
+def _served(app: FastAPI) -> list[tuple[Target, Endpoint]]:
+    """Every route of an action, whichever server of ours has it."""
     routes = [context.original_route for context in iter_route_contexts(app.router.routes)]
     found = [(route, endpoint_of(route)) for route in routes]
-    return [(Target(getattr(r, "path", ""), r, r), e) for r, e in found if isinstance(e, Submission)]
+    return [(Target(getattr(r, "path", ""), r, r), e) for r, e in found if e is not None]
 
 
-def _asks(endpoint: Submission) -> bool:
-    return endpoint.action.step_up is not StepUp.NEVER
+def _asks(endpoint: Endpoint | None) -> bool:
+    """Whether a route asks where no list of the application's says otherwise."""
+    if isinstance(endpoint, JsonView):
+        return endpoint.action.step_up is StepUp.READ_AND_SUBMIT
+    return isinstance(endpoint, Submission) and endpoint.action.step_up is not StepUp.NEVER
 
 
-def _is_json(endpoint: Submission) -> bool:
-    return isinstance(endpoint, JsonSubmission)
+def _is_json(endpoint: Endpoint) -> bool:
+    return isinstance(endpoint, JsonSubmission | JsonView)
 
 
 def _is_own(target: Target, own: Iterable[BaseRoute]) -> bool:
@@ -127,7 +137,7 @@ def _by_list(
                 continue
             raise
         ours = [target for target in targets if _is_own(target, own)]
-        sent = [target for target in ours if not _only_reads(target)]
+        sent = [target for target in ours if not _only_reads(target) or _asks(endpoint_of(target.route))]
         if any(target.websocket for target in targets):
             raise CrossauthError(
                 ErrorCode.Configuration,

@@ -83,7 +83,6 @@ CANCEL_FACTOR2 = Action(
     summary="Forget what waits for a second factor",
     submit=cancel,
     get_page=None,
-    page_option=None,
     body=CsrfBody,
     answer=Ok,
     session=True,

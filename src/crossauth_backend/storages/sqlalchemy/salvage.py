@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.storages.fields import USER_DEFAULTS, secrets_from, user_from
+from crossauth_backend.storages.sqlalchemy.secretvalues import secrets_of_row
 from crossauth_backend.storages.sqlalchemy.unreadable import Salvaged, rows_of, salvage
 from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_backend.users.stamp import with_stamp
@@ -43,7 +44,9 @@ async def salvaged_user(users: SqlAlchemyUserStorage, wanted: tuple[sa.ColumnEle
     values = {n: v for n, v in secrets[0].values.items() if n != users.userid_column.key} if secrets else {}
     if secrets and secrets[0].unreadable:
         user = replace(user, state=UNREADABLE)
-    return with_stamp(UserAndSecrets(user, secrets_from({"userid": user.id, **values})), users.credentials)
+    return with_stamp(
+        UserAndSecrets(user, secrets_from({**secrets_of_row(values), "userid": user.id})), users.credentials
+    )
 
 
 def _record(users: SqlAlchemyUserStorage, found: Salvaged) -> User:

@@ -22,7 +22,7 @@ from crossauth_backend.storages.sqlalchemy.metadata import remember
 from crossauth_backend.storages.sqlalchemy.names import MAX_NAME, bounded_name
 from crossauth_backend.storages.sqlalchemy.owntable import not_unique
 
-HEADS: Final = {"users": "0004", "keys": "0003", "audit": "0002"}
+HEADS: Final = {"users": "0005", "keys": "0003", "audit": "0002"}
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x63726F7373  # any number that is ours
 _LOCK_TRIES: Final = 600

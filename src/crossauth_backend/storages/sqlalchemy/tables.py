@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -17,6 +17,8 @@ from crossauth_backend.storages.fields import number_id
 from crossauth_backend.storages.sqlalchemy.names import bounded_name
 from crossauth_backend.users.stamp import STAMP, STAMP_LENGTH
 
+# Holds, as JSON, the secrets that have no column of their own: those of an application's factors.
+EXTRA_SECRETS: Final = "extra"
 _NAME = re.compile(r"[A-Za-z0-9_]{1,63}")
 
 
@@ -83,6 +85,7 @@ def secrets_table(name: str, userid_column: str, userid_type: sa.types.TypeEngin
         sa.Column("totpsecret", sa.Text),
         sa.Column("otp", sa.Text),
         sa.Column("expiry", sa.BigInteger),
+        sa.Column(EXTRA_SECRETS, sa.Text),
     )
 
 

@@ -19,7 +19,6 @@ from crossauth_backend.storages.fields import (
     USER_DEFAULTS,
     changed_user_values,
     new_user_values,
-    number_id,
     secrets_from,
     user_from,
 )
@@ -30,6 +29,13 @@ from crossauth_backend.storages.sqlalchemy.owntable import check_table, unfit_fi
 from crossauth_backend.storages.sqlalchemy.read import UserReader
 from crossauth_backend.storages.sqlalchemy.salvage import salvaged_user, salvaged_users
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
+from crossauth_backend.storages.sqlalchemy.secretvalues import (
+    can_keep,
+    checked_secrets,
+    new_row,
+    replace_secrets,
+    secrets_of_row,
+)
 from crossauth_backend.storages.sqlalchemy.signups import ExpiredSignups, keep_in_step
 from crossauth_backend.storages.sqlalchemy.stamps import stamped
 from crossauth_backend.storages.sqlalchemy.tables import check_name, id_in, secrets_table, user_table
@@ -182,11 +188,12 @@ class SqlAlchemyUserStorage(UserStorage):
         refuse_inactive(user, options)
         secrets = dict(zip(self.secrets.c.keys(), rows[0][count:], strict=True))
         secrets.pop(self._userid)
-        return with_stamp(UserAndSecrets(user, secrets_from({"userid": user.id, **secrets})), self.credentials)
+        kept = secrets_from({**secrets_of_row(secrets), "userid": user.id})
+        return with_stamp(UserAndSecrets(user, kept), self.credentials)
 
     def can_keep_secret(self, name: str) -> bool:
-        """Whether the table of secrets has such a column."""
-        return name in self.secrets.c and name != self._userid
+        """Whether there is a place for it: any name that has no other meaning; see `secretvalues`."""
+        return can_keep(name, self._userid)
 
     async def create_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> User:
         """As documented for `UserStorage`."""
@@ -197,7 +204,9 @@ class SqlAlchemyUserStorage(UserStorage):
             async with self.engine.begin() as connection:
                 key = (await connection.execute(self.table.insert().values(values))).inserted_primary_key
                 id = key[0] if key else None
-                await connection.execute(self.secrets.insert().values({self._userid: id, **own_secrets}))
+                await connection.execute(
+                    self.secrets.insert().values({self._userid: id, **new_row(self.secrets, own_secrets)})
+                )
         found = await self.get_user_by("id", id, {"skip_active_check": True, "skip_email_verified_check": True})
         return found.user
 
@@ -261,7 +270,7 @@ class SqlAlchemyUserStorage(UserStorage):
             return False
         with writes():
             async with self.engine.begin() as connection:
-                return await self._replace_secrets(connection, known, {name: old}, values)
+                return await replace_secrets(connection, self.userid_column, known, {name: old}, values)
 
     async def replace_user(
         self,
@@ -295,7 +304,7 @@ class SqlAlchemyUserStorage(UserStorage):
                 if done:
                     await self._keep_in_step(connection, known, values)
                 if done and (basis[1] or new):
-                    done = await self._replace_secrets(connection, known, basis[1], new)
+                    done = await replace_secrets(connection, self.userid_column, known, basis[1], new)
                 await (connection.commit() if done else connection.rollback())
                 return done
 
@@ -319,24 +328,6 @@ class SqlAlchemyUserStorage(UserStorage):
         named = {name: found.user.get(name) for name in self.credentials if name in self.table.c}
         return {**named, **expected, STAMP: None}, {**credential_secrets(found.secrets), **old}
 
-    async def _replace_secrets(
-        self, connection: AsyncConnection, id: Any, old: Mapping[str, Any], new: Mapping[str, Any]
-    ) -> bool:
-        """Write secrets where they still are `old`; whether they were."""
-        table = self.secrets
-        same = [table.c[n].is_(None) if value is None else table.c[n] == value for n, value in old.items()]
-        mine = table.c[self._userid] == id
-        change = table.update().where(mine, *same).values(new or {self._userid: id})
-        if (await connection.execute(change)).rowcount == 1:
-            return True
-        if any(value is not None for value in old.values()):
-            return False
-        if (await connection.execute(sa.select(table.c[self._userid]).where(mine))).first() is not None:
-            return False
-        # A user of the application's own table may have no row of secrets yet.
-        await connection.execute(table.insert().values({self._userid: id, **new}))
-        return True
-
     def _has(self, name: str, value: Any) -> sa.ColumnElement[bool]:
         """Whether a user's record says `value`: for a column that an own table lacks or leaves empty, its default."""
         default = USER_DEFAULTS.get(name)
@@ -357,7 +348,7 @@ class SqlAlchemyUserStorage(UserStorage):
             raise CrossauthError(ErrorCode.UserNotExist)
         await self._keep_in_step(connection, id, values)
         if secrets:
-            await self._replace_secrets(connection, id, {}, secrets)
+            await replace_secrets(connection, self.userid_column, id, {}, secrets)
 
     async def _keep_in_step(self, connection: AsyncConnection, id: Any, changed: Mapping[str, Any]) -> None:
         if self._by_address:
@@ -387,11 +378,4 @@ class SqlAlchemyUserStorage(UserStorage):
         }
 
     def _secret_values(self, secrets: Mapping[str, Any] | None) -> dict[str, Any]:
-        values = {name: value for name, value in (secrets or {}).items() if name != "userid"}
-        refuse_unstorable(values)
-        for name in values:
-            if name not in self.secrets.c:
-                raise bad_field(name, "does not exist")
-        if number_id(values.get("expiry") or 0) is None:
-            raise bad_field("expiry", "must be a whole number")
-        return values
+        return checked_secrets(self.secrets, self._userid, secrets)
