@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 from textwrap import indent
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from crossauth_backend import ApiKeyManager, RequestedBy
 from tests.support import SECRET
 from tests.unit.api_keys.support import Keeper
 
@@ -15,16 +15,15 @@ PAGE = (Path(__file__).parents[3] / "docs" / "api_keys.md").read_text()
 
 
 async def test_the_example_runs_as_it_stands(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("CROSSAUTH_SECRET", SECRET)
-    found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    found = re.search(r"```python\n(manager = .*?)```", PAGE, re.DOTALL)
     assert found is not None
     keeper = Keeper()
     alice = await keeper.alice()
     scope: dict[str, Any] = {
-        "key_storage": keeper.keys, "user_storage": keeper.users, "user": alice,
-        "session": SimpleNamespace(stamp=alice.security_stamp),
+        "key_storage": keeper.keys, "user_storage": keeper.users, "user": alice, "secret": SECRET,
+        "ApiKeyManager": ApiKeyManager, "RequestedBy": RequestedBy,
     }  # fmt: skip
     exec(f"async def run():\n{indent(found.group(1), '    ')}\n    return found", scope)
     verified = await scope["run"]()
