@@ -16,6 +16,7 @@ from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import STAMP
 from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState
+from crossauth_backend.users.storage import or_none
 
 STATES = tuple(v for n, v in vars(UserState).items() if not n.startswith("_"))
 _DERIVED = ("id", "username_normalized", "email_normalized", STAMP)
@@ -130,13 +131,9 @@ async def find_users(accounts: Accounts, search: str, skip: int, take: int) -> l
         return await accounts.users.get_users(skip, take)
     found: dict[Any, User] = {}
     for find in (accounts.users.get_user_by_username, accounts.users.get_user_by_email):
-        try:
-            user = (await find(search, {"skip_active_check": True, "skip_email_verified_check": True})).user
-        except CrossauthError as e:
-            if e.code is not ErrorCode.UserNotExist:
-                raise
-            continue
-        found[user.id] = user
+        one = await or_none(find(search, {"skip_active_check": True, "skip_email_verified_check": True}))
+        if one is not None:
+            found[one.user.id] = one.user
     return list(found.values())[skip : skip + take]
 
 

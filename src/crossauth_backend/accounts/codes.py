@@ -26,9 +26,9 @@ from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.keys.record import Key, get_json_data
 from crossauth_backend.limits.rules import mailbox_of
-from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import is_address
-from crossauth_backend.users.storage import SupportsSignupExpiry
+from crossauth_backend.users.storage import SupportsSignupExpiry, or_none
 
 # Marks a challenge whose code was sent to nobody, and may say why: `LIMITED` or `UNREACHABLE`.
 UNSENT: Final = "unsent"
@@ -263,7 +263,7 @@ async def resend(
         raise CrossauthError(ErrorCode.BadRequest, "There is no code to send: your device makes it")
     if pending.is_expired(accounts.now):
         raise CrossauthError(ErrorCode.Expired, "This login took too long. Log in again.")
-    user = None if pending.userid is None else await _user(accounts, pending.userid)
+    user = None if pending.userid is None else await or_none(accounts.user(pending.userid))
     if pending.userid is not None and (user is None or not pending.rests_on(user)):
         if not is_quiet(accounts, key, pending):
             raise CrossauthError(ErrorCode.InvalidSession)
@@ -296,15 +296,6 @@ def is_quiet(accounts: Accounts, key: Key | None, pending: Pending) -> bool:
     named = accounts.verify_email and is_address(pending.username)
     known = key is None or key.userid is not None or Ask.FACTOR2_CHANGE.value in get_json_data(key)
     return pending.purpose == "signup" and named and not known
-
-
-async def _user(accounts: Accounts, userid: UserId) -> User | None:
-    try:
-        return await accounts.user(userid)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        return None
 
 
 def _newest(accounts: Accounts, key: Key | None, claims: Callable[[str], str | None] | None) -> tuple[str, Pending]:

@@ -33,7 +33,7 @@ from crossauth_backend.users.stamp import (
     with_stamp,
 )
 from crossauth_backend.users.states import UserState
-from crossauth_backend.users.storage import UserStorage, UserStorageGetOptions, replace_user
+from crossauth_backend.users.storage import UserStorage, UserStorageGetOptions, or_none, replace_user
 
 ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
 
@@ -177,12 +177,9 @@ class Accounts:
             CrossauthError: `InvalidSession` where a credential of the user has changed since, or the user is gone;
                 `UserNotActive` where the account was disabled; `InsufficientPriviledges` where it is an administrator's no more.
         """
-        try:
-            found = await self.user(user.id)
-        except CrossauthError as e:
-            if e.code is not ErrorCode.UserNotExist:
-                raise
-            raise CrossauthError(ErrorCode.InvalidSession) from e
+        found = await or_none(self.user(user.id))
+        if found is None:
+            raise CrossauthError(ErrorCode.InvalidSession)
         if user.security_stamp is not None and not same_stamp(user.security_stamp, found.security_stamp):
             raise await self.changed_meanwhile(user, ErrorCode.InvalidSession)
         if bool(user.get("admin")) and not found.get("admin"):
@@ -190,13 +187,8 @@ class Accounts:
 
     async def changed_meanwhile(self, user: User, refusal: ErrorCode) -> CrossauthError:
         """The reason for whoever was overtaken: `UserNotActive` for an account that is disabled by now, else `refusal`."""
-        try:
-            disabled = (await self.user(user.id)).state == UserState.disabled
-        except CrossauthError as e:
-            if e.code is not ErrorCode.UserNotExist:
-                raise
-            disabled = False
-        if disabled:
+        found = await or_none(self.user(user.id))
+        if found is not None and found.state == UserState.disabled:
             return CrossauthError(ErrorCode.UserNotActive)
         said = "This account was changed meanwhile; log in again" if refusal is ErrorCode.InvalidSession else None
         return CrossauthError(refusal, said)

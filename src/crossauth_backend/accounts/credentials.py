@@ -13,6 +13,7 @@ from crossauth_backend.factors.base import Params
 from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_backend.users.rules import MAX_USERNAME, is_address
 from crossauth_backend.users.stamp import is_digest, with_stamp
+from crossauth_backend.users.storage import or_none
 
 
 async def check_credentials(
@@ -59,12 +60,8 @@ def says_nothing(accounts: Accounts, user: User) -> bool:
 
 
 async def _named(accounts: Accounts, username: str) -> UserAndSecrets | None:
-    try:
-        return with_stamp(await accounts.users.get_user_by_username(username, ANY_STATE), accounts.users.credentials)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        return None
+    found = await or_none(accounts.users.get_user_by_username(username, ANY_STATE))
+    return None if found is None else with_stamp(found, accounts.users.credentials)
 
 
 async def _check(accounts: Accounts, found: UserAndSecrets | None, params: Params, origin: Origin) -> User:

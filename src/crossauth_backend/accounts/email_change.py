@@ -21,7 +21,7 @@ from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import username_problems
 from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UserState
-from crossauth_backend.users.storage import SupportsSignupExpiry
+from crossauth_backend.users.storage import SupportsSignupExpiry, or_none
 
 VERIFY_FIRST: Final = (
     "Verify your email address first. We've sent you a link; if you don't see it, check your spam folder."
@@ -183,11 +183,8 @@ async def request_link(accounts: Accounts, username: str, origin: Origin = NOWHE
     await accounts.counted(origin, None, **counted)
 
     async def look() -> Send | None:
-        try:
-            found = await accounts.users.get_user_by_username(username, ANY_STATE)
-        except CrossauthError as e:
-            if e.code is not ErrorCode.UserNotExist:
-                raise
+        found = await or_none(accounts.users.get_user_by_username(username, ANY_STATE))
+        if found is None:
             return None
         names = accounts.factor1(found.user).secret_names()
         if is_named_for_mailbox(found.user) and names and not any(found.secrets.get(name) for name in names):

@@ -20,7 +20,7 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User, with_fields
-from crossauth_backend.users.storage import SupportsSignupExpiry
+from crossauth_backend.users.storage import SupportsSignupExpiry, or_none
 
 OTHER_BROWSER: Final = "This was begun in another browser; go on there, or begin it anew"
 # Said of a secret that the user chooses: it is no guess, so it does not count as one.
@@ -197,12 +197,7 @@ async def _set_up_in(accounts: Accounts, key: Key | None) -> tuple[Pending, User
         raise CrossauthError(ErrorCode.Expired, "This was begun too long ago; begin it anew")
     if pending.userid is None:
         return pending, None
-    try:
-        user: User | None = await accounts.user(pending.userid)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        user = None
+    user = await or_none(accounts.user(pending.userid))
     if user is None or not pending.rests_on(user):
         if codes.is_quiet(accounts, key, pending):
             return pending, None

@@ -12,6 +12,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import Key, get_json_data
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
+from crossauth_backend.users.storage import or_none
 
 # How long a login waits for the change that the account demands.
 CHANGE_WAITS: Final = timedelta(hours=1)
@@ -43,13 +44,8 @@ async def required_change(accounts: Accounts, key: Key | None, step: Ask) -> Req
     until = forced.get("until")
     if not isinstance(until, int) or until <= accounts.now.timestamp() or "userid" not in forced:
         raise CrossauthError(ErrorCode.Unauthorized)
-    try:
-        user = await accounts.user(forced["userid"])
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        raise CrossauthError(ErrorCode.Unauthorized) from e
-    if not same_stamp(forced.get("stamp"), user.security_stamp):
+    user = await or_none(accounts.user(forced["userid"]))
+    if user is None or not same_stamp(forced.get("stamp"), user.security_stamp):
         raise CrossauthError(ErrorCode.Unauthorized)
     return RequiredChange(user, forced.get("factor2_passed") is True)
 

@@ -15,7 +15,7 @@ from crossauth_backend.email_tokens.rules import address_of, is_named_for_mailbo
 from crossauth_backend.factors.base import Params
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.states import UNFINISHED
-from crossauth_backend.users.storage import SupportsSignupExpiry
+from crossauth_backend.users.storage import SupportsSignupExpiry, or_none
 
 logger = logging.getLogger("crossauth.accounts")
 _WRONG = (ErrorCode.UsernameOrPasswordInvalid, ErrorCode.PasswordInvalid, ErrorCode.TooManyAttempts)
@@ -23,23 +23,13 @@ _WRONG = (ErrorCode.UsernameOrPasswordInvalid, ErrorCode.PasswordInvalid, ErrorC
 
 async def find(accounts: Accounts, username: str) -> User | None:
     """The user of this name."""
-    try:
-        return (await accounts.users.get_user_by_username(username, ANY_STATE)).user
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        return None
+    found = await or_none(accounts.users.get_user_by_username(username, ANY_STATE))
+    return None if found is None else found.user
 
 
 async def has_owner(accounts: Accounts, email: str) -> bool:
     """Whether an account, not only a sign-up, has this address."""
-    try:
-        await accounts.users.get_user_by_email(email, ANY_STATE)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        return False
-    return True
+    return await or_none(accounts.users.get_user_by_email(email, ANY_STATE)) is not None
 
 
 async def same_signup(accounts: Accounts, found: User | None, params: Params, origin: Origin) -> User | None:
@@ -73,12 +63,9 @@ async def _check_signup(accounts: Accounts, signup: User, params: Params, origin
     """
     if not says_nothing(accounts, signup):
         return await check_credentials(accounts, signup.username, params, origin)
-    try:
-        current = await accounts.find(signup.id)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid) from e
+    current = await or_none(accounts.find(signup.id))
+    if current is None:
+        raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
     return (await prove_first_factor(accounts, current, params)).user
 
 
@@ -223,18 +210,10 @@ async def delete_signup(accounts: Accounts, userid: UserId) -> bool:
 
 
 async def _by_id(accounts: Accounts, userid: UserId) -> User | None:
-    try:
-        return (await accounts.users.get_user_by_id(userid, ANY_STATE)).user
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        return None
+    found = await or_none(accounts.users.get_user_by_id(userid, ANY_STATE))
+    return None if found is None else found.user
 
 
 async def _holder_of(accounts: Accounts, email: str) -> User | None:
-    try:
-        return (await accounts.users.get_user_by("email", email, ANY_STATE)).user
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        return None
+    found = await or_none(accounts.users.get_user_by("email", email, ANY_STATE))
+    return None if found is None else found.user

@@ -40,7 +40,7 @@ from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import valid_email
 from crossauth_backend.users.stamp import credential_stamp, same_stamp
 from crossauth_backend.users.states import UNFINISHED
-from crossauth_backend.users.storage import UserStorage
+from crossauth_backend.users.storage import UserStorage, or_none
 
 BAD_LINK: Final = "This link is invalid or has already been used"
 EXPIRED_LINK: Final = "This link has expired"
@@ -355,25 +355,19 @@ class TokenEmailer:
         A sign-up that is not finished has none, whatever address it waits for.
         """
         for find in (self._users.get_user_by_email, self._users.get_user_by_username):
-            try:
-                user = (await find(email, _ANY)).user
-            except CrossauthError as e:
-                if e.code is not ErrorCode.UserNotExist:
-                    raise
+            found = await or_none(find(email, _ANY))
+            if found is None or found.user.state in UNFINISHED:
                 continue
-            if user.state not in UNFINISHED and same_mailbox(address_of(user) or "", email):
-                return user
+            if same_mailbox(address_of(found.user) or "", email):
+                return found.user
         return None
 
     async def _signup_of(self, email: str) -> User | None:
         """The sign-up that is not finished and is named for this mailbox."""
-        try:
-            user = (await self._users.get_user_by_username(email, _ANY)).user
-        except CrossauthError as e:
-            if e.code is not ErrorCode.UserNotExist:
-                raise
+        found = await or_none(self._users.get_user_by_username(email, _ANY))
+        if found is None or not is_named_for_mailbox(found.user) or not same_mailbox(found.user.username, email):
             return None
-        return user if is_named_for_mailbox(user) and same_mailbox(user.username, email) else None
+        return found.user
 
     def _data(self, user: User, to: str, token: str, seconds: int, extra: dict[str, Any]) -> dict[str, Any]:
         expires = f"{self._ends(seconds):%d %B %Y, %H:%M} UTC"

@@ -8,7 +8,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.storage import KeyStorage, KeyWithUser, KeyWithUserReader, SupportsKeyWithUser
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import with_stamp
-from crossauth_backend.users.storage import SupportsUserReader, UserStorage, UserStorageGetOptions
+from crossauth_backend.users.storage import SupportsUserReader, UserStorage, UserStorageGetOptions, or_none
 
 _ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
 
@@ -42,10 +42,5 @@ async def find_user(users: UserStorage | None, userid: UserId) -> User | None:
     """The user in whatever state, with the stamp, or the digest that stands in for it; `None` where there is none."""
     if users is None:
         return None
-    try:
-        found = await users.get_user_by_id(userid, _ANY_STATE)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        return None
-    return with_stamp(found, users.credentials).user
+    found = await or_none(users.get_user_by_id(userid, _ANY_STATE))
+    return None if found is None else with_stamp(found, users.credentials).user

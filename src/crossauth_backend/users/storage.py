@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from inspect import signature
-from typing import Any, Final, Protocol, TypeAlias, TypedDict, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, TypedDict, TypeVar, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fields import refuse_unstorable
@@ -27,6 +27,21 @@ class UserStorageGetOptions(TypedDict, total=False):
 
 
 _ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
+T = TypeVar("T")
+
+
+async def or_none(lookup: Awaitable[T]) -> T | None:
+    """What a look-up finds; `None` where there is no such user.
+
+    Raises:
+        CrossauthError: as the look-up, but not `UserNotExist`.
+    """
+    try:
+        return await lookup
+    except CrossauthError as e:
+        if e.code is not ErrorCode.UserNotExist:
+            raise
+        return None
 
 
 class UserStorageOptions(TypedDict, total=False):
@@ -188,15 +203,9 @@ class UserStorage(ABC):
 
     async def delete_user_by_username(self, username: str) -> None:
         """Delete the user of this name; nothing happens where there is none."""
-        try:
-            found = await self.get_user_by_username(
-                username, {"skip_active_check": True, "skip_email_verified_check": True}
-            )
-        except CrossauthError as e:
-            if e.code is not ErrorCode.UserNotExist:
-                raise
-            return
-        await self.delete_user_by_id(found.user.id)
+        found = await or_none(self.get_user_by_username(username, _ANY_STATE))
+        if found is not None:
+            await self.delete_user_by_id(found.user.id)
 
     async def replace_user(
         self,
@@ -229,12 +238,10 @@ class UserStorage(ABC):
             CrossauthError: `UserExists`; `BadRequest` for an unknown field.
         """
         refuse_unstorable(expected)
-        try:
-            found = with_stamp(await self.get_user_by_id(id, _ANY_STATE), self.credentials)
-        except CrossauthError as e:
-            if e.code is not ErrorCode.UserNotExist:
-                raise
+        stored = await or_none(self.get_user_by_id(id, _ANY_STATE))
+        if stored is None:
             return False
+        found = with_stamp(stored, self.credentials)
         if any(found.user.get(name) != value for name, value in expected.items()):
             return False
         if any(found.secrets.get(name) != value for name, value in (expected_secrets or {}).items()):

@@ -7,7 +7,7 @@ from typing import Any
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
-from crossauth_backend.users.storage import UserStorage
+from crossauth_backend.users.storage import UserStorage, or_none
 from crossauth_fastapi._actions.context import ActionRequest
 from crossauth_fastapi._session import freshness
 from crossauth_fastapi._session.context import SessionContext, SessionRequest
@@ -56,9 +56,7 @@ async def user_by_id(ctx: SessionContext, id: str) -> User:
     Raises:
         CrossauthError: `BadRequest` (404) where there is none.
     """
-    try:
-        return await ctx.accounts.user(id)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        raise CrossauthError(ErrorCode.BadRequest, "There is no such user", status=404) from None
+    found = await or_none(ctx.accounts.user(id))
+    if found is None:
+        raise CrossauthError(ErrorCode.BadRequest, "There is no such user", status=404)
+    return found

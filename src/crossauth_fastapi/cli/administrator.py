@@ -12,6 +12,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
+from crossauth_backend.users.storage import or_none
 from crossauth_fastapi.fastapiserver import FastApiServer
 
 # What a command line decides by itself: an administrator is active and logs in with a password.
@@ -78,15 +79,12 @@ async def promote(server: FastApiServer, username: str) -> str:
         typer.BadParameter: there is no such user.
     """
     accounts = accounts_of(server)
-    try:
-        user = (await accounts.users.get_user_by_username(username, ANY_STATE)).user
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        raise typer.BadParameter(f"there is no user {username}: leave --promote out to create one") from e
-    await accounts.users.update_user({"id": user.id, "admin": True})
-    accounts.events.tell(EventName.user_updated, user)
-    return await _done(server, await accounts.user(user.id))
+    found = await or_none(accounts.users.get_user_by_username(username, ANY_STATE))
+    if found is None:
+        raise typer.BadParameter(f"there is no user {username}: leave --promote out to create one")
+    await accounts.users.update_user({"id": found.user.id, "admin": True})
+    accounts.events.tell(EventName.user_updated, found.user)
+    return await _done(server, await accounts.user(found.user.id))
 
 
 async def _done(server: FastApiServer, user: User) -> str:

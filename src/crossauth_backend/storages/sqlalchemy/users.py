@@ -49,6 +49,7 @@ from crossauth_backend.users.storage import (
     UserStorage,
     UserStorageGetOptions,
     UserStorageSettings,
+    or_none,
     refuse_inactive,
 )
 
@@ -317,13 +318,10 @@ class SqlAlchemyUserStorage(UserStorage):
         """
         if not is_digest(expected.get(STAMP)):
             return dict(expected), old
-        try:
-            found = await self.get_user_by("id", id, {"skip_active_check": True, "skip_email_verified_check": True})
-        except CrossauthError as e:
-            if e.code is not ErrorCode.UserNotExist:
-                raise
-            return None
-        if found.user.security_stamp != expected[STAMP]:
+        found = await or_none(
+            self.get_user_by("id", id, {"skip_active_check": True, "skip_email_verified_check": True})
+        )
+        if found is None or found.user.security_stamp != expected[STAMP]:
             return None
         named = {name: found.user.get(name) for name in self.credentials if name in self.table.c}
         return {**named, **expected, STAMP: None}, {**credential_secrets(found.secrets), **old}

@@ -23,6 +23,7 @@ from crossauth_backend.users.storage import (
     SupportsSignupExpiry,
     SupportsUserReplacement,
     UserStorageGetOptions,
+    or_none,
     replace_user,
 )
 from crossauth_fastapi.fastapi_users._rules import refuse_unclear
@@ -121,18 +122,15 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         A sign-up whose time is up has only its id left: its name is the next one's.
         """
         users = self._users
-        try:
-            if name == "email":
-                found = await users.get_user_by_email(value, _ANY)
-            elif name == "username":
-                found = await users.get_user_by_username(value, _ANY)
-            else:
-                found = await users.get_user_by(name, value, _ANY)
-        except CrossauthError as e:
-            if e.code is not ErrorCode.UserNotExist:
-                raise
+        if name == "email":
+            stored = await or_none(users.get_user_by_email(value, _ANY))
+        elif name == "username":
+            stored = await or_none(users.get_user_by_username(value, _ANY))
+        else:
+            stored = await or_none(users.get_user_by(name, value, _ANY))
+        if stored is None:
             return None
-        found = with_stamp(found, users.credentials)
+        found = with_stamp(stored, users.credentials)
         if not found.user.email or (name != "id" and self._is_over(found.user)):
             return None
         return self._seen(found.user, found.secrets.password)
