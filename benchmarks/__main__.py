@@ -1,14 +1,18 @@
 """Measures everything. `--quick` takes a tenth of the time and is for trying things out."""
 
 import argparse
+import asyncio
 import itertools
 import os
 import random
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -18,6 +22,7 @@ from benchmarks import alike, attack, enter, millions, peers
 from benchmarks.load import request_bytes
 from benchmarks.measure import PLAIN, Server, Waits, interleaved, middle, waits
 from benchmarks.report import Growth, Report
+from crossauth_backend.testing import FakeIssuer
 from tests.services.postgres import PostgresServer, postgres_server
 from tests.services.redis import redis_server
 
@@ -46,9 +51,26 @@ def key_pair(folder: Path) -> dict[str, str]:
     return {name: str(folder / name) for name in texts}
 
 
-def servers(folder: Path, postgres: PostgresServer, redis: str) -> list[Server]:
+@contextmanager
+def an_issuer() -> Iterator[FakeIssuer]:
+    """An issuer of access tokens that can be introspected, in a thread of its own."""
+    loop, issuer = asyncio.new_event_loop(), FakeIssuer()
+    thread = Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(issuer.__aenter__(), loop).result(10)
+    try:
+        yield issuer
+    finally:
+        asyncio.run_coroutine_threadsafe(issuer.stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def servers(folder: Path, postgres: PostgresServer, redis: str, issuer: FakeIssuer) -> list[Server]:
     """Everything that is measured, bare FastAPI first."""
-    keys = {"BENCH_REDIS": redis, **key_pair(folder)}
+    pair = key_pair(folder)
+    keys = {"BENCH_REDIS": redis, **pair}
     ours, users, crossauth = sys.executable, peers.environment("fastapi-users", "3.11", peers.FASTAPI_USERS), None
     newer = peers.newer_python()
     if newer is not None:
@@ -75,7 +97,15 @@ def servers(folder: Path, postgres: PostgresServer, redis: str) -> list[Server]:
         )
 
     def session(where: str, settings: dict[str, str], path: str = "/me") -> Server:
+        settings = {**pair, **settings}
         return Server(f"Crossauth, session {where}", ours, "ours:app", settings, enter.crossauth_sessions, path=path)
+
+    def api_key(where: str, settings: dict[str, str]) -> Server:
+        settings = {**pair, **settings}
+        return Server(f"Crossauth, API key {where}", ours, "ours:app", settings, enter.crossauth_api_keys)
+
+    def resource(what: str, enter_by: Callable[[Server], dict[str, str]], settings: dict[str, str]) -> Server:
+        return Server(f"Crossauth, resource server, {what}", ours, "ours:app", settings, enter_by)
 
     def on_postgres() -> dict[str, str]:
         return {"BENCH_DATABASE": postgres.create_database()}
@@ -85,7 +115,7 @@ def servers(folder: Path, postgres: PostgresServer, redis: str) -> list[Server]:
         Server("bare FastAPI", ours, "bare:app"),
         Server("bare FastAPI again (self-check)", ours, "bare:app"),
         Server("bare FastAPI, by a plain dependency", ours, "bare:app", path="/dependency"),
-        Server("Crossauth, no credential", ours, "ours:app", path="/public"),
+        Server("Crossauth, no credential", ours, "ours:app", pair, path="/public"),
         session("in memory", {}),
         session("in memory, by `CurrentUser`", {}, "/current"),
         session("in memory, by `require(...)`", {}, "/required"),
@@ -96,8 +126,15 @@ def servers(folder: Path, postgres: PostgresServer, redis: str) -> list[Server]:
         session("on SQLite, each session written once a second", {**database("written"), **written}),
         session("on PostgreSQL, each session written once a second", {**on_postgres(), **written}),
         session("in Redis, each session written once a second", {"BENCH_REDIS": redis, **written}),
-        Server("Crossauth, JWT (RS256), claims of a token seen before", ours, "ours_claims:app", keys, enter.one_token),
-        Server("Crossauth, JWT (RS256), claims of a new token", ours, "ours_claims:app", keys, enter.many_tokens),
+        api_key("on SQLite", database("keys")),
+        api_key("on PostgreSQL", on_postgres()),
+        api_key("in Redis", {"BENCH_REDIS": redis}),
+        resource("JWT (RS256) seen before", enter.one_access_token, pair),
+        resource("new JWT (RS256)", enter.many_access_tokens, pair),
+        resource("opaque token, introspected, cached", enter.opaque_tokens(issuer), {"BENCH_ISSUER": issuer.url}),
+        Server("joserfc in a dependency, JWT (RS256)", ours, "joserfc_app:app", pair, enter.many_access_tokens),
+        Server("Crossauth, JWT (RS256), claims of a token seen before", ours, "ours_claims:app", keys, enter.one_claim),
+        Server("Crossauth, JWT (RS256), claims of a new token", ours, "ours_claims:app", keys, enter.many_claims),
         routes("JWT (RS256), user on SQLite", "jwt"),
         routes("database strategy on SQLite", "database"),
         routes("Redis strategy, user on SQLite", "redis"),
@@ -107,7 +144,11 @@ def servers(folder: Path, postgres: PostgresServer, redis: str) -> list[Server]:
         peer("FastAPI Users, database strategy on PostgreSQL", "database", on_postgres()),
         older("pycrossauth, session in memory", {}),
         older("pycrossauth, session on SQLite", database("pycrossauth")),
-    ]
+        replace(
+            older("pycrossauth, resource server, JWT (RS256)", pair),
+            app="pycrossauth_resource:app", enter=enter.many_access_tokens,
+        ),
+    ]  # fmt: skip
 
 
 def start(everything: list[Server]) -> list[Server]:
@@ -213,8 +254,9 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         postgres_server() as postgres,
         redis_server(Path(folder)) as redis,
+        an_issuer() as issuer,
     ):
-        report = Report(servers(Path(folder), postgres, redis.url))
+        report = Report(servers(Path(folder), postgres, redis.url, issuer))
         running = start(report.servers)
         try:
             interleaved(running, rounds, seconds)

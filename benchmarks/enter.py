@@ -2,18 +2,23 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx2
+from joserfc import jwt
+from joserfc.jwk import RSAKey
 
 from benchmarks.load import request_bytes
 from benchmarks.measure import Server
-from crossauth_backend.core.jose import sign_jwt
+from crossauth_backend.testing import FakeIssuer
 
 PASSWORD = "Correct1horse"
 CSRF = "X-CROSSAUTH-CSRF"
 MANY = 6000
+_ROUTES = {"aud": ["fastapi-users:auth"]}
+_ACCESS = {"iss": "https://issuer.example.com", "aud": "bench", "client_id": "client"}
 
 
 def client_of(server: Server) -> httpx2.Client:
@@ -50,6 +55,15 @@ def crossauth_sessions(server: Server) -> dict[str, str]:
     return headers[0]
 
 
+def crossauth_api_keys(server: Server) -> dict[str, str]:
+    """Five hundred API keys of fifty users at Crossauth, in rotation."""
+    with client_of(server) as client:
+        headers = [{"Authorization": f"ApiKey {key}"} for key in client.get("/api-keys-in-rotation").json()]
+        assert client.get(server.path, headers=headers[0]).json()["username"], server.name
+    server.requests = [request_bytes(server.url, server.path, header) for header in headers]
+    return headers[0]
+
+
 def crossauth_login(server: Server, cookie: str = "", password: str = PASSWORD) -> bytes:
     """A login at Crossauth, with a further cookie where one is given."""
     with client_of(server) as client:
@@ -80,19 +94,41 @@ def fastapi_users_login(server: Server) -> bytes:
     return request_bytes(server.url, "/auth/login", headers, "POST", body)
 
 
-def one_token(server: Server) -> dict[str, str]:
-    """One token, which the server verifies again and again."""
-    return {"Authorization": f"Bearer {_tokens(server, 1)[0]}"}
+def one_claim(server: Server) -> dict[str, str]:
+    """One token of the routes, which the server verifies again and again."""
+    return _enter_by(server, _tokens(server, 1, _ROUTES, "JWT"))
 
 
-def many_tokens(server: Server) -> dict[str, str]:
-    """More tokens than a server remembers, so that each is new to it."""
-    headers = [{"Authorization": f"Bearer {token}"} for token in _tokens(server, MANY)]
+def many_claims(server: Server) -> dict[str, str]:
+    """More tokens of the routes than a server remembers, so that each is new to it."""
+    return _enter_by(server, _tokens(server, MANY, _ROUTES, "JWT"))
+
+
+def one_access_token(server: Server) -> dict[str, str]:
+    """One access token of an issuer, which the server verifies again and again."""
+    return _enter_by(server, _tokens(server, 1, _ACCESS, "at+jwt"))
+
+
+def many_access_tokens(server: Server) -> dict[str, str]:
+    """More access tokens of an issuer than a server remembers, so that each is new to it."""
+    return _enter_by(server, _tokens(server, MANY, _ACCESS, "at+jwt"))
+
+
+def opaque_tokens(issuer: FakeIssuer) -> Callable[[Server], dict[str, str]]:
+    """Twenty access tokens that only `issuer` can say something of."""
+    return lambda server: _enter_by(server, [issuer.issue_opaque_token(aud="bench", sub=str(n)) for n in range(20)])
+
+
+def _enter_by(server: Server, tokens: list[str]) -> dict[str, str]:
+    headers = [{"Authorization": f"Bearer {token}"} for token in tokens]
+    with client_of(server) as client:
+        answer = client.get(server.path, headers=headers[0])
+        assert answer.is_success, f"{server.name}: {answer.text}"
     server.requests = [request_bytes(server.url, server.path, header) for header in headers]
     return {}
 
 
-def _tokens(server: Server, count: int) -> list[str]:
-    key, end = Path(server.environment["BENCH_PRIVATE_KEY"]).read_text(), int(time.time()) + 3600
-    claims = {"aud": ["fastapi-users:auth"], "exp": end}
-    return [sign_jwt({**claims, "sub": str(number)}, key, "RS256") for number in range(count)]
+def _tokens(server: Server, count: int, claims: dict[str, Any], typ: str) -> list[str]:
+    key, now = RSAKey.import_key(Path(server.environment["BENCH_PRIVATE_KEY"]).read_text()), int(time.time())
+    header, claims = {"alg": "RS256", "typ": typ}, {**claims, "iat": now, "exp": now + 3600}
+    return [jwt.encode(header, {**claims, "sub": str(number), "jti": str(number)}, key) for number in range(count)]

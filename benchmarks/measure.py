@@ -67,8 +67,8 @@ class Server:
                 time.sleep(0.05)
 
     def stop(self) -> None:
-        """Stop it."""
-        if self.process is not None:
+        """Stop it, if it runs."""
+        if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(10)
 

@@ -22,6 +22,11 @@ TARGETS = {
     "Crossauth, session on SQLite": 0.51,
     "Crossauth, session on PostgreSQL": 0.41,
     "Crossauth, session in Redis": 0.38,
+    "Crossauth, API key on SQLite": 0.51,
+    "Crossauth, API key on PostgreSQL": 0.41,
+    "Crossauth, API key in Redis": 0.38,
+    "Crossauth, resource server, JWT (RS256) seen before": 0.67,
+    "Crossauth, resource server, new JWT (RS256)": 0.43,
     "Crossauth, JWT (RS256), claims of a token seen before": 0.67,
     "Crossauth, JWT (RS256), claims of a new token": 0.43,
 }
@@ -49,7 +54,8 @@ class Report:
             "",
             f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: every server under `uvicorn[standard]` (uvloop, httptools) "
             "with one worker on one core, the load generator (8 connections) on the other, all servers in turn in each round, "
-            "medians and quartiles over rounds; sessions are 500 of 50 users in rotation. The column h11 is the same under "
+            "medians and quartiles over rounds; sessions and API keys are 500 of 50 users in rotation. Our "
+            "servers have every source switched on: sessions, API keys, access tokens. The column h11 is the same under "
             "asyncio and h11, where bare FastAPI costs twice as much and every share looks higher.",
             "",
             "PostgreSQL runs with fsync, synchronous_commit and full_page_writes off and its other defaults, SQLite in WAL mode "

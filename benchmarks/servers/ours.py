@@ -1,5 +1,6 @@
-"""Crossauth. BENCH_DATABASE is a URL, or empty for memory; with BENCH_REDIS keys are there. With BENCH_WRITE the time of last use
-of a session is written once a second instead of once a minute."""
+"""Crossauth with every source switched on: sessions, API keys, access tokens. BENCH_DATABASE is a URL, or empty for memory; with
+BENCH_REDIS keys are there. With BENCH_WRITE the time of last use of a session is written once a second instead of once a minute.
+Access tokens are of BENCH_ISSUER and verified by the file BENCH_PUBLIC_KEY; the issuer is asked about opaque ones."""
 
 import os
 from datetime import timedelta
@@ -52,10 +53,17 @@ more: dict[str, Any] = {
     "site_url": "http://localhost:8000",
     "attempt_limits": dict.fromkeys(DEFAULT_LIMITS, (10**6, 900)),
 }
+tokens: dict[str, Any] = {"auth_server_base_url": "https://issuer.example.com", "audience": "bench"}
+if "BENCH_ISSUER" in os.environ:
+    client = {"introspection_client_id": "rs", "introspection_client_secret": "the secret of the resource server"}
+    tokens |= {"auth_server_base_url": os.environ["BENCH_ISSUER"], "introspection": "opaque", **client}
+elif "BENCH_PUBLIC_KEY" in os.environ:
+    tokens |= {"jwt_key_type": "RS256", "jwt_public_key_file": os.environ["BENCH_PUBLIC_KEY"]}
 server = FastApiServer(
-    {"session": {"key_storage": keys}},
+    {"session": {"key_storage": keys}, "api_key": {"key_storage": keys}, "oauth_resserver": {}},
     {
         "app": app,
+        **tokens,
         "authenticators": {"localpassword": LocalPasswordAuthenticator(users)},
         "secret": "a secret of the benchmark, long enough",
         "user_storage": users,
@@ -102,6 +110,20 @@ async def sessions_in_rotation() -> list[str]:
         for _ in range(10):
             cookies.append(sessions.make_cookie(await sessions.create_session_key(user.id), local=True).value)
     return cookies
+
+
+@app.get("/api-keys-in-rotation")
+async def api_keys_in_rotation() -> list[str]:
+    """Ten API keys of each of fifty users, made for the benchmark."""
+    assert server.api_key_server is not None
+    found = []
+    for number in range(50):
+        user = await users.create_user(
+            {"username": f"program{number}-{os.getpid()}", "state": "active", "factor1": "localpassword"}
+        )
+        for key in range(10):
+            found.append((await server.api_key_server.manager.create_key(f"key {key}", user.id)).token)
+    return found
 
 
 @app.get("/purge")
