@@ -23,7 +23,7 @@ from crossauth_backend.api_keys.rows import (
 )
 from crossauth_backend.api_keys.rules import MAX_DATA, checked_limit, checked_name, checked_scopes, key_refusal
 from crossauth_backend.api_keys.token import from_header, hint_of, new_token, stored, unchecked_value
-from crossauth_backend.api_keys.verify import ApiKeyVerifier
+from crossauth_backend.api_keys.verify import AddressOf, ApiKeyVerifier
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import MAX_SECONDS
@@ -228,14 +228,14 @@ class ApiKeyManager:
         for key in ended.values():
             self._tell(EventName.api_key_revoked, user, key, by)
 
-    async def verify(self, token: str, address: str = "") -> VerifiedApiKey:
+    async def verify(self, token: str, address: AddressOf = "") -> VerifiedApiKey:
         """The key whose text is `token`, if it is good, and its user: one storage round trip.
 
         Counts the request and notes the time of use; see `ApiKeyVerifier`.
 
         Parameters:
             token: what a client sent.
-            address: the peer's address, for events.
+            address: the peer's address, for events, or a function that finds it out.
 
         Raises:
             CrossauthError: `InvalidKey`, `Expired`; `TooManyAttempts`, with `retry_after` in seconds.

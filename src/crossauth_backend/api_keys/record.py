@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -77,9 +77,9 @@ def api_key_of(key: Key) -> ApiKey:
     scope = data.get("scope")
     name = ours.get("name", key.extra.get("name", ""))
     until, limit = ours.get("until"), ours.get("limit")
-    own = {f.name: getattr(key, f.name) for f in fields(Key)}
     return ApiKey(
-        **own,
+        value=key.value, created=key.created, expires=key.expires, userid=key.userid, lastactive=key.lastactive,
+        data=key.data, consumed=key.consumed, stamp=key.stamp, extra=key.extra,
         id=str(ours.get("id") or key.value.rpartition(":")[2][:_ID_LENGTH]),
         name=str(name or ""),
         scope=tuple(map(str, scope)) if isinstance(scope, list) else None,
@@ -87,7 +87,7 @@ def api_key_of(key: Key) -> ApiKey:
         limit=_limit(limit),
         replaced_until=_time(until),
         pending=ours.get("pending") is True,
-    )
+    )  # fmt: skip
 
 
 def data_of(key: ApiKey) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from crossauth_backend.api_keys.options import ApiKeySettings
 from crossauth_backend.api_keys.record import ApiKey, VerifiedApiKey, api_key_of
@@ -29,6 +30,8 @@ LIMIT: Final = "api_key"
 # A program goes on trying a key that has ended. That is told once in so long, of so many keys.
 _TOLD_EVERY: Final = timedelta(hours=1)
 _MOST_TOLD: Final = 10_000
+AddressOf: TypeAlias = str | Callable[[], str]
+"""The peer's address, or what finds it out: few requests make an event that names it."""
 
 
 class ApiKeyVerifier:
@@ -56,7 +59,7 @@ class ApiKeyVerifier:
         self._told: dict[str, datetime] = {}
         self.last_use = LastUse(storage)
 
-    async def verify(self, token: str, address: str = "") -> VerifiedApiKey:
+    async def verify(self, token: str, address: AddressOf = "") -> VerifiedApiKey:
         """The key, if it is good, and its user. The time of use is written at most once a minute, a moment later.
 
         Raises:
@@ -67,12 +70,12 @@ class ApiKeyVerifier:
         await self._count(found, address)
         used = self.last_use.waiting(key.value)
         if used is None and key.lastactive is None:
-            self._events.tell(EventName.api_key_used, found.user, address=address, client=key.id)
+            self._events.tell(EventName.api_key_used, found.user, address=_text(address), client=key.id)
         if needs_touch(key if used is None else replace(key, lastactive=used), now):
             self.last_use.note(key.value, now)
         return found
 
-    async def find(self, token: str, address: str = "") -> VerifiedApiKey:
+    async def find(self, token: str, address: AddressOf = "") -> VerifiedApiKey:
         """The key, if it is good, and its user; nothing is counted or written.
 
         Raises:
@@ -102,7 +105,7 @@ class ApiKeyVerifier:
             self._counts = LeasedLimit(self._storage, LIMIT, self._clock)
         return self._counts
 
-    async def _count(self, found: VerifiedApiKey, address: str) -> None:
+    async def _count(self, found: VerifiedApiKey, address: AddressOf) -> None:
         limit = found.key.limit or self._limit
         if limit is None:
             return
@@ -111,20 +114,24 @@ class ApiKeyVerifier:
             return
         if reached.first:
             self._events.tell(
-                EventName.attempts_limited, found.user, address=address, reason=LIMIT, client=found.key.id
+                EventName.attempts_limited, found.user, address=_text(address), reason=LIMIT, client=found.key.id
             )
         raise CrossauthError(
             ErrorCode.TooManyAttempts, detail=f"limit {LIMIT} of {found.key.id}", retry_after=reached.retry_after
         )
 
-    def _tell_refused(self, key: ApiKey, user: User | None, code: ErrorCode, address: str) -> None:
+    def _tell_refused(self, key: ApiKey, user: User | None, code: ErrorCode, address: AddressOf) -> None:
         now, told = self._clock(), self._told.pop(key.value, None)
         fresh = told is not None and now - told < _TOLD_EVERY
         self._told[key.value] = told if told is not None and fresh else now
         if len(self._told) > _MOST_TOLD:
             del self._told[next(iter(self._told))]
         if not fresh:
-            self._events.tell(EventName.api_key_refused, user, address=address, reason=code.name, client=key.id)
+            self._events.tell(EventName.api_key_refused, user, address=_text(address), reason=code.name, client=key.id)
+
+
+def _text(address: AddressOf) -> str:
+    return address if isinstance(address, str) else address()
 
 
 def _api_key(key: Key) -> ApiKey:

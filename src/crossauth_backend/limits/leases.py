@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from crossauth_backend.core.clock import Clock, utc_now
@@ -34,6 +35,8 @@ class Reached:
 class _Lease:
     """What this worker may still do in one window, whether more can be had, and whether it is to tell of the end."""
 
+    limit: Limit
+    counter: Counter
     left: int = 0
     exhausted: bool = False
     tells: bool = False
@@ -68,17 +71,17 @@ class LeasedLimit:
     async def count(self, subject: str, limit: Limit) -> Reached | None:
         """Count a request of `subject`; `None` where it is within `limit`."""
         now = self._clock()
-        counter = window_counter(self._name, subject, limit, now)
-        lease = self._lease(counter.value)
+        lease = self._lease(subject, limit, now)
         if not lease.left and not lease.exhausted:
-            await self._count_ahead(lease, counter)
+            await self._count_ahead(lease)
         if lease.left:
             lease.left -= 1
             return None
         first, lease.tells = lease.tells, False
-        return Reached(int((counter.expires - now).total_seconds()) + 1, first)
+        return Reached(int((lease.counter.expires - now).total_seconds()) + 1, first)
 
-    async def _count_ahead(self, lease: _Lease, counter: Counter) -> None:
+    async def _count_ahead(self, lease: _Lease) -> None:
+        counter = lease.counter
         block = max(1, counter.most // _PARTS)
         counted = (await self._storage.count_up({counter.value: counter.expires}, block))[counter.value]
         granted = max(0, min(block, counter.most - (counted - block)))
@@ -87,10 +90,11 @@ class LeasedLimit:
         lease.exhausted = lease.exhausted or granted < block
         lease.tells = lease.tells or counted - block <= counter.most < counted
 
-    def _lease(self, value: str) -> _Lease:
-        lease = self._leases.get(value)
-        if lease is None:
-            lease = self._leases[value] = _Lease()
+    def _lease(self, subject: str, limit: Limit, now: datetime) -> _Lease:
+        lease = self._leases.get(subject)
+        if lease is None or lease.limit != limit or now >= lease.counter.expires:
+            self._leases.pop(subject, None)
+            lease = self._leases[subject] = _Lease(limit, window_counter(self._name, subject, limit, now))
             if len(self._leases) > _MOST:
                 del self._leases[next(iter(self._leases))]
         return lease

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from starlette.types import Scope
@@ -38,7 +39,7 @@ class ApiKeySource:
         if token is None:
             return None
         try:
-            found = await self._manager.verify(token, peer_address(scope, state.site.trusted_proxies))
+            found = await self._manager.verify(token, partial(peer_address, scope, state.site.trusted_proxies))
         except CrossauthError as e:
             if e.http_status >= 500:
                 raise
