@@ -72,7 +72,7 @@ async def test_a_token_is_answered_as_authlib_answers_it(name: str) -> None:
 
 @pytest.mark.parametrize("claim", ["sub", "client_id", "jti"])
 async def test_what_an_issuer_has_to_say_and_a_resource_server_need_not_check(claim: str) -> None:
-    """RFC 9068 §2.2 asks issuers for these claims; §4 does not make their absence a reason to refuse, and issuers leave them out."""
+    """RFC 9068 §2.2 asks issuers for these claims; §4 does not have them checked, and issuers leave them out."""
     async with FakeIssuer() as issuer, an_api(issuer, {"/orders": {"scope": ["orders:read"]}}) as client:
         headers = bearer(issuer.issue_token(AUDIENCE, scope="orders:read", **{claim: None}))
         assert (await client.get("/orders", headers=headers)).status_code == 200
