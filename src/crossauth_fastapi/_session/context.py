@@ -14,8 +14,8 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import Key, KeyDataEntry
 from crossauth_backend.sessionmanager import SessionManager
+from crossauth_backend.users.claims import public_user
 from crossauth_backend.users.record import User
-from crossauth_backend.users.rules import public_user
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.context import ActionContext, ActionRequest, login_required
 from crossauth_fastapi._http.address import peer_address

@@ -1,18 +1,14 @@
-"""What a username and an address may be, and what of a user is shown."""
-
-import uuid
-from datetime import UTC, datetime
+"""What a username and an address may be, and who is an administrator."""
 
 import pytest
 
-from crossauth_backend import CrossauthError, ErrorCode, InMemoryUserStorage, User
+from crossauth_backend import CrossauthError, ErrorCode, User
 from crossauth_backend.users.rules import (
     MAX_USERNAME,
     default_is_admin_fn,
     default_user_validator,
     is_address,
     name_for_strangers,
-    public_user,
     username_problems,
     valid_email,
 )
@@ -116,31 +112,6 @@ def test_what_is_no_address(text: str) -> None:
         valid_email(text)
     assert refused.value.code is ErrorCode.InvalidEmail
     assert not is_address(text)
-
-
-def test_of_a_user_only_what_is_the_users_is_shown() -> None:
-    storage = InMemoryUserStorage({"user_editable_fields": ["email", "nickname", "born"]})
-    some = uuid.UUID(int=7)
-    user = User(
-        id=some,
-        username="alice",
-        security_stamp="stamp",
-        email_normalized="x",  # type: ignore[arg-type]
-        extra={"nickname": "Al", "note": "of the staff", "born": datetime(2000, 1, 1, tzinfo=UTC)},
-    )
-    shown = public_user(user, storage)
-    assert shown == {
-        "id": str(some),
-        "username": "alice",
-        "email": None,
-        "state": "active",
-        "factor1": "localpassword",
-        "factor2": "",
-        "admin": False,
-        "nickname": "Al",
-        "born": "2000-01-01T00:00:00+00:00",
-    }
-    assert public_user(User(id=1, username="a"), storage)["id"] == 1
 
 
 @pytest.mark.parametrize(
