@@ -64,7 +64,7 @@ class ApiKeyManager:
     def __init__(
         self,
         key_storage: KeyStorage,
-        options: ApiKeyManagerOptions | Mapping[str, Any] | None = None,
+        options: ApiKeyManagerOptions | None = None,
         clock: Clock = utc_now,
         events: Events | None = None,
     ) -> None:

@@ -64,7 +64,8 @@ def build_context(
     _refuse_unavailable(settings)
     _check_columns(key_storage, authenticators, settings)
     own = option_names(SessionManagerSettings)
-    manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
+    theirs: Any = {n: v for n, v in options.items() if n in own}
+    manager = SessionManager(key_storage, authenticators, theirs)
     manager.validate_user = settings.validate_user_fn
     # More may come, by `add_login_endpoints` and its like: whoever asks for them asks this very set.
     endpoints = set(_checked_endpoints(settings, manager))
@@ -114,6 +115,7 @@ def attach(app: FastAPI, ctx: SessionContext, router: APIRouter) -> None:
         prefix=ctx.prefix,
         admin_prefix=ctx.admin_prefix,
         is_admin_fn=settings.is_admin_fn,
+        session_scheme=ctx.session_scheme,
         csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
         csrf_token=ctx.source.csrf_token,
         csrf_check=ctx.source.csrf.check,
