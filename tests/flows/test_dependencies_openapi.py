@@ -40,6 +40,20 @@ def test_a_route_says_what_lets_a_request_in(schema: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
+def test_a_route_that_needs_a_login_names_no_api_key(schema: dict[str, Any]) -> None:
+    for path in ("/fresh", "/second"):
+        assert schema["paths"][path]["get"]["security"] == [{"Session": []}, {"Bearer": []}]
+        assert "429" not in schema["paths"][path]["get"]["responses"]
+
+
+def test_the_session_cookie_has_the_name_that_the_application_gives_it() -> None:
+    server = make_server(session_cookie_options={"cookie_name": "sid"})
+    schemes = server.app.openapi()["components"]["securitySchemes"]
+    assert schemes["Session"]["name"] == "sid"
+    assert "__Host-" not in schemes["Session"]["description"]
+    assert "__Host-" in make_server().app.openapi()["components"]["securitySchemes"]["Session"]["description"]
+
+
 def test_a_route_says_how_it_refuses(schema: dict[str, Any]) -> None:
     responses = schema["paths"]["/scope"]["get"]["responses"]
     assert set(responses) == {"200", "400", "401", "403", "429", "503"}

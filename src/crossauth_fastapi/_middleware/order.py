@@ -16,6 +16,7 @@ from crossauth_fastapi._middleware.described import ListedGuard, check_guards, d
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections, all_targets, has_own_users
 from crossauth_fastapi._middleware.refusals import answer_refusals, refuse
+from crossauth_fastapi._middleware.sentusers import check_parameters
 from crossauth_fastapi._middleware.site import Site
 
 
@@ -110,6 +111,7 @@ def servers_on(app: FastAPI) -> Servers:
         describe(app, servers)
         servers.protections.add(partial(_reach_mounted, app, servers))
         servers.protections.add(partial(check_guards, app, servers))
+        servers.protections.add(partial(check_parameters, app))
     return servers
 
 
