@@ -95,8 +95,12 @@ def servers_on(app: FastAPI) -> Servers:
     """What the servers on `app` have in common; the first to ask attaches the middleware.
 
     Raises:
-        CrossauthError: `Configuration` where the application has started.
+        CrossauthError: `Configuration` where the application has started, or is none of FastAPI.
     """
+    if not isinstance(app, FastAPI):
+        raise CrossauthError(
+            ErrorCode.Configuration, f"The application must be a FastAPI, not {type(app).__name__}: give it as 'app'"
+        )
     servers: Servers | None = getattr(app.state, SOURCES_ATTRIBUTE, None)
     if servers is None:
         servers = Servers()

@@ -15,7 +15,7 @@ from crossauth_backend.core.options import option_names, read_options
 from crossauth_backend.core.text import with_slashes
 from crossauth_backend.delivery.outbox import Outbox
 from crossauth_backend.factors.base import Authenticator
-from crossauth_backend.factors.registry import NO_FACTOR2
+from crossauth_backend.factors.registry import NO_FACTOR2, Factors
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
 from crossauth_backend.users.rules import default_is_admin_fn
@@ -60,6 +60,8 @@ def build_context(
             f"{COMPONENT}: authenticators must be a mapping of names, such as {{'localpassword': …}}, not "
             f"{type(authenticators).__name__}",
         )
+    # What is none is said before anything is asked of it.
+    Factors(authenticators)
     settings = read_options(SessionServerSettings, options, component=COMPONENT)
     _refuse_unavailable(settings)
     _check_columns(key_storage, authenticators, settings)
