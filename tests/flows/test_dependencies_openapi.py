@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Security
 from fastapi.security import HTTPBasic
 from pydantic import BaseModel
 
@@ -38,6 +38,16 @@ def test_a_route_says_what_lets_a_request_in(schema: dict[str, Any]) -> None:
         "Session": ("apiKey", "cookie", "SESSIONID"), "CSRF": ("apiKey", "header", "X-CROSSAUTH-CSRF"),
         "ApiKey": ("apiKey", "header", "Authorization"), "Bearer": ("http", None, None),
     }  # fmt: skip
+
+
+def test_scopes_that_security_repeats_are_said_once() -> None:
+    shop = Shop()
+    shop.app.get("/a", dependencies=[Security(require(scope="read"), scopes=["read"])])(lambda: None)
+    assert shop.app.openapi()["paths"]["/a"]["get"]["security"] == [
+        {"Session": []},
+        {"ApiKey": ["read"]},
+        {"Bearer": ["read"]},
+    ]
 
 
 def test_a_route_that_needs_a_login_names_no_api_key(schema: dict[str, Any]) -> None:

@@ -151,7 +151,8 @@ def _complete(schema: dict[str, Any], app: FastAPI, attached: Attached) -> None:
     reference = _error_reference(schemas)
     for method, operation, guards in operations:
         alternatives = _alternatives(guards, method, attached)
-        others = [entry for entry in operation.get("security", []) if entry != {_SESSION: []}]
+        # Those of our dependencies, as FastAPI describes them: with scopes, where `Security` names some.
+        others = [entry for entry in operation.get("security", []) if entry.keys() != {_SESSION}]
         operation["security"] = alternatives + [entry for entry in others if entry not in alternatives]
         for name in {name for entry in alternatives for name in entry}:
             schemes.setdefault(name, _scheme(name, attached.site))
