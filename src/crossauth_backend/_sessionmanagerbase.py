@@ -161,17 +161,20 @@ class SessionManagerBase:
         self,
         key_storage: KeyStorage,
         authenticators: Mapping[str, Authenticator],
-        options: SessionManagerOptions | Mapping[str, Any] | None = None,
+        options: SessionManagerOptions | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self.settings = read_options(SessionManagerSettings, options or {}, component="SessionManager")
         common = {"secret": self.settings.secret}
-        self.csrf_tokens = DoubleSubmitCsrfToken({**common, **self.settings.double_submit_cookie_options})
-        cookie = {"user_storage": self.settings.user_storage, **self.settings.session_cookie_options}
-        self.session = SessionCookie(key_storage, {**common, **cookie}, clock, self.settings.session_max_per_user)
+        # What these read they check themselves.
+        csrf: Any = {**common, **self.settings.double_submit_cookie_options}
+        self.csrf_tokens = DoubleSubmitCsrfToken(csrf)
+        cookie: Any = {**common, "user_storage": self.settings.user_storage, **self.settings.session_cookie_options}
+        self.session = SessionCookie(key_storage, cookie, clock, self.settings.session_max_per_user)
         # Where the session cookie travels over plain http by name, so does this one.
         secure = {"secure": self.settings.session_cookie_options.get("secure")}
-        self.devices = KnownDevices({**secure, **self.settings.known_device_cookie_options}, self.settings.secret)
+        device: Any = {**secure, **self.settings.known_device_cookie_options}
+        self.devices = KnownDevices(device, self.settings.secret)
         self.claims = Claims(self.session.settings, check_secret(self.settings.secret, "SessionManager"))
         self.key_storage = key_storage
         self.email_token_storage = self.settings.email_token_storage or key_storage

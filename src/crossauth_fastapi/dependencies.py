@@ -26,6 +26,7 @@ from crossauth_fastapi._http.openapi import Guarded
 from crossauth_fastapi._middleware.decision import CLAIMS, Demand, credential_of, decide
 from crossauth_fastapi._middleware.identity import PRECEDENCE, ClaimedUser
 from crossauth_fastapi._middleware.refusals import reject
+from crossauth_fastapi._middleware.sentusers import NeverSent
 from crossauth_fastapi._middleware.state import RequestState, state_of
 
 __all__: Final = [
@@ -49,7 +50,7 @@ _MAX_MINUTES: Final = 366 * 24 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Principal(Generic[U]):
+class Principal(NeverSent, Generic[U]):
     """Who a request is made in the name of: a user, or a client that acts for itself. `Principal[Shopper]` has such users.
 
     Parameters:
@@ -83,7 +84,7 @@ class Requirement(Guarded, Generic[R]):
     """
 
     def __init__(self, kind: Any, demand: Demand, required: bool = True) -> None:
-        super().__init__(demand.scopes, demand.credentials, required)
+        super().__init__(demand.scopes, _logins(demand), required)
         self._demand = demand
         self._is_principal = kind is Principal or get_origin(kind) is Principal
         self._user_class: type[User] = next(iter(get_args(kind)), User) if self._is_principal else kind
@@ -216,12 +217,22 @@ def require(
         raise _wrong(
             f"the first argument must be User, a subclass of it, or Principal, not {kind!r}; scopes are 'scope'"
         )
+    for name, value in (("admin", admin), ("verified", verified), ("factor2", factor2)):
+        if not isinstance(value, bool):
+            raise _wrong(f"{name!r} must be True or False, not {value!r}")
     accepted = _credentials(credentials)
     minutes = _minutes(fresh)
     if (factor2 or minutes) and accepted == frozenset(("api_key",)):
         raise _wrong("'factor2' and 'fresh' let no API key in; accept another credential besides")
     user = not is_principal or admin or verified
     return Requirement(kind, Demand(_scopes(scope), accepted, user, admin, verified, factor2, minutes))
+
+
+def _logins(demand: Demand) -> frozenset[str] | None:
+    """The credentials that can let somebody in: an API key is no login."""
+    if not demand.factor2 and demand.fresh is None:
+        return demand.credentials
+    return frozenset(demand.credentials or PRECEDENCE) - {"api_key"}
 
 
 def _scopes(given: object) -> tuple[str, ...]:
@@ -239,9 +250,10 @@ def _scopes(given: object) -> tuple[str, ...]:
 def _credentials(given: object) -> frozenset[str] | None:
     if given is None:
         return None
-    if not isinstance(given, (list, tuple, set, frozenset)) or not given or not set(given) <= set(PRECEDENCE):
+    names = list(given) if isinstance(given, (list, tuple, set, frozenset)) else []
+    if not names or not all(isinstance(name, str) and name in PRECEDENCE for name in names):
         raise _wrong(f"'credentials' must be a list of some of {', '.join(map(repr, PRECEDENCE))}, not {given!r}")
-    return frozenset(given)
+    return frozenset(names)
 
 
 def _minutes(given: object) -> int | None:

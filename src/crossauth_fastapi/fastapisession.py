@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -22,6 +23,7 @@ from crossauth_fastapi._actions.routes import api_routes, page_routes
 from crossauth_fastapi._http.bodies import JsonOrFormData, create_body, get_body, set_body
 from crossauth_fastapi._http.cookies import toFastApiCookieOptions
 from crossauth_fastapi._http.router import ExactRouter
+from crossauth_fastapi._middleware.order import servers_on
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session import routes
 from crossauth_fastapi._session.actions import ACTIONS
@@ -36,6 +38,7 @@ from crossauth_fastapi._session.outbox import outbox_routes
 from crossauth_fastapi._session.server import FastApiSessionServerBase
 from crossauth_fastapi._session.signup import SIGNUP, AuthenticatorDetails, factor2_details
 from crossauth_fastapi._session.stepupcode import CANCEL_FACTOR2, FACTOR2_CODE, cancel
+from crossauth_fastapi._session.unread import check_unread
 
 __all__: Final = [
     "AuthenticatorDetails", "FastApiSessionServer", "FastApiSessionServerOptions", "JsonOrFormData", "create_body",
@@ -77,6 +80,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
         # an included router is looked up in as it is then.
         app.include_router(self._router)
         self.add_endpoints()
+        servers_on(app).protections.add(partial(check_unread, app, self._ctx, options or {}))
 
     def add_endpoints(self) -> None:
         """Add every endpoint that the options switch on; called by the constructor."""

@@ -173,7 +173,11 @@ def test_an_administrator_looks_after_the_keys_of_a_user(world: World, alice: Br
 
 
 def test_an_administrator_has_pages_for_it(alice: Browser, root: Browser) -> None:
-    assert 'href="/admin/apikeys/1"' in root.get("/admin/selectuser").text
+    listed = root.get("/admin/selectuser").text
+    assert 'href="/admin/apikeys/1"' in listed
+    # On a phone the first column is what is seen of the table: it leads to the user, and from there to everything.
+    assert '<a href="/admin/updateuser/1">alice</a>' in listed
+    assert 'href="/admin/apikeys/1"' in root.get("/admin/updateuser/1").text
     page = root.submit("/admin/apikeys/1", name="service", expiry="604800")
     assert "API keys of alice" in page.text
     token = re.findall(r'id="new-key">([^<]+)<', page.text)[0]

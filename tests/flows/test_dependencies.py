@@ -9,9 +9,10 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Security, WebSocket
 from fastapi.testclient import TestClient
 
-from crossauth_backend import CrossauthError, ErrorCode, User
+from crossauth_backend import CrossauthError, ErrorCode, InMemoryKeyStorage, InMemoryUserStorage, User
 from crossauth_backend.core.clock import utc_now
 from crossauth_fastapi import (
+    FastApiApiKeyServer,
     FastApiServer,
     FastApiSessionAdapter,
     Principal,
@@ -23,7 +24,7 @@ from crossauth_fastapi import (
 from crossauth_fastapi.testing import alogin_as, issue_token, login_as
 from tests.resource import bearer
 from tests.shop import ISSUER, Shop, Shopper, add_routes
-from tests.support import PASSWORD, make_server
+from tests.support import PASSWORD, SECRET, make_server
 
 HTML = {"Accept": "text/html"}
 
@@ -320,6 +321,8 @@ def test_users_of_another_framework_s_sessions(shop: Shop) -> None:
         ({"credentials": ["cookie"]}, "'bearer', 'api_key', 'session', 'id_token'"),
         ({"fresh": 0}, "'fresh'"), ({"fresh": -1}, "'fresh'"), ({"fresh": True}, "'fresh'"), ({"fresh": 1.5}, "'fresh'"),
         ({"fresh": 10**9}, "'fresh'"), ({"fresh": "10"}, "'fresh'"),
+        ({"credentials": [["session"]]}, "'credentials'"), ({"credentials": [None]}, "'credentials'"),
+        ({"admin": "no"}, "'admin' must be True or False"), ({"verified": 1}, "'verified'"), ({"factor2": None}, "'factor2'"),
         ({"fresh": 10, "credentials": ["api_key"]}, "no API key"), ({"factor2": True, "credentials": ["api_key"]}, "no API key"),
     ],
 )  # fmt: skip
@@ -401,9 +404,31 @@ def test_an_application_that_cannot_read_what_a_route_accepts_does_not_start(sho
     ) -> None: ...
 
     with (
-        pytest.raises(CrossauthError, match=r"/ws: require\(credentials=\['api_key', 'bearer'\]\).* reads 'session'"),
+        pytest.raises(
+            CrossauthError, match=r"/ws: .* lets nobody in: it accepts 'api_key', 'bearer', .* reads 'session'"
+        ),
         TestClient(server.app),
     ):
+        pass
+
+
+def test_dependencies_of_one_route_that_exclude_each_other_stop_the_start(shop: Shop) -> None:
+    router = APIRouter(dependencies=[Depends(require(credentials=["session"]))])
+    router.get("/jobs", dependencies=[Depends(require(credentials=["api_key"]))])(lambda: None)
+    shop.app.include_router(router)
+    with (
+        pytest.raises(CrossauthError, match=r"/jobs: .* accepts 'api_key', and another dependency reads 'session'"),
+        TestClient(shop.app),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("asked", [{"fresh": 10}, {"factor2": True}])
+def test_a_login_that_an_application_of_keys_alone_never_sees_stops_the_start(asked: dict[str, Any]) -> None:
+    app, users = FastAPI(), InMemoryUserStorage()
+    FastApiApiKeyServer(app, InMemoryKeyStorage(), {"secret": SECRET, "user_storage": users})
+    app.get("/pay", dependencies=[Depends(require(**asked))])(lambda: None)
+    with pytest.raises(CrossauthError, match=r"/pay: .* and this application reads 'api_key'"), TestClient(app):
         pass
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Security
 from fastapi.security import HTTPBasic
 from pydantic import BaseModel
 
@@ -38,6 +38,30 @@ def test_a_route_says_what_lets_a_request_in(schema: dict[str, Any]) -> None:
         "Session": ("apiKey", "cookie", "SESSIONID"), "CSRF": ("apiKey", "header", "X-CROSSAUTH-CSRF"),
         "ApiKey": ("apiKey", "header", "Authorization"), "Bearer": ("http", None, None),
     }  # fmt: skip
+
+
+def test_scopes_that_security_repeats_are_said_once() -> None:
+    shop = Shop()
+    shop.app.get("/a", dependencies=[Security(require(scope="read"), scopes=["read"])])(lambda: None)
+    assert shop.app.openapi()["paths"]["/a"]["get"]["security"] == [
+        {"Session": []},
+        {"ApiKey": ["read"]},
+        {"Bearer": ["read"]},
+    ]
+
+
+def test_a_route_that_needs_a_login_names_no_api_key(schema: dict[str, Any]) -> None:
+    for path in ("/fresh", "/second"):
+        assert schema["paths"][path]["get"]["security"] == [{"Session": []}, {"Bearer": []}]
+        assert "429" not in schema["paths"][path]["get"]["responses"]
+
+
+def test_the_session_cookie_has_the_name_that_the_application_gives_it() -> None:
+    server = make_server(session_cookie_options={"cookie_name": "sid"})
+    schemes = server.app.openapi()["components"]["securitySchemes"]
+    assert schemes["Session"]["name"] == "sid"
+    assert "__Host-" not in schemes["Session"]["description"]
+    assert "__Host-" in make_server().app.openapi()["components"]["securitySchemes"]["Session"]["description"]
 
 
 def test_a_route_says_how_it_refuses(schema: dict[str, Any]) -> None:

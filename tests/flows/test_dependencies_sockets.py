@@ -8,13 +8,20 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, WebSocket
+from fastapi import Depends, FastAPI, WebSocket
 from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from crossauth_backend import CrossauthError, ErrorCode, KeyPrefix
-from crossauth_fastapi import AdminUser, OptionalUser, require
+from crossauth_backend import CrossauthError, ErrorCode, KeyPrefix, User
+from crossauth_fastapi import (
+    AdminUser,
+    CurrentUser,
+    FastApiServer,
+    FastApiSessionAdapter,
+    OptionalUser,
+    require,
+)
 from crossauth_fastapi._middleware import sockets
 from crossauth_fastapi.testing import issue_token, login_as
 from tests.resource import bearer
@@ -73,7 +80,7 @@ def url(shop: SocketShop) -> Iterator[str]:
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(sockets, "RECHECK_SECONDS", 0.02)
 
 
 @contextmanager
@@ -174,6 +181,71 @@ def test_a_storage_that_is_away_closes_a_socket_for_now(
         assert server is not None
         monkeypatch.setattr(server.session_manager.session, "read_session", away)
         assert closed(socket) == (1013, "Connection")
+
+
+@pytest.mark.usefixtures("often")
+def test_a_socket_through_which_nothing_goes_closes_too(shop: SocketShop, url: str) -> None:
+    with opened(url, "/ws", cookie_of(shop, url, shop.alice)) as socket:
+        assert said(socket) == "a hello"
+        end_sessions(shop, shop.alice)
+        with pytest.raises(ConnectionClosed) as ended:
+            socket.recv(timeout=10)
+    assert ended.value.rcvd is not None
+    assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (1008, "InvalidSession")
+
+
+class OwnSessions(FastApiSessionAdapter):
+    """Sessions of another framework, whose cookie names an entry of `users`."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, User] = {}
+
+    def get_user(self, request: Any) -> User | None:
+        return self.users.get(request.cookies.get("own", ""))
+
+    def get_csrf_token(self, request: Any) -> str | None:
+        return None
+
+    def csrf_protection_enabled(self) -> bool:
+        return False
+
+    async def get_session_data(self, request: Any, name: str) -> Any:
+        return None
+
+    async def update_session_data(self, request: Any, name: str, value: Any) -> None: ...
+
+    async def update_many_session_data(self, request: Any, data_array: Any) -> None: ...
+
+    async def delete_session_data(self, request: Any, name: str) -> None: ...
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    [
+        (None, "InvalidSession"),
+        (User(id=2, username="bob"), "InvalidSession"),
+        (User(id=1, username="alice", state="disabled"), "UserNotActive"),
+    ],
+)
+def test_a_socket_of_another_framework_s_session_closes_with_it(then: User | None, reason: str) -> None:
+    app, sessions = FastAPI(), OwnSessions()
+    FastApiServer({"session_adapter": sessions}, {"app": app})
+
+    @app.websocket("/ws")
+    async def ws(socket: WebSocket, user: CurrentUser) -> None:
+        await socket.accept()
+        async for text in socket.iter_text():
+            await socket.send_text(f"{user.username} {text}")
+
+    sessions.users["a"] = User(id=1, username="alice")
+    with serve(app) as url, opened(url, "/ws", {"Cookie": "own=a"}) as socket:
+        assert [said(socket) for _ in range(3)] == ["alice hello"] * 3
+        if then is None:
+            sessions.users.clear()
+        else:
+            sessions.users["a"] = then
+        assert closed(socket) == (1008, reason)
 
 
 def test_a_socket_is_checked_again_at_most_so_often(

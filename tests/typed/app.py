@@ -2,10 +2,20 @@
 
 from dataclasses import dataclass
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, FastAPI
 
-from crossauth_backend import User
+from crossauth_backend import (
+    EmailAuthenticator,
+    InMemoryKeyStorage,
+    InMemoryUserStorage,
+    LocalPasswordAuthenticator,
+    SessionManager,
+    TotpAuthenticator,
+    TwilioAuthenticator,
+    User,
+)
 from crossauth_fastapi import AdminUser, CurrentUser, OptionalUser, Principal, require
 
 
@@ -48,7 +58,30 @@ async def plain(
     reveal_type(admin)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account(User):
+    id: UUID
+
+
+@app.get("/account")
+async def account(user: Annotated[Account, Depends(require(Account))]) -> UUID:
+    reveal_type(user.id)
+    return user.id
+
+
 reveal_type(require(Shopper))
 reveal_type(require())
 reveal_type(require(Principal[Shopper], credentials=["bearer"]))
 reveal_type(require(Principal))
+
+users = InMemoryUserStorage({"record": Shopper, "user_editable_fields": ["nickname"]})
+SessionManager(
+    InMemoryKeyStorage(),
+    {
+        "localpassword": LocalPasswordAuthenticator(users, {"secret": "s" * 40, "friendly_name": "Password"}),
+        "totp": TotpAuthenticator("Shop", {"friendly_name": "Code"}),
+        "email": EmailAuthenticator({"smtp_host": "localhost", "email_from": "shop@example.com"}),
+        "sms": TwilioAuthenticator({"sms_authenticator_from": "+4930123456"}),
+    },
+    {"secret": "s" * 40, "user_storage": users, "session_cookie_options": {"secure": True}},
+)

@@ -64,10 +64,15 @@ class ApiKeyManager:
     def __init__(
         self,
         key_storage: KeyStorage,
-        options: ApiKeyManagerOptions | Mapping[str, Any] | None = None,
+        options: ApiKeyManagerOptions | None = None,
         clock: Clock = utc_now,
         events: Events | None = None,
     ) -> None:
+        if not isinstance(key_storage, KeyStorage):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"ApiKeyManager: key_storage must be a KeyStorage, not {type(key_storage).__name__}",
+            )
         self.settings = read_api_key_options(options or {})
         self.key_storage, self.clock = key_storage, clock
         self.user_storage = self.settings.user_storage

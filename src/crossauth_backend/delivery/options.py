@@ -41,11 +41,15 @@ class MailSettings:
     )
     mailer: Mailer | None = option(None, kind="object with `async send(mail)`", doc="What sends e-mail, instead of the SMTP options: a `Mailer`, or an `Outbox` in development.")  # fmt: skip
     smtp_host: str | None = option(None, not_with="mailer", not_empty=True, env="SMTP_HOST", doc="Mail server.")
-    smtp_port: int | None = option(None, not_with="mailer", at_least=1, at_most=65535, env="SMTP_PORT", doc="Port of the mail server.", shown="587; 465 for tls, 25 for none")  # fmt: skip
-    smtp_security: SmtpSecurity | None = option(None, not_with="mailer", env="SMTP_SECURITY", doc="How the connection to the mail server is protected: `starttls`, `tls` from the first byte, or `none`.", shown='"starttls"')  # fmt: skip
-    smtp_use_tls: bool | None = option(None, not_with="mailer", env="SMTP_USE_TLS", doc="Older spelling: true is `starttls` (`tls` on port 465), false is `none`.")  # fmt: skip
-    smtp_username: str | None = option(None, not_with="mailer", env="SMTP_USERNAME", doc="Login at the mail server.")
-    smtp_password: str | None = option(None, not_with="mailer", env="SMTP_PASSWORD", doc="Password at the mail server.")
+    smtp_port: int | None = option(None, needs="smtp_host", not_with="mailer", at_least=1, at_most=65535, env="SMTP_PORT", doc="Port of the mail server.", shown="587; 465 for tls, 25 for none")  # fmt: skip
+    smtp_security: SmtpSecurity | None = option(None, needs="smtp_host", not_with="mailer", env="SMTP_SECURITY", doc="How the connection to the mail server is protected: `starttls`, `tls` from the first byte, or `none`.", shown='"starttls"')  # fmt: skip
+    smtp_use_tls: bool | None = option(None, needs="smtp_host", not_with="mailer", env="SMTP_USE_TLS", doc="Older spelling: true is `starttls` (`tls` on port 465), false is `none`.")  # fmt: skip
+    smtp_username: str | None = option(
+        None, needs="smtp_host", not_with="mailer", env="SMTP_USERNAME", doc="Login at the mail server."
+    )
+    smtp_password: str | None = option(
+        None, needs="smtp_host", not_with="mailer", env="SMTP_PASSWORD", doc="Password at the mail server."
+    )
     views: str = option("views", env="VIEWS", doc="Folder with the application's own message templates; what is not in it comes with the package.")  # fmt: skip
     render: Callable[..., Any] | None = option(None, doc="`(template, data)`: renders messages, instead of Jinja2.")
 

@@ -101,7 +101,7 @@ class TokenEmailer:
         self,
         user_storage: UserStorage,
         key_storage: KeyStorage,
-        options: TokenEmailerOptions | Mapping[str, Any] | TokenEmailerSettings,
+        options: TokenEmailerOptions | TokenEmailerSettings,
         queue: DeliveryQueue | None = None,
         clock: Clock = utc_now,
         count_mail: CountMail | None = None,

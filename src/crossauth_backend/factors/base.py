@@ -103,7 +103,7 @@ class Authenticator(ABC):
     test_only: ClassVar[bool] = False
     settings_table: ClassVar[type] = AuthenticatorSettings
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: AuthenticatorOptions | None = None) -> None:
         self.settings: Any = read_options(self.settings_table, options or {}, component=type(self).__name__)
         self.friendly_name: str = self.settings.friendly_name or self.default_friendly_name
         self.factor_name = ""

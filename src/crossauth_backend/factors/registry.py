@@ -23,9 +23,10 @@ class Factors:
     def __init__(self, authenticators: Mapping[str, Authenticator]) -> None:
         for name, authenticator in authenticators.items():
             if not isinstance(authenticator, Authenticator):
+                value: object = authenticator
+                given = f"the class {value.__name__}: create one" if isinstance(value, type) else type(value).__name__
                 raise CrossauthError(
-                    ErrorCode.Configuration,
-                    f"authenticators: {name!r} must be an Authenticator, not {type(authenticator).__name__}",
+                    ErrorCode.Configuration, f"authenticators: {name!r} must be an Authenticator, not {given}"
                 )
             authenticator.factor_name = name
         self._by_name = dict(authenticators)

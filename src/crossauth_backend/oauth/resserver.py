@@ -34,6 +34,12 @@ class OAuthResourceServer:
         self, token_consumers: Sequence[OAuthTokenConsumer], options: OAuthResourceServerOptions | None = None
     ) -> None:
         self._settings = read_options(ResourceServerSettings, options or {}, component=_COMPONENT)
+        given: object = token_consumers
+        if not isinstance(given, Sequence):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"{_COMPONENT}: token_consumers must be a list of OAuthTokenConsumer, not {type(given).__name__}",
+            )
         self._consumers = tuple(token_consumers)
         _check_consumers(self._consumers)
         _check_implied(self._settings.implied_scopes)

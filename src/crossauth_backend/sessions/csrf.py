@@ -7,7 +7,6 @@ made for another session, or for none, counts as little as a forged one, so plan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -84,7 +83,7 @@ class DoubleSubmitCsrfToken(HasCookie):
         CrossauthError: `Configuration` without a fit secret.
     """
 
-    def __init__(self, options: DoubleSubmitCsrfTokenOptions | Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: DoubleSubmitCsrfTokenOptions | None = None) -> None:
         self.settings = read_options(CsrfSettings, options or {}, component="DoubleSubmitCsrfToken")
         secret = check_secret(self.settings.secret, "DoubleSubmitCsrfToken")
         self.cookie = SignedCookie(self.settings, "CSRFTOKEN", derive_key(secret, "csrf cookie of a session"))

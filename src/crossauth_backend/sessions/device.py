@@ -8,10 +8,9 @@ cannot lock the user out of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, TypedDict
+from typing import Final, TypedDict
 
 from crossauth_backend.core.options import MAX_SECONDS, option, read_options
 from crossauth_backend.core.secrets import check_secret, derive_key, equal, hash_token, random_value
@@ -86,7 +85,7 @@ class KnownDevices:
         secret: what it is signed with.
     """
 
-    def __init__(self, options: KnownDeviceCookieOptions | Mapping[str, Any], secret: str | None) -> None:
+    def __init__(self, options: KnownDeviceCookieOptions, secret: str | None) -> None:
         self.settings = read_options(KnownDeviceSettings, options, component="known_device_cookie_options")
         key = derive_key(check_secret(secret, "known_device_cookie_options"), "known device cookie")
         self.cookie = SignedCookie(self.settings, "KNOWNDEVICE", key)

@@ -128,7 +128,7 @@ class SessionCookie(HasCookie):
     def __init__(
         self,
         key_storage: KeyStorage,
-        options: SessionCookieOptions | Mapping[str, Any] | None = None,
+        options: SessionCookieOptions | None = None,
         clock: Clock = utc_now,
         max_per_user: int = 0,
     ) -> None:

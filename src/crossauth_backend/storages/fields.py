@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, Final, cast
 
@@ -147,13 +147,28 @@ def _own_fields(record: Any) -> frozenset[str]:
     return frozenset(f.name for f in fields(record)) - {"extra"}
 
 
+@cache
+def _needed_fields(record: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(record) if f.default is MISSING and f.default_factory is MISSING and f.init)
+
+
 def user_from(record: type[User], values: Mapping[str, Any]) -> User:
-    """A user record from columns: the record's own fields by name, everything else in `extra`."""
+    """A user record from columns: the record's own fields by name, everything else in `extra`.
+
+    Raises:
+        CrossauthError: `BadRequest` for a field that the application's class needs, and that is not there.
+    """
     own = _own_fields(cast(Any, record))
-    return record(
-        **{name: value for name, value in values.items() if name in own},
-        extra={name: value for name, value in values.items() if name not in own},
-    )
+    try:
+        return record(
+            **{name: value for name, value in values.items() if name in own},
+            extra={name: value for name, value in values.items() if name not in own},
+        )
+    except TypeError:
+        missing = [name for name in _needed_fields(cast(Any, record)) if name not in values]
+        if missing:
+            raise bad_field(missing[0], "is required") from None
+        raise
 
 
 def secrets_from(values: Mapping[str, Any]) -> UserSecrets:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NotRequired, Required, TypeAlias, TypedDict
+from uuid import UUID
 
 from crossauth_backend.core.records import ItemReads
 from crossauth_backend.users.states import UserState
 
-UserId: TypeAlias = str | int
+UserId: TypeAlias = str | int | UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from crossauth_backend.api_keys.options import ApiKeyManagerOptions, ApiKeySettings
 from crossauth_backend.api_keys.rules import checked_scopes
@@ -65,10 +65,10 @@ def read_server_settings(given: Mapping[str, Any]) -> ApiKeyServerSettings:
     return settings
 
 
-def manager_options(given: Mapping[str, Any]) -> dict[str, Any]:
+def manager_options(given: Mapping[str, Any]) -> ApiKeyManagerOptions:
     """The options of `ApiKeyManager` among these."""
     names = option_names(ApiKeySettings)
-    return {name: value for name, value in given.items() if name in names}
+    return cast(ApiKeyManagerOptions, {name: value for name, value in given.items() if name in names})
 
 
 def check_expiry(settings: ApiKeyServerSettings, default: int | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Required, TypedDict
 from fastapi import FastAPI
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import REQUIRED, option, read_options
+from crossauth_backend.core.options import REQUIRED, option, option_names, read_options
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.oauth.tokenconsumer import OAuthTokenConsumerOptions
@@ -172,12 +172,23 @@ class ServerSettings:
     error_page: str = option("error.jinja2", env="ERROR_PAGE", doc="Template of error messages.")
 
 
+_PARAMS: Final = option_names(ServerParams).keys()
+
+
 def read_params(params: Mapping[str, Any]) -> ServerParams:
     """The parsed parameters.
 
     Raises:
         CrossauthError: `Configuration`; `NotImplemented` for a component that is not in this version.
     """
+    if isinstance(params, Mapping):
+        swapped = [name for name in params if name in FastApiServerOptions.__annotations__ and name not in _PARAMS]
+        if swapped:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"{COMPONENT} params: {', '.join(map(repr, swapped))}: these are options, which go into the second argument, or "
+                "into 'options' of the first",
+            )
     parsed = read_options(ServerParams, params, component=f"{COMPONENT} params")
     for name in ("oauth_client", "oauth_clients", "oauth_auth_server"):
         if params.get(name) is not None:

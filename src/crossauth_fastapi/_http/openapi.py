@@ -11,12 +11,22 @@ from pydantic import BaseModel
 _SESSION: Final = "Session"
 _CSRF: Final = "CSRF"
 _BODY_KINDS: Final = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
-SESSION_SCHEME: Final[dict[str, Any]] = {
-    "name": "SESSIONID",
-    "scheme_name": _SESSION,
-    "description": "The session cookie that logging in sets; on https its name begins with `__Host-`.",
-    "auto_error": False,
-}
+_COOKIE: Final = "SESSIONID"
+
+
+def session_scheme(name: str = _COOKIE, secure_name: str = f"__Host-{_COOKIE}") -> dict[str, Any]:
+    """How the session cookie is described.
+
+    Parameters:
+        name: its name on http://localhost.
+        secure_name: its name on https.
+    """
+    more = "" if name == secure_name else "; on https its name begins with `__Host-`"
+    description = f"The session cookie that logging in sets{more}."
+    return {"name": name, "scheme_name": _SESSION, "description": description, "auto_error": False}
+
+
+SESSION_SCHEME: Final[dict[str, Any]] = session_scheme()
 
 
 def form_or_json(model: type[BaseModel]) -> dict[str, Any]:
@@ -31,15 +41,20 @@ def needs(*, session: bool = False, csrf: bool = False) -> dict[str, Any]:
     return {"security": [{name: [] for name in names}]}
 
 
-def schemes(csrf_header: str) -> list[Any]:
-    """Dependencies that do nothing but make the names known that `needs` uses."""
+def schemes(csrf_header: str, session: dict[str, Any]) -> list[Any]:
+    """Dependencies that do nothing but make the names known that `needs` uses.
+
+    Parameters:
+        csrf_header: the header with the CSRF token.
+        session: see `session_scheme`.
+    """
     token = APIKeyHeader(
         name=csrf_header,
         scheme_name=_CSRF,
         description="A CSRF token from `api/getcsrftoken`, sent with its cookie; or the field `csrfToken` of the body.",
         auto_error=False,
     )
-    return [APIKeyCookie(**SESSION_SCHEME), token]
+    return [APIKeyCookie(**session), token]
 
 
 class Guarded(SecurityBase):

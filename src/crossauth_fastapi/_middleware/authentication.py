@@ -40,7 +40,8 @@ class Source(Protocol):
         ...
 
     async def look_again(self, scope: Scope, state: RequestState) -> None:
-        """Make sure that the credential still stands; asked where a request's body comes later than its headers.
+        """Make sure that the credential still stands; asked where a request's body comes later than its headers, and from time to
+        time on a WebSocket. Nothing happens where it said nothing before.
 
         Raises:
             CrossauthError: where it does not.

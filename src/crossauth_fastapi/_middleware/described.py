@@ -119,19 +119,27 @@ def check_guards(app: FastAPI, attached: Attached) -> None:
         CrossauthError: `Configuration`, naming the route.
     """
     for target in all_targets(app.routes):
-        dependant = getattr(target.served, "dependant", None)
+        dependant, accepted = getattr(target.served, "dependant", None), attached.names
         for guard, scopes in _guards(dependant) if dependant is not None else ():
             if not set(scopes) <= set(guard.scopes):
                 raise CrossauthError(
                     ErrorCode.Configuration,
                     f"{target.path}: Security(..., scopes={scopes}) has no effect here: name them in require(scope={scopes})",
                 )
-            if guard.credentials is not None and not guard.credentials & attached.names:
+            if guard.credentials is None:
+                continue
+            if not guard.credentials & accepted:
+                others = "another dependency" if guard.credentials & attached.names else "this application"
                 raise CrossauthError(
                     ErrorCode.Configuration,
-                    f"{target.path}: require(credentials={sorted(guard.credentials)}) lets nobody in: this application reads "
-                    f"{', '.join(map(repr, sorted(attached.names))) or 'no credentials'}",
+                    f"{target.path}: what is required lets nobody in: it accepts {_list(guard.credentials)}, and {others} "
+                    f"reads {_list(accepted) or 'no credentials'}",
                 )
+            accepted &= guard.credentials
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, sorted(names)))
 
 
 def _complete(schema: dict[str, Any], app: FastAPI, attached: Attached) -> None:
@@ -143,10 +151,14 @@ def _complete(schema: dict[str, Any], app: FastAPI, attached: Attached) -> None:
     reference = _error_reference(schemas)
     for method, operation, guards in operations:
         alternatives = _alternatives(guards, method, attached)
-        others = [entry for entry in operation.get("security", []) if entry != {_SESSION: []}]
+        # Those of our dependencies, as FastAPI describes them: with scopes, where `Security` names some.
+        others = [entry for entry in operation.get("security", []) if entry.keys() != {_SESSION}]
         operation["security"] = alternatives + [entry for entry in others if entry not in alternatives]
         for name in {name for entry in alternatives for name in entry}:
             schemes.setdefault(name, _scheme(name, attached.site))
+            if name == _SESSION and schemes[name].get("name") == SESSION_SCHEME["name"]:
+                # A dependency cannot know that the cookie has another name.
+                schemes[name] = _scheme(name, attached.site)
         for status, response in _refusals(guards, alternatives, reference).items():
             operation.setdefault("responses", {}).setdefault(status, response)
     used = {name for entry in _all_security(schema) for name in entry}
@@ -218,8 +230,8 @@ def _alternatives(guards: Iterable[Guard], method: str, attached: Attached) -> l
 def _scheme(name: str, site: Site) -> dict[str, Any]:
     scheme: Callable[[], dict[str, Any]] = {
         _SESSION: lambda: {
-            "type": "apiKey", "in": "cookie", "name": SESSION_SCHEME["name"],
-            "description": SESSION_SCHEME["description"],
+            "type": "apiKey", "in": "cookie", "name": site.session_scheme["name"],
+            "description": site.session_scheme["description"],
         },
         _CSRF: lambda: {
             "type": "apiKey", "in": "header", "name": (site.csrf_header or b"").decode("latin-1").upper(),

@@ -16,6 +16,7 @@ from crossauth_fastapi._middleware.described import ListedGuard, check_guards, d
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections, all_targets, has_own_users
 from crossauth_fastapi._middleware.refusals import answer_refusals, refuse
+from crossauth_fastapi._middleware.sentusers import check_parameters
 from crossauth_fastapi._middleware.site import Site
 
 
@@ -94,8 +95,12 @@ def servers_on(app: FastAPI) -> Servers:
     """What the servers on `app` have in common; the first to ask attaches the middleware.
 
     Raises:
-        CrossauthError: `Configuration` where the application has started.
+        CrossauthError: `Configuration` where the application has started, or is none of FastAPI.
     """
+    if not isinstance(app, FastAPI):
+        raise CrossauthError(
+            ErrorCode.Configuration, f"The application must be a FastAPI, not {type(app).__name__}: give it as 'app'"
+        )
     servers: Servers | None = getattr(app.state, SOURCES_ATTRIBUTE, None)
     if servers is None:
         servers = Servers()
@@ -110,6 +115,7 @@ def servers_on(app: FastAPI) -> Servers:
         describe(app, servers)
         servers.protections.add(partial(_reach_mounted, app, servers))
         servers.protections.add(partial(check_guards, app, servers))
+        servers.protections.add(partial(check_parameters, app))
     return servers
 
 

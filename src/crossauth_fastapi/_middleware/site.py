@@ -19,6 +19,7 @@ from crossauth_backend.core.hooks import decide
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.address import Network
+from crossauth_fastapi._http.openapi import session_scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Site:
         admin_prefix: the same for administrators.
         login_path: path of the login page from the application's own root; `None` where there is none.
         is_admin_fn: the application's own test, plain or `async`.
+        session_scheme: how OpenAPI describes the session cookie.
         csrf_header: header that carries the CSRF token, in lower case.
         csrf_token: makes the token of a request that has none yet.
         csrf_check: looks for the token of a request that changes something, and returns what the application is to read from.
@@ -47,6 +49,7 @@ class Site:
     admin_prefix: str = "/admin/"
     login_path: str | None = None
     is_admin_fn: Callable[[User], Any] = default_is_admin_fn
+    session_scheme: Mapping[str, Any] = field(default_factory=session_scheme)
     csrf_header: bytes | None = None
     csrf_token: Callable[[Any], str | None] | None = None
     csrf_check: Callable[[Any, Receive], Awaitable[Receive]] | None = None

@@ -1,8 +1,8 @@
 """WebSockets that end with what they were opened by: a session that is revoked, a token that expires.
 
-A socket lasts, and a credential is checked when it is opened. Where a dependency let it in, it is checked again when something is
-received or sent, at most every `RECHECK_SECONDS`: nothing goes through a socket for longer than that after its credential ended.
-One that is idle stays open until then.
+A socket lasts, and a credential is checked when it is opened. Where a dependency let it in, it is checked again, at most every
+`RECHECK_SECONDS`, when something is received or sent and while the application waits for a message. So nothing goes through a
+socket for longer than that after its credential ended, and one that is idle is closed too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+import anyio
 from starlette.types import Message, Receive, Scope, Send
 
 from crossauth_backend.core.errors import CrossauthError
@@ -63,10 +64,12 @@ class WatchedSocket:
 
     async def receive(self) -> Message:
         """The next message; that the socket is closed, where its credential has ended."""
-        message = await self._receive() if self._end is None else self._end
-        if message["type"] == "websocket.receive" and not await self._stands():
-            assert self._end is not None
-            return self._end
+        message = self._end
+        while message is None:
+            message = await self._next()
+            # Also where nothing came for so long.
+            if (message is None or message["type"] == "websocket.receive") and not await self._stands():
+                message = self._end
         return message
 
     async def send(self, message: Message) -> None:
@@ -80,6 +83,14 @@ class WatchedSocket:
         elif message["type"] != "websocket.close":
             raise SocketEnded("the credential that opened this WebSocket has ended")
 
+    async def _next(self) -> Message | None:
+        """The next message; `None` where the credential is to be checked again before one has come."""
+        if not self._demands:
+            return await self._receive()
+        with anyio.move_on_after(max(0.0, self._checked + RECHECK_SECONDS - time.monotonic())):
+            return await self._receive()
+        return None
+
     async def _stands(self) -> bool:
         """Whether the socket may go on; it is closed where it may not."""
         if self._end is not None:
@@ -91,7 +102,7 @@ class WatchedSocket:
         self._checked = now
         try:
             for source in self._sources:
-                if source.name in self._state.identities:
+                if source.name in self._state.identities or self._state.principal is None:
                     await source.look_again(self._scope, self._state)
             for demand in self._demands:
                 await decide(self._state, demand)

@@ -380,7 +380,11 @@ def state_of(connection: HTTPConnection) -> RequestState:
     """
     state = connection.scope.get("state")
     if not isinstance(state, RequestState):
-        raise CrossauthError(ErrorCode.Configuration, detail="the request did not pass the authentication middleware")
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            detail="this application has no server of crossauth_fastapi, so nobody can be known: create a FastApiServer with it "
+            "as option 'app' before it starts",
+        )
     return state
 
 

@@ -103,6 +103,8 @@ class _Closing:
 def _check_sessions(
     settings: FastApiResourceServerSettings, locations: tuple[str, ...], rules: tuple[EndpointRule, ...], has: bool
 ) -> None:
+    if SESSION not in locations and settings.session_data_name != "oauth":
+        raise wrong("option 'session_data_name' has no effect without 'session' in option 'token_locations'")
     if SESSION in locations and settings.session_adapter is None:
         raise wrong("option 'token_locations': 'session' needs option 'session_adapter', or a session server")
     if not has and any(rule.sessions for rule in rules):

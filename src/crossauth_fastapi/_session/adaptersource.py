@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import must_be_plain, plain_result
 from crossauth_backend.users.record import User
 from crossauth_fastapi._middleware.identity import Identity
@@ -73,7 +74,18 @@ class AdapterSource:
         return None
 
     async def look_again(self, scope: Scope, state: RequestState) -> None:
-        """Nothing: the adapter is asked when something reads the answer."""
+        """Ask the adapter again who is logged in: on a WebSocket, which lasts.
+
+        Raises:
+            CrossauthError: `InvalidSession` where it is nobody, or somebody else.
+        """
+        before = state.peek("user")
+        if before is None or state.principal is not None:
+            return
+        user = self._adapter.user(connection_of(scope))
+        if user is None or user.id != before.id:
+            raise CrossauthError(ErrorCode.InvalidSession)
+        state["user"] = user
 
     def _auth_type(self, request: HTTPConnection) -> str | None:
         if self._adapter.user(request) is None:

@@ -15,7 +15,7 @@ from crossauth_backend.core.options import option_names, read_options
 from crossauth_backend.core.text import with_slashes
 from crossauth_backend.delivery.outbox import Outbox
 from crossauth_backend.factors.base import Authenticator
-from crossauth_backend.factors.registry import NO_FACTOR2
+from crossauth_backend.factors.registry import NO_FACTOR2, Factors
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
 from crossauth_backend.users.rules import default_is_admin_fn
@@ -60,11 +60,14 @@ def build_context(
             f"{COMPONENT}: authenticators must be a mapping of names, such as {{'localpassword': …}}, not "
             f"{type(authenticators).__name__}",
         )
+    # What is none is said before anything is asked of it.
+    Factors(authenticators)
     settings = read_options(SessionServerSettings, options, component=COMPONENT)
     _refuse_unavailable(settings)
     _check_columns(key_storage, authenticators, settings)
     own = option_names(SessionManagerSettings)
-    manager = SessionManager(key_storage, authenticators, {n: v for n, v in options.items() if n in own})
+    theirs: Any = {n: v for n, v in options.items() if n in own}
+    manager = SessionManager(key_storage, authenticators, theirs)
     manager.validate_user = settings.validate_user_fn
     # More may come, by `add_login_endpoints` and its like: whoever asks for them asks this very set.
     endpoints = set(_checked_endpoints(settings, manager))
@@ -114,6 +117,7 @@ def attach(app: FastAPI, ctx: SessionContext, router: APIRouter) -> None:
         prefix=ctx.prefix,
         admin_prefix=ctx.admin_prefix,
         is_admin_fn=settings.is_admin_fn,
+        session_scheme=ctx.session_scheme,
         csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
         csrf_token=ctx.source.csrf_token,
         csrf_check=ctx.source.csrf.check,

@@ -20,6 +20,7 @@ from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.context import ActionContext, ActionRequest, login_required
 from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.errors import LoginRequired
+from crossauth_fastapi._http.openapi import session_scheme
 from crossauth_fastapi._middleware.identity import ClaimedUser
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._session.cookies import cookie_value
@@ -53,6 +54,12 @@ class SessionContext(ActionContext):
         if self.manager.user_storage is None:
             raise CrossauthError(ErrorCode.Configuration, detail="a user endpoint needs option 'user_storage'")
         return self.manager.user_storage
+
+    @property
+    def session_scheme(self) -> dict[str, Any]:
+        """How OpenAPI describes the session cookie, whatever it is called."""
+        cookie = self.manager.session.cookie
+        return session_scheme(cookie.shape(True).name, cookie.shape(False).name)
 
     def public(self, user: User) -> dict[str, Any]:
         """`user` as JSON for its owner."""

@@ -45,7 +45,7 @@ def csrf_routes(router: APIRouter, ctx: SessionContext) -> None:
             name=f"getcsrftoken:{method.lower()}", summary="Get a CSRF token",
             operation_id=_operation_id("account_csrf_token", method),
             responses={200: {"model": CsrfAnswer}}, tags=[ACCOUNT_TAG], openapi_extra=needs(),
-            dependencies=[Depends(scheme) for scheme in schemes(ctx.manager.csrf_header_name)],
+            dependencies=[Depends(scheme) for scheme in schemes(ctx.manager.csrf_header_name, ctx.session_scheme)],
         )  # fmt: skip
 
 

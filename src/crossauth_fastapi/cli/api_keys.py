@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -106,7 +106,7 @@ def _manager(server: FastApiServer) -> ApiKeyManager:
     if server.session_server is None or server.session_server.session_manager.user_storage is None:
         raise typer.BadParameter("API keys need a server for API keys, or a session server with a storage of users")
     sessions = server.session_server.session_manager
-    options = {"secret": sessions.settings.secret, "user_storage": sessions.user_storage}
+    options: Any = {"secret": sessions.settings.secret, "user_storage": sessions.user_storage}
     return ApiKeyManager(sessions.key_storage, options, events=sessions.events)
 
 

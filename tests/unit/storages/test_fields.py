@@ -1,10 +1,11 @@
 """What every storage of users does with the fields it is handed."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from crossauth_backend import CrossauthError, ErrorCode, User, UserState
+from crossauth_backend import CrossauthError, ErrorCode, InMemoryUserStorage, User, UserState
 from crossauth_backend.storages.fields import (
     MAX_ID,
     changed_user_values,
@@ -170,3 +171,20 @@ def test_columns_become_a_record_of_the_applications_class() -> None:
 )
 def test_equality_as_a_database_sees_it(a: object, b: object, equal: bool) -> None:
     assert same(a)(b) is equal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named(User):
+    nickname: str
+
+
+async def test_a_field_that_the_application_s_class_needs_is_asked_for() -> None:
+    users = InMemoryUserStorage({"record": Named})
+    with pytest.raises(CrossauthError, match="'nickname' is required") as refused:
+        await users.create_user({"username": "alice", "state": "active"})
+    assert refused.value.code is ErrorCode.BadRequest
+    # The name was not taken by the attempt.
+    assert (
+        await users.create_user({"username": "alice", "state": "active", "nickname": "al"})
+        == (await users.get_user_by_username("alice")).user
+    )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from crossauth_backend.core.clock import from_now, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import clean_code
-from crossauth_backend.factors.base import Authenticator, Params
+from crossauth_backend.factors.base import Authenticator, AuthenticatorOptions, Params
 from crossauth_backend.users.record import User, UserSecrets
 
 EXPIRY_SECONDS = 60
@@ -26,7 +25,7 @@ class DummyFactor2Authenticator(Authenticator):
     default_friendly_name = "Dummy Factor2"
     test_only = True
 
-    def __init__(self, code: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, code: str, options: AuthenticatorOptions | None = None) -> None:
         super().__init__(options)
         self.code = code
 

@@ -51,6 +51,9 @@ class EmailAuthenticator(SentCodeAuthenticator):
     settings_table = EmailAuthenticatorSettings
     settings: EmailAuthenticatorSettings
 
+    def __init__(self, options: EmailAuthenticatorOptions | None = None) -> None:
+        super().__init__(options)
+
     def attach(self, services: FactorServices) -> None:
         """See `Authenticator.attach`; there must be something that sends."""
         super().attach(services)

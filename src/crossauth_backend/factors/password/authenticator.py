@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,7 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
     def __init__(
         self,
         user_storage: UserStorage,
-        options: LocalPasswordAuthenticatorOptions | Mapping[str, Any] | None = None,
+        options: LocalPasswordAuthenticatorOptions | None = None,
     ) -> None:
         super().__init__(options)
         self._users = user_storage

@@ -59,6 +59,9 @@ class SmsAuthenticator(SentCodeAuthenticator):
     settings_table = SmsAuthenticatorSettings
     settings: SmsAuthenticatorSettings
 
+    def __init__(self, options: SmsAuthenticatorOptions | None = None) -> None:
+        super().__init__(options)
+
     def attach(self, services: FactorServices) -> None:
         """See `Authenticator.attach`; there must be something that sends."""
         super().attach(services)
@@ -114,7 +117,7 @@ class TwilioAuthenticator(SmsAuthenticator):
         CrossauthError: `Configuration` where a credential or the sender is missing.
     """
 
-    def __init__(self, options: SmsAuthenticatorOptions | Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: SmsAuthenticatorOptions | None = None) -> None:
         super().__init__(options)
         if self.settings.sms_sender is None:
             names = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")
@@ -141,7 +144,7 @@ class DummySmsAuthenticator(SmsAuthenticator):
 
     test_only = True
 
-    def __init__(self, options: SmsAuthenticatorOptions | Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: SmsAuthenticatorOptions | None = None) -> None:
         super().__init__(options)
         self.messages: list[tuple[str, str]] = []
 

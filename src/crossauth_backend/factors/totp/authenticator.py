@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from io import BytesIO
 from typing import Any, Final, Literal
@@ -14,7 +13,7 @@ import segno
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing, equal
 from crossauth_backend.core.text import clean_code
-from crossauth_backend.factors.base import Authenticator, CodeField, Params
+from crossauth_backend.factors.base import Authenticator, AuthenticatorOptions, CodeField, Params
 from crossauth_backend.keys.storage import spend
 from crossauth_backend.users.record import User, UserSecrets
 
@@ -34,7 +33,7 @@ class TotpAuthenticator(Authenticator):
 
     default_friendly_name = "Authenticator application"
 
-    def __init__(self, app_name: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, app_name: str, options: AuthenticatorOptions | None = None) -> None:
         super().__init__(options)
         self.app_name = app_name
 

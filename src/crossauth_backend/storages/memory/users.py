@@ -98,8 +98,9 @@ class InMemoryUserStorage(UserStorage):
         refuse_unstorable(values)
         self._refuse_taken(values, None)
         id = next(self._ids)
+        created = self._store(id, {"id": id, **values})
         self._secrets[id] = {"userid": id, **own_secrets}
-        return self._store(id, {"id": id, **values})
+        return created
 
     async def update_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> None:
         """As documented for `UserStorage`."""

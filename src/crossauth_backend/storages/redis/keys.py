@@ -116,7 +116,7 @@ class RedisKeyStorage(KeyStorage):
         options: see `RedisKeyStorageOptions`.
     """
 
-    def __init__(self, client: RedisClient, options: RedisKeyStorageOptions | Mapping[str, Any] | None = None) -> None:
+    def __init__(self, client: RedisClient, options: RedisKeyStorageOptions | None = None) -> None:
         self.settings = read_options(RedisKeySettings, options or {}, component=type(self).__name__)
         self.client = client
         self._keys, self._users = f"{self.settings.prefix}k:", f"{self.settings.prefix}u:"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -45,9 +45,7 @@ class SqlAlchemyAuditStorage:
         options: see `SqlAlchemyAuditStorageOptions`.
     """
 
-    def __init__(
-        self, engine: AsyncEngine, options: SqlAlchemyAuditStorageOptions | Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, options: SqlAlchemyAuditStorageOptions | None = None) -> None:
         own = read_options(SqlAuditSettings, options or {}, component=type(self).__name__)
         self.engine = engine
         self.table = audit_table(check_name(own.audit_table, "audit_table"))

@@ -72,9 +72,7 @@ class SqlAlchemyKeyStorage(KeyStorage):
         CrossauthError: `Configuration` for names that cannot be.
     """
 
-    def __init__(
-        self, engine: AsyncEngine, options: SqlAlchemyKeyStorageOptions | Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, options: SqlAlchemyKeyStorageOptions | None = None) -> None:
         own = read_options(SqlKeySettings, options or {}, component=type(self).__name__)
         self.engine = engine
         self._userid = check_name(own.userid_foreign_key_column, "userid_foreign_key_column")

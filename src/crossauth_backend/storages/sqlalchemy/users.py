@@ -65,10 +65,8 @@ class SqlAlchemyUserStorage(UserStorage):
         CrossauthError: `Configuration` for names that cannot be, and for an own table that lacks what is needed.
     """
 
-    def __init__(
-        self, engine: AsyncEngine, options: SqlAlchemyUserStorageOptions | Mapping[str, Any] | None = None
-    ) -> None:
-        super().__init__(options)  # type: ignore[arg-type]
+    def __init__(self, engine: AsyncEngine, options: SqlAlchemyUserStorageOptions | None = None) -> None:
+        super().__init__(options)
         self.engine = engine
         own = read_options(
             SqlUserSettings, options or {}, component=type(self).__name__, also_known=option_names(UserStorageSettings)
