@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 
 from crossauth_fastapi import CurrentUser
 from tests.accounts import World
+from tests.authorize import CALLBACK, CLIENT, RESUME, provide
 from tests.deployments import DEPLOYMENTS, Deployment, Visitor, targets
 from tests.support import PASSWORD, make_server
 
@@ -66,7 +67,7 @@ def walk(visitor: Visitor, start: str) -> set[str]:
 def test_every_link_and_form_of_every_page_leads_somewhere(place: Deployment, prefix: str) -> None:
     with opened(place, prefix) as (_, visitor):
         base = f"{visitor.root}{prefix}"
-        anonymous = walk(visitor, f"{visitor.root}/")
+        anonymous = {path.partition("?")[0] for path in walk(visitor, f"{visitor.root}/")}
         assert {f"{base}{name}" for name in ("login", "signup", "requestpasswordreset", "outbox")} <= anonymous
         assert sign_up(visitor, prefix, "root", user_email="root@example.com").status_code == 303
         found = walk(visitor, f"{visitor.root}/") | walk(visitor, f"{visitor.root}/account")
@@ -94,6 +95,25 @@ def test_a_browser_that_has_to_log_in_comes_back_to_where_it_was(place: Deployme
         done = visitor.submit(sent.headers["location"], username="alice", password=PASSWORD)
         assert (done.status_code, done.headers["location"]) == (303, f"{visitor.root}/account?tab=2%26x")
         assert visitor.get(done.headers["location"]).status_code == 200
+
+
+@prefixes
+@everywhere
+def test_a_flow_that_leaves_for_the_login_page_comes_back_and_ends_at_the_client(
+    place: Deployment, prefix: str
+) -> None:
+    with opened(place, prefix) as (world, visitor):
+        provide(world)
+        assert sign_up(visitor, prefix, "alice").status_code == 303
+        assert visitor.submit(f"{visitor.root}{prefix}logout").status_code == 303
+        sent = visitor.get(f"{visitor.root}/authorize")
+        assert sent.headers["location"].startswith(f"{visitor.root}{prefix}login?next=")
+        policy = visitor.get(sent.headers["location"]).headers["content-security-policy"]
+        assert f"form-action 'self' {CLIENT};" in policy
+        done = visitor.submit(sent.headers["location"], username="alice", password=PASSWORD)
+        assert done.headers["location"].startswith(f"{visitor.root}{RESUME}?interaction=")
+        arrived = visitor.get(done.headers["location"])
+        assert arrived.headers["location"].startswith(f"{CALLBACK}?code=code-of-alice")
 
 
 @prefixes

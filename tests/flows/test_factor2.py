@@ -98,9 +98,9 @@ def test_a_code_by_email(world: World, browser: Browser) -> None:
     assert browser.give(code).status_code == 200
     browser.call("/api/logout")
     browser.asked()
-    late = browser.mailed_code()
+    code = browser.mailed_code()
     world.later(minutes=6)
-    assert name_of(browser.give(late)) == "Expired"
+    assert name_of(browser.give(code)) == "Expired"
     assert browser.who() is None
 
 

@@ -42,7 +42,9 @@ admin/api/updateclient selectclient createclient updateclient deleteclient api/d
 # Told by no action of its own: by every limit, by what sends mail in the background, and where an API key is checked.
 # Of OAuth's servers and clients.
 OTHER_SERVERS = ("token_", "client_", "consent_", "signing_key", "account_")
-OTHER_LIMITS = {"client_secret", "user_code", "device_poll", "registration", "par", "introspection", "api_key", "bff"}
+OTHER_LIMITS = {
+    "client_secret", "user_code", "device_poll", "registration", "par", "introspection", "api_key", "bff", "interaction_address",
+}  # fmt: skip
 TOLD_ELSEWHERE = {
     EventName.attempts_limited, EventName.mail_failed, EventName.api_key_used, EventName.api_key_refused,
 }  # fmt: skip

@@ -18,8 +18,8 @@ MARGIN: Final = timedelta(days=7)
 class Purger(Periodic):
     """Deletes expired keys while the application runs: sessions, tokens, counts.
 
-    Nothing rests on it: what has expired is refused whether or not it is still stored. Counts of attempts go at once; everything
-    else stays for a week.
+    Nothing rests on it: what has expired is refused whether or not it is still stored. Counts of attempts go at once, as do the
+    requests of flows that nobody came back to, which are large and anybody's to make; everything else stays for a week.
 
     Parameters:
         storage: where the keys are; one that cannot purge is left alone.
@@ -43,5 +43,6 @@ class Purger(Periodic):
             return 0
         count = await storage.purge_expired(now - MARGIN)
         if "prefix" in inspect.signature(storage.purge_expired).parameters:
-            count += await storage.purge_expired(now, KeyPrefix.counter)
+            for prefix in (KeyPrefix.counter, KeyPrefix.authorization_request):
+                count += await storage.purge_expired(now, prefix)
         return count

@@ -67,6 +67,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "sms_login_target": Rule(20, 3600),
     "code_account": Rule(10, 3600),
     "signup_address": Rule(100, 3600, address=True),
+    # Flows that leave for the login page: what they ask for is kept until they come back.
+    "interaction_address": Rule(1000, 900, address=True, total=True),
     # What OAuth clients, devices and API keys may do.
     "client_secret": Rule(20, 900),
     "user_code": Rule(10, 900),

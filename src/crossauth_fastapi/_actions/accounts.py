@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.context import ActionContext, ActionRequest
+from crossauth_fastapi._actions.interactions import Interactions
 
 _ATTRIBUTE: Final = "crossauth_accounts"
 
@@ -30,6 +31,11 @@ class AccountServices(Protocol):
     @property
     def has_administrators(self) -> bool:
         """Whether the application has endpoints for administrators."""
+        ...
+
+    @property
+    def interactions(self) -> Interactions:
+        """Flows that leave for its pages and come back."""
         ...
 
     def needs_password(self, call: ActionRequest[Any, Any], user: User) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from starlette.responses import JSONResponse, Response
@@ -9,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._actions.action import Action
 from crossauth_fastapi._actions.context import ActionContext, ActionRequest
+from crossauth_fastapi._actions.interactions import PARAMETER
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.errors import (
     NO_STORE,
@@ -34,11 +36,20 @@ def _changed_token(call: AnyRequest) -> dict[str, str]:
     return {"csrfToken": token} if token else {}
 
 
-def answer_page(action: AnyAction, call: AnyRequest, page: Page | Redirect) -> Response:
+async def leading_on(call: AnyRequest, page: Page) -> Page:
+    """`page`, whose forms may lead to where the flow ends that goes on with its `next`."""
+    after = page.variables.get("next")
+    if not isinstance(after, str) or PARAMETER not in after:
+        return page
+    return replace(page, policy=await call.ctx.policy_before(call.request, after, page.policy))
+
+
+async def answer_page(action: AnyAction, call: AnyRequest, page: Page | Redirect) -> Response:
     """An outcome as a page."""
     if isinstance(page, Redirect):
         return see_other(page.url)
     ctx: ActionContext = call.ctx
+    page = await leading_on(call, page)
     return ctx.render(
         call.request, template_of(action, ctx, page.page_option), page.variables, page.status, page.policy
     )

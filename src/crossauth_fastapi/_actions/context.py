@@ -73,6 +73,10 @@ class ActionContext:
         """The CSRF token to use from now on, where this answer changes it; only opening and ending sessions does."""
         return None
 
+    async def policy_before(self, request: Request, after: str, policy: PagePolicy) -> PagePolicy:
+        """`policy` for a page whose forms lead on to `after`, which may lead on to another site."""
+        return policy
+
     def origin(self, request: Request) -> Origin:
         """Where a request comes from."""
         state = state_of(request)

@@ -13,14 +13,22 @@ from starlette.routing import BaseRoute
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, Handler, PageHandler
-from crossauth_fastapi._actions.answers import AnyAction, AnyRequest, answer_json, answer_page, refuse_json, refuse_page
+from crossauth_fastapi._actions.answers import (
+    AnyAction,
+    AnyRequest,
+    answer_json,
+    answer_page,
+    leading_on,
+    refuse_json,
+    refuse_page,
+)
 from crossauth_fastapi._actions.context import ActionContext, ActionRequest, C
 from crossauth_fastapi._actions.csrf import check_csrf
 from crossauth_fastapi._actions.outcome import Page, Redirect
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import ErrorBody, as_reason
 from crossauth_fastapi._http.openapi import form_or_json, needs
-from crossauth_fastapi._http.redirects import found, see_other
+from crossauth_fastapi._http.redirects import found, see_other, with_query
 from crossauth_fastapi._middleware.state import is_administrator
 
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
@@ -55,7 +63,7 @@ class PageView:
             await know_administrator(call)
             shown = await self.get_page(call)
             if isinstance(shown, Page):
-                return answer_page(self.action, call, shown)
+                return await answer_page(self.action, call, shown)
         except Exception as e:
             return refuse_page(None, call, as_reason(e), Page({"next": call.state.here(request)}))
         return found(shown.url)
@@ -96,7 +104,7 @@ class FormSubmission:
             await know_administrator(call)
             check_csrf(self.action, call)
             with call.hashing():
-                return answer_page(self.action, call, (await self.submit(call)).page)
+                return await answer_page(self.action, call, (await self.submit(call)).page)
         except Exception as e:
             return await _show_again(self.action, call, as_reason(e))
 
@@ -223,16 +231,22 @@ async def _show_again(action: AnyAction, call: AnyRequest, reason: CrossauthErro
     if not call.form.loaded:
         call = ActionRequest(call.ctx, call.request, JsonOrFormData(call.request, {}), True, action.body)
     if action.get_page is None:
-        return refuse_page(None, call, reason, Page({"next": call.url()}))
+        return refuse_page(None, call, reason, Page({"next": call.next_page("") or call.url()}))
     try:
         shown = await action.get_page(call)
     except Exception as e:
         as_reason(e)
         shown = Redirect("")
     if isinstance(shown, Page):
-        return refuse_page(action, call, reason, shown)
+        return refuse_page(action, call, reason, await leading_on(call, shown))
     if reason.code is ErrorCode.InvalidCsrf and shown.url:
         # Such as a second tab: somebody who has logged in by now is sent on, whatever became of the form's token.
         return see_other(shown.url)
     # Somebody who is logged in is not shown the form of a login, also not with an error in it.
-    return refuse_page(None, call, reason, Page({"next": shown.url or call.state.here(call.request)}))
+    return refuse_page(None, call, reason, Page({"next": shown.url or _here(call)}))
+
+
+def _here(call: AnyRequest) -> str:
+    """The URL of the page whose form was sent, which leads on to where the form would have."""
+    here, after = call.state.here(call.request), call.next_page("")
+    return here if "?" in here else with_query(here, next=after)

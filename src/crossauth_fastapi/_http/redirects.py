@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -10,7 +11,11 @@ from starlette.responses import RedirectResponse
 
 from crossauth_backend.core.text import has_control_characters
 
+logger = logging.getLogger("crossauth.pages")
 _SAFE: Final = "/:?#[]@!$&'()*+,;=%~-._"
+# As much as servers and proxies are to take of a request line (RFC 9112 §3), and not much less than most of them do: a browser
+# would not get further with a longer one.
+MAX_TARGET: Final = 8000
 
 
 def local_path(target: str | None, default: str) -> str:
@@ -18,6 +23,9 @@ def local_path(target: str | None, default: str) -> str:
 
     Browsers read `//host`, `/\\host` and a path with a tab in it as other sites, so none of these is a path (OWASP
     unvalidated redirects).
+
+    One that is longer than 8000 bytes, as a browser writes it, is not followed either, and the log says so at level `DEBUG`. A
+    flow that needs more keeps it on the server, see `accounts.interaction`.
     """
     if (
         not target
@@ -25,8 +33,10 @@ def local_path(target: str | None, default: str) -> str:
         or target.startswith("//")
         or "\\" in target
         or has_control_characters(target)
-        or len(target) > 2048
     ):
+        return default
+    if len(target) > MAX_TARGET or len(quote(target, safe=_SAFE)) > MAX_TARGET:
+        logger.debug("a path to go on to has more than %d bytes, and is left out", MAX_TARGET)
         return default
     return target
 

@@ -23,7 +23,9 @@ from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.openapi import session_scheme
 from crossauth_fastapi._middleware.identity import ClaimedUser
 from crossauth_fastapi._middleware.state import RequestState, state_of
+from crossauth_fastapi._pages.policy import PagePolicy
 from crossauth_fastapi._session.cookies import cookie_value
+from crossauth_fastapi._session.interactions import BrowserInteractions
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.source import SessionSource, session_identity
 
@@ -38,6 +40,15 @@ class SessionContext(ActionContext):
     local_site: bool | None = None
     gated: set[str] = field(default_factory=set)
     """The names of our own routes that ask for the second factor, see `stepup`."""
+
+    @property
+    def interactions(self) -> BrowserInteractions:
+        """Flows of other servers that leave for these pages."""
+        return BrowserInteractions(self.manager, self.prefix, self.proxies)
+
+    async def policy_before(self, request: Request, after: str, policy: PagePolicy) -> PagePolicy:
+        """See `ActionContext.policy_before`."""
+        return await self.interactions.policy_before(request, after, policy)
 
     @property
     def accounts(self) -> Accounts:

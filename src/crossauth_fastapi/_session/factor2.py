@@ -20,6 +20,7 @@ from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
+from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.bodies import (
     ChangeFactor2Body,
     ConfigureAnswer,
@@ -55,7 +56,7 @@ async def get_setup_page(call: SessionRequest) -> Page | Redirect:
         return Page({**factor_variables(call, str(shown["factor2"])), **shown, "next": call.next_page("")})
     user, forced = await whose_factor2(call)
     if forced or user.factor2 not in call.ctx.accounts.allowed_factor2:
-        return Redirect(call.url("changefactor2"))
+        return Redirect(with_query(call.url("changefactor2"), next=call.next_page("")))
     return Page({"begin": True, "next": call.next_page(""), "passwordNeeded": needs_password(call, user)})
 
 

@@ -20,13 +20,14 @@ from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
-from crossauth_fastapi._http.redirects import with_query
+from crossauth_fastapi._http.redirects import local_path, with_query
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody
 from crossauth_fastapi._session.context import SessionContext, SessionRequest, Submitted, persist_of
 from crossauth_fastapi._session.factorpages import CODE_UNSENT, ask_variables
 from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.groups import BASIC
+from crossauth_fastapi._session.nextpage import keep_next
 
 NEEDED = "This site needs a second factor. Set one up to log in."
 _FORCED = {
@@ -82,7 +83,13 @@ async def sign_in(
         CrossauthError: the reason for which the account's state refuses; a forced change where it cannot be made here.
     """
     ctx = call.ctx
-    result = await open_session(ctx, call.request, attempt, persist, auth=auth)
+    try:
+        result = await open_session(ctx, call.request, attempt, persist, auth=auth)
+    except CrossauthError as e:
+        if e.code is ErrorCode.EmailNotVerified:
+            # A link was sent, which may be opened here.
+            await keep_next(call)
+        raise
     if result.asked is None:
         return Outcome({"ok": True, "user": ctx.public(result.user), **(more or {})}, Redirect(after))
     if result.asked is Ask.FACTOR2:
@@ -98,7 +105,7 @@ async def sign_in(
     if not call.is_page or endpoint not in ctx.endpoints:
         lacks = result.asked is Ask.FACTOR2_CHANGE and not has_factor2(result.user)
         raise CrossauthError(code, NEEDED if lacks and code is ErrorCode.Factor2ResetNeeded else None)
-    back = with_query(call.url("login"), next=after)
+    back = local_path(with_query(call.url("login"), next=after), after)
     return Outcome({}, Redirect(with_query(call.url(endpoint), required="true", next=back)))
 
 

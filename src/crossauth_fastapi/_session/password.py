@@ -20,6 +20,7 @@ from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.groups import BASIC, RESET
 from crossauth_fastapi._session.login import open_session, sign_in
+from crossauth_fastapi._session.nextpage import keep_next, kept_next
 
 CHANGED = "Your password has been changed."
 # What makes a link useless, and another one useful.
@@ -95,6 +96,7 @@ async def request_reset(call: Submitted[RequestResetBody]) -> Outcome:
     """Have a link sent; the answer is the same whether or not there is such an account."""
     email = call.body.email
     await password.request_reset(call.ctx.accounts, email, call.origin)
+    await keep_next(call)
     shown = {"message": RESET_SENT, "email": email, "next": call.next_page("")}
     return Outcome({"ok": True, "message": RESET_SENT, "email": email}, Page(shown))
 
@@ -110,8 +112,9 @@ async def get_reset_page(call: Submitted[ResetBody]) -> Page | Redirect:
     except CrossauthError as e:
         if e.code not in _BAD_LINKS:
             raise
-        return Page({**error_variables(e), "httpStatus": e.http_status, "badLink": True}, status=e.http_status)
-    return Page({"token": token, "username": user.username})
+        shown = {**error_variables(e), "httpStatus": e.http_status, "badLink": True, "next": kept_next(call)}
+        return Page(shown, status=e.http_status)
+    return Page({"token": token, "username": user.username, "next": call.next_page("") or kept_next(call)})
 
 
 async def reset_password(call: Submitted[ResetBody]) -> Outcome:
@@ -119,13 +122,14 @@ async def reset_password(call: Submitted[ResetBody]) -> Outcome:
     ctx = call.ctx
     await ctx.extra_columns(call.request)
     token = call.body.token or call.path_parameter
+    after = call.next_page("") or kept_next(call)
     user: User = await password.reset_password(
         ctx.accounts, token, secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
     )
-    result = await _sign_in_after(call, Attempt(user))
+    result = await _sign_in_after(call, Attempt(user), after)
     if call.user is None:
         return result
-    shown: dict[str, Any] = {"message": CHANGED, "user": call.user}
+    shown: dict[str, Any] = {"message": CHANGED, "user": call.user, "next": after}
     return Outcome({"message": CHANGED, **result.json}, Page(shown))
 
 

@@ -11,6 +11,7 @@ from crossauth_backend.users.storage import UserStorage, or_none
 from crossauth_fastapi._actions.context import ActionRequest
 from crossauth_fastapi._session import freshness
 from crossauth_fastapi._session.context import SessionContext, SessionRequest
+from crossauth_fastapi._session.interactions import BrowserInteractions
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class SessionServices:
     def has_administrators(self) -> bool:
         """See `AccountServices.has_administrators`."""
         return self.context.settings.enable_admin_endpoints
+
+    @property
+    def interactions(self) -> BrowserInteractions:
+        """See `AccountServices.interactions`."""
+        return self.context.interactions
 
     def needs_password(self, call: ActionRequest[Any, Any], user: User) -> bool:
         """See `AccountServices.needs_password`."""

@@ -14,11 +14,13 @@ from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, StepUp
 from crossauth_fastapi._actions.forms import Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.errors import error_variables
-from crossauth_fastapi._http.redirects import local_path, with_query
+from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.bodies import RequestVerificationBody, VerifyAnswer, VerifyBody
 from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.groups import VERIFICATION
+from crossauth_fastapi._session.interactions import flow_in
 from crossauth_fastapi._session.login import open_session, renew_session
+from crossauth_fastapi._session.nextpage import keep_next, kept_next
 from crossauth_fastapi._session.signup import begun_here
 
 SENT_AGAIN = "If this account is waiting for its email address to be verified, we've sent it a new link."
@@ -34,11 +36,13 @@ async def get_link_page(call: SessionRequest) -> Page | Redirect:
     except CrossauthError as e:
         if e.code not in _BAD_LINKS:
             raise
-        return Page({**error_variables(e), "httpStatus": e.http_status}, status=e.http_status)
+        shown = {**error_variables(e), "httpStatus": e.http_status, "next": kept_next(call)}
+        return Page(shown, status=e.http_status)
     user = asked.found.user
+    after = call.next_page("") or kept_next(call)
     if asked.already:
-        return Page(_page_of(call, Verified(user, already=True)), "email_verified_page")
-    shown = {"token": token, "address": asked.token.sent_to, "isChange": bool(asked.token.new_email)}
+        return Page({**_page_of(call, Verified(user, already=True)), "next": after}, "email_verified_page")
+    shown = {"token": token, "address": asked.token.sent_to, "isChange": bool(asked.token.new_email), "next": after}
     return Page({**shown, "username": user.username})
 
 
@@ -51,6 +55,7 @@ async def get_link_json(call: SessionRequest) -> Outcome:
 async def verify_email(call: Submitted[VerifyBody]) -> Outcome:
     """Apply the token in the link. A session is opened only in the browser in which the sign-up began."""
     ctx, begun = call.ctx, begun_here(call)
+    after = call.next_page("") or kept_next(call)
     if begun or call.user is not None:
         await ctx.extra_columns(call.request)
     done = await email_change.verify_email(ctx.accounts, _token(call), call.origin)
@@ -65,16 +70,17 @@ async def verify_email(call: Submitted[VerifyBody]) -> Outcome:
     if asked is Ask.FACTOR2:
         answer["twoFactorRequired"] = True
     if asked is Ask.FACTOR2_CHANGE and "changefactor2" in ctx.endpoints:
-        return Outcome(answer, Redirect(with_query(call.url("changefactor2"), required="true")))
-    shown = {**_page_of(call, done), "factor2Needed": asked is Ask.FACTOR2}
-    after = begun.get("next")
-    shown["next"] = local_path(after, "") if isinstance(after, str) else ""
+        return Outcome(answer, Redirect(with_query(call.url("changefactor2"), required="true", next=after)))
+    shown = {**_page_of(call, done), "factor2Needed": asked is Ask.FACTOR2, "next": after}
+    if call.user is not None and not shown["otherUser"] and flow_in(after) is not None:
+        # Somebody is on the way elsewhere: the flow goes on by itself.
+        return Outcome(answer, Redirect(after))
     return Outcome(answer, Page(shown, "email_verified_page"))
 
 
 async def get_request_page(call: SessionRequest) -> Page | Redirect:
     """The form that asks for the username."""
-    return Page({"username": begun_here(call).get("username", ""), "next": call.next_page("")})
+    return Page({"username": begun_here(call).get("username", ""), "next": call.next_page("") or kept_next(call)})
 
 
 async def request_link(call: Submitted[RequestVerificationBody]) -> Outcome:
@@ -83,6 +89,7 @@ async def request_link(call: Submitted[RequestVerificationBody]) -> Outcome:
     if not username:
         raise CrossauthError(ErrorCode.BadRequest, "Enter your username")
     await email_change.request_link(call.ctx.accounts, username, call.origin)
+    await keep_next(call)
     return Outcome({"ok": True, "message": SENT_AGAIN}, Page({"message": SENT_AGAIN, "next": call.next_page("")}))
 
 

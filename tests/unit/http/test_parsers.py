@@ -273,7 +273,8 @@ def test_origins_that_browsers_send() -> None:
         "/\t/evil",
         "/a\nb",
         "/\u2028x",
-        "/" + "a" * 2048,
+        "/" + "a" * 8000,
+        "/" + "ä" * 1400,
     ],
 )
 def test_what_is_no_path_of_this_site(target: str | None) -> None:
