@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from fastapi import Request, Response
 
-from crossauth_backend import Key
+from crossauth_backend import Key, TotpAuthenticator
 from crossauth_backend.accounts.freshness import Authentication, auth_of
 from tests.accounts import NEW, Browser, World, name_of
 from tests.support import PASSWORD
@@ -206,3 +207,55 @@ def test_no_answer_and_no_event_says_the_sid(world: World, url: str) -> None:
             assert sid not in json.dumps(dict(answer.headers))
         assert sid not in repr(world.heard.events)
         assert sid not in browser.cookies["SESSIONID"]
+
+
+def test_a_factor_says_what_it_is(world: World, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TotpAuthenticator, "amr", ("kba",))
+    with Browser(url) as browser:
+        browser.log_in("alice")
+        secret, _ = browser.add_totp(world)
+        browser.call("/api/logout")
+        browser.asked("alice")
+        assert browser.give(world.code(secret)).json()["ok"] is True, "that it is of the same kind locks nobody out"
+        assert facts(world, browser).amr == ("pwd", "kba")
+
+
+def test_how_the_application_has_proven_a_user_is_not_known() -> None:
+    """By another site, say."""
+    world = World()
+    server, app = world.server.session_server, world.server.app
+    assert server is not None
+
+    @app.get("/social/{name}")
+    async def social(name: str, request: Request, bypass: bool = False) -> Response:
+        user = (await world.users.get_user_by_username(name)).user
+        return await server.login_with_user(user, bypass, request, Response("in"), lambda answer, user: answer)
+
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up("alice", factor2="none")
+        secret, _ = browser.add_totp(world)
+        browser.call("/api/logout")
+        assert browser.get("/social/alice?bypass=true").text == "in"
+        assert facts(world, browser).amr == ()
+        before = facts(world, browser).sid
+        assert browser.get("/social/alice").status_code == 401
+        assert browser.who() is None
+        assert browser.give(world.code(secret)).json()["ok"] is True
+        after = facts(world, browser)
+        assert (after.amr, after.sid) == (("mfa", "otp"), before)
+        browser.call("/api/logout")
+        browser.sign_up("bob", factor2="none")
+        browser.call("/api/logout")
+        assert browser.get("/social/bob").text == "in"
+        assert facts(world, browser).amr == ()
+
+
+def test_a_login_that_has_to_change_the_password_first(world: World, url: str) -> None:
+    asyncio.run(world.users.update_user({"id": 1, "state": "passwordchangeneeded"}))
+    with Browser(url) as browser:
+        assert browser.submit("/login", username="alice", password=PASSWORD).status_code == 303
+        world.heard.events.clear()
+        fields = {"old_password": PASSWORD, "new_password": NEW, "repeat_password": NEW}
+        assert browser.submit("/changepassword", **fields).status_code == 303
+        assert (browser.who(), facts(world, browser).amr) == ("alice", ("pwd",))
+        assert "login_succeeded" in world.heard.names, "that ends a login"
