@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -17,18 +18,19 @@ from crossauth_backend.accounts import (
     codes,
     email_change,
     factor2_setup,
+    issue,
     login,
     password,
     profile,
     second_factor,
     signup,
 )
+from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE
-from crossauth_backend.accounts.credentials import check_credentials, says_nothing
+from crossauth_backend.accounts.credentials import check_credentials, proven, says_nothing
 from crossauth_backend.accounts.page_visit import Visit, complete_visit, start_visit
 from crossauth_backend.accounts.pending import PENDING, VISIT
 from crossauth_backend.accounts.signup_rules import SETTING_UP
-from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.record import Key, KeyDataEntry, get_json_data
@@ -86,9 +88,12 @@ class SessionManager(SessionManagerBase):
                 refuses.
         """
         refuse = partial(login.refuse_unfinished, self.accounts())
-        user = user or await check_credentials(self.accounts(), username, params, refuse=refuse)
-        attempt = Attempt(user, factor2_passed=bypass_2fa, factor2_bypassed=bypass_2fa)
-        return await self._sign_in(attempt, extra_fields, persist)
+        if user is None:
+            attempt = proven(self.accounts(), await check_credentials(self.accounts(), username, params, refuse=refuse))
+        else:
+            # How, the application knows.
+            attempt = Attempt(user)
+        return await self._sign_in(replace(attempt, factor2_bypassed=bypass_2fa), extra_fields, persist)
 
     async def create_user(
         self, user: Mapping[str, Any], params: Params, repeat_params: Params | None = None,
@@ -208,7 +213,7 @@ class SessionManager(SessionManagerBase):
 
     async def initiate_two_factor_login(self, user: User) -> SessionTokens:
         """An anonymous session that waits for the second factor of `user`, who has proven the first."""
-        return await self._sign_in(Attempt(user), None, None)
+        return await self._sign_in(proven(self.accounts(), user), None, None)
 
     async def complete_two_factor_login(
         self,
@@ -224,7 +229,7 @@ class SessionManager(SessionManagerBase):
         """
         key = await self.session.get_session_key(session_id)
         attempt, _ = await second_factor.complete_login(self.accounts(), key, params, NOWHERE)
-        return await self._sign_in(attempt, extra_fields, persist, session_id)
+        return await self._sign_in(attempt, extra_fields, persist, key)
 
     async def initiate_two_factor_page_visit(
         self, user: User, session_id: str, request_body: bytes, url: str | None = None, content_type: str | None = None
@@ -256,11 +261,11 @@ class SessionManager(SessionManagerBase):
         attempt: Attempt,
         extra_fields: Mapping[str, Any] | None,
         persist: bool | None,
-        previous: str | None = None,
+        previous: Key | None = None,
     ) -> SessionTokens:
         if attempt.user.state in SETTING_UP and not says_nothing(self.accounts(), attempt.user):
             raise CrossauthError(ErrorCode.TwoFactorIncomplete)
-        result = await login.sign_in(
+        result = await issue.sign_in(
             self.accounts(), attempt, extra_fields=extra_fields, persist=persist, previous=previous
         )
         keep = persist if result.asked is None else False

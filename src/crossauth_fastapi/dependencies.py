@@ -23,7 +23,7 @@ from crossauth_backend.api_keys.rules import checked_scopes
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.openapi import Guarded
-from crossauth_fastapi._middleware.decision import CLAIMS, Demand, credential_of, decide
+from crossauth_fastapi._middleware.decision import CLAIMS, RouteDemand, credential_of, decide
 from crossauth_fastapi._middleware.identity import PRECEDENCE, ClaimedUser
 from crossauth_fastapi._middleware.refusals import reject
 from crossauth_fastapi._middleware.sentusers import NeverSent
@@ -83,7 +83,7 @@ class Requirement(Guarded, Generic[R]):
         required: whether nobody is refused; otherwise the route is given `None`.
     """
 
-    def __init__(self, kind: Any, demand: Demand, required: bool = True) -> None:
+    def __init__(self, kind: Any, demand: RouteDemand, required: bool = True) -> None:
         super().__init__(demand.scopes, _logins(demand), required)
         self._demand = demand
         self._is_principal = kind is Principal or get_origin(kind) is Principal
@@ -225,10 +225,10 @@ def require(
     if (factor2 or minutes) and accepted == frozenset(("api_key",)):
         raise _wrong("'factor2' and 'fresh' let no API key in; accept another credential besides")
     user = not is_principal or admin or verified
-    return Requirement(kind, Demand(_scopes(scope), accepted, user, admin, verified, factor2, minutes))
+    return Requirement(kind, RouteDemand(_scopes(scope), accepted, user, admin, verified, factor2, minutes))
 
 
-def _logins(demand: Demand) -> frozenset[str] | None:
+def _logins(demand: RouteDemand) -> frozenset[str] | None:
     """The credentials that can let somebody in: an API key is no login."""
     if not demand.factor2 and demand.fresh is None:
         return demand.credentials
@@ -270,7 +270,7 @@ def _wrong(text: str) -> CrossauthError:
 
 
 current_user: Final = require()
-optional_user: Final[Requirement[User | None]] = Requirement(User, Demand(), required=False)
+optional_user: Final[Requirement[User | None]] = Requirement(User, RouteDemand(), required=False)
 require_admin: Final = require(admin=True)
 
 CurrentUser = Annotated[User, Depends(current_user)]

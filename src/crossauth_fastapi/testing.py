@@ -65,7 +65,7 @@ async def alogin_as(
     source = _source(app, SessionSource, "session server")
     sessions, csrf = source.sessions, source.csrf
     facts = auth_facts(utc_now() - minutes_ago * _MINUTE, ["pwd", "otp"] if factor2 else ["pwd"])
-    key = await sessions.create_session_key(user.id, data={OURS: {AUTH: facts}})
+    key = await sessions.create_session_key(user.id, data={OURS: {AUTH: facts.to_data()}})
     token = csrf.tokens.create_csrf_token()
     local = _is_local(client, app)
     for cookie in (

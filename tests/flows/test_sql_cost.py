@@ -2,15 +2,25 @@
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import httpx2
+import pyotp
 import pytest
 import sqlalchemy as sa
 
-from crossauth_backend import SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_engine
+from crossauth_backend import (
+    LocalPasswordAuthenticator,
+    SqlAlchemyKeyStorage,
+    SqlAlchemyUserStorage,
+    TotpAuthenticator,
+    open_engine,
+)
+from crossauth_backend.core.clock import utc_now
 from crossauth_backend.storages.sqlalchemy import drivers
-from tests.support import CSRF, PASSWORD, make_server
+from tests.support import CHEAP, CSRF, PASSWORD, make_server
 
 
 class Counted:
@@ -28,7 +38,10 @@ class Counted:
         for driver in (drivers.AsyncpgDriver, drivers.AiosqliteDriver):
             self._count(driver, monkeypatch)
         self.users, self.keys = SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine)
-        app = make_server(self.users, self.keys).app
+        factors = {"localpassword": LocalPasswordAuthenticator(self.users, CHEAP), "totp": TotpAuthenticator("Test")}
+        server = make_server(self.users, self.keys, authenticators=factors, allowed_factor2=["none", "totp"])
+        assert server.session_server is not None
+        self.manager, app = server.session_server.session_manager, server.app
         self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="https://testserver")
 
     def _count(self, driver: type, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +63,15 @@ class Counted:
         answer = await self.client.request(method, path, json=fields or None, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer
+
+    def kinds(self) -> Counter[str]:
+        """How many statements of each kind there were, without those around transactions."""
+        found = Counter(statement.split()[0] for statement in self.by_sqlalchemy)
+        return Counter({kind: found[kind] for kind in ("SELECT", "INSERT", "UPDATE", "DELETE") if found[kind]})
+
+    def reads_of_users(self) -> int:
+        """How many statements read users."""
+        return sum(s.startswith("SELECT") and "security_stamp" in s for s in self.by_sqlalchemy)
 
 
 @pytest.fixture(params=["sqlite_url", "postgres_url"])
@@ -77,10 +99,30 @@ async def test_a_login_is_one_read_and_two_writes(counted: Counted) -> None:
     await counted.call("POST", "/api/logout")
     await counted.call("POST", "/api/login", username="alice", password=PASSWORD)
     assert counted.by_driver == []
-    kinds = [statement.split()[0] for statement in counted.by_sqlalchemy]
-    expected = ["INSERT", "INSERT", "SELECT"]
-    assert sorted(k for k in kinds if k in ("SELECT", "INSERT", "UPDATE", "DELETE")) == expected, (
-        "attempts, user, session"
+    assert counted.kinds() == {"SELECT": 1, "INSERT": 2}, "attempts, user, session"
+
+
+async def test_a_login_with_a_second_factor_is_one_read_of_the_user_in_each_step(
+    counted: Counted,
+) -> None:
+    """Each step counts the attempt; the second marks the code and the challenge as used, and ends the session that waited."""
+    ahead = timedelta(0)
+    clock = counted.manager.session.clock
+    counted.manager.session.clock = lambda: clock() + ahead
+    shown = (await counted.call("POST", "/api/changefactor2", factor2="totp")).json()
+    code = pyotp.TOTP(shown["totpsecret"])
+    await counted.call("POST", "/api/configurefactor2", otp=code.at(utc_now()))
+    await counted.call("POST", "/api/logout")
+    ahead = timedelta(seconds=60)
+    await counted.call("POST", "/api/login", username="alice", password=PASSWORD)
+    assert (counted.by_driver, counted.kinds()) == ([], {"SELECT": 1, "INSERT": 2}), (
+        "attempts, user, the session that waits"
+    )
+    await counted.call("POST", "/api/loginfactor2", otp=code.at(utc_now() + ahead))
+    assert len(counted.by_driver) == 1, "the session that waited"
+    assert counted.reads_of_users() == 1
+    assert counted.kinds() == {"SELECT": 1, "INSERT": 4, "DELETE": 1}, (
+        "attempts, code, challenge, session; and the old one"
     )
 
 

@@ -330,14 +330,14 @@ def test_a_session_remembers_when_and_how_one_logged_in(world: World, owner: Bro
         keys = asyncio.run(world.keys.get_all_for_user(1))
         return auth_of(next(k for k in keys if k.value.startswith("s:")))
 
-    at = session()["at"]
-    assert session()["amr"] == ["pwd"], "setting a factor up is no login"
+    at = session().auth_time
+    assert session().amr == ("pwd",), "setting a factor up is no login"
     world.later(minutes=5)
     owner.call("/api/logout")
     owner.asked()
     owner.give(world.code(owner.secret))  # type: ignore[attr-defined]
-    assert session()["amr"] == ["pwd", "otp"]
-    assert timedelta(minutes=4) < timedelta(seconds=session()["at"] - at) < timedelta(minutes=10)
+    assert session().amr == ("pwd", "otp")
+    assert timedelta(minutes=4) < timedelta(seconds=session().auth_time - at) < timedelta(minutes=10)
 
 
 def test_giving_a_factor_up_makes_no_old_login_recent(world: World, owner: Browser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
@@ -52,6 +53,12 @@ async def check_credentials(
             if refuse is not None:
                 await refuse(user)
             return user
+
+
+def proven(accounts: Accounts, user: User) -> Attempt:
+    """The attempt of a user who has proven the first factor now; a password where the factor does not say what it is."""
+    factor = accounts.factors.get(user.factor1)
+    return Attempt(user, () if factor is None else factor.amr or ("pwd",))
 
 
 def says_nothing(accounts: Accounts, user: User) -> bool:

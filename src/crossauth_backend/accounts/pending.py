@@ -48,6 +48,7 @@ class Pending:
         proven: the security stamp of the user when it began; `None` where there is no user.
         until: when it ends; `None` where it ends with its session.
         claim: what names the browser that began it, see `sessions.claim`; `None` where no browser did.
+        methods: what was proven before, by the names of RFC 8176; empty where that is not known.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Pending:
     proven: str | None = None
     until: datetime | None = None
     claim: str | None = field(default=None, repr=False)
+    methods: tuple[str, ...] = ()
 
     @property
     def begun(self) -> datetime:
@@ -81,12 +83,13 @@ class Pending:
 
 def new_pending(
     purpose: Purpose, user: User | None, username: str, factor2: str, secrets: Mapping[str, Any], persist: bool | None,
-    until: datetime | None = None, claim: str | None = None,
+    until: datetime | None = None, claim: str | None = None, methods: tuple[str, ...] = (),
 ) -> Pending:  # fmt: skip
     """A new challenge, which rests on the security stamp that `user` says."""
     return Pending(
         id=random_value(_ID_BYTES), purpose=purpose, userid=user.id if user else None, username=username,
         factor2=factor2, secrets=secrets, persist=persist, proven=user.security_stamp if user else None, until=until, claim=claim,
+        methods=methods,
     )  # fmt: skip
 
 
@@ -103,6 +106,7 @@ def seal(pending: Pending, ring: KeyRing) -> dict[str, Any]:
         "proven": pending.proven,
         "until": None if until is None else until.timestamp(),
         "claim": pending.claim,
+        "methods": list(pending.methods),
     }
     return {
         "id": pending.id,
@@ -142,4 +146,6 @@ def read_pending(key: Key | None, ring: KeyRing, name: str, *purposes: Purpose) 
         id=kept["id"], purpose=kept["purpose"], userid=kept["userid"], username=kept["username"],
         factor2=kept["factor2"], persist=kept.get("persist"), secrets=sealed["secrets"], proven=sealed["proven"],
         until=None if until is None else datetime.fromtimestamp(until, UTC), claim=sealed.get("claim"),
+        # An older version did not say it, and knew passwords only.
+        methods=tuple(sealed.get("methods", ("pwd",))),
     )  # fmt: skip

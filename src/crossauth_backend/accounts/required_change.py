@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.context import Accounts
-from crossauth_backend.accounts.stages import Ask, Attempt
+from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import Key, get_json_data
 from crossauth_backend.users.record import User
@@ -24,10 +25,12 @@ class RequiredChange:
 
     Parameters:
         user: who is to make it.
-        factor2_passed: whether the second factor was proven in that login.
+        methods: what was proven in that login, by the names of RFC 8176.
+        factor2_passed: whether the second factor was proven in it, too.
     """
 
     user: User
+    methods: tuple[str, ...]
     factor2_passed: bool
 
 
@@ -47,7 +50,10 @@ async def required_change(accounts: Accounts, key: Key | None, step: Ask) -> Req
     user = await or_none(accounts.user(forced["userid"]))
     if user is None or not same_stamp(forced.get("stamp"), user.security_stamp):
         raise CrossauthError(ErrorCode.Unauthorized)
-    return RequiredChange(user, forced.get("factor2_passed") is True)
+    passed = forced.get("factor2_passed") is True
+    # An older version did not say the methods, and knew passwords and codes only.
+    methods = forced.get("methods", ["pwd", "otp"] if passed else ["pwd"])
+    return RequiredChange(user, tuple(methods), passed)
 
 
 def waiting_change(accounts: Accounts, attempt: Attempt, step: Ask) -> dict[str, Any]:
@@ -57,7 +63,8 @@ def waiting_change(accounts: Accounts, attempt: Attempt, step: Ask) -> dict[str,
         step.value: {
             "userid": user.id if isinstance(user.id, int) else str(user.id),
             "username": user.username,
-            "factor2_passed": attempt.factor2_passed,
+            "methods": list(attempt.methods),
+            "factor2_passed": attempt.factor2_passed or attempt.factor2_bypassed or attempt.auth is not None,
             "stamp": user.security_stamp,
             "until": int((accounts.now + CHANGE_WAITS).timestamp()),
         }

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 from crossauth_backend.accounts import recovery
+from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.codes import UNSENT, login_secrets
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.pending import PENDING, WAITS, Pending, Purpose, new_pending, read_pending, seal
-from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.events.record import EventName
@@ -28,9 +28,10 @@ _SPENT_FOR: Final = timedelta(days=1)
 
 
 async def pending_login(
-    accounts: Accounts, user: User, persist: bool | None, origin: Origin = NOWHERE, purpose: Purpose = "login"
-) -> tuple[dict[str, Any], str]:
-    """Ask for the second factor of `user`, who has proven the first; what the code will be good for is the `purpose`.
+    accounts: Accounts, user: User, persist: bool | None, origin: Origin = NOWHERE, purpose: Purpose = "login",
+    methods: tuple[str, ...] = (),
+) -> tuple[dict[str, Any], str]:  # fmt: skip
+    """Ask for the second factor of `user`, who has proven the first by `methods`; the code will be good for the `purpose`.
 
     Returns:
         Session data for an anonymous session, and why no code was sent: `LIMITED`, `UNREACHABLE`, or empty where one was.
@@ -41,7 +42,7 @@ async def pending_login(
     factor = factor2_of(accounts, user)
     secrets = await login_secrets(accounts, factor, user, origin)
     until = accounts.now + WAITS[purpose]
-    pending = new_pending(purpose, user, user.username, factor.factor_name, secrets, persist, until)
+    pending = new_pending(purpose, user, user.username, factor.factor_name, secrets, persist, until, None, methods)
     return {PENDING: seal(pending, accounts.ring)}, secrets.get(UNSENT, "")
 
 
@@ -54,12 +55,17 @@ async def complete_login(
         CrossauthError: `Unauthorized` where none is waiting; `InvalidToken`, `Expired`, `TooManyAttempts`.
     """
     pending = read_pending(key, accounts.ring, PENDING, "login")
-    user = await prove(accounts, pending, params, origin)
-    return Attempt(user, factor2_passed=True), pending
+    user, methods = await prove(accounts, pending, params, origin)
+    # How an application has proven somebody by its own means is not known; that there were two factors is (RFC 8176 §2).
+    first = pending.methods or ("mfa",)
+    return Attempt(user, (*first, *methods), factor2_passed=True), pending
 
 
-async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Origin) -> User:
+async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Origin) -> tuple[User, tuple[str, ...]]:
     """Check a code, or a recovery code, against a challenge. The challenge is used up by the first right answer.
+
+    Returns:
+        The user, and the names of what was proven (RFC 8176 §2).
 
     Raises:
         CrossauthError: `InvalidToken`, `Expired`, `TooManyAttempts`; `InvalidSession` where the user's credentials are others now
@@ -74,16 +80,18 @@ async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Or
     if pending.is_expired(accounts.now):
         raise CrossauthError(ErrorCode.Expired, "This was begun too long ago; begin it anew")
     async with accounts.limited(origin, user, **counted(pending, origin)):
-        code = str(params.get("recovery_code") or params.get("otp") or "")
+        code, methods = str(params.get("recovery_code") or params.get("otp") or ""), methods_of(accounts, user)
         try:
             if params.get("recovery_code") or not await _is_own_code(accounts, pending, found, params, code):
                 await recovery.take_code(accounts, user, code)
+                # One of a list of passwords, each good once: something that one has, not knows.
+                methods = ("otp",)
                 accounts.events.tell(EventName.recovery_code_used, user, address=origin.address)
             await use_up(accounts, pending)
         except CrossauthError as e:
             accounts.events.tell(EventName.factor2_failed, user, address=origin.address, reason=e.code_name)
             raise
-    return await _as_rewritten(accounts, found)
+    return await _as_rewritten(accounts, found), methods
 
 
 async def _as_rewritten(accounts: Accounts, found: UserAndSecrets) -> User:
@@ -136,6 +144,11 @@ def factor2_of(accounts: Accounts, user: User) -> Authenticator:
             ErrorCode.Factor2ResetNeeded, detail=f"no authenticator is registered for {user.factor2!r}"
         )
     return factor
+
+
+def methods_of(accounts: Accounts, user: User) -> tuple[str, ...]:
+    """What the second factor of `user` proves, by the names of RFC 8176 §2; a code that is good once where it does not say."""
+    return factor2_of(accounts, user).amr or ("otp",)
 
 
 def counted(pending: Pending, origin: Origin) -> dict[str, str | None]:

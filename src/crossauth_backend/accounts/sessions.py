@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Final
 
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.freshness import auth_of
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import hash_token
+from crossauth_backend.core.secrets import equal, hash_token
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import Key, KeyPrefix, get_json_data
-from crossauth_backend.users.record import User
+from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import same_stamp
 
 # Every browser names those it wants to be taken for, so the pretenders come first.
@@ -64,6 +65,13 @@ async def list_sessions(accounts: Accounts, user: User, current: str | None) -> 
     return sorted(found, key=lambda s: (s.current, s.last_active or s.created), reverse=True)
 
 
+async def log_out(accounts: Accounts, session_id: str, user: User | None = None, origin: Origin = NOWHERE) -> None:
+    """End one session."""
+    await accounts.sessions.delete_session(session_id)
+    if user is not None:
+        accounts.events.tell(EventName.logged_out, user, address=origin.address)
+
+
 async def end_session(accounts: Accounts, user: User, handle: str, origin: Origin = NOWHERE) -> None:
     """End one session of `user`.
 
@@ -88,6 +96,21 @@ async def end_other_sessions(accounts: Accounts, user: User, current: str | None
     await accounts.sessions.delete_all_for_user(user.id, current)
     await accounts.end_address_changes(user.id)
     accounts.events.tell(EventName.sessions_ended, user, address=origin.address)
+
+
+async def sessions_of_login(accounts: Accounts, userid: UserId, sid: str) -> list[Key]:
+    """The stored sessions of one login, as OpenID Connect's back-channel logout names it (§2.4).
+
+    It is one as a rule: two where requests that renew it overtake each other. `accounts.keys.delete_key(key.value)` ends one.
+
+    Parameters:
+        accounts: the account services.
+        userid: whose login it is.
+        sid: see `freshness.Authentication`.
+    """
+    keys = await accounts.keys.get_all_for_user(userid, KeyPrefix.session)
+    logins = [(key, auth_of(key)) for key in keys]
+    return [key for key, auth in logins if auth is not None and auth.sid is not None and equal(auth.sid, sid)]
 
 
 async def _keys(accounts: Accounts, user: User) -> list[Key]:

@@ -27,4 +27,5 @@ async def complete_step_up(accounts: Accounts, key: Key | None, params: Params, 
     Raises:
         CrossauthError: as `complete_login`, also for the challenge of a login.
     """
-    return await prove(accounts, read_pending(key, accounts.ring, PENDING, "step_up"), params, origin)
+    user, _ = await prove(accounts, read_pending(key, accounts.ring, PENDING, "step_up"), params, origin)
+    return user

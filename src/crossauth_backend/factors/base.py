@@ -101,6 +101,11 @@ class Authenticator(ABC):
 
     default_friendly_name: ClassVar[str] = "Authenticator"
     test_only: ClassVar[bool] = False
+    # Names of RFC 8176 §2 for what this factor proves, such as `("hwk", "user")`; sessions and tokens say them as `amr`. Where a
+    # class says none it counts as `pwd` for a first factor and as `otp` for a second one. A login has two factors, as
+    # `require(factor2=True)` asks, where the names of both are of different kinds: a second secret to be known is `kba` or `pin`
+    # and is none beside a password.
+    amr: ClassVar[tuple[str, ...]] = ()
     settings_table: ClassVar[type] = AuthenticatorSettings
 
     def __init__(self, options: AuthenticatorOptions | None = None) -> None:
@@ -268,6 +273,7 @@ class PasswordAuthenticator(Authenticator):
     """A factor whose one stored secret is a password."""
 
     default_friendly_name = "Password"
+    amr = ("pwd",)
 
     def secret_names(self) -> list[str]:
         """`["password"]`."""

@@ -17,7 +17,7 @@ class Factors:
         authenticators: as the application gave them; each learns its name.
 
     Raises:
-        CrossauthError: `Configuration` where a value is not an authenticator.
+        CrossauthError: `Configuration` where a value is not an authenticator, or its `amr` is no tuple of names.
     """
 
     def __init__(self, authenticators: Mapping[str, Authenticator]) -> None:
@@ -27,6 +27,12 @@ class Factors:
                 given = f"the class {value.__name__}: create one" if isinstance(value, type) else type(value).__name__
                 raise CrossauthError(
                     ErrorCode.Configuration, f"authenticators: {name!r} must be an Authenticator, not {given}"
+                )
+            if not isinstance(authenticator.amr, tuple) or not all(isinstance(m, str) for m in authenticator.amr):
+                raise CrossauthError(
+                    ErrorCode.Configuration,
+                    f"authenticators: 'amr' of {name!r} must be a tuple of names, such as ('hwk',), "
+                    f"not {authenticator.amr!r}",
                 )
             authenticator.factor_name = name
         self._by_name = dict(authenticators)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
-from typing import Any, Final, NamedTuple
+from datetime import timedelta
+from typing import Final, NamedTuple
 
 from crossauth_backend.accounts import freshness
 from crossauth_backend.accounts.context import has_factor2
@@ -22,11 +22,9 @@ CLAIMS: Final = "access_token_payload"
 SESSION_KEY: Final = "session_key"
 # `auth_type` of sessions: those whose requests need a token of ours, and those whose framework checks CSRF by itself.
 SESSIONS: Final = AMBIENT | {"session"}
-# Seconds by which the clock of an authorization server may be ahead.
-_LEEWAY: Final = 60
 
 
-class Demand(NamedTuple):
+class RouteDemand(NamedTuple):
     """What a route asks for.
 
     Parameters:
@@ -48,7 +46,7 @@ class Demand(NamedTuple):
     fresh: int | None = None
 
 
-async def decide(state: RequestState, demand: Demand) -> User | None:
+async def decide(state: RequestState, demand: RouteDemand) -> User | None:
     """Let a request pass, or refuse it.
 
     Returns:
@@ -132,7 +130,7 @@ def csrf_refusal(state: RequestState) -> CrossauthError:
     return explain(state) if explain is not None else CrossauthError(ErrorCode.InvalidCsrf)
 
 
-def _unknown(demand: Demand, text: str = "Log in first") -> LoginRequired:
+def _unknown(demand: RouteDemand, text: str = "Log in first") -> LoginRequired:
     required = LoginRequired(text, scopes=demand.scopes, credentials=demand.credentials)
     if not required.by_session:
         required = LoginRequired(
@@ -141,14 +139,14 @@ def _unknown(demand: Demand, text: str = "Log in first") -> LoginRequired:
     return required
 
 
-def _check_client(principal: Identity | None, demand: Demand) -> None:
+def _check_client(principal: Identity | None, demand: RouteDemand) -> None:
     if principal is None or not principal.is_somebody:
         raise _unknown(demand)
     if demand.user:
         raise CrossauthError(ErrorCode.Forbidden, "This needs a user, and the credential is that of a client alone")
 
 
-def _check_user(user: User, demand: Demand) -> None:
+def _check_user(user: User, demand: RouteDemand) -> None:
     if user.state != UserState.active:
         # Our own sources let no such user in; a session adapter or the claims of a token may.
         raise CrossauthError(refusal(user.state) or ErrorCode.UserNotActive)
@@ -156,13 +154,13 @@ def _check_user(user: User, demand: Demand) -> None:
         raise CrossauthError(ErrorCode.EmailNotVerified)
 
 
-def _check_login(state: RequestState, user: User | None, demand: Demand) -> None:
+def _check_login(state: RequestState, user: User | None, demand: RouteDemand) -> None:
     """Refuse a login that is too old, or one without a second factor."""
     credential = credential_of(state)
-    at, methods = _login(state, credential)
-    age = None if at is None else utc_now().timestamp() - at
-    too_old = demand.fresh is not None and (age is None or not -_LEEWAY <= age < demand.fresh)
-    if not too_old and not (demand.factor2 and not freshness.is_two_factor(methods)):
+    auth = _login(state, credential)
+    within = None if demand.fresh is None else timedelta(seconds=demand.fresh)
+    too_old = within is not None and not freshness.is_fresh(auth.auth_time, utc_now(), within)
+    if not too_old and not (demand.factor2 and not freshness.is_two_factor(auth.amr)):
         return
     text = "The login is too old for this" if too_old else "This needs a login with a second factor"
     if credential == "bearer":
@@ -179,15 +177,10 @@ def _check_login(state: RequestState, user: User | None, demand: Demand) -> None
     raise LoginRequired(text, credentials=demand.credentials, again=True, code=code)
 
 
-def _login(state: RequestState, credential: str) -> tuple[float | None, Sequence[Any]]:
-    """When the user logged in, in seconds since the epoch, and how; `None` where that is not known."""
+def _login(state: RequestState, credential: str) -> freshness.Authentication:
+    """When and how the user logged in."""
     principal = state.principal
     fields = principal.fields if principal is not None else {}
     if credential == "session":
-        auth = state.auth or freshness.auth_of(fields.get(SESSION_KEY)) or {}
-        at, methods = auth.get("at"), auth.get("amr")
-    else:
-        claims = fields.get(CLAIMS) or {}
-        at, methods = claims.get("auth_time"), claims.get("amr")
-    known = isinstance(at, (int, float)) and not isinstance(at, bool) and abs(at) < 1e15 and isfinite(at)
-    return at if known else None, methods if isinstance(methods, list) else ()
+        return state.auth or freshness.auth_of(fields.get(SESSION_KEY)) or freshness.UNKNOWN
+    return freshness.auth_in(fields.get(CLAIMS) or {})

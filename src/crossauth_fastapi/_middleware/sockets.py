@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.errors import as_reason
-from crossauth_fastapi._middleware.decision import Demand, decide
+from crossauth_fastapi._middleware.decision import RouteDemand, decide
 from crossauth_fastapi._middleware.latebody import LooksAgain
 from crossauth_fastapi._middleware.state import RequestState
 
@@ -54,11 +54,11 @@ class WatchedSocket:
     ) -> None:
         self._sources, self._scope, self._state = tuple(sources), scope, state
         self._receive, self._send = receive, send
-        self._demands: list[Demand] = []
+        self._demands: list[RouteDemand] = []
         self._checked = time.monotonic()
         self._end: Message | None = None
 
-    def add(self, demand: Demand) -> None:
+    def add(self, demand: RouteDemand) -> None:
         """Have what a dependency asked for checked again."""
         self._demands.append(demand)
 

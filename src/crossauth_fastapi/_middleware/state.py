@@ -18,6 +18,7 @@ from urllib.parse import quote
 from fastapi import Request
 from starlette.requests import HTTPConnection
 
+from crossauth_backend.accounts.freshness import Authentication
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.sessions.cookie import Cookie, CookieOptions
 from crossauth_backend.users.record import User
@@ -75,7 +76,8 @@ class RequestState(dict[str, Any]):
     """Whether an application of ours is around this one."""
     administrator: bool | None = None
     factor2_given: bool = False
-    auth: dict[str, Any] | None = None
+    auth: Authentication | None = None
+    """How the user has logged in, where this request itself has made that newer than its session says."""
     extra_columns: dict[str, Any] | None = None
     has_token: bool = False
     """Whether there was a CSRF token to say."""

@@ -14,7 +14,7 @@ from crossauth_backend.oauth.wire.errors import InsufficientScope, InvalidToken,
 from crossauth_fastapi._http.errors import as_reason, error_json
 from crossauth_fastapi._http.oautherrors import bearer_refusal
 from crossauth_fastapi._middleware.challenges import ScopeMissing
-from crossauth_fastapi._middleware.decision import CLAIMS, Demand, decide, is_logged_in
+from crossauth_fastapi._middleware.decision import CLAIMS, RouteDemand, decide, is_logged_in
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER
 from crossauth_fastapi._middleware.state import RequestState, state_of
@@ -148,9 +148,9 @@ class AudienceGuard:
         await app(scope, receive, send)
 
 
-def _demand(rule: EndpointRule) -> Demand:
+def _demand(rule: EndpointRule) -> RouteDemand:
     """What a rule asks for, besides how one is known."""
-    return Demand(rule.scopes, user=False)
+    return RouteDemand(rule.scopes, user=False)
 
 
 def _is_preflight(scope: Scope) -> bool:

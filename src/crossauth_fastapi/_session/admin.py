@@ -27,8 +27,8 @@ from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
 from crossauth_fastapi._session.groups import ADMIN
-from crossauth_fastapi._session.login import renew_session
 from crossauth_fastapi._session.profile import DELETED
+from crossauth_fastapi._session.renewal import renew_session
 from crossauth_fastapi._session.services import user_by_id
 from crossauth_fastapi._session.signup import choice_of_factors
 from crossauth_fastapi._session.userhooks import user_changed, user_made

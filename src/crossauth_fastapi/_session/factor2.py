@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from crossauth_backend.accounts import email_change, factor2_setup, recovery
 from crossauth_backend.accounts.codes import is_reachable
+from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.fit import fields_given_with_choice
 from crossauth_backend.accounts.pending import PENDING, is_set_up_pending, read_pending
 from crossauth_backend.accounts.required_change import required_change
+from crossauth_backend.accounts.second_factor import methods_of
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.accounts.signup_rules import SETTING_UP
-from crossauth_backend.accounts.stages import Ask, Attempt
+from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
@@ -34,7 +37,8 @@ from crossauth_fastapi._session.forms import editable_values
 from crossauth_fastapi._session.formsecrets import setup_answer_of
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
 from crossauth_fastapi._session.groups import FACTOR2
-from crossauth_fastapi._session.login import auth_of, open_session, sign_in
+from crossauth_fastapi._session.login import open_session, sign_in
+from crossauth_fastapi._session.renewal import current_attempt
 from crossauth_fastapi._session.signup import choice_of_factors, wait_for_link
 
 SET_UP = "Your second factor has been set up."
@@ -115,8 +119,12 @@ async def configure(call: SessionRequest) -> Outcome:
         recovery_codes = done.recovery_codes if user is not None else recovery.random_codes()
         name = done.username if user is None else user.username
         return await wait_for_link(call, user, name, after, done.persist, {"recoveryCodes": recovery_codes})
-    auth = auth_of(call) if call.user is not None else None
-    signed_in = await sign_in(call, Attempt(user, factor2_passed=True), done.persist, after, auth=auth)
+    if call.user is not None:
+        attempt = current_attempt(call, user)
+    else:
+        first = proven(ctx.accounts, user)
+        attempt = replace(first, methods=(*first.methods, *methods_of(ctx.accounts, user)))
+    signed_in = await sign_in(call, replace(attempt, factor2_passed=True), done.persist, after)
     if call.user is None:
         return signed_in
     # Also after a sign-up: the codes can be shown only now, so the page shows them, and leads on.
@@ -151,8 +159,9 @@ async def change(call: Submitted[ChangeFactor2Body]) -> Outcome:
             after = call.next_page(ctx.settings.login_redirect)
             return await wait_for_link(call, stored, stored.username, after, False)
         if forced:
-            return await sign_in(call, Attempt(stored), False, call.next_page(ctx.settings.login_redirect))
-        await open_session(ctx, call.request, Attempt(stored), False, auth=auth_of(call))
+            first = proven(ctx.accounts, stored)
+            return await sign_in(call, first, False, call.next_page(ctx.settings.login_redirect))
+        await open_session(ctx, call.request, current_attempt(call, stored), False)
         shown = {**_change_variables(call, stored), "message": REMOVED}
         return Outcome({"ok": True, "message": REMOVED}, Page(shown))
     purpose, given = "setup", await _given_address(call, user, wanted) if forced else {}

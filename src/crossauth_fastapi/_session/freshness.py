@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from crossauth_backend.accounts import freshness
+from crossauth_backend.accounts.attempt import Demand
 from crossauth_backend.accounts.context import Accounts, has_factor2
-from crossauth_backend.accounts.credentials import prove_first_factor
+from crossauth_backend.accounts.credentials import prove_first_factor, proven
+from crossauth_backend.accounts.stages import require_fresh
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.users.record import User
@@ -16,7 +18,7 @@ from crossauth_backend.users.stamp import CREDENTIALS
 from crossauth_fastapi._http.errors import PasswordRequired
 from crossauth_fastapi._session.context import SessionRequest
 from crossauth_fastapi._session.formsecrets import secrets_of
-from crossauth_fastapi._session.login import auth_of
+from crossauth_fastapi._session.renewal import current_attempt
 
 
 def needs_password(call: SessionRequest, user: User) -> bool:
@@ -28,8 +30,8 @@ def needs_password(call: SessionRequest, user: User) -> bool:
     seconds = call.ctx.settings.reauthentication_seconds
     if seconds is None or _is_asked_for_factor2(call, user):
         return False
-    auth = auth_of(call)
-    return not freshness.is_recent(auth, call.ctx.accounts.now, timedelta(seconds=seconds))
+    demand = Demand(max_age=timedelta(seconds=seconds))
+    return require_fresh(current_attempt(call, user), demand) is not None
 
 
 def _is_asked_for_factor2(call: SessionRequest, user: User) -> bool:
@@ -63,10 +65,12 @@ async def require_recent_login(call: SessionRequest, user: User, prefix: str = "
     found = await accounts.find(user.id)
     async with accounts.limited(call.origin, user, password_account=str(user.id)):
         await prove_first_factor(accounts, found, given)
-    auth = freshness.auth_facts(accounts.now, ["pwd"])
+    known = current_attempt(call, user).auth
+    sid = known.sid if known is not None else None
+    auth = freshness.auth_facts(accounts.now, proven(accounts, user).methods, sid=sid)
     call.state.auth = auth
     if call.state["auth_type"] == "cookie":
-        await call.ctx.keep(call.request, {f"{freshness.OURS}.{freshness.AUTH}": auth})
+        await call.ctx.keep(call.request, {f"{freshness.OURS}.{freshness.AUTH}": auth.to_data()})
 
 
 def changes_credential(accounts: Accounts, user: User, wanted: User | Mapping[str, Any]) -> bool:

@@ -9,9 +9,9 @@ from fastapi import Request
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from crossauth_backend.accounts.freshness import auth_facts
+from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.signup_rules import SETTING_UP
-from crossauth_backend.accounts.stages import Ask, Attempt
+from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.keys.record import KeyDataEntry, get_json_data
@@ -121,9 +121,7 @@ async def login_with_user(
             at `loginfactor2`; `PasswordChangeNeeded` or `Factor2ResetNeeded` where the account demands a change.
     """
     # How the user was proven is not known here: a second factor that was left out is none for what asks for one.
-    auth = auth_facts(ctx.accounts.now, ()) if bypass_2fa else None
-    attempt = Attempt(user, factor2_passed=bypass_2fa, factor2_bypassed=bypass_2fa)
-    result = await open_session(ctx, request, attempt, None, factor2_given=False, auth=auth)
+    result = await open_session(ctx, request, Attempt(user, factor2_bypassed=bypass_2fa), None)
     if result.asked is not None:
         unfinished = result.user.state in SETTING_UP
         raise CrossauthError(ErrorCode.TwoFactorIncomplete if unfinished else _ASKED[result.asked])

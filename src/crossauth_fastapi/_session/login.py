@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final, get_args
 
 from fastapi import Request
 
-from crossauth_backend.accounts import freshness, login
+from crossauth_backend.accounts import issue, login
+from crossauth_backend.accounts.attempt import Attempt, Demand, Prompt
 from crossauth_backend.accounts.context import has_factor2
-from crossauth_backend.accounts.credentials import check_credentials
+from crossauth_backend.accounts.credentials import check_credentials, proven
 from crossauth_backend.accounts.signup_rules import SETTING_UP
-from crossauth_backend.accounts.stages import Ask, Attempt
+from crossauth_backend.accounts.stages import Ask, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
-from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
-from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.redirects import local_path, with_query
@@ -28,8 +27,10 @@ from crossauth_fastapi._session.factorpages import CODE_UNSENT, ask_variables
 from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.groups import BASIC
 from crossauth_fastapi._session.nextpage import keep_next
+from crossauth_fastapi._session.renewal import current_attempt
 
 NEEDED = "This site needs a second factor. Set one up to log in."
+_PROMPTS: Final[frozenset[Prompt]] = frozenset(get_args(Prompt))
 _FORCED = {
     Ask.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),
     Ask.FACTOR2_CHANGE: ("changefactor2", ErrorCode.Factor2ResetNeeded),
@@ -38,14 +39,17 @@ _FORCED = {
 
 async def get_login_page(call: SessionRequest) -> Page | Redirect:
     """The form; whoever is logged in is sent on, unless they are logging in as somebody else and were refused, or are to log in
-    again (`prompt=login`): a route asks for a login that is recent, or has a second factor.
+    again (`prompt`): a route asks for a login that is recent, or has a second factor.
     """
     after = call.next_page(call.ctx.settings.login_redirect)
     refused = call.request.method == "POST" and call.state["csrf_token"]
     user = call.user
-    if user is not None and call.request.query_params.get("prompt") == "login":
+    if user is None:
+        return Page({"next": after})
+    demand = Demand(prompt=_PROMPTS.intersection(call.request.query_params.get("prompt", "").split(" ")))
+    if next_step(current_attempt(call, user), demand) is Ask.LOGIN:
         return Page({"next": after, "again": True, "username": user.username})
-    return Redirect(after) if user and not refused else Page({"next": after})
+    return Page({"next": after}) if refused else Redirect(after)
 
 
 async def log_in(call: Submitted[LoginBody]) -> Outcome:
@@ -58,7 +62,7 @@ async def log_in(call: Submitted[LoginBody]) -> Outcome:
     body = call.body
     refuse = partial(login.refuse_unfinished, ctx.accounts, origin=call.origin)
     user = await check_credentials(ctx.accounts, body.username, secrets_of(call), call.origin, refuse)
-    return await sign_in(call, Attempt(user), persist_of(call, body.persist), after)
+    return await sign_in(call, proven(ctx.accounts, user), persist_of(call, body.persist), after)
 
 
 async def sign_in(
@@ -67,7 +71,6 @@ async def sign_in(
     persist: bool | None,
     after: str,
     more: Mapping[str, Any] | None = None,
-    auth: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Take an attempt through the login stages, and answer with what comes of it.
 
@@ -77,14 +80,13 @@ async def sign_in(
         persist: whether the cookie outlives the browser; `None` for what the options say.
         after: where the browser goes then.
         more: what else the JSON says.
-        auth: see `login.sign_in`.
 
     Raises:
         CrossauthError: the reason for which the account's state refuses; a forced change where it cannot be made here.
     """
     ctx = call.ctx
     try:
-        result = await open_session(ctx, call.request, attempt, persist, auth=auth)
+        result = await open_session(ctx, call.request, attempt, persist)
     except CrossauthError as e:
         if e.code is ErrorCode.EmailNotVerified:
             # A link was sent, which may be opened here.
@@ -114,11 +116,9 @@ async def open_session(
     request: Request,
     attempt: Attempt,
     persist: bool | None,
-    data: Mapping[str, Any] | None = None,
     *,
-    auth: Mapping[str, Any] | None = None,
     factor2_given: bool | None = None,
-) -> login.LoginResult:
+) -> issue.LoginResult:
     """Take an attempt through the login stages, and make the session that comes of it the request's own.
 
     Parameters:
@@ -126,14 +126,11 @@ async def open_session(
         request: the request, whose session so far ends.
         attempt: whom to sign in, and what has been proven.
         persist: whether the cookie outlives the browser; `None` for what the options say.
-        data: session data to begin with.
-        auth: see `login.sign_in`.
         factor2_given: whether this browser is one in which the second factor was given; by default as the attempt says.
     """
-    previous = state_of(request)["session_id"]
-    result = await login.sign_in(
-        ctx.accounts, attempt, previous=previous, extra_fields=await ctx.extra_columns(request), data=data,
-        origin=ctx.origin(request), persist=persist, auth=auth,
+    result = await issue.sign_in(
+        ctx.accounts, attempt, previous=state_of(request)["session_key"], extra_fields=await ctx.extra_columns(request),
+        origin=ctx.origin(request), persist=persist,
     )  # fmt: skip
     signed_in: User | None = result.user if result.asked is None else None
     ctx.start_session(request, result.session, signed_in, persist if signed_in else False)
@@ -141,37 +138,6 @@ async def open_session(
         given = attempt.factor2_passed if factor2_given is None else factor2_given
         await ctx.remember_device(request, signed_in, given)
     return result
-
-
-def auth_of(call: SessionRequest) -> dict[str, Any] | None:
-    """When and how the user who is asking logged in, as far as that is known; of one who asks by a key or a token nothing is, for
-    the session beside it may be anybody's.
-    """
-    key = call.state["session_key"] if call.state["auth_type"] in ("cookie", None) else None
-    return call.state.auth or freshness.auth_of(key)
-
-
-async def renew_session(call: SessionRequest, user: User) -> None:
-    """Let whoever is logged in go on after changing a credential, which has ended every session of the user: in a new one.
-
-    Nothing happens where another user was changed, or nothing that the session rests on.
-
-    Parameters:
-        call: the call.
-        user: the user as stored now.
-    """
-    key = call.state["session_key"]
-    if key is None or call.state["auth_type"] != "cookie" or str(key.userid) != str(user.id):
-        return
-    if same_stamp(key.stamp, user.security_stamp):
-        return
-    ctx = call.ctx
-    result = await login.sign_in(
-        ctx.accounts, Attempt(user, factor2_passed=True), previous=call.state["session_id"],
-        extra_fields=await ctx.extra_columns(call.request), data=get_json_data(key), origin=call.origin,
-        auth=auth_of(call),
-    )  # fmt: skip
-    ctx.start_session(call.request, result.session, user if result.asked is None else None, False)
 
 
 LOGIN = Action(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossauth_backend.accounts import login
+from crossauth_backend.accounts import sessions
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi._actions.action import Action, CsrfRule, StepUp
 from crossauth_fastapi._actions.forms import Ok
@@ -22,7 +22,7 @@ async def log_out(call: SessionRequest) -> Outcome:
     """End the session and delete the cookies."""
     session_id = call.state["session_id"]
     if session_id is not None:
-        await login.log_out(call.ctx.accounts, session_id, call.user, call.origin)
+        await sessions.log_out(call.ctx.accounts, session_id, call.user, call.origin)
         call.ctx.end_session(call.request)
     return Outcome({"ok": True}, Redirect(call.next_page(call.ctx.settings.logout_redirect)))
 

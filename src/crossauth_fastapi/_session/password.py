@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from crossauth_backend.accounts import password
-from crossauth_backend.accounts.required_change import required_change
-from crossauth_backend.accounts.stages import Ask, Attempt
+from crossauth_backend.accounts.attempt import Attempt
+from crossauth_backend.accounts.credentials import proven
+from crossauth_backend.accounts.required_change import RequiredChange, required_change
+from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
-from crossauth_backend.keys.record import get_json_data
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, StepUp
 from crossauth_fastapi._actions.forms import Ok
@@ -21,6 +22,7 @@ from crossauth_fastapi._session.formsecrets import secrets_of
 from crossauth_fastapi._session.groups import BASIC, RESET
 from crossauth_fastapi._session.login import open_session, sign_in
 from crossauth_fastapi._session.nextpage import keep_next, kept_next
+from crossauth_fastapi._session.renewal import current_attempt
 
 CHANGED = "Your password has been changed."
 # What makes a link useless, and another one useful.
@@ -28,8 +30,8 @@ _BAD_LINKS: Final = (ErrorCode.InvalidKey, ErrorCode.Expired)
 RESET_SENT = "If there is an account with this address, we have sent it a link to choose a new password."
 
 
-async def whose_password(call: SessionRequest) -> tuple[str, bool]:
-    """The name of the user whose password may be changed, and whether a second factor is out of the question.
+async def whose_password(call: SessionRequest) -> tuple[str, RequiredChange | None]:
+    """The name of the user whose password may be changed, and the change that a login demanded, if it is that.
 
     That is whoever is logged in, or was sent here by a login that demanded it.
 
@@ -39,8 +41,8 @@ async def whose_password(call: SessionRequest) -> tuple[str, bool]:
     if call.user is None:
         required = await required_change(call.ctx.accounts, call.state["session_key"], Ask.PASSWORD_CHANGE)
         if required is not None:
-            return required.user.username, required.factor2_passed
-    return call.session_user().username, True
+            return required.user.username, required
+    return call.session_user().username, None
 
 
 async def get_password_page(call: SessionRequest) -> Page | Redirect:
@@ -52,9 +54,9 @@ async def get_password_page(call: SessionRequest) -> Page | Redirect:
 
 async def change_password(call: SessionRequest) -> Outcome:
     """Check the old password, store the new one, and end every other session."""
-    ctx, forced = call.ctx, call.user is None
+    ctx = call.ctx
     await ctx.extra_columns(call.request)
-    username, factor2_passed = await whose_password(call)
+    username, forced = await whose_password(call)
     user = await password.change_password(
         ctx.accounts,
         username,
@@ -64,12 +66,11 @@ async def change_password(call: SessionRequest) -> Outcome:
         origin=call.origin,
     )
     after = call.next_page("")
-    if forced:
-        return await _sign_in_after(call, Attempt(user, factor2_passed), after)
+    if forced is not None:
+        return await _sign_in_after(call, Attempt(user, forced.methods, forced.factor2_passed), after)
     # Every session is gone, this one too: whoever copied its cookie is out, and the browser gets a new one.
-    data = get_json_data(call.state["session_key"])
     given = call.state.factor2_given
-    await open_session(ctx, call.request, Attempt(user, factor2_passed=True), False, data, factor2_given=given)
+    await open_session(ctx, call.request, current_attempt(call, user), False, factor2_given=given)
     page = Page({"message": CHANGED, "next": after, "required": False})
     return Outcome({"ok": True, "message": CHANGED}, page)
 
@@ -126,7 +127,7 @@ async def reset_password(call: Submitted[ResetBody]) -> Outcome:
     user: User = await password.reset_password(
         ctx.accounts, token, secrets_of(call, "new_"), secrets_of(call, "repeat_") or None, call.origin
     )
-    result = await _sign_in_after(call, Attempt(user), after)
+    result = await _sign_in_after(call, proven(ctx.accounts, user), after)
     if call.user is None:
         return result
     shown: dict[str, Any] = {"message": CHANGED, "user": call.user, "next": after}

@@ -21,7 +21,7 @@ from crossauth_fastapi._session.freshness import (
     require_recent_login,
 )
 from crossauth_fastapi._session.groups import BASIC
-from crossauth_fastapi._session.login import renew_session
+from crossauth_fastapi._session.renewal import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
 from crossauth_fastapi._session.userhooks import user_changed
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 
 from crossauth_backend.accounts import factor2_setup, signup
+from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.pending import PENDING
-from crossauth_backend.accounts.stages import Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
@@ -87,7 +87,7 @@ async def sign_up(call: Submitted[SignupBody]) -> Outcome:
         return await _set_factor2_up(call, user, done, after, persist)
     if done.verify or done.user is None:
         return await wait_for_link(call, done.user, str(user["username"]), after, persist)
-    return await sign_in(call, Attempt(done.user), persist, after, {"emailVerificationNeeded": False})
+    return await sign_in(call, proven(ctx.accounts, done.user), persist, after, {"emailVerificationNeeded": False})
 
 
 def chosen_factor2(call: SessionRequest, user: Mapping[str, Any], asked: str | None) -> str:

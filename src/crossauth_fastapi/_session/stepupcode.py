@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from crossauth_backend.accounts import login
+from crossauth_backend.accounts import sessions
 from crossauth_backend.accounts.page_visit import newest_visit
 from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -50,7 +50,7 @@ async def cancel(call: SessionRequest) -> Outcome:
     if not waiting:
         raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
     if call.user is None:
-        await login.log_out(call.ctx.accounts, call.state["session_id"])
+        await sessions.log_out(call.ctx.accounts, call.state["session_id"])
         call.ctx.end_session(call.request)
     else:
         for name in waiting:

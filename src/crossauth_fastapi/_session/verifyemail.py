@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import email_change
+from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.email_change import Verified
-from crossauth_backend.accounts.stages import Ask, Attempt
+from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
@@ -19,8 +20,9 @@ from crossauth_fastapi._session.bodies import RequestVerificationBody, VerifyAns
 from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.groups import VERIFICATION
 from crossauth_fastapi._session.interactions import flow_in
-from crossauth_fastapi._session.login import open_session, renew_session
+from crossauth_fastapi._session.login import open_session
 from crossauth_fastapi._session.nextpage import keep_next, kept_next
+from crossauth_fastapi._session.renewal import renew_session
 from crossauth_fastapi._session.signup import begun_here
 
 SENT_AGAIN = "If this account is waiting for its email address to be verified, we've sent it a new link."
@@ -65,7 +67,8 @@ async def verify_email(call: Submitted[VerifyBody]) -> Outcome:
             await renew_session(call, done.user)
             call.state["user"] = done.user
     elif done.waited and begun.get("userid") == str(done.user.id):
-        asked = (await open_session(ctx, call.request, Attempt(done.user), begun.get("persist"))).asked
+        attempt = proven(ctx.accounts, done.user)
+        asked = (await open_session(ctx, call.request, attempt, begun.get("persist"))).asked
     answer = _answer(call, done.user, True)
     if asked is Ask.FACTOR2:
         answer["twoFactorRequired"] = True

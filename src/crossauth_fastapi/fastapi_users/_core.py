@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import HTTPConnection
 
+from crossauth_backend.accounts import login
 from crossauth_backend.accounts.context import Accounts, Origin, limited, reserve
-from crossauth_backend.accounts.stages import Step
+from crossauth_backend.accounts.login import Decision, Refused
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import folded, normalize
 from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
@@ -27,7 +28,7 @@ from crossauth_fastapi._http.address import peer_address, read_proxies
 from crossauth_fastapi.fastapi_users._addresses import MAX_LOGIN, login_spellings
 from crossauth_fastapi.fastapi_users._ids import id_type
 from crossauth_fastapi.fastapi_users._options import read_core_options
-from crossauth_fastapi.fastapi_users._records import key_owner, record_of, step_of
+from crossauth_fastapi.fastapi_users._records import attempt_for, key_owner, record_of
 from crossauth_fastapi.fastapi_users._refresh import end_refresh_tokens
 from crossauth_fastapi.fastapi_users._storages import Storages
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
@@ -161,11 +162,24 @@ class Core:
         if self.accounts is not None:
             await self.accounts().end_sessions(key_owner(user), keep=TOKEN_PREFIXES)
 
-    def next_step(self, user: Any, *, factor2_passed: bool = False) -> Step:
-        """What stands between a user who has proven the first factor and a token: the stages of every login."""
-        offered = self.accounts().allowed_factor2 if self.accounts is not None else ()
-        is_offered = record_of(user).factor2 in offered
-        return step_of(user, factor2_passed=factor2_passed, factor2_offered=is_offered)
+    async def decide(
+        self, user: Any, connection: HTTPConnection, *, factor2_passed: bool = False, logged_in: bool = False
+    ) -> Decision:
+        """Decide about a user who has proven the first factor, as every login is: see `login.decide`.
+
+        Parameters:
+            user: the user.
+            connection: the request.
+            factor2_passed, logged_in: see `attempt_for`.
+        """
+        attempt = attempt_for(user, factor2_passed=factor2_passed, logged_in=logged_in)
+        if self.accounts is not None and attempt.user.security_stamp is not None:
+            return await login.decide(self.accounts(), attempt, origin=self.origin(connection))
+        # A user of the application's: there is more to it than whether the account is active only on a session server.
+        decided = login.judge(attempt)
+        if isinstance(decided, Refused) and not logged_in:
+            self.tell(EventName.login_failed, connection, user, decided.code.name)
+        return decided
 
     def check(self, backend: AuthenticationBackend[Any, Any]) -> None:
         """Find out now what would go wrong at a login by this backend.

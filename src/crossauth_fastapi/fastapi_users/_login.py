@@ -10,7 +10,9 @@ from fastapi import HTTPException, Request, Response
 from starlette.responses import JSONResponse
 
 from crossauth_backend.accounts import email_change, second_factor
-from crossauth_backend.accounts.stages import Ask, Refuse
+from crossauth_backend.accounts.issue import open_session
+from crossauth_backend.accounts.login import Refused, Required
+from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.accounts.step_up import complete_step_up, pending_step_up
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
@@ -59,17 +61,17 @@ async def log_in(
             `mfa_token` for `login/factor2`.
     """
     await refuse_unfinished(core, user, request)
-    step = core.next_step(user, factor2_passed=factor2_passed)
-    if isinstance(step, Refuse) or step not in (None, Ask.FACTOR2):
-        code = step.code if isinstance(step, Refuse) else step
-        reason = code.name if code is not None else ""
-        core.tell(EventName.login_failed, request, user, reason)
-        raise refused(_REFUSALS.get(code, ErrorCode.LOGIN_BAD_CREDENTIALS))
+    decided = await core.decide(user, request, factor2_passed=factor2_passed)
+    if isinstance(decided, Refused):
+        raise refused(_REFUSALS.get(decided.code, ErrorCode.LOGIN_BAD_CREDENTIALS))
+    if isinstance(decided, Required) and decided.ask is not Ask.FACTOR2:
+        core.tell(EventName.login_failed, request, user, decided.ask.name)
+        raise refused(_REFUSALS.get(decided.ask, ErrorCode.LOGIN_BAD_CREDENTIALS))
     if requires_verification and not user.is_verified:
         core.tell(EventName.login_failed, request, user, Reason.EmailNotVerified.name)
         raise refused(ErrorCode.LOGIN_USER_NOT_VERIFIED)
-    if step is Ask.FACTOR2:
-        raise await ask_factor2(core, user, request)
+    if isinstance(decided, Required):
+        raise await ask_factor2(core, user, request, decided)
     response = await open_login(core, backend, strategy, user_manager, user)
     await user_manager.on_after_login(user, request, response)
     core.tell(EventName.login_succeeded, request, user)
@@ -175,22 +177,24 @@ def with_refresh_token(response: Response, token: str) -> Response:
     return answer
 
 
-async def ask_factor2(core: Core, user: Any, request: Request, *, step_up: bool = False) -> HTTPException:
+async def ask_factor2(core: Core, user: Any, request: Request, required: Required | None = None) -> HTTPException:
     """The question for a user's second factor, as a refusal that names the factor and holds the `mfa_token`.
 
     Parameters:
         core, user, request: at hand.
-        step_up: whether the user is logged in, so that nothing but a token was shown; the answer opens no login then.
+        required: what a login lacks; `None` for a user who is logged in, so that nothing but a token was shown: the answer opens
+            no login then.
     """
     if core.accounts is None:
         return refused(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED, 403)
     accounts, record = core.accounts(), record_of(user)
-    if step_up:
+    if required is None:
         pending, unsent = await pending_step_up(accounts, record)
+        session = await accounts.sessions.create_session_key(None, None, pending)
+        core.tell(EventName.factor2_asked, request, user)
     else:
-        pending, unsent = await second_factor.pending_login(accounts, record, None)
-    session = await accounts.sessions.create_session_key(None, None, pending)
-    core.tell(EventName.factor2_asked, request, user)
+        opened = await open_session(accounts, required, origin=core.origin(request))
+        session, unsent = opened.session, opened.code_unsent
     reason = {"factor2": record.factor2, "mfa_token": session.value, **({"code_sent": False} if unsent else {})}
     return refused_with(FurtherErrorCode.LOGIN_FACTOR2_REQUIRED, reason, 403)
 

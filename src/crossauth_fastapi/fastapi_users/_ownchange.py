@@ -157,7 +157,7 @@ class OwnChange:
             return
         token, code = getattr(body, "mfa_token", None), getattr(body, "otp", None)
         if not token or not code:
-            raise await ask_factor2(self.core, user, request, step_up=True)
+            raise await ask_factor2(self.core, user, request)
         if not is_proven(user, await check_factor2(self.core, request, token, code, step_up=True)):
             raise refused(FurtherErrorCode.LOGIN_FACTOR2_INVALID)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from crossauth_backend.accounts.stages import Attempt, Step, next_step
+from crossauth_backend.accounts.attempt import Attempt
+from crossauth_backend.accounts.freshness import UNKNOWN
+from crossauth_backend.accounts.stages import next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.keys.storage import KeyStorage
@@ -26,17 +28,22 @@ def record_of(user: Any) -> User:
     return User(id=user.id, username=user.email, email=user.email, state=state, admin=user.is_superuser is True)
 
 
-def step_of(user: Any, *, factor2_passed: bool, factor2_offered: bool = True) -> Step:
-    """What the stages of every login say of a user who has proven the first factor."""
+def attempt_for(user: Any, *, factor2_passed: bool = False, logged_in: bool = False) -> Attempt:
+    """A user who has proven the first factor, for the stages of every login.
+
+    Parameters:
+        user: the user.
+        factor2_passed: whether the second factor was proven, too.
+        logged_in: whether all that was at a login made before, which goes on.
+    """
     needed = getattr(user, "crossauth_factor2_needed", False)
-    return next_step(
-        Attempt(record_of(user), factor2_passed=factor2_passed, factor2_offered=factor2_offered, factor2_needed=needed)
-    )
+    auth = UNKNOWN if logged_in else None
+    return Attempt(record_of(user), factor2_passed=factor2_passed, auth=auth, factor2_needed=needed)
 
 
 def may_stay(user: Any) -> bool:
     """Whether somebody who is logged in may go on: a session server's users only in a state in which they could log in."""
-    return getattr(user, "crossauth_record", None) is None or step_of(user, factor2_passed=True) is None
+    return getattr(user, "crossauth_record", None) is None or next_step(attempt_for(user, logged_in=True)) is None
 
 
 def login_mark(user: Any) -> str:

@@ -56,3 +56,11 @@ def test_an_option_may_name_what_is_registered_or_none(factors: Factors) -> None
 def test_what_is_no_authenticator_stops_the_start(wrong: Any) -> None:
     with pytest.raises(CrossauthError, match="'totp' must be an Authenticator"):
         Factors({"totp": wrong})
+
+
+@pytest.mark.parametrize("amr", ["hwk", ["hwk"], ("hwk", 1), None])
+def test_names_that_are_no_tuple_of_texts_stop_the_start(monkeypatch: pytest.MonkeyPatch, amr: Any) -> None:
+    """A text would be as many names as it has letters."""
+    monkeypatch.setattr(TotpAuthenticator, "amr", amr)
+    with pytest.raises(CrossauthError, match=r"'amr' of 'totp' must be a tuple of names, such as \('hwk',\)"):
+        Factors({"totp": TotpAuthenticator("Test")})

@@ -23,6 +23,7 @@ class DummyFactor2Authenticator(Authenticator):
     """
 
     default_friendly_name = "Dummy Factor2"
+    amr = ("otp",)
     test_only = True
 
     def __init__(self, code: str, options: AuthenticatorOptions | None = None) -> None:

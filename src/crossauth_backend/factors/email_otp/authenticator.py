@@ -48,6 +48,7 @@ class EmailAuthenticator(SentCodeAuthenticator):
     """
 
     default_friendly_name = "Code by e-mail"
+    amr = ("otp",)
     settings_table = EmailAuthenticatorSettings
     settings: EmailAuthenticatorSettings
 

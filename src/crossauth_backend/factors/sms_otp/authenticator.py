@@ -56,6 +56,7 @@ class SmsAuthenticator(SentCodeAuthenticator):
     """
 
     default_friendly_name = "Code by text message"
+    amr = ("sms",)
     settings_table = SmsAuthenticatorSettings
     settings: SmsAuthenticatorSettings
 

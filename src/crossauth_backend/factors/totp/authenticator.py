@@ -32,6 +32,7 @@ class TotpAuthenticator(Authenticator):
     """
 
     default_friendly_name = "Authenticator application"
+    amr = ("otp",)
 
     def __init__(self, app_name: str, options: AuthenticatorOptions | None = None) -> None:
         super().__init__(options)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.security import APIKeyCookie, OAuth2PasswordRequestForm
 
+from crossauth_backend.accounts.login import SignedIn
 from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (
@@ -247,7 +248,12 @@ def _add_refresh(
             core.tell(EventName.login_failed, request, user, "refresh token used again: its login has ended")
             if isinstance(strategy, SupportsLoginIds):
                 await strategy.destroy_sid(user, taken.sid)
-        if taken is None or taken.reused or user is None or not _may_go_on(core, user, requires_verification):
+        if (
+            taken is None
+            or taken.reused
+            or user is None
+            or not await _may_go_on(core, user, request, requires_verification)
+        ):
             raise refused(FurtherErrorCode.REFRESH_BAD_TOKEN)
         return await open_login(core, backend, strategy, user_manager, user, taken)
 
@@ -259,7 +265,9 @@ async def _user(user_manager: BaseUserManager[Any, Any], userid: Any) -> Any | N
         return None
 
 
-def _may_go_on(core: Core, user: Any, requires_verification: bool) -> bool:
+async def _may_go_on(core: Core, user: Any, request: Request, requires_verification: bool) -> bool:
     # The second factor was proven at the login that the token descends from.
-    step = core.next_step(user, factor2_passed=True)
-    return step is None and bool(user.is_active) and bool(user.is_verified or not requires_verification)
+    decided = await core.decide(user, request, logged_in=True)
+    return (
+        isinstance(decided, SignedIn) and bool(user.is_active) and bool(user.is_verified or not requires_verification)
+    )
