@@ -288,6 +288,22 @@ async def test_an_application_that_is_mounted_twice_is_not_opened_by_the_other_p
     assert (await ask(app, "/a/x", authorization(issuer.issue_token(AUDIENCE, scope="low")))).status == 500
 
 
+async def test_what_is_open_at_one_path_is_not_opened_below_another(issuer: FakeIssuer) -> None:
+    """An exception for the one path of an application that is mounted twice, at the longer one, is none for the other."""
+    app = protect(
+        issuer, {"/api": {"scope": ["high"], "suburls": True}, "/open/deep": {"public": True, "suburls": True}}
+    )
+    inner = FastAPI(openapi_url=None)
+
+    @inner.get("/x")
+    async def x() -> str:
+        return "in"
+
+    for path in ("/api/v1", "/open/deep/v1"):
+        app.mount(path, inner)
+    assert (await ask(app, "/api/v1/x")).status != 200
+
+
 async def test_an_application_that_is_mounted_twice_is_protected_at_both_paths(issuer: FakeIssuer) -> None:
     """One entry for a route that two paths reach counts at both."""
     app, inner = protect(issuer, {"/a": {"scope": ["high"], "suburls": True}}), FastAPI()
