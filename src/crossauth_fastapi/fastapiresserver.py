@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.options import option_names, read_options
+from crossauth_backend.events.listeners import Events, LoggingListener
 from crossauth_backend.oauth.resource.options import ResourceServerSettings
 from crossauth_backend.oauth.resserver import OAuthResourceServer
 from crossauth_backend.oauth.tokenconsumer import OAuthTokenConsumer
@@ -59,6 +60,7 @@ class FastApiOAuthResourceServer(OAuthResourceServer):
         app: the application.
         token_consumers: one per authorization server, see `OAuthResourceServer`.
         options: see `FastApiOAuthResourceServerOptions`.
+        events: who is told of what happens; without it events go to the log.
 
     Raises:
         CrossauthError: `Configuration`, naming the option, what was wrong with it and what would be right.
@@ -69,6 +71,7 @@ class FastApiOAuthResourceServer(OAuthResourceServer):
         app: FastAPI,
         token_consumers: Sequence[OAuthTokenConsumer],
         options: FastApiOAuthResourceServerOptions | None = None,
+        events: Events | None = None,
     ) -> None:
         given, shared = options or {}, option_names(ResourceServerSettings)
         settings = read_options(FastApiResourceServerSettings, given, component=COMPONENT, also_known=shared)
@@ -79,8 +82,7 @@ class FastApiOAuthResourceServer(OAuthResourceServer):
         inherited: Any = {name: value for name, value in given.items() if name in shared}
         super().__init__(token_consumers, inherited)
         _attach_sessions(app, settings.session_adapter)
-        has_sessions = any(source.name == "session" for source in servers_on(app).sources)
-        self._ctx = build(self, settings, has_sessions)
+        self._ctx = build(app, self, settings, events or Events([LoggingListener()]))
         attach(app, self._ctx)
 
     @property

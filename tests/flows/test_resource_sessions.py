@@ -179,6 +179,29 @@ async def test_a_token_in_the_session_is_accepted_and_needs_a_csrf_token(issuer:
         assert (await browser.get("/orders")).status_code == 401
 
 
+@pytest.mark.parametrize("locations", [["session"], ["header", "session"]])
+async def test_a_token_in_the_session_is_for_the_resource_it_is_used_at(
+    issuer: FakeIssuer, locations: list[str]
+) -> None:
+    api = "https://api.example.com"
+    server = a_server(
+        issuer,
+        {"/orders": {}},
+        token_locations=locations,
+        audience=[f"{api}/a", f"{api}/b"],
+        resources=[
+            {"resource": f"{api}/a", "path": "/orders"},
+            {"resource": f"{api}/b", "path": "/authorized"},
+        ],
+    )
+    async with browsing(server) as browser:
+        await browser.sign_up()
+        for audience, orders, authorized in ((f"{api}/a", 200, False), (f"{api}/b", 401, True)):
+            await browser.keep(issuer.issue_token(audience))
+            assert (await browser.get("/orders")).status_code == orders
+            assert (await browser.get("/authorized")).json()["authorized"] is authorized
+
+
 @pytest.mark.parametrize(
     ("locations", "user"),
     [(["header", "session"], "header"), (["session", "header"], "session"), (["beader"], "header")],

@@ -1,6 +1,7 @@
 """The user of an access token in the user storage, and the options by which `FastApiServer` makes a resource server."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -80,6 +81,7 @@ async def test_an_address_finds_a_user_only_where_it_is_verified(
     issuer: FakeIssuer, users: InMemoryUserStorage
 ) -> None:
     options = {"user_storage": users, "user_match_field": "email"}
+    await users.update_user({"id": 1, "email_verified_at": datetime.now(UTC)})
     assert await seen(issuer, options, sub="x", email="alice@example.com", email_verified=True) == "alice"
     for verified in (False, None, "true", 1):
         assert await seen(issuer, options, sub="x", email="alice@example.com", email_verified=verified) is None

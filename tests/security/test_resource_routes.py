@@ -39,6 +39,11 @@ def protect(issuer: FakeIssuer, protected: dict[str, Any], audience: Any = AUDIE
     return app
 
 
+async def started(app: FastAPI) -> None:
+    async with app.router.lifespan_context(app):
+        pass
+
+
 def authorization(token: str) -> tuple[str, bytes]:
     return "authorization", f"Bearer {token}".encode()
 
@@ -259,6 +264,70 @@ def test_every_mixture_of_cookie_token_and_key_is_the_best_that_is_good_or_nobod
                 assert answer.status == expected, values
             else:
                 assert answer.body == f'"{expected}"'.encode(), values
+
+
+@pytest.mark.parametrize("other", [{"public": True}, {"scope": ["low"]}])
+@pytest.mark.parametrize("paths", [("/a", "/b/deep"), ("/b/deep", "/a")])
+@pytest.mark.parametrize("suburls", [True, False])
+async def test_an_application_that_is_mounted_twice_is_not_opened_by_the_other_path(
+    issuer: FakeIssuer, other: dict[str, Any], paths: tuple[str, str], suburls: bool
+) -> None:
+    """One route that two paths reach has one guard: entries for both stop the start, for one would count at the other."""
+    strict = {"/a": {"scope": ["high"], "suburls": True}}
+    entry = {"/b/deep": {**other, "suburls": True}} if suburls else {"/b/deep/x": other}
+    app, inner = protect(issuer, {**strict, **entry}), FastAPI(openapi_url=None)
+
+    @inner.get("/x")
+    async def x() -> str:
+        return "in"
+
+    for path in paths:
+        app.mount(path, inner)
+    with pytest.raises(CrossauthError, match=r"'protected_endpoints'.*'/a/x' and '/b/deep/x' alike"):
+        await started(app)
+    assert (await ask(app, "/a/x", authorization(issuer.issue_token(AUDIENCE, scope="low")))).status == 500
+
+
+async def test_what_is_open_at_one_path_is_not_opened_below_another(issuer: FakeIssuer) -> None:
+    """An exception for the one path of an application that is mounted twice, at the longer one, is none for the other."""
+    app = protect(
+        issuer, {"/api": {"scope": ["high"], "suburls": True}, "/open/deep": {"public": True, "suburls": True}}
+    )
+    inner = FastAPI(openapi_url=None)
+
+    @inner.get("/x")
+    async def x() -> str:
+        return "in"
+
+    for path in ("/api/v1", "/open/deep/v1"):
+        app.mount(path, inner)
+    assert (await ask(app, "/api/v1/x")).status != 200
+
+
+async def test_an_application_that_is_mounted_twice_is_protected_at_both_paths(issuer: FakeIssuer) -> None:
+    """One entry for a route that two paths reach counts at both."""
+    app, inner = protect(issuer, {"/a": {"scope": ["high"], "suburls": True}}), FastAPI()
+
+    @inner.get("/x")
+    async def x() -> str:
+        return "in"
+
+    for path in ("/a", "/b"):
+        app.mount(path, inner)
+    for path in ("/a/x", "/b/x"):
+        assert (await ask(app, path)).status == 401
+        assert (await ask(app, path, authorization(issuer.issue_token(AUDIENCE, scope="high")))).status == 200
+
+
+async def test_an_entry_with_a_method_that_a_socket_never_has_stops_the_start(issuer: FakeIssuer) -> None:
+    """A handshake is a GET: `POST /ws` would protect nothing, and say nothing of it."""
+    app = protect(issuer, {"POST /ws": {}})
+    add_routes(app)
+    with pytest.raises(CrossauthError, match="'POST /ws' is the path of no route"):
+        await started(app)
+    app = protect(issuer, {"GET /ws": {}})
+    add_routes(app)
+    assert (await ask(app, "/orders")).status == 200
 
 
 async def test_a_socket_ends_with_the_token_that_opened_it(issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch) -> None:

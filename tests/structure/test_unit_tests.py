@@ -41,6 +41,7 @@ IMPURE = (
 # Records, names and tables: there is nothing in them that could be wrong by itself.
 PLAIN = {
     "crossauth_backend.events.record",
+    "crossauth_backend.email_tokens.draft",
     "crossauth_backend.factors.services",
     "crossauth_backend.testing.clock",
     "crossauth_backend.users.record",

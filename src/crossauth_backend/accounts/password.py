@@ -70,7 +70,7 @@ async def request_reset(accounts: Accounts, email: str, origin: Origin = NOWHERE
         CrossauthError: `InvalidEmail` for what can be no address; `TooManyAttempts`.
     """
     address = valid_email(email)
-    # By the mailbox, for the link is sent whatever else was sent there: see `email_tokens.manager.Draft`.
+    # By the mailbox, for the link is sent whatever else was sent there: see `email_tokens.draft.Draft`.
     counted = {"reset_account": mailbox_of(address), "reset_address": origin.address}
     await accounts.counted(origin, None, **counted)
     accounts.need_emails().send_password_reset_token(address)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from crossauth_backend.api_keys.options import ApiKeySettings
@@ -17,6 +16,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import check_secret
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.events.record import EventName
+from crossauth_backend.events.seldom import Seldom
 from crossauth_backend.keys.lastuse import LastUse, needs_touch
 from crossauth_backend.keys.reading import key_with_user_reader
 from crossauth_backend.keys.record import Key
@@ -27,9 +27,6 @@ from crossauth_backend.users.record import User
 
 logger = logging.getLogger("crossauth.api_keys")
 LIMIT: Final = "api_key"
-# A program goes on trying a key that has ended. That is told once in so long, of so many keys.
-_TOLD_EVERY: Final = timedelta(hours=1)
-_MOST_TOLD: Final = 10_000
 AddressOf: TypeAlias = str | Callable[[], str]
 """The peer's address, or what finds it out: few requests make an event that names it."""
 
@@ -56,7 +53,7 @@ class ApiKeyVerifier:
         self._counts: LeasedLimit | None = None
         if self._limit is not None:
             self.counts()
-        self._told: dict[str, datetime] = {}
+        self._seldom = Seldom(clock)
         self.last_use = LastUse(storage)
 
     async def verify(self, token: str, address: AddressOf = "") -> VerifiedApiKey:
@@ -121,12 +118,8 @@ class ApiKeyVerifier:
         )
 
     def _tell_refused(self, key: ApiKey, user: User | None, code: ErrorCode, address: AddressOf) -> None:
-        now, told = self._clock(), self._told.pop(key.value, None)
-        fresh = told is not None and now - told < _TOLD_EVERY
-        self._told[key.value] = told if told is not None and fresh else now
-        if len(self._told) > _MOST_TOLD:
-            del self._told[next(iter(self._told))]
-        if not fresh:
+        # A program goes on trying a key that has ended.
+        if self._seldom.is_due(key.value):
             self._events.tell(EventName.api_key_refused, user, address=_text(address), reason=code.name, client=key.id)
 
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets as _random
 from collections.abc import Sequence
 from functools import lru_cache
@@ -21,6 +22,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 MIN_SECRET_LENGTH: Final = 32
 _URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 _ENCRYPTED: Final = "enc"
+_LIKE_BOUND: Final = re.compile(r"[0-9]+!")
 _BASE32: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no I, O, 0, 1: codes are read aloud and typed
 
 
@@ -201,7 +203,10 @@ def check_secret(secret: str | None, component: str) -> str:
 
 def _bound(value: str, bound_to: str) -> str:
     # With its length in front, no two pairs make the same message (OWASP CSRF prevention cheat sheet, HMAC tokens).
-    return f"{len(bound_to)}!{bound_to}!{value}" if bound_to else value
+    if bound_to:
+        return f"{len(bound_to)}!{bound_to}!{value}"
+    # Nor does a value that is bound to nothing and reads like such a message; any other stays as it is in older cookies.
+    return f"0!!{value}" if "!" in value and _LIKE_BOUND.match(value) else value
 
 
 def _mac(value: str, key: bytes) -> bytes:

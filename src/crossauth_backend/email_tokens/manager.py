@@ -19,6 +19,7 @@ from crossauth_backend.delivery.mailer import Message, mail_message, send_mail
 from crossauth_backend.delivery.messages import Messages, site_name
 from crossauth_backend.delivery.options import make_mailer
 from crossauth_backend.delivery.queue import DeliveryQueue
+from crossauth_backend.email_tokens.draft import Draft
 from crossauth_backend.email_tokens.options import TokenEmailerOptions, TokenEmailerSettings
 from crossauth_backend.email_tokens.rules import (
     TOKEN_BYTES,
@@ -30,6 +31,7 @@ from crossauth_backend.email_tokens.rules import (
     has_expired,
     is_named_for_mailbox,
     is_verified,
+    is_verified_address,
     is_void,
     name_in_mail,
     stored_value,
@@ -37,7 +39,7 @@ from crossauth_backend.email_tokens.rules import (
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, SupportsTake
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
-from crossauth_backend.users.rules import valid_email
+from crossauth_backend.users.rules import name_for_strangers, valid_email
 from crossauth_backend.users.stamp import credential_stamp, same_stamp
 from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorage, or_none
@@ -49,24 +51,6 @@ _ANY: Final[Any] = {"skip_active_check": True, "skip_email_verified_check": True
 CHANNEL: Final = "mail"
 # Counts a message to an email address; whether it is within the limit of that mailbox.
 CountMail: TypeAlias = Callable[[str], Awaitable[bool]]
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A message that is about to be made and sent.
-
-    Parameters:
-        to: the address that it goes to.
-        make: makes it, and the token in it.
-        always: whether it is sent beyond the limit of the mailbox too, because its owner needs it: strangers can reach that
-            limit, and must not keep a reset link or a warning from the owner. What asks for it has a limit of its own.
-        counted: whether it was counted already.
-    """
-
-    to: str
-    make: Callable[[], Awaitable[Message]]
-    always: bool = False
-    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +197,26 @@ class TokenEmailer:
         data = {**self._site, "username": name_in_mail(user, old_email), "changed": changed}
         subject = "Your e-mail address was changed" if changed else "A change of your e-mail address was asked for"
         self._put(partial(self._note, old_email, subject, "emailchangenoticebody.jinja2", data, always=True))
+
+    def send_api_key_notice(self, user: User, name: str, replaced: bool) -> None:
+        """Tell a user that an API key was made for the account: whoever has it needs no login any more.
+
+        Parameters:
+            user: whose account.
+            name: what the key is called.
+            replaced: whether it takes the place of an earlier one.
+        """
+        address = address_of(user)
+        if address is None:
+            return
+        # Whoever made the key chose the name and, where the address is not verified, who is sent it.
+        known = is_verified_address(user, address)
+        data = {
+            **self._site, "username": name_in_mail(user, address), "name": name if known else name_for_strangers(name),
+            "replaced": replaced,
+        }  # fmt: skip
+        subject = "An API key was replaced" if replaced else "A new API key was created"
+        self._put(partial(self._note, address, subject, "apikeynoticebody.jinja2", data, always=known))
 
     async def check_password_reset_token(self, token: str) -> User:
         """The user for whom a token is good, without using it up.

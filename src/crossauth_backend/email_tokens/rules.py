@@ -111,10 +111,15 @@ def can_reset(user: User) -> bool:
     return user.state in RESETTABLE or is_named_for_mailbox(user)
 
 
+def is_verified_address(user: User, to: str) -> bool:
+    """Whether an address is verified as the user's."""
+    return user.email_verified_at is not None and same_mailbox(user.email or "", to)
+
+
 def name_in_mail(user: User, to: str) -> str:
     """What mail to an address may call the user: the username where the address is verified as the user's. Otherwise somebody
     else may read it, and it is said only where it carries nothing; else it is empty."""
-    if user.email_verified_at is not None and same_mailbox(user.email or "", to):
+    if is_verified_address(user, to):
         return user.username
     return name_for_strangers(user.username)
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from fastapi import FastAPI
 
+from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.context import ActionContext, ActionRequest
@@ -36,6 +37,14 @@ class AccountServices(Protocol):
     @property
     def interactions(self) -> Interactions:
         """Flows that leave for its pages and come back."""
+        ...
+
+    def emails(self, root_path: str) -> TokenEmailer | None:
+        """What sends mail to users; `None` where none is configured.
+
+        Parameters:
+            root_path: where the application is, as the request found it.
+        """
         ...
 
     def needs_password(self, call: ActionRequest[Any, Any], user: User) -> bool:

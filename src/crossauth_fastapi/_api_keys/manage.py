@@ -60,6 +60,7 @@ class KeyHandlers:
             body.name, owner.user.id, expiry=_expiry(call, body.expiry), scope=_scopes(call, body.scope), limit=limit,
             by=owner.by,
         )  # fmt: skip
+        _send_notice(call, owner, made.key, replaced=False)
         keys = await _list(call, owner)
         shown = {
             **list_variables(call, owner, keys),
@@ -88,6 +89,7 @@ class KeyHandlers:
         owner, body = await self._handing_out(call), call.body
         with _not_found():
             made = await call.ctx.manager.rotate_key(owner.user.id, body.key, body.overlap, owner.by)
+        _send_notice(call, owner, made.key, replaced=True)
         shown = {**key_variables(call, owner, made.key), "newKey": made.token, "newName": made.key.name}
         return Outcome({"ok": True, "apiKey": key_json(made.key), "token": made.token}, Page(shown))
 
@@ -131,6 +133,13 @@ async def _find(call: KeyRequest, owner: Owner, id: str) -> ApiKey:
     if not found:
         raise _no_such_key()
     return next((key for key in found if key.replaced_until is None), found[0])
+
+
+def _send_notice(call: KeyRequest, owner: Owner, key: ApiKey, *, replaced: bool) -> None:
+    """Mail the user, where mail is configured: a stolen login must not leave a key behind that nobody knows of."""
+    emails = call.ctx.accounts.emails(call.state.root_path)
+    if emails is not None:
+        emails.send_api_key_notice(owner.user, key.name, replaced)
 
 
 def _no_such_key() -> CrossauthError:

@@ -8,6 +8,7 @@ from typing import Final
 from starlette.types import Scope
 
 from crossauth_backend.api_keys.manager import ApiKeyManager
+from crossauth_backend.api_keys.record import VerifiedApiKey
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._middleware.identity import Identity
@@ -44,12 +45,11 @@ class ApiKeySource:
             if e.http_status >= 500:
                 raise
             return Identity(None, error=e)
-        key = found.key
-        # A key without scopes has none, which is not the same as one that nothing limits.
-        return Identity(AUTH_TYPE, found.user, key.scope or (), key.id, {_FIELD: key})
+        return _identity(found)
 
     async def look_again(self, scope: Scope, state: RequestState) -> None:
-        """See `Source.look_again`: a key that was revoked while the body was being sent is refused.
+        """See `Source.look_again`: a key that was revoked while the body was being sent is refused, and what has changed about
+        its user counts.
 
         Raises:
             CredentialEnded: it was, or it expired, or its user was disabled or deleted.
@@ -58,13 +58,14 @@ class ApiKeySource:
         if token is None or state.identities[self.name].error is not None:
             return
         try:
-            await self._manager.get_key(token)
+            found = await self._manager.verify_again(token)
         except CrossauthError as e:
             if e.http_status >= 500:
                 raise
             refused = CredentialEnded(e.code)
             state.add_identity(self.name, Identity(None, error=refused))
             raise refused from e
+        state.add_identity(self.name, _identity(found))
 
     def _token(self, scope: Scope) -> str | None:
         """The key that was sent; `None` where none was, and empty where it is not clear which.
@@ -83,3 +84,9 @@ class ApiKeySource:
                     # Parted from its key by what parts nothing there (RFC 9110 §11.4).
                     token = ""
         return "" if token is not None and headers > 1 else token
+
+
+def _identity(found: VerifiedApiKey) -> Identity:
+    key = found.key
+    # A key without scopes has none, which is not the same as one that nothing limits.
+    return Identity(AUTH_TYPE, found.user, key.scope or (), key.id, {_FIELD: key})

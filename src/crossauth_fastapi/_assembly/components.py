@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from crossauth_backend.api_keys.options import ApiKeySettings
 from crossauth_backend.core.options import option_names, overridden, read_options
+from crossauth_backend.events.listeners import Events
 from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
 from crossauth_fastapi._api_keys.options import ApiKeyServerSettings
 from crossauth_fastapi._assembly.options import (
@@ -103,10 +104,14 @@ def _use_session_adapter(assembly: Assembly, adapter: FastApiSessionAdapter) -> 
 
 def _create_api_key_server(assembly: Assembly, given: Mapping[str, Any]) -> None:
     params = read_options(ApiKeyParams, given, component=f"{COMPONENT} params 'api_key'")
-    sessions = assembly.session_server
-    events = None if sessions is None else sessions.session_manager.events
     own: Any = API_KEY.own_options(assembly.shared, params.options)
-    assembly.api_key_server = FastApiApiKeyServer(assembly.app, params.key_storage, own, events)
+    assembly.api_key_server = FastApiApiKeyServer(assembly.app, params.key_storage, own, _events(assembly))
+
+
+def _events(assembly: Assembly) -> Events | None:
+    """Those of the session server, where there is one."""
+    sessions = assembly.session_server
+    return None if sessions is None else sessions.session_manager.events
 
 
 def _create_resource_server(assembly: Assembly, given: Mapping[str, Any]) -> None:
@@ -119,7 +124,7 @@ def _create_resource_server(assembly: Assembly, given: Mapping[str, Any]) -> Non
     consumers, options = split_options(own, assembly.shared)
     adapter = {} if assembly.session_adapter is None else {"session_adapter": assembly.session_adapter}
     every: Any = {**adapter, **options}
-    assembly.oauth_resserver = FastApiOAuthResourceServer(assembly.app, consumers, every)
+    assembly.oauth_resserver = FastApiOAuthResourceServer(assembly.app, consumers, every, _events(assembly))
 
 
 SESSION: Final = Component(

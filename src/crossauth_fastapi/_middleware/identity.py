@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from crossauth_backend.core.errors import CrossauthError
@@ -32,6 +32,7 @@ class Identity(NamedTuple):
         fields: further fields of `request.state` that this credential fills, whoever is the principal.
         error: why the credential is refused. It stands for nobody, and for nobody else's rights either.
         implied: scopes that another scope of this credential includes.
+        again: reads it again, where the credential is not in the headers of the request; `None` where it has gone.
     """
 
     auth_type: str | None
@@ -41,6 +42,7 @@ class Identity(NamedTuple):
     fields: Mapping[str, Any] = _NO_FIELDS
     error: CrossauthError | None = None
     implied: Mapping[str, Sequence[str]] = _NO_SCOPES
+    again: Callable[[], Awaitable[Identity | None]] | None = None
 
     @property
     def is_somebody(self) -> bool:

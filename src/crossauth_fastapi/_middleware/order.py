@@ -11,11 +11,12 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.oauth.wire.errors import OAuthError
 from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
 from crossauth_fastapi._middleware.described import ListedGuard, check_guards, describe
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections, all_targets, has_own_users
-from crossauth_fastapi._middleware.refusals import answer_refusals, refuse
+from crossauth_fastapi._middleware.refusals import answer_refusals, refuse, refuse_oauth
 from crossauth_fastapi._middleware.sentusers import check_parameters
 from crossauth_fastapi._middleware.site import Site
 
@@ -124,6 +125,7 @@ def _answer_on(app: Starlette) -> None:
     # One of the application's own is left alone. Starlette hands a handler WebSockets too, its types do not say so.
     handlers: dict[Any, Any] = app.exception_handlers
     handlers.setdefault(CrossauthError, refuse)
+    handlers.setdefault(OAuthError, refuse_oauth)
 
 
 def _reach_mounted(app: FastAPI, servers: Servers) -> None:

@@ -329,6 +329,9 @@ def _shape(path: str) -> str:
 
 
 def _offers(target: Target, method: str | None) -> bool:
+    if target.websocket:
+        # Its handshake is a GET (RFC 6455 §4.1); an entry for another method would never count.
+        return method in (None, "GET")
     return method is None or target.offered is None or method in target.offered
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, WebSocket
@@ -13,11 +13,22 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.oauth.wire.bearer import extended_challenge
+from crossauth_backend.oauth.wire.errors import (
+    InsufficientScope,
+    InsufficientUserAuthentication,
+    InvalidToken,
+    OAuthError,
+)
 from crossauth_fastapi._http.errors import LoginRequired, as_reason, error_json
+from crossauth_fastapi._http.oautherrors import bearer_refusal, oauth_json
 from crossauth_fastapi._http.redirects import found, see_other, with_query
 from crossauth_fastapi._middleware.challenges import with_challenges
 from crossauth_fastapi._middleware.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER
 from crossauth_fastapi._middleware.state import RequestState, state_of
+
+# What RFC 6750 §3.1 and RFC 9470 §3 call a refusal of an access token.
+_OF_RESOURCES: Final = (InvalidToken, InsufficientScope, InsufficientUserAuthentication)
 
 
 async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
@@ -32,6 +43,19 @@ async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
     answer = _as_page(request, e, reason) if prefers_html(request) else error_json(reason)
     # A browser that is sent to the login page is not challenged.
     return with_challenges(answer, state_of(request), reason) if answer.status_code >= 400 else answer
+
+
+async def refuse_oauth(request: Request | WebSocket, e: OAuthError) -> Response | None:
+    """An OAuth error that a route raised: with a challenge where it is about the access token (RFC 6750 §3), else as JSON (RFC
+    6749 §5.2). A WebSocket is closed.
+    """
+    if isinstance(request, WebSocket):
+        await request.close(TRY_AGAIN_LATER if e.status >= 500 else POLICY_VIOLATION, e.name)
+        return None
+    if not isinstance(e, _OF_RESOURCES):
+        return oauth_json(e)
+    scheme = state_of(request).site.challenges.get("bearer", 'Bearer realm="api"')
+    return bearer_refusal(e, extended_challenge(scheme, e), e.body())
 
 
 def _as_page(request: Request, e: Exception, reason: CrossauthError) -> Response:

@@ -58,9 +58,16 @@ class WatchedSocket:
         self._checked = time.monotonic()
         self._end: Message | None = None
 
-    def add(self, demand: RouteDemand) -> None:
-        """Have what a dependency asked for checked again."""
+    def add(self, demand: RouteDemand, source: NamedSource | None = None) -> None:
+        """Have what a dependency asked for checked again.
+
+        Parameters:
+            demand: what it asked for.
+            source: where it found who asks, if not among those that were asked first.
+        """
         self._demands.append(demand)
+        if source is not None and source not in self._sources:
+            self._sources = (*self._sources, source)
 
     async def receive(self) -> Message:
         """The next message; that the socket is closed, where its credential has ended."""

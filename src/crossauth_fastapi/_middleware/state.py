@@ -31,7 +31,7 @@ from crossauth_fastapi._http.cookies import (
     toFastApiCookieOptions,
 )
 from crossauth_fastapi._http.origins import is_own_page
-from crossauth_fastapi._middleware.identity import Identity, choose_principal
+from crossauth_fastapi._middleware.identity import ClaimedUser, Identity, choose_principal
 from crossauth_fastapi._middleware.site import NO_SITE, Site
 
 IDENTITY: Final = frozenset(
@@ -370,8 +370,8 @@ def _is_under(path: str, root_path: str) -> bool:
 
 
 async def is_administrator(state: RequestState, user: User) -> bool:
-    """See `Site.is_admin`."""
-    return await state.site.is_admin(user)
+    """See `Site.is_admin`. It judges accounts of this application, of which the issuer of a token must not choose one by name."""
+    return not isinstance(user, ClaimedUser) and await state.site.is_admin(user)
 
 
 def state_of(connection: HTTPConnection) -> RequestState:

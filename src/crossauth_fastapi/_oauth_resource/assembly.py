@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
 from starlette.routing import Mount
 
+from crossauth_backend.events.listeners import Events
 from crossauth_backend.oauth.resserver import OAuthResourceServer
+from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._middleware.described import ListedGuard
 from crossauth_fastapi._middleware.order import attach_source, servers_on
 from crossauth_fastapi._middleware.protection import Target, all_targets, has_own_users, wrap
@@ -19,35 +22,44 @@ from crossauth_fastapi._oauth_resource.endpoints import EndpointRule, read_rules
 from crossauth_fastapi._oauth_resource.guard import AudienceGuard, BearerGuard
 from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings, wrong
 from crossauth_fastapi._oauth_resource.resources import Resources, read_resources
+from crossauth_fastapi._oauth_resource.source import BearerSource
 from crossauth_fastapi._oauth_resource.users import UserLookup
 
 logger = logging.getLogger("crossauth.oauth")
+# Fields that do not tell users apart.
+_SHARED: Final = frozenset(
+    {"state", "factor1", "factor2", "admin", "security_stamp", "email_verified_at", "signup_expires", "extra"}
+)
 _ORIGIN: Final = ("https://", "http://")
 
 
-def build(server: OAuthResourceServer, settings: FastApiResourceServerSettings, has_sessions: bool) -> ResourceContext:
+def build(
+    app: FastAPI, server: OAuthResourceServer, settings: FastApiResourceServerSettings, events: Events
+) -> ResourceContext:
     """The parts of a resource server.
 
     Parameters:
+        app: the application.
         server: accepts tokens.
         settings: its options.
-        has_sessions: whether the application knows who is logged in by a session.
+        events: who is told of what happens.
 
     Raises:
         CrossauthError: `Configuration`, naming the option, what was wrong with it and what would be right.
     """
     rules = read_rules(settings.protected_endpoints)
     locations = settings.locations()
-    _check_sessions(settings, locations, rules, has_sessions)
+    servers = servers_on(app)
+    _check_sessions(settings, locations, rules, "session" in servers.names)
     for origin in settings.allowed_origins or ():
         if not isinstance(origin, str) or not origin.startswith(_ORIGIN) or origin.count("/") != 2:
             raise wrong("option 'allowed_origins' must be origins such as 'https://app.example.com', without a path")
     issuers = list(dict.fromkeys(consumer.auth_server_base_url for consumer in server.token_consumers))
     audiences = list(dict.fromkeys(name for consumer in server.token_consumers for name in consumer.audiences))
     resources = Resources(read_resources(settings.resources, rules, issuers, audiences))
-    return ResourceContext(
-        server, settings, locations, settings.session_adapter, _user_lookup(settings, issuers), resources, rules
-    )
+    # The servers beside this one may come after it.
+    users = replace(_user_lookup(settings, issuers), has_accounts=lambda: bool(servers.names - {BearerSource.name}))
+    return ResourceContext(server, settings, locations, settings.session_adapter, users, resources, rules, events)
 
 
 def attach(app: FastAPI, ctx: ResourceContext) -> None:
@@ -56,7 +68,7 @@ def attach(app: FastAPI, ctx: ResourceContext) -> None:
     def protect() -> None:
         for rules in route_rules(app.router.routes, ctx.rules, ctx.resources.router.routes):
             wrap(rules.target, BearerGuard(ctx, rules, ctx.resources.place_of(rules.target.path or "/")))
-        for target in all_targets(app.router.routes) if HEADER in ctx.locations else ():
+        for target in all_targets(app.router.routes):
             place = ctx.resources.place_of(target.path or "/")
             if place.has_audience and not _is_seen_through(target):
                 wrap(target, AudienceGuard(ctx.source, place))
@@ -122,9 +134,24 @@ def _user_lookup(settings: FastApiResourceServerSettings, issuers: list[str]) ->
         raise wrong(
             f"option 'oauth_issuer' must be the 'auth_server_base_url' of a token consumer: {', '.join(issuers)}"
         )
+    if settings.user_storage is not None and field is not None:
+        _check_field(settings.user_storage, field)
     for issuer in issuers:
         if field is not None and issuer != own:
             logger.warning(
                 "Tokens of %s name users here by %r: whoever may choose it there can be any of them", issuer, field
             )
-    return UserLookup(settings.user_storage, own, field, settings.require_local_account)
+    return UserLookup(settings.user_storage, own, field, settings.require_local_account, len(issuers) == 1)
+
+
+def _check_field(storage: UserStorage, field: str) -> None:
+    """Refuse a field by which nobody can be found, or that many users have alike."""
+    if field in _SHARED:
+        raise wrong(f"option 'user_match_field': {field!r} does not say which user is meant")
+    wanted: dict[str, type] = {field: object if field == "id" else str}
+    if field == "email":
+        # An address that is not verified here may be anybody's.
+        wanted["email_verified_at"] = object
+    problems = storage.unfit_fields(wanted)
+    if problems:
+        raise wrong(f"option 'user_match_field': no user can be found by {field!r}: {'; '.join(problems)}")

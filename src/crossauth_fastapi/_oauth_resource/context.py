@@ -10,12 +10,13 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from crossauth_backend.core.hooks import call_hook, plain_result
+from crossauth_backend.events.listeners import Events
 from crossauth_backend.oauth.resserver import OAuthResourceServer
 from crossauth_backend.oauth.wire.bearer import bearer_challenge
-from crossauth_backend.oauth.wire.errors import InsufficientScope, OAuthError
+from crossauth_backend.oauth.wire.errors import InsufficientScope, InvalidToken, OAuthError
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.router import route_path
-from crossauth_fastapi._middleware.decision import check_csrf_token
+from crossauth_fastapi._middleware.decision import CLAIMS, check_csrf_token
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.state import RequestState, connection_of, state_of
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule
@@ -43,6 +44,7 @@ class ResourceContext:
         users: finds the user of a token.
         resources: whose metadata is served.
         rules: of the protected endpoints.
+        events: is told of good tokens whose user's account refuses.
     """
 
     server: OAuthResourceServer
@@ -52,10 +54,13 @@ class ResourceContext:
     users: UserLookup
     resources: Resources
     rules: tuple[EndpointRule, ...]
+    events: Events
     source: BearerSource = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "source", BearerSource(self.read, self.challenge, self.server, self.users))
+        object.__setattr__(
+            self, "source", BearerSource(self.read, self.challenge, self.server, self.users, self.events)
+        )
 
     @property
     def error_body(self) -> Mapping[str, Any]:
@@ -101,15 +106,33 @@ class ResourceContext:
         adapter, scope, state = self.adapter, connection.scope, state_of(connection)
         if adapter is None or (scope["type"] == "websocket" and not state.from_this_site()):
             return None
-        data = await call_hook(adapter.get_session_data, connection_of(scope), self.settings.session_data_name)
-        token = data.get(_TOKEN) if isinstance(data, Mapping) else None
-        if not isinstance(token, str) or not token:
+        token = await self._kept_token(adapter, scope)
+        if token is None:
             return None
         if plain_result("session_adapter: method 'csrf_protection_enabled'", (bool,), adapter.csrf_protection_enabled):
             check_csrf_token(state)
-        found = await self.source.identity(token, scope, state)
+        found = await self._of_session(token, scope, state)
         state.add_identity(self.source.name, found)
         return found
+
+    async def _kept_now(self, scope: Scope, state: RequestState) -> Identity | None:
+        """What the token says that the session holds by now."""
+        token = None if self.adapter is None else await self._kept_token(self.adapter, scope)
+        return None if token is None else await self._of_session(token, scope, state)
+
+    async def _of_session(self, token: str, scope: Scope, state: RequestState) -> Identity:
+        found, resource = await self.source.identity(token, scope, state), scope.get(RESOURCE)
+        if found.error is None and resource is not None:
+            try:
+                resource.check_audience(found.fields[CLAIMS])
+            except InvalidToken as e:
+                return self.source.refused(e, scope, state)
+        return found._replace(again=lambda: self._kept_now(scope, state))
+
+    async def _kept_token(self, adapter: FastApiSessionAdapter, scope: Scope) -> str | None:
+        data = await call_hook(adapter.get_session_data, connection_of(scope), self.settings.session_data_name)
+        token = data.get(_TOKEN) if isinstance(data, Mapping) else None
+        return token if isinstance(token, str) and token else None
 
     @property
     def scheme(self) -> str:

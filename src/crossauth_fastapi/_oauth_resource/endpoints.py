@@ -149,6 +149,7 @@ class _Found:
         self._targets: dict[int, Target] = {}
         self._rules: dict[int, list[tuple[_Fit, frozenset[str] | None, EndpointRule]]] = {}
         self._exact: set[tuple[int, str | None]] = set()
+        self._paths: dict[int, set[str]] = {}
 
     def add_exact(self, rule: EndpointRule) -> None:
         """Add the routes of the rule's own path."""
@@ -174,6 +175,8 @@ class _Found:
         for key, target in self._targets.items():
             rules = sorted(self._rules[key], key=lambda found: found[0], reverse=True)
             _refuse_equal(target, rules)
+            if len(rules) > 1 and len(self._paths[key]) > 1:
+                raise _mounted_twice(target, rules[0][2], self._paths[key])
             made.append(RouteRules(target, tuple((methods, rule) for _, methods, rule in rules)))
         return made
 
@@ -200,6 +203,7 @@ class _Found:
         methods = None if method is None else frozenset((method, "HEAD") if method == "GET" else (method,))
         # The guard stands before all methods of the route: other entries may mean others.
         self._targets.setdefault(key, replace(target, methods=None))
+        self._paths.setdefault(key, set()).add(target.path)
         known = self._rules.setdefault(key, [])
         if all(other is not rule for _, _, other in known):
             known.append(((exact, rule.path.count("/"), method is not None), methods, rule))
@@ -218,6 +222,14 @@ def _unclear(target: Target, rule: EndpointRule) -> CrossauthError:
     return wrong(
         f"option {OPTION!r}: {rule.entry.text!r} with 'suburls' reaches {target.path or '/'!r}, which {why}. "
         f"Say what it needs in an entry of its own: {target.path or '/'!r}: {{'public': True}}, or {{'scope': […]}}"
+    )
+
+
+def _mounted_twice(target: Target, rule: EndpointRule, paths: set[str]) -> CrossauthError:
+    """One route has one order of rules: that of one path must not open the other one."""
+    return wrong(
+        f"option {OPTION!r}: {rule.entry.text!r} means a route that is served at {' and '.join(map(repr, sorted(paths)))} alike, "
+        "and there are other entries for it. Leave one entry for it, or mount an application of its own at each path"
     )
 
 

@@ -32,6 +32,11 @@ class Checks(Protocol):
     """What a guard asks of the resource server."""
 
     @property
+    def source(self) -> BearerSource:
+        """Reads tokens."""
+        ...
+
+    @property
     def error_body(self) -> Mapping[str, Any]:
         """The body of a refusal."""
         ...
@@ -83,7 +88,7 @@ class BearerGuard:
             await self._refuse(e, scope, state, receive, send)
             return
         if state.socket is not None:
-            state.socket.add(_demand(rule))
+            state.socket.add(_demand(rule), self.checks.source)
         await app(scope, receive, send)
 
     async def _check(self, rule: EndpointRule, scope: Scope, state: RequestState) -> None:
@@ -109,7 +114,7 @@ class BearerGuard:
     async def _refuse(self, e: Exception, scope: Scope, state: RequestState, receive: Receive, send: Send) -> None:
         error = e.oauth if isinstance(e, BearerRefused) else e if isinstance(e, OAuthError) else None
         if scope["type"] == "websocket":
-            status = getattr(error or e, "status", 401)
+            status = error.status if error is not None else getattr(e, "http_status", 401)
             code = TRY_AGAIN_LATER if status >= 500 else POLICY_VIOLATION
             name = error.name if error is not None else "Unauthorized"
             await send({"type": "websocket.close", "code": code, "reason": name})
@@ -137,11 +142,12 @@ class AudienceGuard:
         """See `Guard`."""
         state, name = state_of(HTTPConnection(scope)), self.source.name
         found, resource = state.identities.get(name), self.place.resource(scope, state.root_path)
+        # For a token that is found later, in the session.
+        scope[RESOURCE] = resource
         if found is not None and found.error is None and resource is not None:
             try:
                 resource.check_audience(found.fields[CLAIMS])
             except InvalidToken as e:
-                scope[RESOURCE] = resource
                 # What it says is forgotten, too.
                 state.drop_identity(name)
                 state.add_identity(name, self.source.refused(e, scope, state))

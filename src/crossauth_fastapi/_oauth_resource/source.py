@@ -8,19 +8,24 @@ from typing import Any, Final
 
 from starlette.types import Scope
 
-from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.clock import utc_now
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.events.listeners import Events
+from crossauth_backend.events.record import EventName
+from crossauth_backend.events.seldom import Seldom
 from crossauth_backend.oauth.resserver import OAuthResourceServer
 from crossauth_backend.oauth.wire.bearer import read_bearer
 from crossauth_backend.oauth.wire.errors import InvalidRequest, OAuthError
 from crossauth_backend.oauth.wire.metadata import endpoint
 from crossauth_backend.users.record import User
+from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.oautherrors import failure_of_ours
 from crossauth_fastapi._middleware.decision import CLAIMS
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.latebody import CredentialEnded
 from crossauth_fastapi._middleware.state import RequestState
 from crossauth_fastapi._oauth_resource.refusal import BearerRefused
-from crossauth_fastapi._oauth_resource.users import UserLookup, client_of
+from crossauth_fastapi._oauth_resource.users import AccountRefused, UserLookup, client_of
 
 logger = logging.getLogger("crossauth.oauth")
 AUTH_TYPE: Final = "oauth"
@@ -39,13 +44,17 @@ class BearerSource:
         challenge: makes the header of a 401.
         server: what accepts tokens, and says which scope includes which.
         users: finds the user of a token.
+        events: is told of good tokens whose user's account refuses.
     """
 
     name = "bearer"
     ambient = False
 
-    def __init__(self, read: Read, challenge: Challenge, server: OAuthResourceServer, users: UserLookup) -> None:
+    def __init__(
+        self, read: Read, challenge: Challenge, server: OAuthResourceServer, users: UserLookup, events: Events
+    ) -> None:
         self._read, self._challenge, self._implied = read, challenge, server.implied_scopes
+        self._events, self._seldom = events, Seldom(utc_now)
         self.server, self.users = server, users
 
     @property
@@ -74,6 +83,8 @@ class BearerSource:
         try:
             claims, scopes, user = await self._read(token)
         except OAuthError as e:
+            if isinstance(e, AccountRefused):
+                self._tell(e, scope, state)
             return self.refused(e, scope, state)
         except CrossauthError as e:
             logger.error("access tokens cannot be judged: %s", e.detail or e.message)
@@ -82,18 +93,28 @@ class BearerSource:
         return Identity(AUTH_TYPE, user, scopes, client, {PAYLOAD: claims}, None, self._implied)
 
     async def look_again(self, scope: Scope, state: RequestState) -> None:
-        """See `Source.look_again`: a token that expired or was revoked while the body was being sent is refused.
+        """See `Source.look_again`: a token that expired or was revoked meanwhile is refused, and what has changed about its user
+        or its scopes counts.
 
         Raises:
-            CredentialEnded: it did.
+            CredentialEnded: it did, or the session that held it holds none any more.
         """
         known = state.identities.get(self.name)
         if known is None or known.error is not None:
             return
-        found = await self.identify(scope, state)
-        if found is not None and found.error is not None:
-            state.add_identity(self.name, found)
+        found = await (known.again() if known.again is not None else self.identify(scope, state))
+        if found is None:
+            state.drop_identity(self.name)
+            raise CredentialEnded(ErrorCode.InvalidToken)
+        state.add_identity(self.name, found)
+        if found.error is not None:
             raise CredentialEnded(found.error.code) from found.error
+
+    def _tell(self, e: AccountRefused, scope: Scope, state: RequestState) -> None:
+        # Only of tokens that are good: anybody can send others.
+        if self._seldom.is_due((e.user.id, e.reason)):
+            address = peer_address(scope, state.site.trusted_proxies)
+            self._events.tell(EventName.token_refused, e.user, address=address, reason=e.reason)
 
     def refused(self, e: OAuthError, scope: Scope, state: RequestState) -> Identity:
         """What a token says that is refused, or that nobody can judge."""

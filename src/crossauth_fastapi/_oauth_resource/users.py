@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.oauth.wire.errors import InvalidToken, TemporarilyUnavailable
 from crossauth_backend.users.record import User
-from crossauth_backend.users.states import UserState
-from crossauth_backend.users.storage import UserStorage
+from crossauth_backend.users.states import UserState, refusal
+from crossauth_backend.users.storage import UserStorage, UserStorageGetOptions
 from crossauth_fastapi._middleware.identity import ClaimedUser
 
 logger = logging.getLogger("crossauth.oauth")
 _MAX_SUBJECT = 255
+# Looked at here, so that it can be told whose account refuses.
+_ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
+
+
+class AccountRefused(InvalidToken):
+    """A token that is good, for the account of a user who may not use it.
+
+    Parameters:
+        user: whose account.
+        reason: the name of the error code that its state has.
+    """
+
+    def __init__(self, user: User, reason: str) -> None:
+        super().__init__(detail=f"the user's account: {reason}")
+        self.user, self.reason = user, reason
 
 
 def client_of(claims: Mapping[str, Any]) -> str | None:
@@ -43,10 +58,20 @@ def subject_of(claims: Mapping[str, Any]) -> str | None:
     return subject
 
 
-def claimed_user(claims: Mapping[str, Any], subject: str) -> ClaimedUser:
-    """A user made of claims alone."""
+def claimed_user(claims: Mapping[str, Any], subject: str, issuer: str | None = None) -> ClaimedUser:
+    """A user made of claims alone.
+
+    Parameters:
+        claims: of an accepted token.
+        subject: who they are about.
+        issuer: who says so, where the ids of others must not be mistaken for those of this issuer's users: a `sub` is unique only
+            together with it (OpenID Connect Core §5.7).
+    """
     id = claims.get("userid")
     known = id if isinstance(id, (str, int)) and not isinstance(id, bool) else subject
+    if issuer is not None:
+        # No issuer has a fragment (RFC 8414 §2), so no two pairs make one id.
+        known = f"{issuer}#{subject}"
     return ClaimedUser(
         id=known, username=subject, state=_text(claims, "state") or UserState.active,
         factor1=_text(claims, "factor1") or "",
@@ -67,12 +92,16 @@ class UserLookup:
         own_issuer: the issuer whose `sub` is the id of a user.
         field: of users, that the `sub` of other issuers equals.
         required: whether a token whose user is not there is refused.
+        only_issuer: whether there is no other issuer.
+        has_accounts: whether the application knows users by other credentials, too.
     """
 
     storage: UserStorage | None = None
     own_issuer: str | None = None
     field: str | None = None
     required: bool = True
+    only_issuer: bool = True
+    has_accounts: Callable[[], bool] = lambda: False
 
     async def find(self, claims: Mapping[str, Any], issuer: str) -> User | None:
         """The user; `None` for a client that acts for itself.
@@ -82,14 +111,15 @@ class UserLookup:
             issuer: who issued it.
 
         Raises:
-            InvalidToken: there is no such user, or the account's state refuses.
+            AccountRefused: the account's state refuses.
+            InvalidToken: there is no such user.
             TemporarilyUnavailable: the storage does not answer.
         """
         subject = subject_of(claims)
         if subject is None:
             return None
         if self.storage is None:
-            return claimed_user(claims, subject)
+            return self._claimed(claims, subject, issuer)
         try:
             found = await self._stored(self.storage, claims, subject, issuer)
         except CrossauthError as e:
@@ -99,10 +129,17 @@ class UserLookup:
                 raise InvalidToken(detail=f"the user's account: {e.code_name}") from e
             found = None
         if found is not None:
+            code = refusal(found.state)
+            if code is not None:
+                raise AccountRefused(found, code.name)
             return found
         if self.required:
             raise InvalidToken(detail="no such user")
-        return claimed_user(claims, subject)
+        return self._claimed(claims, subject, issuer)
+
+    def _claimed(self, claims: Mapping[str, Any], subject: str, issuer: str) -> ClaimedUser:
+        alone = self.storage is None and self.only_issuer and not self.has_accounts()
+        return claimed_user(claims, subject, None if alone or issuer == self.own_issuer else issuer)
 
     def claims_of(self, user: User, issuer: str) -> dict[str, Any]:
         """The claims by which a token of an issuer names a user: the other way round."""
@@ -114,15 +151,19 @@ class UserLookup:
 
     async def _stored(self, storage: UserStorage, claims: Mapping[str, Any], subject: str, issuer: str) -> User | None:
         if self.own_issuer is not None and issuer == self.own_issuer:
-            return _same((await storage.get_user_by_id(subject)).user, "id", subject)
+            return _same((await storage.get_user_by_id(subject, _ANY_STATE)).user, "id", subject)
         if self.field is None:
             return None
         if self.field != "email":
-            return _same((await storage.get_user_by(self.field, subject)).user, self.field, subject)
+            return _same((await storage.get_user_by(self.field, subject, _ANY_STATE)).user, self.field, subject)
         address = claims.get("email")
         if not isinstance(address, str) or claims.get("email_verified") is not True:
             return None
-        return (await storage.get_user_by_email(address)).user
+        user = (await storage.get_user_by_email(address, _ANY_STATE)).user
+        if user.email_verified_at is None:
+            # Anybody may have signed up here with it, to see what its owner will do.
+            raise InvalidToken(detail="the email address of the user's account is not verified")
+        return user
 
 
 def _same(user: User, field: str, value: str) -> User | None:

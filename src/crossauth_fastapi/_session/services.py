@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage, or_none
 from crossauth_fastapi._actions.context import ActionRequest
@@ -38,6 +39,11 @@ class SessionServices:
     def interactions(self) -> BrowserInteractions:
         """See `AccountServices.interactions`."""
         return self.context.interactions
+
+    def emails(self, root_path: str) -> TokenEmailer | None:
+        """See `AccountServices.emails`."""
+        found = self.context.accounts.emails
+        return None if found is None else found.at(root_path)
 
     def needs_password(self, call: ActionRequest[Any, Any], user: User) -> bool:
         """See `AccountServices.needs_password`."""

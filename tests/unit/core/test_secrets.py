@@ -73,6 +73,22 @@ def test_no_two_pairs_of_place_and_value_have_one_signature() -> None:
         for value, place in (("b!c", "a"), ("c", "a!b"), ("b!c", ""), ("b", "a"))
     }
     assert len(signed) == 4
+    # Nor does what is bound to nothing read like what is bound.
+    values = ["b", "1!a!b", "0!!b", "0!!1!a!b", "0!!0!!b", "00!a!b", "!a!b", "1!a", "\u0661!a!b", "-1!a!b"]
+    signed = {sign(value, KEY, place).rpartition(".")[2] for value in values for place in ("", "a", "0!", "1!a")}
+    assert len(signed) == 4 * len(values)
+    for value in values:
+        assert unsign(sign(value, KEY), KEY) == value
+        assert unsign(sign(value, KEY), KEY, "a") is None
+
+
+def test_a_value_that_is_bound_to_nothing_is_signed_as_it_always_was() -> None:
+    import hashlib
+    import hmac
+
+    for value in ("b", "alice", "a!b", "x1!a!b", ""):
+        mac = hmac.new(KEY, value.encode(), hashlib.sha256).digest()
+        assert sign(value, KEY) == f"{value}.{to_base64url(mac)}"
 
 
 def test_the_documented_signature_is_hex_or_base64url() -> None:

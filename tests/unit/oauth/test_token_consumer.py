@@ -133,6 +133,20 @@ async def test_a_server_whose_tokens_do_not_say_what_they_are_is_named(
     }
 
 
+async def test_a_nonce_is_in_no_access_token_that_does_not_say_so(
+    issuer: FakeIssuer, make_consumer: MakeConsumer
+) -> None:
+    # One application that is client and server has ID tokens with the audience of its access tokens.
+    jwt = TokenType.JWT
+    said: dict[str, dict[str, Any]] = {"plain": {}, "type": {"type": "access"}, "Keycloak": {"typ": "Bearer"}}
+    consumer = make_consumer(access_token_types=["at+jwt", "JWT"])
+    for name, claims in said.items():
+        token = issuer.issue_token(kind=jwt, nonce="n", **claims)
+        assert (await consumer.token_authorized(token, "access") is None) is (name == "plain"), name
+    assert await consumer.token_authorized(issuer.issue_token(nonce="n"), "access")
+    assert await consumer.token_authorized(issuer.issue_token(kind=jwt), "access")
+
+
 async def test_a_token_of_a_kind_that_there_is_not_is_a_mistake(
     issuer: FakeIssuer, make_consumer: MakeConsumer
 ) -> None:

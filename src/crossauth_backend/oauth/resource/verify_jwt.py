@@ -33,6 +33,8 @@ _FOREIGN: Final[Mapping[str, tuple[str, ...]]] = {
     "id": ("events",),
     "refresh": ("events", "at_hash", "c_hash", "s_hash"),
 }
+# A claim of ID tokens that some servers put into access tokens too, of which a claim says then that they are access tokens.
+_NONCE: Final = "nonce"
 _UNTYPED: Final = ("jwt", "")
 
 
@@ -105,21 +107,26 @@ def verify_jwt(
     """
     is_typed = kind == "access" and token_type(token) not in _UNTYPED
     claims = verify(token, keys, policies.typed if is_typed else policies.untyped[kind], now)
-    check_kind(
+    is_marked = check_kind(
         claims, kind, needs_mark=not is_typed and kind != "id" and not (kind == "access" and policies.accept_unmarked)
     )
     if kind == "access":
+        if not is_typed and not is_marked and _NONCE in claims:
+            raise JwtInvalidError(_NONCE)
         check_bearer(claims)
     return claims
 
 
-def check_kind(claims: Mapping[str, Any], kind: TokenKind, *, needs_mark: bool) -> None:
+def check_kind(claims: Mapping[str, Any], kind: TokenKind, *, needs_mark: bool) -> bool:
     """Refuse a token that says it is of another kind.
 
     Parameters:
         claims: of a verified token.
         kind: what it must be.
         needs_mark: whether a claim must say so.
+
+    Returns:
+        Whether a claim says so.
 
     Raises:
         JwtInvalidError: naming the claim.
@@ -137,6 +144,7 @@ def check_kind(claims: Mapping[str, Any], kind: TokenKind, *, needs_mark: bool) 
     for name in _FOREIGN[kind]:
         if name in claims:
             raise JwtInvalidError(name)
+    return is_marked
 
 
 def check_bearer(claims: Mapping[str, Any]) -> None:
