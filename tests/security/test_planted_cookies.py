@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from fastapi import Request, Response
 
-from crossauth_backend.sessions.cookie import CookieSettings, SignedCookie
+from crossauth_backend.sessions.cookie import SignedCookie
+from crossauth_backend.sessions.options import CookieSettings
 from crossauth_fastapi._http.cookies import cookies_named, parse_cookies
 from crossauth_fastapi._middleware.state import RequestState
 from crossauth_fastapi._session import cookies as session_cookies

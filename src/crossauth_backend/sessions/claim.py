@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from crossauth_backend.core.secrets import derive_key, hash_token, random_value
-from crossauth_backend.sessions.cookie import Cookie, CookieSettings, SignedCookie
+from crossauth_backend.sessions.cookie import Cookie, SignedCookie
+from crossauth_backend.sessions.options import CookieSettings
 
 _BYTES: Final = 16
 _MOST: Final = 4

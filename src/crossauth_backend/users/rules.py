@@ -10,7 +10,6 @@ from email_validator import EmailNotValidError
 from email_validator import validate_email as check_email
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.jsonsafe import PLAIN, json_safe
 from crossauth_backend.core.text import (
     MAX_ADDRESS,
     has_control_characters,
@@ -20,7 +19,6 @@ from crossauth_backend.core.text import (
     normalize,
 )
 from crossauth_backend.users.record import User
-from crossauth_backend.users.storage import UserStorage
 
 MIN_USERNAME: Final = 2
 MAX_USERNAME: Final = 254
@@ -102,28 +100,6 @@ def is_address(text: str) -> bool:
     except CrossauthError:
         return False
     return True
-
-
-def public_user(user: User, storage: UserStorage) -> dict[str, Any]:
-    """`user` as its owner may see it: the documented fields and the extra ones that users may edit.
-
-    Other columns of an application's table are left out: they may be a note of the staff, or a hash. Every value is one that
-    JSON can say, see `core.jsonsafe`.
-    """
-    shown: dict[str, Any] = {
-        "id": user.id if isinstance(user.id, int) else str(user.id),
-        "username": user.username,
-        "email": user.email,
-        "state": user.state,
-        "factor1": user.factor1,
-        "factor2": user.factor2 or "",
-        "admin": user.admin,
-    }
-    shown |= {name: user.get(name) for name in storage.user_editable_fields if name not in shown}
-    # Almost always; asked in one step, for this is a part of many answers.
-    if PLAIN.issuperset(map(type, shown.values())):
-        return shown
-    return {name: json_safe(value) for name, value in shown.items()}
 
 
 def default_is_admin_fn(user: User | Mapping[str, Any]) -> bool:

@@ -10,11 +10,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._http.once import warn_once
 
 logger = logging.getLogger("crossauth.http")
@@ -22,38 +20,14 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 FORWARDED: Final = "forwarded"
 _FOR: Final = b"x-forwarded-for"
-_PASSED_ON: Final = (b"forwarded", b"via")
 _BLANK: Final = " \t"
 # In brackets with or without a port, or IPv4 with a port, as proxies of clouds write hops.
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII)
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
-_SECURE: Final = {"http": "https", "ws": "wss", "https": "https", "wss": "wss"}
-_PLAIN: Final = {"http": "http", "ws": "ws", "https": "http", "wss": "ws"}
-# What is remembered of requests is no longer than the longest name with a port (RFC 1035 §2.3.4).
-_LONGEST: Final = 261
 _LOOPBACK: Final = tuple(map(ipaddress.ip_address, ("127.0.0.1", "::1")))
 _NAME_IT: Final = (
     "name the proxy in the option 'trusted_proxies', and run uvicorn with --no-proxy-headers; until then whoever comes "
     "through it counts as one and the same visitor to the limits, and the log does not know their addresses"
 )
-
-
-def read_proxies(given: Iterable[str]) -> tuple[Network, ...]:
-    """The networks of the option `trusted_proxies`.
-
-    Raises:
-        CrossauthError: `Configuration` for what is no address or network.
-    """
-    networks = []
-    for text in given:
-        try:
-            networks.append(ipaddress.ip_network(text, strict=False))
-        except ValueError as e:
-            raise CrossauthError(
-                ErrorCode.Configuration,
-                f"Option 'trusted_proxies': {text!r} is no address or network, such as 10.0.0.5 or 10.0.0.0/8",
-            ) from e
-    return tuple(networks)
 
 
 def read_address(text: str) -> Address | None:
@@ -85,87 +59,10 @@ def peer_address(scope: Any, trusted: Sequence[Network]) -> str:
     Returns:
         An address, `FORWARDED`, or an empty text where the connection has no address.
     """
-    return _judge(scope, trusted)[0]
+    return judge(scope, trusted)[0]
 
 
-def believe_proxies(scope: Any, trusted: Sequence[Network]) -> None:
-    """Set scheme and host of `scope` to what a named proxy says of them, so that URLs are made as the browser writes them.
-
-    `X-Forwarded-Proto` and `X-Forwarded-Host` of anybody else are left alone, and so is what is no scheme or host.
-    """
-    if not trusted or not _judge(scope, trusted)[1]:
-        return
-    scheme = _last(scope, b"x-forwarded-proto").lower()
-    known: str = scope.get("scheme", "http")
-    if scheme in ("https", "wss"):
-        scope["scheme"] = _SECURE.get(known, known)
-    elif scheme in ("http", "ws"):
-        scope["scheme"] = _PLAIN.get(known, known)
-    host = _last(scope, b"x-forwarded-host")
-    if len(host) <= 261 and _HOST.fullmatch(host):
-        others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-        scope["headers"] = [(b"host", host.encode("ascii")), *others]
-
-
-def is_local(
-    scheme: str | None, http_version: str, client: Any, headers: Iterable[tuple[bytes, bytes]], any_origin: bool = False
-) -> bool:
-    """Whether a request is for http://localhost, and from this machine; for where the configuration does not say so.
-
-    A proxy on this machine asks for `localhost` too. It gives itself away by what it adds to a request, or by speaking
-    HTTP/1.0 or closing the connection, as nginx does unless told otherwise and no browser does; and its visitors by an
-    `Origin` that is elsewhere.
-
-    Parameters:
-        scheme: of the request.
-        http_version: as the ASGI scope has it.
-        client: the peer of the connection, `(host, port)`.
-        headers: of the request, names in lower case.
-        any_origin: whether the `Origin` is left out of account: a page elsewhere may call an API on this machine.
-    """
-    if scheme not in ("http", "ws"):
-        return False
-    host, origin, connection, forwarded = _told(headers)
-    if not is_local_host(host.decode("latin-1")):
-        return False
-    if forwarded:
-        reason = "a proxy has forwarded it"
-    elif not client or not _is_loopback(str(client[0])[:_LONGEST]):
-        reason = "the connection comes from another machine"
-    elif http_version == "1.0" or connection.lower() == b"close" or (not any_origin and not _is_here(origin)):
-        reason = "a proxy seems to have forwarded it"
-    else:
-        return True
-    warn_once(
-        logger,
-        f"A request for http://localhost gets Secure cookies, for {reason}. Set the option 'site_url': to the address that "
-        "browsers use, such as https://example.com, or in development to http://localhost:8000",
-    )
-    return False
-
-
-def _told(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes, bytes, bool]:
-    """Host, Origin and Connection of a request, and whether it says that it was forwarded; the first of a header."""
-    host = origin = connection = b""
-    forwarded = False
-    for name, value in headers:
-        if name == b"host":
-            host = host or value
-        elif name == b"origin":
-            origin = origin or value
-        elif name == b"connection":
-            connection = connection or value
-        elif name in _PASSED_ON or name.startswith(b"x-forwarded-"):
-            forwarded = True
-    return host, origin, connection, forwarded
-
-
-def _is_here(origin: bytes) -> bool:
-    """Whether a page of this machine sent the request, or nobody says."""
-    return origin in (b"", b"null") or is_local_host(origin.decode("latin-1").partition("://")[2])
-
-
-def _judge(scope: Any, trusted: Sequence[Network]) -> tuple[str, bool]:
+def judge(scope: Any, trusted: Sequence[Network]) -> tuple[str, bool]:
     """The address of whoever is asking, and whether a named proxy passed the request on."""
     client = scope.get("client")
     host = str(client[0]) if client else ""
@@ -173,8 +70,8 @@ def _judge(scope: Any, trusted: Sequence[Network]) -> tuple[str, bool]:
     no_port = bool(client) and not client[1]
     # The zone of a link-local peer is the socket's, and no part of its address.
     peer = read_address(host.partition("%")[0])
-    said = _all(scope, _FOR)
-    said_otherwise = _all(scope, b"forwarded")
+    said = header_values(scope, _FOR)
+    said_otherwise = header_values(scope, b"forwarded")
     if not trusted:
         if said or said_otherwise:
             warn_once(logger, f"A request carries X-Forwarded-For or Forwarded, which is not believed: {_NAME_IT}")
@@ -241,35 +138,9 @@ def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
     return any(address in network for network in trusted)
 
 
-@lru_cache(maxsize=256)
-def _is_loopback(host: str) -> bool:
-    address = read_address(host)
-    # Starlette's TestClient calls itself so.
-    return address.is_loopback if address is not None else host == "testclient"
-
-
-def is_local_host(host: str) -> bool:
-    """Whether a host name, with its port or without, stands for the machine itself."""
-    return len(host) <= _LONGEST and _is_local_name(host)
-
-
-@lru_cache(maxsize=256)
-def _is_local_name(host: str) -> bool:
-    name = host if host == "::1" else re.sub(r":[0-9]+\Z", "", host)
-    return name in ("localhost", "127.0.0.1", "::1", "[::1]") or name.endswith(".localhost")
-
-
-def _values(scope: Any, wanted: bytes) -> Iterator[str]:
-    return (value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
-
-
-def _all(scope: Any, name: bytes) -> str:
-    return ",".join(_values(scope, name))
-
-
-def _last(scope: Any, name: bytes) -> str:
-    """What the nearest proxy said: of a list, the last."""
-    return _all(scope, name).rpartition(",")[2].strip(_BLANK)
+def header_values(scope: Any, wanted: bytes) -> str:
+    """All values of a header, one after the other."""
+    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
 
 
 def _text(address: Address | None) -> str:

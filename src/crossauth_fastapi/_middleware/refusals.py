@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request, WebSocket
+from fastapi import Request, WebSocket
 from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.errors import LoginRequired, as_reason, error_json
 from crossauth_fastapi._http.redirects import found, see_other, with_query
 from crossauth_fastapi._middleware.challenges import with_challenges
 from crossauth_fastapi._middleware.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER
-from crossauth_fastapi._middleware.state import RequestState, state_of
+from crossauth_fastapi._middleware.state import state_of
 
 
 async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
@@ -70,25 +67,3 @@ def reject(connection: HTTPConnection, e: CrossauthError) -> Exception:
     if connection.scope["type"] == "websocket":
         return WebSocketException(TRY_AGAIN_LATER if e.http_status >= 500 else POLICY_VIOLATION, e.code_name)
     return e
-
-
-def answer_refusals(app: FastAPI) -> None:
-    """Let the router of `app` raise what the middleware found, so that it is answered as any other refusal is.
-
-    That is within every other middleware, in whatever order they were added, and by the application's own handlers.
-    """
-    route = app.router.middleware_stack
-
-    def answer(scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
-        state = scope.get("state")
-        if isinstance(state, RequestState) and state.refusal is not None:
-            return _raise(scope, state.refusal)
-        return route(scope, receive, send)
-
-    app.router.middleware_stack = answer
-
-
-async def _raise(scope: Scope, refusal: Exception) -> None:
-    if scope["type"] == "websocket" and isinstance(refusal, CrossauthError):
-        raise WebSocketException(TRY_AGAIN_LATER, as_reason(refusal).code_name)
-    raise refusal

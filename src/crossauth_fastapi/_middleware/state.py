@@ -19,9 +19,9 @@ from fastapi import Request
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.sessions.cookie import Cookie, CookieOptions
+from crossauth_backend.sessions.cookie import Cookie
+from crossauth_backend.sessions.options import CookieOptions
 from crossauth_backend.users.record import User
-from crossauth_fastapi._http.address import is_local
 from crossauth_fastapi._http.cookies import (
     FastApiCookieOptions,
     cookie_header,
@@ -29,6 +29,7 @@ from crossauth_fastapi._http.cookies import (
     parse_cookies,
     toFastApiCookieOptions,
 )
+from crossauth_fastapi._http.localhost import is_local
 from crossauth_fastapi._http.origins import is_own_page
 from crossauth_fastapi._middleware.identity import Identity, choose_principal
 from crossauth_fastapi._middleware.site import NO_SITE, Site

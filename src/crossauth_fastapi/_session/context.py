@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -12,10 +12,11 @@ from pydantic import BaseModel
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
-from crossauth_backend.keys.record import Key, KeyDataEntry
+from crossauth_backend.core.jsonsafe import PLAIN, json_safe
+from crossauth_backend.keys.data import KeyDataEntry
+from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
-from crossauth_backend.users.rules import public_user
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.context import ActionContext, ActionRequest, login_required
 from crossauth_fastapi._http.address import peer_address
@@ -37,11 +38,22 @@ class SessionContext(ActionContext):
     local_site: bool | None = None
     gated: set[str] = field(default_factory=set)
     """The names of our own routes that ask for the second factor, see `stepup`."""
+    secret_names: frozenset[str] = frozenset()
+    """The fields of forms that some first factor stores."""
+    code_names: frozenset[str] = frozenset()
+    """The fields of forms that hold a code for some factor."""
+    services: Accounts | None = None
+    """The account services; `None` without a user storage."""
 
     @property
     def accounts(self) -> Accounts:
-        """The account services."""
-        return replace(self.manager.accounts(), root_path=self.root_path)
+        """The account services, which write links as this request's browser has to.
+
+        Raises:
+            CrossauthError: `Configuration` without a user storage.
+        """
+        services = self.services or self.manager.accounts()
+        return replace(services, root_path=self.root_path) if self.root_path else services
 
     @property
     def users(self) -> UserStorage:
@@ -55,8 +67,12 @@ class SessionContext(ActionContext):
         return self.manager.user_storage
 
     def public(self, user: User) -> dict[str, Any]:
-        """`user` as JSON for its owner."""
-        return public_user(user, self.users)
+        """`user` as JSON for its owner: the documented fields and the extra ones that users may edit.
+
+        Other columns of an application's table are left out: they may be a note of the staff, or a hash. Every value is one that
+        JSON can say, see `core.jsonsafe`.
+        """
+        return public_user(user, self.users.user_editable_fields)
 
     def changed_csrf_token(self, state: RequestState) -> str | None:
         """The CSRF token to use from now on, where this answer changes it."""
@@ -137,6 +153,24 @@ class SessionContext(ActionContext):
         state = state_of(request)
         self.source.forget_session(state)
         self.source.csrf.end(state)
+
+
+def public_user(user: User, editable: Iterable[str]) -> dict[str, Any]:
+    """See `SessionContext.public`; `editable` are the names of the extra fields."""
+    shown: dict[str, Any] = {
+        "id": user.id if isinstance(user.id, int) else str(user.id),
+        "username": user.username,
+        "email": user.email,
+        "state": user.state,
+        "factor1": user.factor1,
+        "factor2": user.factor2 or "",
+        "admin": user.admin,
+    }
+    shown |= {name: user.get(name) for name in editable if name not in shown}
+    # Almost always; asked in one step, for this is a part of many answers.
+    if PLAIN.issuperset(map(type, shown.values())):
+        return shown
+    return {name: json_safe(value) for name, value in shown.items()}
 
 
 B = TypeVar("B", bound=BaseModel)

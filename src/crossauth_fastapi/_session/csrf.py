@@ -10,8 +10,8 @@ from starlette.types import Receive
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken
-from crossauth_fastapi._http.address import is_local_host
 from crossauth_fastapi._http.formtoken import find_field
+from crossauth_fastapi._http.localhost import is_local_host
 from crossauth_fastapi._http.once import warn_once
 from crossauth_fastapi._middleware.state import RequestState
 from crossauth_fastapi._session.cookies import sent_values

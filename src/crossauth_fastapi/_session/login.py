@@ -15,7 +15,7 @@ from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
-from crossauth_backend.keys.record import get_json_data
+from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi._actions.action import Action, StepUp
@@ -24,8 +24,7 @@ from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody
 from crossauth_fastapi._session.context import SessionContext, SessionRequest, Submitted, persist_of
-from crossauth_fastapi._session.factorpages import CODE_UNSENT, ask_variables
-from crossauth_fastapi._session.formsecrets import secrets_of
+from crossauth_fastapi._session.factorforms import CODE_UNSENT, ask_variables, secrets_of
 from crossauth_fastapi._session.groups import BASIC
 
 NEEDED = "This site needs a second factor. Set one up to log in."

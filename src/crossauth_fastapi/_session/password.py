@@ -9,7 +9,7 @@ from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.stages import Ask, Attempt
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
-from crossauth_backend.keys.record import get_json_data
+from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, StepUp
 from crossauth_fastapi._actions.forms import Ok
@@ -17,7 +17,7 @@ from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.errors import LoginRequired, error_variables
 from crossauth_fastapi._session.bodies import ChangePasswordBody, LoginAnswer, RequestResetBody, ResetBody
 from crossauth_fastapi._session.context import SessionRequest, Submitted
-from crossauth_fastapi._session.formsecrets import secrets_of
+from crossauth_fastapi._session.factorforms import secrets_of
 from crossauth_fastapi._session.groups import BASIC, RESET
 from crossauth_fastapi._session.login import open_session, sign_in
 

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import start_hook
 from crossauth_backend.core.secrets import hash_token
-from crossauth_backend.keys.record import KeyDataEntry
-from crossauth_backend.sessions.cookie import CookieOptions
+from crossauth_backend.keys.data import KeyDataEntry
+from crossauth_backend.sessions.options import CookieOptions
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.bodies import JsonOrFormData

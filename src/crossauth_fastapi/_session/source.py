@@ -16,7 +16,7 @@ from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.cookies import cookie_header
 from crossauth_fastapi._middleware.identity import Identity
-from crossauth_fastapi._middleware.latebody import CredentialEnded
+from crossauth_fastapi._middleware.sources import CredentialEnded
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState, connection_of
 from crossauth_fastapi._session.cookies import SeenHeaders, sent_values
 from crossauth_fastapi._session.csrf import CsrfProtection

@@ -12,10 +12,10 @@ from crossauth_backend.users.rules import (
     default_user_validator,
     is_address,
     name_for_strangers,
-    public_user,
     username_problems,
     valid_email,
 )
+from crossauth_fastapi._session.context import public_user
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_of_a_user_only_what_is_the_users_is_shown() -> None:
         email_normalized="x",  # type: ignore[arg-type]
         extra={"nickname": "Al", "note": "of the staff", "born": datetime(2000, 1, 1, tzinfo=UTC)},
     )
-    shown = public_user(user, storage)
+    shown = public_user(user, storage.user_editable_fields)
     assert shown == {
         "id": str(some),
         "username": "alice",
@@ -140,7 +140,7 @@ def test_of_a_user_only_what_is_the_users_is_shown() -> None:
         "nickname": "Al",
         "born": "2000-01-01T00:00:00+00:00",
     }
-    assert public_user(User(id=1, username="a"), storage)["id"] == 1
+    assert public_user(User(id=1, username="a"), storage.user_editable_fields)["id"] == 1
 
 
 @pytest.mark.parametrize(
