@@ -16,6 +16,7 @@ from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import PasswordRequired, as_reason, error_variables, with_retry_after
 from crossauth_fastapi._http.redirects import found, see_other
 from crossauth_fastapi._middleware.state import is_administrator
+from crossauth_fastapi._middleware.whereabouts import here
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class PageView:
             if isinstance(shown, Page):
                 return _answer(self.action, call, shown)
         except Exception as e:
-            return _refuse(None, call, as_reason(e), Page({"next": call.state.here(request)}))
+            return _refuse(None, call, as_reason(e), Page({"next": here(call.state, request)}))
         return found(shown.url)
 
 
@@ -106,7 +107,7 @@ async def _show_again(action: AnyAction, call: AnyRequest, reason: CrossauthErro
         # Such as a second tab: somebody who has logged in by now is sent on, whatever became of the form's token.
         return see_other(shown.url)
     # Somebody who is logged in is not shown the form of a login, also not with an error in it.
-    return _refuse(None, call, reason, Page({"next": shown.url or call.state.here(call.request)}))
+    return _refuse(None, call, reason, Page({"next": shown.url or here(call.state, call.request)}))
 
 
 def _refuse(action: AnyAction | None, call: AnyRequest, e: CrossauthError, shown: Page) -> Response:

@@ -21,6 +21,7 @@ from crossauth_fastapi._middleware.site import Site
 from crossauth_fastapi._middleware.sockets import TRY_AGAIN_LATER, watch
 from crossauth_fastapi._middleware.sources import Source
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
+from crossauth_fastapi._middleware.whereabouts import is_from_this_site
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
 # Where a browser's credential is, and where a program's is too.
@@ -104,7 +105,7 @@ class AuthenticationMiddleware:
 
 def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:
     """Those that may say who opens a WebSocket: for a page of another site not by what the browser sends by itself."""
-    return [source for source in sources if not source.ambient or state.from_this_site()]
+    return [source for source in sources if not source.ambient or is_from_this_site(state)]
 
 
 def _look_again_when_late(source: Source, scope: Scope, state: RequestState, receive: Receive) -> Receive:

@@ -15,6 +15,7 @@ from crossauth_fastapi._http.redirects import found, see_other, with_query
 from crossauth_fastapi._middleware.challenges import with_challenges
 from crossauth_fastapi._middleware.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER
 from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._middleware.whereabouts import here, login_url
 
 
 async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
@@ -33,13 +34,14 @@ async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
 
 def _as_page(request: Request, e: Exception, reason: CrossauthError) -> Response:
     state = state_of(request)
-    if isinstance(e, LoginRequired) and e.by_session and state.login_url is not None:
+    to = login_url(state)
+    if isinstance(e, LoginRequired) and e.by_session and to is not None:
         # The form is shown to one who is logged in, too; the name is that of OpenID Connect Core §3.1.2.1.
         again = {"prompt": "login"} if e.again else {}
         if request.method in ("GET", "HEAD"):
-            return found(with_query(state.login_url, next=state.here(request), **again))
+            return found(with_query(to, next=here(state, request), **again))
         # What was sent is lost; the page with the form on it is where to go on.
-        return see_other(with_query(state.login_url, next=_page_before(request), **again))
+        return see_other(with_query(to, next=_page_before(request), **again))
     return error_json(reason) if state.site.error_page is None else state.site.error_page(request, reason)
 
 

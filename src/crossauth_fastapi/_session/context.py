@@ -23,7 +23,6 @@ from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._middleware.identity import ClaimedUser
 from crossauth_fastapi._middleware.state import RequestState, state_of
-from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.source import SessionSource, session_identity
 
@@ -107,26 +106,26 @@ class SessionContext(ActionContext):
     def claim(self, state: RequestState, name: str) -> str | None:
         """The claim of this browser to what waits in its session under `name`, see `sessions.claim`."""
         claims = self.manager.claims
-        return claims.find(cookie_value(state, claims.cookie), name)
+        return claims.find(state.signed_value(claims.cookie), name)
 
     def new_claim(self, state: RequestState, name: str) -> str:
         """Give this browser a claim to what is about to wait under `name`."""
         claims = self.manager.claims
-        claim, cookie = claims.make(cookie_value(state, claims.cookie), name, state.local)
+        claim, cookie = claims.make(state.signed_value(claims.cookie), name, state.local)
         state.queue(cookie)
         return claim
 
     def origin(self, request: Request) -> Origin:
         """Where a request comes from, and the browser that its cookie names."""
         state, devices = state_of(request), self.manager.devices
-        device = devices.read(cookie_value(state, devices.cookie), self.manager.session.clock())
+        device = devices.read(state.signed_value(devices.cookie), self.manager.session.clock())
         return Origin(peer_address(request.scope, self.proxies), device, state.header(b"user-agent"), state.root_path)
 
     async def remember_device(self, request: Request, user: User, factor2_passed: bool) -> None:
         """Know this browser again as one in which `user` was logged in, until one of the user's credentials is another."""
         state, devices = state_of(request), self.manager.devices
         now = self.manager.session.clock()
-        device = devices.read(cookie_value(state, devices.cookie), now)
+        device = devices.read(state.signed_value(devices.cookie), now)
         keep = factor2_passed and self.settings.enable_known_devices
         if device is not None and device.knows(user) and not keep:
             return

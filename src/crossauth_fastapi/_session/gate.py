@@ -38,7 +38,6 @@ from crossauth_fastapi._middleware.decision import csrf_refusal
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
 from crossauth_fastapi._session.bodies import Factor2Body
 from crossauth_fastapi._session.context import SessionContext
-from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi._session.factorforms import code_of, unreachable_text
 
 # After these the request that waits is of no use any more.
@@ -233,7 +232,7 @@ async def _device_is_known(ctx: SessionContext, state: RequestState, user: User)
     if not ctx.settings.enable_known_devices:
         return False
     devices, now = ctx.manager.devices, ctx.manager.session.clock()
-    device = devices.read(cookie_value(state, devices.cookie), now)
+    device = devices.read(state.signed_value(devices.cookie), now)
     if device is None or not device.knows(user):
         return False
     key = await ctx.manager.key_storage.find_key(devices.stored(device.id))
