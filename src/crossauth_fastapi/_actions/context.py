@@ -17,9 +17,10 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.forms import B, readable_fields
-from crossauth_fastapi._http.address import Network, peer_address
+from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
 from crossauth_fastapi._http.errors import LoginRequired
+from crossauth_fastapi._http.proxies import TrustedProxies
 from crossauth_fastapi._http.redirects import local_path
 from crossauth_fastapi._middleware.decision import csrf_refusal
 from crossauth_fastapi._middleware.state import RequestState, is_administrator, state_of
@@ -54,7 +55,7 @@ class ActionContext:
     endpoints: set[str]
     prefix: str
     admin_prefix: str = "/admin/"
-    proxies: tuple[Network, ...] = ()
+    proxies: TrustedProxies | None = None
     root_path: str = ""
 
     def at(self, root_path: str) -> Self:

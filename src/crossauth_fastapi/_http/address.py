@@ -1,8 +1,7 @@
-"""The address of whoever is asking, and what is believed of proxies on the way.
+"""The address of whoever is asking.
 
-A forwarded header counts only where it comes from a proxy that was named in `trusted_proxies`, and then only what is an
-address in it. Nothing but an address leaves this module, or `FORWARDED`, which is one and the same for all whose address is
-not known.
+A forwarded header counts only where it comes from a proxy that was named in `trusted_proxies`, see `proxies`. Nothing but an
+address leaves this module, or `FORWARDED`, which is one and the same for all whose address is not known.
 """
 
 from __future__ import annotations
@@ -10,20 +9,16 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
-from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from crossauth_fastapi._http.once import warn_once
 
 logger = logging.getLogger("crossauth.http")
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 FORWARDED: Final = "forwarded"
-_FOR: Final = b"x-forwarded-for"
-_BLANK: Final = " \t"
+FOR: Final = b"x-forwarded-for"
 # In brackets with or without a port, or IPv4 with a port, as proxies of clouds write hops.
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII)
-_LOOPBACK: Final = tuple(map(ipaddress.ip_address, ("127.0.0.1", "::1")))
 _NAME_IT: Final = (
     "name the proxy in the option 'trusted_proxies', and run uvicorn with --no-proxy-headers; until then whoever comes "
     "through it counts as one and the same visitor to the limits, and the log does not know their addresses"
@@ -44,7 +39,15 @@ def read_address(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def peer_address(scope: Any, trusted: Sequence[Network]) -> str:
+class Proxies(Protocol):
+    """The proxies of the option `trusted_proxies`, see `proxies.TrustedProxies`."""
+
+    def judge(self, scope: Any) -> tuple[str, bool]:
+        """The address of whoever is asking, and whether a named proxy passed the request on."""
+        ...
+
+
+def peer_address(scope: Any, trusted: Proxies | None) -> str:
     """The address of whoever is asking.
 
     That is the peer of the connection; behind proxies that are all named, the last hop that is not one of them, from the right,
@@ -54,88 +57,33 @@ def peer_address(scope: Any, trusted: Sequence[Network]) -> str:
 
     Parameters:
         scope: the ASGI scope.
-        trusted: the networks of the proxies that are named.
+        trusted: the proxies that are named; `None` where none is.
 
     Returns:
         An address, `FORWARDED`, or an empty text where the connection has no address.
     """
-    return judge(scope, trusted)[0]
+    if trusted is not None:
+        return trusted.judge(scope)[0]
+    host, no_port, peer = peer_of(scope)
+    said, said_otherwise = header_values(scope, FOR), header_values(scope, b"forwarded")
+    if said or said_otherwise:
+        warn_once(logger, f"A request carries X-Forwarded-For or Forwarded, which is not believed: {_NAME_IT}")
+    rewritten = bool(host) and (no_port or mentions(f"{said},{said_otherwise}", host, peer))
+    return FORWARDED if rewritten else address_text(peer)
 
 
-def judge(scope: Any, trusted: Sequence[Network]) -> tuple[str, bool]:
-    """The address of whoever is asking, and whether a named proxy passed the request on."""
+def peer_of(scope: Any) -> tuple[str, bool, Address | None]:
+    """The peer of the connection: as the server has it, whether without a port, and its address where it is one."""
     client = scope.get("client")
     host = str(client[0]) if client else ""
     # No connection has the port 0; it is what a server writes beside a hop that has none.
-    no_port = bool(client) and not client[1]
     # The zone of a link-local peer is the socket's, and no part of its address.
-    peer = read_address(host.partition("%")[0])
-    said = header_values(scope, _FOR)
-    said_otherwise = header_values(scope, b"forwarded")
-    if not trusted:
-        if said or said_otherwise:
-            warn_once(logger, f"A request carries X-Forwarded-For or Forwarded, which is not believed: {_NAME_IT}")
-        rewritten = bool(host) and (no_port or _mentions(f"{said},{said_otherwise}", host, peer))
-        return (FORWARDED if rewritten else _text(peer)), False
-    if peer is None:
-        return (FORWARDED if said and host else ""), False
-    hops = [hop.strip(_BLANK) for hop in said.split(",")] if said else []
-    last = _last_hop(hops, trusted)
-    if _is_trusted(peer, trusted):
-        # Without its own proxy being named, uvicorn may have put the nearest hop here, for anybody to choose.
-        if not _names_loopback(trusted) and _nearest(hops) == peer:
-            return _not_named()
-        return _text(last or peer), True
-    if not no_port and not _mentions(said, host, peer):
-        return _text(peer), False
-    # Either a visitor sends a header with its own address, or the server has put a hop in the place of the proxy.
-    if _names_loopback(trusted) and last == peer:
-        return _text(peer), True
-    return _not_named()
+    return host, bool(client) and not client[1], read_address(host.partition("%")[0])
 
 
-def _not_named() -> tuple[str, bool]:
-    warn_once(
-        logger,
-        "The server has replaced the address of a proxy by what X-Forwarded-For says, so that nobody can tell which proxy "
-        "wrote it. Run uvicorn with --no-proxy-headers; until then such visitors count as one and the same to the limits",
-    )
-    return FORWARDED, False
-
-
-def _last_hop(hops: Sequence[str], trusted: Sequence[Network]) -> Address | None:
-    """The first hop from the right that is no named proxy; where the rest is no address, the last proxy before it."""
-    found: Address | None = None
-    for hop in reversed(hops):
-        address = read_address(hop)
-        if address is None:
-            break
-        found = address
-        if not _is_trusted(address, trusted):
-            break
-    return found
-
-
-def _nearest(hops: Sequence[str]) -> Address | None:
-    """The hop that uvicorn would take: the first from the right that is not its own machine."""
-    for hop in reversed(hops):
-        address = read_address(hop)
-        if address not in _LOOPBACK:
-            return address
-    return None
-
-
-def _mentions(text: str, host: str, peer: Address | None) -> bool:
+def mentions(text: str, host: str, peer: Address | None) -> bool:
     """Whether forwarded headers hold the peer, in whatever way a server may read them."""
     return host in text or (peer is not None and any(read_address(hop.strip()) == peer for hop in text.split(",")))
-
-
-def _names_loopback(trusted: Sequence[Network]) -> bool:
-    return any(_is_trusted(address, trusted) for address in _LOOPBACK)
-
-
-def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
-    return any(address in network for network in trusted)
 
 
 def header_values(scope: Any, wanted: bytes) -> str:
@@ -143,5 +91,6 @@ def header_values(scope: Any, wanted: bytes) -> str:
     return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
 
 
-def _text(address: Address | None) -> str:
+def address_text(address: Address | None) -> str:
+    """An address as text; empty where there is none."""
     return "" if address is None else str(address)

@@ -62,7 +62,7 @@ class AuthenticationMiddleware:
             await self.app(scope, receive, send)
             return
         attached, is_http = self.attached, scope["type"] == "http"
-        if attached.site.trusted_proxies:
+        if attached.site.trusted_proxies is not None:
             believe_proxies(scope, attached.site.trusted_proxies)
         state = RequestState(scope, attached.site)
         if state.nested:

@@ -143,8 +143,8 @@ def test_a_forwarded_header_counts_from_a_named_proxy(peer: str | None, said: st
 
 def test_what_a_server_put_in_the_place_of_a_peer_is_nobodys_in_particular() -> None:
     rewritten = scope("198.51.100.1", ("x-forwarded-for", "198.51.100.1"))
-    assert peer_address(rewritten, ()) == FORWARDED
-    assert peer_address(scope("198.51.100.1"), ()) == "198.51.100.1"
+    assert peer_address(rewritten, None) == FORWARDED
+    assert peer_address(scope("198.51.100.1"), None) == "198.51.100.1"
 
 
 def test_scheme_and_host_are_a_named_proxys_to_say() -> None:
