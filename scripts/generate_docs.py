@@ -13,18 +13,16 @@ from typing import Any, Final, NamedTuple
 from crossauth_backend.api_keys.options import ApiKeySettings
 from crossauth_backend.core.options import describe
 from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticatorSettings
-from crossauth_backend.factors.password.authenticator import LocalPasswordSettings
+from crossauth_backend.factors.password.options import LocalPasswordSettings
 from crossauth_backend.factors.sms_otp.authenticator import SmsAuthenticatorSettings
 from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
-from crossauth_backend.sessions.csrf import CsrfSettings
-from crossauth_backend.sessions.device import KnownDeviceSettings
-from crossauth_backend.sessions.manager import SessionCookieSettings
+from crossauth_backend.sessions.options import CsrfSettings, KnownDeviceSettings, SessionCookieSettings
 from crossauth_backend.storages.memory.users import InMemoryUserStorageSettings
 from crossauth_backend.storages.redis.keys import RedisKeySettings
 from crossauth_backend.storages.sqlalchemy.audit import SqlAuditSettings
 from crossauth_backend.storages.sqlalchemy.keys import SqlKeySettings
 from crossauth_backend.storages.sqlalchemy.users import SqlUserSettings
-from crossauth_backend.users.storage import UserStorageSettings
+from crossauth_backend.users.options import UserStorageSettings
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._api_keys.actions import ACTIONS as KEY_ACTIONS
 from crossauth_fastapi._api_keys.options import ApiKeyServerSettings

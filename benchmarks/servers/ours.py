@@ -18,11 +18,11 @@ from crossauth_backend import (
     User,
     UserStorage,
 )
-from crossauth_backend.sessions import rules
+from crossauth_backend.sessions import manager
 from crossauth_fastapi import CurrentUser, FastApiServer, require
 
 if "BENCH_WRITE" in os.environ:
-    rules.TOUCH_INTERVAL = timedelta(seconds=1)
+    manager.TOUCH_INTERVAL = timedelta(seconds=1)
 
 app = FastAPI()
 url = os.environ.get("BENCH_DATABASE", "")

@@ -33,10 +33,8 @@ from crossauth_backend.factors.base import (
 )
 from crossauth_backend.factors.dummy.authenticator import DummyFactor2Authenticator
 from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticator, EmailAuthenticatorOptions
-from crossauth_backend.factors.password.authenticator import (
-    LocalPasswordAuthenticator,
-    LocalPasswordAuthenticatorOptions,
-)
+from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
+from crossauth_backend.factors.password.options import LocalPasswordAuthenticatorOptions
 from crossauth_backend.factors.password.rules import default_password_validator
 from crossauth_backend.factors.sms_otp.authenticator import (
     DummySmsAuthenticator,
@@ -45,7 +43,8 @@ from crossauth_backend.factors.sms_otp.authenticator import (
     TwilioAuthenticator,
 )
 from crossauth_backend.factors.totp.authenticator import TotpAuthenticator
-from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, KeyPrefix, get_json_data
+from crossauth_backend.keys.data import KeyDataEntry, get_json_data
+from crossauth_backend.keys.record import Consumed, Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.limits.rules import DEFAULT_LIMITS, Limit
 from crossauth_backend.oauth.resserver import OAuthResourceServer, OAuthResourceServerOptions
@@ -71,12 +70,19 @@ from crossauth_backend.sessionmanager import (
     TokensSent,
     UserIdAndData,
 )
-from crossauth_backend.sessions.cookie import Cookie, CookieOptions, to_cookie_serialize_options
-from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken, DoubleSubmitCsrfTokenOptions
-from crossauth_backend.sessions.manager import SessionCookie, SessionCookieOptions, UserAndKey
+from crossauth_backend.sessions.cookie import Cookie
+from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken
+from crossauth_backend.sessions.manager import SessionCookie, UserAndKey
+from crossauth_backend.sessions.options import (
+    CookieOptions,
+    DoubleSubmitCsrfTokenOptions,
+    SessionCookieOptions,
+    to_cookie_serialize_options,
+)
 from crossauth_backend.storages.memory.audit import InMemoryAuditStorage
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_backend.storages.memory.users import InMemoryUserStorage
+from crossauth_backend.users.options import UserStorageOptions
 from crossauth_backend.users.record import (
     User,
     UserAndSecrets,
@@ -85,8 +91,8 @@ from crossauth_backend.users.record import (
     UserSecretsInputFields,
 )
 from crossauth_backend.users.rules import default_user_validator
-from crossauth_backend.users.states import UserState
-from crossauth_backend.users.storage import UserStorage, UserStorageGetOptions, UserStorageOptions
+from crossauth_backend.users.states import UserState, UserStorageGetOptions
+from crossauth_backend.users.storage import UserStorage
 
 if TYPE_CHECKING:
     from crossauth_backend.storages.redis.client import open_redis

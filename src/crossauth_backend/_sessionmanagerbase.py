@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
+from crossauth_backend.accounts.changes import end_address_changes
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.fit import check_factors, check_storages, check_way_in
 from crossauth_backend.accounts.freshness import lacks_factor2
@@ -29,16 +30,21 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.registry import NO_FACTOR2, Factors
 from crossauth_backend.factors.services import FactorServices
+from crossauth_backend.keys.data import KeyDataEntry, decode_data
 from crossauth_backend.keys.purge import Purger
-from crossauth_backend.keys.record import KeyDataEntry, decode_data
 from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle, can_swap
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.limits.rules import Limit
 from crossauth_backend.sessions.claim import Claims
 from crossauth_backend.sessions.cookie import Cookie
-from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken, DoubleSubmitCsrfTokenOptions
-from crossauth_backend.sessions.device import KnownDeviceCookieOptions, KnownDevices
-from crossauth_backend.sessions.manager import SessionCookie, SessionCookieOptions, UserAndKey
+from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken
+from crossauth_backend.sessions.device import KnownDevices
+from crossauth_backend.sessions.manager import SessionCookie, UserAndKey
+from crossauth_backend.sessions.options import (
+    DoubleSubmitCsrfTokenOptions,
+    KnownDeviceCookieOptions,
+    SessionCookieOptions,
+)
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.rules import default_user_validator
 from crossauth_backend.users.storage import UserStorage
@@ -189,10 +195,10 @@ class SessionManagerBase:
         self.ring = KeyRing(encryption_keys(self.settings), "stored secrets")
         self.audit = AuditListener(self.settings.audit_storage) if self.settings.audit_storage is not None else None
         listeners = [LoggingListener(), *self.settings.event_listeners, *([self.audit] if self.audit else [])]
-        self.events = Events(listeners, self._now)
+        self.events = Events(listeners, self.session.now)
         messages = KeyRing(encryption_keys(self.settings), "messages that wait")
         room = InKeys(self.email_token_storage, messages) if can_swap(self.email_token_storage) else None
-        self.queue = DeliveryQueue(self._mail_failed, waiting=room, clock=self._now)
+        self.queue = DeliveryQueue(self._mail_failed, waiting=room, clock=self.session.now)
         self.limits: AttemptLimits | None = None
         self.emails: TokenEmailer | None = None
         if self.user_storage is not None:
@@ -207,14 +213,19 @@ class SessionManagerBase:
         for storage in (users, self.session.user_storage):
             if storage is not None:
                 storage.add_credentials(self.factors.user_fields())
-        self.limits = AttemptLimits(self.key_storage, settings.attempt_limits, self._now)
+        self.limits = AttemptLimits(self.key_storage, settings.attempt_limits, self.session.now)
         if settings.enable_email_verification or settings.enable_password_reset:
             self.emails = TokenEmailer(
-                users, self.email_token_storage, settings, self.queue, self._now, self.limits.mail_counter(self.events)
+                users,
+                self.email_token_storage,
+                settings,
+                self.queue,
+                self.session.now,
+                self.limits.mail_counter(self.events),
             )
         services = FactorServices(
             key_storage=self.key_storage, user_storage=users, ring=self.ring, queue=self.queue,
-            mailer=self.emails.mailer if self.emails else make_mailer(settings, "SessionManager"), clock=self._now,
+            mailer=self.emails.mailer if self.emails else make_mailer(settings, "SessionManager"), clock=self.session.now,
             site=site_name(settings.site_url) or sender_name(settings),
         )  # fmt: skip
         for factor in self.authenticators.values():
@@ -224,9 +235,6 @@ class SessionManagerBase:
 
     def _mail_failed(self, reason: Failure) -> None:
         self.events.tell(EventName.mail_failed, reason=reason)
-
-    def _now(self) -> datetime:
-        return self.session.clock()
 
     def accounts(self) -> Accounts:
         """What the account services work with.
@@ -255,7 +263,7 @@ class SessionManagerBase:
         ]
         parts = [part for part in found if isinstance(part, SupportsLifecycle)]
         purgers: list[SupportsLifecycle] = [
-            Purger(storage, self._now) for storage in dict.fromkeys((self.key_storage, self.email_token_storage))
+            Purger(storage, self.session.now) for storage in dict.fromkeys((self.key_storage, self.email_token_storage))
         ]
         if self.settings.audit_retention_days and isinstance(self.settings.audit_storage, SupportsAuditPurge):
             purgers.append(Periodic(self._purge_audit, "events that were deleted, for they are old"))
@@ -266,7 +274,7 @@ class SessionManagerBase:
     async def _purge_audit(self) -> int:
         storage = self.settings.audit_storage
         assert isinstance(storage, SupportsAuditPurge), "it is called for no other"
-        return await storage.purge_before(self._now() - timedelta(days=self.settings.audit_retention_days))
+        return await storage.purge_before(self.session.now() - timedelta(days=self.settings.audit_retention_days))
 
     @property
     def session_cookie_name(self) -> str:
@@ -306,7 +314,7 @@ class SessionManagerBase:
     async def logout_from_all(self, userid: UserId, except_id: str | None = None) -> None:
         """End every session of a user but the one with the id `except_id`, and what was asked for in one and waits."""
         await self.session.delete_all_for_user(userid, except_id)
-        await self.accounts().end_address_changes(userid)
+        await end_address_changes(self.accounts(), userid)
 
     async def delete_session(self, session_id: str) -> None:
         """End one session."""

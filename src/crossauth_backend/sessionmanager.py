@@ -15,7 +15,6 @@ from crossauth_backend._sessionmanagerbase import (
     SessionTokens,
 )
 from crossauth_backend.accounts import (
-    codes,
     email_change,
     factor2_setup,
     issue,
@@ -23,18 +22,21 @@ from crossauth_backend.accounts import (
     password,
     profile,
     second_factor,
+    sent_codes,
     signup,
 )
 from crossauth_backend.accounts.attempt import Attempt
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE
+from crossauth_backend.accounts.context import NOWHERE
 from crossauth_backend.accounts.credentials import check_credentials, proven, says_nothing
 from crossauth_backend.accounts.page_visit import Visit, complete_visit, start_visit
 from crossauth_backend.accounts.pending import PENDING, VISIT
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.base import Params
-from crossauth_backend.keys.record import Key, KeyDataEntry, get_json_data
+from crossauth_backend.keys.data import KeyDataEntry, get_json_data
+from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.states import ANY_STATE
 
 __all__: Final = [
     "Csrf", "SessionManager", "SessionManagerOptions", "SessionManagerSettings", "SessionTokens", "TokensSent",
@@ -178,7 +180,7 @@ class SessionManager(SessionManagerBase):
         accounts = self.accounts()
         factor = accounts.factors.get(str(get_json_data(key).get(PENDING, {}).get("factor2")))
         if factor is not None and factor.mfa_type() == "oob":
-            _, data = await codes.resend(accounts, key)
+            _, data = await sent_codes.resend(accounts, key)
             await self._keep(session_id, data)
             key = await self.session.get_session_key(session_id)
         shown = await factor2_setup.show_setup(accounts, key)

@@ -17,7 +17,7 @@ from crossauth_backend.core.secrets import random_value
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.users.rules import username_problems
 from crossauth_backend.users.storage import UserStorage
-from crossauth_fastapi._http.address import is_local_host
+from crossauth_fastapi._http.localhost import is_local_host
 
 
 def local_secret(database_url: str, site_url: str) -> str:

@@ -20,8 +20,9 @@ from crossauth_fastapi._actions.action import Action
 from crossauth_fastapi._actions.context import ActionRequest
 from crossauth_fastapi._actions.forms import CsrfBody
 from crossauth_fastapi._actions.routes import api_routes, page_routes
-from crossauth_fastapi._http.bodies import JsonOrFormData, create_body, get_body, set_body
+from crossauth_fastapi._http.bodies import JsonOrFormData, get_body
 from crossauth_fastapi._http.cookies import toFastApiCookieOptions
+from crossauth_fastapi._http.replay import create_body, set_body
 from crossauth_fastapi._http.router import ExactRouter
 from crossauth_fastapi._middleware.order import servers_on
 from crossauth_fastapi._pages.environment import Pages

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request
 
-from crossauth_backend.keys.record import KeyDataEntry
+from crossauth_backend.keys.data import KeyDataEntry
 from crossauth_backend.users.record import User
 
 

@@ -23,9 +23,9 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.jose import SigningKey, SigningKeys, TokenType, generate_signing_key, sign
 from crossauth_backend.core.secrets import random_value
 from crossauth_backend.users.record import User
-from crossauth_fastapi._http.address import is_local_host
-from crossauth_fastapi._middleware.authentication import Source
+from crossauth_fastapi._http.localhost import is_local_host
 from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE
+from crossauth_fastapi._middleware.sources import Source
 from crossauth_fastapi._oauth_resource.source import BearerSource
 from crossauth_fastapi._session.source import SessionSource
 

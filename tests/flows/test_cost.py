@@ -18,14 +18,14 @@ from crossauth_backend import (
     UserStorage,
 )
 from crossauth_fastapi import Principal, require
-from crossauth_fastapi._middleware import latebody
+from crossauth_fastapi._middleware import authentication
 from tests.support import CHEAP, CSRF, PASSWORD, make_server
 
 
 @pytest.fixture(autouse=True)
 def in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """No body is late, however busy the machine: a late one has the session looked at again, see `test_held_requests`."""
-    monkeypatch.setattr(latebody, "_LATE", 60)
+    monkeypatch.setattr(authentication, "_LATE", 60)
 
 
 def counting(base: type[Any], calls: Counter[str]) -> type[Any]:

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from crossauth_backend import CrossauthError, InMemoryKeyStorage, InMemoryUserStorage, LocalPasswordAuthenticator, User
-from crossauth_backend.keys.record import KeyDataEntry
+from crossauth_backend.keys.data import KeyDataEntry
 from crossauth_backend.testing import FakeIssuer
 from crossauth_fastapi import FastApiOAuthResourceServer, FastApiServer, FastApiSessionAdapter
 from tests.resource import AUDIENCE, add_routes, bearer, consumer_of, serving

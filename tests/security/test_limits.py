@@ -8,9 +8,10 @@ import pytest
 
 from crossauth_backend import CrossauthError, InMemoryKeyStorage, KeyStorage, Limit
 from crossauth_backend.events.listeners import Events
-from crossauth_backend.limits.manager import AttemptLimits
-from crossauth_backend.limits.rules import network_of, read_limits
-from crossauth_fastapi._http.address import peer_address, read_proxies
+from crossauth_backend.limits.manager import AttemptLimits, network_of
+from crossauth_backend.limits.rules import read_limits
+from crossauth_fastapi._http.address import peer_address
+from crossauth_fastapi._http.proxies import read_proxies
 from tests.accounts import Browser, World, name_of
 from tests.support import PASSWORD, SECRET, make_server
 

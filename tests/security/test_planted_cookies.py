@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from fastapi import Request, Response
 
-from crossauth_backend.sessions.cookie import CookieSettings, SignedCookie
+from crossauth_backend.sessions.cookie import SignedCookie
+from crossauth_backend.sessions.options import CookieSettings
 from crossauth_fastapi._http.cookies import cookies_named, parse_cookies
 from crossauth_fastapi._middleware.state import RequestState
-from crossauth_fastapi._session import cookies as session_cookies
+from crossauth_fastapi._session import source as session_cookies
 from crossauth_fastapi.fastapi_users._browsers import read_browser, remember_browser
 from crossauth_fastapi.fastapi_users._core import default_core
 from crossauth_fastapi.fastapi_users._oauth import CsrfCookie, generate_csrf_token

@@ -15,8 +15,9 @@ from fastapi import Request, WebSocket
 from starlette.testclient import TestClient
 
 from crossauth_backend import InMemoryAuditStorage
-from crossauth_fastapi._http.address import believe_proxies, peer_address, read_address, read_proxies
+from crossauth_fastapi._http.address import peer_address, read_address
 from crossauth_fastapi._http.once import warn_once
+from crossauth_fastapi._http.proxies import believe_proxies, read_proxies
 from tests.accounts import Heard
 from tests.services.uvicorn import Server
 from tests.support import CSRF, PASSWORD, Client, make_server

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from crossauth_backend import ApiKeyManager, CrossauthError, UserState
+from crossauth_backend.accounts.changes import end_sessions
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.keys.kinds import KINDS
 from crossauth_backend.keys.record import KeyPrefix
@@ -113,7 +114,7 @@ def test_with_an_account_every_key_of_it_ends(world: World, alice: Browser) -> N
 async def test_a_face_that_ends_its_own_tokens_can_say_so(world: World) -> None:
     for prefix in LOGINS:
         await world.keys.save_key(1, f"{prefix}token", utc_now())
-    await world.manager.accounts().end_sessions(1, keep=(KeyPrefix.access_token,))
+    await end_sessions(world.manager.accounts(), 1, keep=(KeyPrefix.access_token,))
     assert [key.value for key in await world.keys.get_all_for_user(1)] == [f"{KeyPrefix.access_token}token"]
 
 
@@ -193,5 +194,5 @@ def test_the_link_of_a_sign_up_outlives_a_new_password() -> None:
     with world.open() as url, Browser(url) as alice:
         alice.sign_up("alice", user_email=EMAIL, factor2="none")
         link = alice.link(EMAIL)
-        asyncio.run(world.manager.accounts().end_sessions(1))
+        asyncio.run(end_sessions(world.manager.accounts(), 1))
         assert alice.submit(link).status_code == 200

@@ -20,7 +20,8 @@ from crossauth_backend import (
     open_engine,
 )
 from crossauth_backend.accounts.admin import update_user
-from crossauth_backend.accounts.codes import targets
+from crossauth_backend.accounts.changes import replace_checked
+from crossauth_backend.accounts.code_targets import targets
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_fastapi.fastapi_users import FastAPIUsers, schemas
 from crossauth_fastapi.fastapi_users.authentication import AuthenticationBackend, BearerTransport, KeyStorageStrategy
@@ -192,13 +193,13 @@ def test_a_write_that_rests_on_the_old_column_is_refused(request: pytest.Fixture
     world = MobileWorld(**kept_in(request, kind))
     with with_mobile(world):
         accounts, read = world.manager.accounts(), world.user()
-        changed = asyncio.run(accounts.replace(read, {"mobile": THIEF}))
+        changed = asyncio.run(replace_checked(accounts, read, {"mobile": THIEF}))
         assert world.user().security_stamp == changed.security_stamp, "whoever wrote it goes on"
         with pytest.raises(CrossauthError) as refused:
-            asyncio.run(accounts.replace(read, {"nickname": "thief"}))
+            asyncio.run(replace_checked(accounts, read, {"nickname": "thief"}))
         assert refused.value.code is ErrorCode.InvalidSession
         assert world.user().get("nickname") is None
-        assert asyncio.run(accounts.replace(changed, {"nickname": "al"})).get("nickname") == "al"
+        assert asyncio.run(replace_checked(accounts, changed, {"nickname": "al"})).get("nickname") == "al"
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

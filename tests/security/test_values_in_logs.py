@@ -22,7 +22,8 @@ from crossauth_backend import (
     open_engine,
     open_redis,
 )
-from crossauth_backend.core.hooks import decide_now, notify
+from crossauth_backend.core.hooks import decide_now
+from crossauth_backend.events.listeners import notify
 from crossauth_backend.storages.redis.client import refusals as redis_refusals
 from crossauth_backend.storages.sqlalchemy.engine import refusals
 from crossauth_fastapi._http.errors import as_reason

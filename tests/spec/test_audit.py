@@ -15,7 +15,7 @@ from crossauth_backend import (
     User,
 )
 from crossauth_backend.core.options import read_options
-from crossauth_backend.sessions.manager import SessionCookieSettings
+from crossauth_backend.sessions.options import SessionCookieSettings
 from crossauth_fastapi import AdminUser, FastApiServer, FastApiSessionServer, default_is_admin_fn
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.order import attach_source

@@ -31,20 +31,26 @@ from crossauth_backend.delivery.options import MailOptions, MailSettings
 from crossauth_backend.email_tokens.options import TokenEmailerSettings
 from crossauth_backend.factors.base import AuthenticatorOptions, AuthenticatorSettings
 from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticatorSettings
-from crossauth_backend.factors.password.authenticator import LocalPasswordSettings
+from crossauth_backend.factors.password.options import LocalPasswordSettings
 from crossauth_backend.factors.sms_otp.authenticator import SmsAuthenticatorSettings
 from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
 from crossauth_backend.sessionmanager import SessionManagerOptions, SessionManagerSettings
-from crossauth_backend.sessions.cookie import CookieOptions
-from crossauth_backend.sessions.csrf import CsrfSettings, DoubleSubmitCsrfTokenOptions
-from crossauth_backend.sessions.device import KnownDeviceCookieOptions, KnownDeviceSettings
-from crossauth_backend.sessions.manager import SessionCookieOptions, SessionCookieSettings
+from crossauth_backend.sessions.options import (
+    CookieOptions,
+    CsrfSettings,
+    DoubleSubmitCsrfTokenOptions,
+    KnownDeviceCookieOptions,
+    KnownDeviceSettings,
+    SessionCookieOptions,
+    SessionCookieSettings,
+)
 from crossauth_backend.storages.memory.users import InMemoryUserStorageOptions, InMemoryUserStorageSettings
 from crossauth_backend.storages.redis.keys import RedisKeySettings, RedisKeyStorageOptions
 from crossauth_backend.storages.sqlalchemy.audit import SqlAlchemyAuditStorageOptions, SqlAuditSettings
 from crossauth_backend.storages.sqlalchemy.keys import SqlAlchemyKeyStorageOptions, SqlKeySettings
 from crossauth_backend.storages.sqlalchemy.useroptions import SqlAlchemyUserStorageOptions, SqlUserSettings
-from crossauth_backend.users.storage import UserStorageGetOptions, UserStorageSettings
+from crossauth_backend.users.options import UserStorageSettings
+from crossauth_backend.users.states import UserStorageGetOptions
 from crossauth_fastapi import (
     FastApiApiKeyServerOptions,
     FastApiOAuthResourceServerOptions,

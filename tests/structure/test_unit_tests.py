@@ -45,6 +45,8 @@ PLAIN = {
     "crossauth_backend.factors.services",
     "crossauth_backend.testing.clock",
     "crossauth_backend.users.record",
+    "crossauth_backend.keys.record",
+    "crossauth_backend.sessions.attributes",
     "crossauth_backend.core.errors",
     "crossauth_backend.oauth.wellknown",
     "crossauth_backend.oauth.resource.stored",

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
+from crossauth_backend.accounts.changes import check_still, end_sessions, replace_checked
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.fields import differs
+from crossauth_backend.core.records import differs
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import STAMP
-from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState
-from crossauth_backend.users.storage import or_none
+from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState, or_none
 
 STATES = tuple(v for n, v in vars(UserState).items() if not n.startswith("_"))
 _DERIVED = ("id", "username_normalized", "email_normalized", STAMP)
@@ -67,7 +67,7 @@ async def create_user(
             raise CrossauthError(ErrorCode.FormEntry, "Give a password: this server sends no links to choose one")
         new["state"] = _BY_RESET[1] if new["factor2"] else _BY_RESET[0]
     if admin is not None:
-        await accounts.still(admin)
+        await check_still(accounts, admin)
     created = await accounts.users.create_user(new, secrets)
     accounts.events.tell(EventName.user_created, created, address=origin.address, actor=admin)
     return Stored(created, _send_reset(accounts, created))
@@ -94,7 +94,7 @@ async def update_user(
     if fields:
         accounts.events.tell(EventName.user_updated, user, address=origin.address, actor=admin)
     if not fields.keys().isdisjoint(accounts.users.credentials):
-        await accounts.end_sessions(user.id)
+        await end_sessions(accounts, user.id)
     return Stored(stored, "state" in fields and _send_reset(accounts, stored))
 
 
@@ -120,7 +120,7 @@ async def change_password(
         return {"state": UserState.factor2_reset_needed if waits else UserState.active}
 
     stored = await _decide(accounts, admin, user, change, secrets)
-    await accounts.end_sessions(user.id)
+    await end_sessions(accounts, user.id)
     accounts.events.tell(EventName.password_changed, user, address=origin.address, actor=admin)
     return stored
 
@@ -160,11 +160,13 @@ async def _decide(
         if not values and not secrets:
             return user
         if str(user.id) == str(admin.id):
-            return await accounts.replace(admin, values, secrets)
-        await accounts.still(admin)
+            return await replace_checked(accounts, admin, values, secrets)
+        await check_still(accounts, admin)
         expected = {name: user.get(name) for name in ("state", "factor2")}
         try:
-            return await accounts.replace(user, values, secrets, expected=expected, refusal=ErrorCode.InvalidKey)
+            return await replace_checked(
+                accounts, user, values, secrets, expected=expected, refusal=ErrorCode.InvalidKey
+            )
         except CrossauthError as e:
             if e.code not in (ErrorCode.InvalidKey, ErrorCode.UserNotActive):
                 raise

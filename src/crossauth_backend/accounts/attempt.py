@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from crossauth_backend.accounts.freshness import UNKNOWN, Authentication, auth_of, bypasses_factor2
-from crossauth_backend.keys.record import Key, get_json_data
+from crossauth_backend.keys.data import get_json_data
+from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
 
 Prompt = Literal["login", "none", "consent", "select_account"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from crossauth_backend.accounts.attempt import Attempt
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.text import normalize
@@ -14,7 +14,7 @@ from crossauth_backend.factors.base import Params
 from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_backend.users.rules import MAX_USERNAME, is_address
 from crossauth_backend.users.stamp import is_digest, with_stamp
-from crossauth_backend.users.storage import or_none
+from crossauth_backend.users.states import ANY_STATE, or_none
 
 
 async def check_credentials(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.changes import replace_checked
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.signup_rules import SIGNUP_LASTS, state_after_verification
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import problems_of
@@ -17,11 +18,11 @@ from crossauth_backend.email_tokens.manager import Verification
 from crossauth_backend.email_tokens.rules import address_of, is_named_for_address, is_named_for_mailbox
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
+from crossauth_backend.users.capabilities import SupportsSignupExpiry
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import username_problems
 from crossauth_backend.users.stamp import with_stamp
-from crossauth_backend.users.states import UserState
-from crossauth_backend.users.storage import SupportsSignupExpiry, or_none
+from crossauth_backend.users.states import ANY_STATE, UserState, or_none
 
 VERIFY_FIRST: Final = (
     "Verify your email address first. We've sent you a link; if you don't see it, check your spam folder."
@@ -105,12 +106,12 @@ async def _store(accounts: Accounts, user: User, changes: dict[str, Any]) -> Use
     email = changes.get("email")
     if email and is_named_for_address(user) and not await _name_problems(accounts, user, email):
         try:
-            return await accounts.replace(user, {**changes, "username": email}, refusal=ErrorCode.InvalidKey)
+            return await replace_checked(accounts, user, {**changes, "username": email}, refusal=ErrorCode.InvalidKey)
         except CrossauthError as e:
             # It may be the address that is taken: that the next write will say.
             if e.code is not ErrorCode.UserExists:
                 raise
-    return await accounts.replace(user, changes, refusal=ErrorCode.InvalidKey)
+    return await replace_checked(accounts, user, changes, refusal=ErrorCode.InvalidKey)
 
 
 async def _name_problems(accounts: Accounts, user: User, email: str) -> list[str]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from crossauth_backend.accounts import codes, recovery
+from crossauth_backend.accounts import recovery, sent_codes
+from crossauth_backend.accounts.changes import end_sessions, replace_checked
+from crossauth_backend.accounts.code_targets import is_reachable
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.pending import PENDING, WAITS, Pending, Purpose, new_pending, read_pending, seal
 from crossauth_backend.accounts.required_change import required_change
@@ -19,8 +21,9 @@ from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
+from crossauth_backend.users.capabilities import SupportsSignupExpiry
 from crossauth_backend.users.record import User, with_fields
-from crossauth_backend.users.storage import SupportsSignupExpiry, or_none
+from crossauth_backend.users.states import or_none
 
 OTHER_BROWSER: Final = "This was begun in another browser; go on there, or begin it anew"
 # Said of a secret that the user chooses: it is no guess, so it does not count as one.
@@ -73,7 +76,7 @@ async def start_setup(
     if factor2 not in accounts.allowed_factor2:
         raise CrossauthError(ErrorCode.Forbidden, "This second factor is not offered")
     factor, fields = accounts.factors[factor2], {**fields, "username": username}
-    prepared = await codes.prepare(accounts, factor, user, fields, purpose, origin)
+    prepared = await sent_codes.prepare(accounts, factor, user, fields, purpose, origin)
     secrets = prepared.get("sessionData", {})
     shown = prepared.get("userData", {"username": username, "factor2": factor2})
     kind: Purpose = "signup" if purpose == "signup" else "setup"
@@ -92,7 +95,7 @@ async def show_setup(accounts: Accounts, key: Key | None) -> dict[str, Any]:
     pending, _ = await _set_up_in(accounts, key)
     factor = accounts.factors[pending.factor2]
     if factor.mfa_type() == "oob":
-        return codes.shown_again(factor, pending)
+        return sent_codes.shown_again(factor, pending)
     again = await factor.reprepare_configuration(pending.username, pending.secrets)
     shown: dict[str, Any] = (again or {}).get("userData", {"username": pending.username, "factor2": pending.factor2})
     return shown
@@ -116,8 +119,8 @@ async def complete_setup(
         CrossauthError: `Unauthorized` where nothing is being set up, or not by this user; `InvalidToken`, `TooManyAttempts`;
             `PasswordFormat`, `PasswordMatch` for a secret that the user chose and that cannot be taken;
             `Expired`, also where it was begun too long ago; `InvalidSession` where the user's credentials are others by now than
-            when it began, unless that would say too much (see `codes.is_quiet`); `UserExists` for an email address that another
-            account has by now.
+            when it began, unless that would say too much (see `sent_codes.is_quiet`); `UserExists` for an email address that
+            another account has by now.
     """
     pending, user = await _set_up_in(accounts, key)
     factor = accounts.factors[pending.factor2]
@@ -131,8 +134,8 @@ async def complete_setup(
     given = _given_address(factor, pending, user)
     proves = proves_address(factor, pending, with_fields(user, given))
     changes = {"factor2": pending.factor2, **_finished(accounts, user, proves), **given}
-    stored = await accounts.replace(user, changes, {**_emptied(accounts, user), **secrets})
-    await accounts.end_sessions(user.id)
+    stored = await replace_checked(accounts, user, changes, {**_emptied(accounts, user), **secrets})
+    await end_sessions(accounts, user.id)
     recovery_codes = await recovery.make_codes(accounts, stored)
     accounts.events.tell(EventName.factor2_set, user, address=origin.address, reason=pending.factor2)
     return SetUp(stored, pending.purpose, recovery_codes, pending.persist, user.username)
@@ -168,7 +171,7 @@ async def _confirmed(
 
 def _given_address(factor: Authenticator, pending: Pending, user: User) -> dict[str, Any]:
     """Where the code went that was given, to be stored for a user of whom nothing was known that a code could be sent to."""
-    if pending.purpose != "setup" or codes.is_reachable(factor, user):
+    if pending.purpose != "setup" or is_reachable(factor, user):
         return {}
     return {name: pending.secrets[name] for name in factor.user_fields() if name in pending.secrets}
 
@@ -183,9 +186,9 @@ async def remove(accounts: Accounts, user: User, origin: Origin) -> User:
     if accounts.factor2_needed:
         raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
     changes = {"factor2": None, **_finished(accounts, user, proves=False)}
-    stored = await accounts.replace(user, changes, _emptied(accounts, user))
+    stored = await replace_checked(accounts, user, changes, _emptied(accounts, user))
     await recovery.delete_codes(accounts, user)
-    await accounts.end_sessions(user.id)
+    await end_sessions(accounts, user.id)
     accounts.events.tell(EventName.factor2_removed, user, address=origin.address, reason=user.factor2 or "")
     return stored
 
@@ -199,7 +202,7 @@ async def _set_up_in(accounts: Accounts, key: Key | None) -> tuple[Pending, User
         return pending, None
     user = await or_none(accounts.user(pending.userid))
     if user is None or not pending.rests_on(user):
-        if codes.is_quiet(accounts, key, pending):
+        if sent_codes.is_quiet(accounts, key, pending):
             return pending, None
         raise CrossauthError(ErrorCode.InvalidSession)
     owner = None if key is None else key.userid

@@ -15,7 +15,8 @@ from typing import Any, Final
 from crossauth_backend.accounts.context import Accounts, has_factor2
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import random_value
-from crossauth_backend.keys.record import Key, get_json_data
+from crossauth_backend.keys.data import get_json_data
+from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
 
 OURS: Final = "crossauth"

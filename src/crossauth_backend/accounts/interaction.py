@@ -20,8 +20,9 @@ from typing import Any, Final
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
-from crossauth_backend.keys.record import Key, KeyPrefix, decode_data, encode_data
-from crossauth_backend.keys.storage import spend
+from crossauth_backend.keys.data import decode_data, encode_data
+from crossauth_backend.keys.record import Key, KeyPrefix
+from crossauth_backend.keys.spend import spend
 
 # As much as a body of ours may have. A request object (RFC 9101) or `claims` (OIDC Core §5.5) of some kilobytes are real.
 MAX_BYTES: Final = 64 * 1024

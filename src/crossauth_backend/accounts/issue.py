@@ -20,7 +20,8 @@ from crossauth_backend.accounts.required_change import waiting_change
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
-from crossauth_backend.keys.record import Key, get_json_data
+from crossauth_backend.keys.data import get_json_data
+from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
 
 # In the data of a session that waits: who was logged in in this browser, and by what `sid`.

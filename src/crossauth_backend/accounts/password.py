@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.changes import end_sessions, replace_checked
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.credentials import prove_first_factor
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password
@@ -12,11 +13,11 @@ from crossauth_backend.core.secrets import equal, hash_token
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.limits.rules import mailbox_of
+from crossauth_backend.users.capabilities import SupportsSignupExpiry
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import valid_email
 from crossauth_backend.users.stamp import with_stamp
-from crossauth_backend.users.states import UNFINISHED, UserState
-from crossauth_backend.users.storage import SupportsSignupExpiry
+from crossauth_backend.users.states import ANY_STATE, UNFINISHED, UserState
 
 MAY_CHANGE = (UserState.active, UserState.password_change_needed)
 # Whoever reads the mail has verified the address of a sign-up that is named for it.
@@ -57,8 +58,8 @@ async def change_password(
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)
-    stored = await accounts.replace(user, {"state": UserState.active}, secrets)
-    await accounts.end_sessions(user.id)
+    stored = await replace_checked(accounts, user, {"state": UserState.active}, secrets)
+    await end_sessions(accounts, user.id)
     accounts.events.tell(EventName.password_changed, user, address=origin.address)
     return stored
 
@@ -109,8 +110,8 @@ async def reset_password(
     values: dict[str, Any] = {"state": _AFTER_RESET.get(user.state, user.state)}
     if user.state in UNFINISHED and isinstance(accounts.users, SupportsSignupExpiry):
         values["email_verified_at"] = accounts.now
-    stored = await accounts.replace(user, values, secrets, expected=expected, refusal=ErrorCode.InvalidKey)
-    await accounts.end_sessions(user.id)
+    stored = await replace_checked(accounts, user, values, secrets, expected=expected, refusal=ErrorCode.InvalidKey)
+    await end_sessions(accounts, user.id)
     accounts.events.tell(EventName.password_reset, user, address=origin.address)
     return stored
 

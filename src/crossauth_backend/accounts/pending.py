@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing, equal, random_value
-from crossauth_backend.keys.record import Key, get_json_data
+from crossauth_backend.keys.data import get_json_data
+from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import same_stamp
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from crossauth_backend.accounts.changes import check_still, replace_checked
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.email_change import forget_links, request_change
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.fields import differs
 from crossauth_backend.core.hooks import call_hook
+from crossauth_backend.core.records import differs
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
@@ -53,7 +54,7 @@ async def update_profile(
         elif "email" in fields and not fields["email"]:
             raise CrossauthError(ErrorCode.FormEntry, "Give an e-mail address")
     if fields:
-        current = await accounts.replace(current, _keeping_verification(current, fields))
+        current = await replace_checked(accounts, current, _keeping_verification(current, fields))
         accounts.events.tell(EventName.user_updated, current, address=origin.address)
     if "email" in fields:
         # Whoever reads the old mailbox must not be able to choose a new password, nor a link that waits to move the address.
@@ -82,7 +83,7 @@ async def delete_account(accounts: Accounts, user: User, origin: Origin = NOWHER
     """
     if accounts.before_delete_user is not None:
         await call_hook(accounts.before_delete_user, user)
-    await accounts.still(actor or user)
+    await check_still(accounts, actor or user)
     # The user goes first: a session whose user is gone signs nobody in, even if the second step is never reached.
     await accounts.users.delete_user_by_id(user.id)
     await accounts.keys.delete_all_for_user(user.id, "")

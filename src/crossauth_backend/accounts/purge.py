@@ -11,8 +11,8 @@ from typing import Final
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.signup_names import SignupKept, delete_signup
 from crossauth_backend.core.periodic import EVERY_SECONDS, Periodic
+from crossauth_backend.users.capabilities import SupportsSignupExpiry
 from crossauth_backend.users.record import UserId
-from crossauth_backend.users.storage import SupportsSignupExpiry
 
 logger = logging.getLogger("crossauth.accounts")
 BATCH: Final = 2000

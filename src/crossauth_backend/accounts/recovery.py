@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from crossauth_backend.accounts.changes import check_still
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_base32
 from crossauth_backend.core.text import clean_code
 from crossauth_backend.keys.record import KeyPrefix
+from crossauth_backend.keys.storage import SupportsTake
 from crossauth_backend.users.record import User
 
 COUNT: Final = 10
@@ -23,7 +25,7 @@ async def make_codes(accounts: Accounts, user: User) -> list[str]:
         CrossauthError: `InvalidSession`, `UserNotActive` where the account was changed since `user` was read, or codes were made
             elsewhere at the same time. Nobody is shown these codes then, and they are worth nothing.
     """
-    await accounts.still(user)
+    await check_still(accounts, user)
     await delete_codes(accounts, user)
     codes = random_codes()
     stored = [_stored(user, code) for code in codes]
@@ -31,7 +33,7 @@ async def make_codes(accounts: Accounts, user: User) -> list[str]:
         await accounts.keys.save_key(user.id, value, accounts.now)
     try:
         # Whoever took the account back meanwhile has made codes too, or somebody did in another tab.
-        await accounts.still(user)
+        await check_still(accounts, user)
         if set(await _codes_of(accounts, user)) != set(stored):
             raise CrossauthError(ErrorCode.InvalidSession, "New codes were made elsewhere just now; make them again")
     except CrossauthError:
@@ -52,8 +54,10 @@ async def take_code(accounts: Accounts, user: User, code: str) -> None:
     Raises:
         CrossauthError: `InvalidToken` for one that is wrong or was used.
     """
+    if not isinstance(accounts.keys, SupportsTake):
+        raise CrossauthError(ErrorCode.Configuration, detail=f"{type(accounts.keys).__name__} has no method take_key")
     try:
-        await accounts.take(_stored(user, code))
+        await accounts.keys.take_key(_stored(user, code))
     except CrossauthError as e:
         if e.code is not ErrorCode.InvalidKey:
             raise

@@ -16,7 +16,7 @@ from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
-from crossauth_backend.keys.storage import spend
+from crossauth_backend.keys.spend import spend
 from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_backend.users.stamp import credential_secrets, is_digest
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from crossauth_backend.accounts.changes import check_still, end_address_changes
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.freshness import auth_of
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal, hash_token
 from crossauth_backend.events.record import EventName
-from crossauth_backend.keys.record import Key, KeyPrefix, get_json_data
+from crossauth_backend.keys.data import get_json_data
+from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import same_stamp
 
@@ -92,9 +94,9 @@ async def end_other_sessions(accounts: Accounts, user: User, current: str | None
     Raises:
         CrossauthError: `InvalidSession`, `UserNotActive` where the account was changed since `user` was read.
     """
-    await accounts.still(user)
+    await check_still(accounts, user)
     await accounts.sessions.delete_all_for_user(user.id, current)
-    await accounts.end_address_changes(user.id)
+    await end_address_changes(accounts, user.id)
     accounts.events.tell(EventName.sessions_ended, user, address=origin.address)
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossauth_backend.accounts import signup_names
-from crossauth_backend.accounts.codes import check_reachable
-from crossauth_backend.accounts.context import ANY_STATE, NOWHERE, Accounts, Origin, has_factor2
+from crossauth_backend.accounts.code_targets import check_reachable
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
 from crossauth_backend.accounts.credentials import says_nothing
 from crossauth_backend.accounts.email_change import signup_lasts
 from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
@@ -23,10 +23,10 @@ from crossauth_backend.email_tokens.rules import address_of, is_named_for_addres
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
+from crossauth_backend.users.capabilities import SupportsSignupExpiry
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import is_address, username_problems, valid_email
-from crossauth_backend.users.states import UNFINISHED, UserState
-from crossauth_backend.users.storage import SupportsSignupExpiry
+from crossauth_backend.users.states import ANY_STATE, UNFINISHED, UserState
 
 
 @dataclass(frozen=True, slots=True)

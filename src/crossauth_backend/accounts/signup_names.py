@@ -6,16 +6,17 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from crossauth_backend.accounts.context import ANY_STATE, Accounts, Origin
+from crossauth_backend.accounts.changes import replace_checked
+from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.accounts.credentials import check_credentials, check_nobody, prove_first_factor, says_nothing
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.email_tokens.rules import address_of, is_named_for_mailbox
 from crossauth_backend.factors.base import Params
+from crossauth_backend.users.capabilities import SupportsSignupExpiry
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.states import UNFINISHED
-from crossauth_backend.users.storage import SupportsSignupExpiry, or_none
+from crossauth_backend.users.states import ANY_STATE, UNFINISHED, or_none
 
 logger = logging.getLogger("crossauth.accounts")
 _WRONG = (ErrorCode.UsernameOrPasswordInvalid, ErrorCode.PasswordInvalid, ErrorCode.TooManyAttempts)
@@ -103,7 +104,7 @@ def leave_to_mailbox(
         if not accounts.reset_password or any(found.secrets.get(name) for name in names):
             kept = dict.fromkeys(names) if accounts.reset_password else secrets
             try:
-                await accounts.replace(user, {"state": user.state}, kept, refusal=ErrorCode.InvalidKey)
+                await replace_checked(accounts, user, {"state": user.state}, kept, refusal=ErrorCode.InvalidKey)
             except CrossauthError:
                 # It was finished at this moment, by a link that had come before.
                 return

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.records import ItemReads
-from crossauth_backend.keys.record import Key, decode_data
+from crossauth_backend.keys.data import decode_data
+from crossauth_backend.keys.record import Key
 from crossauth_backend.limits.rules import Limit
 from crossauth_backend.users.record import User
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, TypeAlias
 
 from crossauth_backend.api_keys.options import ApiKeySettings
@@ -17,7 +16,7 @@ from crossauth_backend.core.secrets import check_secret
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.events.record import EventName
 from crossauth_backend.events.seldom import Seldom
-from crossauth_backend.keys.lastuse import LastUse, needs_touch
+from crossauth_backend.keys.lastuse import TOUCH_INTERVAL, LastUse
 from crossauth_backend.keys.reading import key_with_user_reader
 from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.storage import KeyStorage
@@ -65,10 +64,10 @@ class ApiKeyVerifier:
         found = await self.find(token, address)
         key, now = found.key, self._clock()
         await self._count(found, address)
-        used = self.last_use.waiting(key.value)
-        if used is None and key.lastactive is None:
+        used = self.last_use.waiting.get(key.value) or key.lastactive
+        if used is None:
             self._events.tell(EventName.api_key_used, found.user, address=_text(address), client=key.id)
-        if needs_touch(key if used is None else replace(key, lastactive=used), now):
+        if used is None or now - used >= TOUCH_INTERVAL:
             self.last_use.note(key.value, now)
         return found
 

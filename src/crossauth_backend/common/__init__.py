@@ -2,7 +2,8 @@
 
 from crossauth_backend.api_keys.record import ApiKey
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.keys.record import Key, KeyDataEntry, KeyPrefix, get_json_data
+from crossauth_backend.keys.data import KeyDataEntry, get_json_data
+from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.users.record import (
     User,
     UserAndSecrets,

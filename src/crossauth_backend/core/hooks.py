@@ -1,4 +1,4 @@
-"""Calling an application's own functions: the one place where a hook is run."""
+"""Calling an application's own functions: the one place where a hook is run. Listeners, who answer nothing: see `events`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.redaction import loggable
 
 logger = logging.getLogger("crossauth.hooks")
-# Only weak references to tasks are kept by the event loop.
-_running: Final[set[asyncio.Task[None]]] = set()
 
 
 async def call_hook(hook: Callable[..., Any], *args: Any) -> Any:
@@ -87,31 +85,6 @@ async def problems_of(hook: Callable[..., Any], *args: Any) -> list[str]:
 def start_hook(hook: Callable[..., Any], *args: Any) -> Any:
     """Call `hook` from a method that is not `async`; what it returns may have to be awaited, by `call_hook` of that method."""
     return hook(*args)
-
-
-def notify(what: str, hook: Callable[..., Any], *args: Any) -> None:
-    """Call a hook that is only informed. What it raises is logged and goes no further; an `async` one runs in the background.
-
-    Parameters:
-        what: what it is told of, for the log.
-        hook: plain or `async`.
-        args: what it is told.
-    """
-    try:
-        result = hook(*args)
-        if inspect.isawaitable(result):
-            task = asyncio.get_running_loop().create_task(_finish(what, result))
-            _running.add(task)
-            task.add_done_callback(_running.discard)
-    except Exception as e:
-        logger.exception("a listener failed at %s", what, exc_info=loggable(e))
-
-
-async def _finish(what: str, result: Any) -> None:
-    try:
-        await result
-    except Exception as e:
-        logger.exception("a listener failed at %s", what, exc_info=loggable(e))
 
 
 def plain_result(name: str, kinds: tuple[type, ...], function: Callable[..., Any], *args: Any) -> Any:

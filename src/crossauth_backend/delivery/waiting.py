@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing, hash_token
 from crossauth_backend.delivery.mailer import Message
-from crossauth_backend.keys.record import KeyPrefix, decode_data
+from crossauth_backend.keys.data import decode_data
+from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage
 
 MAX_PER_TARGET: Final = 5

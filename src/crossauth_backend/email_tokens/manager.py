@@ -41,8 +41,8 @@ from crossauth_backend.keys.storage import KeyStorage, SupportsTake
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import name_for_strangers, valid_email
 from crossauth_backend.users.stamp import credential_stamp, same_stamp
-from crossauth_backend.users.states import UNFINISHED
-from crossauth_backend.users.storage import UserStorage, or_none
+from crossauth_backend.users.states import UNFINISHED, or_none
+from crossauth_backend.users.storage import UserStorage
 
 BAD_LINK: Final = "This link is invalid or has already been used"
 EXPIRED_LINK: Final = "This link has expired"

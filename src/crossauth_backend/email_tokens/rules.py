@@ -11,7 +11,8 @@ from typing import Final
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import same_mailbox
-from crossauth_backend.keys.record import Key, KeyPrefix, get_json_data
+from crossauth_backend.keys.data import get_json_data
+from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import is_address, name_for_strangers, valid_email
 from crossauth_backend.users.stamp import credential_stamp, same_stamp

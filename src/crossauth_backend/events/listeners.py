@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, runtime_checkable
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.hooks import notify
+from crossauth_backend.core.redaction import loggable
 from crossauth_backend.events.record import Event, EventName
 from crossauth_backend.users.record import User
 
 logger = logging.getLogger("crossauth.events")
+_hooks = logging.getLogger("crossauth.hooks")
+# Only weak references to tasks are kept by the event loop.
+_running: Final[set[asyncio.Task[None]]] = set()
 _WARNINGS: Final = (
     EventName.login_failed,
     EventName.factor2_failed,
@@ -81,3 +86,28 @@ class Events:
         )  # fmt: skip
         for listener in self.listeners:
             notify(name.value, listener.on_event, event)
+
+
+def notify(what: str, hook: Callable[..., Any], *args: Any) -> None:
+    """Call a hook that is only informed. What it raises is logged and goes no further; an `async` one runs in the background.
+
+    Parameters:
+        what: what it is told of, for the log.
+        hook: plain or `async`.
+        args: what it is told.
+    """
+    try:
+        result = hook(*args)
+        if inspect.isawaitable(result):
+            task = asyncio.get_running_loop().create_task(_finish(what, result))
+            _running.add(task)
+            task.add_done_callback(_running.discard)
+    except Exception as e:
+        _hooks.exception("a listener failed at %s", what, exc_info=loggable(e))
+
+
+async def _finish(what: str, result: Any) -> None:
+    try:
+        await result
+    except Exception as e:
+        _hooks.exception("a listener failed at %s", what, exc_info=loggable(e))

@@ -16,12 +16,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict, cast
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.options import option, read_options
-from crossauth_backend.factors.services import FactorServices
+from crossauth_backend.factors.services import FactorServices, NoServices
 from crossauth_backend.users.record import User, UserSecrets
 
 Params = Mapping[str, Any]
@@ -112,7 +112,8 @@ class Authenticator(ABC):
         self.settings: Any = read_options(self.settings_table, options or {}, component=type(self).__name__)
         self.friendly_name: str = self.settings.friendly_name or self.default_friendly_name
         self.factor_name = ""
-        self._services: FactorServices | None = None
+        self.services: FactorServices = cast(FactorServices, NoServices(type(self).__name__))
+        """What the server hands to its factors. Of a factor that was given to no server only the clock can be asked for."""
 
     def attach(self, services: FactorServices) -> None:
         """Called once by the server that the factor was given to.
@@ -120,21 +121,7 @@ class Authenticator(ABC):
         Raises:
             CrossauthError: `Configuration` where the server lacks what this factor needs.
         """
-        self._services = services
-
-    @property
-    def services(self) -> FactorServices:
-        """What the server hands to its factors.
-
-        Raises:
-            CrossauthError: `Configuration` for a factor that was given to no server.
-        """
-        if self._services is None:
-            raise CrossauthError(
-                ErrorCode.Configuration,
-                f"{type(self).__name__} must be given to a SessionManager or FastApiServer first",
-            )
-        return self._services
+        self.services = services
 
     @abstractmethod
     async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:

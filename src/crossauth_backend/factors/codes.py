@@ -7,7 +7,6 @@ from abc import abstractmethod
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal, random_digits
 from crossauth_backend.core.text import clean_code
@@ -115,8 +114,7 @@ class SentCodeAuthenticator(Authenticator):
 
     def code_ends(self) -> datetime:
         """When a code that is sent now expires."""
-        clock = self._services.clock if self._services is not None else utc_now
-        return clock() + timedelta(seconds=self.code_seconds)
+        return self.services.clock() + timedelta(seconds=self.code_seconds)
 
     @property
     def _channel(self) -> str:
@@ -142,5 +140,4 @@ class SentCodeAuthenticator(Authenticator):
         return {"otp": code, "expiry": int(self.code_ends().timestamp() * 1000)}
 
     def _now_ms(self) -> int:
-        clock = self._services.clock if self._services is not None else utc_now
-        return int(clock().timestamp() * 1000)
+        return int(self.services.clock().timestamp() * 1000)

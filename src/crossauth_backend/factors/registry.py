@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NoReturn
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.base import Authenticator
@@ -10,8 +11,8 @@ from crossauth_backend.factors.base import Authenticator
 NO_FACTOR2 = "none"
 
 
-class Factors:
-    """Looks factors up and refuses names that nobody registered.
+class Factors(dict[str, Authenticator]):
+    """The factors by name; a name that nobody registered is refused.
 
     Parameters:
         authenticators: as the application gave them; each learns its name.
@@ -35,29 +36,22 @@ class Factors:
                     f"not {authenticator.amr!r}",
                 )
             authenticator.factor_name = name
-        self._by_name = dict(authenticators)
+        super().__init__(authenticators)
 
-    def __getitem__(self, name: str) -> Authenticator:
-        try:
-            return self._by_name[name]
-        except KeyError:
-            raise CrossauthError(
-                ErrorCode.Configuration,
-                "This way of logging in is not available",
-                detail=f"no authenticator is registered for factor {name!r}",
-            ) from None
-
-    def get(self, name: str) -> Authenticator | None:
-        """The factor of this name, or `None`."""
-        return self._by_name.get(name)
+    def __missing__(self, name: str) -> NoReturn:
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            "This way of logging in is not available",
+            detail=f"no authenticator is registered for factor {name!r}",
+        )
 
     def password_factors(self) -> Iterator[Authenticator]:
         """The registered factors whose secret is a password."""
-        return (a for a in self._by_name.values() if a.secret_names() == ["password"])
+        return (a for a in self.values() if a.secret_names() == ["password"])
 
     def user_fields(self) -> set[str]:
         """The fields of users that any of the factors reads: who changes one of them changes how users log in."""
-        return {name for factor in self._by_name.values() for name in factor.user_fields()}
+        return {name for factor in self.values() for name in factor.user_fields()}
 
     def require(self, names: Iterable[str], option_name: str) -> None:
         """Refuse to start where an option names a factor that is not registered.
@@ -65,9 +59,9 @@ class Factors:
         Raises:
             CrossauthError: `Configuration`.
         """
-        missing = [n for n in names if n not in self._by_name and n != NO_FACTOR2]
+        missing = [n for n in names if n not in self and n != NO_FACTOR2]
         if missing:
-            registered = ", ".join(sorted(self._by_name)) or "none"
+            registered = ", ".join(sorted(self)) or "none"
             raise CrossauthError(
                 ErrorCode.Configuration,
                 f"{option_name} names {', '.join(map(repr, missing))}, but the registered authenticators are: {registered}",
@@ -75,4 +69,4 @@ class Factors:
 
     def test_only(self) -> list[str]:
         """Names of registered factors that must not run in production."""
-        return [name for name, a in self._by_name.items() if a.test_only]
+        return [name for name, a in self.items() if a.test_only]

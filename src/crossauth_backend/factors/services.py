@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from crossauth_backend.core.clock import Clock, utc_now
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.delivery.mailer import Mailer
 from crossauth_backend.delivery.queue import DeliveryQueue
@@ -33,3 +35,24 @@ class FactorServices:
     mailer: Mailer | None = None
     clock: Clock = utc_now
     site: str = ""
+
+
+class NoServices:
+    """In the place of `FactorServices` until a factor is given to a server; only the time is known."""
+
+    clock = staticmethod(utc_now)
+
+    def __init__(self, factor: str) -> None:
+        self._factor = factor
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what to do first.
+
+        Raises:
+            CrossauthError: `Configuration`.
+        """
+        if name not in FactorServices.__slots__:
+            raise AttributeError(name)
+        raise CrossauthError(
+            ErrorCode.Configuration, f"{self._factor} must be given to a SessionManager or FastApiServer first"
+        )

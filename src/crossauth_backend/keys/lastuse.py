@@ -10,7 +10,6 @@ from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.redaction import loggable
-from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.storage import KeyStorage, SupportsTouch, SupportsTouches
 
 logger = logging.getLogger("crossauth.keys")
@@ -20,6 +19,7 @@ _LONGEST: Final = 60.0
 _BATCH: Final = 500
 # More than this is not kept: a time of last use is no more than that.
 _MOST: Final = 100_000
+# A time of last use is written at most so often.
 TOUCH_INTERVAL: Final = timedelta(minutes=1)
 
 
@@ -36,36 +36,33 @@ class LastUse:
 
     def __init__(self, storage: KeyStorage, every: float = EVERY_SECONDS) -> None:
         self._storage, self._every = storage, every
-        self._waiting: dict[str, datetime] = {}
+        self.waiting: dict[str, datetime] = {}
+        """When keys were used, where that is not written yet; read by everybody, changed by `note`."""
         self._task: asyncio.Task[None] | None = None
 
     def note(self, value: str, now: datetime) -> None:
         """The key `value` was used."""
-        if len(self._waiting) < _MOST or value in self._waiting:
-            self._waiting[value] = now
+        if len(self.waiting) < _MOST or value in self.waiting:
+            self.waiting[value] = now
         task = self._task
         if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
             self._task = asyncio.get_running_loop().create_task(self._run())
-
-    def waiting(self, value: str) -> datetime | None:
-        """When the key `value` was used, where that is not written yet."""
-        return self._waiting.get(value)
 
     async def start(self) -> None:
         """Nothing to open: the storage opens itself."""
 
     async def flush(self) -> bool:
         """Write what is waiting, now; whether all of it could be written."""
-        while self._waiting:
-            batch = dict(list(self._waiting.items())[:_BATCH])
+        while self.waiting:
+            batch = dict(list(self.waiting.items())[:_BATCH])
             for value in batch:
-                del self._waiting[value]
+                del self.waiting[value]
             try:
                 await self._write(batch)
             except Exception as e:
-                self._waiting = batch | self._waiting
+                self.waiting = batch | self.waiting
                 why = (e.detail or e.message) if isinstance(e, CrossauthError) else repr(loggable(e))
-                logger.warning("%d times of last use could not be written yet: %s", len(self._waiting), why)
+                logger.warning("%d times of last use could not be written yet: %s", len(self.waiting), why)
                 return False
         return True
 
@@ -79,7 +76,7 @@ class LastUse:
 
     async def _run(self) -> None:
         pause = self._every
-        while self._waiting:
+        while self.waiting:
             await asyncio.sleep(pause)
             pause = self._every if await self.flush() else min(2 * pause, _LONGEST)
 
@@ -93,8 +90,3 @@ class LastUse:
                 await storage.touch_key(value, time)
             else:
                 await storage.update_key({"value": value, "lastactive": time})
-
-
-def needs_touch(key: Key, now: datetime) -> bool:
-    """Whether the time of last use should be written: at most once a minute."""
-    return key.lastactive is None or now - key.lastactive >= TOUCH_INTERVAL

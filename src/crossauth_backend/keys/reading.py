@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.storage import KeyStorage, KeyWithUser, KeyWithUserReader, SupportsKeyWithUser
+from crossauth_backend.users.capabilities import SupportsUserReader
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import with_stamp
-from crossauth_backend.users.storage import SupportsUserReader, UserStorage, UserStorageGetOptions, or_none
-
-_ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
+from crossauth_backend.users.states import ANY_STATE, or_none
+from crossauth_backend.users.storage import UserStorage
 
 
 def key_with_user_reader(keys: KeyStorage, users: UserStorage | None) -> KeyWithUserReader:
@@ -42,5 +40,5 @@ async def find_user(users: UserStorage | None, userid: UserId) -> User | None:
     """The user in whatever state, with the stamp, or the digest that stands in for it; `None` where there is none."""
     if users is None:
         return None
-    found = await or_none(users.get_user_by_id(userid, _ANY_STATE))
+    found = await or_none(users.get_user_by_id(userid, ANY_STATE))
     return None if found is None else with_stamp(found, users.credentials).user

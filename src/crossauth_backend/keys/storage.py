@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
-from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, KeyPrefix, decode_data, encode_data
+from crossauth_backend.keys.data import KeyDataEntry, decode_data, encode_data
+from crossauth_backend.keys.record import Consumed, Key, KeyPrefix
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.storage import UserStorage
 
@@ -276,24 +277,6 @@ class SupportsPurge(Protocol):
         A few at a time: requests that write meanwhile wait for no more than a moment.
         """
         ...
-
-
-async def spend(storage: KeyStorage, name: str, now: datetime, expires: datetime) -> bool:
-    """Mark something single-use as used; of any number of calls at once exactly one is told that it was the first.
-
-    Parameters:
-        storage: where the mark is kept. That its keys are unique is what decides.
-        name: what is used; it is stored hashed.
-        now: the time.
-        expires: when the mark is no longer needed, because the thing itself has expired.
-    """
-    try:
-        await storage.save_key(None, KeyPrefix.spent + hash_token(name), now, expires)
-    except CrossauthError as e:
-        if e.code is not ErrorCode.KeyExists:
-            raise
-        return False
-    return True
 
 
 @runtime_checkable

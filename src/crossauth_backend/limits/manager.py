@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +17,7 @@ from crossauth_backend.events.listeners import Events
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import Counter, KeyStorage, SupportsBoundedCounting, SupportsCounting
-from crossauth_backend.limits.rules import RULES, Limit, mailbox_of, network_of, read_limits
+from crossauth_backend.limits.rules import RULES, Limit, mailbox_of, read_limits
 from crossauth_backend.users.record import User
 
 logger = logging.getLogger("crossauth.limits")
@@ -49,6 +51,22 @@ def window_counter(name: str, subject: str, limit: Limit, now: datetime) -> Coun
     return Counter(value, datetime.fromtimestamp((window + 1) * limit.seconds, UTC), limit.attempts)
 
 
+def network_of(address: str) -> str:
+    """By what attempts from `address` are counted: the host, or the /64 of an IPv6 host, which has 2^64 of them.
+
+    An IPv4 address in IPv6 form is that IPv4 address. What is no address is counted as it is.
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
 class AttemptLimits:
     """Counts attempts in the key storage, so that all workers share the counts.
 
@@ -74,6 +92,7 @@ class AttemptLimits:
                 "every limit off by name: attempt_limits={'login_account': None, ...}",
             )
         self._storage = key_storage
+        self._bounded = key_storage if isinstance(key_storage, SupportsBoundedCounting) else None
 
     async def count(
         self, subjects: Mapping[str, str | None], events: Events, *, address: str = "", user: User | None = None
@@ -112,6 +131,16 @@ class AttemptLimits:
         nearly = any(counts[c.counter.value] * 2 > c.counter.most for c in returned)
         return Reservation({c.counter.value: c.counter.expires for c in returned}, nearly)
 
+    @asynccontextmanager
+    async def attempt(
+        self, subjects: Mapping[str, str | None], events: Events, *, address: str = "", user: User | None = None
+    ) -> AsyncIterator[None]:
+        """As `count`, around what is tried. Where the block succeeds the attempt does not count; earlier failures still do."""
+        reservation = await self.count(subjects, events, address=address, user=user)
+        yield
+        if reservation.nearly_used and isinstance(self._storage, SupportsCounting):
+            await self._storage.count_up(reservation.counters, -1)
+
     async def allows(
         self, subjects: Mapping[str, str | None], events: Events, *, address: str = "", user: User | None = None
     ) -> bool:
@@ -144,8 +173,8 @@ class AttemptLimits:
         return _Counted(name, rule.address, rule.total, window_counter(name, subject, limit, now))
 
     async def _count(self, first: list[Counter], then: list[Counter]) -> Mapping[str, int]:
-        if isinstance(self._storage, SupportsBoundedCounting):
-            return await self._storage.count_within(first, then)
+        if self._bounded is not None:
+            return await self._bounded.count_within(first, then)
         # As good, but what is refused is counted as well.
         counts: dict[str, int] = {}
         for stage in (first, then):
@@ -154,8 +183,3 @@ class AttemptLimits:
             if any(counts[c.value] > c.most for c in stage):
                 break
         return counts
-
-    async def give_back(self, reservation: Reservation) -> None:
-        """The attempt succeeded: it does not count. Earlier failures still do."""
-        if reservation.nearly_used and isinstance(self._storage, SupportsCounting):
-            await self._storage.count_up(reservation.counters, -1)

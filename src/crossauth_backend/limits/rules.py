@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -112,22 +111,6 @@ def read_limits(given: Mapping[str, Any]) -> dict[str, Limit]:
 
 def _can_be(number: object, most: int) -> bool:
     return type(number) is int and 0 < number <= most
-
-
-def network_of(address: str) -> str:
-    """By what attempts from `address` are counted: the host, or the /64 of an IPv6 host, which has 2^64 of them.
-
-    An IPv4 address in IPv6 form is that IPv4 address. What is no address is counted as it is.
-    """
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:64]
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 def mailbox_of(address: str) -> str:

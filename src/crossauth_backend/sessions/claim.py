@@ -17,7 +17,8 @@ from datetime import datetime
 from typing import Final
 
 from crossauth_backend.core.secrets import derive_key, hash_token, random_value
-from crossauth_backend.sessions.cookie import Cookie, CookieSettings, SignedCookie
+from crossauth_backend.sessions.cookie import Cookie, SignedCookie
+from crossauth_backend.sessions.options import CookieSettings
 
 _BYTES: Final = 16
 _NAME: Final = 16

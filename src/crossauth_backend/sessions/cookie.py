@@ -7,30 +7,15 @@ be. What the application configures by name is left as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypedDict
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import option
 from crossauth_backend.core.records import ItemReads
 from crossauth_backend.core.secrets import sign, unsign
+from crossauth_backend.sessions.options import CookieOptions, CookieSettings
 
-SameSite = Literal["lax", "strict", "none"]
 HOST_PREFIX = "__Host-"
-
-
-class CookieOptions(TypedDict, total=False):
-    """Attributes of a cookie (RFC 6265); `maxAge` in seconds."""
-
-    domain: str | None
-    expires: datetime | None
-    maxAge: int | None
-    httpOnly: bool
-    path: str
-    secure: bool | None
-    sameSite: SameSite
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +25,6 @@ class Cookie(ItemReads):
     name: str
     value: str = field(repr=False)
     options: CookieOptions
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CookieSettings:
-    """What every cookie of ours can be told."""
-
-    cookie_name: str | None = None
-    domain: str | None = None
-    path: str = "/"
-    secure: bool | None = None
-    sameSite: SameSite = "lax"
-    httpOnly: bool = True
-
-
-def cookie_option(default: Any, env: str, doc: str, *other_envs: str) -> Any:
-    """One of the attributes above, under the environment variable of its cookie."""
-    return option(default, env=env, other_envs=other_envs, doc=doc, not_empty=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,48 +103,3 @@ class SignedCookie:
                 ErrorCode.Configuration,
                 f"Cookie {name}: the prefix {HOST_PREFIX} needs secure cookies, path '/' and no domain",
             )
-
-
-class HasCookie:
-    """The attributes of the cookie `cookie`, as its owner is documented to have them."""
-
-    cookie: SignedCookie
-
-    @property
-    def cookie_name(self) -> str:
-        """Name of the cookie on https."""
-        return self.cookie.remote.name
-
-    @property
-    def domain(self) -> str | None:
-        """Domain attribute."""
-        return self.cookie.settings.domain
-
-    @property
-    def path(self) -> str:
-        """Path attribute."""
-        return self.cookie.settings.path
-
-    @property
-    def secure(self) -> bool:
-        """Secure attribute on https."""
-        return self.cookie.remote.secure
-
-    @property
-    def httpOnly(self) -> bool:
-        """HttpOnly attribute."""
-        return self.cookie.settings.httpOnly
-
-    @property
-    def sameSite(self) -> str:
-        """SameSite attribute."""
-        return self.cookie.settings.sameSite
-
-
-def to_cookie_serialize_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes under their names in RFC 6265 (`Max-Age`, `HttpOnly`, …), absent ones left out."""
-    names = {
-        "domain": "Domain", "expires": "Expires", "maxAge": "Max-Age", "httpOnly": "HttpOnly",
-        "path": "Path", "secure": "Secure", "sameSite": "SameSite",
-    }  # fmt: skip
-    return {names[k]: v for k, v in options.items() if k in names and v is not None}

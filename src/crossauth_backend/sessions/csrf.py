@@ -7,11 +7,10 @@ made for another session, or for none, counts as little as a forged one, so plan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.options import read_options
 from crossauth_backend.core.secrets import (
     check_secret,
     derive_key,
@@ -23,54 +22,11 @@ from crossauth_backend.core.secrets import (
     to_base64url,
     xor,
 )
-from crossauth_backend.sessions.cookie import (
-    Cookie,
-    CookieOptions,
-    CookieSettings,
-    HasCookie,
-    SameSite,
-    SignedCookie,
-    cookie_option,
-)
+from crossauth_backend.sessions.attributes import HasCookie
+from crossauth_backend.sessions.cookie import Cookie, SignedCookie
+from crossauth_backend.sessions.options import CsrfSettings, DoubleSubmitCsrfTokenOptions
 
 TOKEN_BYTES: Final = 16
-_LASTS: Final = "the CSRF cookie lasts as long as the browser; leave it out"
-
-
-class DoubleSubmitCsrfTokenOptions(CookieOptions, total=False):
-    """Options of `DoubleSubmitCsrfToken`."""
-
-    cookie_name: str
-    header_name: str
-    secret: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CsrfSettings(CookieSettings):
-    """`DoubleSubmitCsrfTokenOptions`, parsed."""
-
-    cookie_name: str | None = cookie_option(
-        None,
-        "CSRF_COOKIE_NAME",
-        "Name of the CSRF cookie; by default `CSRFTOKEN`, with `__Host-` before it on https.",
-    )
-    header_name: str = option(
-        "X-CROSSAUTH-CSRF", not_empty=True, env="CSRF_HEADER_NAME", doc="Header that carries the token."
-    )
-    domain: str | None = cookie_option(None, "CSRF_COOKIE_DOMAIN", "Domain attribute.")
-    path: str = cookie_option("/", "CSRF_COOKIE_PATH", "Path attribute.")
-    secure: bool | None = cookie_option(
-        None, "CSRF_COOKIE_SECURE", "Secure attribute; by default on, but off on http://localhost."
-    )
-    sameSite: SameSite = cookie_option("lax", "CSRF_COOKIE_SAMESITE", "SameSite attribute.")
-    httpOnly: bool = cookie_option(
-        True,
-        "CSRF_COOKIE_HTTPONLY",
-        "HttpOnly attribute: scripts read the token from `api/getcsrftoken` instead.",
-    )
-    secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
-    expires: Any = option(None, kind="time", doc="Refused: the cookie lasts as long as the browser.", unread=_LASTS)
-    maxAge: int | None = option(None, doc="Refused: the cookie lasts as long as the browser.", unread=_LASTS)
 
 
 class DoubleSubmitCsrfToken(HasCookie):

@@ -10,18 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, TypedDict
+from typing import Final
 
-from crossauth_backend.core.options import MAX_SECONDS, option, read_options
+from crossauth_backend.core.options import read_options
 from crossauth_backend.core.secrets import check_secret, derive_key, equal, hash_token, random_value
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.sessions.cookie import (
-    Cookie,
-    CookieSettings,
-    SameSite,
-    SignedCookie,
-    cookie_option,
-)
+from crossauth_backend.sessions.cookie import Cookie, SignedCookie
+from crossauth_backend.sessions.options import KnownDeviceCookieOptions, KnownDeviceSettings
 from crossauth_backend.users.record import User
 
 _ID_BYTES: Final = 16
@@ -38,43 +33,6 @@ class Device:
     def knows(self, user: User) -> bool:
         """Whether `user` was logged in there, with the credentials that the user has now."""
         return user.security_stamp is not None and equal(self.mark, _mark(user))
-
-
-class KnownDeviceCookieOptions(TypedDict, total=False):
-    """Options of the cookie of known devices; `maxAge` in seconds."""
-
-    cookie_name: str
-    domain: str | None
-    httpOnly: bool
-    maxAge: int
-    path: str
-    sameSite: SameSite
-    secure: bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownDeviceSettings(CookieSettings):
-    """`KnownDeviceCookieOptions`, parsed."""
-
-    cookie_name: str | None = cookie_option(
-        None,
-        "KNOWNDEVICE_COOKIE_NAME",
-        "Name of the cookie; by default `KNOWNDEVICE`, with `__Host-` before it on https.",
-    )
-    maxAge: int = option(
-        2592000,
-        at_least=1,
-        at_most=MAX_SECONDS,
-        env="KNOWNDEVICE_COOKIE_MAX_AGE",
-        doc="Seconds a browser is remembered.",
-    )
-    domain: str | None = cookie_option(None, "KNOWNDEVICE_COOKIE_DOMAIN", "Domain attribute.")
-    path: str = cookie_option("/", "KNOWNDEVICE_COOKIE_PATH", "Path attribute.")
-    secure: bool | None = cookie_option(
-        None, "KNOWNDEVICE_COOKIE_SECURE", "Secure attribute; by default on, but off on http://localhost."
-    )
-    sameSite: SameSite = cookie_option("lax", "KNOWNDEVICE_COOKIE_SAMESITE", "SameSite attribute.")
-    httpOnly: bool = cookie_option(True, "KNOWNDEVICE_COOKIE_HTTPONLY", "HttpOnly attribute.")
 
 
 class KnownDevices:

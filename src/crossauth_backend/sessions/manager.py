@@ -9,99 +9,32 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import decide
-from crossauth_backend.core.options import MAX_SECONDS, option, read_options
+from crossauth_backend.core.options import read_options
 from crossauth_backend.core.records import ItemReads
 from crossauth_backend.core.redaction import loggable
 from crossauth_backend.core.secrets import check_secret, derive_key, hash_token, random_value
-from crossauth_backend.keys.lastuse import LastUse, needs_touch
+from crossauth_backend.keys.data import encode_data
+from crossauth_backend.keys.lastuse import TOUCH_INTERVAL, LastUse
 from crossauth_backend.keys.reading import find_user, key_with_user_reader
-from crossauth_backend.keys.record import Key, KeyPrefix, encode_data
+from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, KeyWithUser
-from crossauth_backend.sessions.cookie import (
-    Cookie,
-    CookieOptions,
-    CookieSettings,
-    HasCookie,
-    SameSite,
-    SignedCookie,
-    cookie_option,
-)
-from crossauth_backend.sessions.rules import session_refusal
+from crossauth_backend.sessions.attributes import HasCookie
+from crossauth_backend.sessions.cookie import Cookie, SignedCookie
+from crossauth_backend.sessions.options import SessionCookieOptions, SessionCookieSettings
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.storage import UserStorage
+from crossauth_backend.users.stamp import same_stamp
+from crossauth_backend.users.states import UserState, refusal
 
 logger = logging.getLogger("crossauth.sessions")
 ID_BYTES: Final = 32
-DEFAULT_MAX_AGE: Final = 345600
 # Of how many users a process remembers how many sessions it has opened since their surplus was ended.
 _REMEMBERED_USERS: Final = 10_000
-
-
-class SessionCookieOptions(CookieOptions, total=False):
-    """Options of `SessionCookie`; times in seconds."""
-
-    cookie_name: str
-    idle_timeout: int
-    persist: bool
-    secret: str
-    filter_function: Callable[[Key], bool]
-    hash_session_id: bool
-    user_storage: UserStorage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionCookieSettings(CookieSettings):
-    """`SessionCookieOptions`, parsed."""
-
-    cookie_name: str | None = cookie_option(
-        None,
-        "SESSION_COOKIE_NAME",
-        "Name of the session cookie; by default `SESSIONID`, with `__Host-` before it on https.",
-    )
-    maxAge: int = option(
-        DEFAULT_MAX_AGE,
-        at_least=0,
-        at_most=MAX_SECONDS,
-        env="SESSION_COOKIE_MAX_AGE",
-        other_envs=("SESSION_COOKIE_maxAge",),
-        doc="Seconds after which a session ends, however much it is used; 0 for never.",
-    )
-    idle_timeout: int = option(
-        0,
-        at_least=0,
-        at_most=MAX_SECONDS,
-        env="SESSION_IDLE_TIMEOUT",
-        doc="Seconds without a request after which a user's session ends; 0 for never. Precise to a minute.",
-    )
-    persist: bool = option(
-        True,
-        env="PERSIST_SESSION_ID",
-        doc="Whether the cookie outlives the browser where a login does not say.",
-    )
-    domain: str | None = cookie_option(None, "SESSION_COOKIE_DOMAIN", "Domain attribute.")
-    path: str = cookie_option("/", "SESSION_COOKIE_PATH", "Path attribute.")
-    secure: bool | None = cookie_option(
-        None, "SESSION_COOKIE_SECURE", "Secure attribute; by default on, but off on http://localhost."
-    )
-    sameSite: SameSite = cookie_option("lax", "SESSION_COOKIE_SAMESITE", "SameSite attribute.")
-    httpOnly: bool = cookie_option(True, "SESSION_COOKIE_HTTPONLY", "HttpOnly attribute.", "SESSIONCOOKIE_HTTPONLY")
-    secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
-    filter_function: Callable[[Key], bool] | None = option(
-        None, names=("filterFunction",), doc="A session key for which this is false signs nobody in; plain or `async`."
-    )
-    hash_session_id: bool = option(True, doc="Only true is accepted: ids are always stored hashed.")
-    user_storage: UserStorage | None = option(
-        None, doc="Where the users of sessions are; without one all sessions are anonymous."
-    )
-    expires: Any = option(
-        None, kind="time", doc="Refused: see `maxAge`.", unread="say in 'maxAge' after how many seconds a session ends"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +43,25 @@ class UserAndKey(ItemReads):
 
     user: User | None
     key: Key
+
+
+def session_refusal(key: Key, user: User | None, now: datetime, idle: timedelta | None) -> ErrorCode | None:
+    """Why `key` signs nobody in, or `None` where it is good. Pure.
+
+    A session ends at its `expires`, after `idle` without a request (sessions of users only), with its user, as soon as its
+    user's state is anything but active, and as soon as its user's security stamp is another than the one that the key records.
+    """
+    if key.expires is not None and key.expires <= now:
+        return ErrorCode.Expired
+    if key.userid is None:
+        return None
+    if idle is not None and (key.lastactive or key.created) + idle <= now:
+        return ErrorCode.Expired
+    if user is None:
+        return ErrorCode.InvalidSession
+    if user.state != UserState.active:
+        return refusal(user.state)
+    return None if same_stamp(key.stamp, user.security_stamp) else ErrorCode.InvalidSession
 
 
 class SessionCookie(HasCookie):
@@ -157,6 +109,10 @@ class SessionCookie(HasCookie):
     def maxAge(self) -> int:
         """Seconds after which a session ends; 0 for never."""
         return self.settings.maxAge
+
+    def now(self) -> datetime:
+        """What the clock says; also where another one was put into `clock` after the start."""
+        return self.clock()
 
     @staticmethod
     def hash_session_id(session_id: str) -> str:
@@ -233,7 +189,7 @@ class SessionCookie(HasCookie):
         if user is not None and user.security_stamp is None:
             # A row that an older version wrote, or a reader that says no stamps: the credentials themselves say it.
             user = await find_user(self.user_storage, user.id)
-        now, used = self.clock(), self.last_use.waiting(value)
+        now, used = self.clock(), self.last_use.waiting.get(value)
         if used is not None:
             key = replace(key, lastactive=used)
         code = session_refusal(key, user, now, self._idle)
@@ -244,7 +200,7 @@ class SessionCookie(HasCookie):
             code = ErrorCode.InvalidSession
         if code is not None:
             raise CrossauthError(code)
-        if needs_touch(key, now):
+        if key.lastactive is None or now - key.lastactive >= TOUCH_INTERVAL:
             self.last_use.note(value, now)
         return key, user
 

@@ -8,12 +8,12 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, Final, cast
 
-from crossauth_backend.core.fields import bad_field
+from crossauth_backend.core.records import bad_field
 from crossauth_backend.core.text import normalize, normalize_address
+from crossauth_backend.users.options import UserStorageSettings
 from crossauth_backend.users.record import User, UserSecrets
 from crossauth_backend.users.stamp import STAMP, new_stamp, replaces_credential
 from crossauth_backend.users.states import UNFINISHED
-from crossauth_backend.users.storage import UserStorageSettings
 
 DERIVED: Final = {"username": "username_normalized", "email": "email_normalized"}
 USER_DEFAULTS: Final[dict[str, Any]] = {"state": "active", "factor1": "localpassword", "admin": False}

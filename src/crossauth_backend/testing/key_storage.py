@@ -9,7 +9,9 @@ from typing import Any
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import ErrorCode
-from crossauth_backend.keys.record import Key, get_json_data
+from crossauth_backend.keys.data import get_json_data
+from crossauth_backend.keys.record import Key
+from crossauth_backend.keys.spend import spend
 from crossauth_backend.keys.storage import (
     Counter,
     KeyStorage,
@@ -19,7 +21,6 @@ from crossauth_backend.keys.storage import (
     SupportsTake,
     SupportsTouch,
     SupportsTouches,
-    spend,
 )
 from crossauth_backend.testing.expect import outcome, refused
 

@@ -9,15 +9,14 @@ from typing import Any
 
 from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.testing.expect import outcome, refused
-from crossauth_backend.users.stamp import credential_stamp, is_digest
-from crossauth_backend.users.states import UNFINISHED, UserState
-from crossauth_backend.users.storage import (
+from crossauth_backend.users.capabilities import (
     SupportsSecretReplacement,
     SupportsSignupExpiry,
     SupportsUserReplacement,
-    UserStorage,
-    UserStorageGetOptions,
 )
+from crossauth_backend.users.stamp import credential_stamp, is_digest
+from crossauth_backend.users.states import UNFINISHED, UserState, UserStorageGetOptions
+from crossauth_backend.users.storage import UserStorage
 
 ANY: UserStorageGetOptions = {"skip_active_check": True, "skip_email_verified_check": True}
 GARBAGE: tuple[Any, ...] = (

@@ -1,13 +1,12 @@
-"""What is said of a user to others: the fields that its owner sees, and the claims of OpenID Connect. Pure."""
+"""What is said of a user in claims (OpenID Connect Core §5). Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeAlias
 
-from crossauth_backend.core.jsonsafe import PLAIN, json_safe
+from crossauth_backend.core.jsonsafe import json_safe
 from crossauth_backend.users.record import User
-from crossauth_backend.users.storage import UserStorage
 
 ReadClaim: TypeAlias = Callable[[User], Any]
 
@@ -46,25 +45,3 @@ def claims_for(user: User, scopes: Collection[str]) -> dict[str, Any]:
     read = {name: find for scope in scopes for name, find in SCOPE_CLAIMS.get(scope, {}).items()}
     known = {name: json_safe(find(user)) for name, find in read.items()}
     return {name: value for name, value in known.items() if value is not None and value != ""}
-
-
-def public_user(user: User, storage: UserStorage) -> dict[str, Any]:
-    """`user` as its owner may see it: the documented fields and the extra ones that users may edit.
-
-    Other columns of an application's table are left out: they may be a note of the staff, or a hash. Every value is one that
-    JSON can say, see `core.jsonsafe`.
-    """
-    shown: dict[str, Any] = {
-        "id": user.id if isinstance(user.id, int) else str(user.id),
-        "username": user.username,
-        "email": user.email,
-        "state": user.state,
-        "factor1": user.factor1,
-        "factor2": user.factor2 or "",
-        "admin": user.admin,
-    }
-    shown |= {name: user.get(name) for name in storage.user_editable_fields if name not in shown}
-    # Almost always; asked in one step, for this is a part of many answers.
-    if PLAIN.issuperset(map(type, shown.values())):
-        return shown
-    return {name: json_safe(value) for name, value in shown.items()}

@@ -3,70 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from functools import cache
 from inspect import signature
-from typing import Any, Final, Protocol, TypeAlias, TypedDict, TypeVar, runtime_checkable
+from typing import Any
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.fields import refuse_unstorable
-from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.options import read_options
+from crossauth_backend.core.records import refuse_unstorable
 from crossauth_backend.core.text import normalize, normalize_address
+from crossauth_backend.users.capabilities import SupportsSecretReplacement
+from crossauth_backend.users.options import UserStorageOptions, UserStorageSettings
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.stamp import CREDENTIALS, credentials_with, with_stamp
-from crossauth_backend.users.states import UserState
-
-
-class UserStorageGetOptions(TypedDict, total=False):
-    """Which checks of the account's state a read leaves to its caller."""
-
-    skip_email_verified_check: bool
-    skip_active_check: bool
-
-
-_ANY_STATE: Final[UserStorageGetOptions] = {"skip_active_check": True, "skip_email_verified_check": True}
-T = TypeVar("T")
-
-
-async def or_none(lookup: Awaitable[T]) -> T | None:
-    """What a look-up finds; `None` where there is no such user.
-
-    Raises:
-        CrossauthError: as the look-up, but not `UserNotExist`.
-    """
-    try:
-        return await lookup
-    except CrossauthError as e:
-        if e.code is not ErrorCode.UserNotExist:
-            raise
-        return None
-
-
-class UserStorageOptions(TypedDict, total=False):
-    """Options of every user storage."""
-
-    user_editable_fields: Sequence[str]
-    admin_editable_fields: Sequence[str]
-    normalize_username: bool
-    normalize_email: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserStorageSettings:
-    """`UserStorageOptions`, parsed."""
-
-    user_editable_fields: list[str] = option(
-        [],
-        env="USER_EDITABLE_FIELDS",
-        doc="Fields users may set from `user_*` form fields, and see in their own JSON.",
-    )
-    admin_editable_fields: list[str] = option(
-        [], env="ADMIN_EDITABLE_FIELDS", doc="Further fields that only administrators may set."
-    )
-    normalize_username: bool = option(True, env="NORMALIZE_USERNAME", doc="Compare usernames without case and accents.")
-    normalize_email: bool = option(True, env="NORMALIZE_EMAIL", doc="Compare email addresses without case.")
+from crossauth_backend.users.states import ANY_STATE, UserStorageGetOptions, or_none
 
 
 class UserStorage(ABC):
@@ -203,7 +152,7 @@ class UserStorage(ABC):
 
     async def delete_user_by_username(self, username: str) -> None:
         """Delete the user of this name; nothing happens where there is none."""
-        found = await or_none(self.get_user_by_username(username, _ANY_STATE))
+        found = await or_none(self.get_user_by_username(username, ANY_STATE))
         if found is not None:
             await self.delete_user_by_id(found.user.id)
 
@@ -238,7 +187,7 @@ class UserStorage(ABC):
             CrossauthError: `UserExists`; `BadRequest` for an unknown field.
         """
         refuse_unstorable(expected)
-        stored = await or_none(self.get_user_by_id(id, _ANY_STATE))
+        stored = await or_none(self.get_user_by_id(id, ANY_STATE))
         if stored is None:
             return False
         found = with_stamp(stored, self.credentials)
@@ -256,59 +205,6 @@ class UserStorage(ABC):
         where the storage has it, and otherwise nothing is done.
         """
         return await self.replace_secret(id, name, old, new) if isinstance(self, SupportsSecretReplacement) else False
-
-
-@runtime_checkable
-class SupportsSecretReplacement(Protocol):
-    """A user storage that can replace a secret only if nobody else did meanwhile."""
-
-    async def replace_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
-        """Set the secret `name` of the user to `new` if it still is `old`; whether it was. One atomic step.
-
-        The user gets a new security stamp with it; see `UserStorage.rewrite_secret` for the same secret in another form.
-        """
-        ...
-
-
-@runtime_checkable
-class SupportsSignupExpiry(Protocol):
-    """A user storage that can throw away sign-ups that nobody finished."""
-
-    async def expired_signups(self, now: datetime, limit: int, after: UserId | None = None) -> list[UserId]:
-        """At most `limit` ids of users in one of the states `UNFINISHED` whose `signup_expires` is before `now`.
-
-        Parameters:
-            now: the time.
-            limit: how many.
-            after: only ids that come after this one, in the order of the ids returned.
-        """
-        ...
-
-    async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:
-        """Delete the user and the secrets if it still is an expired sign-up; whether it was. One atomic step.
-
-        Raises:
-            CrossauthError: `ConstraintViolation` where rows of the application's refer to the user.
-        """
-        ...
-
-
-@runtime_checkable
-class SupportsUserReplacement(Protocol):
-    """A user storage that can change a user only if nobody else did meanwhile."""
-
-    async def replace_user(
-        self,
-        id: UserId,
-        expected: Mapping[str, Any],
-        values: Mapping[str, Any],
-        *,
-        expected_secrets: Mapping[str, Any] | None = None,
-        secrets: Mapping[str, Any] | None = None,
-        stamp: str | None = None,
-    ) -> bool:
-        """See `UserStorage.replace_user`; every `UserStorage` has it."""
-        ...
 
 
 async def replace_user(
@@ -329,37 +225,3 @@ async def replace_user(
 @cache
 def _takes_secrets(storage: type[UserStorage]) -> bool:
     return {"secrets", "stamp"} <= signature(storage.replace_user).parameters.keys()
-
-
-ReadUser: TypeAlias = Callable[[UserId], Awaitable[User | None]]
-
-
-@runtime_checkable
-class SupportsUserReader(Protocol):
-    """A user storage that reads users for requests: without secrets, at the least cost that the database allows."""
-
-    def user_reader(self) -> ReadUser:
-        """A function from an id to the user, in whatever state, or to `None` where there is none."""
-        ...
-
-
-def refuse_inactive(user: User, options: UserStorageGetOptions | None) -> None:
-    """Raise the reason for which a read refuses `user`, in the documented order.
-
-    Second-factor set-up is never skipped over, e-mail verification by `skip_email_verified_check`, any other state but
-    active by `skip_active_check`.
-    """
-    options = options or {}
-    skip_active = options.get("skip_active_check", False)
-    state = user.state
-    if state in (
-        UserState.awaiting_two_factor_setup,
-        UserState.awaiting_two_factor_setup_and_email_verification,
-    ):
-        if not skip_active:
-            raise CrossauthError(ErrorCode.TwoFactorIncomplete)
-    elif state == UserState.awaiting_email_verification:
-        if not options.get("skip_email_verified_check", False):
-            raise CrossauthError(ErrorCode.EmailNotVerified)
-    elif state != UserState.active and not skip_active:
-        raise CrossauthError(ErrorCode.UserNotActive)

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeAlias
 from pydantic import BaseModel
 
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi._actions.context import ActionRequest, C
+from crossauth_fastapi._actions.context import ActionRequest, C, CsrfRule
 from crossauth_fastapi._actions.forms import B, readable_fields
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 
@@ -19,14 +19,6 @@ OPTIONAL_TOKEN: Final = "{token}?"
 
 Handler: TypeAlias = Callable[[ActionRequest[C, B]], Awaitable[Outcome]]
 PageHandler: TypeAlias = Callable[[ActionRequest[C, Any]], Awaitable[Page | Redirect]]
-
-
-class CsrfRule(Enum):
-    """When a request must carry a CSRF token (contract 1.0)."""
-
-    ALWAYS = "always"
-    WITH_COOKIE = "with a session cookie"
-    NEVER = "never"
 
 
 class StepUp(Enum):
@@ -148,3 +140,6 @@ class Action(Generic[C, B]):
         """The names that it has."""
         pages = (self.page_endpoint,) if self.has_page else ()
         return (*pages, self.api_endpoint) if self.has_json else pages
+
+
+AnyAction: TypeAlias = Action[Any, Any]

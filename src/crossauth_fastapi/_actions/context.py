@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, Self, TypeVar
+from enum import Enum
+from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from fastapi import Request
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from crossauth_backend.accounts.context import Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.users.record import User
-from crossauth_fastapi._actions.forms import B, read_body
-from crossauth_fastapi._http.address import Network, peer_address
-from crossauth_fastapi._http.bodies import JsonOrFormData
+from crossauth_fastapi._actions.forms import B, readable_fields
+from crossauth_fastapi._http.address import peer_address
+from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
 from crossauth_fastapi._http.errors import LoginRequired
+from crossauth_fastapi._http.proxies import TrustedProxies
 from crossauth_fastapi._http.redirects import local_path
+from crossauth_fastapi._middleware.decision import csrf_refusal
 from crossauth_fastapi._middleware.state import RequestState, is_administrator, state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._pages.policy import EVERY_PAGE, PagePolicy
@@ -51,7 +55,7 @@ class ActionContext:
     endpoints: set[str]
     prefix: str
     admin_prefix: str = "/admin/"
-    proxies: tuple[Network, ...] = ()
+    proxies: TrustedProxies | None = None
     root_path: str = ""
 
     def at(self, root_path: str) -> Self:
@@ -90,6 +94,14 @@ def login_required(state: RequestState) -> CrossauthError:
 
 
 C = TypeVar("C", bound=ActionContext)
+
+
+class CsrfRule(Enum):
+    """When a request must carry a CSRF token (contract 1.0)."""
+
+    ALWAYS = "always"
+    WITH_COOKIE = "with a session cookie"
+    NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +158,27 @@ class ActionRequest(Generic[C, B]):
         """Where the request comes from."""
         return self.ctx.origin(self.request)
 
+    def check_csrf(self, rule: CsrfRule, session: bool) -> None:
+        """Refuse a request that may come from another site.
+
+        A token is needed where the browser by itself says who is asking, by a cookie; and by actions such as logging in also
+        where nobody is known. Whoever is known by a header needs none: no other site can send it.
+
+        Parameters:
+            rule: the action's.
+            session: whether the action is only for somebody who is logged in.
+
+        Raises:
+            CrossauthError: `InvalidCsrf`; `Unauthorized` where somebody must be logged in and there is no session at all.
+        """
+        auth_type = self.state["auth_type"]
+        needed = auth_type == "cookie" or (auth_type is None and rule is CsrfRule.ALWAYS)
+        if not needed or rule is CsrfRule.NEVER or self.state["csrf_token"]:
+            return
+        if session and auth_type is None:
+            raise LoginRequired
+        raise csrf_refusal(self.state)
+
     async def still_wanted(self) -> bool:
         """Whether the client still waits for the answer; it may be asked once the body was read."""
         return not await self.request.is_disconnected()
@@ -189,3 +222,32 @@ class ActionRequest(Generic[C, B]):
         if not await is_administrator(self.state, user):
             raise CrossauthError(ErrorCode.InsufficientPriviledges)
         return user
+
+
+AnyRequest: TypeAlias = ActionRequest[Any, Any]
+
+
+def read_body(model: type[B], form: JsonOrFormData) -> B:
+    """Read the fields that `model` declares.
+
+    Parameters:
+        model: the body of an action.
+        form: what was sent.
+
+    Raises:
+        CrossauthError: `BadRequest`, naming the field that is missing or wrong.
+    """
+    values: dict[str, object] = {}
+    for name, read, required, later in readable_fields(model):
+        value = read(form, name)
+        if later:
+            values[name] = value or ""
+        elif required and value in (None, ""):
+            raise bad_request(f"{name} is missing")
+        elif form.has(name):
+            values[name] = value
+    try:
+        return model.model_validate(values)
+    except ValidationError as e:
+        error = e.errors(include_input=False, include_url=False)[0]
+        raise bad_request(f"{'.'.join(map(str, error['loc']))}: {error['msg']}") from None

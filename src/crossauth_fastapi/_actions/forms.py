@@ -12,10 +12,10 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
+from crossauth_fastapi._http.bodies import JsonOrFormData
 
 B = TypeVar("B", bound=BaseModel)
 Reader: TypeAlias = Callable[[JsonOrFormData, str], object]
@@ -87,29 +87,3 @@ def _reader(model: type[BaseModel], name: str, field: FieldInfo) -> Reader:
     if len(types) != 1 or types[0] not in _READERS:
         raise TypeError(f"{model.__name__}.{name}: a form has text, numbers and booleans, not {field.annotation}")
     return _READERS[types[0]]
-
-
-def read_body(model: type[B], form: JsonOrFormData) -> B:
-    """Read the fields that `model` declares.
-
-    Parameters:
-        model: the body of an action.
-        form: what was sent.
-
-    Raises:
-        CrossauthError: `BadRequest`, naming the field that is missing or wrong.
-    """
-    values: dict[str, object] = {}
-    for name, read, required, later in readable_fields(model):
-        value = read(form, name)
-        if later:
-            values[name] = value or ""
-        elif required and value in (None, ""):
-            raise bad_request(f"{name} is missing")
-        elif form.has(name):
-            values[name] = value
-    try:
-        return model.model_validate(values)
-    except ValidationError as e:
-        error = e.errors(include_input=False, include_url=False)[0]
-        raise bad_request(f"{'.'.join(map(str, error['loc']))}: {error['msg']}") from None

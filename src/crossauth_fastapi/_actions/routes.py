@@ -1,35 +1,20 @@
-"""Actions as FastAPI routes: a page to look at, a form to send, and the same as JSON."""
+"""Actions as FastAPI routes, made at the start: a page to look at, a form to send, and the same as JSON."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
-from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, Handler, PageHandler
-from crossauth_fastapi._actions.answers import (
-    AnyAction,
-    AnyRequest,
-    answer_json,
-    answer_page,
-    leading_on,
-    refuse_json,
-    refuse_page,
-)
-from crossauth_fastapi._actions.context import ActionContext, ActionRequest, C
-from crossauth_fastapi._actions.csrf import check_csrf
-from crossauth_fastapi._actions.outcome import Page, Redirect
-from crossauth_fastapi._http.bodies import JsonOrFormData
-from crossauth_fastapi._http.errors import ErrorBody, as_reason
+from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action
+from crossauth_fastapi._actions.context import ActionContext, C
+from crossauth_fastapi._actions.jsonviews import JsonSubmission, JsonView
+from crossauth_fastapi._actions.pageviews import FormSubmission, PageView
+from crossauth_fastapi._http.errors import ErrorBody
 from crossauth_fastapi._http.openapi import form_or_json, needs
-from crossauth_fastapi._http.redirects import found, see_other, with_query
-from crossauth_fastapi._middleware.state import is_administrator
 
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorBody, "description": text}
@@ -46,87 +31,6 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
         (503, "A storage or the hashing of passwords is not available; `Retry-After` says when to try again"),
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class PageView:
-    """GET of a page."""
-
-    ctx: ActionContext
-    action: AnyAction
-    get_page: PageHandler[Any]
-
-    async def __call__(self, request: Request) -> Response:
-        """The page; or the error page, in the place of what may not be seen."""
-        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request, {}), True, self.action.body)
-        try:
-            await know_administrator(call)
-            shown = await self.get_page(call)
-            if isinstance(shown, Page):
-                return await answer_page(self.action, call, shown)
-        except Exception as e:
-            return refuse_page(None, call, as_reason(e), Page({"next": call.state.here(request)}))
-        return found(shown.url)
-
-
-@dataclass(frozen=True, slots=True)
-class JsonView:
-    """GET of a JSON endpoint."""
-
-    ctx: ActionContext
-    action: AnyAction
-    get_json: Handler[Any, Any]
-
-    async def __call__(self, request: Request) -> Response:
-        """The JSON answer."""
-        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request, {}), False, self.action.body)
-        try:
-            with call.hashing():
-                return answer_json(call, await self.get_json(call))
-        except Exception as e:
-            return refuse_json(call, as_reason(e))
-
-
-@dataclass(frozen=True, slots=True)
-class FormSubmission:
-    """POST of a page's form."""
-
-    ctx: ActionContext
-    action: AnyAction
-    submit: Handler[Any, Any]
-
-    async def __call__(self, request: Request) -> Response:
-        """The page that follows; or the form again, with what was wrong."""
-        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request), True, self.action.body)
-        try:
-            # First, for who is asking is looked at again where the body comes late.
-            await call.form.load()
-            await know_administrator(call)
-            check_csrf(self.action, call)
-            with call.hashing():
-                return await answer_page(self.action, call, (await self.submit(call)).page)
-        except Exception as e:
-            return await _show_again(self.action, call, as_reason(e))
-
-
-@dataclass(frozen=True, slots=True)
-class JsonSubmission:
-    """POST of a JSON endpoint."""
-
-    ctx: ActionContext
-    action: AnyAction
-    submit: Handler[Any, Any]
-
-    async def __call__(self, request: Request) -> Response:
-        """The JSON answer."""
-        call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request), False, self.action.body)
-        try:
-            await call.form.load()
-            check_csrf(self.action, call)
-            with call.hashing():
-                return answer_json(call, await self.submit(call))
-        except Exception as e:
-            return refuse_json(call, as_reason(e))
 
 
 Submission: TypeAlias = FormSubmission | JsonSubmission
@@ -214,39 +118,3 @@ def _says(action: Action[Any, Any]) -> str:
 
 def _described(action: Action[Any, Any]) -> dict[str, Any]:
     return form_or_json(action.body) | needs(session=action.session, csrf=True)
-
-
-async def know_administrator(call: AnyRequest) -> None:
-    """Ask `is_admin_fn` for the page that follows, which could not await it."""
-    if call.user is not None:
-        try:
-            call.state.administrator = await is_administrator(call.state, call.user)
-        except Exception as e:
-            as_reason(e)
-            call.state.administrator = False
-
-
-async def _show_again(action: AnyAction, call: AnyRequest, reason: CrossauthError) -> Response:
-    """The form with what was wrong; where the form may not be seen either, the error page."""
-    if not call.form.loaded:
-        call = ActionRequest(call.ctx, call.request, JsonOrFormData(call.request, {}), True, action.body)
-    if action.get_page is None:
-        return refuse_page(None, call, reason, Page({"next": call.next_page("") or call.url()}))
-    try:
-        shown = await action.get_page(call)
-    except Exception as e:
-        as_reason(e)
-        shown = Redirect("")
-    if isinstance(shown, Page):
-        return refuse_page(action, call, reason, await leading_on(call, shown))
-    if reason.code is ErrorCode.InvalidCsrf and shown.url:
-        # Such as a second tab: somebody who has logged in by now is sent on, whatever became of the form's token.
-        return see_other(shown.url)
-    # Somebody who is logged in is not shown the form of a login, also not with an error in it.
-    return refuse_page(None, call, reason, Page({"next": shown.url or _here(call)}))
-
-
-def _here(call: AnyRequest) -> str:
-    """The URL of the page whose form was sent, which leads on to where the form would have."""
-    here, after = call.state.here(call.request), call.next_page("")
-    return here if "?" in here else with_query(here, next=after)

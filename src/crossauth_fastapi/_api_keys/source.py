@@ -12,7 +12,7 @@ from crossauth_backend.api_keys.record import VerifiedApiKey
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._middleware.identity import Identity
-from crossauth_fastapi._middleware.latebody import CredentialEnded
+from crossauth_fastapi._middleware.sources import CredentialEnded
 from crossauth_fastapi._middleware.state import RequestState
 
 _FIELD: Final = "apiKey"

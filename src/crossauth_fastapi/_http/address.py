@@ -1,8 +1,7 @@
-"""The address of whoever is asking, and what is believed of proxies on the way.
+"""The address of whoever is asking.
 
-A forwarded header counts only where it comes from a proxy that was named in `trusted_proxies`, and then only what is an
-address in it. Nothing but an address leaves this module, or `FORWARDED`, which is one and the same for all whose address is
-not known.
+A forwarded header counts only where it comes from a proxy that was named in `trusted_proxies`, see `proxies`. Nothing but an
+address leaves this module, or `FORWARDED`, which is one and the same for all whose address is not known.
 """
 
 from __future__ import annotations
@@ -10,50 +9,20 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._http.once import warn_once
 
 logger = logging.getLogger("crossauth.http")
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 FORWARDED: Final = "forwarded"
-_FOR: Final = b"x-forwarded-for"
-_PASSED_ON: Final = (b"forwarded", b"via")
-_BLANK: Final = " \t"
+FOR: Final = b"x-forwarded-for"
 # In brackets with or without a port, or IPv4 with a port, as proxies of clouds write hops.
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII)
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
-_SECURE: Final = {"http": "https", "ws": "wss", "https": "https", "wss": "wss"}
-_PLAIN: Final = {"http": "http", "ws": "ws", "https": "http", "wss": "ws"}
-# What is remembered of requests is no longer than the longest name with a port (RFC 1035 §2.3.4).
-_LONGEST: Final = 261
-_LOOPBACK: Final = tuple(map(ipaddress.ip_address, ("127.0.0.1", "::1")))
 _NAME_IT: Final = (
     "name the proxy in the option 'trusted_proxies', and run uvicorn with --no-proxy-headers; until then whoever comes "
     "through it counts as one and the same visitor to the limits, and the log does not know their addresses"
 )
-
-
-def read_proxies(given: Iterable[str]) -> tuple[Network, ...]:
-    """The networks of the option `trusted_proxies`.
-
-    Raises:
-        CrossauthError: `Configuration` for what is no address or network.
-    """
-    networks = []
-    for text in given:
-        try:
-            networks.append(ipaddress.ip_network(text, strict=False))
-        except ValueError as e:
-            raise CrossauthError(
-                ErrorCode.Configuration,
-                f"Option 'trusted_proxies': {text!r} is no address or network, such as 10.0.0.5 or 10.0.0.0/8",
-            ) from e
-    return tuple(networks)
 
 
 def read_address(text: str) -> Address | None:
@@ -70,7 +39,15 @@ def read_address(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def peer_address(scope: Any, trusted: Sequence[Network]) -> str:
+class Proxies(Protocol):
+    """The proxies of the option `trusted_proxies`, see `proxies.TrustedProxies`."""
+
+    def judge(self, scope: Any) -> tuple[str, bool]:
+        """The address of whoever is asking, and whether a named proxy passed the request on."""
+        ...
+
+
+def peer_address(scope: Any, trusted: Proxies | None) -> str:
     """The address of whoever is asking.
 
     That is the peer of the connection; behind proxies that are all named, the last hop that is not one of them, from the right,
@@ -80,197 +57,40 @@ def peer_address(scope: Any, trusted: Sequence[Network]) -> str:
 
     Parameters:
         scope: the ASGI scope.
-        trusted: the networks of the proxies that are named.
+        trusted: the proxies that are named; `None` where none is.
 
     Returns:
         An address, `FORWARDED`, or an empty text where the connection has no address.
     """
-    return _judge(scope, trusted)[0]
+    if trusted is not None:
+        return trusted.judge(scope)[0]
+    host, no_port, peer = peer_of(scope)
+    said, said_otherwise = header_values(scope, FOR), header_values(scope, b"forwarded")
+    if said or said_otherwise:
+        warn_once(logger, f"A request carries X-Forwarded-For or Forwarded, which is not believed: {_NAME_IT}")
+    rewritten = bool(host) and (no_port or mentions(f"{said},{said_otherwise}", host, peer))
+    return FORWARDED if rewritten else address_text(peer)
 
 
-def believe_proxies(scope: Any, trusted: Sequence[Network]) -> None:
-    """Set scheme and host of `scope` to what a named proxy says of them, so that URLs are made as the browser writes them.
-
-    `X-Forwarded-Proto` and `X-Forwarded-Host` of anybody else are left alone, and so is what is no scheme or host.
-    """
-    if not trusted or not _judge(scope, trusted)[1]:
-        return
-    scheme = _last(scope, b"x-forwarded-proto").lower()
-    known: str = scope.get("scheme", "http")
-    if scheme in ("https", "wss"):
-        scope["scheme"] = _SECURE.get(known, known)
-    elif scheme in ("http", "ws"):
-        scope["scheme"] = _PLAIN.get(known, known)
-    host = _last(scope, b"x-forwarded-host")
-    if len(host) <= 261 and _HOST.fullmatch(host):
-        others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-        scope["headers"] = [(b"host", host.encode("ascii")), *others]
-
-
-def is_local(
-    scheme: str | None, http_version: str, client: Any, headers: Iterable[tuple[bytes, bytes]], any_origin: bool = False
-) -> bool:
-    """Whether a request is for http://localhost, and from this machine; for where the configuration does not say so.
-
-    A proxy on this machine asks for `localhost` too. It gives itself away by what it adds to a request, or by speaking
-    HTTP/1.0 or closing the connection, as nginx does unless told otherwise and no browser does; and its visitors by an
-    `Origin` that is elsewhere.
-
-    Parameters:
-        scheme: of the request.
-        http_version: as the ASGI scope has it.
-        client: the peer of the connection, `(host, port)`.
-        headers: of the request, names in lower case.
-        any_origin: whether the `Origin` is left out of account: a page elsewhere may call an API on this machine.
-    """
-    if scheme not in ("http", "ws"):
-        return False
-    host, origin, connection, forwarded = _told(headers)
-    if not is_local_host(host.decode("latin-1")):
-        return False
-    if forwarded:
-        reason = "a proxy has forwarded it"
-    elif not client or not _is_loopback(str(client[0])[:_LONGEST]):
-        reason = "the connection comes from another machine"
-    elif http_version == "1.0" or connection.lower() == b"close" or (not any_origin and not _is_here(origin)):
-        reason = "a proxy seems to have forwarded it"
-    else:
-        return True
-    warn_once(
-        logger,
-        f"A request for http://localhost gets Secure cookies, for {reason}. Set the option 'site_url': to the address that "
-        "browsers use, such as https://example.com, or in development to http://localhost:8000",
-    )
-    return False
-
-
-def _told(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes, bytes, bool]:
-    """Host, Origin and Connection of a request, and whether it says that it was forwarded; the first of a header."""
-    host = origin = connection = b""
-    forwarded = False
-    for name, value in headers:
-        if name == b"host":
-            host = host or value
-        elif name == b"origin":
-            origin = origin or value
-        elif name == b"connection":
-            connection = connection or value
-        elif name in _PASSED_ON or name.startswith(b"x-forwarded-"):
-            forwarded = True
-    return host, origin, connection, forwarded
-
-
-def _is_here(origin: bytes) -> bool:
-    """Whether a page of this machine sent the request, or nobody says."""
-    return origin in (b"", b"null") or is_local_host(origin.decode("latin-1").partition("://")[2])
-
-
-def _judge(scope: Any, trusted: Sequence[Network]) -> tuple[str, bool]:
-    """The address of whoever is asking, and whether a named proxy passed the request on."""
+def peer_of(scope: Any) -> tuple[str, bool, Address | None]:
+    """The peer of the connection: as the server has it, whether without a port, and its address where it is one."""
     client = scope.get("client")
     host = str(client[0]) if client else ""
     # No connection has the port 0; it is what a server writes beside a hop that has none.
-    no_port = bool(client) and not client[1]
     # The zone of a link-local peer is the socket's, and no part of its address.
-    peer = read_address(host.partition("%")[0])
-    said = _all(scope, _FOR)
-    said_otherwise = _all(scope, b"forwarded")
-    if not trusted:
-        if said or said_otherwise:
-            warn_once(logger, f"A request carries X-Forwarded-For or Forwarded, which is not believed: {_NAME_IT}")
-        rewritten = bool(host) and (no_port or _mentions(f"{said},{said_otherwise}", host, peer))
-        return (FORWARDED if rewritten else _text(peer)), False
-    if peer is None:
-        return (FORWARDED if said and host else ""), False
-    hops = [hop.strip(_BLANK) for hop in said.split(",")] if said else []
-    last = _last_hop(hops, trusted)
-    if _is_trusted(peer, trusted):
-        # Without its own proxy being named, uvicorn may have put the nearest hop here, for anybody to choose.
-        if not _names_loopback(trusted) and _nearest(hops) == peer:
-            return _not_named()
-        return _text(last or peer), True
-    if not no_port and not _mentions(said, host, peer):
-        return _text(peer), False
-    # Either a visitor sends a header with its own address, or the server has put a hop in the place of the proxy.
-    if _names_loopback(trusted) and last == peer:
-        return _text(peer), True
-    return _not_named()
+    return host, bool(client) and not client[1], read_address(host.partition("%")[0])
 
 
-def _not_named() -> tuple[str, bool]:
-    warn_once(
-        logger,
-        "The server has replaced the address of a proxy by what X-Forwarded-For says, so that nobody can tell which proxy "
-        "wrote it. Run uvicorn with --no-proxy-headers; until then such visitors count as one and the same to the limits",
-    )
-    return FORWARDED, False
-
-
-def _last_hop(hops: Sequence[str], trusted: Sequence[Network]) -> Address | None:
-    """The first hop from the right that is no named proxy; where the rest is no address, the last proxy before it."""
-    found: Address | None = None
-    for hop in reversed(hops):
-        address = read_address(hop)
-        if address is None:
-            break
-        found = address
-        if not _is_trusted(address, trusted):
-            break
-    return found
-
-
-def _nearest(hops: Sequence[str]) -> Address | None:
-    """The hop that uvicorn would take: the first from the right that is not its own machine."""
-    for hop in reversed(hops):
-        address = read_address(hop)
-        if address not in _LOOPBACK:
-            return address
-    return None
-
-
-def _mentions(text: str, host: str, peer: Address | None) -> bool:
+def mentions(text: str, host: str, peer: Address | None) -> bool:
     """Whether forwarded headers hold the peer, in whatever way a server may read them."""
     return host in text or (peer is not None and any(read_address(hop.strip()) == peer for hop in text.split(",")))
 
 
-def _names_loopback(trusted: Sequence[Network]) -> bool:
-    return any(_is_trusted(address, trusted) for address in _LOOPBACK)
+def header_values(scope: Any, wanted: bytes) -> str:
+    """All values of a header, one after the other."""
+    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
 
 
-def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
-    return any(address in network for network in trusted)
-
-
-@lru_cache(maxsize=256)
-def _is_loopback(host: str) -> bool:
-    address = read_address(host)
-    # Starlette's TestClient calls itself so.
-    return address.is_loopback if address is not None else host == "testclient"
-
-
-def is_local_host(host: str) -> bool:
-    """Whether a host name, with its port or without, stands for the machine itself."""
-    return len(host) <= _LONGEST and _is_local_name(host)
-
-
-@lru_cache(maxsize=256)
-def _is_local_name(host: str) -> bool:
-    name = host if host == "::1" else re.sub(r":[0-9]+\Z", "", host)
-    return name in ("localhost", "127.0.0.1", "::1", "[::1]") or name.endswith(".localhost")
-
-
-def _values(scope: Any, wanted: bytes) -> Iterator[str]:
-    return (value.decode("latin-1") for name, value in scope["headers"] if name == wanted)
-
-
-def _all(scope: Any, name: bytes) -> str:
-    return ",".join(_values(scope, name))
-
-
-def _last(scope: Any, name: bytes) -> str:
-    """What the nearest proxy said: of a list, the last."""
-    return _all(scope, name).rpartition(",")[2].strip(_BLANK)
-
-
-def _text(address: Address | None) -> str:
+def address_text(address: Address | None) -> str:
+    """An address as text; empty where there is none."""
     return "" if address is None else str(address)

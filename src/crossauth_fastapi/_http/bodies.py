@@ -5,21 +5,18 @@ Whatever is wrong with a body is the client's mistake and answered as one; no ga
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import is_storable
-from crossauth_fastapi._http.jsonbody import MAX_FIELDS, BadFields, no_repeats, parse_fields
-from crossauth_fastapi._http.multipart import can_be_parsed, read_boundary
+from crossauth_fastapi._http.jsonbody import MAX_BODY_BYTES, MAX_FIELDS, BadFields, no_repeats, parse_fields
+from crossauth_fastapi._http.multipart import multipart_fields
 
-MAX_BODY_BYTES: Final = 64 * 1024
 JSON_TYPE: Final = "application/json"
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 MULTIPART_TYPE: Final = "multipart/form-data"
@@ -57,20 +54,6 @@ async def read_limited(receive: Receive, limit: int = MAX_BODY_BYTES) -> tuple[b
             return b"".join(chunks), False
 
 
-def replay(body: bytes, complete: bool, receive: Receive) -> Receive:
-    """A `receive` that hands out `body` again and then goes on with the original one."""
-    handed_out = False
-
-    async def again() -> Message:
-        nonlocal handed_out
-        if handed_out:
-            return await receive()
-        handed_out = True
-        return {"type": "http.request", "body": body, "more_body": not complete}
-
-    return again
-
-
 async def parse_body(request: Request, body: bytes) -> dict[str, Any]:
     """The fields of a JSON or form body.
 
@@ -86,7 +69,7 @@ async def parse_body(request: Request, body: bytes) -> dict[str, Any]:
         elif kind == FORM_TYPE:
             fields = _form_fields(body)
         elif kind == MULTIPART_TYPE:
-            fields = await _multipart_fields(request, body)
+            fields = await multipart_fields(request, body)
         else:
             raise bad_request(f"Send the body as {JSON_TYPE}, {FORM_TYPE} or {MULTIPART_TYPE}", 415)
     except BadFields as e:
@@ -193,42 +176,11 @@ async def get_body(request: Request) -> bytes:
     return request._body
 
 
-async def set_body(request: Request, body: bytes) -> None:
-    """Make `body` what the request's handlers read."""
-    request._body = body
-    request._receive = replay(body, True, request.receive)
-
-
-async def create_body(request: Request) -> MutableMapping[str, Any]:
-    """The fields of the body, as a dictionary; see `JsonOrFormData`."""
-    form = JsonOrFormData(request)
-    await form.load()
-    return form.to_dict()
-
-
 def _form_fields(body: bytes) -> dict[str, Any]:
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     except ValueError:
         raise bad_request("The body is not a valid form") from None
-    return no_repeats(pairs)
-
-
-async def _multipart_fields(request: Request, body: bytes) -> dict[str, Any]:
-    async def no_more() -> Message:
-        return {"type": "http.disconnect"}
-
-    boundary = read_boundary(request.headers["content-type"])
-    if not boundary or b"--" + boundary + b"--" not in body:
-        raise bad_request("The body is not a complete multipart form")
-    if not can_be_parsed(body, boundary):
-        raise bad_request("The body is not a valid multipart form of text fields")
-    copy = Request(dict(request.scope), replay(body, True, no_more))
-    try:
-        async with copy.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY_BYTES) as form:
-            pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
-    except (HTTPException, MultiPartException, ValueError, LookupError, AttributeError):
-        raise bad_request("The body is not a valid multipart form of text fields") from None
     return no_repeats(pairs)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypedDict
 
 from starlette.responses import Response
 
-from crossauth_backend.sessions.cookie import CookieOptions
+from crossauth_backend.sessions.options import CookieOptions
 
 _BLANK: Final = " \t"
 _PREFIXES: Final = ("__Host-", "__Secure-")

@@ -17,8 +17,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from crossauth_fastapi._http.bodies import FORM_TYPE, JSON_TYPE, MAX_BODY_BYTES, MULTIPART_TYPE, content_type
-from crossauth_fastapi._http.jsonbody import lenient_fields
+from crossauth_fastapi._http.bodies import FORM_TYPE, JSON_TYPE, MULTIPART_TYPE, content_type
+from crossauth_fastapi._http.jsonbody import MAX_BODY_BYTES, lenient_fields
 from crossauth_fastapi._http.multipart import new_parser
 
 # How far the field is looked for: bytes in all; and parts of a multipart form, whose headers are parsed in Python.

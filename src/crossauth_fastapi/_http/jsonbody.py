@@ -7,6 +7,7 @@ import math
 import re
 from typing import Any, Final
 
+MAX_BODY_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 20
 MAX_VALUES: Final = 1000
 MAX_FIELDS: Final = 200

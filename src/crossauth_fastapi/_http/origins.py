@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import idna
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._http.address import is_local_host
+from crossauth_fastapi._http.localhost import is_local_host
 
 logger = logging.getLogger("crossauth.http")
 _DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}

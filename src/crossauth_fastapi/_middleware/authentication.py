@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+import time
+from collections.abc import Awaitable, Coroutine, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from fastapi import FastAPI
+from starlette.exceptions import WebSocketException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crossauth_fastapi._http.address import believe_proxies
-from crossauth_fastapi._middleware.identity import Identity, is_known_by_header
-from crossauth_fastapi._middleware.latebody import look_again_when_late
+from crossauth_backend.core.errors import CrossauthError
+from crossauth_fastapi._http.errors import as_reason
+from crossauth_fastapi._http.proxies import believe_proxies
+from crossauth_fastapi._middleware.identity import is_known_by_header
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.site import Site
-from crossauth_fastapi._middleware.sockets import watch
+from crossauth_fastapi._middleware.sockets import TRY_AGAIN_LATER, watch
+from crossauth_fastapi._middleware.sources import Source
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
+from crossauth_fastapi._middleware.whereabouts import is_from_this_site
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
 # Where a browser's credential is, and where a program's is too.
 _BY_COOKIE: Final = (b"Cookie",)
 _BY_HEADER: Final = (b"Cookie", b"Authorization")
-
-
-class Source(Protocol):
-    """One way of knowing who is asking: a session cookie, a bearer token, an API key."""
-
-    name: str
-    """Which of `PRECEDENCE` it is."""
-    ambient: bool
-    """Whether browsers send its credential by themselves, as they do cookies, also for a page of somebody else's."""
-
-    async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
-        """What the request's credential of this kind says; `None` where it carries none.
-
-        Called for every request, so it must cost nothing where there is no such credential. One that was sent and is refused
-        is an identity with an `error`, unless nobody can tell it from another application's.
-        """
-        ...
-
-    async def look_again(self, scope: Scope, state: RequestState) -> None:
-        """Make sure that the credential still stands; asked where a request's body comes later than its headers, and from time to
-        time on a WebSocket. Nothing happens where it said nothing before.
-
-        Raises:
-            CrossauthError: where it does not.
-        """
-        ...
+# Seconds after which a body has come later than the request that it belongs to.
+_LATE: Final = 0.005
 
 
 class Attached(Protocol):
@@ -80,7 +62,7 @@ class AuthenticationMiddleware:
             await self.app(scope, receive, send)
             return
         attached, is_http = self.attached, scope["type"] == "http"
-        if attached.site.trusted_proxies:
+        if attached.site.trusted_proxies is not None:
             believe_proxies(scope, attached.site.trusted_proxies)
         state = RequestState(scope, attached.site)
         if state.nested:
@@ -99,7 +81,7 @@ class AuthenticationMiddleware:
         except ClientDisconnect:
             return
         except Exception as e:
-            # Nobody can be known, so nothing is served as if nobody asked. Answered by the router, see `refusals`: within
+            # Nobody can be known, so nothing is served as if nobody asked. Answered by the router, see `answer_refusals`: within
             # every other middleware, which may have something to add (CORS headers, a log line).
             state.refusal = e
 
@@ -116,14 +98,31 @@ class AuthenticationMiddleware:
         """
         for source in self.attached.sources:
             if source.name in state.identities:
-                receive = look_again_when_late(source, scope, state, receive)
+                receive = _look_again_when_late(source, scope, state, receive)
         check = state.site.csrf_check
         return receive if check is None or is_known_by_header(state.principal) else await check(state, receive)
 
 
 def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:
     """Those that may say who opens a WebSocket: for a page of another site not by what the browser sends by itself."""
-    return [source for source in sources if not source.ambient or state.from_this_site()]
+    return [source for source in sources if not source.ambient or is_from_this_site(state)]
+
+
+def _look_again_when_late(source: Source, scope: Scope, state: RequestState, receive: Receive) -> Receive:
+    """A `receive` that has `source` look at its credential once more where the body ends later than it should.
+
+    Whoever holds a stolen credential could else send the headers of a request, wait until the account was taken back, and send
+    the body then.
+    """
+    looked = time.monotonic()
+
+    async def again() -> Message:
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body") and time.monotonic() - looked > _LATE:
+            await source.look_again(scope, state)
+        return message
+
+    return again
 
 
 def _send_with_cookies(state: RequestState, send: Send, message: Message) -> Awaitable[None]:
@@ -154,3 +153,25 @@ def _add_headers(message: Message, state: RequestState) -> None:
             if name.lower() not in named and b"*" not in named:
                 present.append((b"vary", name))
     message["headers"] = present + headers
+
+
+def answer_refusals(app: FastAPI) -> None:
+    """Let the router of `app` raise what the middleware found, so that it is answered as any other refusal is.
+
+    That is within every other middleware, in whatever order they were added, and by the application's own handlers.
+    """
+    route = app.router.middleware_stack
+
+    def answer(scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        state = scope.get("state")
+        if isinstance(state, RequestState) and state.refusal is not None:
+            return _raise(scope, state.refusal)
+        return route(scope, receive, send)
+
+    app.router.middleware_stack = answer
+
+
+async def _raise(scope: Scope, refusal: Exception) -> None:
+    if scope["type"] == "websocket" and isinstance(refusal, CrossauthError):
+        raise WebSocketException(TRY_AGAIN_LATER, as_reason(refusal).code_name)
+    raise refusal

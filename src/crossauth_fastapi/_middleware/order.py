@@ -12,13 +12,14 @@ from starlette.applications import Starlette
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.oauth.wire.errors import OAuthError
-from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, Source
+from crossauth_fastapi._middleware.authentication import AuthenticationMiddleware, answer_refusals
 from crossauth_fastapi._middleware.described import ListedGuard, check_guards, describe
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections, all_targets, has_own_users
-from crossauth_fastapi._middleware.refusals import answer_refusals, refuse, refuse_oauth
+from crossauth_fastapi._middleware.refusals import refuse, refuse_oauth
 from crossauth_fastapi._middleware.sentusers import check_parameters
 from crossauth_fastapi._middleware.site import Site
+from crossauth_fastapi._middleware.sources import Source
 
 
 class Servers:

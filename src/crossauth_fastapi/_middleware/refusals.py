@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request, WebSocket
+from fastapi import Request, WebSocket
 from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.oauth.wire.bearer import extended_challenge
@@ -25,7 +23,8 @@ from crossauth_fastapi._http.oautherrors import bearer_refusal, oauth_json
 from crossauth_fastapi._http.redirects import found, see_other, with_query
 from crossauth_fastapi._middleware.challenges import with_challenges
 from crossauth_fastapi._middleware.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER
-from crossauth_fastapi._middleware.state import RequestState, state_of
+from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._middleware.whereabouts import here, login_url
 
 # What RFC 6750 §3.1 and RFC 9470 §3 call a refusal of an access token.
 _OF_RESOURCES: Final = (InvalidToken, InsufficientScope, InsufficientUserAuthentication)
@@ -60,13 +59,14 @@ async def refuse_oauth(request: Request | WebSocket, e: OAuthError) -> Response 
 
 def _as_page(request: Request, e: Exception, reason: CrossauthError) -> Response:
     state = state_of(request)
-    if isinstance(e, LoginRequired) and e.by_session and state.login_url is not None:
+    to = login_url(state)
+    if isinstance(e, LoginRequired) and e.by_session and to is not None:
         # The form is shown to one who is logged in, too; the name is that of OpenID Connect Core §3.1.2.1.
         again = {"prompt": "login"} if e.again else {}
         if request.method in ("GET", "HEAD"):
-            return found(with_query(state.login_url, next=state.here(request), **again))
+            return found(with_query(to, next=here(state, request), **again))
         # What was sent is lost; the page with the form on it is where to go on.
-        return see_other(with_query(state.login_url, next=_page_before(request), **again))
+        return see_other(with_query(to, next=_page_before(request), **again))
     return error_json(reason) if state.site.error_page is None else state.site.error_page(request, reason)
 
 
@@ -94,25 +94,3 @@ def reject(connection: HTTPConnection, e: CrossauthError) -> Exception:
     if connection.scope["type"] == "websocket":
         return WebSocketException(TRY_AGAIN_LATER if e.http_status >= 500 else POLICY_VIOLATION, e.code_name)
     return e
-
-
-def answer_refusals(app: FastAPI) -> None:
-    """Let the router of `app` raise what the middleware found, so that it is answered as any other refusal is.
-
-    That is within every other middleware, in whatever order they were added, and by the application's own handlers.
-    """
-    route = app.router.middleware_stack
-
-    def answer(scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
-        state = scope.get("state")
-        if isinstance(state, RequestState) and state.refusal is not None:
-            return _raise(scope, state.refusal)
-        return route(scope, receive, send)
-
-    app.router.middleware_stack = answer
-
-
-async def _raise(scope: Scope, refusal: Exception) -> None:
-    if scope["type"] == "websocket" and isinstance(refusal, CrossauthError):
-        raise WebSocketException(TRY_AGAIN_LATER, as_reason(refusal).code_name)
-    raise refusal

@@ -18,8 +18,8 @@ from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.hooks import decide
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
-from crossauth_fastapi._http.address import Network
 from crossauth_fastapi._http.openapi import session_scheme
+from crossauth_fastapi._http.proxies import TrustedProxies
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Site:
     csrf_check: Callable[[Any, Receive], Awaitable[Receive]] | None = None
     csrf_refusal: Callable[[Any], CrossauthError] | None = None
     challenges: Mapping[str, str] = field(default_factory=dict)
-    trusted_proxies: tuple[Network, ...] = ()
+    trusted_proxies: TrustedProxies | None = None
     error_page: Callable[[HTTPConnection, CrossauthError], Response] | None = None
 
     async def is_admin(self, user: User) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 from starlette.types import Message, Receive, Scope, Send
@@ -18,7 +18,6 @@ from starlette.types import Message, Receive, Scope, Send
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.errors import as_reason
 from crossauth_fastapi._middleware.decision import RouteDemand, decide
-from crossauth_fastapi._middleware.latebody import LooksAgain
 from crossauth_fastapi._middleware.state import RequestState
 
 logger = logging.getLogger("crossauth.http")
@@ -28,10 +27,14 @@ POLICY_VIOLATION: Final = 1008
 TRY_AGAIN_LATER: Final = 1013
 
 
-class NamedSource(LooksAgain, Protocol):
+class NamedSource(Protocol):
     """A source, as far as this module needs it."""
 
     name: str
+
+    async def look_again(self, scope: Scope, state: Any) -> None:
+        """See `Source.look_again`."""
+        ...
 
 
 class SocketEnded(OSError):

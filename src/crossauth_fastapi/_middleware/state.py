@@ -10,27 +10,26 @@ reads them: a page that shows no form needs no CSRF token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import quote
 
-from fastapi import Request
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.accounts.freshness import Authentication
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.sessions.cookie import Cookie, CookieOptions
+from crossauth_backend.sessions.cookie import Cookie, SignedCookie
+from crossauth_backend.sessions.options import CookieOptions
 from crossauth_backend.users.record import User
-from crossauth_fastapi._http.address import is_local
 from crossauth_fastapi._http.cookies import (
     FastApiCookieOptions,
     cookie_header,
     cookie_headers,
+    cookies_named,
     parse_cookies,
     toFastApiCookieOptions,
 )
-from crossauth_fastapi._http.origins import is_own_page
+from crossauth_fastapi._http.localhost import is_local
 from crossauth_fastapi._middleware.identity import ClaimedUser, Identity, choose_principal
 from crossauth_fastapi._middleware.site import NO_SITE, Site
 
@@ -43,7 +42,6 @@ IDENTITY: Final = frozenset(
 # RFC 9110 §9.2.1.
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
 _OURS: Final = IDENTITY | {"set_cookies", "delete_cookies"}
-_PATH_SAFE: Final = "/:@!$&'()*+,;=~-._"
 _NOTHING: Final = object()
 _NOBODY: Final[Mapping[str, Identity]] = MappingProxyType({})
 
@@ -276,21 +274,6 @@ class RequestState(dict[str, Any]):
             return target
         return self.root_path + target
 
-    def here(self, connection: HTTPConnection) -> str:
-        """The URL of the request itself, from the host on, as the browser wrote it.
-
-        `connection.url.path` is not that: where a proxy strips the root path and the application only knows of it, it lacks it.
-        """
-        path = quote(self.link(connection.scope["path"]), safe=_PATH_SAFE)
-        query = connection.scope.get("query_string", b"").decode("latin-1")
-        return f"{path}?{query}" if query else path
-
-    @property
-    def login_url(self) -> str | None:
-        """Where browsers log in; `None` where there is no login page."""
-        path = self.site.login_path
-        return None if path is None else self.url(path)
-
     @property
     def local(self) -> bool:
         """Whether the request is for http://localhost, by configuration or else as `is_local` judges the request.
@@ -307,17 +290,11 @@ class RequestState(dict[str, Any]):
         """Whether cookies of http://localhost count in this request. Those that are set go by `local`, which is stricter."""
         return self.local or (self.site.local is None and is_local(*self._connection, self.headers_, any_origin=True))
 
-    def from_this_site(self) -> bool:
-        """Whether a WebSocket is opened by a page of this site, see `is_own_page`.
-
-        Browsers send cookies along from a neighbouring subdomain or another port of the same host too, and no CSRF token.
-        """
-        return is_own_page(self._connection[0], self.headers_, site_url=self.site.public_url)
-
     @property
-    def plain_http(self) -> bool:
-        """Whether the request came over plain http, as far as is known. Only for advice: what a proxy says is not checked."""
-        return self._connection[0] in ("http", "ws") and self.header(b"x-forwarded-proto") != "https"
+    def scheme(self) -> str | None:
+        """The scheme of the request, as the server or a named proxy says it."""
+        scheme: str | None = self._connection[0]
+        return scheme
 
     @property
     def cookies(self) -> dict[str, list[str]]:
@@ -325,6 +302,28 @@ class RequestState(dict[str, Any]):
         if self._cookies is None:
             self._cookies = parse_cookies(cookie_header(self.headers_).decode("latin-1"))
         return self._cookies
+
+    def sent_values(self, cookie: SignedCookie) -> Sequence[str]:
+        """Every value that the browser sent of a cookie, whoever signed it.
+
+        The unprefixed name counts on http://localhost only, see `sessions.cookie`.
+        """
+        cookies = self.cookies
+        remote = cookie.remote.name
+        if remote in cookies:
+            return cookies_named(cookies, remote)
+        local = cookie.local.name
+        if local != remote and local in cookies and self.reads_local:
+            return cookies[local]
+        return ()
+
+    def signed_value(self, cookie: SignedCookie, bound_to: str = "") -> str | None:
+        """The first value of a cookie that we signed, for `bound_to`; `None` where there is none.
+
+        Another application on the same host, or the same one at another path, may have set a cookie of this name: its value is no
+        value of ours, and hides none.
+        """
+        return next((v for v in self.sent_values(cookie) if cookie.unsign(v, bound_to) is not None), None)
 
     def header(self, name: bytes) -> str:
         """The first header of this name (in lower case), or an empty text."""
@@ -388,8 +387,3 @@ def state_of(connection: HTTPConnection) -> RequestState:
             "as option 'app' before it starts",
         )
     return state
-
-
-def connection_of(scope: Any) -> HTTPConnection:
-    """The request, or the WebSocket's handshake, that a hook is given."""
-    return Request(scope) if scope["type"] == "http" else HTTPConnection(scope)

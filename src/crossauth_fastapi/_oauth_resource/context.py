@@ -18,7 +18,8 @@ from crossauth_backend.users.record import User
 from crossauth_fastapi._http.router import route_path
 from crossauth_fastapi._middleware.decision import CLAIMS, check_csrf_token
 from crossauth_fastapi._middleware.identity import Identity
-from crossauth_fastapi._middleware.state import RequestState, connection_of, state_of
+from crossauth_fastapi._middleware.state import RequestState, state_of
+from crossauth_fastapi._middleware.whereabouts import connection_of, is_from_this_site
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule
 from crossauth_fastapi._oauth_resource.guard import RESOURCE, RULE
 from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings
@@ -104,7 +105,7 @@ class ResourceContext:
             CrossauthError: `InvalidCsrf` for a request that changes something, which a page of another site may have sent.
         """
         adapter, scope, state = self.adapter, connection.scope, state_of(connection)
-        if adapter is None or (scope["type"] == "websocket" and not state.from_this_site()):
+        if adapter is None or (scope["type"] == "websocket" and not is_from_this_site(state)):
             return None
         token = await self._kept_token(adapter, scope)
         if token is None:

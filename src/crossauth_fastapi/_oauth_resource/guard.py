@@ -18,6 +18,7 @@ from crossauth_fastapi._middleware.decision import CLAIMS, RouteDemand, decide, 
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.sockets import POLICY_VIOLATION, TRY_AGAIN_LATER
 from crossauth_fastapi._middleware.state import RequestState, state_of
+from crossauth_fastapi._middleware.whereabouts import is_from_this_site
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule, RouteRules
 from crossauth_fastapi._oauth_resource.refusal import BearerRefused
 from crossauth_fastapi._oauth_resource.resources import Place
@@ -108,7 +109,7 @@ class BearerGuard:
 
     def _check_origin(self, state: RequestState) -> None:
         allowed, origin = self.checks.allowed_origins, state.header(b"origin")
-        if allowed is not None and origin and origin not in allowed and not state.from_this_site():
+        if allowed is not None and origin and origin not in allowed and not is_from_this_site(state):
             raise CrossauthError(ErrorCode.Forbidden, "Pages of this site may not call this")
 
     async def _refuse(self, e: Exception, scope: Scope, state: RequestState, receive: Receive, send: Send) -> None:

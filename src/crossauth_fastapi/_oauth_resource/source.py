@@ -22,7 +22,7 @@ from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.oautherrors import failure_of_ours
 from crossauth_fastapi._middleware.decision import CLAIMS
 from crossauth_fastapi._middleware.identity import Identity
-from crossauth_fastapi._middleware.latebody import CredentialEnded
+from crossauth_fastapi._middleware.sources import CredentialEnded
 from crossauth_fastapi._middleware.state import RequestState
 from crossauth_fastapi._oauth_resource.refusal import BearerRefused
 from crossauth_fastapi._oauth_resource.users import AccountRefused, UserLookup, client_of

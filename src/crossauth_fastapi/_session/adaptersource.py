@@ -9,7 +9,8 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import must_be_plain, plain_result
 from crossauth_backend.users.record import User
 from crossauth_fastapi._middleware.identity import Identity
-from crossauth_fastapi._middleware.state import RequestState, connection_of
+from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._middleware.whereabouts import connection_of
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
 

@@ -20,7 +20,8 @@ from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle
 from crossauth_backend.sessionmanager import SessionManager, SessionManagerSettings
 from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._actions.accounts import offer_accounts
-from crossauth_fastapi._http.address import is_local_host, read_proxies
+from crossauth_fastapi._http.localhost import is_local_host
+from crossauth_fastapi._http.proxies import read_proxies
 from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
@@ -94,6 +95,9 @@ def build_context(
         admin_prefix=admin_prefix,
         proxies=read_proxies(settings.trusted_proxies),
         local_site=site_is_local(settings),
+        secret_names=_secret_names(settings, manager),
+        code_names=frozenset(name for a in authenticators.values() for name in a.transient_secret_names()),
+        services=None if manager.user_storage is None else manager.accounts(),
     )
     check_outbox(ctx)
     check_step_up(ctx)
@@ -191,6 +195,13 @@ def _checked_endpoints(settings: SessionServerSettings, manager: SessionManager)
             f"{COMPONENT}: option 'user_storage' is required for {', '.join(needing)}",
         )
     return endpoints
+
+
+def _secret_names(settings: SessionServerSettings, manager: SessionManager) -> frozenset[str]:
+    """The names of what first factors store: those that users and administrators may choose, and whatever is no second factor."""
+    first = {*settings.user_allowed_factor1, *settings.admin_allowed_factor1}
+    second = set(manager.allowed_factor2) - first
+    return frozenset(n for name, a in manager.factors.items() if name not in second for n in a.secret_names())
 
 
 def _check_columns(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
-from crossauth_backend.keys.record import Key, KeyDataEntry
+from crossauth_backend.core.jsonsafe import PLAIN, json_safe
+from crossauth_backend.keys.data import KeyDataEntry
+from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManager
-from crossauth_backend.users.claims import public_user
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.context import ActionContext, ActionRequest, login_required
@@ -24,7 +25,6 @@ from crossauth_fastapi._http.openapi import session_scheme
 from crossauth_fastapi._middleware.identity import ClaimedUser
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._pages.policy import PagePolicy
-from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi._session.interactions import BrowserInteractions
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi._session.source import SessionSource, session_identity
@@ -40,6 +40,12 @@ class SessionContext(ActionContext):
     local_site: bool | None = None
     gated: set[str] = field(default_factory=set)
     """The names of our own routes that ask for the second factor, see `stepup`."""
+    secret_names: frozenset[str] = frozenset()
+    """The fields of forms that some first factor stores."""
+    code_names: frozenset[str] = frozenset()
+    """The fields of forms that hold a code for some factor."""
+    services: Accounts | None = None
+    """The account services; `None` without a user storage."""
 
     @property
     def interactions(self) -> BrowserInteractions:
@@ -52,8 +58,13 @@ class SessionContext(ActionContext):
 
     @property
     def accounts(self) -> Accounts:
-        """The account services."""
-        return replace(self.manager.accounts(), root_path=self.root_path)
+        """The account services, which write links as this request's browser has to.
+
+        Raises:
+            CrossauthError: `Configuration` without a user storage.
+        """
+        services = self.services or self.manager.accounts()
+        return replace(services, root_path=self.root_path) if self.root_path else services
 
     @property
     def users(self) -> UserStorage:
@@ -73,8 +84,12 @@ class SessionContext(ActionContext):
         return session_scheme(cookie.shape(True).name, cookie.shape(False).name)
 
     def public(self, user: User) -> dict[str, Any]:
-        """`user` as JSON for its owner."""
-        return public_user(user, self.users)
+        """`user` as JSON for its owner: the documented fields and the extra ones that users may edit.
+
+        Other columns of an application's table are left out: they may be a note of the staff, or a hash. Every value is one that
+        JSON can say, see `core.jsonsafe`.
+        """
+        return public_user(user, self.users.user_editable_fields)
 
     def changed_csrf_token(self, state: RequestState) -> str | None:
         """The CSRF token to use from now on, where this answer changes it."""
@@ -109,26 +124,26 @@ class SessionContext(ActionContext):
     def claim(self, state: RequestState, name: str) -> str | None:
         """The claim of this browser to what waits in its session under `name`, see `sessions.claim`."""
         claims = self.manager.claims
-        return claims.find(cookie_value(state, claims.cookie), name)
+        return claims.find(state.signed_value(claims.cookie), name)
 
     def new_claim(self, state: RequestState, name: str) -> str:
         """Give this browser a claim to what is about to wait under `name`."""
         claims = self.manager.claims
-        claim, cookie = claims.make(cookie_value(state, claims.cookie), name, state.local)
+        claim, cookie = claims.make(state.signed_value(claims.cookie), name, state.local)
         state.queue(cookie)
         return claim
 
     def origin(self, request: Request) -> Origin:
         """Where a request comes from, and the browser that its cookie names."""
         state, devices = state_of(request), self.manager.devices
-        device = devices.read(cookie_value(state, devices.cookie), self.manager.session.clock())
+        device = devices.read(state.signed_value(devices.cookie), self.manager.session.clock())
         return Origin(peer_address(request.scope, self.proxies), device, state.header(b"user-agent"), state.root_path)
 
     async def remember_device(self, request: Request, user: User, factor2_passed: bool) -> None:
         """Know this browser again as one in which `user` was logged in, until one of the user's credentials is another."""
         state, devices = state_of(request), self.manager.devices
         now = self.manager.session.clock()
-        device = devices.read(cookie_value(state, devices.cookie), now)
+        device = devices.read(state.signed_value(devices.cookie), now)
         keep = factor2_passed and self.settings.enable_known_devices
         if device is not None and device.knows(user) and not keep:
             return
@@ -155,6 +170,24 @@ class SessionContext(ActionContext):
         state = state_of(request)
         self.source.forget_session(state)
         self.source.csrf.end(state)
+
+
+def public_user(user: User, editable: Iterable[str]) -> dict[str, Any]:
+    """See `SessionContext.public`; `editable` are the names of the extra fields."""
+    shown: dict[str, Any] = {
+        "id": user.id if isinstance(user.id, int) else str(user.id),
+        "username": user.username,
+        "email": user.email,
+        "state": user.state,
+        "factor1": user.factor1,
+        "factor2": user.factor2 or "",
+        "admin": user.admin,
+    }
+    shown |= {name: user.get(name) for name in editable if name not in shown}
+    # Almost always; asked in one step, for this is a part of many answers.
+    if PLAIN.issuperset(map(type, shown.values())):
+        return shown
+    return {name: json_safe(value) for name, value in shown.items()}
 
 
 B = TypeVar("B", bound=BaseModel)

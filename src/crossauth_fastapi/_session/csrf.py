@@ -10,11 +10,11 @@ from starlette.types import Receive
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken
-from crossauth_fastapi._http.address import is_local_host
 from crossauth_fastapi._http.formtoken import find_field
+from crossauth_fastapi._http.localhost import is_local_host
 from crossauth_fastapi._http.once import warn_once
 from crossauth_fastapi._middleware.state import RequestState
-from crossauth_fastapi._session.cookies import sent_values
+from crossauth_fastapi._middleware.whereabouts import is_plain_http
 
 logger = logging.getLogger("crossauth.session")
 CSRF_FIELDS: Final = ("csrfToken", "csrf_token")
@@ -111,9 +111,9 @@ class CsrfProtection:
 
     def refusal(self, state: RequestState) -> CrossauthError:
         """The refusal of a request without a valid token, saying what its sender can do about it."""
-        if state.header(b"cookie") and sent_values(state, self.cookie):
+        if state.header(b"cookie") and state.sent_values(self.cookie):
             return CrossauthError(ErrorCode.InvalidCsrf)
-        if state.plain_http and self.cookie.shape(state.local).secure:
+        if is_plain_http(state) and self.cookie.shape(state.local).secure:
             warn_once(logger, f"CSRF check failed, no CSRF cookie came: {_INSECURE.format(url='plain http')}")
             host = state.header(b"host")
             text = (_NOT_LOCAL if is_local_host(host) else _INSECURE).format(url=f"http://{_shown(host)}")
@@ -128,7 +128,7 @@ class CsrfProtection:
     def _read(self, state: RequestState) -> tuple[str | None, str | None]:
         """Cookie and token of the request's session."""
         session_id = state["session_id"]
-        for value in sent_values(state, self.cookie):
+        for value in state.sent_values(self.cookie):
             try:
                 return value, self.tokens.unsign_cookie(value, session_id)
             except CrossauthError:

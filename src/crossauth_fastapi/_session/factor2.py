@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from crossauth_backend.accounts import email_change, factor2_setup, recovery
-from crossauth_backend.accounts.codes import is_reachable
+from crossauth_backend.accounts.code_targets import is_reachable
 from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.fit import fields_given_with_choice
 from crossauth_backend.accounts.pending import PENDING, is_set_up_pending, read_pending
@@ -32,9 +32,8 @@ from crossauth_fastapi._session.bodies import (
     RecoveryAnswer,
 )
 from crossauth_fastapi._session.context import SessionRequest, Submitted
-from crossauth_fastapi._session.factorpages import factor_variables
+from crossauth_fastapi._session.factorforms import factor_variables, setup_answer_of
 from crossauth_fastapi._session.forms import editable_values
-from crossauth_fastapi._session.formsecrets import setup_answer_of
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
 from crossauth_fastapi._session.groups import FACTOR2
 from crossauth_fastapi._session.login import open_session, sign_in

@@ -17,7 +17,7 @@ from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import CREDENTIALS
 from crossauth_fastapi._http.errors import PasswordRequired
 from crossauth_fastapi._session.context import SessionRequest
-from crossauth_fastapi._session.formsecrets import secrets_of
+from crossauth_fastapi._session.factorforms import secrets_of
 from crossauth_fastapi._session.renewal import current_attempt
 
 

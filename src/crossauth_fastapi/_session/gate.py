@@ -30,16 +30,15 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
 from crossauth_fastapi._actions.context import ActionRequest
-from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request, parse_body, read_limited, replay
+from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request, parse_body, read_limited
 from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_json, with_retry_after
 from crossauth_fastapi._http.redirects import see_other, with_query
+from crossauth_fastapi._http.replay import replay
 from crossauth_fastapi._middleware.decision import csrf_refusal
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
 from crossauth_fastapi._session.bodies import Factor2Body
 from crossauth_fastapi._session.context import SessionContext
-from crossauth_fastapi._session.cookies import cookie_value
-from crossauth_fastapi._session.factorpages import unreachable_text
-from crossauth_fastapi._session.formsecrets import code_of
+from crossauth_fastapi._session.factorforms import code_of, unreachable_text
 
 # After these the request that waits is of no use any more.
 _ENDS: Final = (ErrorCode.Expired, ErrorCode.TooManyAttempts, ErrorCode.InvalidSession)
@@ -233,7 +232,7 @@ async def _device_is_known(ctx: SessionContext, state: RequestState, user: User)
     if not ctx.settings.enable_known_devices:
         return False
     devices, now = ctx.manager.devices, ctx.manager.session.clock()
-    device = devices.read(cookie_value(state, devices.cookie), now)
+    device = devices.read(state.signed_value(devices.cookie), now)
     if device is None or not device.knows(user):
         return False
     key = await ctx.manager.key_storage.find_key(devices.stored(device.id))

@@ -14,7 +14,7 @@ from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
-from crossauth_backend.keys.record import KeyDataEntry, get_json_data
+from crossauth_backend.keys.data import KeyDataEntry, get_json_data
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._middleware.decision import csrf_refusal

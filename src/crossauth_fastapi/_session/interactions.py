@@ -16,11 +16,10 @@ from crossauth_backend.accounts.interaction import Completion, Interaction
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_fastapi._actions.interactions import PARAMETER
-from crossauth_fastapi._http.address import Network, peer_address
+from crossauth_fastapi._http.address import Proxies, peer_address
 from crossauth_fastapi._http.redirects import with_more_query, with_query
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._pages.policy import PagePolicy
-from crossauth_fastapi._session.cookies import cookie_value
 
 OTHER_BROWSER: Final = "This request was started in another browser. Go back to the application and start again"
 # A page may lead to the login page, and that one on: so deep is a flow found in `next`.
@@ -35,12 +34,12 @@ class BrowserInteractions:
     Parameters:
         manager: the session manager.
         prefix: goes before the path of every page.
-        proxies: whose forwarded addresses are believed.
+        proxies: whose forwarded addresses are believed; `None` where none is named.
     """
 
     manager: SessionManager
     prefix: str
-    proxies: tuple[Network, ...] = ()
+    proxies: Proxies | None = None
 
     async def begin(
         self, request: HTTPConnection, flow: str, checked: Mapping[str, Any], resume: str, *, ends_at: str | None = None
@@ -117,7 +116,7 @@ class BrowserInteractions:
     def _is_here(self, state: RequestState, interaction: Interaction) -> bool:
         """Whether the flow is that of the browser that sent the request."""
         cookie = self.manager.claims.of_flow(interaction.handle)
-        return cookie_value(state, cookie, interaction.handle) is not None
+        return state.signed_value(cookie, interaction.handle) is not None
 
     def _give_cookie(self, state: RequestState, interaction: Interaction) -> None:
         claims, local = self.manager.claims, state.local

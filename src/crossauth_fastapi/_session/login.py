@@ -23,8 +23,7 @@ from crossauth_fastapi._http.redirects import local_path, with_query
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody
 from crossauth_fastapi._session.context import SessionContext, SessionRequest, Submitted, persist_of
-from crossauth_fastapi._session.factorpages import CODE_UNSENT, ask_variables
-from crossauth_fastapi._session.formsecrets import secrets_of
+from crossauth_fastapi._session.factorforms import CODE_UNSENT, ask_variables, secrets_of
 from crossauth_fastapi._session.groups import BASIC
 from crossauth_fastapi._session.nextpage import keep_next
 from crossauth_fastapi._session.renewal import current_attempt

@@ -9,8 +9,7 @@ from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import LoginAnswer, LoginFactor2Body
 from crossauth_fastapi._session.context import SessionRequest, Submitted
-from crossauth_fastapi._session.factorpages import ask_variables
-from crossauth_fastapi._session.formsecrets import code_of
+from crossauth_fastapi._session.factorforms import ask_variables, code_of
 from crossauth_fastapi._session.groups import FACTOR2
 from crossauth_fastapi._session.login import sign_in
 

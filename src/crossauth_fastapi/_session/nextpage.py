@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-from crossauth_backend.keys.record import get_json_data
+from crossauth_backend.keys.data import get_json_data
 from crossauth_fastapi._http.redirects import local_path
 from crossauth_fastapi._session.context import SessionRequest
 

@@ -12,7 +12,7 @@ from fastapi import Request
 from crossauth_backend.core.options import MAX_SECONDS, option
 from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManagerOptions, SessionManagerSettings
-from crossauth_backend.sessions.device import KnownDeviceCookieOptions
+from crossauth_backend.sessions.options import KnownDeviceCookieOptions
 from crossauth_backend.users.record import User, UserInputFields
 from crossauth_backend.users.rules import default_is_admin_fn, default_user_validator
 from crossauth_backend.users.storage import UserStorage

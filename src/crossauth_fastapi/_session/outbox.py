@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.delivery.outbox import Outbox
-from crossauth_fastapi._http.address import is_local_host
 from crossauth_fastapi._http.errors import NO_STORE
+from crossauth_fastapi._http.localhost import is_local_host
 from crossauth_fastapi._session.context import SessionContext
 
 

@@ -17,6 +17,7 @@ from crossauth_backend.core.redaction import loggable
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import error_variables, with_retry_after
 from crossauth_fastapi._middleware.state import RequestState, state_of
+from crossauth_fastapi._middleware.whereabouts import here
 from crossauth_fastapi._pages.environment import Pages, stylesheet_url
 from crossauth_fastapi._session.source import SessionSource
 
@@ -59,8 +60,8 @@ def page_variables(
 def error_page(pages: Pages, template: str, connection: HTTPConnection, e: CrossauthError) -> Response:
     """The page of a refusal outside of our own routes."""
     request = Request(connection.scope)
-    here = state_of(request).here(request) if request.method in ("GET", "HEAD") else ""
-    variables = {**error_variables(e), "httpStatus": e.http_status, "next": here}
+    page = here(state_of(request), request) if request.method in ("GET", "HEAD") else ""
+    variables = {**error_variables(e), "httpStatus": e.http_status, "next": page}
     return with_retry_after(pages.render(request, template, variables, e.http_status), e)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from crossauth_backend.accounts import profile
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
-from crossauth_fastapi._actions.action import Action, CsrfRule, StepUp
+from crossauth_fastapi._actions.action import Action, StepUp
+from crossauth_fastapi._actions.context import CsrfRule
 from crossauth_fastapi._actions.forms import Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.redirects import with_query

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from crossauth_backend.accounts import codes
+from crossauth_backend.accounts import sent_codes
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.forms import CsrfBody
 from crossauth_fastapi._actions.outcome import Outcome, Page
 from crossauth_fastapi._session.bodies import ResendAnswer
 from crossauth_fastapi._session.context import SessionRequest
-from crossauth_fastapi._session.factorpages import ask_variables, factor_variables
+from crossauth_fastapi._session.factorforms import ask_variables, factor_variables
 from crossauth_fastapi._session.groups import FACTOR2
 from crossauth_fastapi._session.stepupcode import get_visit_page
 
@@ -21,14 +21,14 @@ async def resend(call: SessionRequest) -> Outcome:
     """Send a new code for what waits for one: a login, a request, or a factor that is being set up."""
     ctx = call.ctx
     claims = partial(ctx.claim, call.state)
-    pending, data = await codes.resend(ctx.accounts, call.state["session_key"], call.origin, claims)
+    pending, data = await sent_codes.resend(ctx.accounts, call.state["session_key"], call.origin, claims)
     await ctx.keep(call.request, data)
     answer = {"ok": True, "factor2": pending.factor2, "message": RESENT}
     after = call.next_page(ctx.settings.login_redirect)
     if pending.purpose in ("signup", "setup"):
         factor = ctx.manager.factors[pending.factor2]
         shown = {
-            **factor_variables(call, pending.factor2), **codes.shown_again(factor, pending), "next": after, "notice": RESENT,
+            **factor_variables(call, pending.factor2), **sent_codes.shown_again(factor, pending), "next": after, "notice": RESENT,
         }  # fmt: skip
         return Outcome(answer, Page(shown, "configure_factor2_page"))
     if pending.purpose == "visit":

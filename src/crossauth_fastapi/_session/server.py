@@ -13,8 +13,8 @@ from starlette.responses import Response
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import start_hook
 from crossauth_backend.core.secrets import hash_token
-from crossauth_backend.keys.record import KeyDataEntry
-from crossauth_backend.sessions.cookie import CookieOptions
+from crossauth_backend.keys.data import KeyDataEntry
+from crossauth_backend.sessions.options import CookieOptions
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.bodies import JsonOrFormData
@@ -22,7 +22,6 @@ from crossauth_fastapi._http.errors import as_reason, error_json
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session import guards
 from crossauth_fastapi._session.context import SessionContext, can_edit
-from crossauth_fastapi._session.cookies import cookie_value
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase, is_admin
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
@@ -124,7 +123,7 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
 
     def get_session_cookie_value(self, request: HTTPConnection) -> str | None:
         """The session cookie as the browser sent it."""
-        return cookie_value(state_of(request), self._ctx.manager.session.cookie)
+        return state_of(request).signed_value(self._ctx.manager.session.cookie)
 
     def get_hash_of_session_id(self, request: HTTPConnection) -> str:
         """A hash of the session id, fit for a log; empty where there is no session."""

@@ -11,15 +11,14 @@ from crossauth_backend.accounts.pending import PENDING
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
-from crossauth_backend.keys.record import get_json_data
+from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody
 from crossauth_fastapi._session.context import SessionRequest, Submitted, persist_of
-from crossauth_fastapi._session.factorpages import factor_variables
-from crossauth_fastapi._session.formsecrets import secrets_of
+from crossauth_fastapi._session.factorforms import factor_variables, secrets_of
 from crossauth_fastapi._session.groups import BASIC
 from crossauth_fastapi._session.login import sign_in
 from crossauth_fastapi._session.userhooks import user_made

@@ -11,19 +11,58 @@ from starlette.types import Scope
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.redaction import loggable
+from crossauth_backend.core.secrets import digest
 from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManager
+from crossauth_backend.sessions.cookie import SignedCookie
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.cookies import cookie_header
 from crossauth_fastapi._middleware.identity import Identity
-from crossauth_fastapi._middleware.latebody import CredentialEnded
-from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState, connection_of
-from crossauth_fastapi._session.cookies import SeenHeaders, sent_values
+from crossauth_fastapi._middleware.sources import CredentialEnded
+from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
+from crossauth_fastapi._middleware.whereabouts import connection_of
 from crossauth_fastapi._session.csrf import CsrfProtection
 
 logger = logging.getLogger("crossauth.session")
 # How many sessions one request may name, where other paths or domains of a host have a cookie of the same name.
 _MAX_SESSIONS: Final = 3
+# How many cookie headers a process remembers.
+_MANY: Final = 10_000
+
+
+class SeenHeaders:
+    """Cookie headers that were seen before and hold one value of a cookie, which we signed.
+
+    A browser sends the same header with every request; it need not be taken apart and verified each time. What is kept is a
+    digest of the header and where in it the value is, so that nothing that signs anybody in stays in memory.
+
+    Parameters:
+        cookie: which cookie.
+    """
+
+    def __init__(self, cookie: SignedCookie) -> None:
+        self._cookie = cookie
+        self._places: dict[bytes, tuple[slice, bool]] = {}
+
+    def value(self, header: bytes, state: RequestState) -> str | None:
+        """The value, without its signature; `None` where the header has to be read.
+
+        Parameters:
+            header: all that the request says of cookies.
+            state: the request.
+        """
+        found = self._places.get(digest(header))
+        if found is None or (found[1] and not state.reads_local):
+            return None
+        return header[found[0]].decode("latin-1")
+
+    def remember(self, header: bytes, value: str, state: RequestState) -> None:
+        """Keep where `value` is in `header`, the only one of its cookie that was sent, and signed."""
+        start = header.find(value.encode("latin-1"))
+        if len(self._places) >= _MANY:
+            # The oldest; whoever sends ever new headers only costs others that theirs are read.
+            del self._places[next(iter(self._places))]
+        self._places[digest(header)] = slice(start, start + len(value)), self._cookie.remote.name not in state.cookies
 
 
 class SessionSource:
@@ -58,7 +97,7 @@ class SessionSource:
                 self.forget_session(state)
             return identity
         tried: list[str] = []
-        values = sent_values(state, self.sessions.cookie)
+        values = state.sent_values(self.sessions.cookie)
         for value in values:
             session_id = self.sessions.cookie.unsign(value)
             if session_id is None or session_id in tried or len(tried) == _MAX_SESSIONS:

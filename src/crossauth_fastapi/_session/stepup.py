@@ -12,14 +12,8 @@ from starlette.routing import BaseRoute
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, StepUp
-from crossauth_fastapi._actions.routes import (
-    Endpoint,
-    JsonSubmission,
-    JsonView,
-    Submission,
-    action_paths,
-    endpoint_of,
-)
+from crossauth_fastapi._actions.jsonviews import JsonSubmission, JsonView
+from crossauth_fastapi._actions.routes import Endpoint, Submission, action_paths, endpoint_of
 from crossauth_fastapi._middleware.protection import Target, read_entry, resolve, wrap
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.context import SessionContext

@@ -10,13 +10,13 @@ from crossauth_backend.accounts.page_visit import newest_visit
 from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
-from crossauth_backend.keys.record import get_json_data
+from crossauth_backend.keys.data import get_json_data
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.forms import CsrfBody, Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import Factor2Body
 from crossauth_fastapi._session.context import SessionRequest
-from crossauth_fastapi._session.factorpages import ask_variables, unreachable_text
+from crossauth_fastapi._session.factorforms import ask_variables, unreachable_text
 from crossauth_fastapi._session.groups import FACTOR2
 
 

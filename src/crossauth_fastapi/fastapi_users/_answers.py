@@ -21,12 +21,11 @@ from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.text import is_storable
 from crossauth_fastapi._http.bodies import (
     FORM_TYPE,
-    MAX_BODY_BYTES,
     MULTIPART_TYPE,
     content_type,
     get_body,
 )
-from crossauth_fastapi._http.jsonbody import MAX_FIELDS
+from crossauth_fastapi._http.jsonbody import MAX_BODY_BYTES, MAX_FIELDS
 from crossauth_fastapi._http.multipart import can_be_parsed, read_boundary
 from crossauth_fastapi.fastapi_users._caching import keep_response_private, private_refusal
 from crossauth_fastapi.fastapi_users.exceptions import ConstraintViolated, InvalidUserException

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.accounts import login
-from crossauth_backend.accounts.context import Accounts, Origin, limited, reserve
+from crossauth_backend.accounts.changes import end_sessions
+from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.accounts.login import Decision, Refused
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import folded, normalize
@@ -24,7 +25,8 @@ from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
-from crossauth_fastapi._http.address import peer_address, read_proxies
+from crossauth_fastapi._http.address import peer_address
+from crossauth_fastapi._http.proxies import read_proxies
 from crossauth_fastapi.fastapi_users._addresses import MAX_LOGIN, login_spellings
 from crossauth_fastapi.fastapi_users._ids import id_type
 from crossauth_fastapi.fastapi_users._options import read_core_options
@@ -128,12 +130,9 @@ class Core:
         agent = connection.headers.get("user-agent", "")
         return Origin(peer_address(connection.scope, self._proxies), agent=agent)
 
-    @asynccontextmanager
-    async def limited(self, connection: HTTPConnection, **subjects: str | None) -> AsyncIterator[None]:
+    def limited(self, connection: HTTPConnection, **subjects: str | None) -> AbstractAsyncContextManager[None]:
         """Count an attempt before the block makes it; see `Accounts.limited`."""
-        origin = self.origin(connection)
-        async with limited(self.limits, self.events, origin, None, **subjects):
-            yield
+        return self.limits.attempt(subjects, self.events, address=self.origin(connection).address)
 
     async def count(self, connection: HTTPConnection, **subjects: str | None) -> None:
         """Count what costs something whether or not it succeeds, such as a message.
@@ -141,7 +140,7 @@ class Core:
         Raises:
             CrossauthError: `TooManyAttempts` where a limit is reached.
         """
-        await reserve(self.limits, self.events, self.origin(connection), None, **subjects)
+        await self.limits.count(subjects, self.events, address=self.origin(connection).address)
 
     def tell(self, name: EventName, connection: HTTPConnection, user: Any = None, reason: str = "") -> None:
         """Tell the listeners what happened to a user of the application's."""
@@ -160,7 +159,7 @@ class Core:
         kept = await logins.ids() if keep_shown else set()
         await end_refresh_tokens(self.keys, user, except_sids=kept)
         if self.accounts is not None:
-            await self.accounts().end_sessions(key_owner(user), keep=TOKEN_PREFIXES)
+            await end_sessions(self.accounts(), key_owner(user), keep=TOKEN_PREFIXES)
 
     async def decide(
         self, user: Any, connection: HTTPConnection, *, factor2_passed: bool = False, logged_in: bool = False

@@ -24,7 +24,8 @@ from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import same_mailbox
-from crossauth_backend.keys.record import KeyPrefix, encode_data, get_json_data
+from crossauth_backend.keys.data import encode_data, get_json_data
+from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_fastapi.fastapi_users._records import key_owner
 

@@ -19,9 +19,9 @@ from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, sign
 from crossauth_backend.core.text import is_storable, same_mailbox
-from crossauth_backend.keys.storage import spend
+from crossauth_backend.keys.spend import spend
 from crossauth_backend.sessions.cookie import HOST_PREFIX
-from crossauth_fastapi._http.address import is_local
+from crossauth_fastapi._http.localhost import is_local
 from crossauth_fastapi.fastapi_users._addresses import valid_address
 from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._cookies import cookie_value

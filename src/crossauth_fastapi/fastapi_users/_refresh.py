@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, to_base64url
-from crossauth_backend.keys.record import Key, KeyPrefix, encode_data, get_json_data
+from crossauth_backend.keys.data import encode_data, get_json_data
+from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_fastapi.fastapi_users._records import key_owner, login_mark, rest_anew
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from types import NoneType
 from typing import Any, Final
 
-from crossauth_backend.core.fields import bad_field
 from crossauth_backend.core.passwords import MAX_PASSWORD_BYTES
+from crossauth_backend.core.records import bad_field
 from crossauth_backend.core.secrets import derive_key, sign
 from crossauth_fastapi.fastapi_users.schemas import CreateUpdateDictModel
 

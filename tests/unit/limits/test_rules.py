@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from crossauth_backend import CrossauthError, ErrorCode
-from crossauth_backend.limits.rules import DEFAULT_LIMITS, RULES, Limit, mailbox_of, network_of, read_limits
+from crossauth_backend.limits.manager import network_of
+from crossauth_backend.limits.rules import DEFAULT_LIMITS, RULES, Limit, mailbox_of, read_limits
 
 
 def test_the_defaults_are_those_of_the_table() -> None:

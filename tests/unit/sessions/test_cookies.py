@@ -8,9 +8,10 @@ import pytest
 from crossauth_backend import CrossauthError, ErrorCode, User
 from crossauth_backend.core.secrets import derive_key
 from crossauth_backend.sessions.claim import Claims
-from crossauth_backend.sessions.cookie import CookieSettings, SignedCookie, to_cookie_serialize_options
+from crossauth_backend.sessions.cookie import SignedCookie
 from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken
 from crossauth_backend.sessions.device import KnownDevices
+from crossauth_backend.sessions.options import CookieSettings, to_cookie_serialize_options
 
 SECRET = "a secret that is long enough for a test"
 KEY = derive_key(SECRET, "test")

@@ -1,4 +1,4 @@
-"""What of a user is shown to its owner, and said to others in claims."""
+"""What is said of a user in claims."""
 
 import json
 import math
@@ -7,38 +7,13 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from crossauth_backend import InMemoryUserStorage, User
-from crossauth_backend.users.claims import SCOPE_CLAIMS, claims_for, public_user
+from crossauth_backend import User
+from crossauth_backend.users.claims import SCOPE_CLAIMS, claims_for
 
 ALICE = User(
     id=7, username="alice", email="alice@example.com", email_verified_at=datetime(2026, 1, 1, tzinfo=UTC), phone="+15551234567",
     security_stamp="stamp", extra={"given_name": "Alice", "nickname": "", "birthdate": date(2000, 1, 2), "note": "of the staff"},
 )  # fmt: skip
-
-
-def test_of_a_user_only_what_is_the_users_is_shown() -> None:
-    storage = InMemoryUserStorage({"user_editable_fields": ["email", "nickname", "born"]})
-    some = uuid.UUID(int=7)
-    user = User(
-        id=some,
-        username="alice",
-        security_stamp="stamp",
-        email_normalized="x",  # type: ignore[arg-type]
-        extra={"nickname": "Al", "note": "of the staff", "born": datetime(2000, 1, 1, tzinfo=UTC)},
-    )
-    shown = public_user(user, storage)
-    assert shown == {
-        "id": str(some),
-        "username": "alice",
-        "email": None,
-        "state": "active",
-        "factor1": "localpassword",
-        "factor2": "",
-        "admin": False,
-        "nickname": "Al",
-        "born": "2000-01-01T00:00:00+00:00",
-    }
-    assert public_user(User(id=1, username="a"), storage)["id"] == 1
 
 
 @pytest.mark.parametrize(

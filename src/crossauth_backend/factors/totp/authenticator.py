@@ -14,7 +14,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing, equal
 from crossauth_backend.core.text import clean_code
 from crossauth_backend.factors.base import Authenticator, AuthenticatorOptions, CodeField, Params
-from crossauth_backend.keys.storage import spend
+from crossauth_backend.keys.spend import spend
 from crossauth_backend.users.record import User, UserSecrets
 
 STEP_SECONDS: Final = 30
@@ -80,6 +80,10 @@ class TotpAuthenticator(Authenticator):
     ) -> dict[str, Any]:
         """A new secret, encrypted."""
         return {"totpsecret": self._ring.encrypt(pyotp.random_base32())}
+
+    async def create_one_time_secrets(self, user: User) -> dict[str, Any]:
+        """None: the user's device makes the code."""
+        return {}
 
     def code_field(self) -> CodeField:
         """Six digits."""

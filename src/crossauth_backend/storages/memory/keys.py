@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from crossauth_backend.core.clock import as_utc, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.fields import bad_field, refuse_unstorable
-from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
+from crossauth_backend.core.records import bad_field, refuse_unstorable
+from crossauth_backend.keys.data import KeyDataEntry, changed_data
+from crossauth_backend.keys.record import Consumed, Key
 from crossauth_backend.keys.storage import Counter, KeyStorage, KeyWithUser, KeyWithUserReader
 from crossauth_backend.storages.memory.users import InMemoryUserStorage
 from crossauth_backend.users.record import UserId

@@ -9,8 +9,8 @@ from itertools import count
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.fields import refuse_unstorable
 from crossauth_backend.core.options import option, option_names, read_options
+from crossauth_backend.core.records import refuse_unstorable
 from crossauth_backend.core.text import normalize_address
 from crossauth_backend.storages.fields import (
     MAX_ID,
@@ -22,15 +22,10 @@ from crossauth_backend.storages.fields import (
     user_from,
     with_stamp,
 )
-from crossauth_backend.users.record import User, UserAndSecrets, UserId
-from crossauth_backend.users.states import UNFINISHED
-from crossauth_backend.users.storage import (
-    UserStorage,
-    UserStorageGetOptions,
-    UserStorageOptions,
-    UserStorageSettings,
-    refuse_inactive,
-)
+from crossauth_backend.users.options import UserStorageOptions, UserStorageSettings
+from crossauth_backend.users.record import User, UserAndSecrets, UserId, UserSecrets
+from crossauth_backend.users.states import UNFINISHED, UserStorageGetOptions, refuse_inactive
+from crossauth_backend.users.storage import UserStorage
 
 _UNIQUE: Final = ("username", "username_normalized", "email_normalized")
 
@@ -65,7 +60,7 @@ class InMemoryUserStorage(UserStorage):
         self._record: type[User] = own.record
         self._users: dict[int, User] = {}
         self._columns: dict[int, dict[str, Any]] = {}
-        self._secrets: dict[int, dict[str, Any]] = {}
+        self._secrets: dict[int, UserSecrets] = {}
         self._taken: dict[str, dict[str, int]] = {name: {} for name in _UNIQUE}
         self._ids = count(1)
 
@@ -83,8 +78,8 @@ class InMemoryUserStorage(UserStorage):
         id = self._find(field, value)
         if id is None:
             raise CrossauthError(ErrorCode.UserNotExist)
-        refuse_inactive(self._users[id], options)
-        return UserAndSecrets(self._users[id], secrets_from(self._secrets[id]))
+        refuse_inactive(self._users[id].state, options)
+        return UserAndSecrets(self._users[id], self._secrets[id])
 
     async def get_user_by_email(self, email: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As documented for `UserStorage`."""
@@ -99,12 +94,12 @@ class InMemoryUserStorage(UserStorage):
         self._refuse_taken(values, None)
         id = next(self._ids)
         created = self._store(id, {"id": id, **values})
-        self._secrets[id] = {"userid": id, **own_secrets}
+        self._secrets[id] = secrets_from({"userid": id, **own_secrets})
         return created
 
     async def update_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> None:
         """As documented for `UserStorage`."""
-        id = self._find("id", user.get("id"))
+        id = self._known(user.get("id"))
         values = changed_user_values(user, self.settings, None if id is None else self._users[id])
         own_secrets = _secret_values(secrets)
         refuse_unstorable(values)
@@ -114,7 +109,7 @@ class InMemoryUserStorage(UserStorage):
 
     async def delete_user_by_id(self, id: UserId) -> None:
         """As documented for `UserStorage`."""
-        found = self._find("id", id)
+        found = self._known(id)
         if found is not None:
             self._release(found)
             del self._users[found], self._columns[found], self._secrets[found]
@@ -127,7 +122,7 @@ class InMemoryUserStorage(UserStorage):
 
     async def delete_expired_signup(self, id: UserId, now: datetime) -> bool:
         """As documented for `SupportsSignupExpiry`."""
-        found = self._find("id", id)
+        found = self._known(id)
         if found is None or not self._has_expired(found, now):
             return False
         await self.delete_user_by_id(found)
@@ -144,11 +139,11 @@ class InMemoryUserStorage(UserStorage):
 
     async def rewrite_secret(self, id: UserId, name: str, old: str | None, new: str | None) -> bool:
         """As documented for `UserStorage`."""
-        found = self._find("id", id)
+        found = self._known(id)
         values = _secret_values({name: new})
         if found is None or self._secrets[found].get(name) != old:
             return False
-        self._secrets[found].update(values)
+        self._keep(found, values)
         return True
 
     async def replace_user(
@@ -162,7 +157,7 @@ class InMemoryUserStorage(UserStorage):
         stamp: str | None = None,
     ) -> bool:
         """As documented for `UserStorage`."""
-        found = self._find("id", id)
+        found = self._known(id)
         stored = None if found is None else self._users[found]
         changed = changed_user_values({**values, "id": id}, self.settings, stored)
         own_secrets, kept = _secret_values(secrets), _secret_values(expected_secrets)
@@ -178,17 +173,24 @@ class InMemoryUserStorage(UserStorage):
     def _change(self, id: int, values: dict[str, Any], secrets: dict[str, Any], stamp: str | None = None) -> None:
         self._refuse_taken(values, id)
         old = self._columns[id]
-        self._secrets[id].update(secrets)
+        self._keep(id, secrets)
         self._store(id, {**old, **with_stamp(old, values, secrets, self.credentials, stamp)})
+
+    def _keep(self, id: int, secrets: dict[str, Any]) -> None:
+        if secrets:
+            self._secrets[id] = secrets_from({**self._secrets[id].to_dict(), **secrets})
 
     def _has_expired(self, id: int, now: datetime) -> bool:
         user = self._users[id]
         return user.state in UNFINISHED and user.signup_expires is not None and user.signup_expires < now
 
+    def _known(self, id: object) -> int | None:
+        number = id if type(id) is int else number_id(id)
+        return number if number in self._users else None
+
     def _find(self, field: str, value: Any) -> int | None:
         if field == "id":
-            number = number_id(value)
-            return number if number in self._users else None
+            return self._known(value)
         if field in self._taken:
             return self._taken[field].get(value) if isinstance(value, str) else None
         if value is None:

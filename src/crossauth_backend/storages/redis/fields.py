@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from crossauth_backend.core.clock import as_utc
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.fields import bad_field, refuse_unstorable
+from crossauth_backend.core.records import bad_field, refuse_unstorable
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.keys.record import Key
 

@@ -15,10 +15,11 @@ from typing import Any, Final, TypedDict
 
 from crossauth_backend.core.clock import as_utc, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.fields import bad_field, refuse_unstorable
 from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.records import bad_field, refuse_unstorable
 from crossauth_backend.core.text import is_storable
-from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, changed_data
+from crossauth_backend.keys.data import KeyDataEntry, changed_data
+from crossauth_backend.keys.record import Consumed, Key
 from crossauth_backend.keys.storage import Counter, KeyStorage
 from crossauth_backend.storages.redis.client import RedisClient, check_eviction, refusals
 from crossauth_backend.storages.redis.fields import microseconds, to_fields, to_key, user_text

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy.exc import StatementError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.fields import bad_field
+from crossauth_backend.core.records import bad_field
 from crossauth_backend.core.redaction import refused_parameter, sqlstate_of
 
 _WHY: Final = "has a value that its column does not take"

@@ -15,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.fields import bad_field, refuse_unstorable
 from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.records import bad_field, refuse_unstorable
 from crossauth_backend.core.text import is_storable
-from crossauth_backend.keys.record import Consumed, Key, KeyDataEntry, KeyPrefix, changed_data
+from crossauth_backend.keys.data import KeyDataEntry, changed_data
+from crossauth_backend.keys.record import Consumed, Key, KeyPrefix
 from crossauth_backend.keys.storage import Counter, KeyStorage, KeyWithUserReader
 from crossauth_backend.storages.fields import number_id
 from crossauth_backend.storages.sqlalchemy.batches import ROWS, delete_in_batches

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.users.storage import UserStorageSettings
+from crossauth_backend.users.options import UserStorageSettings
 
 # What a session server asks for besides, so that all of it can be said at once.
 _OF_SESSIONS = ("state", "factor1")

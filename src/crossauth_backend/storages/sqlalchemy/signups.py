@@ -14,9 +14,9 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.storages.fields import held_address, needs_stored
 from crossauth_backend.storages.sqlalchemy.constraints import violation, writes
 from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_backend.users.options import UserStorageSettings
 from crossauth_backend.users.record import UserId
 from crossauth_backend.users.states import UNFINISHED
-from crossauth_backend.users.storage import UserStorageSettings
 
 
 async def keep_in_step(

@@ -9,7 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from crossauth_backend.core.clock import as_utc
-from crossauth_backend.core.fields import bad_field
+from crossauth_backend.core.records import bad_field
 
 _MAX_TEXT: Final = 64
 _DURATION: Final = re.compile(

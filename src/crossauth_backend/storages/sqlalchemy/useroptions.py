@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option
+from crossauth_backend.users.options import UserStorageOptions
 from crossauth_backend.users.record import User
-from crossauth_backend.users.storage import UserStorageOptions
 
 
 class SqlAlchemyUserStorageOptions(UserStorageOptions, total=False):

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.fields import bad_field, refuse_unstorable
 from crossauth_backend.core.options import option_names, read_options
+from crossauth_backend.core.records import bad_field, refuse_unstorable
 from crossauth_backend.core.text import is_storable, normalize_address
 from crossauth_backend.storages.fields import (
     OPTIONAL,
@@ -41,17 +41,12 @@ from crossauth_backend.storages.sqlalchemy.stamps import stamped
 from crossauth_backend.storages.sqlalchemy.tables import check_name, id_in, secrets_table, user_table
 from crossauth_backend.storages.sqlalchemy.unreadable import is_unreadable, rows_of
 from crossauth_backend.storages.sqlalchemy.useroptions import SqlAlchemyUserStorageOptions, SqlUserSettings, own_table
+from crossauth_backend.users.capabilities import ReadUser
+from crossauth_backend.users.options import UserStorageSettings
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.stamp import STAMP, credential_secrets, is_digest, with_stamp
-from crossauth_backend.users.states import UNFINISHED
-from crossauth_backend.users.storage import (
-    ReadUser,
-    UserStorage,
-    UserStorageGetOptions,
-    UserStorageSettings,
-    or_none,
-    refuse_inactive,
-)
+from crossauth_backend.users.states import UNFINISHED, UserStorageGetOptions, or_none, refuse_inactive
+from crossauth_backend.users.storage import UserStorage
 
 
 class SqlAlchemyUserStorage(UserStorage):
@@ -178,13 +173,13 @@ class SqlAlchemyUserStorage(UserStorage):
             if not is_unreadable(e):
                 raise
             found = await salvaged_user(self, wanted)
-            refuse_inactive(found.user, options)
+            refuse_inactive(found.user.state, options)
             return found
         if len(rows) != 1:
             raise CrossauthError(ErrorCode.UserNotExist)
         count = len(self.table.c)
         user = self.user_from_columns(dict(zip(self.table.c.keys(), rows[0][:count], strict=True)))
-        refuse_inactive(user, options)
+        refuse_inactive(user.state, options)
         secrets = dict(zip(self.secrets.c.keys(), rows[0][count:], strict=True))
         secrets.pop(self._userid)
         kept = secrets_from({**secrets_of_row(secrets), "userid": user.id})

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from crossauth_backend.core.fields import bad_field
+from crossauth_backend.core.records import bad_field
 
 # As forms of the session server read a box that is ticked, and one that says it is not.
 TRUE: Final = ("true", "t", "on", "1", "yes", "y")

@@ -15,17 +15,15 @@ from crossauth_backend.email_tokens.rules import is_named_for_address
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.storages.fields import VERIFIED
-from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.stamp import STAMP, is_digest, new_stamp, with_stamp
-from crossauth_backend.users.states import UNFINISHED, UNREADABLE, UserState
-from crossauth_backend.users.storage import (
+from crossauth_backend.users.capabilities import (
     SupportsSecretReplacement,
     SupportsSignupExpiry,
     SupportsUserReplacement,
-    UserStorageGetOptions,
-    or_none,
-    replace_user,
 )
+from crossauth_backend.users.record import User, UserId
+from crossauth_backend.users.stamp import STAMP, is_digest, new_stamp, with_stamp
+from crossauth_backend.users.states import UNFINISHED, UNREADABLE, UserState, UserStorageGetOptions, or_none
+from crossauth_backend.users.storage import replace_user
 from crossauth_fastapi.fastapi_users._rules import refuse_unclear
 from crossauth_fastapi.fastapi_users._userrules import checked_columns
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Final, Generic
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal, hash_token, random_value
-from crossauth_backend.keys.record import Key, KeyPrefix, encode_data, get_json_data
+from crossauth_backend.keys.data import encode_data, get_json_data
+from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_fastapi.fastapi_users._records import key_owner, login_mark, rest_anew
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import (

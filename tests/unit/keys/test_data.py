@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from crossauth_backend import CrossauthError, ErrorCode, Key
-from crossauth_backend.keys.record import KeyDataEntry, changed_data, decode_data, encode_data, get_json_data
+from crossauth_backend.keys.data import KeyDataEntry, changed_data, decode_data, encode_data, get_json_data
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

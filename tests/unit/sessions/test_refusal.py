@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crossauth_backend import ErrorCode, Key, User, UserState
-from crossauth_backend.sessions.rules import session_refusal
+from crossauth_backend.sessions.manager import session_refusal
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)

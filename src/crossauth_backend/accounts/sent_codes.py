@@ -1,0 +1,157 @@
+"""Codes for the set-up of a second factor, and codes that are sent again: to nobody where nobody asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from crossauth_backend.accounts.code_targets import count, is_reachable
+from crossauth_backend.accounts.codes import UNREACHABLE_TEXT, UNSENT, one_time_secrets
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.pending import (
+    HELD_REQUEST,
+    LOOK_VISIT,
+    PENDING,
+    VISIT,
+    Pending,
+    read_pending,
+    renewed,
+    seal,
+)
+from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.factors.base import Authenticator
+from crossauth_backend.factors.codes import SentCodeAuthenticator
+from crossauth_backend.keys.data import get_json_data
+from crossauth_backend.keys.record import Key
+from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import is_address
+from crossauth_backend.users.states import or_none
+
+
+async def prepare(
+    accounts: Accounts, factor: Authenticator, user: User | None, fields: Mapping[str, Any], purpose: str,
+    origin: Origin = NOWHERE,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """As `Authenticator.prepare_configuration`, within the limits of what is sent.
+
+    In a sign-up no code goes to the address of somebody who has an account: the owner gets a note instead, and the answer is the
+    same.
+
+    Raises:
+        CrossauthError: `TooManyAttempts`; `InvalidEmail` or `InvalidPhoneNumber`.
+    """
+    within = await count(accounts, factor, user, fields, purpose, origin)
+    address = await _known_address(accounts, factor, user, fields) if purpose == "signup" else None
+    if not isinstance(factor, SentCodeAuthenticator) or (within and address is None):
+        return await factor.prepare_configuration(fields) or {}
+    if within and address is not None:
+        accounts.need_emails().send_account_exists(address, counted=True)
+    prepared = factor.prepare_unsent(fields)
+    return {**prepared, "sessionData": {**prepared["sessionData"], UNSENT: True}}
+
+
+def shown_again(factor: Authenticator, pending: Pending) -> dict[str, Any]:
+    """What was shown when a code was sent, without sending another."""
+    names = dict.fromkeys(("email", "phone", *factor.user_fields()))
+    kept = {name: pending.secrets[name] for name in names if name in pending.secrets}
+    return {**kept, "username": pending.username, "factor2": pending.factor2}
+
+
+async def resend(
+    accounts: Accounts, key: Key | None, origin: Origin = NOWHERE, claims: Callable[[str], str | None] | None = None
+) -> tuple[Pending, dict[str, Any]]:
+    """Send a new code for what was asked for last in a session, and still waits: a login, a set-up or a request.
+
+    Parameters:
+        accounts: the account services.
+        key: the session.
+        origin: where the request comes from.
+        claims: the claim of the browser to what waits under a name; where it is left out, any browser's counts.
+
+    Returns:
+        The challenge, which goes under a new name, and the session data to keep.
+
+    Raises:
+        CrossauthError: `Unauthorized` where nothing waits; `BadRequest` for a factor that sends nothing; `TooManyAttempts`;
+            `Expired` and `InvalidSession` where what waits is no longer good.
+    """
+    name, pending = _newest(accounts, key, claims)
+    factor = accounts.factors[pending.factor2]
+    if factor.mfa_type() != "oob":
+        raise CrossauthError(ErrorCode.BadRequest, "There is no code to send: your device makes it")
+    if pending.is_expired(accounts.now):
+        raise CrossauthError(ErrorCode.Expired, "This login took too long. Log in again.")
+    user = None if pending.userid is None else await or_none(accounts.user(pending.userid))
+    if pending.userid is not None and (user is None or not pending.rests_on(user)):
+        if not is_quiet(accounts, key, pending):
+            raise CrossauthError(ErrorCode.InvalidSession)
+        user = None
+    if pending.purpose in ("signup", "setup"):
+        secrets = await _anew(accounts, factor, user, pending, origin)
+    elif user is not None:
+        if not is_reachable(factor, user):
+            raise CrossauthError(ErrorCode.BadRequest, UNREACHABLE_TEXT)
+        secrets = {**pending.secrets, **await one_time_secrets(accounts, factor, user, origin)}
+        if HELD_REQUEST in secrets:
+            secrets[HELD_REQUEST] = {**secrets[HELD_REQUEST], "unsent": False}
+    else:
+        raise CrossauthError(ErrorCode.Unauthorized)
+    pending = renewed(pending, secrets)
+    return pending, {name: seal(pending, accounts.ring)}
+
+
+def is_quiet(accounts: Accounts, key: Key | None, pending: Pending) -> bool:
+    """Whether answers must not say that a set-up is void because its sign-up was changed or deleted since.
+
+    The name of the sign-up may be that of an account. Then there is no sign-up, nothing of it changes, and the set-up goes on for
+    nobody to its end; so it does here. Whoever has proven a password or a mailbox in this session is told.
+
+    Parameters:
+        accounts: the account services.
+        key: the session.
+        pending: the set-up.
+    """
+    named = accounts.verify_email and is_address(pending.username)
+    known = key is None or key.userid is not None or Ask.FACTOR2_CHANGE.value in get_json_data(key)
+    return pending.purpose == "signup" and named and not known
+
+
+def _newest(accounts: Accounts, key: Key | None, claims: Callable[[str], str | None] | None) -> tuple[str, Pending]:
+    """What was asked for last and still waits, with its name; where nothing does, what was last given up."""
+    found: list[tuple[str, Pending]] = []
+    for name in (PENDING, VISIT, LOOK_VISIT):
+        with suppress(CrossauthError):
+            pending = read_pending(key, accounts.ring, name, "login", "signup", "setup", "visit")
+            if claims is None or pending.is_claimed_by(claims(name)):
+                found.append((name, pending))
+    if not found:
+        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+    return max(found, key=lambda waiting: (not waiting[1].is_expired(accounts.now), waiting[1].begun))
+
+
+async def _anew(
+    accounts: Accounts, factor: Authenticator, user: User | None, pending: Pending, origin: Origin
+) -> Mapping[str, Any]:
+    # What else a factor of the application's reads is the user's; where the code went is kept with the set-up.
+    fields = {**({} if user is None else user.to_dict()), **shown_again(factor, pending)}
+    if isinstance(factor, SentCodeAuthenticator):
+        # Whether the address has an owner is judged again: it may have got one since.
+        return (await prepare(accounts, factor, user, fields, pending.purpose, origin))["sessionData"]
+    await count(accounts, factor, user, fields, pending.purpose, origin)
+    again = await factor.reprepare_configuration(pending.username, pending.secrets)
+    new: Mapping[str, Any] = (again or {}).get("newSessionData", pending.secrets)
+    return new
+
+
+async def _known_address(
+    accounts: Accounts, factor: Authenticator, user: User | None, fields: Mapping[str, Any]
+) -> str | None:
+    """Where the mail of the account goes that has the address to which the factor would send; `None` where none has."""
+    if not accounts.verify_email or not isinstance(factor, SentCodeAuthenticator):
+        return None
+    to = factor.where_to(fields).get("email")
+    owner = None if to is None else await accounts.need_emails().owner_of(to)
+    return None if owner is None or (user is not None and owner.id == user.id) else address_of(owner)
