@@ -29,6 +29,7 @@ class WordAuthenticator(Authenticator):
     """A word that the user chooses; kept as a hash."""
 
     default_friendly_name = "Backup word"
+    amr = ("kba",)
 
     def setup_fields(self) -> list[SetupField]:
         return [SetupField("word", "Backup word", "At least 6 letters.")]

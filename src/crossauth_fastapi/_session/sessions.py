@@ -25,7 +25,7 @@ async def get_sessions_page(call: SessionRequest) -> Page | Redirect:
 
 async def get_sessions_json(call: SessionRequest) -> Outcome:
     """The list, as JSON."""
-    return Outcome({"ok": True, "sessions": [_as_json(s) for s in await _list(call)]}, Page())
+    return Outcome({"ok": True, "sessions": await sessions_json(call)}, Page())
 
 
 async def end_sessions(call: Submitted[SessionsBody]) -> Outcome:
@@ -45,6 +45,11 @@ async def end_sessions(call: Submitted[SessionsBody]) -> Outcome:
     left = await _list(call)
     answer = {"ok": True, "message": message, "sessions": [_as_json(s) for s in left]}
     return Outcome(answer, Page({"message": message, "sessions": left}))
+
+
+async def sessions_json(call: SessionRequest) -> list[dict[str, Any]]:
+    """The sessions of whoever is logged in, as JSON."""
+    return [_as_json(s) for s in await _list(call)]
 
 
 async def _list(call: SessionRequest) -> list[SessionInfo]:
