@@ -17,7 +17,7 @@ from crossauth_backend.factors.password.options import LocalPasswordSettings
 from crossauth_backend.factors.sms_otp.authenticator import SmsAuthenticatorSettings
 from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
 from crossauth_backend.sessions.options import CsrfSettings, KnownDeviceSettings, SessionCookieSettings
-from crossauth_backend.storages.memory.users import InMemoryUserStorageSettings
+from crossauth_backend.storages.memory.options import InMemoryUserStorageSettings
 from crossauth_backend.storages.redis.keys import RedisKeySettings
 from crossauth_backend.storages.sqlalchemy.audit import SqlAuditSettings
 from crossauth_backend.storages.sqlalchemy.keys import SqlKeySettings

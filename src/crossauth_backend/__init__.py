@@ -20,8 +20,8 @@ from crossauth_backend.delivery.twilio import TwilioSender
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.email_tokens.options import TokenEmailerOptions
 from crossauth_backend.events.audit import AuditStorage
-from crossauth_backend.events.listeners import EventListener, LoggingListener
-from crossauth_backend.events.record import Event, EventName
+from crossauth_backend.events.listeners import LoggingListener
+from crossauth_backend.events.record import Event, EventListener, EventName
 from crossauth_backend.factors.base import (
     AuthenticationParameters,
     Authenticator,
@@ -83,6 +83,7 @@ from crossauth_backend.storages.memory.audit import InMemoryAuditStorage
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_backend.storages.memory.users import InMemoryUserStorage
 from crossauth_backend.users.options import UserStorageOptions
+from crossauth_backend.users.reads import UserStorageGetOptions
 from crossauth_backend.users.record import (
     User,
     UserAndSecrets,
@@ -91,7 +92,7 @@ from crossauth_backend.users.record import (
     UserSecretsInputFields,
 )
 from crossauth_backend.users.rules import default_user_validator
-from crossauth_backend.users.states import UserState, UserStorageGetOptions
+from crossauth_backend.users.states import UserState
 from crossauth_backend.users.storage import UserStorage
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import MAX_SECONDS, option, read_options
 from crossauth_backend.core.periodic import Periodic
-from crossauth_backend.core.secrets import KeyRing, check_secret
+from crossauth_backend.core.secretoption import check_secret
+from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.delivery.mailer import Failure
 from crossauth_backend.delivery.messages import site_name
 from crossauth_backend.delivery.options import make_mailer, sender_name
@@ -25,8 +26,8 @@ from crossauth_backend.delivery.waiting import InKeys
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.email_tokens.options import TokenEmailerOptions, TokenEmailerSettings
 from crossauth_backend.events.audit import AuditListener, AuditStorage, SupportsAuditPurge
-from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
-from crossauth_backend.events.record import EventName
+from crossauth_backend.events.listeners import Events, LoggingListener
+from crossauth_backend.events.record import EventListener, EventName
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.registry import NO_FACTOR2, Factors
 from crossauth_backend.factors.services import FactorServices
@@ -250,7 +251,7 @@ class SessionManagerBase:
             verify_email=self.settings.enable_email_verification, reset_password=self.settings.enable_password_reset,
             allowed_factor2=tuple(f for f in self.allowed_factor2 if f != NO_FACTOR2),
             factor2_optional=NO_FACTOR2 in self.allowed_factor2, validate_user=self.validate_user,
-            before_delete_user=self.settings.before_delete_user,
+            normalize_username=self.user_storage.normalize_username, before_delete_user=self.settings.before_delete_user,
         )  # fmt: skip
 
     def parts(self) -> list[SupportsLifecycle]:

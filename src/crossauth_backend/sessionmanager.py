@@ -35,8 +35,8 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.data import KeyDataEntry, get_json_data
 from crossauth_backend.keys.record import Key
+from crossauth_backend.users.reads import ANY_STATE
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.states import ANY_STATE
 
 __all__: Final = [
     "Csrf", "SessionManager", "SessionManagerOptions", "SessionManagerSettings", "SessionTokens", "TokensSent",

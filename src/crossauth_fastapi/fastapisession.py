@@ -17,8 +17,8 @@ from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.rules import default_user_validator
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.action import Action
-from crossauth_fastapi._actions.context import ActionRequest
 from crossauth_fastapi._actions.forms import CsrfBody
+from crossauth_fastapi._actions.request import ActionRequest
 from crossauth_fastapi._actions.routes import api_routes, page_routes
 from crossauth_fastapi._http.bodies import JsonOrFormData, get_body
 from crossauth_fastapi._http.cookies import toFastApiCookieOptions
@@ -31,8 +31,7 @@ from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.assembly import attach, build_context, tell_login
 from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
-from crossauth_fastapi._session.login import LOGIN
-from crossauth_fastapi._session.loginfactor2 import LOGIN_FACTOR2
+from crossauth_fastapi._session.login import LOGIN, LOGIN_FACTOR2
 from crossauth_fastapi._session.logout import LOGOUT
 from crossauth_fastapi._session.options import FastApiSessionServerOptions
 from crossauth_fastapi._session.outbox import outbox_routes

@@ -17,7 +17,7 @@ from typing import Any, Final
 from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 
-from crossauth_backend.accounts.freshness import AUTH, OURS, auth_facts
+from crossauth_backend.accounts.authentication import AUTH, OURS, auth_facts
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.jose import SigningKey, SigningKeys, TokenType, generate_signing_key, sign

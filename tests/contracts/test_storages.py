@@ -22,8 +22,8 @@ from crossauth_backend import (
 )
 from crossauth_backend.keys.storage import check_swap
 from crossauth_backend.testing import KeyStorageContract, UserStorageContract
+from crossauth_backend.users.reads import UserStorageGetOptions
 from crossauth_backend.users.record import UserAndSecrets
-from crossauth_backend.users.states import UserStorageGetOptions
 from tests.services.redis import RedisServer
 
 

@@ -14,7 +14,6 @@ from crossauth_fastapi._session import (
     admin,
     factor2,
     login,
-    loginfactor2,
     logout,
     password,
     profile,
@@ -118,7 +117,7 @@ def test_actions_emit_what_they_declare(site: Site) -> None:
         with Browser(site.url) as again:
             with site.during(login.LOGIN):
                 again.asked()
-            with site.during(loginfactor2.LOGIN_FACTOR2):
+            with site.during(login.LOGIN_FACTOR2):
                 assert again.give("000000").status_code == 401
                 assert again.give(codes[0]).json()["ok"]
     site.check_everything_was_emitted()

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._actions.action import Action, Group, StepUp
-from crossauth_fastapi._actions.context import ActionContext, ActionRequest, CsrfRule
+from crossauth_fastapi._actions.context import ActionContext
 from crossauth_fastapi._actions.forms import CsrfBody, Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
+from crossauth_fastapi._actions.request import ActionRequest, CsrfRule
 from crossauth_fastapi._actions.routes import api_routes, page_routes
 from crossauth_fastapi._pages.environment import PAGE_POLICY, Pages
 from crossauth_fastapi._pages.policy import PagePolicy

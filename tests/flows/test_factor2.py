@@ -62,6 +62,17 @@ def test_a_totp_code_counts_once_and_only_around_its_time(world: World, browser:
         assert other.give(garbage).status_code in (401, 429)
 
 
+def test_a_form_with_a_mistake_does_not_use_the_code_up(world: World, browser: Browser) -> None:
+    browser.sign_up(factor2="none")
+    secret, _ = browser.add_totp(world)
+    browser.call("/api/logout")
+    browser.asked()
+    code = world.code(secret)
+    for mistake in ({"persist": [1]}, {"next": 5}):
+        assert name_of(browser.call("/api/loginfactor2", otp=code, **mistake)) == "BadRequest"
+    assert browser.give(code).status_code == 200
+
+
 def test_the_totp_secret_is_encrypted_at_rest_and_its_key_can_be_rotated() -> None:
     old, new = "an old key for stored secrets, long enough", "a new key for stored secrets, long enough"
     world = World(encryption_keys=[old])

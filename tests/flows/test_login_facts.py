@@ -9,7 +9,7 @@ import pytest
 from fastapi import Request, Response
 
 from crossauth_backend import Key, TotpAuthenticator
-from crossauth_backend.accounts.freshness import Authentication, auth_of
+from crossauth_backend.accounts.authentication import Authentication, auth_of
 from tests.accounts import NEW, Browser, World, name_of
 from tests.support import PASSWORD
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crossauth_backend import CrossauthError, InMemoryKeyStorage, KeyStorage, Limit
+from crossauth_backend import CrossauthError, InMemoryKeyStorage, InMemoryUserStorage, KeyStorage, Limit
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.limits.manager import AttemptLimits, network_of
 from crossauth_backend.limits.rules import read_limits
@@ -65,6 +65,13 @@ def test_another_spelling_is_the_same_account(url: str) -> None:
         names = ["alice", "ALICE", "Alice", "ａｌｉｃｅ", " alice "]
         statuses = [s for n in range(5) for name in names for s in tries(browser, 1, name)]
         assert statuses.count(401) == 20
+
+
+def test_where_names_are_not_normalised_another_spelling_is_another_account() -> None:
+    world = World(InMemoryUserStorage({"normalize_username": False}), enable_email_verification=False)
+    with world.open() as url, Browser(url) as browser:
+        assert tries(browser, 21) == [401] * 20 + [429]
+        assert tries(browser, 1, "ALICE") == [401]
 
 
 @pytest.mark.parametrize(("trusted", "count"), [([], 10_000), (["127.0.0.1"], 1_000)])

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from crossauth_backend import CrossauthError
-from crossauth_backend.accounts.freshness import auth_of
+from crossauth_backend.accounts.authentication import auth_of
 from crossauth_fastapi._actions.action import StepUp
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.options import SessionServerSettings

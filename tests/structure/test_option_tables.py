@@ -44,13 +44,13 @@ from crossauth_backend.sessions.options import (
     SessionCookieOptions,
     SessionCookieSettings,
 )
-from crossauth_backend.storages.memory.users import InMemoryUserStorageOptions, InMemoryUserStorageSettings
+from crossauth_backend.storages.memory.options import InMemoryUserStorageOptions, InMemoryUserStorageSettings
 from crossauth_backend.storages.redis.keys import RedisKeySettings, RedisKeyStorageOptions
 from crossauth_backend.storages.sqlalchemy.audit import SqlAlchemyAuditStorageOptions, SqlAuditSettings
 from crossauth_backend.storages.sqlalchemy.keys import SqlAlchemyKeyStorageOptions, SqlKeySettings
 from crossauth_backend.storages.sqlalchemy.useroptions import SqlAlchemyUserStorageOptions, SqlUserSettings
 from crossauth_backend.users.options import UserStorageSettings
-from crossauth_backend.users.states import UserStorageGetOptions
+from crossauth_backend.users.reads import UserStorageGetOptions
 from crossauth_fastapi import (
     FastApiApiKeyServerOptions,
     FastApiOAuthResourceServerOptions,

@@ -33,6 +33,7 @@ IMPURE = (
     "crossauth_backend.core.options",
     "crossauth_fastapi._session",
     "crossauth_fastapi._actions.context",
+    "crossauth_fastapi._actions.request",
     "crossauth_fastapi._api_keys.context",
     "crossauth_fastapi._middleware.state",
     "crossauth_fastapi.fastapi_users.authentication",

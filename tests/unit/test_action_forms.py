@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_fastapi._actions.context import read_body
 from crossauth_fastapi._actions.forms import AsSent, CheckedLater, CsrfBody, readable_fields
+from crossauth_fastapi._actions.request import read_body
 from crossauth_fastapi._http.bodies import JsonOrFormData
 
 

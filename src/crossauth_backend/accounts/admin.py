@@ -9,14 +9,15 @@ from crossauth_backend.accounts.changes import check_still, end_sessions, replac
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.records import differs
+from crossauth_backend.core.values import differs
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
+from crossauth_backend.users.reads import or_none
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import STAMP
-from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState, or_none
+from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState
 
 STATES = tuple(v for n, v in vars(UserState).items() if not n.startswith("_"))
 _DERIVED = ("id", "username_normalized", "email_normalized", STAMP)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from crossauth_backend.accounts.freshness import UNKNOWN, Authentication, auth_of, bypasses_factor2
+from crossauth_backend.accounts.authentication import UNKNOWN, Authentication, auth_of, bypasses_factor2
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User

@@ -11,9 +11,11 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.email_tokens.rules import moves_address
 from crossauth_backend.keys.kinds import ENDING_WITH_PASSWORD
 from crossauth_backend.keys.record import KeyPrefix
+from crossauth_backend.users.credentials import digest_after, replaces_credential
+from crossauth_backend.users.reads import or_none
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.stamp import STAMP, digest_after, is_digest, new_stamp, replaces_credential, same_stamp
-from crossauth_backend.users.states import UserState, or_none
+from crossauth_backend.users.stamp import STAMP, is_digest, new_stamp, same_stamp
+from crossauth_backend.users.states import UserState
 from crossauth_backend.users.storage import replace_user
 
 

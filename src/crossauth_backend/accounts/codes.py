@@ -1,4 +1,4 @@
-"""What the code of a login is compared with; a code that is sent is sent, within limits."""
+"""Codes that are sent: what they are compared with, and the limits within which they are."""
 
 from __future__ import annotations
 
@@ -35,14 +35,11 @@ async def one_time_secrets(
 async def login_secrets(
     accounts: Accounts, factor: Authenticator, user: User, origin: Origin = NOWHERE
 ) -> dict[str, Any]:
-    """As `one_time_secrets`, for a login.
+    """As `one_time_secrets`, for a login with a factor that sends its codes.
 
     Where the account has been sent as many codes as it may be, the login waits without one: whoever knows the password could
     else keep the owner from giving a recovery code. So it does where there is nothing that a code could be sent to.
     """
-    if factor.mfa_type() != "oob" and not isinstance(factor, SentCodeAuthenticator):
-        # The user knows it, or has a device that makes it.
-        return await factor.create_one_time_secrets(user)
     try:
         return await secrets_if_reachable(accounts, factor, user, origin)
     except CrossauthError as e:

@@ -18,10 +18,10 @@ from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.sessions.device import Device
 from crossauth_backend.sessions.manager import SessionCookie
+from crossauth_backend.users.reads import ANY_STATE
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import default_user_validator
 from crossauth_backend.users.stamp import with_stamp
-from crossauth_backend.users.states import ANY_STATE
 from crossauth_backend.users.storage import UserStorage
 
 
@@ -65,6 +65,7 @@ class Accounts:
     reset_password: bool = False
     allowed_factor2: tuple[str, ...] = ()
     factor2_optional: bool = True
+    normalize_username: bool = True
     root_path: str = ""
     validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
     before_delete_user: Callable[[User], Any] | None = None

@@ -11,10 +11,10 @@ from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
+from crossauth_backend.users.reads import ANY_STATE, or_none
 from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_backend.users.rules import MAX_USERNAME, is_address
 from crossauth_backend.users.stamp import is_digest, with_stamp
-from crossauth_backend.users.states import ANY_STATE, or_none
 
 
 async def check_credentials(
@@ -39,7 +39,7 @@ async def check_credentials(
     # Whose browser it is shows only when the user was read. Of others nothing is read before they are counted.
     found = await _named(accounts, username) if origin.device is not None and possible else None
     device = origin.device_of(found.user if found else None)
-    name = (normalize(username) if accounts.users.normalize_username else username) if possible else None
+    name = (normalize(username) if accounts.normalize_username else username) if possible else None
     # A browser in which the user was logged in before is counted by itself: guesses from elsewhere cannot lock it out.
     counted = {"login_device": device} if device else {"login_account": name}
     addresses = {"login_address": origin.address, "login_total_address": origin.address}

@@ -19,10 +19,11 @@ from crossauth_backend.email_tokens.rules import address_of, is_named_for_addres
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
+from crossauth_backend.users.reads import ANY_STATE, or_none
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import username_problems
 from crossauth_backend.users.stamp import with_stamp
-from crossauth_backend.users.states import ANY_STATE, UserState, or_none
+from crossauth_backend.users.states import UserState
 
 VERIFY_FIRST: Final = (
     "Verify your email address first. We've sent you a link; if you don't see it, check your spam folder."

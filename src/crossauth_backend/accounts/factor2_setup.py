@@ -22,8 +22,8 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
+from crossauth_backend.users.reads import or_none
 from crossauth_backend.users.record import User, with_fields
-from crossauth_backend.users.states import or_none
 
 OTHER_BROWSER: Final = "This was begun in another browser; go on there, or begin it anew"
 # Said of a secret that the user chooses: it is no guess, so it does not count as one.

@@ -1,7 +1,7 @@
 """The session that comes of a login that was decided, see `login.decide`.
 
-It keeps the facts of the login (`freshness.Authentication`). Their `sid` stays the same when a user goes on in a new session, or
-logs in again in the same browser, through whatever anonymous sessions a login waits in for what it lacks.
+It keeps the facts of the login (`authentication.Authentication`). Their `sid` stays the same when a user goes on in a new
+session, or logs in again in the same browser, through whatever anonymous sessions a login waits in for what it lacks.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from crossauth_backend.accounts import second_factor
 from crossauth_backend.accounts.attempt import NO_DEMAND, Attempt, Demand
+from crossauth_backend.accounts.authentication import AUTH, BYPASSED, OURS, Authentication, auth_facts, auth_of, new_sid
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.freshness import AUTH, BYPASSED, OURS, Authentication, auth_facts, auth_of, new_sid
-from crossauth_backend.accounts.login import Refused, Required, SignedIn, decide
+from crossauth_backend.accounts.decision import Refused, Required, SignedIn
+from crossauth_backend.accounts.login import decide
 from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
 from crossauth_backend.accounts.required_change import waiting_change
 from crossauth_backend.accounts.stages import Ask
@@ -81,7 +82,7 @@ async def open_session(
         CrossauthError: `Factor2ResetNeeded` where the server does not know the user's second factor; `Unauthorized` where
             another login is required, for which no session waits.
     """
-    user, asked, unsent = decided.user, None, ""
+    user, asked, unsent = decided.attempt.user, None, ""
     if isinstance(decided, Required):
         asked = decided.ask
         data, unsent = await _waiting_data(accounts, decided, previous, persist, origin)

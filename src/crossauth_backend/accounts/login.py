@@ -2,78 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import replace
 
 from crossauth_backend.accounts import email_change
 from crossauth_backend.accounts.attempt import NO_DEMAND, Attempt, Demand
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
 from crossauth_backend.accounts.credentials import says_nothing
+from crossauth_backend.accounts.decision import Decision, Refused, Required, SignedIn
 from crossauth_backend.accounts.freshness import met_acr
-from crossauth_backend.accounts.stages import Ask, Refuse, next_step
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.accounts.stages import Refuse, next_step
+from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UNFINISHED, UNREADABLE, UNREADABLE_TEXT
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """Nothing is lacking: a session may be opened, or tokens handed out.
-
-    Parameters:
-        attempt: what was decided about; its user says the security stamp that what is issued rests on.
-        acr: the context class that was demanded and is met; `None` where none is.
-    """
-
-    attempt: Attempt
-    acr: str | None = None
-
-    @property
-    def user(self) -> User:
-        """Who is signed in."""
-        return self.attempt.user
-
-
-@dataclass(frozen=True, slots=True)
-class Required:
-    """Something is lacking that the user can do.
-
-    Parameters:
-        attempt: what was decided about.
-        ask: what the user is to do first.
-    """
-
-    attempt: Attempt
-    ask: Ask
-
-    @property
-    def user(self) -> User:
-        """Who is to do it."""
-        return self.attempt.user
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The attempt ends here.
-
-    Parameters:
-        user: who is not signed in.
-        code: why, as far as it may be said.
-        message: what is said instead of the text of the code; `None` for that.
-    """
-
-    user: User
-    code: ErrorCode
-    message: str | None = None
-
-    @property
-    def error(self) -> CrossauthError:
-        """The refusal, to be raised."""
-        return CrossauthError(self.code, self.message)
-
-
-Decision: TypeAlias = SignedIn | Required | Refused
 
 
 def judge(attempt: Attempt, demand: Demand = NO_DEMAND) -> Decision:
@@ -83,7 +24,7 @@ def judge(attempt: Attempt, demand: Demand = NO_DEMAND) -> Decision:
         return Refused(attempt.user, step.code)
     if step is not None:
         return Required(attempt, step)
-    return SignedIn(attempt, met_acr(demand.acr_values, attempt.methods))
+    return SignedIn(attempt, met_acr(demand.acr_values, attempt.methods) if demand.acr_values else None)
 
 
 async def decide(

@@ -14,10 +14,11 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
+from crossauth_backend.users.reads import ANY_STATE
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import valid_email
 from crossauth_backend.users.stamp import with_stamp
-from crossauth_backend.users.states import ANY_STATE, UNFINISHED, UserState
+from crossauth_backend.users.states import UNFINISHED, UserState
 
 MAY_CHANGE = (UserState.active, UserState.password_change_needed)
 # Whoever reads the mail has verified the address of a sign-up that is named for it.

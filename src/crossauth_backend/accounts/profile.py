@@ -11,8 +11,8 @@ from crossauth_backend.accounts.email_change import forget_links, request_change
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
-from crossauth_backend.core.records import differs
 from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.core.values import differs
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User

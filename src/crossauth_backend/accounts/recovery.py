@@ -7,8 +7,9 @@ from typing import Final
 from crossauth_backend.accounts.changes import check_still
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import hash_token, random_base32
+from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import clean_code
+from crossauth_backend.core.typedcodes import random_base32
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import SupportsTake
 from crossauth_backend.users.record import User

@@ -12,9 +12,9 @@ from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key
+from crossauth_backend.users.reads import or_none
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
-from crossauth_backend.users.states import or_none
 
 # How long a login waits for the change that the account demands.
 CHANGE_WAITS: Final = timedelta(hours=1)

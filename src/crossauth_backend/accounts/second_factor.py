@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -11,14 +10,15 @@ from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.codes import UNSENT, login_secrets
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.pending import PENDING, WAITS, Pending, Purpose, new_pending, read_pending, seal
+from crossauth_backend.accounts.rewritten import as_rewritten
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
+from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.spend import spend
 from crossauth_backend.users.record import User, UserAndSecrets
-from crossauth_backend.users.stamp import credential_secrets, is_digest
+from crossauth_backend.users.stamp import is_digest
 
 # How a factor says that an answer is not its own.
 _WRONG: Final = (
@@ -40,7 +40,11 @@ async def pending_login(
         CrossauthError: `Factor2ResetNeeded` where the server does not know the factor.
     """
     factor = factor2_of(accounts, user)
-    secrets = await login_secrets(accounts, factor, user, origin)
+    if factor.mfa_type() == "oob" or isinstance(factor, SentCodeAuthenticator):
+        secrets = await login_secrets(accounts, factor, user, origin)
+    else:
+        # The user knows it, or has a device that makes it.
+        secrets = await factor.create_one_time_secrets(user)
     until = accounts.now + WAITS[purpose]
     pending = new_pending(purpose, user, user.username, factor.factor_name, secrets, persist, until, None, methods)
     return {PENDING: seal(pending, accounts.ring)}, secrets.get(UNSENT, "")
@@ -91,27 +95,7 @@ async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Or
         except CrossauthError as e:
             accounts.events.tell(EventName.factor2_failed, user, address=origin.address, reason=e.code_name)
             raise
-    return await _as_rewritten(accounts, found), methods
-
-
-async def _as_rewritten(accounts: Accounts, found: UserAndSecrets) -> User:
-    """The user after a check that may have stored a secret under another encryption key.
-
-    A stored stamp stays then. A digest that stands in for one does not, though the secret is the same: it is taken anew.
-    """
-    if not is_digest(found.user.security_stamp):
-        return found.user
-    now = await accounts.find(found.user.id)
-    changed = replace(now.user, security_stamp=found.user.security_stamp) != found.user
-    before, after = credential_secrets(found.secrets), credential_secrets(now.secrets)
-    if changed or any(_plain(accounts, before.get(n)) != _plain(accounts, after.get(n)) for n in before | after):
-        return found.user
-    return now.user
-
-
-def _plain(accounts: Accounts, stored: Any) -> Any:
-    encrypted = isinstance(stored, str) and KeyRing.is_encrypted(stored)
-    return accounts.ring.decrypt(stored) if encrypted else stored
+    return await as_rewritten(accounts, found) if is_digest(user.security_stamp) else user, methods
 
 
 async def _is_own_code(accounts: Accounts, pending: Pending, found: UserAndSecrets, params: Params, code: str) -> bool:

@@ -26,9 +26,9 @@ from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key
+from crossauth_backend.users.reads import or_none
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import is_address
-from crossauth_backend.users.states import or_none
 
 
 async def prepare(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from crossauth_backend.accounts.authentication import auth_of
 from crossauth_backend.accounts.changes import check_still, end_address_changes
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.freshness import auth_of
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal, hash_token
 from crossauth_backend.events.record import EventName
@@ -108,7 +108,7 @@ async def sessions_of_login(accounts: Accounts, userid: UserId, sid: str) -> lis
     Parameters:
         accounts: the account services.
         userid: whose login it is.
-        sid: see `freshness.Authentication`.
+        sid: see `authentication.Authentication`.
     """
     keys = await accounts.keys.get_all_for_user(userid, KeyPrefix.session)
     logins = [(key, auth_of(key)) for key in keys]

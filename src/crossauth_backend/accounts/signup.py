@@ -24,9 +24,10 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
+from crossauth_backend.users.reads import ANY_STATE
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import is_address, username_problems, valid_email
-from crossauth_backend.users.states import ANY_STATE, UNFINISHED, UserState
+from crossauth_backend.users.states import UNFINISHED, UserState
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.email_tokens.rules import address_of, is_named_for_mailbox
 from crossauth_backend.factors.base import Params
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
+from crossauth_backend.users.reads import ANY_STATE, or_none
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.states import ANY_STATE, UNFINISHED, or_none
+from crossauth_backend.users.states import UNFINISHED
 
 logger = logging.getLogger("crossauth.accounts")
 _WRONG = (ErrorCode.UsernameOrPasswordInvalid, ErrorCode.PasswordInvalid, ErrorCode.TooManyAttempts)

@@ -42,9 +42,10 @@ _FORCED: Final = (UserState.password_change_needed, UserState.factor2_reset_need
 
 def check_state(attempt: Attempt, demand: Demand) -> Step:
     """Refuse an account that is not active; a forced change waits until everything is proven."""
-    if attempt.user.state in _FORCED or attempt.user.state in SETTING_UP:
+    state = attempt.user.state
+    if state == UserState.active or state in _FORCED or state in SETTING_UP:
         return None
-    code = refusal(attempt.user.state)
+    code = refusal(state)
     return Refuse(code) if code is not None else None
 
 

@@ -9,7 +9,8 @@ from typing import Final
 
 from crossauth_backend.api_keys.record import ApiKey
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.text import has_control_characters, is_storable
+from crossauth_backend.core.lookalikes import has_control_characters
+from crossauth_backend.core.text import is_storable
 from crossauth_backend.limits.rules import Limit
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import refusal

@@ -12,7 +12,7 @@ from crossauth_backend.api_keys.rules import key_refusal
 from crossauth_backend.api_keys.token import secret_of, stored
 from crossauth_backend.core.clock import Clock
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import check_secret
+from crossauth_backend.core.secretoption import check_secret
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.events.record import EventName
 from crossauth_backend.events.seldom import Seldom

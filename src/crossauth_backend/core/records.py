@@ -1,4 +1,4 @@
-"""Records: reading their fields by name, and the values that a field can hold.
+"""Records: reading their fields by name, and what no field may hold.
 
 Records are frozen dataclasses with typed attributes. Applications written against the documented API read them as
 mappings (`user["username"]`, `"factor2" in user`, `{**user}`), so the same fields answer that way too. A field whose value is
@@ -80,31 +80,3 @@ def refuse_unstorable(values: Mapping[str, Any]) -> None:
             raise bad_field(name, "holds characters that cannot be stored")
         if isinstance(value, (float, Decimal)) and not math.isfinite(value):
             raise bad_field(name, "holds a number that is too large")
-
-
-def differs(value: object, other: object) -> bool:
-    """Return whether two values of a field are not the same; to Python `1` is `True`, and `0` is `False`."""
-    return value != other or isinstance(value, bool) is not isinstance(other, bool)
-
-
-def is_sound(value: Any, depth: int, *, json: bool = True) -> bool:
-    """Return whether a nested value is stored as it is: storable text, finite numbers, and no deeper than `depth`.
-
-    Parameters:
-        value: the value.
-        depth: how many levels there may be.
-        json: whether nothing but what JSON has is sound.
-    """
-    if value is None or isinstance(value, (bool, int)):
-        return True
-    if isinstance(value, str):
-        return is_storable(value)
-    if isinstance(value, (float, Decimal)):
-        return math.isfinite(value) and (isinstance(value, float) or not json)
-    if depth and isinstance(value, Mapping):
-        return all(
-            isinstance(n, str) and is_storable(n) and is_sound(v, depth - 1, json=json) for n, v in value.items()
-        )
-    if depth and isinstance(value, (list, tuple)):
-        return all(is_sound(one, depth - 1, json=json) for one in value)
-    return not json and not isinstance(value, (Mapping, list, tuple))

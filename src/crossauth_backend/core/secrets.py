@@ -1,4 +1,4 @@
-"""The one place that makes randomness, hashes, signatures and ciphertexts, and that compares secrets."""
+"""The one place that makes random values, hashes, signatures and ciphertexts, and that compares secrets."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ from cryptography.hazmat.primitives.hmac import HMAC
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 
-MIN_SECRET_LENGTH: Final = 32
 _URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 _ENCRYPTED: Final = "enc"
 _LIKE_BOUND: Final = re.compile(r"[0-9]+!")
-_BASE32: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no I, O, 0, 1: codes are read aloud and typed
 
 
 def random_value(n_bytes: int) -> str:
@@ -34,19 +32,6 @@ def random_value(n_bytes: int) -> str:
 def random_bytes(n_bytes: int) -> bytes:
     """`n_bytes` of randomness."""
     return _random.token_bytes(n_bytes)
-
-
-def random_base32(length: int, dash_every: int | None = None) -> str:
-    """A code of `length` characters for people to type, with a dash after every `dash_every`."""
-    code = "".join(_random.choice(_BASE32) for _ in range(length))
-    if not dash_every:
-        return code
-    return "-".join(code[i : i + dash_every] for i in range(0, length, dash_every))
-
-
-def random_digits(length: int) -> str:
-    """A uniform code of `length` decimal digits."""
-    return "".join(_random.choice("0123456789") for _ in range(length))
 
 
 def equal(a: str | bytes, b: str | bytes) -> bool:
@@ -179,26 +164,6 @@ def from_base64url(text: str) -> bytes:
     if "+" in text or "/" in text:
         raise ValueError("a character of another alphabet")
     return base64.b64decode(_as_bytes(text) + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-
-
-def check_secret(secret: str | None, component: str) -> str:
-    """`secret`, if it is fit to sign with.
-
-    Raises:
-        CrossauthError: `Configuration` where it is missing or too short.
-    """
-    if not secret:
-        raise CrossauthError(
-            ErrorCode.Configuration,
-            f"{component}: option 'secret' (or environment variable CROSSAUTH_SECRET) is required; make one with: "
-            'python -c "import secrets; print(secrets.token_urlsafe(48))"',
-        )
-    if len(secret) < MIN_SECRET_LENGTH:
-        raise CrossauthError(
-            ErrorCode.Configuration,
-            f"{component}: option 'secret' must have at least {MIN_SECRET_LENGTH} characters, it has {len(secret)}",
-        )
-    return secret
 
 
 def _bound(value: str, bound_to: str) -> str:

@@ -38,10 +38,12 @@ from crossauth_backend.email_tokens.rules import (
 )
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, SupportsTake
+from crossauth_backend.users.credentials import credential_stamp
+from crossauth_backend.users.reads import or_none
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import name_for_strangers, valid_email
-from crossauth_backend.users.stamp import credential_stamp, same_stamp
-from crossauth_backend.users.states import UNFINISHED, or_none
+from crossauth_backend.users.stamp import same_stamp
+from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorage
 
 BAD_LINK: Final = "This link is invalid or has already been used"

@@ -13,9 +13,10 @@ from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key, KeyPrefix
+from crossauth_backend.users.credentials import credential_stamp
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import is_address, name_for_strangers, valid_email
-from crossauth_backend.users.stamp import credential_stamp, same_stamp
+from crossauth_backend.users.stamp import same_stamp
 from crossauth_backend.users.states import UNFINISHED, UserState
 
 TOKEN_BYTES: Final = 32

@@ -6,12 +6,12 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.redaction import loggable
-from crossauth_backend.events.record import Event, EventName
+from crossauth_backend.events.record import Event, EventListener, EventName
 from crossauth_backend.users.record import User
 
 logger = logging.getLogger("crossauth.events")
@@ -27,18 +27,6 @@ _WARNINGS: Final = (
     EventName.token_refused,
     EventName.token_replayed,
 )
-
-
-@runtime_checkable
-class EventListener(Protocol):
-    """Whoever wants to know. An application hands its own in by the option `event_listeners`."""
-
-    def on_event(self, event: Event) -> None:
-        """Called while the request is served, so it must return at once; what it raises is logged and goes no further.
-
-        It may be `async`; then it runs in the background.
-        """
-        ...
 
 
 class LoggingListener:

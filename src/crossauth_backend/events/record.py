@@ -1,10 +1,11 @@
-"""One thing that happened and that matters to security."""
+"""One thing that happened and that matters to security, and what is told of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
 from crossauth_backend.users.record import UserId
 
@@ -98,3 +99,15 @@ class Event:
     address: str = ""
     client: str | None = None
     reason: str = ""
+
+
+@runtime_checkable
+class EventListener(Protocol):
+    """Whoever wants to know. An application hands its own in by the option `event_listeners`."""
+
+    def on_event(self, event: Event) -> None:
+        """Called while the request is served, so it must return at once; what it raises is logged and goes no further.
+
+        It may be `async`; then it runs in the background.
+        """
+        ...

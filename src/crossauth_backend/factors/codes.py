@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import equal, random_digits
+from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import clean_code
+from crossauth_backend.core.typedcodes import random_digits
 from crossauth_backend.factors.base import Authenticator, CodeField, Params
 from crossauth_backend.users.record import User, UserSecrets
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.storage import KeyStorage, KeyWithUser, KeyWithUserReader, SupportsKeyWithUser
 from crossauth_backend.users.capabilities import SupportsUserReader
+from crossauth_backend.users.reads import ANY_STATE, or_none
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import with_stamp
-from crossauth_backend.users.states import ANY_STATE, or_none
 from crossauth_backend.users.storage import UserStorage
 
 

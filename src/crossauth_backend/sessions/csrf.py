@@ -11,8 +11,8 @@ from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import read_options
+from crossauth_backend.core.secretoption import check_secret
 from crossauth_backend.core.secrets import (
-    check_secret,
     derive_key,
     equal,
     from_base64url,

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from crossauth_backend.core.options import read_options
-from crossauth_backend.core.secrets import check_secret, derive_key, equal, hash_token, random_value
+from crossauth_backend.core.secretoption import check_secret
+from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.sessions.cookie import Cookie, SignedCookie
 from crossauth_backend.sessions.options import KnownDeviceCookieOptions, KnownDeviceSettings

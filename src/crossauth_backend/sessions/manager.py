@@ -18,7 +18,8 @@ from crossauth_backend.core.hooks import decide
 from crossauth_backend.core.options import read_options
 from crossauth_backend.core.records import ItemReads
 from crossauth_backend.core.redaction import loggable
-from crossauth_backend.core.secrets import check_secret, derive_key, hash_token, random_value
+from crossauth_backend.core.secretoption import check_secret
+from crossauth_backend.core.secrets import derive_key, hash_token, random_value
 from crossauth_backend.keys.data import encode_data
 from crossauth_backend.keys.lastuse import TOUCH_INTERVAL, LastUse
 from crossauth_backend.keys.reading import find_user, key_with_user_reader

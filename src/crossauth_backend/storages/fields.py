@@ -10,9 +10,10 @@ from typing import Any, Final, cast
 
 from crossauth_backend.core.records import bad_field
 from crossauth_backend.core.text import normalize, normalize_address
+from crossauth_backend.users.credentials import replaces_credential
 from crossauth_backend.users.options import UserStorageSettings
 from crossauth_backend.users.record import User, UserSecrets
-from crossauth_backend.users.stamp import STAMP, new_stamp, replaces_credential
+from crossauth_backend.users.stamp import STAMP, new_stamp
 from crossauth_backend.users.states import UNFINISHED
 
 DERIVED: Final = {"username": "username_normalized", "email": "email_normalized"}

@@ -14,8 +14,10 @@ from crossauth_backend.users.capabilities import (
     SupportsSignupExpiry,
     SupportsUserReplacement,
 )
-from crossauth_backend.users.stamp import credential_stamp, is_digest
-from crossauth_backend.users.states import UNFINISHED, UserState, UserStorageGetOptions
+from crossauth_backend.users.credentials import credential_stamp
+from crossauth_backend.users.reads import UserStorageGetOptions
+from crossauth_backend.users.stamp import is_digest
+from crossauth_backend.users.states import UNFINISHED, UserState
 from crossauth_backend.users.storage import UserStorage
 
 ANY: UserStorageGetOptions = {"skip_active_check": True, "skip_email_verified_check": True}

@@ -10,14 +10,8 @@ from email_validator import EmailNotValidError
 from email_validator import validate_email as check_email
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.text import (
-    MAX_ADDRESS,
-    has_control_characters,
-    has_invisible_characters,
-    is_storable,
-    mixes_scripts,
-    normalize,
-)
+from crossauth_backend.core.lookalikes import has_control_characters, has_invisible_characters, mixes_scripts
+from crossauth_backend.core.text import MAX_ADDRESS, is_storable, normalize
 from crossauth_backend.users.record import User
 
 MIN_USERNAME: Final = 2

@@ -3,38 +3,23 @@
 A storage of users gives a user a new random stamp in the same statement in which a credential changes. What was handed out on
 the strength of the credentials records the stamp, and is void when the user has another one. Where there is no stamp to read (a
 table of the application's without the column, a row that an older version wrote, a storage that knows nothing of stamps) a
-digest of the credentials themselves takes its place.
+digest of the credentials themselves takes its place, see `credentials`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from crossauth_backend.core.secrets import hash_token, random_value
-from crossauth_backend.users.record import User, UserAndSecrets, UserSecrets, with_fields
+from crossauth_backend.core.secrets import random_value
+from crossauth_backend.users.credentials import DIGEST, credential_stamp
+from crossauth_backend.users.record import UserAndSecrets
 
 STAMP: Final = "security_stamp"
-# What a login is decided by, and where a link or a code goes. `phone` is where the codes of a text message go. A storage adds
-# where the factors of an application send theirs: see `credentials_with` and `UserStorage.credentials`.
-CREDENTIALS: Final = ("username", "email", "phone", "state", "factor1", "factor2")
-# Secrets that are no credentials: they say which code was sent last, and until when it is good.
-BOOKKEEPING: Final = frozenset({"userid", "otp", "expiry"})
 STAMP_LENGTH: Final = 64
 
 _STAMP_BYTES: Final = 16
-_DIGEST: Final = "d:"
-
-
-def credentials_with(names: Iterable[str]) -> tuple[str, ...]:
-    """`CREDENTIALS` and the further fields `names`, in an order that does not depend on theirs.
-
-    Parameters:
-        names: fields of users that a factor reads, as `Authenticator.user_fields` says.
-    """
-    return (*CREDENTIALS, *sorted(set(names).difference(CREDENTIALS)))
 
 
 def new_stamp() -> str:
@@ -42,46 +27,9 @@ def new_stamp() -> str:
     return random_value(_STAMP_BYTES)
 
 
-def replaces_credential(secrets: Iterable[str]) -> bool:
-    """Whether a write of these secrets replaces a password or a secret of a second factor."""
-    return any(name not in BOOKKEEPING for name in secrets)
-
-
-def credential_secrets(secrets: UserSecrets) -> dict[str, Any]:
-    """The secrets that are credentials, by name; those that a user does not have are `None`."""
-    return {name: value for name, value in secrets.to_dict().items() if name not in BOOKKEEPING}
-
-
-def credential_digest(user: User, secrets: Mapping[str, Any], names: Sequence[str]) -> str:
-    """What stands in for a stamp: a digest of the credentials.
-
-    Parameters:
-        user: the user.
-        secrets: what `credential_secrets` gives.
-        names: the fields that are credentials, as the user's storage says: `UserStorage.credentials`.
-    """
-    own = {name: str(value) for name, value in secrets.items() if value is not None}
-    text = json.dumps([str(user.id), [user.get(name) for name in names], sorted(own.items())], default=str)
-    return _DIGEST + hash_token(text)
-
-
-def credential_stamp(found: UserAndSecrets, names: Sequence[str]) -> str:
-    """The stamp of a user, or the digest of the fields `names` that stands in for it."""
-    return found.user.security_stamp or credential_digest(found.user, credential_secrets(found.secrets), names)
-
-
-def digest_after(
-    before: UserAndSecrets, values: Mapping[str, Any], secrets: Mapping[str, Any], names: Sequence[str]
-) -> str:
-    """The digest of the credentials once `values` and `secrets` have been written over those of `before`."""
-    user = with_fields(before.user, {name: values[name] for name in names if name in values})
-    written = {name: value for name, value in secrets.items() if name not in BOOKKEEPING}
-    return credential_digest(user, {**credential_secrets(before.secrets), **written}, names)
-
-
 def is_digest(stamp: str | None) -> bool:
     """Whether a stamp is a digest of the credentials, not a stored one."""
-    return stamp is not None and stamp.startswith(_DIGEST)
+    return stamp is not None and stamp.startswith(DIGEST)
 
 
 def with_stamp(found: UserAndSecrets, names: Sequence[str]) -> UserAndSecrets:

@@ -12,10 +12,11 @@ from crossauth_backend.core.options import read_options
 from crossauth_backend.core.records import refuse_unstorable
 from crossauth_backend.core.text import normalize, normalize_address
 from crossauth_backend.users.capabilities import SupportsSecretReplacement
+from crossauth_backend.users.credentials import CREDENTIALS, credentials_with
 from crossauth_backend.users.options import UserStorageOptions, UserStorageSettings
+from crossauth_backend.users.reads import ANY_STATE, UserStorageGetOptions, or_none
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
-from crossauth_backend.users.stamp import CREDENTIALS, credentials_with, with_stamp
-from crossauth_backend.users.states import ANY_STATE, UserStorageGetOptions, or_none
+from crossauth_backend.users.stamp import with_stamp
 
 
 class UserStorage(ABC):
@@ -29,7 +30,7 @@ class UserStorage(ABC):
     """
 
     credentials: tuple[str, ...] = CREDENTIALS
-    """The fields of users that are credentials: `users.stamp.CREDENTIALS`, and what `add_credentials` was told of."""
+    """The fields of users that are credentials: `users.credentials.CREDENTIALS`, and what `add_credentials` was told of."""
 
     def __init__(self, options: UserStorageOptions | None = None) -> None:
         self.settings = read_options(

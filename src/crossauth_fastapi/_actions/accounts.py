@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
-from crossauth_fastapi._actions.context import ActionContext, ActionRequest
+from crossauth_fastapi._actions.context import ActionContext
 from crossauth_fastapi._actions.interactions import Interactions
+from crossauth_fastapi._actions.request import ActionRequest
 
 _ATTRIBUTE: Final = "crossauth_accounts"
 

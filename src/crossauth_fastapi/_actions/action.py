@@ -10,9 +10,10 @@ from typing import Any, Final, Generic, TypeAlias
 from pydantic import BaseModel
 
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi._actions.context import ActionRequest, C, CsrfRule
+from crossauth_fastapi._actions.context import C
 from crossauth_fastapi._actions.forms import B, readable_fields
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
+from crossauth_fastapi._actions.request import ActionRequest, CsrfRule
 
 # The parameter of a page whose token may come as part of the path or as `?token=` (contract 1.4).
 OPTIONAL_TOKEN: Final = "{token}?"

@@ -10,8 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._actions.action import AnyAction, Handler
-from crossauth_fastapi._actions.context import ActionContext, ActionRequest, AnyRequest
+from crossauth_fastapi._actions.context import ActionContext
 from crossauth_fastapi._actions.outcome import Outcome
+from crossauth_fastapi._actions.request import ActionRequest, AnyRequest
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_json
 from crossauth_fastapi._middleware.challenges import with_challenges

@@ -10,9 +10,10 @@ from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._actions.action import AnyAction, Handler, PageHandler
-from crossauth_fastapi._actions.context import ActionContext, ActionRequest, AnyRequest
+from crossauth_fastapi._actions.context import ActionContext
 from crossauth_fastapi._actions.interactions import PARAMETER
 from crossauth_fastapi._actions.outcome import Page, Redirect
+from crossauth_fastapi._actions.request import ActionRequest, AnyRequest
 from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import PasswordRequired, as_reason, error_variables, with_retry_after
 from crossauth_fastapi._http.redirects import found, see_other, with_query

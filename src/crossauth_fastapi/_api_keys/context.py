@@ -10,7 +10,8 @@ from crossauth_backend.api_keys.manager import ApiKeyManager
 from crossauth_backend.api_keys.rows import RequestedBy
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.accounts import AccountServices
-from crossauth_fastapi._actions.context import ActionContext, ActionRequest, NamesTemplates
+from crossauth_fastapi._actions.context import ActionContext, NamesTemplates
+from crossauth_fastapi._actions.request import ActionRequest
 from crossauth_fastapi._api_keys.options import ApiKeyServerSettings
 from crossauth_fastapi._middleware.state import RequestState
 

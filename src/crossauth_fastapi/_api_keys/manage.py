@@ -10,8 +10,8 @@ from typing import Final
 from crossauth_backend.api_keys.manager import Default
 from crossauth_backend.api_keys.record import ApiKey
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi._actions.context import ActionRequest
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
+from crossauth_fastapi._actions.request import ActionRequest
 from crossauth_fastapi._api_keys.bodies import (
     AdminCreateApiKeyBody,
     CreateApiKeyBody,

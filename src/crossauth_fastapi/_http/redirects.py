@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import RedirectResponse
 
-from crossauth_backend.core.text import has_control_characters
+from crossauth_backend.core.lookalikes import has_control_characters
 
 logger = logging.getLogger("crossauth.pages")
 _SAFE: Final = "/:?#[]@!$&'()*+,;=%~-._"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from crossauth_backend.accounts import freshness
+from crossauth_backend.accounts.authentication import UNKNOWN, Authentication, auth_in, auth_of
 from crossauth_backend.accounts.context import has_factor2
+from crossauth_backend.accounts.freshness import is_fresh, is_two_factor
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
@@ -159,8 +160,8 @@ def _check_login(state: RequestState, user: User | None, demand: RouteDemand) ->
     credential = credential_of(state)
     auth = _login(state, credential)
     within = None if demand.fresh is None else timedelta(seconds=demand.fresh)
-    too_old = within is not None and not freshness.is_fresh(auth.auth_time, utc_now(), within)
-    if not too_old and not (demand.factor2 and not freshness.is_two_factor(auth.amr)):
+    too_old = within is not None and not is_fresh(auth.auth_time, utc_now(), within)
+    if not too_old and not (demand.factor2 and not is_two_factor(auth.amr)):
         return
     text = "The login is too old for this" if too_old else "This needs a login with a second factor"
     if credential == "bearer":
@@ -177,10 +178,10 @@ def _check_login(state: RequestState, user: User | None, demand: RouteDemand) ->
     raise LoginRequired(text, credentials=demand.credentials, again=True, code=code)
 
 
-def _login(state: RequestState, credential: str) -> freshness.Authentication:
+def _login(state: RequestState, credential: str) -> Authentication:
     """When and how the user logged in."""
     principal = state.principal
     fields = principal.fields if principal is not None else {}
     if credential == "session":
-        return state.auth or freshness.auth_of(fields.get(SESSION_KEY)) or freshness.UNKNOWN
-    return freshness.auth_in(fields.get(CLAIMS) or {})
+        return state.auth or auth_of(fields.get(SESSION_KEY)) or UNKNOWN
+    return auth_in(fields.get(CLAIMS) or {})

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from starlette.requests import HTTPConnection
 
-from crossauth_backend.accounts.freshness import Authentication
+from crossauth_backend.accounts.authentication import Authentication
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.sessions.cookie import Cookie, SignedCookie
 from crossauth_backend.sessions.options import CookieOptions

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.oauth.wire.errors import InvalidToken, TemporarilyUnavailable
+from crossauth_backend.users.reads import UserStorageGetOptions
 from crossauth_backend.users.record import User
-from crossauth_backend.users.states import UserState, UserStorageGetOptions, refusal
+from crossauth_backend.users.states import UserState, refusal
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._middleware.identity import ClaimedUser
 

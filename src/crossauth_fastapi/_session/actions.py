@@ -9,8 +9,7 @@ from crossauth_fastapi._session import admin
 from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.emailverified import EMAIL_VERIFIED
 from crossauth_fastapi._session.factor2 import CHANGE_FACTOR2, CONFIGURE_FACTOR2, RECOVERY_CODES
-from crossauth_fastapi._session.login import LOGIN
-from crossauth_fastapi._session.loginfactor2 import LOGIN_FACTOR2
+from crossauth_fastapi._session.login import LOGIN, LOGIN_FACTOR2
 from crossauth_fastapi._session.logout import LOGOUT
 from crossauth_fastapi._session.password import CHANGE_PASSWORD, REQUEST_RESET, RESET_PASSWORD
 from crossauth_fastapi._session.profile import DELETE_USER, UPDATE_USER

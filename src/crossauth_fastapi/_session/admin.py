@@ -11,9 +11,9 @@ from crossauth_backend.events.record import Event, EventName
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState
 from crossauth_fastapi._actions.action import Action, StepUp
-from crossauth_fastapi._actions.context import CsrfRule
 from crossauth_fastapi._actions.forms import CsrfBody, Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
+from crossauth_fastapi._actions.request import CsrfRule
 from crossauth_fastapi._session.bodies import (
     AdminCreateBody,
     AdminUpdateBody,
@@ -24,8 +24,7 @@ from crossauth_fastapi._session.bodies import (
     UserAnswer,
     UsersAnswer,
 )
-from crossauth_fastapi._session.context import SessionRequest, Submitted
-from crossauth_fastapi._session.factorforms import secrets_of
+from crossauth_fastapi._session.context import SessionRequest, Submitted, secrets_of
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
 from crossauth_fastapi._session.groups import ADMIN
 from crossauth_fastapi._session.profile import DELETED

@@ -27,6 +27,7 @@ from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.context import SessionContext
+from crossauth_fastapi._session.csrfrefusal import csrf_refusal
 from crossauth_fastapi._session.endpoints import GET_CSRF_TOKEN, enabled_endpoints
 from crossauth_fastapi._session.forms import form_fields
 from crossauth_fastapi._session.groups import ADMIN, FACTOR2, RESET, VERIFICATION
@@ -95,6 +96,7 @@ def build_context(
         admin_prefix=admin_prefix,
         proxies=read_proxies(settings.trusted_proxies),
         local_site=site_is_local(settings),
+        shown_fields=() if manager.user_storage is None else tuple(manager.user_storage.user_editable_fields),
         secret_names=_secret_names(settings, manager),
         code_names=frozenset(name for a in authenticators.values() for name in a.transient_secret_names()),
         services=None if manager.user_storage is None else manager.accounts(),
@@ -125,7 +127,7 @@ def attach(app: FastAPI, ctx: SessionContext, router: APIRouter) -> None:
         csrf_header=manager.csrf_header_name.lower().encode("latin-1"),
         csrf_token=ctx.source.csrf_token,
         csrf_check=ctx.source.csrf.check,
-        csrf_refusal=ctx.source.csrf.refusal,
+        csrf_refusal=partial(csrf_refusal, ctx.source.csrf.cookie),
         trusted_proxies=ctx.proxies,
         error_page=partial(error_page, ctx.pages, settings.error_page),
     )

@@ -1,4 +1,4 @@
-"""What every handler of the session server works with; see `_actions.context`."""
+"""What every handler of the session server works with; see `_actions.context` and `_actions.request`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from crossauth_backend.keys.record import Key
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
-from crossauth_fastapi._actions.context import ActionContext, ActionRequest, login_required
+from crossauth_fastapi._actions.context import ActionContext
+from crossauth_fastapi._actions.request import ActionRequest
 from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.openapi import session_scheme
-from crossauth_fastapi._middleware.identity import ClaimedUser
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._pages.policy import PagePolicy
 from crossauth_fastapi._session.interactions import BrowserInteractions
@@ -40,6 +40,8 @@ class SessionContext(ActionContext):
     local_site: bool | None = None
     gated: set[str] = field(default_factory=set)
     """The names of our own routes that ask for the second factor, see `stepup`."""
+    shown_fields: tuple[str, ...] = ()
+    """The extra fields of users that their owners may see and edit."""
     secret_names: frozenset[str] = frozenset()
     """The fields of forms that some first factor stores."""
     code_names: frozenset[str] = frozenset()
@@ -89,7 +91,7 @@ class SessionContext(ActionContext):
         Other columns of an application's table are left out: they may be a note of the staff, or a hash. Every value is one that
         JSON can say, see `core.jsonsafe`.
         """
-        return public_user(user, self.users.user_editable_fields)
+        return public_user(user, self.shown_fields)
 
     def changed_csrf_token(self, state: RequestState) -> str | None:
         """The CSRF token to use from now on, where this answer changes it."""
@@ -120,18 +122,6 @@ class SessionContext(ActionContext):
         stored = replace(key, value=self.manager.session.hash_session_id(key.value))
         state.add_identity(self.source.name, session_identity(key.value, stored, user))
         self.source.csrf.new_token(state)
-
-    def claim(self, state: RequestState, name: str) -> str | None:
-        """The claim of this browser to what waits in its session under `name`, see `sessions.claim`."""
-        claims = self.manager.claims
-        return claims.find(state.signed_value(claims.cookie), name)
-
-    def new_claim(self, state: RequestState, name: str) -> str:
-        """Give this browser a claim to what is about to wait under `name`."""
-        claims = self.manager.claims
-        claim, cookie = claims.make(state.signed_value(claims.cookie), name, state.local)
-        state.queue(cookie)
-        return claim
 
     def origin(self, request: Request) -> Origin:
         """Where a request comes from, and the browser that its cookie names."""
@@ -206,21 +196,20 @@ def persist_of(call: SessionRequest, sent: bool | None) -> bool | None:
     return False if sent is None and call.is_page else sent
 
 
-def editor_of(call: SessionRequest) -> User:
-    """The user who may edit the account: logged in by cookie, or by a token with the scope `edit_user_scope`.
-
-    Raises:
-        CrossauthError: `Unauthorized` where there is none.
-    """
-    user = call.user
-    if user is None or not can_edit(call.ctx.settings, call.state):
-        raise login_required(call.state)
-    return user
+def secrets_of(call: SessionRequest, prefix: str = "") -> dict[str, str]:
+    """The secrets in a form: the fields that some first factor stores, under `prefix`."""
+    return {n: v for n in call.ctx.secret_names if (v := _secret(call, prefix, n)) is not None}
 
 
-def can_edit(settings: SessionServerSettings, state: RequestState) -> bool:
-    """Whether the request may edit the account it is made for: one of this application, which a user of claims alone has not."""
-    if state["user"] is None or isinstance(state["user"], ClaimedUser):
-        return False
-    scope = settings.edit_user_scope
-    return state["auth_type"] == "cookie" or (scope is not None and scope in (state["scope"] or ()))
+def _secret(call: SessionRequest, prefix: str, name: str) -> str | None:
+    """The field of a secret: `repeat_password`, or as the specification also writes it, `repeatPassword`."""
+    found = call.form.getAsStr(prefix + name)
+    return call.form.getAsStr(f"repeat{name.capitalize()}") if found is None and prefix == "repeat_" else found
+
+
+def code_of(call: SessionRequest) -> dict[str, str]:
+    """The code in a form: the fields that some second factor reads, and a recovery code."""
+    names = (*call.ctx.code_names, "token", "recovery_code")
+    sent = {n: v for n in names if (v := call.form.getAsStr(n)) is not None}
+    # An older name of the same field (contract 1.5).
+    return {"otp": sent["token"], **sent} if "token" in sent else sent

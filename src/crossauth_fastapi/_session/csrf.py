@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from typing import Final
 
 from starlette.types import Receive
 
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken
 from crossauth_fastapi._http.formtoken import find_field
-from crossauth_fastapi._http.localhost import is_local_host
-from crossauth_fastapi._http.once import warn_once
 from crossauth_fastapi._middleware.state import RequestState
-from crossauth_fastapi._middleware.whereabouts import is_plain_http
 
-logger = logging.getLogger("crossauth.session")
 CSRF_FIELDS: Final = ("csrfToken", "csrf_token")
-# What a Host header of a real site looks like; nothing else is put into a text or the log.
-_HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]-]{1,100}")
-_INSECURE: Final = (
-    "cookies are Secure and this is {url}: use https, http://localhost, or set secure=False in "
-    "session_cookie_options and double_submit_cookie_options"
-)
-_NOT_LOCAL: Final = (
-    "cookies are Secure, for this does not look like a request to {url} from the same machine: "
-    "set the option 'site_url'"
-)
 
 
 class CsrfProtection:
@@ -109,22 +93,6 @@ class CsrfProtection:
         kind, length = state.header(b"content-type"), state.header(b"content-length")
         return await find_field(kind, length, receive, CSRF_FIELDS, lambda value: self.accept_token(state, value))
 
-    def refusal(self, state: RequestState) -> CrossauthError:
-        """The refusal of a request without a valid token, saying what its sender can do about it."""
-        if state.header(b"cookie") and state.sent_values(self.cookie):
-            return CrossauthError(ErrorCode.InvalidCsrf)
-        if is_plain_http(state) and self.cookie.shape(state.local).secure:
-            warn_once(logger, f"CSRF check failed, no CSRF cookie came: {_INSECURE.format(url='plain http')}")
-            host = state.header(b"host")
-            text = (_NOT_LOCAL if is_local_host(host) else _INSECURE).format(url=f"http://{_shown(host)}")
-            return CrossauthError(
-                ErrorCode.InvalidCsrf, f"No CSRF token cookie came with this request: {text}", detail=text
-            )
-        if not state.header(b"cookie"):
-            text = "No CSRF token cookie came with this request. Allow cookies for this site, reload the page and try again"
-            return CrossauthError(ErrorCode.InvalidCsrf, text, detail="no cookie came with the request")
-        return CrossauthError(ErrorCode.InvalidCsrf)
-
     def _read(self, state: RequestState) -> tuple[str | None, str | None]:
         """Cookie and token of the request's session."""
         session_id = state["session_id"]
@@ -134,7 +102,3 @@ class CsrfProtection:
             except CrossauthError:
                 continue
         return None, None
-
-
-def _shown(host: str) -> str:
-    return host if _HOST.fullmatch(host) else "…"

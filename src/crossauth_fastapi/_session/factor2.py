@@ -31,8 +31,9 @@ from crossauth_fastapi._session.bodies import (
     PasswordBody,
     RecoveryAnswer,
 )
-from crossauth_fastapi._session.context import SessionRequest, Submitted
-from crossauth_fastapi._session.factorforms import factor_variables, setup_answer_of
+from crossauth_fastapi._session.claims import claim_of, new_claim
+from crossauth_fastapi._session.context import SessionRequest, Submitted, code_of
+from crossauth_fastapi._session.factorpages import factor_variables
 from crossauth_fastapi._session.forms import editable_values
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
 from crossauth_fastapi._session.groups import FACTOR2
@@ -91,13 +92,20 @@ async def _shown_again(call: SessionRequest) -> dict[str, Any]:
     return await factor2_setup.show_setup(accounts, key)
 
 
+def _setup_answer(call: SessionRequest) -> dict[str, str]:
+    """What ends the set-up of a second factor: a code, or the secrets that the user chose; see `Authenticator.setup_fields`."""
+    fields = [f.name for a in call.ctx.manager.factors.values() for f in a.setup_fields()]
+    names = [*fields, *(f"repeat_{name}" for name in fields)]
+    return code_of(call) | {n: v for n in names if (v := call.form.getAsStr(n)) is not None}
+
+
 def _claim_of(call: SessionRequest) -> str | None:
-    return call.ctx.claim(call.state, PENDING)
+    return claim_of(call.ctx, call.state, PENDING)
 
 
 async def begin_or_configure(call: SessionRequest) -> Outcome:
     """Check the answer to the factor that is being set up; where none is and no answer came, begin one's own anew."""
-    if _is_set_up_pending(call) or setup_answer_of(call):
+    if _is_set_up_pending(call) or _setup_answer(call):
         return await configure(call)
     user = call.session_user()
     factor2 = _own_factor(call)
@@ -109,7 +117,7 @@ async def configure(call: SessionRequest) -> Outcome:
     """Check the first code, or take the secret that the user chose; the factor is the user's then."""
     ctx, key = call.ctx, call.state["session_key"]
     await ctx.extra_columns(call.request)
-    done = await factor2_setup.complete_setup(ctx.accounts, key, setup_answer_of(call), call.origin, _claim_of(call))
+    done = await factor2_setup.complete_setup(ctx.accounts, key, _setup_answer(call), call.origin, _claim_of(call))
     after = call.next_page(ctx.settings.login_redirect)
     user = done.user
     if user is None or user.state == UserState.awaiting_email_verification:
@@ -244,7 +252,7 @@ async def _begin_setup(
     ctx, fields = call.ctx, {**user.to_dict(), **(given or {})}
     shown, data = await factor2_setup.start_setup(
         ctx.accounts, user, user.username, factor2, purpose, fields, False, call.origin,
-        ctx.new_claim(call.state, PENDING),
+        new_claim(ctx, call.state, PENDING),
     )  # fmt: skip
     await ctx.keep(call.request, data)
     page = {**factor_variables(call, factor2), **shown, "next": call.next_page("")}

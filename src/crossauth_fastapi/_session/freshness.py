@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from crossauth_backend.accounts import freshness
 from crossauth_backend.accounts.attempt import Demand
+from crossauth_backend.accounts.authentication import AUTH, OURS, auth_facts
 from crossauth_backend.accounts.context import Accounts, has_factor2
 from crossauth_backend.accounts.credentials import prove_first_factor, proven
+from crossauth_backend.accounts.freshness import can_be_asked
 from crossauth_backend.accounts.stages import require_fresh
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.users.credentials import CREDENTIALS
 from crossauth_backend.users.record import User
-from crossauth_backend.users.stamp import CREDENTIALS
 from crossauth_fastapi._http.errors import PasswordRequired
-from crossauth_fastapi._session.context import SessionRequest
-from crossauth_fastapi._session.factorforms import secrets_of
+from crossauth_fastapi._session.context import SessionRequest, secrets_of
 from crossauth_fastapi._session.renewal import current_attempt
 
 
@@ -57,7 +57,7 @@ async def require_recent_login(call: SessionRequest, user: User, prefix: str = "
     if not needs_password(call, user):
         return
     accounts = call.ctx.accounts
-    if not freshness.can_be_asked(accounts, user):
+    if not can_be_asked(accounts, user):
         raise CrossauthError(ErrorCode.Unauthorized, "You logged in some time ago; log out and in again to do this")
     given = secrets_of(call, prefix)
     if not any(given.values()):
@@ -67,10 +67,10 @@ async def require_recent_login(call: SessionRequest, user: User, prefix: str = "
         await prove_first_factor(accounts, found, given)
     known = current_attempt(call, user).auth
     sid = known.sid if known is not None else None
-    auth = freshness.auth_facts(accounts.now, proven(accounts, user).methods, sid=sid)
+    auth = auth_facts(accounts.now, proven(accounts, user).methods, sid=sid)
     call.state.auth = auth
     if call.state["auth_type"] == "cookie":
-        await call.ctx.keep(call.request, {f"{freshness.OURS}.{freshness.AUTH}": auth.to_data()})
+        await call.ctx.keep(call.request, {f"{OURS}.{AUTH}": auth.to_data()})
 
 
 def changes_credential(accounts: Accounts, user: User, wanted: User | Mapping[str, Any]) -> bool:

@@ -29,7 +29,7 @@ from crossauth_backend.accounts.pending import is_set_up_pending
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
-from crossauth_fastapi._actions.context import ActionRequest
+from crossauth_fastapi._actions.request import ActionRequest
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request, parse_body, read_limited
 from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_json, with_retry_after
 from crossauth_fastapi._http.redirects import see_other, with_query
@@ -37,8 +37,9 @@ from crossauth_fastapi._http.replay import replay
 from crossauth_fastapi._middleware.decision import csrf_refusal
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
 from crossauth_fastapi._session.bodies import Factor2Body
-from crossauth_fastapi._session.context import SessionContext
-from crossauth_fastapi._session.factorforms import code_of, unreachable_text
+from crossauth_fastapi._session.claims import claim_of, new_claim
+from crossauth_fastapi._session.context import SessionContext, code_of
+from crossauth_fastapi._session.factorpages import unreachable_text
 
 # After these the request that waits is of no use any more.
 _ENDS: Final = (ErrorCode.Expired, ErrorCode.TooManyAttempts, ErrorCode.InvalidSession)
@@ -97,7 +98,7 @@ class StepUpGuard:
         ctx = self.ctx
         request, body, code = await _read(ctx, scope, state, receive)
         visit = _visit(scope, state, body)
-        claim = ctx.claim(state, visit.slot)
+        claim = claim_of(ctx, state, visit.slot)
         waiting = waiting_visit(ctx.accounts, state["session_key"], visit.slot, claim)
         if waiting is not None and code and (waiting.method, waiting.path) == (visit.method, visit.path):
             await _complete(ctx, state, user, code, request, waiting)
@@ -132,7 +133,7 @@ class AnswerGuard:
         waiting = (
             None
             if user is None
-            else newest_visit(self.ctx.accounts, state["session_key"], partial(self.ctx.claim, state))
+            else newest_visit(self.ctx.accounts, state["session_key"], partial(claim_of, self.ctx, state))
         )
         if user is None or waiting is None or state.factor2_given:
             await app(scope, receive, send)
@@ -208,7 +209,7 @@ def _visit(scope: Scope, state: RequestState, body: bytes) -> Visit:
 
 
 async def _hold(ctx: SessionContext, request: Request, user: User, visit: Visit) -> None:
-    claim = ctx.new_claim(_state(request.scope), visit.slot)
+    claim = new_claim(ctx, _state(request.scope), visit.slot)
     await ctx.keep(request, await start_visit(ctx.accounts, user, visit, claim))
 
 

@@ -1,4 +1,4 @@
-"""Logging in."""
+"""Logging in: the first factor, then the second where the login waits for it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any, Final, get_args
 
 from fastapi import Request
 
-from crossauth_backend.accounts import issue, login
+from crossauth_backend.accounts import issue, login, second_factor
 from crossauth_backend.accounts.attempt import Attempt, Demand, Prompt
 from crossauth_backend.accounts.context import has_factor2
 from crossauth_backend.accounts.credentials import check_credentials, proven
+from crossauth_backend.accounts.pending import PENDING, read_pending
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -21,10 +22,17 @@ from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.redirects import local_path, with_query
 from crossauth_fastapi._middleware.state import state_of
-from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody
-from crossauth_fastapi._session.context import SessionContext, SessionRequest, Submitted, persist_of
-from crossauth_fastapi._session.factorforms import CODE_UNSENT, ask_variables, secrets_of
-from crossauth_fastapi._session.groups import BASIC
+from crossauth_fastapi._session.bodies import LoginAnswer, LoginBody, LoginFactor2Body
+from crossauth_fastapi._session.context import (
+    SessionContext,
+    SessionRequest,
+    Submitted,
+    code_of,
+    persist_of,
+    secrets_of,
+)
+from crossauth_fastapi._session.factorpages import CODE_UNSENT, ask_variables
+from crossauth_fastapi._session.groups import BASIC, FACTOR2
 from crossauth_fastapi._session.nextpage import keep_next
 from crossauth_fastapi._session.renewal import current_attempt
 
@@ -57,11 +65,35 @@ async def log_in(call: Submitted[LoginBody]) -> Outcome:
     Somebody who is logged in may log in again, as the same user or as another: the session so far ends then. What is wrong is
     refused, and leaves it as it was.
     """
-    ctx, after = call.ctx, call.next_page(call.ctx.settings.login_redirect)
-    body = call.body
+    ctx, body, after = call.ctx, call.body, _leads_to(call)
     refuse = partial(login.refuse_unfinished, ctx.accounts, origin=call.origin)
     user = await check_credentials(ctx.accounts, body.username, secrets_of(call), call.origin, refuse)
     return await sign_in(call, proven(ctx.accounts, user), persist_of(call, body.persist), after)
+
+
+async def get_factor2_page(call: SessionRequest) -> Page | Redirect:
+    """The form that asks for the code, where a login waits for one."""
+    if call.user is not None:
+        return Redirect(call.next_page(call.ctx.settings.login_redirect))
+    pending = read_pending(call.state["session_key"], call.ctx.accounts.ring, PENDING, "login")
+    after = call.next_page(call.ctx.settings.login_redirect)
+    return Page(ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist))
+
+
+async def give_factor2(call: Submitted[LoginFactor2Body]) -> Outcome:
+    """Check the code that a login waits for, and open the session."""
+    # All that can be wrong with the form is found before the code counts.
+    ctx, sent, after = call.ctx, call.body.persist, _leads_to(call)
+    key = call.state["session_key"]
+    await ctx.extra_columns(call.request)
+    attempt, pending = await second_factor.complete_login(ctx.accounts, key, code_of(call), call.origin)
+    persist = pending.persist if sent is None else sent
+    return await sign_in(call, attempt, persist, after)
+
+
+def _leads_to(call: SessionRequest) -> str:
+    """Where a page leads once its user is logged in. A script goes where it likes."""
+    return call.next_page(call.ctx.settings.login_redirect) if call.is_page else ""
 
 
 async def sign_in(
@@ -77,7 +109,7 @@ async def sign_in(
         call: the call; its session so far ends.
         attempt: whom to sign in, and what has been proven.
         persist: whether the cookie outlives the browser; `None` for what the options say.
-        after: where the browser goes then.
+        after: where the browser goes then; a script is not told.
         more: what else the JSON says.
 
     Raises:
@@ -97,7 +129,7 @@ async def sign_in(
         factor2 = result.user.factor2
         unsent = CODE_UNSENT.get(result.code_unsent)
         told = {"message": unsent} if unsent else {}
-        asked = ask_variables(call, str(factor2), "loginfactor2", after, persist)
+        asked = ask_variables(call, str(factor2), "loginfactor2", after, persist) if call.is_page else {}
         page = Page({**asked, **({"errorMessage": unsent, "factor2Hint": ""} if unsent else {})}, "factor2_page")
         return Outcome({"ok": True, "twoFactorRequired": True, "factor2": factor2, **told, **(more or {})}, page)
     endpoint, code = _FORCED[result.asked]
@@ -153,4 +185,20 @@ LOGIN = Action(
     body=LoginBody,
     answer=LoginAnswer,
     echo=("next", "persist", "username"),
+)
+
+
+LOGIN_FACTOR2 = Action(
+    name="loginfactor2",
+    group=FACTOR2,
+    operation_id="account_login_factor2",
+    events=(EventName.login_succeeded, EventName.factor2_failed, EventName.recovery_code_used),
+    limits=("factor2_challenge", "factor2_account", "factor2_address"),
+    step_up=StepUp.NEVER,
+    summary="Give the second factor of a login",
+    submit=give_factor2,
+    get_page=get_factor2_page,
+    page_option="factor2_page",
+    body=LoginFactor2Body,
+    answer=LoginAnswer,
 )

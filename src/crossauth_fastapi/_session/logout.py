@@ -5,9 +5,9 @@ from __future__ import annotations
 from crossauth_backend.accounts import sessions
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi._actions.action import Action, StepUp
-from crossauth_fastapi._actions.context import CsrfRule
 from crossauth_fastapi._actions.forms import Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
+from crossauth_fastapi._actions.request import CsrfRule
 from crossauth_fastapi._session.bodies import LogoutBody
 from crossauth_fastapi._session.context import SessionRequest
 from crossauth_fastapi._session.groups import BASIC

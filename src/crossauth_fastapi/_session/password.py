@@ -17,8 +17,7 @@ from crossauth_fastapi._actions.forms import Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._http.errors import LoginRequired, error_variables
 from crossauth_fastapi._session.bodies import ChangePasswordBody, LoginAnswer, RequestResetBody, ResetBody
-from crossauth_fastapi._session.context import SessionRequest, Submitted
-from crossauth_fastapi._session.factorforms import secrets_of
+from crossauth_fastapi._session.context import SessionRequest, Submitted, secrets_of
 from crossauth_fastapi._session.groups import BASIC, RESET
 from crossauth_fastapi._session.login import open_session, sign_in
 from crossauth_fastapi._session.nextpage import keep_next, kept_next

@@ -8,12 +8,13 @@ from crossauth_backend.accounts import profile
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import Action, StepUp
-from crossauth_fastapi._actions.context import CsrfRule
 from crossauth_fastapi._actions.forms import Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
+from crossauth_fastapi._actions.request import CsrfRule
 from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.bodies import DeleteUserBody, UpdateUserAnswer, UpdateUserBody
-from crossauth_fastapi._session.context import SessionRequest, editor_of
+from crossauth_fastapi._session.context import SessionRequest
+from crossauth_fastapi._session.editing import editor_of
 from crossauth_fastapi._session.forms import shown_value
 from crossauth_fastapi._session.freshness import (
     changes_credential,

@@ -9,8 +9,9 @@ from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.forms import CsrfBody
 from crossauth_fastapi._actions.outcome import Outcome, Page
 from crossauth_fastapi._session.bodies import ResendAnswer
+from crossauth_fastapi._session.claims import claim_of
 from crossauth_fastapi._session.context import SessionRequest
-from crossauth_fastapi._session.factorforms import ask_variables, factor_variables
+from crossauth_fastapi._session.factorpages import ask_variables, factor_variables
 from crossauth_fastapi._session.groups import FACTOR2
 from crossauth_fastapi._session.stepupcode import get_visit_page
 
@@ -20,7 +21,7 @@ RESENT = "We've sent you a new code."
 async def resend(call: SessionRequest) -> Outcome:
     """Send a new code for what waits for one: a login, a request, or a factor that is being set up."""
     ctx = call.ctx
-    claims = partial(ctx.claim, call.state)
+    claims = partial(claim_of, ctx, call.state)
     pending, data = await sent_codes.resend(ctx.accounts, call.state["session_key"], call.origin, claims)
     await ctx.keep(call.request, data)
     answer = {"ok": True, "factor2": pending.factor2, "message": RESENT}
@@ -36,7 +37,7 @@ async def resend(call: SessionRequest) -> Outcome:
         if isinstance(page, Page):
             page = Page({**page.variables, "codeUnsent": False, "notice": RESENT})
         return Outcome(answer, page)
-    asked = ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist)
+    asked = ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist) if call.is_page else {}
     return Outcome(answer, Page({**asked, "notice": RESENT}))
 
 

@@ -21,7 +21,8 @@ from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.errors import as_reason, error_json
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._session import guards
-from crossauth_fastapi._session.context import SessionContext, can_edit
+from crossauth_fastapi._session.context import SessionContext
+from crossauth_fastapi._session.editing import can_edit
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase, is_admin
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 

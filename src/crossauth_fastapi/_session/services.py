@@ -7,10 +7,10 @@ from typing import Any
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.email_tokens.manager import TokenEmailer
+from crossauth_backend.users.reads import or_none
 from crossauth_backend.users.record import User
-from crossauth_backend.users.states import or_none
 from crossauth_backend.users.storage import UserStorage
-from crossauth_fastapi._actions.context import ActionRequest
+from crossauth_fastapi._actions.request import ActionRequest
 from crossauth_fastapi._session import freshness
 from crossauth_fastapi._session.context import SessionContext, SessionRequest
 from crossauth_fastapi._session.interactions import BrowserInteractions

@@ -17,8 +17,9 @@ from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody
-from crossauth_fastapi._session.context import SessionRequest, Submitted, persist_of
-from crossauth_fastapi._session.factorforms import factor_variables, secrets_of
+from crossauth_fastapi._session.claims import new_claim
+from crossauth_fastapi._session.context import SessionRequest, Submitted, persist_of, secrets_of
+from crossauth_fastapi._session.factorpages import factor_variables
 from crossauth_fastapi._session.groups import BASIC
 from crossauth_fastapi._session.login import sign_in
 from crossauth_fastapi._session.userhooks import user_made
@@ -159,7 +160,7 @@ async def _set_factor2_up(
     fields = done.user.to_dict() if done.user else user
     shown, data = await factor2_setup.start_setup(
         ctx.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, persist, call.origin,
-        ctx.new_claim(call.state, PENDING),
+        new_claim(ctx, call.state, PENDING),
     )  # fmt: skip
     previous = call.state["session_id"]
     key = await ctx.manager.session.create_session_key(None, await ctx.extra_columns(call.request), data)

@@ -15,15 +15,16 @@ from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.forms import CsrfBody, Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import Factor2Body
+from crossauth_fastapi._session.claims import claim_of
 from crossauth_fastapi._session.context import SessionRequest
-from crossauth_fastapi._session.factorforms import ask_variables, unreachable_text
+from crossauth_fastapi._session.factorpages import ask_variables, unreachable_text
 from crossauth_fastapi._session.groups import FACTOR2
 
 
 async def get_visit_page(call: SessionRequest) -> Page | Redirect:
     """The form that asks for the code of a request that waits; it is sent to where that request went."""
     user = call.session_user()
-    visit = newest_visit(call.ctx.accounts, call.state["session_key"], partial(call.ctx.claim, call.state))
+    visit = newest_visit(call.ctx.accounts, call.state["session_key"], partial(claim_of, call.ctx, call.state))
     if visit is None:
         raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
     # What only looks is asked for by GET, and a code is sent by POST.

@@ -10,8 +10,9 @@ from crossauth_backend.accounts.admin import create_user
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
+from crossauth_backend.users.reads import ANY_STATE, or_none
 from crossauth_backend.users.record import User
-from crossauth_backend.users.states import ANY_STATE, UserState, or_none
+from crossauth_backend.users.states import UserState
 from crossauth_fastapi.fastapiserver import FastApiServer
 
 # What a command line decides by itself: an administrator is active and logs in with a password.

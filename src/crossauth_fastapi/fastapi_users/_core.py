@@ -14,11 +14,11 @@ from starlette.requests import HTTPConnection
 from crossauth_backend.accounts import login
 from crossauth_backend.accounts.changes import end_sessions
 from crossauth_backend.accounts.context import Accounts, Origin
-from crossauth_backend.accounts.login import Decision, Refused
+from crossauth_backend.accounts.decision import Decision, Refused
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import folded, normalize
-from crossauth_backend.events.listeners import EventListener, Events, LoggingListener
-from crossauth_backend.events.record import EventName
+from crossauth_backend.events.listeners import Events, LoggingListener
+from crossauth_backend.events.record import EventListener, EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, check_swap
 from crossauth_backend.limits.manager import AttemptLimits

@@ -10,8 +10,8 @@ from fastapi import HTTPException, Request, Response
 from starlette.responses import JSONResponse
 
 from crossauth_backend.accounts import email_change, second_factor
+from crossauth_backend.accounts.decision import Refused, Required
 from crossauth_backend.accounts.issue import open_session
-from crossauth_backend.accounts.login import Refused, Required
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.accounts.step_up import complete_step_up, pending_step_up
 from crossauth_backend.core.errors import CrossauthError

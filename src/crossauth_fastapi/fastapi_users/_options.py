@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from crossauth_backend.core.options import option, read_options
-from crossauth_backend.events.listeners import EventListener
+from crossauth_backend.events.record import EventListener
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.sessionmanager import SessionManager
 

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from crossauth_backend.accounts.attempt import Attempt
-from crossauth_backend.accounts.freshness import UNKNOWN
+from crossauth_backend.accounts.authentication import UNKNOWN
 from crossauth_backend.accounts.stages import next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token

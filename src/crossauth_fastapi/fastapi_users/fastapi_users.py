@@ -8,7 +8,7 @@ from typing import Any, Generic
 from fastapi import APIRouter
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.events.listeners import EventListener
+from crossauth_backend.events.record import EventListener
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_fastapi.fastapi_users._core import Core

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.jose import JwtExpiredError, JwtInvalidError, is_symmetric, sign_jwt, verify_jwt
-from crossauth_backend.core.secrets import MIN_SECRET_LENGTH
+from crossauth_backend.core.secretoption import MIN_SECRET_LENGTH
 
 SecretType: TypeAlias = str | SecretStr
 JWT_ALGORITHM = "HS256"

@@ -7,17 +7,8 @@ from typing import Any
 import pytest
 
 from crossauth_backend import ErrorCode, Key, User
-from crossauth_backend.accounts.freshness import (
-    Authentication,
-    auth_facts,
-    auth_in,
-    auth_of,
-    bypasses_factor2,
-    is_fresh,
-    is_two_factor,
-    lacks_factor2,
-    met_acr,
-)
+from crossauth_backend.accounts.authentication import Authentication, auth_facts, auth_in, auth_of, bypasses_factor2
+from crossauth_backend.accounts.freshness import is_fresh, is_two_factor, lacks_factor2, met_acr
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

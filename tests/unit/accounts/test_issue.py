@@ -7,11 +7,11 @@ import pytest
 
 from crossauth_backend import ErrorCode, Key, User
 from crossauth_backend.accounts.attempt import Attempt, Demand, attempt_of
+from crossauth_backend.accounts.authentication import Authentication, auth_of
 from crossauth_backend.accounts.context import Origin
 from crossauth_backend.accounts.credentials import proven
-from crossauth_backend.accounts.freshness import Authentication, auth_of
+from crossauth_backend.accounts.decision import Required
 from crossauth_backend.accounts.issue import open_session, sign_in
-from crossauth_backend.accounts.login import Required
 from crossauth_backend.accounts.sessions import sessions_of_login
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError

@@ -7,10 +7,12 @@ import pytest
 
 from crossauth_backend import ErrorCode, User, UserState
 from crossauth_backend.accounts.attempt import Attempt, Demand
+from crossauth_backend.accounts.authentication import Authentication
+from crossauth_backend.accounts.changes import replace_checked
 from crossauth_backend.accounts.context import Origin
 from crossauth_backend.accounts.credentials import proven
-from crossauth_backend.accounts.freshness import Authentication
-from crossauth_backend.accounts.login import Refused, Required, SignedIn, decide, judge, refuse_unfinished
+from crossauth_backend.accounts.decision import Refused, Required, SignedIn
+from crossauth_backend.accounts.login import decide, judge, refuse_unfinished
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError
 from tests.accounts import World
@@ -127,7 +129,7 @@ async def test_no_factor_is_asked_for_where_the_server_has_none() -> None:
 async def test_where_every_user_has_to_have_a_second_factor_it_is_set_up_first() -> None:
     world = World(allowed_factor2=["totp"])
     accounts, made = world.manager.accounts(), await user_of(world)
-    alice = await accounts.replace(made, {"state": UserState.active, "factor2": ""})
+    alice = await replace_checked(accounts, made, {"state": UserState.active, "factor2": ""})
     decided = await decide(accounts, proven(accounts, alice))
     assert isinstance(decided, Required)
     assert decided.ask is Ask.FACTOR2_CHANGE

@@ -8,7 +8,7 @@ import pytest
 
 from crossauth_backend import ErrorCode, Key, User, UserState
 from crossauth_backend.accounts.attempt import NO_DEMAND, Attempt, Demand, attempt_of
-from crossauth_backend.accounts.freshness import Authentication
+from crossauth_backend.accounts.authentication import Authentication
 from crossauth_backend.accounts.stages import (
     LOGIN_STAGES,
     Ask,

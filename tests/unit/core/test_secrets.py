@@ -3,17 +3,15 @@
 import pytest
 
 from crossauth_backend import CrossauthError, ErrorCode
+from crossauth_backend.core.secretoption import check_secret
 from crossauth_backend.core.secrets import (
     KeyRing,
-    check_secret,
     decrypt,
     derive_key,
     encrypt,
     equal,
     from_base64url,
     hash_token,
-    random_base32,
-    random_digits,
     random_value,
     sign,
     signature_matches,
@@ -21,6 +19,7 @@ from crossauth_backend.core.secrets import (
     unsign,
     xor,
 )
+from crossauth_backend.core.typedcodes import random_base32, random_digits
 
 SECRET, OTHER = "a secret that is long enough for a test", "another secret, long enough for a test"
 KEY = derive_key(SECRET, "test")

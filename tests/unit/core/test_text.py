@@ -7,13 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossauth_backend.core.lookalikes import has_control_characters, has_invisible_characters, mixes_scripts
 from crossauth_backend.core.text import (
     clean_code,
     folded,
-    has_control_characters,
-    has_invisible_characters,
     is_storable,
-    mixes_scripts,
     normalize,
     normalize_address,
     same_mailbox,

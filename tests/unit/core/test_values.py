@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from crossauth_backend import CrossauthError, ErrorCode
 from crossauth_backend.core.clock import as_utc, from_now, utc_now
 from crossauth_backend.core.jsonsafe import json_safe
-from crossauth_backend.core.records import bad_field, differs, is_sound, refuse_unstorable
+from crossauth_backend.core.records import bad_field, refuse_unstorable
+from crossauth_backend.core.values import differs, is_sound
 
 NOT_FINITE = [math.inf, -math.inf, math.nan, Decimal("Infinity"), Decimal("NaN")]
 

@@ -22,7 +22,7 @@ from crossauth_backend.email_tokens.rules import (
     name_in_mail,
     stored_value,
 )
-from crossauth_backend.users.stamp import CREDENTIALS, credential_stamp
+from crossauth_backend.users.credentials import CREDENTIALS, credential_stamp
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ALICE = User(id=1, username="alice", email="a@example.com", security_stamp="s", email_verified_at=NOW)

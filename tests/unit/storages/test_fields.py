@@ -18,8 +18,8 @@ from crossauth_backend.storages.fields import (
     user_from,
     with_stamp,
 )
+from crossauth_backend.users.credentials import CREDENTIALS
 from crossauth_backend.users.options import UserStorageSettings
-from crossauth_backend.users.stamp import CREDENTIALS
 
 SETTINGS = UserStorageSettings()
 

@@ -6,19 +6,15 @@ from typing import Any
 import pytest
 
 from crossauth_backend import User, UserAndSecrets, UserSecrets
-from crossauth_backend.users.stamp import (
+from crossauth_backend.users.credentials import (
     CREDENTIALS,
-    STAMP_LENGTH,
     credential_secrets,
     credential_stamp,
     credentials_with,
     digest_after,
-    is_digest,
-    new_stamp,
     replaces_credential,
-    same_stamp,
-    with_stamp,
 )
+from crossauth_backend.users.stamp import STAMP_LENGTH, is_digest, new_stamp, same_stamp, with_stamp
 
 FOUND = UserAndSecrets(
     User(id=1, username="alice", email="a@example.com", factor2="totp", extra={"pager": "5"}),

@@ -8,7 +8,8 @@ from typing import Any
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import start_hook
 from crossauth_backend.core.passwords import PasswordHasher, Verdict, composed_password
-from crossauth_backend.core.secrets import check_secret, equal
+from crossauth_backend.core.secretoption import check_secret
+from crossauth_backend.core.secrets import equal
 from crossauth_backend.factors.base import Params, PasswordAuthenticator
 from crossauth_backend.factors.password.options import LocalPasswordAuthenticatorOptions, LocalPasswordSettings
 from crossauth_backend.users.record import User, UserSecrets

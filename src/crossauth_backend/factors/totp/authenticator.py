@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from io import BytesIO
 from typing import Any, Final, Literal
 
 import pyotp
-import segno
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing, equal
 from crossauth_backend.core.text import clean_code
 from crossauth_backend.factors.base import Authenticator, AuthenticatorOptions, CodeField, Params
+from crossauth_backend.factors.totp.shown import STEP_SECONDS, shown_secret
 from crossauth_backend.keys.spend import spend
 from crossauth_backend.users.record import User, UserSecrets
 
-STEP_SECONDS: Final = 30
 # The step before and the one after, for clocks that are not quite right and people who type slowly (RFC 6238 §5.2).
 STEPS: Final = (0, -1, 1)
 _CODE: Final = re.compile(r"[0-9]{6}", re.ASCII)
@@ -41,7 +39,7 @@ class TotpAuthenticator(Authenticator):
     async def prepare_configuration(self, user: Params | User) -> dict[str, dict[str, Any]] | None:
         """A new secret: as QR code, as `otpauth:` URI and as text; encrypted in the session until it is confirmed."""
         secret = pyotp.random_base32()
-        shown = self._shown(str(user["username"]), secret)
+        shown = shown_secret(self.app_name, self.factor_name, str(user["username"]), secret)
         kept = {"username": shown["username"], "factor2": self.factor_name, "totpsecret": self._ring.encrypt(secret)}
         return {"userData": shown, "sessionData": kept}
 
@@ -50,7 +48,7 @@ class TotpAuthenticator(Authenticator):
         stored = session_data.get("totpsecret")
         if not isinstance(stored, str):
             return None
-        shown = self._shown(username, self._plain(stored))
+        shown = shown_secret(self.app_name, self.factor_name, username, self._plain(stored))
         return {"userData": shown, "secrets": {"totpsecret": stored}, "newSessionData": dict(session_data)}
 
     async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:
@@ -121,22 +119,3 @@ class TotpAuthenticator(Authenticator):
         users = self.services.user_storage
         if users is not None and not self._ring.is_current(stored):
             await users.rewrite_secret(user.id, "totpsecret", stored, self._ring.encrypt(self._plain(stored)))
-
-    def _shown(self, username: str, secret: str) -> dict[str, Any]:
-        totp = pyotp.TOTP(secret, interval=STEP_SECONDS)
-        uri = totp.provisioning_uri(name=_label(username), issuer_name=_label(self.app_name))
-        code, svg = segno.make(uri, micro=False), BytesIO()
-        code.save(svg, kind="svg", xmldecl=False, omitsize=True, svgclass="qr", lineclass=None, border=4)
-        return {
-            "username": username,
-            "factor2": self.factor_name,
-            "totpsecret": secret,
-            "otpauthUri": uri,
-            "qr": code.png_data_uri(scale=5),
-            "qrSvg": svg.getvalue().decode(),
-        }
-
-
-def _label(text: str) -> str:
-    """`text` as a part of an `otpauth:` label, which a colon would end: authenticators refuse what follows then."""
-    return re.sub(r"[\s:]+", " ", text).strip() or "-"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import option, option_names, read_options
+from crossauth_backend.core.options import option_names, read_options
 from crossauth_backend.core.records import refuse_unstorable
-from crossauth_backend.core.text import normalize_address
+from crossauth_backend.core.text import normalize, normalize_address
 from crossauth_backend.storages.fields import (
     MAX_ID,
     changed_user_values,
@@ -22,25 +21,14 @@ from crossauth_backend.storages.fields import (
     user_from,
     with_stamp,
 )
-from crossauth_backend.users.options import UserStorageOptions, UserStorageSettings
+from crossauth_backend.storages.memory.options import InMemoryUserStorageOptions, InMemoryUserStorageSettings
+from crossauth_backend.users.options import UserStorageSettings
+from crossauth_backend.users.reads import UserStorageGetOptions, refuse_inactive
 from crossauth_backend.users.record import User, UserAndSecrets, UserId, UserSecrets
-from crossauth_backend.users.states import UNFINISHED, UserStorageGetOptions, refuse_inactive
+from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorage
 
 _UNIQUE: Final = ("username", "username_normalized", "email_normalized")
-
-
-class InMemoryUserStorageOptions(UserStorageOptions, total=False):
-    """Options of `InMemoryUserStorage`."""
-
-    record: type[User]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InMemoryUserStorageSettings:
-    """`InMemoryUserStorageOptions`, parsed: those the base class does not have."""
-
-    record: type[User] = option(User, doc="The class of user records: `User` or a subclass of it.", shown="User")
 
 
 class InMemoryUserStorage(UserStorage):
@@ -75,11 +63,17 @@ class InMemoryUserStorage(UserStorage):
 
     async def get_user_by(self, field: str, value: Any, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As documented for `UserStorage`."""
-        id = self._find(field, value)
-        if id is None:
-            raise CrossauthError(ErrorCode.UserNotExist)
-        refuse_inactive(self._users[id].state, options)
-        return UserAndSecrets(self._users[id], self._secrets[id])
+        return self._read(self._find(field, value), options)
+
+    async def get_user_by_id(self, id: UserId, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
+        """As documented for `UserStorage`."""
+        return self._read(self._known(id), options)
+
+    async def get_user_by_username(self, username: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
+        """As documented for `UserStorage`."""
+        if self.settings.normalize_username:
+            return self._read(self._find("username_normalized", normalize(username)), options)
+        return self._read(self._find("username", username), options)
 
     async def get_user_by_email(self, email: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As documented for `UserStorage`."""
@@ -183,6 +177,12 @@ class InMemoryUserStorage(UserStorage):
     def _has_expired(self, id: int, now: datetime) -> bool:
         user = self._users[id]
         return user.state in UNFINISHED and user.signup_expires is not None and user.signup_expires < now
+
+    def _read(self, id: int | None, options: UserStorageGetOptions | None) -> UserAndSecrets:
+        if id is None:
+            raise CrossauthError(ErrorCode.UserNotExist)
+        refuse_inactive(self._users[id].state, options)
+        return UserAndSecrets(self._users[id], self._secrets[id])
 
     def _known(self, id: object) -> int | None:
         number = id if type(id) is int else number_id(id)

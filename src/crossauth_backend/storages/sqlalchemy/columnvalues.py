@@ -20,7 +20,8 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_backend.core.records import bad_field, is_sound
+from crossauth_backend.core.records import bad_field
+from crossauth_backend.core.values import is_sound
 from crossauth_backend.storages.sqlalchemy.timevalues import read_date, read_duration, read_moment, read_time
 from crossauth_backend.storages.sqlalchemy.wordvalues import read_boolean, read_enum, read_text
 

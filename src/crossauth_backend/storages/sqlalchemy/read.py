@@ -23,8 +23,9 @@ from crossauth_backend.storages.sqlalchemy.converters import Converter, converte
 from crossauth_backend.storages.sqlalchemy.drivers import Driver, SqlAlchemyDriver, driver_for
 from crossauth_backend.storages.sqlalchemy.schema import Prepared
 from crossauth_backend.storages.sqlalchemy.unreadable import is_unreadable
+from crossauth_backend.users.credentials import BOOKKEEPING, credential_digest
 from crossauth_backend.users.record import User, UserId
-from crossauth_backend.users.stamp import BOOKKEEPING, STAMP, credential_digest
+from crossauth_backend.users.stamp import STAMP
 
 if TYPE_CHECKING:
     from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage

@@ -9,8 +9,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crossauth_backend.core.records import bad_field, differs, refuse_unstorable
+from crossauth_backend.core.records import bad_field, refuse_unstorable
 from crossauth_backend.core.text import is_storable
+from crossauth_backend.core.values import differs
 from crossauth_backend.storages.fields import MAX_ID, number_id
 from crossauth_backend.storages.sqlalchemy.tables import EXTRA_SECRETS
 

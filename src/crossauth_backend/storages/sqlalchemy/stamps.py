@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from crossauth_backend.storages.fields import VERIFIED
-from crossauth_backend.users.stamp import STAMP, new_stamp, replaces_credential
+from crossauth_backend.users.credentials import replaces_credential
+from crossauth_backend.users.stamp import STAMP, new_stamp
 
 
 def stamped(

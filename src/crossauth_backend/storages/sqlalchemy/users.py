@@ -42,10 +42,12 @@ from crossauth_backend.storages.sqlalchemy.tables import check_name, id_in, secr
 from crossauth_backend.storages.sqlalchemy.unreadable import is_unreadable, rows_of
 from crossauth_backend.storages.sqlalchemy.useroptions import SqlAlchemyUserStorageOptions, SqlUserSettings, own_table
 from crossauth_backend.users.capabilities import ReadUser
+from crossauth_backend.users.credentials import credential_secrets
 from crossauth_backend.users.options import UserStorageSettings
+from crossauth_backend.users.reads import UserStorageGetOptions, or_none, refuse_inactive
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
-from crossauth_backend.users.stamp import STAMP, credential_secrets, is_digest, with_stamp
-from crossauth_backend.users.states import UNFINISHED, UserStorageGetOptions, or_none, refuse_inactive
+from crossauth_backend.users.stamp import STAMP, is_digest, with_stamp
+from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorage
 
 

@@ -20,9 +20,10 @@ from crossauth_backend.users.capabilities import (
     SupportsSignupExpiry,
     SupportsUserReplacement,
 )
+from crossauth_backend.users.reads import UserStorageGetOptions, or_none
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import STAMP, is_digest, new_stamp, with_stamp
-from crossauth_backend.users.states import UNFINISHED, UNREADABLE, UserState, UserStorageGetOptions, or_none
+from crossauth_backend.users.states import UNFINISHED, UNREADABLE, UserState
 from crossauth_backend.users.storage import replace_user
 from crossauth_fastapi.fastapi_users._rules import refuse_unclear
 from crossauth_fastapi.fastapi_users._userrules import checked_columns

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.security import APIKeyCookie, OAuth2PasswordRequestForm
 
-from crossauth_backend.accounts.login import SignedIn
+from crossauth_backend.accounts.decision import SignedIn
 from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi.fastapi_users._answers import (

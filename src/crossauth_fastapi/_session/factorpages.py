@@ -1,4 +1,4 @@
-"""What forms hold of factors, and what pages say of them: secrets, codes and texts, as the factors of the server have them."""
+"""What pages say of factors, in the factors' own words, and what is said where no code was sent."""
 
 from __future__ import annotations
 
@@ -16,38 +16,10 @@ CODE_UNSENT: Final = {
 }
 
 
-def secrets_of(call: SessionRequest, prefix: str = "") -> dict[str, str]:
-    """The secrets in a form: the fields that some first factor stores, under `prefix`."""
-    return {n: v for n in call.ctx.secret_names if (v := _secret(call, prefix, n)) is not None}
-
-
-def _secret(call: SessionRequest, prefix: str, name: str) -> str | None:
-    """The field of a secret: `repeat_password`, or as the specification also writes it, `repeatPassword`."""
-    found = call.form.getAsStr(prefix + name)
-    return call.form.getAsStr(f"repeat{name.capitalize()}") if found is None and prefix == "repeat_" else found
-
-
-def code_of(call: SessionRequest) -> dict[str, str]:
-    """The code in a form: the fields that some second factor reads, and a recovery code."""
-    names = (*call.ctx.code_names, "token", "recovery_code")
-    sent = {n: v for n in names if (v := call.form.getAsStr(n)) is not None}
-    # An older name of the same field (contract 1.5).
-    return {"otp": sent["token"], **sent} if "token" in sent else sent
-
-
-def setup_answer_of(call: SessionRequest) -> dict[str, str]:
-    """What ends the set-up of a second factor: a code, or the secrets that the user chose; see `Authenticator.setup_fields`."""
-    fields = [f.name for a in call.ctx.manager.factors.values() for f in a.setup_fields()]
-    names = [*fields, *(f"repeat_{name}" for name in fields)]
-    return code_of(call) | {n: v for n in names if (v := call.form.getAsStr(n)) is not None}
-
-
 def ask_variables(
     call: SessionRequest, factor2: str, action: str, after: str, persist: bool | None = None
 ) -> dict[str, Any]:
-    """What the page that asks for a second factor is given; nothing where no page is asked for."""
-    if not call.is_page:
-        return {}
+    """What the page that asks for a second factor is given."""
     return {
         **factor_variables(call, factor2),
         "action": action,
