@@ -1,4 +1,4 @@
-"""Measures everything. `--quick` takes a tenth of the time and is for trying things out."""
+"""Measures everything. `--quick` takes a tenth of the time and is for trying things out; so do fewer `--rounds`."""
 
 import argparse
 import asyncio
@@ -246,8 +246,10 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
-    rounds, seconds, many = (2, 0.7, 100_000) if quick else (9, 2.0, 1_000_000)
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    rounds, seconds, many = (2, 0.7, 100_000) if quick else (arguments.rounds, 2.0, 1_000_000)
     if (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, [1])
     with (
@@ -256,11 +258,11 @@ def main() -> None:
         redis_server(Path(folder)) as redis,
         an_issuer() as issuer,
     ):
-        report = Report(servers(Path(folder), postgres, redis.url, issuer))
+        report = Report(servers(Path(folder), postgres, redis.url, issuer), rounds)
         running = start(report.servers)
         try:
             interleaved(running, rounds, seconds)
-            report.plain = plain_shares(report.servers, 2 if quick else 5, seconds)
+            report.plain = plain_shares(report.servers, min(rounds, 5), seconds)
             report.waits = login_waits(report.servers, 3 if quick else 10)
             report.alike = known_and_unknown(Path(folder), postgres, 30 if quick else 200)
             report.attacks = attack.measure(Path(folder), postgres, quick)

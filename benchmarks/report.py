@@ -41,6 +41,7 @@ class Report:
     """What was measured."""
 
     servers: list[Server] = field(default_factory=list)
+    rounds: int = 0
     waits: list[tuple[str, Waits | str]] = field(default_factory=list)
     growth: list[Growth] = field(default_factory=list)
     alike: list[Alike] = field(default_factory=list)
@@ -54,7 +55,7 @@ class Report:
             "",
             f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: every server under `uvicorn[standard]` (uvloop, httptools) "
             "with one worker on one core, the load generator (8 connections) on the other, all servers in turn in each round, "
-            "medians and quartiles over rounds; sessions and API keys are 500 of 50 users in rotation. Our "
+            f"medians and quartiles over {self.rounds} rounds; sessions and API keys are 500 of 50 users in rotation. Our "
             "servers have every source switched on: sessions, API keys, access tokens. The column h11 is the same under "
             "asyncio and h11, where bare FastAPI costs twice as much and every share looks higher.",
             "",
