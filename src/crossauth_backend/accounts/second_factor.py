@@ -14,7 +14,6 @@ from crossauth_backend.accounts.rewritten import as_rewritten
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
-from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.spend import spend
 from crossauth_backend.users.record import User, UserAndSecrets
@@ -40,11 +39,7 @@ async def pending_login(
         CrossauthError: `Factor2ResetNeeded` where the server does not know the factor.
     """
     factor = factor2_of(accounts, user)
-    if factor.mfa_type() == "oob" or isinstance(factor, SentCodeAuthenticator):
-        secrets = await login_secrets(accounts, factor, user, origin)
-    else:
-        # The user knows it, or has a device that makes it.
-        secrets = await factor.create_one_time_secrets(user)
+    secrets = await login_secrets(accounts, factor, user, origin)
     until = accounts.now + WAITS[purpose]
     pending = new_pending(purpose, user, user.username, factor.factor_name, secrets, persist, until, None, methods)
     return {PENDING: seal(pending, accounts.ring)}, secrets.get(UNSENT, "")

@@ -10,7 +10,7 @@ from typing import Any, Final
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
 from crossauth_backend.core.records import refuse_unstorable
-from crossauth_backend.core.text import normalize, normalize_address
+from crossauth_backend.core.text import normalize_address
 from crossauth_backend.storages.fields import (
     MAX_ID,
     changed_user_values,
@@ -63,17 +63,11 @@ class InMemoryUserStorage(UserStorage):
 
     async def get_user_by(self, field: str, value: Any, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As documented for `UserStorage`."""
-        return self._read(self._find(field, value), options)
-
-    async def get_user_by_id(self, id: UserId, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
-        """As documented for `UserStorage`."""
-        return self._read(self._known(id), options)
-
-    async def get_user_by_username(self, username: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
-        """As documented for `UserStorage`."""
-        if self.settings.normalize_username:
-            return self._read(self._find("username_normalized", normalize(username)), options)
-        return self._read(self._find("username", username), options)
+        id = self._find(field, value)
+        if id is None:
+            raise CrossauthError(ErrorCode.UserNotExist)
+        refuse_inactive(self._users[id].state, options)
+        return UserAndSecrets(self._users[id], self._secrets[id])
 
     async def get_user_by_email(self, email: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As documented for `UserStorage`."""
@@ -177,12 +171,6 @@ class InMemoryUserStorage(UserStorage):
     def _has_expired(self, id: int, now: datetime) -> bool:
         user = self._users[id]
         return user.state in UNFINISHED and user.signup_expires is not None and user.signup_expires < now
-
-    def _read(self, id: int | None, options: UserStorageGetOptions | None) -> UserAndSecrets:
-        if id is None:
-            raise CrossauthError(ErrorCode.UserNotExist)
-        refuse_inactive(self._users[id].state, options)
-        return UserAndSecrets(self._users[id], self._secrets[id])
 
     def _known(self, id: object) -> int | None:
         number = id if type(id) is int else number_id(id)
