@@ -1,5 +1,6 @@
 """What the documents say of the tree is true, and no file speaks of the place it was written in."""
 
+import importlib
 import re
 import subprocess
 from pathlib import Path
@@ -83,3 +84,13 @@ def test_the_tables_of_limits_and_events_are_whole() -> None:
     assert [event.value for event in EventName if f"`{event.value}`" not in events] == []
     states = (ROOT / "docs" / "administration.md").read_text()
     assert [value for name, value in vars(UserState).items() if name[0] != "_" and f"`{value}`" not in states] == []
+
+
+def test_every_name_that_a_page_imports_is_there() -> None:
+    for page in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"):
+        for module, names in re.findall(r"(?m)^\s*from (crossauth_\S+) import (\([^)]*\)|[^\n#]+)", page.read_text()):
+            for name in re.findall(r"\w+", re.sub(r" as \w+", "", names)):
+                found = importlib.import_module(module)
+                assert hasattr(found, name) or importlib.import_module(f"{module}.{name}"), (
+                    f"{page.name}: {module}.{name}"
+                )
