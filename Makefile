@@ -18,7 +18,7 @@ run: $(VENV)/.runtime  ## serve the sample application at http://localhost:8000 
 
 test: $(VENV)/.dev $(PEERS)/.package-lock.json  ## run every test, on real services and a real browser
 	scripts/install-services.sh
-	$(BIN)/python -m pytest -n 3 --dist loadscope --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
 
 test-all: test  ## the same, then on every other Python that is here, without browser and peers
 	$(BIN)/python scripts/test_other_pythons.py

@@ -15,6 +15,19 @@ from tests.services.redis import RedisServer, redis_cluster, redis_server
 
 skipped: list[str] = []
 
+# What takes longest begins first: begun last, it would run on one worker while the others have nothing left.
+LONGEST = (
+    "tests/browser/",
+    "tests/flows/test_examples_schema.py",
+    "tests/security/test_bodies.py",
+    "tests/security/test_column_values.py",
+    "tests/security/test_limits.py",
+    "tests/security/test_login_machine.py",
+    "tests/security/test_mail.py",
+    "tests/security/test_step_up_routes.py",
+    "tests/security/test_two_browsers_walk.py",
+)
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
@@ -84,7 +97,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what `--without` names."""
+    """Puts the longest first, and leaves out what `--without` names."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     without = set(config.getoption("--without"))
     left_out = [item for item in items if without & set(getattr(item, "fixturenames", ()))]
     if left_out:

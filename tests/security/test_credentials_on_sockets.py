@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi import WebSocket
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from crossauth_backend.testing import FakeIssuer
@@ -34,6 +34,12 @@ class AdminShop(Shop):
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "RECHECK_SECONDS", 0.0)
+
+
+async def _say(socket: ClientConnection, text: str) -> None:
+    """Sends and hears; the socket may be closed before anything goes through it."""
+    await socket.send(text)
+    await socket.recv()
 
 
 @pytest.fixture
@@ -86,10 +92,8 @@ async def test_a_token_that_the_session_holds_no_more(locations: list[str], kept
                     assert await socket.recv() == "hello"
                     await browser.keep(issuer.issue_token(AUDIENCE, scope="read"))
                 await browser.keep(issuer.issue_token(AUDIENCE) if kept == "scopeless" else kept or "")
-                # It may be closed before anything goes through it.
                 with pytest.raises(ConnectionClosed) as closed:
-                    await socket.send("hello")
-                    await socket.recv()
+                    await _say(socket, "hello")
                 assert closed.value.rcvd is not None
                 assert closed.value.rcvd.code == 1008
         await close_consumers()
