@@ -246,10 +246,10 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     quick = arguments.quick
-    rounds, seconds, many = (2, 0.7, 100_000) if quick else (arguments.rounds, 2.0, 1_000_000)
+    rounds, seconds, many = (2, 0.7, 100_000) if quick else (arguments.rounds, 1.5, 1_000_000)
     if (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, [1])
     with (
@@ -262,9 +262,9 @@ def main() -> None:
         running = start(report.servers)
         try:
             interleaved(running, rounds, seconds)
-            report.plain = plain_shares(report.servers, min(rounds, 5), seconds)
+            report.plain = plain_shares(report.servers, min(rounds, 3), seconds)
             report.waits = login_waits(report.servers, 3 if quick else 10)
-            report.alike = known_and_unknown(Path(folder), postgres, 30 if quick else 200)
+            report.alike = known_and_unknown(Path(folder), postgres, 30 if quick else 120)
             report.attacks = attack.measure(Path(folder), postgres, quick)
             report.growth = growth(Path(folder), postgres, rounds, seconds, many)
         finally:

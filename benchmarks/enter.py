@@ -18,7 +18,8 @@ PASSWORD = "Correct1horse"
 CSRF = "X-CROSSAUTH-CSRF"
 MANY = 6000
 _ROUTES = {"aud": ["fastapi-users:auth"]}
-_ACCESS = {"iss": "https://issuer.example.com", "aud": "bench", "client_id": "client"}
+# `type` is what pycrossauth tells access tokens by.
+_ACCESS = {"iss": "https://issuer.example.com", "aud": "bench", "client_id": "client", "type": "access"}
 
 
 def client_of(server: Server) -> httpx2.Client:

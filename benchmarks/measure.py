@@ -17,6 +17,8 @@ from benchmarks.load import percentile, request_bytes, run
 
 SERVERS = Path(__file__).parent / "servers"
 TIMEOUT = 30
+# Seconds that a server is measured before it is another one's turn.
+WINDOW = 0.25
 # What `uvicorn[standard]` and `fastapi[standard]` run, and what plain `uvicorn` runs.
 STANDARD = ("--loop", "uvloop", "--http", "httptools")
 PLAIN = ("--loop", "asyncio", "--http", "h11")
@@ -84,32 +86,46 @@ class Server:
         return float(times.user + times.system)
 
 
-def cost(server: Server, seconds: float) -> tuple[float, float]:
-    """Requests per CPU second of the server, and per second."""
+def _measure(server: Server, seconds: float) -> tuple[int, float, float]:
+    """Requests that were answered, CPU seconds of the server, and seconds."""
     requests = server.requests or [request_bytes(server.url, server.path, server.headers)]
     before = server.cpu()
     load = asyncio.run(run(server.url, requests, seconds))
-    used = server.cpu() - before
     if load.failures:
         raise RuntimeError(f"{server.name}: {load.failures} of {load.requests} requests failed")
-    return load.requests / used, load.requests / load.seconds
+    return load.requests, server.cpu() - before, load.seconds
+
+
+def in_turn(servers: list[Server], seconds: float) -> list[tuple[float, float]]:
+    """Requests per CPU second of each server, and per second, measured in short windows by turns.
+
+    A machine that is shared is faster now and slower a second later; so none of them has a better hour than the others.
+    """
+    windows = max(1, round(seconds / WINDOW))
+    sums = [[0.0, 0.0, 0.0] for _ in servers]
+    for _ in range(windows):
+        for server, total in zip(servers, sums, strict=True):
+            for place, value in enumerate(_measure(server, seconds / windows)):
+                total[place] += value
+    return [(requests / used, requests / wall) for requests, used, wall in sums]
 
 
 def interleaved(servers: list[Server], rounds: int, seconds: float) -> None:
-    """Measure every server in turn, `rounds` times, each time as a share of the first."""
+    """Measure every server `rounds` times, each time beside the first and as a share of it."""
     for server in list(servers):
         try:
-            cost(server, min(1.0, seconds))
+            _measure(server, min(1.0, seconds))
         except (RuntimeError, OSError, EOFError) as e:
             server.why_not = f"did not run: {e}"
             server.stop()
             servers.remove(server)
+    first = servers[0]
     for _ in range(rounds):
-        base = cost(servers[0], seconds)
         for server in servers:
-            found = base if server is servers[0] else cost(server, seconds)
-            server.absolute.append(found)
-            server.shares.append((found[0] / base[0], found[1] / base[1]))
+            found = in_turn([first] if server is first else [first, server], seconds)
+            base, own = found[0], found[-1]
+            server.absolute.append(own)
+            server.shares.append((own[0] / base[0], own[1] / base[1]))
 
 
 def quartiles(pairs: list[tuple[float, float]]) -> tuple[float, float]:
