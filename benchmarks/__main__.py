@@ -114,6 +114,7 @@ def servers(folder: Path, postgres: PostgresServer, redis: str, issuer: FakeIssu
     return [
         Server("bare FastAPI", ours, "bare:app"),
         Server("bare FastAPI again (self-check)", ours, "bare:app"),
+        Server("bare FastAPI, with as much in memory as ours", ours, "bare_full:app"),
         Server("bare FastAPI, by a plain dependency", ours, "bare:app", path="/dependency"),
         Server("Crossauth, no credential", ours, "ours:app", pair, path="/public"),
         session("in memory", {}),

@@ -102,6 +102,9 @@ def in_turn(servers: list[Server], seconds: float) -> list[tuple[float, float]]:
     A machine that is shared is faster now and slower a second later; so none of them has a better hour than the others.
     """
     windows = max(1, round(seconds / WINDOW))
+    for server in servers:
+        # Who was measured last is warm, and who waited a minute is not.
+        _measure(server, WINDOW)
     sums = [[0.0, 0.0, 0.0] for _ in servers]
     for _ in range(windows):
         for server, total in zip(servers, sums, strict=True):

@@ -50,7 +50,6 @@ class Nowhere:
 more: dict[str, Any] = {
     "enable_password_reset": True,
     "mailer": Nowhere(),
-    "site_url": "http://localhost:8000",
     "attempt_limits": dict.fromkeys(DEFAULT_LIMITS, (10**6, 900)),
 }
 tokens: dict[str, Any] = {"auth_server_base_url": "https://issuer.example.com", "audience": "bench"}
@@ -63,6 +62,8 @@ server = FastApiServer(
     {"session": {"key_storage": keys}, "api_key": {"key_storage": keys}, "oauth_resserver": {}},
     {
         "app": app,
+        # As every application in production says it; without it each request is judged by its headers.
+        "site_url": "http://localhost:8000",
         **tokens,
         "authenticators": {"localpassword": LocalPasswordAuthenticator(users)},
         "secret": "a secret of the benchmark, long enough",

@@ -40,7 +40,8 @@ def key_refusal(key: ApiKey, user: User | None, now: datetime, *, users_known: b
     """
     if key.pending:
         return ErrorCode.InvalidKey
-    if key.ends is not None and key.ends <= now:
+    expires, replaced = key.expires, key.replaced_until
+    if (expires is not None and expires <= now) or (replaced is not None and replaced <= now):
         return ErrorCode.Expired
     if key.userid is None or not users_known:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, TypeAlias
 
 from crossauth_backend.api_keys.options import ApiKeySettings
@@ -26,6 +27,9 @@ from crossauth_backend.users.record import User
 
 logger = logging.getLogger("crossauth.api_keys")
 LIMIT: Final = "api_key"
+# Of how many keys a process remembers what their data say, and how long those may be.
+_MANY: Final = 10_000
+_LONGEST_DATA: Final = 2_000
 AddressOf: TypeAlias = str | Callable[[], str]
 """The peer's address, or what finds it out: few requests make an event that names it."""
 
@@ -53,6 +57,8 @@ class ApiKeyVerifier:
         if self._limit is not None:
             self.counts()
         self._seldom = Seldom(clock)
+        # What was read of keys, by their stored value. The storage is asked for each request all the same.
+        self._known: dict[str, tuple[Key, ApiKey]] = {}
         self.last_use = LastUse(storage)
 
     async def verify(self, token: str, address: AddressOf = "") -> VerifiedApiKey:
@@ -61,8 +67,9 @@ class ApiKeyVerifier:
         Raises:
             CrossauthError: as `find`; `TooManyAttempts`, with `retry_after`, beyond the limit of the key.
         """
-        found = await self.find(token, address)
-        key, now = found.key, self._clock()
+        now = self._clock()
+        found = await self._find(token, address, now)
+        key = found.key
         await self._count(found, address)
         used = self.last_use.waiting.get(key.value) or key.lastactive
         if used is None:
@@ -77,13 +84,16 @@ class ApiKeyVerifier:
         Raises:
             CrossauthError: `InvalidKey` for no key of ours, and where its user is gone or not active; `Expired`.
         """
+        return await self._find(token, address, self._clock())
+
+    async def _find(self, token: str, address: AddressOf, now: datetime) -> VerifiedApiKey:
         secret = secret_of(token, self._settings.token_prefix, self._secret)
         read = None if secret is None else await self._read(stored(self._settings.prefix, secret))
         if read is None:
             raise CrossauthError(ErrorCode.InvalidKey)
-        key, user = _api_key(read[0]), read[1]
+        key, user = self._api_key(read[0]), read[1]
         known = self._settings.user_storage is not None
-        code = key_refusal(key, user, self._clock(), users_known=known)
+        code = key_refusal(key, user, now, users_known=known)
         if code is None:
             return VerifiedApiKey(key, user)
         self._tell_refused(key, user, code, address)
@@ -116,6 +126,24 @@ class ApiKeyVerifier:
             ErrorCode.TooManyAttempts, detail=f"limit {LIMIT} of {found.key.id}", retry_after=reached.retry_after
         )
 
+    def _api_key(self, key: Key) -> ApiKey:
+        """The API key in a stored key, read from its data once for as long as they are the same."""
+        known = self._known.get(key.value)
+        if known is not None and known[0] == key:
+            return known[1]
+        try:
+            found = api_key_of(key)
+        except CrossauthError as e:
+            logger.warning("the data of an API key cannot be read; it is refused")
+            raise CrossauthError(ErrorCode.InvalidKey, detail=e.detail) from e
+        # An application may change what is in `extra`, which is then for its own request only.
+        if not key.extra and len(key.data) <= _LONGEST_DATA:
+            self._known.pop(key.value, None)
+            self._known[key.value] = key, found
+            if len(self._known) > _MANY:
+                del self._known[next(iter(self._known))]
+        return found
+
     def _tell_refused(self, key: ApiKey, user: User | None, code: ErrorCode, address: AddressOf) -> None:
         # A program goes on trying a key that has ended.
         if self._seldom.is_due(key.value):
@@ -124,11 +152,3 @@ class ApiKeyVerifier:
 
 def _text(address: AddressOf) -> str:
     return address if isinstance(address, str) else address()
-
-
-def _api_key(key: Key) -> ApiKey:
-    try:
-        return api_key_of(key)
-    except CrossauthError as e:
-        logger.warning("the data of an API key cannot be read; it is refused")
-        raise CrossauthError(ErrorCode.InvalidKey, detail=e.detail) from e

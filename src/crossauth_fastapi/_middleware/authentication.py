@@ -25,8 +25,8 @@ from crossauth_fastapi._middleware.whereabouts import is_from_this_site
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
 # Where a browser's credential is, and where a program's is too.
-_BY_COOKIE: Final = (b"Cookie",)
-_BY_HEADER: Final = (b"Cookie", b"Authorization")
+_BY_COOKIE: Final = ((b"vary", b"Cookie"),)
+_BY_HEADER: Final = (*_BY_COOKIE, (b"vary", b"Authorization"))
 # Seconds after which a body has come later than the request that it belongs to.
 _LATE: Final = 0.005
 
@@ -148,11 +148,16 @@ def _add_headers(message: Message, state: RequestState) -> None:
         # An answer that is one browser's: no cache on the way may keep it, nor a browser for whoever uses it next.
         present.append(_NO_STORE)
     if personal:
-        named = {part.strip() for part in varies.split(b",")} if varies else ()
-        for name in _BY_HEADER if state.site.challenges else _BY_COOKIE:
-            if name.lower() not in named and b"*" not in named:
-                present.append((b"vary", name))
+        differs = _BY_HEADER if state.site.challenges else _BY_COOKIE
+        # Nearly every answer says nothing of that by itself.
+        present += differs if not varies else _not_named(differs, varies)
     message["headers"] = present + headers
+
+
+def _not_named(differs: Sequence[tuple[bytes, bytes]], varies: bytes) -> list[tuple[bytes, bytes]]:
+    """Those of `differs` that a response does not name in its own `Vary`."""
+    named = {part.strip() for part in varies.split(b",")}
+    return [] if b"*" in named else [header for header in differs if header[1].lower() not in named]
 
 
 def answer_refusals(app: FastAPI) -> None:
