@@ -116,8 +116,13 @@ def many_access_tokens(server: Server) -> dict[str, str]:
 
 
 def opaque_tokens(issuer: FakeIssuer) -> Callable[[Server], dict[str, str]]:
-    """Twenty access tokens that only `issuer` can say something of."""
-    return lambda server: _enter_by(server, [issuer.issue_opaque_token(aud="bench", sub=str(n)) for n in range(20)])
+    """Twenty access tokens that only `issuer` can say something of, and that last longer than the benchmark."""
+
+    def enter(server: Server) -> dict[str, str]:
+        ends = int(time.time()) + 4 * 3600
+        return _enter_by(server, [issuer.issue_opaque_token(aud="bench", sub=str(n), exp=ends) for n in range(20)])
+
+    return enter
 
 
 def _enter_by(server: Server, tokens: list[str]) -> dict[str, str]:
@@ -131,5 +136,5 @@ def _enter_by(server: Server, tokens: list[str]) -> dict[str, str]:
 
 def _tokens(server: Server, count: int, claims: dict[str, Any], typ: str) -> list[str]:
     key, now = RSAKey.import_key(Path(server.environment["BENCH_PRIVATE_KEY"]).read_text()), int(time.time())
-    header, claims = {"alg": "RS256", "typ": typ}, {**claims, "iat": now, "exp": now + 3600}
+    header, claims = {"alg": "RS256", "typ": typ}, {**claims, "iat": now, "exp": now + 4 * 3600}
     return [jwt.encode(header, {**claims, "sub": str(number), "jti": str(number)}, key) for number in range(count)]

@@ -93,6 +93,9 @@ def _measure(server: Server, seconds: float) -> tuple[int, float, float]:
     load = asyncio.run(run(server.url, requests, seconds))
     if load.failures:
         raise RuntimeError(f"{server.name}: {load.failures} of {load.requests} requests failed")
+    # The next window goes on where this one ended: what was new stays new.
+    done = load.requests % len(requests)
+    server.requests = requests[done:] + requests[:done]
     return load.requests, server.cpu() - before, load.seconds
 
 
