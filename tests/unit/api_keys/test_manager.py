@@ -94,6 +94,18 @@ async def test_broken_data_end_a_key_and_it_can_still_be_revoked(keeper: Keeper)
     assert await keeper.keys.get_all_for_user(None) == []
 
 
+async def test_what_is_stored_of_a_key_counts_at_once(keeper: Keeper) -> None:
+    """What was read of a key before is good for as long as the stored key is the same."""
+    made = await keeper.manager.create_key("ci", scope=["read", "write"])
+    for _ in range(2):
+        assert (await keeper.manager.verify(made.token)).key.scope == ("read", "write")
+    await keeper.keys.update_data(made.key.value, "scope", ["read"])
+    for _ in range(2):
+        assert (await keeper.manager.verify(made.token)).key.scope == ("read",)
+    await keeper.keys.update_key({"value": made.key.value, "expires": keeper.now})
+    assert await keeper.code(made.token) is ErrorCode.Expired
+
+
 async def test_strange_entries_of_ours_harm_nothing(keeper: Keeper) -> None:
     made = await keeper.manager.create_key("ci")
     for ours in ('{"until":Infinity}', '{"until":"x"}', '{"limit":[0,1]}', '{"limit":{}}', "[]", '{"id":{},"name":[]}'):
