@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
 from typing import Final, TypeAlias
 
 from crossauth_backend.api_keys.options import ApiKeySettings
@@ -67,9 +66,8 @@ class ApiKeyVerifier:
         Raises:
             CrossauthError: as `find`; `TooManyAttempts`, with `retry_after`, beyond the limit of the key.
         """
-        now = self._clock()
-        found = await self._find(token, address, now)
-        key = found.key
+        found = await self.find(token, address)
+        key, now = found.key, self._clock()
         await self._count(found, address)
         used = self.last_use.waiting.get(key.value) or key.lastactive
         if used is None:
@@ -84,16 +82,13 @@ class ApiKeyVerifier:
         Raises:
             CrossauthError: `InvalidKey` for no key of ours, and where its user is gone or not active; `Expired`.
         """
-        return await self._find(token, address, self._clock())
-
-    async def _find(self, token: str, address: AddressOf, now: datetime) -> VerifiedApiKey:
         secret = secret_of(token, self._settings.token_prefix, self._secret)
         read = None if secret is None else await self._read(stored(self._settings.prefix, secret))
         if read is None:
             raise CrossauthError(ErrorCode.InvalidKey)
         key, user = self._api_key(read[0]), read[1]
         known = self._settings.user_storage is not None
-        code = key_refusal(key, user, now, users_known=known)
+        code = key_refusal(key, user, self._clock(), users_known=known)
         if code is None:
             return VerifiedApiKey(key, user)
         self._tell_refused(key, user, code, address)
