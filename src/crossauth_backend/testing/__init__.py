@@ -12,8 +12,9 @@ They need pytest with pytest-asyncio in `auto` mode; nothing else here does.
 
 from crossauth_backend.testing.clock import FakeClock
 from crossauth_backend.testing.faults import Fault
+from crossauth_backend.testing.identity_storage import IdentityStorageContract
 from crossauth_backend.testing.key_storage import KeyStorageContract
 from crossauth_backend.testing.provider import FakeIssuer
 from crossauth_backend.testing.user_storage import UserStorageContract
 
-__all__ = ["FakeClock", "FakeIssuer", "Fault", "KeyStorageContract", "UserStorageContract"]
+__all__ = ["FakeClock", "FakeIssuer", "Fault", "IdentityStorageContract", "KeyStorageContract", "UserStorageContract"]
