@@ -14,6 +14,7 @@ from crossauth_backend.testing.clock import FakeClock
 from crossauth_backend.testing.fake_provider import FakeProvider
 from crossauth_backend.testing.fake_provider_faults import ProviderFault
 from crossauth_backend.testing.faults import Fault
+from crossauth_backend.testing.identity_storage import IdentityStorageContract
 from crossauth_backend.testing.key_storage import KeyStorageContract
 from crossauth_backend.testing.provider import FakeIssuer
 from crossauth_backend.testing.user_storage import UserStorageContract
@@ -23,6 +24,7 @@ __all__ = [
     "FakeIssuer",
     "FakeProvider",
     "Fault",
+    "IdentityStorageContract",
     "KeyStorageContract",
     "ProviderFault",
     "UserStorageContract",
