@@ -23,8 +23,8 @@ class ProviderError(Exception):
 class ProviderClient:
     """A provider for `get_oauth_router` and `get_oauth_associate_router`, with the methods of httpx-oauth's `BaseOAuth2`.
 
-    What httpx-oauth leaves out is done: the ID token is verified, `nonce` and `iss` (RFC 9207) included, PKCE is always used, and an
-    e-mail address counts as proven only by rules that fit the provider.
+    What httpx-oauth leaves out is done: the ID token is verified, `nonce` and `iss` (RFC 9207) included, PKCE is always used, and
+    an e-mail address counts as proven only by rules that fit the provider.
 
     Parameters:
         provider: one of `PROVIDERS` by name, a `Provider`, or what `provider_options` returned.
@@ -141,7 +141,12 @@ class ProviderClient:
             ProviderError: the provider refuses, or answers what cannot be accepted.
         """
         answer = await self._client.redirect_endpoint(
-            code, state, code_verifier, nonce=nonce if self._gives_id_tokens else None, iss=iss, redirect_uri=redirect_uri
+            code,
+            state,
+            code_verifier,
+            nonce=nonce if self._gives_id_tokens else None,
+            iss=iss,
+            redirect_uri=redirect_uri,
         )
         return self._tokens(answer)
 

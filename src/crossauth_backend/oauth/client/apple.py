@@ -35,9 +35,7 @@ class AppleSecret:
 
     __slots__ = ("_claims", "_clock", "_key", "_made", "_until")
 
-    def __init__(
-        self, client_id: str, *, team_id: str, key_id: str, private_key: str, clock: Clock = utc_now
-    ) -> None:
+    def __init__(self, client_id: str, *, team_id: str, key_id: str, private_key: str, clock: Clock = utc_now) -> None:
         for name, value in (("team_id", team_id), ("key_id", key_id)):
             if not isinstance(value, str) or not _ID.fullmatch(value):
                 raise _wrong(f"'{name}' must be the 10 capital letters and digits that Apple shows")
@@ -64,9 +62,7 @@ class AppleSecret:
         return "AppleSecret()"
 
 
-def apple_client_secret(
-    client_id: str, *, team_id: str, key_id: str, private_key: str, clock: Clock = utc_now
-) -> str:
+def apple_client_secret(client_id: str, *, team_id: str, key_id: str, private_key: str, clock: Clock = utc_now) -> str:
     """One client secret for Apple, good for an hour.
 
     Parameters:

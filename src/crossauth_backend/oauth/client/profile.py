@@ -18,7 +18,7 @@ _MAX_BYTES: Final = 256 * 1024
 
 
 async def read_profile(
-    profile: Profile, issuer: str, access_token: str, fetcher: Fetcher, timeout: timedelta = timedelta(seconds=5)
+    profile: Profile, issuer: str, access_token: str, fetcher: Fetcher, within: timedelta = timedelta(seconds=5)
 ) -> dict[str, Any]:
     """The claims of whoever an access token was issued for; see `claims_of`.
 
@@ -27,15 +27,15 @@ async def read_profile(
         issuer: what the claim `iss` is.
         access_token: fresh from the provider's token endpoint, so that it is this client's own.
         fetcher: sends the requests.
-        timeout: of each request.
+        within: time for each request.
 
     Raises:
         CrossauthError: `Connection` where the provider does not say it, or says what makes no sense.
     """
-    request, user = await _ask(profile.url, access_token, fetcher, timeout)
+    request, user = await _ask(profile.url, access_token, fetcher, within)
     emails: object = None
     if profile.emails_url:
-        _, emails = await _ask(f"{profile.emails_url}?per_page=100", access_token, fetcher, timeout)
+        _, emails = await _ask(f"{profile.emails_url}?per_page=100", access_token, fetcher, within)
     try:
         return claims_of(profile, issuer, user, emails)
     except ValueError as e:
@@ -74,9 +74,9 @@ def claims_of(profile: Profile, issuer: str, user: object, emails: object = None
     return claims
 
 
-async def _ask(url: str, access_token: str, fetcher: Fetcher, timeout: timedelta) -> tuple[FetchRequest, object]:
+async def _ask(url: str, access_token: str, fetcher: Fetcher, within: timedelta) -> tuple[FetchRequest, object]:
     headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
-    request = FetchRequest(url=url, headers=headers, timeout=timeout, max_bytes=_MAX_BYTES)
+    request = FetchRequest(url=url, headers=headers, timeout=within, max_bytes=_MAX_BYTES)
     return request, _read(request, await fetch_with(fetcher, request))
 
 

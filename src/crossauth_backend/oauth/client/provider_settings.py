@@ -44,21 +44,21 @@ def provider_options(provider: str | Provider, **settings: Any) -> dict[str, Any
         "auth_server_base_url": issuer,
         "prefix": f"/{row.name}/",
         "session_data_name": row.name,
-        "valid_flows": [
-            OAuthFlows.OidcAuthorizationCode if row.openid else OAuthFlows.AuthorizationCodeWithPKCE
-        ],
+        "valid_flows": [OAuthFlows.OidcAuthorizationCode if row.openid else OAuthFlows.AuthorizationCodeWithPKCE],
         "default_scope": row.scope,
     }
     if tenants is not None:
         options["tenants"] = tenants
     if (metadata := metadata_of(row, issuer)) is not None:
         options["oidc_config"] = metadata
-    if row.token_endpoint_auth_method:
-        options["token_endpoint_auth_method"] = row.token_endpoint_auth_method
+    if row.client_auth:
+        options["token_endpoint_auth_method"] = row.client_auth
     if row.openid and row.algorithms:
         options["id_token_algorithms"] = list(row.algorithms)
     if row.signed_secret:
-        options["client_secret"] = _signed_secret(row, given)
+        options["client_secret_fn"] = _signed_secret(row, given)
+    if params := {**row.authorization_params, **given.pop("authorization_params", {})}:
+        options["authorization_params"] = params
     return {**options, **given}
 
 
@@ -104,7 +104,8 @@ def _checked(row: Provider, name: str, value: object) -> str:
     if kind is Kind.GUID and isinstance(value, str):
         if value in _ANY:
             raise _wrong(
-                row, f"'{name}' must not be {value!r}, which lets in any tenant there is: name those you know in 'tenants'"
+                row,
+                f"'{name}' must not be {value!r}, which lets in any tenant there is: name those you know in 'tenants'",
             )
         value = PERSONAL_TENANT if value == _CONSUMERS else value.lower()
     if name == "server" and isinstance(value, str):
@@ -122,9 +123,13 @@ def _what(row: Provider, name: str) -> str:
 
 def _signed_secret(row: Provider, given: dict[str, Any]) -> AppleSecret:
     if "client_secret" in given:
-        raise _wrong(row, "'client_secret' runs out; give 'team_id', 'key_id' and 'private_key', of which secrets are made")
+        raise _wrong(
+            row, "'client_secret' runs out; give 'team_id', 'key_id' and 'private_key', of which secrets are made"
+        )
     parts: dict[str, Any] = {name: given.pop(name, None) for name in _APPLE_SETTINGS}
-    missing = [name for name in ("client_id",) if name not in given] + [n for n, value in parts.items() if value is None]
+    missing = [name for name in ("client_id",) if name not in given] + [
+        n for n, value in parts.items() if value is None
+    ]
     if missing:
         raise _wrong(row, f"'{missing[0]}' is missing")
     return AppleSecret(given["client_id"], **parts)

@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from crossauth_backend.core.fetch import is_secure_url
 
-_HOST: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(:[0-9]{1,5})?")
+_HOST: Final = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(:[0-9]{1,5})?"
+)
 _NAME: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -86,7 +88,7 @@ class Provider:
         metadata: endpoints of a provider that publishes no discovery document, relative to the issuer or absolute; the issuer's
             own document is fetched where it is empty.
         profile: who has logged in, where there are no ID tokens.
-        token_endpoint_auth_method: how it wants its clients to authenticate; `""`: as its discovery document says.
+        client_auth: how it wants its clients to authenticate; `""`: as its discovery document says.
         algorithms: how its ID tokens are signed.
         authorization_params: what its authorization endpoint wants besides what the standards have.
         signed_secret: whether the client secret is a JWT that the client signs (see `AppleSecret`).
@@ -102,7 +104,7 @@ class Provider:
     scope: str = "openid profile email"
     metadata: Mapping[str, str] = field(default_factory=dict)
     profile: Profile | None = None
-    token_endpoint_auth_method: str = ""
+    client_auth: str = ""
     algorithms: tuple[str, ...] = ("RS256",)
     authorization_params: Mapping[str, str] = field(default_factory=dict)
     signed_secret: bool = False
@@ -136,14 +138,14 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType({
                 url="https://api.github.com/user", emails_url="https://api.github.com/user/emails", username="login",
                 picture="avatar_url", email="",
             ),
-            token_endpoint_auth_method="client_secret_post",
+            client_auth="client_secret_post",
         ),
         # https://developer.apple.com/documentation/signinwithapplerestapi
         Provider(
             name="apple", title="Apple", issuer="https://appleid.apple.com", scope="openid name email",
             # It refuses the scopes `name` and `email` with any other response mode.
             authorization_params={"response_mode": "form_post"},
-            token_endpoint_auth_method="client_secret_post", signed_secret=True,
+            client_auth="client_secret_post", signed_secret=True,
         ),
         # https://docs.gitlab.com/integration/openid_connect_provider
         Provider(
@@ -159,7 +161,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType({
                 "revocation_endpoint": "https://discord.com/api/oauth2/token/revoke",
             },
             profile=Profile(url="https://discord.com/api/v10/users/@me", name="global_name", verified="verified"),
-            token_endpoint_auth_method="client_secret_basic",
+            client_auth="client_secret_basic",
         ),
         # https://www.keycloak.org/securing-apps/oidc-layers
         Provider(

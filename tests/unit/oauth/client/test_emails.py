@@ -18,11 +18,13 @@ TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
         ({"iss": GOOGLE, "email_verified": True}, True), ({"iss": GOOGLE, "email_verified": "true"}, False),
         ({"iss": GOOGLE, "email_verified": 1}, False), ({"iss": GOOGLE}, False), ({"iss": GOOGLE, "verified": True}, False),
         ({"iss": GOOGLE, "email_verified": None}, False), ({"email_verified": True}, False),
-        ({"iss": ["https://accounts.google.com"], "email_verified": True}, False), ({"iss": "http://[", "email_verified": True}, False),
+        ({"iss": ["https://accounts.google.com"], "email_verified": True}, False),
+        ({"iss": "http://[", "email_verified": True}, False),
         ({"iss": APPLE, "email_verified": "true"}, True), ({"iss": APPLE, "email_verified": True}, True),
         ({"iss": APPLE, "email_verified": "false"}, False), ({"iss": APPLE, "email_verified": "True"}, False),
         ({"iss": f"{APPLE}.evil.com", "email_verified": "true"}, False),
-        ({"iss": GOOGLE, "email": "", "email_verified": True}, False), ({"iss": GOOGLE, "email": [EMAIL], "email_verified": True}, False),
+        ({"iss": GOOGLE, "email": "", "email_verified": True}, False),
+        ({"iss": GOOGLE, "email": [EMAIL], "email_verified": True}, False),
     ],
 )  # fmt: skip
 def test_what_claims_prove(claims: dict[str, Any], proven: bool) -> None:

@@ -87,7 +87,10 @@ async def test_the_token_is_sent_and_both_are_asked() -> None:
     api = Api(USER, EMAILS)
     claims = await read_profile(GITHUB, ISSUER, "gho_1", api)
     assert claims["email"] == "octocat@example.com"
-    assert [r.url for r in api.asked] == ["https://api.github.com/user", "https://api.github.com/user/emails?per_page=100"]
+    assert [r.url for r in api.asked] == [
+        "https://api.github.com/user",
+        "https://api.github.com/user/emails?per_page=100",
+    ]
     assert {r.headers["Authorization"] for r in api.asked} == {"Bearer gho_1"}
     api = Api({"id": "1"})
     assert (await read_profile(DISCORD, "https://discord.com", "t", api))["sub"] == "1"
