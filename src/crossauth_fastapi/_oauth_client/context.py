@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.oauth.client.client import OAuthClient
+from crossauth_backend.oauth.client.responses import OAuthTokenResponse
+from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.accounts import AccountServices
 from crossauth_fastapi._actions.context import ActionContext
@@ -34,6 +36,7 @@ class ClientContext(ActionContext):
         keys: where keys are kept for all workers; `None` where nowhere.
         events: who is told of what happens.
         flows: the flows that are on, by their names in `OAuthFlows`.
+        protected_flows: those that only users who are logged in may use.
         redirect_uri: where the authorization server sends browsers back to.
         callback: the path of that in this application.
         site_url: where browsers find the site, without a slash at the end.
@@ -51,6 +54,7 @@ class ClientContext(ActionContext):
     keys: KeyStorage | None
     events: Events
     flows: frozenset[str]
+    protected_flows: frozenset[str]
     redirect_uri: str
     callback: str
     site_url: str
@@ -70,6 +74,23 @@ class ClientContext(ActionContext):
     def has_flow(self, *flows: str) -> bool:
         """Whether one of these flows is on."""
         return not self.flows.isdisjoint(flows)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """What a flow has given, to be answered.
+
+    Parameters:
+        response: what the client has returned.
+        flow: which flow, by its name in `OAuthFlows`.
+        target: where the browser is to go on; empty for what the options say.
+        before: the tokens that these renew; `None` after a login.
+    """
+
+    response: OAuthTokenResponse = field(repr=False)
+    flow: str
+    target: str = ""
+    before: TokenSet | None = None
 
 
 class WebClient(Protocol):
