@@ -1,4 +1,7 @@
-"""What is answered when a flow has given tokens, or an error: as the options `token_response_type` and `error_response_type` say."""
+"""What is answered when a flow has given tokens, or an error.
+
+The options `token_response_type` and `error_response_type` say how.
+"""
 
 from __future__ import annotations
 
@@ -196,7 +199,8 @@ async def answer_error(ctx: ClientContext, request: Request, e: Exception) -> Re
         if isinstance(made, Response):
             return made
         raise CrossauthError(
-            _C.Configuration, detail=f"option 'error_fn': the function must return a Response, not {type(made).__name__}"
+            _C.Configuration,
+            detail=f"option 'error_fn': the function must return a Response, not {type(made).__name__}",
         )
     except Exception as failed:
         # An error must not become another one on its way out.

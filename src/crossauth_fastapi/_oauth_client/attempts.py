@@ -1,8 +1,8 @@
 """Logins at the authorization server that are under way: each in an encrypted cookie of its own, in the browser that began it.
 
-Nothing is kept on the server before a login has come back: whoever begins a thousand leaves nothing behind. The browser that began
-is the only one that can finish (RFC 6749 §10.12), with the same issuer and redirect URI (RFC 9700 §4.4), and only once. A cookie for
-each attempt lets several tabs log in at the same time, in any order.
+Nothing is kept on the server before a login has come back: whoever begins a thousand leaves nothing behind. The browser that
+began is the only one that can finish (RFC 6749 §10.12), with the same issuer and redirect URI (RFC 9700 §4.4), and only once. A
+cookie for each attempt lets several tabs log in at the same time, in any order.
 """
 
 from __future__ import annotations
@@ -147,7 +147,9 @@ class Attempts:
     def _surplus(self, state: RequestState) -> list[str]:
         """Names of the cookies to give up before one more attempt begins."""
         prefixes = (self._prefix, HOST_PREFIX + self._prefix)
-        ours = [(values[0].partition(".")[0], name) for name, values in state.cookies.items() if name.startswith(prefixes)]
+        ours = [
+            (values[0].partition(".")[0], name) for name, values in state.cookies.items() if name.startswith(prefixes)
+        ]
         newest = sorted(ours, key=lambda one: int(one[0]) if _is_time(one[0]) else 0, reverse=True)
         return [name for _, name in newest[MOST - 1 :]]
 

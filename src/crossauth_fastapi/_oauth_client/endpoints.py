@@ -45,7 +45,6 @@ _ERRORS: Final = {
 }
 
 
-
 class ClientErrorBody(BaseModel):
     """How the JSON endpoints of an OAuth client say no."""
 
@@ -72,8 +71,8 @@ class ClientEndpoint:
             stored. What it raises is answered by `refused`.
         summary: what it does, for OpenAPI and the docs.
         operation_id: its name in clients that are made from OpenAPI; for pages, in logs.
-        option: the option that names its path; `None` where it has a fixed one. Where the option has no value the endpoint has the
-            names of `name` and `also`, or, with `only_named`, is not there.
+        option: the option that names its path; `None` where it has a fixed one. Where the option has no value the endpoint has
+            the names of `name` and `also`, or, with `only_named`, is not there.
         only_named: whether it is there only where its option is given.
         api: whether it is `api/` and the path.
         also: further paths where the option has no value.

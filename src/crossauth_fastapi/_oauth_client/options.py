@@ -203,5 +203,3 @@ def wrong(text: str) -> CrossauthError:
 def of_this_table(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """The options among `given` that one table reads."""
     return {name: value for name, value in given.items() if name in names}
-
-

@@ -42,8 +42,8 @@ class TokenStore(Protocol):
             renew: whether a session of nobody gets a new id, as after every login.
 
         Raises:
-            CrossauthError: `InvalidSession` where the session has ended meanwhile and `renew` is false; `Configuration` where there
-                are no sessions.
+            CrossauthError: `InvalidSession` where the session has ended meanwhile and `renew` is false; `Configuration` where
+                there are no sessions.
         """
         ...
 

@@ -78,9 +78,7 @@ async def sign_in(
     if result.asked is Ask.FACTOR2:
         return SignedInBrowser(result.user, False, with_query(state.url(ctx.prefix + endpoint), next=after))
     back = local_path(with_query(state.url(ctx.prefix + "login"), next=after), after)
-    return SignedInBrowser(
-        result.user, False, with_query(state.url(ctx.prefix + endpoint), required="true", next=back)
-    )
+    return SignedInBrowser(result.user, False, with_query(state.url(ctx.prefix + endpoint), required="true", next=back))
 
 
 def _say_anew(ctx: SessionContext, state: RequestState, key: Key) -> None:
