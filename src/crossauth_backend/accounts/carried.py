@@ -17,7 +17,7 @@ CARRIED: Final = "carried"
 
 
 def with_carried(data: Mapping[str, Any], user: User, carried: Mapping[str, Any]) -> dict[str, Any]:
-    """`data` of a session in which the login of `user` waits, with what the session of this user, and of nobody else, is to hold."""
+    """`data` of a session in which the login of `user` waits, with what the session of this user is to hold."""
     return {**data, OURS: {**data.get(OURS, {}), CARRIED: {"userid": str(user.id), "data": dict(carried)}}}
 
 

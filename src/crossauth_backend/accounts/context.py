@@ -153,11 +153,3 @@ class Accounts:
 def has_factor2(user: User) -> bool:
     """Whether `user` signs in with a second factor."""
     return user.factor2 not in (None, "", NO_FACTOR2)
-
-
-async def forget_user(accounts: Accounts, userid: UserId) -> None:
-    """Throw away what is kept of a user who is gone: every key, such as sessions, tokens, API keys, and accounts at providers."""
-    for keys in {id(s): s for s in (accounts.keys, accounts.email_tokens or accounts.keys)}.values():
-        await keys.delete_all_for_user(userid, "")
-    for identities in accounts.identities:
-        await identities.delete_all_for_user(userid)
