@@ -17,16 +17,22 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from crossauth_backend.core.secrets import random_value
-from crossauth_backend.testing import fake_provider_grants as grants
 from crossauth_backend.testing.fake_provider_base import CLIENT_ID, CLIENT_SECRET, ProviderBase, failed
 from crossauth_backend.testing.fake_provider_faults import ProviderFault, spoiled
+from crossauth_backend.testing.fake_provider_grants import (
+    GrantType,
+    answer,
+    client_credentials,
+    exchange_code,
+    use_refresh_token,
+)
 from crossauth_backend.testing.provider import AnyFault, Handler
 from crossauth_backend.testing.wire import Received, Reply
 
-_GRANTS: Mapping[str, grants.GrantType] = {
-    "authorization_code": grants.code,
-    "refresh_token": grants.refresh,
-    "client_credentials": grants.client_credentials,
+_GRANTS: Mapping[str, GrantType] = {
+    "authorization_code": exchange_code,
+    "refresh_token": use_refresh_token,
+    "client_credentials": client_credentials,
 }
 
 
@@ -139,7 +145,7 @@ class FakeProvider(ProviderBase):
         return Reply(302, "", {"Location": f"{uri}{'&' if '?' in uri else '?'}{urlencode(sent)}"})
 
     def _token(self, received: Received) -> Reply:
-        return grants.answer(self, received, self._fault_of(received), _GRANTS)
+        return answer(self, received, self._fault_of(received), _GRANTS)
 
     def _userinfo(self, received: Received) -> Reply:
         """OpenID Connect Core §5.3."""

@@ -44,7 +44,7 @@ def answer(
     return failed("unsupported_grant_type") if handler is None else handler(provider, received, client, fault)
 
 
-def code(provider: ProviderBase, received: Received, client: str, fault: AnyFault | None) -> Reply:
+def exchange_code(provider: ProviderBase, received: Received, client: str, fault: AnyFault | None) -> Reply:
     """Exchange an authorization code (RFC 6749 §4.1.3, RFC 7636 §4.6)."""
     sent = received.fields.get("code", "")
     grant = provider.codes.pop(sent, None)
@@ -59,7 +59,7 @@ def code(provider: ProviderBase, received: Received, client: str, fault: AnyFaul
     return _tokens(provider.token_response(grant, fault))
 
 
-def refresh(provider: ProviderBase, received: Received, client: str, fault: AnyFault | None) -> Reply:
+def use_refresh_token(provider: ProviderBase, received: Received, client: str, fault: AnyFault | None) -> Reply:
     """Use a refresh token (RFC 6749 §6)."""
     sent = received.fields.get("refresh_token", "")
     grant = provider.refresh_tokens.get(sent)

@@ -18,8 +18,8 @@ from crossauth_backend.testing.fake_provider_faults import ProviderFault, signed
 
 NOW = int(utc_now().timestamp())
 CLAIMS: dict[str, Any] = {
-    "iss": "https://a.example", "aud": "client", "sub": "1", "iat": NOW, "exp": NOW + 60, "nonce": "of this login", "jti": "j", "sid": "s",
-    "at_hash": "h", "auth_time": NOW, "azp": "client", "events": {"e": {}},
+    "iss": "https://a.example", "aud": "client", "sub": "1", "iat": NOW, "exp": NOW + 60, "nonce": "of this login", "jti": "j",
+    "sid": "s", "at_hash": "h", "auth_time": NOW, "azp": "client", "events": {"e": {}},
 }  # fmt: skip
 CHANGED = {
     ProviderFault.WRONG_ISSUER: {"iss"}, ProviderFault.WRONG_AUDIENCE: {"aud"}, ProviderFault.NO_AUDIENCE: {"aud"},
