@@ -13,7 +13,7 @@ from crossauth_backend.core.fetch import is_secure_url
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.oauth.client.answers import failed, foreign_error
 from crossauth_backend.oauth.client.connection import Connection
-from crossauth_backend.oauth.client.options import COMPONENT, ClientSettings
+from crossauth_backend.oauth.client.options import COMPONENT, ClientSettings, are_further
 from crossauth_backend.oauth.client.requests import not_reached, token_request
 from crossauth_backend.oauth.client.responses import AuthorizationUrl, OAuthTokenResponse
 from crossauth_backend.oauth.client.verified import with_payload
@@ -98,7 +98,7 @@ async def finish(connection: Connection, answer: AuthorizationAnswer) -> OAuthTo
     response = await token_request(connection, "authorization_code", fields)
     return await with_payload(
         connection, response, nonce=answer.nonce, code=answer.code, max_age=answer.max_age,
-        needs_id_token=answer.nonce is not None,
+        needs_id_token=answer.nonce is not None, is_login=True,
     )  # fmt: skip
 
 
@@ -138,10 +138,10 @@ def _parameters(
         "state": request.state, "nonce": request.nonce, "code_challenge": request.code_challenge,
         "code_challenge_method": None if request.code_challenge is None else settings.code_challenge_method,
     }  # fmt: skip
-    for name, value in request.extra.items():
-        if name in fields or not isinstance(value, str) or not is_storable(value):
-            raise _wrong(f"the further parameter {name!r} must be text, and none that the flow itself sets")
-    return {**{name: value for name, value in fields.items() if value is not None}, **request.extra}
+    if not are_further(request.extra):
+        raise _wrong("further parameters must be text, and none that the flow itself sets")
+    sent = {name: value for name, value in fields.items() if value is not None}
+    return {**sent, **settings.authorization_params, **request.extra}
 
 
 def _redirect_uri(connection: Connection, request: AuthorizationRequest) -> str:

@@ -29,7 +29,8 @@ async def start(connection: Connection, url: str | None, scope: str | None) -> O
 
 async def poll(connection: Connection, device_code: str) -> OAuthTokenResponse:
     """The tokens, or that there are none yet (RFC 8628 §3.4)."""
-    return await with_payload(connection, await token_request(connection, _GRANT, {"device_code": device_code}))
+    response = await token_request(connection, _GRANT, {"device_code": device_code})
+    return await with_payload(connection, response, is_login=True)
 
 
 async def _endpoint(connection: Connection, url: str | None) -> str:

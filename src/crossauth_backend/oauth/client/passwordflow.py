@@ -64,10 +64,7 @@ async def challenge(
     """Begin with one of them."""
     fields = {"challenge_type": kind, "mfa_token": mfa_token, "authenticator_id": authenticator_id}
     url = below(connection.issuers.discovery, _CHALLENGE)
-    found = await ask(
-        connection, _CHALLENGE, fields, read_challenge, url=url, method=_method(connection)
-    )  # fmt: skip
-    return cast(OAuthMfaChallengeResponse, found)
+    return await ask(connection, _CHALLENGE, fields, read_challenge, url=url, method=_method(connection))
 
 
 async def complete_otp(connection: Connection, mfa_token: str, otp: str, scope: str | None) -> OAuthTokenResponse:
@@ -86,6 +83,6 @@ async def complete_oob(
 
 def _method(connection: Connection) -> TokenAuthMethod:
     """Auth0 documents the client's secret in the body here, and nothing else."""
-    if connection.settings.client_secret is None:
+    if not connection.settings.is_confidential:
         return "none"
     return connection.settings.token_endpoint_auth_method or "client_secret_post"

@@ -14,7 +14,7 @@ from crossauth_backend.oauth.client.verified import with_payload
 
 async def client_credentials(connection: Connection, scope: str | None) -> OAuthTokenResponse:
     """Tokens of the client's own."""
-    if connection.settings.client_secret is None:
+    if not connection.settings.is_confidential:
         return failed("unauthorized_client", "A client without a secret has no credentials")
     return await with_payload(connection, await token_request(connection, "client_credentials", {"scope": scope}))
 

@@ -108,7 +108,7 @@ def auth_method(settings: ClientSettings, metadata: Mapping[str, Any]) -> TokenA
     """How the client authenticates: as configured, otherwise by what the metadata says, which is Basic where it says nothing
     (RFC 8414 §2). `None` where the server takes no secret.
     """
-    if settings.client_secret is None:
+    if not settings.is_confidential:
         return "none"
     if settings.token_endpoint_auth_method is not None:
         return settings.token_endpoint_auth_method
@@ -128,7 +128,7 @@ def post(settings: ClientSettings, url: str, fields: Mapping[str, str], method: 
         method: how the client authenticates.
     """
     headers, sent = {"Accept": "application/json"}, dict(fields)
-    secret = settings.client_secret
+    secret = None if method == "none" else settings.secret
     if method == "client_secret_basic" and secret is not None:
         headers["Authorization"] = basic_credentials(settings.client_id, secret)
     else:

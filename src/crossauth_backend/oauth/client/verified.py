@@ -6,11 +6,14 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.jose import JwtInvalidError
 from crossauth_backend.oauth.client import userinfo
 from crossauth_backend.oauth.client.answers import failed, unavailable
 from crossauth_backend.oauth.client.connection import Connection
 from crossauth_backend.oauth.client.id_token_rules import check_refreshed
+from crossauth_backend.oauth.client.profile import read_profile
+from crossauth_backend.oauth.client.requests import not_reached
 from crossauth_backend.oauth.client.responses import OAuthTokenResponse
 from crossauth_backend.oauth.wire.errors import OAuthError, TemporarilyUnavailable
 
@@ -30,6 +33,7 @@ async def with_payload(
     max_age: int | None = None,
     before: Mapping[str, Any] | None = None,
     needs_id_token: bool = False,
+    is_login: bool = False,
 ) -> OAuthTokenResponse:
     """A token response with the verified claims of its ID token, or an error.
 
@@ -41,13 +45,14 @@ async def with_payload(
         max_age: seconds that the login may be ago.
         before: claims of the login that is refreshed.
         needs_id_token: whether a response without one is refused (OpenID Connect Core §3.1.3.3).
+        is_login: whether a provider that issues no ID tokens is asked who the user is.
     """
     if "error" in response:
         return response
     token = response.get("id_token")
     if token is None:
         if not needs_id_token:
-            return response
+            return await _with_profile(connection, response) if is_login else response
         logger.warning("%s sent no ID token", connection.issuers.published)
         return failed("access_denied", "The authorization server sent no ID token")
     try:
@@ -64,6 +69,24 @@ async def with_payload(
         logger.warning("%s: %s is not valid", connection.issuers.published, detail)
         return failed("access_denied", "The ID token is not valid")
     return await _with_user_info(connection, {**response, "id_payload": claims})
+
+
+async def _with_profile(connection: Connection, response: OAuthTokenResponse) -> OAuthTokenResponse:
+    """The claims of a provider of which it is known that it has no ID tokens, and where it says who the user is."""
+    provider = connection.settings.provider
+    if provider is None or provider.profile is None:
+        return response
+    try:
+        claims = await read_profile(
+            provider.profile,
+            connection.issuers.published,
+            response["access_token"],
+            connection.fetcher,
+            connection.timeout,
+        )
+    except CrossauthError as e:
+        return not_reached(e)
+    return {**response, "id_payload": claims}
 
 
 async def _with_user_info(connection: Connection, response: OAuthTokenResponse) -> OAuthTokenResponse:
