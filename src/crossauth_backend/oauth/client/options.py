@@ -12,6 +12,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fetch import Fetcher, is_secure_url
 from crossauth_backend.core.jose import ALGORITHMS, is_symmetric
 from crossauth_backend.core.options import MAX_SECONDS, REQUIRED, option
+from crossauth_backend.core.text import is_storable
 from crossauth_backend.oauth.client.providers import Provider
 from crossauth_backend.oauth.client.tenants import is_tenant_list
 
@@ -25,6 +26,10 @@ _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{0,4096}")
 _OWN_HEADERS: Final = frozenset({
     "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "cookie", "expect", "host",
     "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
+})  # fmt: skip
+_OWN_PARAMETERS: Final = frozenset({
+    "response_type", "client_id", "client_secret", "redirect_uri", "scope", "state", "nonce", "code_challenge",
+    "code_challenge_method",
 })  # fmt: skip
 _VISIBLE: Final = re.compile(r"[\x20-\x7e]{1,1024}")
 
@@ -120,7 +125,7 @@ def check_settings(settings: ClientSettings) -> None:
     Raises:
         CrossauthError: `Configuration`, naming every option that is wrong and what would be right.
     """
-    checks = (_server(settings), _client(settings), _urls(settings), _algorithms(settings), _headers(settings))
+    checks = (_server(settings), _client(settings), _urls(settings), _algorithms(settings), _further(settings))
     problems = [f"{COMPONENT}: option {problem}" for found in checks for problem in found]
     if problems:
         raise CrossauthError(ErrorCode.Configuration, problems)
@@ -186,6 +191,19 @@ def _algorithms(settings: ClientSettings) -> list[str]:
     if any(is_symmetric(name) for name in named) and settings.client_secret is None:
         problems.append("'id_token_algorithms' with HS256, HS384 or HS512 needs option 'client_secret'")
     return problems
+
+
+def are_further(parameters: Mapping[str, str]) -> bool:
+    """Whether these can be parameters of an authorization request besides those that the flow itself sets."""
+    return not _OWN_PARAMETERS & parameters.keys() and all(
+        isinstance(name, str) and isinstance(value, str) and is_storable(value) for name, value in parameters.items()
+    )
+
+
+def _further(settings: ClientSettings) -> list[str]:
+    if not are_further(settings.authorization_params):
+        return ["'authorization_params' must hold texts, and no parameter that the flow itself sets, such as 'state'"]
+    return _headers(settings)
 
 
 def _headers(settings: ClientSettings) -> list[str]:
