@@ -18,6 +18,7 @@ from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.sessions.device import Device
 from crossauth_backend.sessions.manager import SessionCookie
+from crossauth_backend.users.identities import IdentityStorage
 from crossauth_backend.users.reads import ANY_STATE
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import default_user_validator
@@ -69,6 +70,7 @@ class Accounts:
     root_path: str = ""
     validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
     before_delete_user: Callable[[User], Any] | None = None
+    identities: tuple[IdentityStorage, ...] = ()
 
     @property
     def keys(self) -> KeyStorage:
@@ -151,3 +153,11 @@ class Accounts:
 def has_factor2(user: User) -> bool:
     """Whether `user` signs in with a second factor."""
     return user.factor2 not in (None, "", NO_FACTOR2)
+
+
+async def forget_user(accounts: Accounts, userid: UserId) -> None:
+    """Throw away what is kept of a user who is gone: every key, such as sessions, tokens, API keys, and accounts at providers."""
+    for keys in {id(s): s for s in (accounts.keys, accounts.email_tokens or accounts.keys)}.values():
+        await keys.delete_all_for_user(userid, "")
+    for identities in accounts.identities:
+        await identities.delete_all_for_user(userid)
