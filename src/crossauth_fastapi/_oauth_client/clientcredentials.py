@@ -14,14 +14,14 @@ from crossauth_fastapi._oauth_client.answers import answer_tokens
 from crossauth_fastapi._oauth_client.bodies import ScopeBody, TokensGiven
 from crossauth_fastapi._oauth_client.context import ClientContext
 from crossauth_fastapi._oauth_client.endpoints import ClientEndpoint
-from crossauth_fastapi._oauth_client.steps import count_flow
+from crossauth_fastapi._oauth_client.steps import count_flow, scope_of
 
 
 async def begin(ctx: ClientContext, request: Request, form: JsonOrFormData) -> Response:
     """Get the tokens."""
-    scope = read_body(ScopeBody, form).scope or ctx.options.default_scope
+    scope = scope_of(ctx, read_body(ScopeBody, form).scope)
     await count_flow(ctx, request)
-    response = await ctx.client.client_credentials_flow(scope)
+    response = await ctx.client.client_credentials_flow(scope or None)
     return await answer_tokens(ctx, request, response, OAuthFlows.ClientCredentials)
 
 

@@ -37,6 +37,7 @@ from crossauth_fastapi._oauth_client.steps import (
     marked_browser,
     page_error,
     provider_name,
+    scope_of,
     wants_json,
 )
 
@@ -72,7 +73,7 @@ async def submit_otp(ctx: ClientContext, request: Request, form: JsonOrFormData)
         if not body.otp:
             raise bad_request("Enter the code")
         async with _one_try(ctx, request, sealed):
-            response = await ctx.client.mfa_otp_complete(sealed["token"], body.otp, body.scope or None)
+            response = await ctx.client.mfa_otp_complete(sealed["token"], body.otp, scope_of(ctx, body.scope) or None)
             _check_code(response)
         _check_available(response)
     except CrossauthError as e:
@@ -92,7 +93,7 @@ async def submit_oob(ctx: ClientContext, request: Request, form: JsonOrFormData)
             code = body.binding_code or body.oob or ""
             if sent["binding_method"] and not code:
                 raise bad_request("Enter the code")
-            response = await ctx.client.mfa_oob_complete(sealed["token"], sent["code"], code, body.scope or None)
+            response = await ctx.client.mfa_oob_complete(sealed["token"], sent["code"], code, scope_of(ctx, body.scope) or None)
             _check_code(response)
         _check_available(response)
     except CrossauthError as e:
@@ -105,11 +106,12 @@ async def submit_oob(ctx: ClientContext, request: Request, form: JsonOrFormData)
 async def _log_in(ctx: ClientContext, request: Request, body: PasswordBody) -> Response:
     if not body.username or not body.password:
         raise bad_request("Enter your username and password")
+    scope = scope_of(ctx, body.scope)
     account, address = counted_by(ctx, normalize(body.username)), ctx.origin(request).address
     async with limited(
         ctx, request, login_account=account, login_address=address, login_total_address=address
     ):
-        response = await ctx.client.password_flow(body.username, body.password, body.scope or None)
+        response = await ctx.client.password_flow(body.username, body.password, scope or None)
         error = response.get("error")
         if error == "invalid_grant":
             raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
@@ -121,7 +123,7 @@ async def _log_in(ctx: ClientContext, request: Request, body: PasswordBody) -> R
         return await answer_tokens(ctx, request, response, OAuthFlows.Password)
     if not ctx.has_flow(OAuthFlows.PasswordMfa) or not response.get("mfa_token"):
         raise CrossauthError(ErrorCode.MfaRequired, _NO_FACTOR)
-    return await _ask(ctx, request, response["mfa_token"], body.scope or "", account)
+    return await _ask(ctx, request, response["mfa_token"], scope, account)
 
 
 async def _ask(ctx: ClientContext, request: Request, mfa_token: str, scope: str, account: str) -> Response:
@@ -216,12 +218,12 @@ def _page(
 
 _SHOW: Final = ClientEndpoint(
     name="passwordflow", option="password_flow_url", method="GET", handler=show, flows=_FLOWS, page=True,
-    summary="Ask for username and password", operation_id="oauth_password_flow_page", body=ScopeBody,
+    summary="Ask for username and password", operation_id="oauth_client_password_flow_page", body=ScopeBody,
     templates=("password_flow_page",),
 )  # fmt: skip
 _SUBMIT: Final = ClientEndpoint(
     name="passwordflow", option="password_flow_url", method="POST", handler=submit, flows=_FLOWS,
-    summary="Log in at the authorization server with username and password", operation_id="oauth_password_flow",
+    summary="Log in at the authorization server with username and password", operation_id="oauth_client_password_flow",
     body=PasswordBody, answer=TokensGiven, templates=("password_flow_page", "mfa_otp_page", "mfa_oob_page"),
     limits=("login_account", "login_address", "login_total_address", "code_account"),
 )  # fmt: skip
@@ -229,11 +231,11 @@ _TRIES: Final = ("factor2_challenge", "factor2_account", "factor2_address")
 _OTP_ENDPOINT: Final = ClientEndpoint(
     name="passwordotp", also=("passwordflowotp",), option="password_otp_url", method="POST", handler=submit_otp,
     flows=(OAuthFlows.PasswordMfa,), summary="Give the one-time code that a login with a password asks for",
-    operation_id="oauth_password_otp", body=OtpBody, answer=TokensGiven, templates=("mfa_otp_page",), limits=_TRIES,
+    operation_id="oauth_client_password_otp", body=OtpBody, answer=TokensGiven, templates=("mfa_otp_page",), limits=_TRIES,
 )  # fmt: skip
 _OOB_ENDPOINT: Final = ClientEndpoint(
     name="passwordoob", also=("passwordflowoob",), option="password_oob_url", method="POST", handler=submit_oob,
     flows=(OAuthFlows.PasswordMfa,), summary="Give the code that was sent when a login with a password asked for it",
-    operation_id="oauth_password_oob", body=OobBody, answer=TokensGiven, templates=("mfa_oob_page",), limits=_TRIES,
+    operation_id="oauth_client_password_oob", body=OobBody, answer=TokensGiven, templates=("mfa_oob_page",), limits=_TRIES,
 )  # fmt: skip
 ENDPOINTS: Final = (_SHOW, _SUBMIT, _OTP_ENDPOINT, _OOB_ENDPOINT)

@@ -130,13 +130,13 @@ def _of_session(name: str, *, force: bool, summary: str, operation_id: str) -> t
 ENDPOINTS: Final = (
     ClientEndpoint(
         name="refreshtokenflow", method="POST", handler=begin, flows=(_FLOW,), summary="Renew tokens",
-        operation_id="oauth_refresh_token_flow", body=RefreshBody, answer=TokensGiven, limits=("oauth_flow_address",),
+        operation_id="oauth_client_refresh_token_flow", body=RefreshBody, answer=TokensGiven, limits=("oauth_flow_address",),
     ),
     *_of_session(
         "refreshtokensifexpired", force=False, summary="Renew the tokens of the session where they have ended",
-        operation_id="oauth_refresh_tokens_if_expired",
+        operation_id="oauth_client_refresh_tokens_if_expired",
     ),
     *_of_session(
-        "refreshtokens", force=True, summary="Renew the tokens of the session", operation_id="oauth_refresh_tokens",
+        "refreshtokens", force=True, summary="Renew the tokens of the session", operation_id="oauth_client_refresh_tokens",
     ),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any, Final
@@ -12,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.oauth.client import OAuthTokenResponse
+from crossauth_fastapi._http.bodies import bad_request
 from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_variables
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._oauth_client.answers import answer_tokens, error_json, keep, show_json, shown
@@ -19,6 +21,9 @@ from crossauth_fastapi._oauth_client.context import ClientContext, TokenAnswer
 
 # A second factor is asked for, and given, in this time; as long as an attempt at the authorization code flow.
 LASTS: Final = timedelta(minutes=10)
+# RFC 6749 §3.3.
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
+_MAX_SCOPE: Final = 1000
 # Errors that say nothing of what was sent.
 UNAVAILABLE: Final = ("temporarily_unavailable", "server_error")
 # Errors after which the same request may succeed, once somebody has confirmed elsewhere (RFC 8628 §3.5).
@@ -74,6 +79,18 @@ def marked_browser(ctx: ClientContext, request: Request) -> str:
     mark, cookie = ctx.seals.new_browser(state.local)
     state.queue(cookie)
     return mark
+
+
+def scope_of(ctx: ClientContext, wanted: str | None) -> str:
+    """The scope to ask for: what is wanted, or the option `default_scope`; empty for none.
+
+    Raises:
+        CrossauthError: `BadRequest` for what is no scope.
+    """
+    scope = wanted or ctx.options.default_scope or ""
+    if len(scope) > _MAX_SCOPE or (scope and not _SCOPE.fullmatch(scope)):
+        raise bad_request("scope must be names with single spaces between them")
+    return scope
 
 
 def provider_name(ctx: ClientContext) -> str:

@@ -108,14 +108,14 @@ def _of_kind(kind: Kind) -> tuple[ClientEndpoint, ClientEndpoint]:
     what = kind.replace("_", " ").replace("id token", "ID token")
     shown = ClientEndpoint(
         name=kind, method="POST", handler=showing(kind), enabled=lambda ctx: kind in ctx.options.token_endpoints,
-        refused=refuse_in_json, summary=f"Show the {what} of the session", operation_id=f"oauth_{kind}",
+        refused=refuse_in_json, summary=f"Show the {what} of the session", operation_id=f"oauth_client_{kind}",
         body=DecodeBody, answer=OwnClaims,
     )  # fmt: skip
     had = ClientEndpoint(
         name=f"have_{kind}", method="POST", handler=having(kind), refused=refuse_in_json,
         enabled=lambda ctx: f"have_{kind}" in ctx.options.token_endpoints,
         summary=f"Say whether the session has an {what}" if what[0] in "aI" else f"Say whether the session has a {what}",
-        operation_id=f"oauth_have_{kind}", body=CsrfBody, answer=HaveAnswer,
+        operation_id=f"oauth_client_have_{kind}", body=CsrfBody, answer=HaveAnswer,
     )  # fmt: skip
     return shown, had
 
@@ -124,21 +124,21 @@ ENDPOINTS: Final = (
     *(endpoint for kind in KINDS for endpoint in _of_kind(kind)),
     ClientEndpoint(
         name="tokens", method="POST", handler=show_all, enabled=_has_sessions, refused=refuse_in_json,
-        summary="Show the tokens of the session", operation_id="oauth_tokens", body=DecodeBody, answer=ShownTokens,
+        summary="Show the tokens of the session", operation_id="oauth_client_tokens", body=DecodeBody, answer=ShownTokens,
     ),
     ClientEndpoint(
         name="deletetokens", option="delete_tokens_get_url", only_named=True, method="GET", handler=show_deletion,
-        page=True, summary="Ask whether to forget the tokens of the session", operation_id="oauth_delete_tokens_page",
+        page=True, summary="Ask whether to forget the tokens of the session", operation_id="oauth_client_delete_tokens_page",
         templates=("delete_tokens_page",),
     ),
     ClientEndpoint(
         name="deletetokens", option="delete_tokens_post_url", only_named=True, method="POST", handler=delete, page=True,
         refused=refuse_deletion, summary="Forget the tokens of the session, and show a page",
-        operation_id="oauth_delete_tokens_form", templates=("delete_tokens_page",),
+        operation_id="oauth_client_delete_tokens_form", templates=("delete_tokens_page",),
     ),
     ClientEndpoint(
         name="api/deletetokens", option="api_delete_tokens_post_url", only_named=True, method="POST",
         handler=delete_in_json, refused=refuse_in_json, summary="Forget the tokens of the session",
-        operation_id="oauth_delete_tokens", answer=Ok,
+        operation_id="oauth_client_delete_tokens", answer=Ok,
     ),
 )  # fmt: skip
