@@ -16,6 +16,7 @@ from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.users.identities import IdentityStorage
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.context import ActionContext
@@ -151,6 +152,10 @@ class AccountServices(Protocol):
         """
         ...
 
+    def keep_identities(self, identities: IdentityStorage) -> None:
+        """Let what `identities` keeps of a user go with the user's account."""
+        ...
+
     async def user(self, id: str) -> User:
         """The user of this id, in whatever state.
 
@@ -175,6 +180,11 @@ def offer_accounts(app: FastAPI, services: AccountServices) -> None:
     for use in exchange.waiting:
         use(services)
     exchange.waiting.clear()
+
+
+def accounts_on(app: FastAPI) -> AccountServices | None:
+    """The services of the session server on `app`, where there is one by now."""
+    return _exchange(app).services
 
 
 def with_accounts(app: FastAPI, use: Callable[[AccountServices], None]) -> None:

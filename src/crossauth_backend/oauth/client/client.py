@@ -46,7 +46,7 @@ class OAuthClient:
     def __init__(
         self,
         auth_server_base_url: str | None = None,
-        options: OAuthClientOptions | Mapping[str, Any] | None = None,
+        options: OAuthClientOptions | None = None,
         *,
         clock: Clock = utc_now,
         also_known: Mapping[str, str] | None = None,
@@ -86,7 +86,7 @@ class OAuthClient:
     @property
     def is_confidential(self) -> bool:
         """Whether it has a secret."""
-        return self.settings.client_secret is not None
+        return self.settings.is_confidential
 
     async def aclose(self) -> None:
         """Close connections; call it when the application stops."""
