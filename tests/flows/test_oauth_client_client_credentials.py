@@ -56,7 +56,12 @@ async def test_it_is_there_only_where_it_is_on(provider: FakeProvider) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "status"),
-    [(ProviderFault.ERROR, 400), (ProviderFault.WRONG_SECRET, 401), (ProviderFault.WRONG_TYPES, 502), (Fault.HTML, 502)],
+    [
+        (ProviderFault.ERROR, 400),
+        (ProviderFault.WRONG_SECRET, 401),
+        (ProviderFault.WRONG_TYPES, 502),
+        (Fault.HTML, 502),
+    ],
 )
 async def test_an_error_is_answered_as_the_options_say(provider: FakeProvider, fault: Any, status: int) -> None:
     provider.faults["token"] = fault

@@ -37,7 +37,9 @@ class WatchedProvider(FakeProvider):
 
     def token_response(self, *args: Any, **options: Any) -> dict[str, Any]:
         response = super().token_response(*args, **options)
-        self.given |= {str(response[name]) for name in ("access_token", "refresh_token", "id_token") if name in response}
+        self.given |= {
+            str(response[name]) for name in ("access_token", "refresh_token", "id_token") if name in response
+        }
         return response
 
     @property
@@ -100,7 +102,10 @@ async def by_code(browser: Visitor, provider: FakeProvider, start: Callable[[], 
 
 async def authorize(browser: Visitor, provider: FakeProvider) -> None:
     for path in ("/authzcodeflow", "/authzcodeflowpkce"):
-        for start in (lambda p=path: browser.get(f"{p}?scope=openid%20email"), lambda p=path: browser.submit(p, scope="read")):
+        for start in (
+            lambda p=path: browser.get(f"{p}?scope=openid%20email"),
+            lambda p=path: browser.submit(p, scope="read"),
+        ):
             assert (await by_code(browser, provider, start)).status_code < 400
 
 
@@ -136,7 +141,13 @@ async def refresh(browser: Visitor, provider: FakeProvider) -> None:
         "/refreshtokenflow", "/refreshtokens", "/refreshtokensifexpired", "/api/refreshtokens", "/api/refreshtokensifexpired",
     ):  # fmt: skip
         assert (await browser.submit(path)).status_code < 400
-    for fault in (Fault.UNAVAILABLE, Fault.HTML, ProviderFault.ERROR, ProviderFault.WRONG_SUB, ProviderFault.WRONG_AT_HASH):
+    for fault in (
+        Fault.UNAVAILABLE,
+        Fault.HTML,
+        ProviderFault.ERROR,
+        ProviderFault.WRONG_SUB,
+        ProviderFault.WRONG_AT_HASH,
+    ):
         provider.faults["token"] = fault
         await browser.submit("/refreshtokens")
         await browser.call("/api/refreshtokens")

@@ -93,7 +93,9 @@ async def submit_oob(ctx: ClientContext, request: Request, form: JsonOrFormData)
             code = body.binding_code or body.oob or ""
             if sent["binding_method"] and not code:
                 raise bad_request("Enter the code")
-            response = await ctx.client.mfa_oob_complete(sealed["token"], sent["code"], code, scope_of(ctx, body.scope) or None)
+            response = await ctx.client.mfa_oob_complete(
+                sealed["token"], sent["code"], code, scope_of(ctx, body.scope) or None
+            )
             _check_code(response)
         _check_available(response)
     except CrossauthError as e:
@@ -108,9 +110,7 @@ async def _log_in(ctx: ClientContext, request: Request, body: PasswordBody) -> R
         raise bad_request("Enter your username and password")
     scope = scope_of(ctx, body.scope)
     account, address = counted_by(ctx, normalize(body.username)), ctx.origin(request).address
-    async with limited(
-        ctx, request, login_account=account, login_address=address, login_total_address=address
-    ):
+    async with limited(ctx, request, login_account=account, login_address=address, login_total_address=address):
         response = await ctx.client.password_flow(body.username, body.password, scope or None)
         error = response.get("error")
         if error == "invalid_grant":
@@ -199,9 +199,7 @@ def _again(ctx: ClientContext, request: Request, page: str, shown: Mapping[str, 
     return with_retry_after(_page(ctx, request, page, {**shown, **page_error(reason)}, reason.http_status), reason)
 
 
-def _page(
-    ctx: ClientContext, request: Request, page: str, variables: Mapping[str, Any], status: int = 200
-) -> Response:
+def _page(ctx: ClientContext, request: Request, page: str, variables: Mapping[str, Any], status: int = 200) -> Response:
     """A page; for a script, the same variables as JSON."""
     if wants_json(request):
         return JSONResponse({"ok": False, "error": "mfa_required", **variables}, status, headers=NO_STORE)

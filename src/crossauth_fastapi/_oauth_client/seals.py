@@ -17,6 +17,7 @@ from crossauth_backend.core.secrets import KeyRing, equal, hash_token, random_va
 from crossauth_backend.sessions.cookie import Cookie, SignedCookie
 from crossauth_backend.sessions.options import CookieSettings
 
+PURPOSE: Final = "oauth client pages"
 OTHER_BROWSER: Final = "This login was started in another browser. Start again"
 _STRANGE: Final = "This login is not known here. Start again"
 _BYTES: Final = 16
