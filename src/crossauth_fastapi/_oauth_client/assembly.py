@@ -44,7 +44,9 @@ from crossauth_fastapi._oauth_client.places import AdapterSessions, OwnSessions
 from crossauth_fastapi._oauth_client.refreshing import Refresher
 from crossauth_fastapi._oauth_client.sealing import Seal
 from crossauth_fastapi._oauth_client.seals import Seals
+from crossauth_fastapi._oauth_client.source import attach_id_tokens
 from crossauth_fastapi._oauth_client.tokenstore import NoTokens, StoredTokens, TokenStore
+from crossauth_fastapi._oauth_client.users.people import people_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 
@@ -100,6 +102,7 @@ def build(
     redirect_uri = client.settings.redirect_uri or ""
     tag = hash_token(f"{options.session_data_name}\n{client.issuer}\n{client.client_id}")
     protected = read_flows("login_protected_flows", options.login_protected_flows) & flows
+    users = options.user_storage or (None if accounts is None else accounts.users)
     return ClientContext(
         settings=options,
         pages=pages,
@@ -118,7 +121,8 @@ def build(
         ),
         form_posts=FormPosts(ring(formpost.PURPOSE), tag, clock),
         accounts=accounts,
-        users=options.user_storage or (None if accounts is None else accounts.users),
+        users=users,
+        people=people_of(options, client.issuer, users, None if accounts is None else accounts.accounts),
         keys=keys,
         events=Events([LoggingListener()], clock) if accounts is None else accounts.events,
         limits=_limits(accounts, keys, clock),
@@ -150,6 +154,7 @@ def attach(app: FastAPI, router: APIRouter, ctx: ClientContext) -> None:
         ctx.accounts.reserve_data(ctx.name)
     if ctx.has_sessions:
         offer_tokens(app, ctx.name, ctx.tokens)
+        attach_id_tokens(app, ctx)
     servers.lifecycle.add([_Closing(ctx.client)])
 
 

@@ -44,8 +44,6 @@ def made(users: Any = USERS, login: Any = LOGIN, issuer: str = ISSUER, **options
             "no effect alone",
         ),
         ({"id_token_match_field": "sub"}, "no effect alone"),
-        ({"user_creation_type": "custom"}, "user_creation_fn"),
-        ({"user_creation_fn": lambda *a: None}, "user_creation_fn"),
         ({"local_login": True}, "identity_storage"),
         ({"local_login": True, "identity_storage": IDENTITIES, "login": None}, "session server"),
         ({"link_accounts": True}, "identity_storage"),
