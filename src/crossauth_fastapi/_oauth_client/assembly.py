@@ -14,12 +14,25 @@ from crossauth_backend.core.secretoption import check_secret
 from crossauth_backend.core.secrets import KeyRing, hash_token
 from crossauth_backend.core.text import with_slashes
 from crossauth_backend.events.listeners import Events, LoggingListener
+from crossauth_backend.keys.storage import KeyStorage, SupportsCounting
+from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.oauth.client.client import OAuthClient
+from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_fastapi._actions.accounts import AccountServices
 from crossauth_fastapi._actions.kepttokens import offer_tokens
 from crossauth_fastapi._middleware.order import servers_on
 from crossauth_fastapi._oauth_client import attempts as under_way
-from crossauth_fastapi._oauth_client import authzcode, formpost, sealing
+from crossauth_fastapi._oauth_client import (
+    authzcode,
+    clientcredentials,
+    device,
+    formpost,
+    password,
+    refresh,
+    sealing,
+    seals,
+    tokens,
+)
 from crossauth_fastapi._oauth_client.attempts import Attempts
 from crossauth_fastapi._oauth_client.checks import Whole, check_options, read_flows
 from crossauth_fastapi._oauth_client.context import ClientContext
@@ -30,6 +43,7 @@ from crossauth_fastapi._oauth_client.options import COMPONENT, ClientServerSetti
 from crossauth_fastapi._oauth_client.places import AdapterSessions, OwnSessions
 from crossauth_fastapi._oauth_client.refreshing import Refresher
 from crossauth_fastapi._oauth_client.sealing import Seal
+from crossauth_fastapi._oauth_client.seals import Seals
 from crossauth_fastapi._oauth_client.tokenstore import NoTokens, StoredTokens, TokenStore
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase
@@ -37,6 +51,11 @@ from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 # Every endpoint of a client, in the order of the documented table.
 ENDPOINTS: Final[tuple[ClientEndpoint, ...]] = (
     *authzcode.ENDPOINTS,
+    *clientcredentials.ENDPOINTS,
+    *refresh.ENDPOINTS,
+    *password.ENDPOINTS,
+    *device.ENDPOINTS,
+    *tokens.ENDPOINTS,
 )  # fmt: skip
 # What the library itself keeps in session data, besides what other servers reserve.
 _TAKEN: Final = frozenset({"2fa", "pre2fa", "pre2falook", "passwordchange", "factor2change", "crossauth"})
@@ -102,6 +121,8 @@ def build(
         users=options.user_storage or (None if accounts is None else accounts.users),
         keys=keys,
         events=Events([LoggingListener()], clock) if accounts is None else accounts.events,
+        limits=_limits(accounts, keys, clock),
+        seals=Seals(ring(seals.PURPOSE), tag),
         flows=flows,
         protected_flows=protected,
         redirect_uri=redirect_uri,
@@ -167,6 +188,13 @@ def _token_store(
         await accounts.log_out(Request(connection.scope))
 
     return StoredTokens(name, OwnSessions(accounts, name), seal, refresher, end_session=end_session)
+
+
+def _limits(accounts: AccountServices | None, keys: KeyStorage | None, clock: Callable[[], datetime]) -> AttemptLimits:
+    """What counts attempts: as the session server does; without one by the defaults, and where nothing else can, in memory."""
+    if accounts is not None and accounts.accounts is not None:
+        return accounts.accounts.limits
+    return AttemptLimits(keys if isinstance(keys, SupportsCounting) else InMemoryKeyStorage(), {}, clock)
 
 
 def _callback(prefix: str, redirect_uri: str) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.oauth.client.client import OAuthClient
 from crossauth_backend.oauth.client.responses import OAuthTokenResponse
 from crossauth_backend.oauth.client.token_set import TokenSet
@@ -18,6 +19,7 @@ from crossauth_fastapi._actions.context import ActionContext
 from crossauth_fastapi._oauth_client.attempts import Attempts
 from crossauth_fastapi._oauth_client.formpost import FormPosts
 from crossauth_fastapi._oauth_client.options import ClientServerSettings
+from crossauth_fastapi._oauth_client.seals import Seals
 from crossauth_fastapi._oauth_client.tokenstore import TokenStore
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 
@@ -37,6 +39,8 @@ class ClientContext(ActionContext):
         users: where the users are that ID tokens are matched with; `None` where nowhere.
         keys: where keys are kept for all workers; `None` where nowhere.
         events: who is told of what happens.
+        limits: counts attempts.
+        seals: seals what pages carry.
         flows: the flows that are on, by their names in `OAuthFlows`.
         protected_flows: those that only users who are logged in may use.
         redirect_uri: where the authorization server sends browsers back to.
@@ -56,6 +60,8 @@ class ClientContext(ActionContext):
     users: UserStorage | None
     keys: KeyStorage | None
     events: Events
+    limits: AttemptLimits
+    seals: Seals
     flows: frozenset[str]
     protected_flows: frozenset[str]
     redirect_uri: str
