@@ -14,7 +14,7 @@ from crossauth_backend.core.secretoption import check_secret
 from crossauth_backend.core.secrets import KeyRing, hash_token
 from crossauth_backend.core.text import with_slashes
 from crossauth_backend.events.listeners import Events, LoggingListener
-from crossauth_backend.keys.storage import KeyStorage, SupportsCounting
+from crossauth_backend.keys.storage import KeyStorage, SupportsCounting, SupportsLifecycle
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.oauth.client.client import OAuthClient
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
@@ -38,6 +38,7 @@ from crossauth_fastapi._oauth_client.checks import Whole, check_options, read_fl
 from crossauth_fastapi._oauth_client.context import ClientContext
 from crossauth_fastapi._oauth_client.endpoints import ClientEndpoint, add
 from crossauth_fastapi._oauth_client.formpost import FormPosts
+from crossauth_fastapi._oauth_client.linkroutes import add_links
 from crossauth_fastapi._oauth_client.once import InMemory, InStorage
 from crossauth_fastapi._oauth_client.options import COMPONENT, ClientServerSettings, wrong
 from crossauth_fastapi._oauth_client.places import AdapterSessions, OwnSessions
@@ -150,8 +151,14 @@ def attach(app: FastAPI, router: APIRouter, ctx: ClientContext) -> None:
     """
     servers = servers_on(app)
     add(router, ctx, ENDPOINTS)
+    add_links(app, router, ctx)
+    identities = ctx.options.identity_storage
+    if isinstance(identities, SupportsLifecycle):
+        servers.lifecycle.add([identities])
     if ctx.accounts is not None:
         ctx.accounts.reserve_data(ctx.name)
+        if identities is not None:
+            ctx.accounts.keep_identities(identities)
     if ctx.has_sessions:
         offer_tokens(app, ctx.name, ctx.tokens)
         attach_id_tokens(app, ctx)

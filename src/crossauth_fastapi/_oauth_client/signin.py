@@ -54,6 +54,7 @@ async def signed_in(
         raise CrossauthError(ErrorCode.Configuration, detail="there is no session server to log in at")
     if payload is None:
         raise CrossauthError(ErrorCode.Unauthorized, NO_IDENTITY)
+    accounts = replace(accounts, root_path=state_of(request).root_path)
     if attempt.purpose == "link":
         return await _link(ctx, request, services, accounts, attempt, payload)
     return await _log_in(ctx, request, services, accounts, attempt, tokens)

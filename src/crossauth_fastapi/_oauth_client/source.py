@@ -19,7 +19,7 @@ from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import as_reason
 from crossauth_fastapi._middleware.decision import SESSION_KEY
-from crossauth_fastapi._middleware.identity import Identity
+from crossauth_fastapi._middleware.identity import OIDC, Identity
 from crossauth_fastapi._middleware.order import attach_source, servers_on
 from crossauth_fastapi._middleware.sources import CredentialEnded
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
@@ -29,7 +29,6 @@ from crossauth_fastapi._oauth_client.tokenstore import look_anew
 
 logger = logging.getLogger("crossauth.oauth")
 NAME: Final = "id_token"
-AUTH_TYPE: Final = "oidc"
 _SESSION: Final = "session"
 
 
@@ -111,7 +110,7 @@ async def _identity(ctx: ClientContext, payload: dict[str, object]) -> Identity:
     except Exception as e:
         logger.exception("user_creation_fn failed; nobody is asking", exc_info=loggable(e))
         return Identity(None, error=CrossauthError(ErrorCode.UnknownError), fields=fields)
-    return Identity(AUTH_TYPE if user is not None else None, user, fields=fields)
+    return Identity(OIDC if user is not None else None, user, fields=fields)
 
 
 def _id_of(user: User | None) -> object:
