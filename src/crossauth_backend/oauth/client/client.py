@@ -46,7 +46,7 @@ class OAuthClient:
     def __init__(
         self,
         auth_server_base_url: str | None = None,
-        options: OAuthClientOptions | Mapping[str, Any] | None = None,
+        options: OAuthClientOptions | None = None,
         *,
         clock: Clock = utc_now,
         also_known: Mapping[str, str] | None = None,

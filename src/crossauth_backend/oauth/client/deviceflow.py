@@ -20,7 +20,7 @@ async def start(connection: Connection, url: str | None, scope: str | None) -> O
     try:
         target = await _endpoint(connection, url)
     except CrossauthError as e:
-        return cast(OAuthDeviceAuthorizationResponse, not_reached(e))
+        return cast(OAuthDeviceAuthorizationResponse, not_reached(connection, e))
     found = await ask(
         connection, "device_authorization_endpoint", {"scope": scope}, read_device_response, url=target
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final, Literal, cast
 
 from crossauth_backend.core.errors import CrossauthError
@@ -27,7 +26,6 @@ from crossauth_backend.oauth.client.responses import (
 from crossauth_backend.oauth.client.verified import with_payload
 from crossauth_backend.oauth.wire.text import is_b64token
 
-logger = logging.getLogger("crossauth.oauth")
 _OTP: Final = "http://auth0.com/oauth/grant-type/mfa-otp"
 _OOB: Final = "http://auth0.com/oauth/grant-type/mfa-oob"
 _AUTHENTICATORS: Final = "mfa/authenticators"
@@ -52,9 +50,9 @@ async def authenticators(connection: Connection, mfa_token: str) -> OAuthMfaAuth
             return cast(OAuthMfaAuthenticatorsResponse, answer)
         return read_authenticators(answer.get("list"))
     except CrossauthError as e:
-        return cast(OAuthMfaAuthenticatorsResponse, not_reached(e))
+        return cast(OAuthMfaAuthenticatorsResponse, not_reached(connection, e))
     except Nonsense as e:
-        logger.warning("%s of %s: no usable answer: %s", _AUTHENTICATORS, connection.issuers.published, e)
+        connection.warn("%s: no usable answer of mfa/authenticators: %s", e)
         return cast(OAuthMfaAuthenticatorsResponse, unusable())
 
 
