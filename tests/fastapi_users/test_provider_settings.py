@@ -263,7 +263,8 @@ def test_apple_comes_back_by_a_form(api: Api, cloud: Cloud, path: str) -> None:
     [
         (b"", "application/x-www-form-urlencoded", 303), (b'{"code": "c"}', "application/json", 415), (b"x", "", 415),
         (b"code=1&code=2", "application/x-www-form-urlencoded", 400), (b"code=%00", "application/x-www-form-urlencoded", 400),
-        (b"code=%ff", "application/x-www-form-urlencoded", 400), (b"code=" + b"x" * 5000, "application/x-www-form-urlencoded", 400),
+        (b"code=%ff", "application/x-www-form-urlencoded", 400),
+        (b"code=" + b"x" * 5000, "application/x-www-form-urlencoded", 400),
         (b"x" * 70_000, "application/x-www-form-urlencoded", 413), (b"a&" * 20_000, "application/x-www-form-urlencoded", 400),
         (b"state=%0d%0aSet-Cookie:+a=b", "application/x-www-form-urlencoded", 303),
     ],
@@ -293,7 +294,9 @@ def test_two_clients_of_one_name(tmp_path: Path) -> None:
         users, jwt = api.site.users, api.site.jwt
         users.get_oauth_router(provider_options("google", **SETTINGS["google"]), jwt, SECRET)
         users.get_oauth_router(ProviderClient("google", **SETTINGS["google"]), jwt, SECRET)
-        users.get_oauth_router(ProviderClient("google", name="work", **{**SETTINGS["google"], "client_id": "b"}), jwt, SECRET)
+        users.get_oauth_router(
+            ProviderClient("google", name="work", **{**SETTINGS["google"], "client_id": "b"}), jwt, SECRET
+        )
         with pytest.raises(CrossauthError, match="two OAuth clients are named 'google'"):
             users.get_oauth_router(ProviderClient("google", **{**SETTINGS["google"], "client_id": "b"}), jwt, SECRET)
         with pytest.raises(CrossauthError, match="'redirect_url' and 'site_url' must be https"):
@@ -337,9 +340,13 @@ async def test_the_methods_of_httpx_oauth() -> None:
     assert (await client.get_profile("at"))["preferred_username"] == "octocat"
     assert (await client.refresh_token("rt"))["access_token"] == "at"
     await client.revoke_token("at", "access_token")
-    url = await client.get_authorization_url("https://app.test/cb", "s", ["repo"], extras_params={"allow_signup": "false"})
+    url = await client.get_authorization_url(
+        "https://app.test/cb", "s", ["repo"], extras_params={"allow_signup": "false"}
+    )
     asked = parse_qs(urlsplit(url).query)
     assert (asked["scope"], asked["allow_signup"], asked["state"]) == (["repo"], ["false"], ["s"])
     with pytest.raises(ValueError, match="S256"):
-        await client.get_authorization_url("https://app.test/cb", "s", code_challenge="c", code_challenge_method="plain")
+        await client.get_authorization_url(
+            "https://app.test/cb", "s", code_challenge="c", code_challenge_method="plain"
+        )
     await client.close()

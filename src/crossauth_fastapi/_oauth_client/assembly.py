@@ -27,6 +27,7 @@ from crossauth_fastapi._oauth_client import (
     clientcredentials,
     device,
     formpost,
+    logout,
     password,
     refresh,
     sealing,
@@ -56,6 +57,7 @@ ENDPOINTS: Final[tuple[ClientEndpoint, ...]] = (
     *password.ENDPOINTS,
     *device.ENDPOINTS,
     *tokens.ENDPOINTS,
+    *logout.ENDPOINTS,
 )  # fmt: skip
 # What the library itself keeps in session data, besides what other servers reserve.
 _TAKEN: Final = frozenset({"2fa", "pre2fa", "pre2falook", "passwordchange", "factor2change", "crossauth"})

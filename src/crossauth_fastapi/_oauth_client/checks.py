@@ -162,7 +162,10 @@ _NEEDS: Final[tuple[_Needed, ...]] = (
         "a flow in 'valid_flows' that asks for a scope",
     ),
     (
-        ("logout_oidc_url", "backchannel_logout_url", "post_logout_redirect_uri", "logout_id_token_hint"),
+        (
+            "logout_oidc_url", "backchannel_logout_url", "post_logout_redirect_uri", "logout_id_token_hint",
+            "confirm_logout_page", "logged_out_page",
+        ),  # fmt: skip
         lambda whole: whole.has_flow(OAuthFlows.OidcAuthorizationCode),
         "'oidcAuthorizationCode' in 'valid_flows'",
     ),
