@@ -1,6 +1,7 @@
-"""Logging out at the provider too: begun here (OpenID Connect RP-Initiated Logout), or told by the provider (Back-Channel Logout).
+"""Logging out at the provider too: begun here (OpenID Connect RP-Initiated Logout), or told by it (Back-Channel Logout).
 
-What is here ends first, and whatever the provider says. A link alone logs nobody out: the page asks, and its form has a CSRF token.
+What is here ends first, and whatever the provider says. A link alone logs nobody out: the page asks, and its form has a CSRF
+token.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
 from crossauth_backend.events.record import EventName
+from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.spend import spend
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.oauth.client.flownames import OAuthFlows
@@ -112,8 +114,13 @@ async def told_by_provider(ctx: ClientContext, request: Request, form: JsonOrFor
         if content_type(request.headers.get("content-type", "")) != FORM_TYPE:
             raise InvalidRequest("A logout token is sent as a form")
         token = await ctx.client.verify_logout_token(form.getAsStr("logout_token") or "")
-        await _use_once(keys, token, ctx.now)
-    await mark_logged_out(keys, token, ctx.now)
+        used = await _use_once(keys, token, ctx.now)
+    try:
+        await mark_logged_out(keys, token, ctx.now)
+    except Exception:
+        # The provider sends it again.
+        await keys.delete_key(used)
+        raise
     ctx.events.tell(
         EventName.logged_out, None, address=ctx.origin(request).address, reason=f"at the provider {ctx.client.issuer}"
     )
@@ -125,13 +132,16 @@ async def refuse_provider(ctx: ClientContext, request: Request, e: Exception) ->
     return oauth_json(e, challenge=None)
 
 
-async def _use_once(keys: KeyStorage, token: LogoutToken, now: datetime) -> None:
+async def _use_once(keys: KeyStorage, token: LogoutToken, now: datetime) -> str:
+    """Use up a logout token; the key that says so."""
     if token.iat < (now - OLDEST).timestamp():
         raise InvalidRequest("The logout token is not valid", detail="logout token: iat")
     # Beyond this it is refused for its age.
     expires = datetime.fromtimestamp(token.iat, UTC) + OLDEST + timedelta(minutes=10)
-    if not await spend(keys, f"logout token {token.iss} {token.jti}", now, expires):
+    name = f"logout token {token.iss} {token.jti}"
+    if not await spend(keys, name, now, expires):
         raise InvalidRequest("The logout token is not valid", detail="logout token: jti")
+    return KeyPrefix.spent + hash_token(name)
 
 
 async def _end(ctx: ClientContext, request: Request, tokens: TokenSet | None) -> str:
