@@ -263,7 +263,7 @@ class SessionManagerBase:
             allowed_factor2=tuple(f for f in self.allowed_factor2 if f != NO_FACTOR2),
             factor2_optional=NO_FACTOR2 in self.allowed_factor2, validate_user=self.validate_user,
             normalize_username=self.user_storage.normalize_username, before_delete_user=self.settings.before_delete_user,
-            identities=tuple(self.identities),
+            identities=self.identities,
         )  # fmt: skip
 
     def parts(self) -> list[SupportsLifecycle]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,7 +70,7 @@ class Accounts:
     root_path: str = ""
     validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
     before_delete_user: Callable[[User], Any] | None = None
-    identities: tuple[IdentityStorage, ...] = ()
+    identities: Sequence[IdentityStorage] = ()
 
     @property
     def keys(self) -> KeyStorage:
@@ -153,11 +153,3 @@ class Accounts:
 def has_factor2(user: User) -> bool:
     """Whether `user` signs in with a second factor."""
     return user.factor2 not in (None, "", NO_FACTOR2)
-
-
-async def forget_user(accounts: Accounts, userid: UserId) -> None:
-    """Throw away what is kept of a user who is gone: every key, such as sessions, tokens, API keys, and accounts at providers."""
-    for keys in {id(s): s for s in (accounts.keys, accounts.email_tokens or accounts.keys)}.values():
-        await keys.delete_all_for_user(userid, "")
-    for identities in accounts.identities:
-        await identities.delete_all_for_user(userid)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from crossauth_backend.accounts import second_factor
 from crossauth_backend.accounts.attempt import NO_DEMAND, Attempt, Demand
 from crossauth_backend.accounts.authentication import AUTH, BYPASSED, OURS, Authentication, auth_facts, auth_of, new_sid
+from crossauth_backend.accounts.carried import CARRIED, carried_by, with_carried
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.decision import Refused, Required, SignedIn
 from crossauth_backend.accounts.login import decide
@@ -27,8 +28,6 @@ from crossauth_backend.users.record import User
 
 # In the data of a session that waits: who was logged in in this browser, and by what `sid`.
 _BEFORE: Final = "before"
-# In the same place: what the session of this user, and of nobody else, is to hold once the login is complete.
-_CARRIED: Final = "carried"
 # What waits for a code or a change in the session that it was asked for in, and in no other.
 _WAITING: Final = (PENDING, VISIT, LOOK_VISIT, Ask.PASSWORD_CHANGE.value, Ask.FACTOR2_CHANGE.value)
 
@@ -87,15 +86,16 @@ async def open_session(
             another login is required, for which no session waits.
     """
     user, asked, unsent = decided.attempt.user, None, ""
-    carried = _carried_by(previous, user) if carried is None else carried
+    if carried is None and previous is not None and CARRIED in previous.data:
+        carried = carried_by(previous, user)
     if isinstance(decided, Required):
         asked = decided.ask
         data, unsent = await _waiting_data(accounts, decided, previous, persist, origin)
-        data = _with_carried(data, user, carried)
+        data = with_carried(data, user, carried) if carried else data
         session = await accounts.sessions.create_session_key(None, extra_fields, data)
     else:
         # It rests on the stamp that was read before the proof: where a credential has changed since, it is void from the start.
-        data = {**_data(accounts, decided, previous, origin), **carried}
+        data = {**_data(accounts, decided, previous, origin), **(carried or {})}
         session = await accounts.sessions.create_session_key(user.id, extra_fields, data, user.security_stamp)
     if asked is Ask.FACTOR2:
         accounts.events.tell(EventName.factor2_asked, user, address=origin.address)
@@ -147,23 +147,6 @@ def _data(accounts: Accounts, decided: SignedIn, previous: Key | None, origin: O
         facts[BYPASSED] = True
     told = {"agent": origin.agent[:200], "address": origin.address, **facts}
     return {name: value for name, value in data.items() if name not in _WAITING} | {OURS: {**ours, **told}}
-
-
-def _with_carried(data: dict[str, Any], user: User, carried: Mapping[str, Any]) -> dict[str, Any]:
-    """`data` of a session in which the login of `user` waits, with what the session of this user is to hold."""
-    if not carried:
-        return data
-    return {**data, OURS: {**data.get(OURS, {}), _CARRIED: {"userid": str(user.id), "data": dict(carried)}}}
-
-
-def _carried_by(previous: Key | None, user: User) -> dict[str, Any]:
-    """What an earlier step of this login of `user` has left for the session. A login of somebody else does not get it."""
-    ours = get_json_data(previous).get(OURS) if previous is not None and previous.userid is None else None
-    kept = ours.get(_CARRIED) if isinstance(ours, dict) else None
-    if not isinstance(kept, dict) or kept.get("userid") != str(user.id) or not isinstance(kept.get("data"), dict):
-        return {}
-    found: dict[str, Any] = kept["data"]
-    return found
 
 
 def _before(previous: Key | None) -> dict[str, Any] | None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.changes import check_still, replace_checked
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, forget_user
+from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.email_change import forget_links, request_change
+from crossauth_backend.accounts.forget import forget_user
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook

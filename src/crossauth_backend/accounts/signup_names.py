@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from crossauth_backend.accounts.changes import replace_checked
-from crossauth_backend.accounts.context import Accounts, Origin, forget_user
+from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.accounts.credentials import check_credentials, check_nobody, prove_first_factor, says_nothing
+from crossauth_backend.accounts.forget import forget_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.text import same_mailbox

@@ -66,6 +66,8 @@ class ProviderSettings:
         rotate: a refresh token is used once, and its reuse ends the grant (RFC 9700 §4.14.2).
         id_token_on_refresh: whether a refresh brings a new ID token.
         id_token_claims: whether the user's claims are in the ID token, besides the userinfo endpoint.
+        opaque_access_tokens: whether only introspection says something of them.
+        signed_userinfo: whether the userinfo endpoint answers with a JWT (OpenID Connect Core §5.3.2).
         iss_parameter: whether browsers are sent back with `iss` (RFC 9207).
         require_pkce: whether an authorization request needs a challenge.
         token_auth_methods: how clients may authenticate; `None` says nothing in the metadata, which means Basic.
@@ -85,6 +87,8 @@ class ProviderSettings:
     rotate: bool = True
     id_token_on_refresh: bool = True
     id_token_claims: bool = True
+    opaque_access_tokens: bool = False
+    signed_userinfo: bool = False
     iss_parameter: bool = True
     require_pkce: bool = False
     token_auth_methods: list[str] | None = field(
@@ -122,6 +126,8 @@ class ProviderBase(FakeIssuer):
         """Every request, the latest last."""
         self.codes: dict[str, Grant] = {}
         self.access_tokens: dict[str, Grant] = {}
+        self.expiries: dict[str, int] = {}
+        """When each access token expires, in seconds since the epoch."""
         self.refresh_tokens: dict[str, Grant] = {}
         self.used: dict[str, Grant] = {}
         """Codes and refresh tokens that were used up: who sends one again ends the grant."""
@@ -190,12 +196,15 @@ class ProviderBase(FakeIssuer):
         return _spoiled_response(said, fault)
 
     def access_token(self, grant: Grant) -> str:
-        """A new access token (RFC 9068)."""
-        token = self.issue_token(
-            grant.audience, sub=grant.sub or grant.client_id, client_id=grant.client_id,
-            scope=" ".join(grant.scope) or None, exp=self.now + self.settings.token_lifetime,
-        )  # fmt: skip
-        self.access_tokens[token] = grant
+        """A new access token (RFC 9068), or an opaque one."""
+        expiry = self.now + self.settings.token_lifetime
+        issue = self.issue_opaque_token if self.settings.opaque_access_tokens else self.issue_token
+        said: dict[str, Any] = {
+            "aud": grant.audience, "sub": grant.sub or grant.client_id, "client_id": grant.client_id,
+            "scope": " ".join(grant.scope) or None, "exp": expiry,
+        }  # fmt: skip
+        token = issue(**said)
+        self.access_tokens[token], self.expiries[token] = grant, expiry
         grant.tokens.add(token)
         return token
 
@@ -218,7 +227,7 @@ class ProviderBase(FakeIssuer):
             refreshed: whether it comes from a refresh, and so without a nonce.
         """
         at_hash = None if access_token is None else to_base64url(digest(access_token.encode())[:16])
-        said = {
+        said: dict[str, Any] = {
             "iss": self.url, "aud": grant.client_id, "sub": grant.sub, "iat": self.now, "auth_time": grant.auth_time,
             "exp": self.now + self.settings.id_token_lifetime, "sid": grant.sid, "at_hash": at_hash, "jti": random_value(16),
             "nonce": None if refreshed else grant.nonce,
@@ -243,6 +252,7 @@ class ProviderBase(FakeIssuer):
         """End everything that was issued for a grant."""
         for token in grant.tokens:
             self.access_tokens.pop(token, None)
+            self.tokens.pop(token, None)
             self.refresh_tokens.pop(token, None)
 
     def _gets_refresh_token(self, grant: Grant, refreshed: bool) -> bool:

@@ -61,15 +61,19 @@ class Reply(NamedTuple):
         status: of HTTP.
         document: sent as JSON; a text is sent as a page.
         headers: besides those that every reply has.
+        content_type: where it is neither JSON nor a page.
     """
 
     status: int
     document: Any
     headers: Mapping[str, str] = {}
+    content_type: str | None = None
 
     @property
     def kind(self) -> str:
         """Its content type."""
+        if self.content_type is not None:
+            return self.content_type
         return "text/html; charset=utf-8" if isinstance(self.document, str) else "application/json"
 
     def body(self) -> bytes:

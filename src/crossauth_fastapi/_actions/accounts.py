@@ -16,6 +16,7 @@ from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.users.identities import IdentityStorage
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.context import ActionContext
@@ -149,6 +150,10 @@ class AccountServices(Protocol):
         Raises:
             CrossauthError: `Unauthorized` where the password is needed; `UsernameOrPasswordInvalid`, `TooManyAttempts`.
         """
+        ...
+
+    def keep_identities(self, identities: IdentityStorage) -> None:
+        """Let what `identities` keeps of a user go with the user's account."""
         ...
 
     async def user(self, id: str) -> User:

@@ -18,6 +18,7 @@ from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.users.identities import IdentityStorage
 from crossauth_backend.users.reads import or_none
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
@@ -125,6 +126,12 @@ class SessionServices:
     async def require_recent_login(self, call: ActionRequest[Any, Any], user: User) -> None:
         """See `AccountServices.require_recent_login`."""
         await freshness.require_recent_login(self._own(call), user)
+
+    def keep_identities(self, identities: IdentityStorage) -> None:
+        """See `AccountServices.keep_identities`."""
+        kept = self.context.manager.identities
+        if not any(identities is other for other in kept):
+            kept.append(identities)
 
     async def user(self, id: str) -> User:
         """See `AccountServices.user`."""

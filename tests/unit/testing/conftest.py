@@ -12,6 +12,7 @@ from crossauth_backend.core.jose import VerificationPolicy, verify
 from crossauth_backend.core.secrets import digest, to_base64url
 from crossauth_backend.testing import FakeProvider
 from crossauth_backend.testing.fake_provider_base import CLIENT_ID, CLIENT_SECRET
+from crossauth_backend.testing.wire import Received
 
 BACK = "http://localhost:8000/authzcode"
 VERIFIER = "v" * 43
@@ -21,6 +22,11 @@ CHALLENGE = to_base64url(digest(VERIFIER.encode()))
 class Walk:
     def __init__(self, provider: FakeProvider, http: httpx2.AsyncClient) -> None:
         self.provider, self.http = provider, http
+
+    @classmethod
+    def offline(cls, provider: FakeProvider) -> "Walk":
+        """Without a socket: only what needs none."""
+        return cls(provider, None)  # type: ignore[arg-type]
 
     async def ask(self, path: str = "token", **fields: str) -> httpx2.Response:
         return await self.http.post(f"{self.provider.base}/{path}", data=fields, auth=(CLIENT_ID, CLIENT_SECRET))
@@ -35,6 +41,14 @@ class Walk:
     def back(self, **fields: str) -> dict[str, str]:
         sent = parse_qs(urlsplit(self.provider.sign_in(self.url(**fields))).query)
         return {name: values[0] for name, values in sent.items()}
+
+    def device_codes(self) -> dict[str, Any]:
+        auth = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+        return dict(self.provider.devices.authorization(Received(fields=auth), None).document)
+
+    def poll(self, codes: dict[str, Any]) -> str:
+        asked = Received(fields={"device_code": codes["device_code"]})
+        return str(self.provider.devices.grant(self.provider, asked, CLIENT_ID, None).document["error"])
 
     async def tokens(self, code: str | None = None, **fields: str) -> httpx2.Response:
         code = code or self.back()["code"]

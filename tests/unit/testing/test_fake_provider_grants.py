@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.unit.testing.conftest import Walk, read
+from crossauth_backend.testing import ProviderFault
+from crossauth_backend.testing.fake_provider_base import CLIENT_ID, CLIENT_SECRET
+from tests.unit.testing.conftest import BACK, Walk, read
 
 
 async def test_a_code_counts_once_and_ends_what_it_brought(walk: Walk) -> None:
@@ -40,3 +42,33 @@ async def test_a_client_gets_a_token_for_itself(walk: Walk) -> None:
     assert public.json()["error"] == "unauthorized_client"
     nobody = await walk.http.post(f"{walk.provider.url}/token", data={}, auth=("client", "wrong"))
     assert (nobody.status_code, nobody.json()["error"]) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize(("fault", "status", "error"), [
+    (ProviderFault.ERROR, 400, "invalid_request"), (ProviderFault.ERROR_AS_SUCCESS, 200, "bad_verification_code"),
+    (ProviderFault.UNNAMED_ERROR, 400, None), (ProviderFault.WRONG_SECRET, 401, "invalid_client"),
+])  # fmt: skip
+async def test_an_error_can_be_anything(walk: Walk, fault: ProviderFault, status: int, error: str | None) -> None:
+    walk.provider.faults["authorization_code"] = fault
+    answer = await walk.tokens()
+    assert (answer.status_code, answer.json().get("error")) == (status, error)
+
+
+async def test_a_grant_can_be_missing(walk: Walk) -> None:
+    del walk.provider.grants["refresh_token"]
+    assert (await walk.refresh("x")).json()["error"] == "unsupported_grant_type"
+
+
+async def test_a_request_may_be_json(walk: Walk) -> None:
+    body = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+    assert (await walk.http.post(f"{walk.provider.base}/token", json=body)).json()["access_token"]
+    assert (await walk.http.post(f"{walk.provider.base}/token", json=[])).status_code == 401
+
+
+async def test_a_token_is_anothers(walk: Walk) -> None:
+    walk.provider.clients["other"] = ""
+    fields = {"client_id": "other", "redirect_uri": BACK, "code_verifier": "v" * 43}
+    code = {**fields, "grant_type": "authorization_code", "code": walk.back()["code"]}
+    token = {**fields, "grant_type": "refresh_token", "refresh_token": (await walk.tokens()).json()["refresh_token"]}
+    for data in (code, token):
+        assert (await walk.http.post(f"{walk.provider.base}/token", data=data)).json()["error"] == "invalid_grant"

@@ -86,7 +86,7 @@ class OAuthClient:
     @property
     def is_confidential(self) -> bool:
         """Whether it has a secret."""
-        return self.settings.client_secret is not None
+        return self.settings.is_confidential
 
     async def aclose(self) -> None:
         """Close connections; call it when the application stops."""

@@ -35,7 +35,9 @@ class Connection:
         self.issuers = issuers(settings.auth_server_base_url, settings.tenants)
         self.timeout = timedelta(seconds=settings.fetch_timeout)
         self._http = HttpClient()
-        self._fetcher: Fetcher = settings.fetcher or self._http
+        self._fetcher: Fetcher
+        self.fetcher: Fetcher
+        self._fetcher = self.fetcher = settings.fetcher or self._http
         if settings.auth_server_headers:
             self._fetcher = _WithHeaders(self._fetcher, settings.auth_server_headers)
         limits = FetchLimits(

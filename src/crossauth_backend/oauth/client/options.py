@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypedDict
 from urllib.parse import urlsplit
@@ -12,6 +12,8 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fetch import Fetcher, is_secure_url
 from crossauth_backend.core.jose import ALGORITHMS, is_symmetric
 from crossauth_backend.core.options import MAX_SECONDS, REQUIRED, option
+from crossauth_backend.core.text import is_storable
+from crossauth_backend.oauth.client.providers import Provider
 from crossauth_backend.oauth.client.tenants import is_tenant_list
 
 COMPONENT = "OAuthClient"
@@ -25,6 +27,10 @@ _OWN_HEADERS: Final = frozenset({
     "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "cookie", "expect", "host",
     "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
+_OWN_PARAMETERS: Final = frozenset({
+    "response_type", "client_id", "client_secret", "redirect_uri", "scope", "state", "nonce", "code_challenge",
+    "code_challenge_method",
+})  # fmt: skip
 _VISIBLE: Final = re.compile(r"[\x20-\x7e]{1,1024}")
 
 
@@ -35,8 +41,10 @@ class OAuthClientOptions(TypedDict, total=False):
     auth_server_credentials: str
     auth_server_headers: Mapping[str, str]
     auth_server_mode: str
+    authorization_params: Mapping[str, str]
     client_id: str
     client_secret: str
+    client_secret_fn: Callable[[], str]
     clock_tolerance: int
     code_challenge_method: CodeChallengeMethod
     device_authorization_url: str
@@ -54,6 +62,7 @@ class OAuthClientOptions(TypedDict, total=False):
     oauth_post_type: PostType
     oauth_use_user_info_endpoint: bool
     oidc_config: Mapping[str, Any]
+    provider: Provider
     redirect_uri: str
     state_length: int
     tenants: list[str]
@@ -68,6 +77,9 @@ class ClientSettings:
     auth_server_base_url: str = option(REQUIRED, env="AUTH_SERVER_BASE_URL", shown="first argument", doc="URL of the authorization server: exactly what its metadata and its ID tokens call it; a slash at the end counts. With `tenants`, the URL with `{tenantid}` where the tenant is.")  # fmt: skip
     client_id: str = option(REQUIRED, env="OAUTH_CLIENT_ID", not_empty=True, doc="What the authorization server calls this client. ID tokens must be for it.")  # fmt: skip
     client_secret: str | None = option(None, env="OAUTH_CLIENT_SECRET", not_empty=True, doc="Its secret. Left out for a public client.")  # fmt: skip
+    client_secret_fn: Callable[[], str] | None = option(None, not_with="client_secret", doc="Makes the secret whenever one is sent, where it runs out as Apple's does (`AppleSecret`).")  # fmt: skip
+    provider: Provider | None = option(None, doc="What is known of the authorization server; see `provider_options`.")
+    authorization_params: Mapping[str, str] = option({}, env="OAUTH_AUTHORIZATION_PARAMS", doc='What authorization requests have besides, such as `{"access_type": "offline"}`.')  # fmt: skip
     redirect_uri: str | None = option(None, env="OAUTH_REDIRECT_URI", not_empty=True, doc="Where the authorization server sends browsers back to: an https URL, or http on localhost.")  # fmt: skip
     token_endpoint_auth_method: TokenAuthMethod | None = option(None, env="OAUTH_TOKEN_ENDPOINT_AUTH_METHOD", shown="from the metadata", doc="How the client authenticates. By default with the header of RFC 6749 §2.3.1, or in the body where the metadata says that only that is possible; not at all without a secret.")  # fmt: skip
     state_length: int = option(32, env="OAUTH_STATE_LENGTH", at_least=16, at_most=256, doc="Random bytes of `state`.")
@@ -96,6 +108,16 @@ class ClientSettings:
         None, doc="What sends requests to the authorization server, instead of our client."
     )
 
+    @property
+    def secret(self) -> str | None:
+        """The client's secret, as it is now."""
+        return self.client_secret if self.client_secret_fn is None else self.client_secret_fn()
+
+    @property
+    def is_confidential(self) -> bool:
+        """Whether there is one."""
+        return self.client_secret is not None or self.client_secret_fn is not None
+
 
 def check_settings(settings: ClientSettings) -> None:
     """Refuse options that cannot take effect together.
@@ -103,7 +125,7 @@ def check_settings(settings: ClientSettings) -> None:
     Raises:
         CrossauthError: `Configuration`, naming every option that is wrong and what would be right.
     """
-    checks = (_server(settings), _client(settings), _urls(settings), _algorithms(settings), _headers(settings))
+    checks = (_server(settings), _client(settings), _urls(settings), _algorithms(settings), _further(settings))
     problems = [f"{COMPONENT}: option {problem}" for found in checks for problem in found]
     if problems:
         raise CrossauthError(ErrorCode.Configuration, problems)
@@ -132,9 +154,11 @@ def _client(settings: ClientSettings) -> list[str]:
     secret, method = settings.client_secret, settings.token_endpoint_auth_method
     if secret is not None and not _VISIBLE.fullmatch(secret):
         problems.append("'client_secret' may have visible ASCII characters only (RFC 6749 appendix A)")
-    if secret is None and method not in (None, "none"):
+    if not settings.is_confidential and settings.provider is not None and not settings.provider.public:
+        problems.append(f"'client_secret' is missing: {settings.provider.title} knows no clients without one")
+    elif not settings.is_confidential and method not in (None, "none"):
         problems.append(f"'token_endpoint_auth_method' {method!r} needs option 'client_secret'")
-    if secret is not None and method == "none":
+    if settings.is_confidential and method == "none":
         problems.append("'client_secret' has no effect where 'token_endpoint_auth_method' is 'none'")
     return problems
 
@@ -167,6 +191,19 @@ def _algorithms(settings: ClientSettings) -> list[str]:
     if any(is_symmetric(name) for name in named) and settings.client_secret is None:
         problems.append("'id_token_algorithms' with HS256, HS384 or HS512 needs option 'client_secret'")
     return problems
+
+
+def are_further(parameters: Mapping[str, str]) -> bool:
+    """Whether these can be parameters of an authorization request besides those that the flow itself sets."""
+    return not _OWN_PARAMETERS & parameters.keys() and all(
+        isinstance(name, str) and isinstance(value, str) and is_storable(value) for name, value in parameters.items()
+    )
+
+
+def _further(settings: ClientSettings) -> list[str]:
+    if not are_further(settings.authorization_params):
+        return ["'authorization_params' must hold texts, and no parameter that the flow itself sets, such as 'state'"]
+    return _headers(settings)
 
 
 def _headers(settings: ClientSettings) -> list[str]:
