@@ -90,7 +90,11 @@ class StreamClient:
             await sessions.requests.close()
 
     async def send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | AsyncIterable[bytes] | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterable[bytes] | None = None,
     ) -> StreamResponse:
         """Send a request, and wait for the status and the headers of its response, however long it takes.
 

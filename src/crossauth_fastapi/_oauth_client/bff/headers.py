@@ -64,7 +64,6 @@ _SANDBOX: Final = (
     b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox",
 )
 _NO_FRAMES: Final = (b"content-security-policy", b"frame-ancestors 'self'")
-_PDF: Final = b"application/pdf"
 
 
 class ResponseHeaders:
@@ -75,53 +74,47 @@ class ResponseHeaders:
         dropped: further names, in lower case, that are not passed back.
     """
 
-    __slots__ = ("challenge", "length", "location", "passed")
+    __slots__ = ("location", "passed")
 
     def __init__(self, raw: Headers, dropped: Sequence[bytes] = ()) -> None:
-        self.passed: list[tuple[bytes, bytes]] = [_NOT_SNIFFED, _SAME_ORIGIN]
+        self.passed: list[tuple[bytes, bytes]] = []
         self.location: bytes | None = None
         """Not among those that are passed: it has to be rewritten."""
-        self.challenge = b""
-        """What a 401 says of the token (RFC 6750 §3)."""
-        self.length: bytes | None = None
-        self._read(raw, dropped)
-
-    def _read(self, raw: Headers, dropped: Sequence[bytes]) -> None:
         caching: list[bytes] = []
-        is_pdf = is_chunked = False
         named: frozenset[bytes] = frozenset(dropped)
         for name, value in raw:
             lower = name.lower()
             if lower == b"connection":
                 named |= named_in(value)
             elif lower == b"transfer-encoding":
-                is_chunked = True
+                # The length is that of the message, whatever else is said (RFC 9112 §6.3).
+                named |= {b"content-length"}
             elif lower == b"cache-control":
                 caching.append(value)
-            elif lower == b"www-authenticate":
-                self._add_challenge(value)
             elif lower == b"location":
                 self.location = value
-            elif lower == b"content-length":
-                self.length = value
-            elif _goes_to_browser(lower) and not _NOT_A_VALUE.search(value):
+            elif _goes_to_browser(lower) and _is_harmless(lower, value):
                 self.passed.append((lower, value))
-                is_pdf = is_pdf or (lower == b"content-type" and value[:15].lower() == _PDF)
-        self.passed.append(_NO_FRAMES if is_pdf else _SANDBOX)
-        self.passed.append((b"cache-control", caching_of_one(b", ".join(caching))))
         if named:
-            self.passed = [header for header in self.passed if header[0] not in named or header in _OURS]
-        if self.length is not None and not is_chunked:
-            self.passed.append((b"content-length", self.length))
-
-    def _add_challenge(self, value: bytes) -> None:
-        # A browser asks for name and password at any other one that it knows.
-        if value[:6].lower() == b"bearer" and not _NOT_A_VALUE.search(value):
-            self.challenge = value
-            self.passed.append((b"www-authenticate", value))
+            self.passed = [header for header in self.passed if header[0] not in named]
+        self.passed += _NOT_SNIFFED, _SAME_ORIGIN, _sandbox(self.passed)
+        self.passed.append((b"cache-control", caching_of_one(b", ".join(caching))))
 
 
-_OURS: Final = (_NOT_SNIFFED, _SAME_ORIGIN, _SANDBOX, _NO_FRAMES)
+def _sandbox(headers: Headers) -> tuple[bytes, bytes]:
+    """What a response may do where a browser shows it. A viewer of PDF does not work in a sandbox, and has one of its own."""
+    kind = next((value for name, value in headers if name == b"content-type"), b"")
+    return _NO_FRAMES if kind.partition(b";")[0].strip().lower() == b"application/pdf" else _SANDBOX
+
+
+def challenge_of(raw: Headers) -> bytes:
+    """What a response with status 401 says of the access token (RFC 6750 §3); empty where it says nothing."""
+    return b", ".join(value for name, value in raw if name.lower() == b"www-authenticate")
+
+
+def _is_harmless(name: bytes, value: bytes) -> bool:
+    """Whether a value can be sent, and has no browser ask for a name and a password: at other challenges than these they do."""
+    return not _NOT_A_VALUE.search(value) and (name != b"www-authenticate" or value[:6].lower() == b"bearer")
 
 
 def request_headers(raw: Headers, dropped: Sequence[bytes] = ()) -> list[tuple[str, str]]:

@@ -11,9 +11,7 @@ from crossauth_fastapi._oauth_client.bff.paths import MAX_URL, AllowedPath, is_a
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 
-def rewritten(
-    location: bytes, asked: str, base: str, here: str, allowed: Collection[AllowedPath]
-) -> bytes | None:
+def rewritten(location: bytes, asked: str, base: str, here: str, allowed: Collection[AllowedPath]) -> bytes | None:
     """A `Location` of the API as a path of this site; `None` where it leads to what is not served here.
 
     Parameters:
@@ -23,7 +21,12 @@ def rewritten(
         here: the path below which it is served here, likewise.
         allowed: the paths that are served.
     """
-    if len(location) > MAX_URL or not location.isascii() or b"\\" in location or any(c <= 32 or c == 127 for c in location):
+    if (
+        len(location) > MAX_URL
+        or not location.isascii()
+        or b"\\" in location
+        or any(c <= 32 or c == 127 for c in location)
+    ):
         return None
     try:
         parts, own = urlsplit(urljoin(asked, location.decode("ascii"))), urlsplit(base)
