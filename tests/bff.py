@@ -242,9 +242,10 @@ class Site:
 
     def __init__(self, api_url: str, server: dict[str, Any] | None = None, **options: Any) -> None:
         self.tokens = Tokens()
-        self.server: FastApiServer = make_server(app=options.pop("app", None) or FastAPI(), **(server or {}))
         self.allowance = options.pop("allowance", None)
         site_url = options.pop("site_url", "http://localhost")
+        given = {"site_url": site_url, **(server or {})}
+        self.server: FastApiServer = make_server(app=options.pop("app", None) or FastAPI(), **given)
         settings = ClientServerSettings(
             site_url=site_url, token_response_type="save_in_session_and_load",
             **{"bff_base_url": f"{api_url}/v1", "bff_endpoints": list(ENDPOINTS), **options},
