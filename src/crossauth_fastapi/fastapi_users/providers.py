@@ -53,7 +53,8 @@ class ProviderClient:
         self.name = name or row.name
         self._scope: str = options.get("default_scope") or row.scope
         self._gives_id_tokens, self._has_tenants, self._clock = row.openid, row.tenants, clock
-        self._client = OAuthClient(options={n: v for n, v in options.items() if n not in FLOW_OPTIONS}, clock=clock)
+        of_client: Any = {n: v for n, v in options.items() if n not in FLOW_OPTIONS}
+        self._client = OAuthClient(options=of_client, clock=clock)
         self.base_scopes = self._scope.split()
 
     def __eq__(self, other: object) -> bool:

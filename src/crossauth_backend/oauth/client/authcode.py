@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,7 +19,6 @@ from crossauth_backend.oauth.client.verified import with_payload
 from crossauth_backend.oauth.wire.metadata import endpoint
 from crossauth_backend.oauth.wire.text import parse_scope
 
-logger = logging.getLogger("crossauth.oauth")
 _MAX_STATE: Final = 2048
 
 
@@ -52,7 +50,7 @@ class AuthorizationAnswer:
     max_age: int | None = None
 
 
-async def start(connection: Connection, request: AuthorizationRequest) -> AuthorizationUrl:
+async def start_authorization(connection: Connection, request: AuthorizationRequest) -> AuthorizationUrl:
     """Where to send the browser."""
     redirect_uri = _redirect_uri(connection, request)
     scope = None if request.scope is None else request.scope.strip()
@@ -65,27 +63,27 @@ async def start(connection: Connection, request: AuthorizationRequest) -> Author
     try:
         metadata = await connection.metadata()
     except CrossauthError as e:
-        return _as_url(not_reached(e))
+        return _as_url(not_reached(connection, e))
     url = _authorization_endpoint(connection.settings, metadata)
     if url is None:
-        logger.warning("%s has no authorization_endpoint", connection.issuers.published)
+        connection.warn("%s has no authorization_endpoint")
         return _failed("server_error", "The authorization server does not offer this")
     if request.code_challenge is not None and not can_prove(connection.settings, metadata):
-        logger.warning("%s does not do PKCE with S256; nothing was begun", connection.issuers.published)
+        connection.warn("%s does not do PKCE with S256; nothing was begun")
         return _failed("server_error", "The authorization server does not support PKCE with S256")
     query = urlencode(_parameters(connection.settings, request, redirect_uri, scope))
     return {"url": f"{url}{'&' if '?' in url else '?'}{query}"}
 
 
-async def finish(connection: Connection, answer: AuthorizationAnswer) -> OAuthTokenResponse:
+async def finish_authorization(connection: Connection, answer: AuthorizationAnswer) -> OAuthTokenResponse:
     """The tokens for what the browser brought back."""
     try:
         metadata = await connection.metadata()
     except CrossauthError as e:
-        return not_reached(e)
+        return not_reached(connection, e)
     if not is_from(answer.iss, connection.issuers.accepted, metadata):
         # Whoever it is from, none of its words are shown (RFC 9207 §2.4).
-        logger.warning("an authorization response is not from %s, or does not say so", connection.issuers.published)
+        connection.warn("%s: an authorization response is from another server, or does not say from which")
         return failed("access_denied", "The answer is not from the authorization server that was asked")
     if answer.error:
         return foreign_error(answer.error, answer.error_description)

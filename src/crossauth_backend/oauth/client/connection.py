@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from crossauth_backend.core.clock import Clock
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -17,7 +18,9 @@ from crossauth_backend.oauth.client.tenants import issuers
 from crossauth_backend.oauth.resource.remote_keys import FetchLimits, RemoteKeys
 from crossauth_backend.oauth.wire.metadata import check_metadata, endpoint
 
-MAX_RESPONSE = 256 * 1024
+MAX_RESPONSE: Final = 256 * 1024
+WARN_EVERY: Final = timedelta(seconds=30)
+logger = logging.getLogger("crossauth.oauth")
 
 
 class Connection:
@@ -35,6 +38,7 @@ class Connection:
         self.issuers = issuers(settings.auth_server_base_url, settings.tenants)
         self.timeout = timedelta(seconds=settings.fetch_timeout)
         self._http = HttpClient()
+        self._warned: dict[str, datetime] = {}
         self._fetcher: Fetcher
         self.fetcher: Fetcher
         self._fetcher = self.fetcher = settings.fetcher or self._http
@@ -91,6 +95,18 @@ class Connection:
             CrossauthError: `Connection` where there is no complete response.
         """
         return await fetch_with(self._fetcher, replace(request, timeout=self.timeout, max_bytes=MAX_RESPONSE))
+
+    def warn(self, text: str, *args: object) -> None:
+        """Log what is wrong with the server; each text now and then, for anybody who has a browser can cause it.
+
+        Parameters:
+            text: what is wrong, with a place for the issuer at its beginning.
+            args: for its other places.
+        """
+        now, told = self.clock(), self._warned.get(text)
+        if told is None or not told <= now < told + WARN_EVERY:
+            self._warned[text] = now
+            logger.warning(text, self.issuers.published, *args)
 
     async def aclose(self) -> None:
         """Close connections."""

@@ -63,8 +63,15 @@ class IdTokens:
         access_token: str | None = None,
         code: str | None = None,
         max_age: int | None = None,
+        from_server: bool = False,
     ) -> dict[str, Any]:
         """The claims of an ID token that is accepted (OpenID Connect Core §3.1.3.7).
+
+        Parameters:
+            token: as it came.
+            nonce, access_token, code, max_age: what it is compared with; see `Expected`.
+            from_server: whether it came from the token endpoint itself. Keys are then fetched for it whatever the cool-down
+                says, which is against tokens that anybody can send.
 
         Raises:
             InvalidToken: it is not.
@@ -75,7 +82,7 @@ class IdTokens:
             leeway=self._settings.clock_tolerance, issuer_of_tenant=self._template(),
         )  # fmt: skip
         try:
-            claims = await self._verified(token, _ID_TYPES, ("exp", "iat", "sub"))
+            claims = await self._verified(token, _ID_TYPES, ("exp", "iat", "sub"), from_server)
             check_id_token(claims, read_unverified(token)[0]["alg"], expected, self._clock().timestamp())
         except JwtExpiredError:
             raise InvalidToken("The ID token has expired", detail="ID token: exp") from None
@@ -110,7 +117,9 @@ class IdTokens:
     def _template(self) -> str | None:
         return None if len(self._issuers.accepted) == 1 else self._issuers.published
 
-    async def _verified(self, token: str, types: tuple[str, ...] | None, required: tuple[str, ...]) -> dict[str, Any]:
+    async def _verified(
+        self, token: str, types: tuple[str, ...] | None, required: tuple[str, ...], from_server: bool = False
+    ) -> dict[str, Any]:
         try:
             policy = _policy(
                 await self._accepted_algorithms(), self._issuers.accepted, self._settings.client_id, types,
@@ -120,7 +129,7 @@ class IdTokens:
             try:
                 return verify(token, keys, policy, self._clock())
             except UnknownKeyError:
-                newer = await self._newer_keys(policy)
+                newer = await self._newer_keys(policy, from_server)
                 if newer.identity == keys.identity:
                     raise
             return verify(token, newer, policy, self._clock())
@@ -145,10 +154,12 @@ class IdTokens:
             return self._local
         return self._joined(await self._remote.keys()) if _needs_remote(policy) else self._secrets
 
-    async def _newer_keys(self, policy: VerificationPolicy) -> VerificationKeys:
+    async def _newer_keys(self, policy: VerificationPolicy, now: bool) -> VerificationKeys:
         if self._local is not None:
             return self._local
-        return self._joined(await self._remote.newer_keys()) if _needs_remote(policy) else self._secrets
+        if not _needs_remote(policy):
+            return self._secrets
+        return self._joined(await (self._remote.load_keys() if now else self._remote.newer_keys()))
 
     def _joined(self, remote: VerificationKeys) -> VerificationKeys:
         return VerificationKeys((*self._secrets.keys, *remote.keys)) if self._secrets else remote

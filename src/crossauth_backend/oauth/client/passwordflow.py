@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final, Literal, cast
 
 from crossauth_backend.core.errors import CrossauthError
@@ -27,20 +26,19 @@ from crossauth_backend.oauth.client.responses import (
 from crossauth_backend.oauth.client.verified import with_payload
 from crossauth_backend.oauth.wire.text import is_b64token
 
-logger = logging.getLogger("crossauth.oauth")
 _OTP: Final = "http://auth0.com/oauth/grant-type/mfa-otp"
 _OOB: Final = "http://auth0.com/oauth/grant-type/mfa-oob"
 _AUTHENTICATORS: Final = "mfa/authenticators"
 _CHALLENGE: Final = "mfa/challenge"
 
 
-async def password(connection: Connection, username: str, password: str, scope: str | None) -> OAuthTokenResponse:
+async def password_grant(connection: Connection, username: str, password: str, scope: str | None) -> OAuthTokenResponse:
     """Tokens for a password, or `mfa_required`."""
     fields = {"username": username, "password": password, "scope": scope}
     return await with_payload(connection, await token_request(connection, "password", fields))
 
 
-async def authenticators(connection: Connection, mfa_token: str) -> OAuthMfaAuthenticatorsResponse:
+async def mfa_authenticators(connection: Connection, mfa_token: str) -> OAuthMfaAuthenticatorsResponse:
     """The second factors of a user."""
     if len(mfa_token) > MAX_FIELD or not is_b64token(mfa_token):
         return cast(OAuthMfaAuthenticatorsResponse, failed("invalid_request", "There is no MFA token"))
@@ -52,13 +50,13 @@ async def authenticators(connection: Connection, mfa_token: str) -> OAuthMfaAuth
             return cast(OAuthMfaAuthenticatorsResponse, answer)
         return read_authenticators(answer.get("list"))
     except CrossauthError as e:
-        return cast(OAuthMfaAuthenticatorsResponse, not_reached(e))
+        return cast(OAuthMfaAuthenticatorsResponse, not_reached(connection, e))
     except Nonsense as e:
-        logger.warning("%s of %s: no usable answer: %s", _AUTHENTICATORS, connection.issuers.published, e)
+        connection.warn("%s: no usable answer of mfa/authenticators: %s", e)
         return cast(OAuthMfaAuthenticatorsResponse, unusable())
 
 
-async def challenge(
+async def mfa_challenge(
     connection: Connection, kind: Literal["otp", "oob"], mfa_token: str, authenticator_id: str
 ) -> OAuthMfaChallengeResponse:
     """Begin with one of them."""
@@ -67,13 +65,13 @@ async def challenge(
     return await ask(connection, _CHALLENGE, fields, read_challenge, url=url, method=_method(connection))
 
 
-async def complete_otp(connection: Connection, mfa_token: str, otp: str, scope: str | None) -> OAuthTokenResponse:
+async def mfa_by_otp(connection: Connection, mfa_token: str, otp: str, scope: str | None) -> OAuthTokenResponse:
     """Tokens for a code that the user had."""
     fields = {"mfa_token": mfa_token, "otp": otp, "scope": scope}
     return await with_payload(connection, await token_request(connection, _OTP, fields))
 
 
-async def complete_oob(
+async def mfa_by_oob(
     connection: Connection, mfa_token: str, oob_code: str, binding_code: str, scope: str | None
 ) -> OAuthTokenResponse:
     """Tokens for a code that was sent."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
@@ -26,7 +25,6 @@ from crossauth_backend.oauth.resource.introspect import basic_credentials
 
 # A token may be as long as any; nothing else that is sent is longer.
 MAX_FIELD: Final = 16 * 1024
-logger = logging.getLogger("crossauth.oauth")
 T = TypeVar("T")
 Fields = Mapping[str, str | None]
 
@@ -76,31 +74,35 @@ async def ask(
         metadata = {} if url is not None and method is not None else await connection.metadata()
         target = url or metadata.get(endpoint)
         if not isinstance(target, str):
-            logger.warning("%s has no %s", connection.issuers.published, endpoint)
+            connection.warn("%s has no %s", endpoint)
             return failed("server_error", "The authorization server does not offer this")
         how = method or auth_method(connection.settings, metadata)
         if how is None:
-            logger.warning("%s takes no client secret: %s", connection.issuers.published, endpoint)
+            connection.warn("%s takes no client secret, neither by Basic nor in the body")
             return failed("server_error", "The authorization server does not accept how this client authenticates")
         response = await connection.send(post(connection.settings, target, sent, how))
         document = read_answer(response)
         return document if "error" in document else read(document)  # type: ignore[return-value]
     except CrossauthError as e:
-        return not_reached(e)
+        return not_reached(connection, e)
     except Nonsense as e:
-        logger.warning("%s of %s: no usable answer: %s", endpoint, connection.issuers.published, e)
+        connection.warn("%s: no usable answer of %s: %s", endpoint, e)
         return unusable()
 
 
-def not_reached(error: CrossauthError) -> OAuthTokenResponse:
+def not_reached(connection: Connection, error: CrossauthError) -> OAuthTokenResponse:
     """What a flow returns where a server does not answer.
+
+    Parameters:
+        connection: of the client.
+        error: why.
 
     Raises:
         CrossauthError: any but `Connection`.
     """
     if error.code is not ErrorCode.Connection:
         raise error
-    logger.warning("the authorization server does not answer: %s", error.detail or error.message)
+    connection.warn("%s does not answer: %s", error.detail or error.message)
     return unavailable()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -17,35 +16,34 @@ from crossauth_backend.oauth.client.requests import MAX_FIELD, auth_method, not_
 from crossauth_backend.oauth.wire.errors import InvalidToken, TemporarilyUnavailable
 from crossauth_backend.oauth.wire.text import is_b64token
 
-logger = logging.getLogger("crossauth.oauth")
 _MAX_DEPTH: Final = 16
 _HINTS: Final = (None, "access_token", "refresh_token")
 
 
-async def fetch(connection: Connection, access_token: str, sub: str | None) -> dict[str, Any]:
+async def fetch_user_info(connection: Connection, access_token: str, sub: str | None) -> dict[str, Any]:
     """The claims of the user (OpenID Connect Core §5.3), or an error."""
     if len(access_token) > MAX_FIELD or not is_b64token(access_token):
         return dict(failed("invalid_token", "The access token is not valid"))
     try:
         url = await connection.endpoint("userinfo_endpoint")
         if url is None:
-            logger.warning("%s has no userinfo_endpoint", connection.issuers.published)
+            connection.warn("%s has no userinfo_endpoint")
             return dict(failed("server_error", "The authorization server does not offer this"))
         headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
         claims = await _claims(connection, await connection.send(FetchRequest(url=url, headers=headers)))
     except CrossauthError as e:
-        return dict(not_reached(e))
+        return dict(not_reached(connection, e))
     except TemporarilyUnavailable:
         return dict(unavailable())
     except (Nonsense, InvalidToken) as e:
         reason = e.detail if isinstance(e, InvalidToken) else e
-        logger.warning("user info of %s: no usable answer: %s", connection.issuers.published, reason)
+        connection.warn("%s: no usable answer of userinfo_endpoint: %s", reason)
         return dict(unusable())
-    return claims if is_error(claims) else _of(claims, sub, connection.issuers.published)
+    return claims if is_error(claims) else _of(connection, claims, sub)
 
 
 def is_error(claims: Mapping[str, Any]) -> bool:
-    """Whether it is an error that `fetch` returned; claims always have a `sub`."""
+    """Whether it is an error that `fetch_user_info` returned; claims always have a `sub`."""
     return "error" in claims and "sub" not in claims
 
 
@@ -56,7 +54,7 @@ async def end_session_url(
     try:
         url = await connection.endpoint("end_session_endpoint")
     except CrossauthError as e:
-        not_reached(e)
+        not_reached(connection, e)
         return None
     if url is None:
         return None
@@ -81,10 +79,10 @@ async def revoke(connection: Connection, token: str, hint: str | None) -> bool:
             return False
         response = await connection.send(post(connection.settings, url, fields, method))
     except CrossauthError as e:
-        not_reached(e)
+        not_reached(connection, e)
         return False
     if response.status != 200:
-        logger.warning("revocation at %s: status %d", connection.issuers.published, response.status)
+        connection.warn("%s: revocation answers %d", response.status)
     return response.status == 200
 
 
@@ -104,13 +102,13 @@ async def _claims(connection: Connection, response: FetchResponse) -> dict[str, 
     return dict(read_answer(response))
 
 
-def _of(claims: dict[str, Any], sub: str | None, issuer: str) -> dict[str, Any]:
+def _of(connection: Connection, claims: dict[str, Any], sub: str | None) -> dict[str, Any]:
     """Claims of another user are used for nothing (OpenID Connect Core §5.3.2)."""
     said = claims.get("sub")
     if not isinstance(said, str) or not 0 < len(said) <= MAX_SUB or not is_sound(claims, _MAX_DEPTH):
-        logger.warning("user info of %s: no usable answer: sub", issuer)
+        connection.warn("%s: no usable answer of userinfo_endpoint: %s", "sub")
         return dict(unusable())
     if sub is not None and said != sub:
-        logger.warning("user info of %s is about another user than the ID token", issuer)
+        connection.warn("%s: the claims of userinfo_endpoint are about another user than the ID token")
         return dict(failed("access_denied", "The claims of the user are another user's"))
     return claims

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.jose import JwtInvalidError
-from crossauth_backend.oauth.client import userinfo
 from crossauth_backend.oauth.client.answers import failed, unavailable
 from crossauth_backend.oauth.client.connection import Connection
 from crossauth_backend.oauth.client.id_token_rules import check_refreshed
 from crossauth_backend.oauth.client.profile import read_profile
 from crossauth_backend.oauth.client.requests import not_reached
 from crossauth_backend.oauth.client.responses import OAuthTokenResponse
+from crossauth_backend.oauth.client.userinfo import fetch_user_info, is_error
 from crossauth_backend.oauth.wire.errors import OAuthError, TemporarilyUnavailable
 
-logger = logging.getLogger("crossauth.oauth")
 # What the user-info endpoint says of the token is not its business (OpenID Connect Core §5.1 and §5.3.2).
 _OF_THE_TOKEN: Final = frozenset({
     "iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "auth_time", "acr", "amr", "sid", "tid",
@@ -53,20 +51,20 @@ async def with_payload(
     if token is None:
         if not needs_id_token:
             return await _with_profile(connection, response) if is_login else response
-        logger.warning("%s sent no ID token", connection.issuers.published)
+        connection.warn("%s sent no ID token")
         return failed("access_denied", "The authorization server sent no ID token")
     try:
         claims = await connection.id_tokens.payload(
-            token, nonce=nonce, access_token=response.get("access_token"), code=code, max_age=max_age
+            token, nonce=nonce, access_token=response.get("access_token"), code=code, max_age=max_age, from_server=True
         )
         if before is not None:
             check_refreshed(claims, before)
     except TemporarilyUnavailable as e:
-        logger.warning("the keys of an ID token cannot be had: %s", e.detail)
+        connection.warn("%s: the keys of an ID token cannot be had: %s", e.detail)
         return unavailable()
     except (OAuthError, JwtInvalidError) as e:
         detail = e.detail if isinstance(e, OAuthError) else f"refreshed ID token: {e}"
-        logger.warning("%s: %s is not valid", connection.issuers.published, detail)
+        connection.warn("%s: %s is not valid", detail)
         return failed("access_denied", "The ID token is not valid")
     return await _with_user_info(connection, {**response, "id_payload": claims})
 
@@ -85,7 +83,7 @@ async def _with_profile(connection: Connection, response: OAuthTokenResponse) ->
             connection.timeout,
         )
     except CrossauthError as e:
-        return not_reached(e)
+        return not_reached(connection, e)
     return {**response, "id_payload": claims}
 
 
@@ -93,8 +91,8 @@ async def _with_user_info(connection: Connection, response: OAuthTokenResponse) 
     if not connection.settings.oauth_use_user_info_endpoint:
         return response
     claims = response["id_payload"]
-    said = await userinfo.fetch(connection, response["access_token"], claims["sub"])
-    if userinfo.is_error(said):
+    said = await fetch_user_info(connection, response["access_token"], claims["sub"])
+    if is_error(said):
         return failed(str(said["error"]), str(said.get("error_description", "")))
     response["id_payload"] = {**{n: v for n, v in said.items() if n not in _OF_THE_TOKEN}, **claims}
     return response
