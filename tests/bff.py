@@ -255,9 +255,7 @@ class Site:
         servers = servers_on(self.server.app)
         servers.lifecycle.add([client])
         counted = self.allowance or Allowance(None, None, servers_events())
-        access = Access(
-            self.tokens, counted, lambda: next((s for s in servers.sources if s.name == "session"), None)
-        )
+        access = Access(self.tokens, counted, lambda: next((s for s in servers.sources if s.name == "session"), None))
         add_passage(self.server.app.router, passage, access, client, name="oauth", secured=True)
 
 
@@ -291,4 +289,4 @@ def soon(what: Callable[[], Any], seconds: float = 1.0) -> bool:
 
 def sent(response: Any) -> dict[str, str]:
     """The headers that the API got, of an answer of `/echo`."""
-    return {name: value for name, value in json.loads(response.content)["headers"]}
+    return dict(json.loads(response.content)["headers"])

@@ -31,7 +31,9 @@ def world(shared: World) -> World:
 
 
 @contextmanager
-def opened(client: Client, path: str = "/bff/ws", origin: str | None = "own", **more: Any) -> Iterator[ClientConnection]:
+def opened(
+    client: Client, path: str = "/bff/ws", origin: str | None = "own", **more: Any
+) -> Iterator[ClientConnection]:
     cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
     base = str(client.base_url).rstrip("/")
     headers = {"Cookie": cookies} | ({"Origin": base if origin == "own" else origin} if origin else {})
@@ -100,7 +102,7 @@ def test_where_the_api_is_lost_the_browser_hears_that_too(world: World) -> None:
 
 
 def test_messages_have_so_many_bytes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, api, _ = world
+    client, _, _ = world
     monkeypatch.setattr(sockets, "MAX_MESSAGE", 1000)
     with opened(client) as socket:
         socket.send("x" * 1001)
