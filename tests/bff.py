@@ -223,6 +223,9 @@ class Tokens:
             return None
         return TokenSet(access_token=f"token-{self.number}", issuer="https://as.test", saved_at=0, flow="test")
 
+    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+        return await self.load(connection)
+
     async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
         if self.error is not None:
             raise self.error

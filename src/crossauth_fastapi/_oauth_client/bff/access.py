@@ -27,8 +27,8 @@ _MANY: Final = 1000
 class Tokens(Protocol):
     """Where the tokens of sessions are; see `TokenStore`."""
 
-    async def load(self, connection: HTTPConnection) -> TokenSet | None:
-        """Those of a request's session, as they are."""
+    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+        """Those of a request's session, as they are now."""
         ...
 
     async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
@@ -134,6 +134,6 @@ class Access:
             source = self._source()
             if source is not None:
                 await source.look_again(connection.scope, state_of(connection))
-            return await self._tokens.load(connection) is not None
+            return await self._tokens.look_again(connection) is not None
         except CrossauthError as e:
             return e.http_status >= 500

@@ -75,11 +75,6 @@ def read_passage(options: ClientServerSettings, prefix: str, site_url: str, *, i
         raise wrong(
             "option 'bff_endpoints': a backend-for-frontend is a confidential client: give it a 'client_secret'"
         )
-    if not options.saves_tokens and options.token_response_type != "custom":
-        raise wrong(
-            "option 'bff_endpoints': there are access tokens in the session only with 'token_response_type' "
-            "'save_in_session_and_load' or 'save_in_session_and_redirect'"
-        )
     name = options.bff_endpoint_name.strip("/")
     if not _NAME.fullmatch(name) or any(set(part) == {"."} for part in name.split("/")):
         raise wrong(

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.http_stream import StreamClient
 from crossauth_backend.limits.leases import LeasedLimit
-from crossauth_backend.limits.rules import DEFAULT_LIMITS
+from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_fastapi._http.openapi import needs
 from crossauth_fastapi._middleware.order import servers_on
 from crossauth_fastapi._middleware.state import SAFE_METHODS
@@ -63,9 +63,8 @@ def add_routes(router: APIRouter, ctx: ClientContext) -> None:
 
 
 def _allowance(ctx: ClientContext) -> Allowance:
-    accounts = None if ctx.accounts is None else ctx.accounts.accounts
-    limit = (DEFAULT_LIMITS if accounts is None else accounts.limits.limits).get(LIMIT)
-    counts = None if ctx.keys is None or limit is None else LeasedLimit(ctx.keys, LIMIT, ctx.clock)
+    limit = ctx.limits.limits.get(LIMIT)
+    counts = None if limit is None else LeasedLimit(ctx.keys or InMemoryKeyStorage(), LIMIT, ctx.clock)
     return Allowance(counts, limit, ctx.events, ctx.proxies)
 
 

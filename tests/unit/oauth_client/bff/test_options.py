@@ -46,7 +46,7 @@ def test_where_the_api_may_be(url: str) -> None:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"is_confidential": False}, "client_secret"), ({"token_response_type": "send_json"}, "token_response_type"),
+        ({"is_confidential": False}, "client_secret"),
         *(({"bff_base_url": url}, "bff_base_url") for url in (
             None, "http://api.test", "api.test", "https://api.test/?x=1", "https://user@api.test", "https://api.test/a/../b",
             "https://api.test/#x", "https://api.test//a", "ftp://api.test", "https://api.test/%2e%2e", "https://[::1", "",
