@@ -75,7 +75,8 @@ class BearerSource:
         So is one that cannot be judged, because its authorization server is away: what needs no user is served all the same.
         """
         sent = [value for name, value in scope["headers"] if name == b"authorization"]
-        if not sent:
+        if not sent or (len(sent) == 1 and not sent[0].lstrip(b" \t").startswith((b"B", b"b"))):
+            # None, or one of another scheme.
             return None
         name = self._accepted.name(sent[0]) if len(sent) == 1 else None
         known = None if name is None else self._accepted.find(name)
