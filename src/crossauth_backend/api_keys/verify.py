@@ -29,7 +29,8 @@ LIMIT: Final = "api_key"
 # Of how many keys a process remembers what their data say, and how long those may be.
 _MANY: Final = 10_000
 _LONGEST_DATA: Final = 2_000
-K, V = TypeVar("K"), TypeVar("V")
+K = TypeVar("K")
+V = TypeVar("V")
 AddressOf: TypeAlias = str | Callable[[], str]
 """The peer's address, or what finds it out: few requests make an event that names it."""
 
