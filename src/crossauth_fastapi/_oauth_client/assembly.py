@@ -26,6 +26,7 @@ from crossauth_fastapi._middleware.order import servers_on
 from crossauth_fastapi._oauth_client import attempts as under_way
 from crossauth_fastapi._oauth_client import (
     authzcode,
+    bff,
     clientcredentials,
     device,
     formpost,
@@ -155,6 +156,7 @@ def attach(app: FastAPI, router: APIRouter, ctx: ClientContext) -> None:
         CrossauthError: `Configuration` where two endpoints have one URL, or a template is missing.
     """
     servers = servers_on(app)
+    bff.add_routes(router, ctx)
     add(router, ctx, ENDPOINTS)
     if ctx.accounts is not None:
         ctx.accounts.reserve_data(ctx.name)
