@@ -210,7 +210,7 @@ async def test_wrong_tokens_are_counted_and_good_ones_are_not(provider: FakeProv
 async def test_a_provider_whose_keys_cannot_be_had_is_asked_to_come_again(provider: FakeProvider) -> None:
     token = provider.logout_token(sub="alice")
     async with ClientSite(provider, OIDC).open() as browser:
-        provider.faults["jwks"] = Fault.DOWN
+        provider.faults["jwks"] = Fault.UNAVAILABLE
         answer = await browser.post(URL, data={"logout_token": token})
         assert (answer.status_code, answer.headers["cache-control"]) == (503, "no-store")
         assert "alice" not in answer.text
