@@ -48,6 +48,8 @@ _REASONS: Final[Mapping[str, tuple[ErrorCode, int]]] = {
     "unsupported_response_type": (_C.BadRequest, 400),
 }
 _LONGEST: Final = 300
+# The flow of tokens that an application says that it got.
+ANY_FLOW: Final = "application"
 _RAW: Final = ("access_token", "refresh_token", "id_token")
 
 

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.secrets import random_value
+from crossauth_backend.oauth.client.authcode import can_prove
 from crossauth_backend.oauth.client.flownames import OAuthFlows
 from crossauth_fastapi._actions.forms import CsrfBody
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
@@ -138,7 +139,7 @@ async def come_back_by_form(ctx: ClientContext, request: Request, form: JsonOrFo
 def _flow_of(ctx: ClientContext, flow: str, scope: str) -> tuple[str, str]:
     """The flow that a request begins, and its scope."""
     has_openid = ctx.has_flow(_OIDC)
-    scope = scope or ctx.options.default_scope or (OPENID if has_openid else "")
+    scope = scope or ctx.options.default_scope or _usual_scope(ctx, has_openid)
     if len(scope) > _MAX_SCOPE or (scope and not _SCOPE.fullmatch(scope)):
         raise bad_request("scope must be names with single spaces between them")
     if has_openid and not ctx.has_flow(flow) and OPENID not in scope.split(" "):
@@ -149,11 +150,17 @@ def _flow_of(ctx: ClientContext, flow: str, scope: str) -> tuple[str, str]:
 async def _has_pkce(ctx: ClientContext) -> bool:
     """Whether the authorization server does not say that it knows no PKCE of our kind (RFC 8414 §2)."""
     try:
-        methods = (await ctx.client.metadata()).get("code_challenge_methods_supported")
+        return can_prove(ctx.client.settings, await ctx.client.metadata())
     except CrossauthError:
         # Beginning the flow will say what is wrong.
         return True
-    return not isinstance(methods, list) or ctx.client.settings.code_challenge_method in methods
+
+
+def _usual_scope(ctx: ClientContext, has_openid: bool) -> str:
+    provider = ctx.client.settings.provider
+    if provider is not None:
+        return provider.scope
+    return OPENID if has_openid else ""
 
 
 def _starters(

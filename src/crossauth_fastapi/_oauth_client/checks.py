@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.fetch import is_secure_url
 from crossauth_backend.oauth.client.flownames import OAuthFlows
+from crossauth_fastapi._oauth_client.context import ClientContext
 from crossauth_fastapi._oauth_client.options import ClientServerSettings, wrong
 
 _F: Final = OAuthFlows
@@ -179,19 +180,23 @@ def names_given(given: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name, value in given.items() if value is not None)
 
 
-def check_several(clients: list[tuple[str, str]]) -> None:
+def check_several(clients: Sequence[ClientContext]) -> None:
     """Refuse several clients that would answer each other's requests, or keep their tokens in one place.
 
     A redirect URI of its own for every issuer is what keeps one of them from passing off its code as another's, where it does not
     say who answers (RFC 9700 §4.4).
 
     Parameters:
-        clients: the redirect URI and the `session_data_name` of each.
+        clients: all of them.
 
     Raises:
         CrossauthError: `Configuration`.
     """
-    for position, name in ((0, "prefix"), (1, "session_data_name")):
-        seen = [client[position] for client in clients]
-        if len(set(seen)) != len(seen):
+    seen = {
+        "prefix": [client.prefix for client in clients],
+        "session_data_name": [client.name for client in clients],
+        "redirect_uri": [client.redirect_uri for client in clients],
+    }
+    for name, values in seen.items():
+        if len(set(values)) != len(values):
             raise wrong(f"option {name!r} must be another one for each of several clients ('oauth_clients')")
