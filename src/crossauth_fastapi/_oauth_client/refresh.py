@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from fastapi import Request
@@ -87,7 +88,7 @@ async def _renewed(ctx: ClientContext, request: Request, *, force: bool) -> Toke
             another status where nobody can say.
     """
     tokens = await ctx.tokens.fresh(request, force=force)
-    if tokens is None or tokens.is_expired(ctx.now):
+    if tokens is None or tokens.is_expired(ctx.now, timedelta(0)):
         raise CrossauthError(ErrorCode.InvalidSession, "The tokens have ended; log in again")
     return tokens
 
