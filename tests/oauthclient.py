@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -70,11 +70,17 @@ class ClientSite:
             shared |= {"authenticators": {"localpassword": local}, "user_storage": self.users}
         self.server = FastApiServer(params, {**shared, **options})
         if self.server.session_server is not None:
-            self.server.session_server.session_manager.session.clock = lambda: utc_now() + self.ahead
+            self.server.session_server.session_manager.session.clock = self.now
+            # One time for both sides: the client judges what the provider issues.
+            provider._clock = self.now
 
         @self.server.app.get("/welcome")
         async def welcome() -> dict[str, str]:
             return {"page": "welcome"}
+
+    def now(self) -> datetime:
+        """The time at the site, and at the provider."""
+        return utc_now() + self.ahead
 
     def later(self, **time: float) -> None:
         """Let time pass."""
