@@ -22,6 +22,11 @@ from crossauth_fastapi._actions.accounts import accounts_on
 from crossauth_fastapi._http.router import ExactRouter
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._oauth_client import answers, assembly
+from crossauth_fastapi._oauth_client.bodies import (
+    DeviceCodeBodyType,
+    DeviceCodeFlowResponse,
+    DeviceCodePollBodyType,
+)
 from crossauth_fastapi._oauth_client.checks import names_given
 from crossauth_fastapi._oauth_client.context import ClientContext, TokenAnswer
 from crossauth_fastapi._oauth_client.decoded import decode_payload, string_is_true
@@ -39,7 +44,7 @@ from crossauth_fastapi._session.pagevariables import awaited_variables, page_var
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 
 __all__: Final = [
-    "BffEndpoint", "FastApiOAuthClient", "FastApiOAuthClientOptions", "OAuthTokenResponseWithExpiry", "decode_payload",
+    "BffEndpoint", "DeviceCodeBodyType", "DeviceCodeFlowResponse", "DeviceCodePollBodyType", "FastApiOAuthClient", "FastApiOAuthClientOptions", "OAuthTokenResponseWithExpiry", "decode_payload",
     "json_error", "log_tokens", "page_error", "save_in_session_and_load", "save_in_session_and_redirect", "send_in_page",
     "send_json", "string_is_true", "update_session_data",
 ]  # fmt: skip
