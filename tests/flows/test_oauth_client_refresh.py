@@ -120,7 +120,9 @@ async def test_many_requests_at_once_make_one_refresh(provider: FakeProvider) ->
         provider.settings.token_lifetime = 300
         before = provider.requests["token"]
         headers = {"X-CROSSAUTH-CSRF": await browser.token()}
-        answers = await asyncio.gather(*(browser.post("/api/refreshtokensifexpired", headers=headers) for _ in range(8)))
+        answers = await asyncio.gather(
+            *(browser.post("/api/refreshtokensifexpired", headers=headers) for _ in range(8))
+        )
         assert {answer.status_code for answer in answers} == {200}
         assert provider.requests["token"] == before + 1
 

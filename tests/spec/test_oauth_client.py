@@ -129,7 +129,13 @@ def test_the_constructor_has_the_documented_defaults() -> None:
 
 
 def test_functions_that_answer_may_be_called_without_a_response() -> None:
-    for name in ("send_json", "send_in_page", "save_in_session_and_load", "save_in_session_and_redirect", "update_session_data"):
+    for name in (
+        "send_json",
+        "send_in_page",
+        "save_in_session_and_load",
+        "save_in_session_and_redirect",
+        "update_session_data",
+    ):
         function = getattr(fastapioauthclient, name)
         assert inspect.signature(function).parameters["response"].default is None, name
 

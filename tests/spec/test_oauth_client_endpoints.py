@@ -107,7 +107,9 @@ async def test_get_authzcode_receives_the_code(provider: FakeProvider) -> None:
         begun = await browser.submit("/authzcodeflow", scope="openid")
         url = urlsplit(begun.headers["location"])
         state = parse_qs(url.query)["state"][0]
-        refused = await browser.get("/authzcode", params={"error": "access_denied", "state": state, "iss": provider.url})
+        refused = await browser.get(
+            "/authzcode", params={"error": "access_denied", "state": state, "iss": provider.url}
+        )
         assert (refused.status_code, refused.json()["error_code_name"]) == (401, "Unauthorized")
         for query in ("", "?code=x", "?code=x&state=y", "?state=y&error=access_denied"):
             stranger = await browser.get(f"/authzcode{query}")
@@ -195,7 +197,11 @@ async def test_post_devicecodeflow_displays_the_page_and_post_devicecodepoll_end
         page = await browser.submit("/devicecodeflow", scope="openid")
         (device,) = provider.devices.waiting.values()
         assert device.scope == "openid"
-        assert (page.status_code, device.user_code in page.text, f"{provider.base}/device" in page.text) == (200, True, True)
+        assert (page.status_code, device.user_code in page.text, f"{provider.base}/device" in page.text) == (
+            200,
+            True,
+            True,
+        )
         code = hidden_field(page, "device_code")
         pending = await browser.call("/devicecodepoll", device_code=code)
         assert pending.json()["error"] == "authorization_pending"
