@@ -69,7 +69,9 @@ async def test_the_browser_logs_out_here_and_at_the_provider(provider: FakeProvi
         assert again.status_code == 401, "once"
 
 
-@pytest.mark.parametrize("query", ["", "?state=", "?state=another", "?state=" + "x" * 600, "?state=%00", "?state=a&state=b"])
+@pytest.mark.parametrize(
+    "query", ["", "?state=", "?state=another", "?state=" + "x" * 600, "?state=%00", "?state=a&state=b"]
+)
 async def test_another_state_is_noticed(provider: FakeProvider, query: str) -> None:
     """oidcc-client-test-rp-init-logout-no-state, oidcc-client-test-rp-init-logout-other-state"""
     async with ClientSite(provider, OIDC).open() as browser:

@@ -247,7 +247,9 @@ async def test_nothing_of_the_user_is_in_the_storage(provider: FakeProvider) -> 
 
 async def test_a_local_session_that_the_login_opened_ends_in_the_same_request(provider: FakeProvider) -> None:
     """Not only after it: what the request asks for is refused already."""
-    site = ClientSite(provider, {**OIDC, "local_login": True, "user_match_field": "username", "id_token_match_field": "sub"})
+    site = ClientSite(
+        provider, {**OIDC, "local_login": True, "user_match_field": "username", "id_token_match_field": "sub"}
+    )
 
     @site.server.app.get("/who")
     async def who(request: Request) -> dict[str, Any]:
@@ -260,4 +262,6 @@ async def test_a_local_session_that_the_login_opened_ends_in_the_same_request(pr
         assert [(await b.get("/who")).json()["user"] for b in (browser, by_password)] == ["alice", "alice"]
         assert (await tell(browser, provider, sub="alice")).status_code == 200
         assert (await browser.get("/who")).json()["user"] is None
-        assert (await by_password.get("/who")).json()["user"] == "alice", "who logged in by password has nothing to do with it"
+        assert (await by_password.get("/who")).json()["user"] == "alice", (
+            "who logged in by password has nothing to do with it"
+        )
