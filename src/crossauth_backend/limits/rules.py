@@ -68,6 +68,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "signup_address": Rule(100, 3600, address=True),
     # Flows that leave for the login page: what they ask for is kept until they come back.
     "interaction_address": Rule(1000, 900, address=True, total=True),
+    # OAuth flows that anybody can begin, and that another server is asked for at once.
+    "oauth_flow_address": Rule(300, 900, address=True, total=True),
     # What OAuth clients, devices and API keys may do.
     "client_secret": Rule(20, 900),
     "user_code": Rule(10, 900),

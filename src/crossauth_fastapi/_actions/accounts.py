@@ -182,6 +182,11 @@ def offer_accounts(app: FastAPI, services: AccountServices) -> None:
     exchange.waiting.clear()
 
 
+def accounts_on(app: FastAPI) -> AccountServices | None:
+    """The services of the session server on `app`, where there is one by now."""
+    return _exchange(app).services
+
+
 def with_accounts(app: FastAPI, use: Callable[[AccountServices], None]) -> None:
     """Call `use` with the services of the session server on `app`: now, or as soon as there is one, if ever."""
     exchange = _exchange(app)

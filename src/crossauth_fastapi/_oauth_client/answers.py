@@ -48,6 +48,8 @@ _REASONS: Final[Mapping[str, tuple[ErrorCode, int]]] = {
     "unsupported_response_type": (_C.BadRequest, 400),
 }
 _LONGEST: Final = 300
+# The flow of tokens that an application says that it got.
+ANY_FLOW: Final = "application"
 _RAW: Final = ("access_token", "refresh_token", "id_token")
 
 
@@ -59,6 +61,7 @@ async def answer_tokens(
     *,
     target: str = "",
     before: TokenSet | None = None,
+    tokens: TokenSet | None = None,
 ) -> Response:
     """Answer a request that a flow has given tokens, as the option `token_response_type` says.
 
@@ -69,6 +72,7 @@ async def answer_tokens(
         flow: which one, by its name in `OAuthFlows`.
         target: where the browser is to go on, a path of this site; empty for what the options say.
         before: the tokens that these renew.
+        tokens: as they are to be kept, where something was added to what is in the response.
 
     Raises:
         CrossauthError: the response is an error, or the tokens cannot be kept.
@@ -76,7 +80,9 @@ async def answer_tokens(
     if "error" in response or not response.get("access_token"):
         raise as_crossauth_error(response)
     ctx = ctx.at(state_of(request).root_path)
-    return await _ANSWERS[ctx.options.token_response_type](ctx, request, TokenAnswer(response, flow, target, before))
+    return await _ANSWERS[ctx.options.token_response_type](
+        ctx, request, TokenAnswer(response, flow, target, before, tokens)
+    )
 
 
 async def show_json(ctx: ClientContext, request: Request, answer: TokenAnswer) -> Response:
@@ -143,6 +149,8 @@ def token_set(ctx: ClientContext, answer: TokenAnswer) -> TokenSet:
     Raises:
         CrossauthError: the response is an error.
     """
+    if answer.tokens is not None:
+        return answer.tokens
     try:
         return TokenSet.from_response(
             answer.response, issuer=issuer_of(ctx, answer.response), now=ctx.now, flow=answer.flow, before=answer.before

@@ -90,13 +90,22 @@ class Attempts:
         self._ring, self._clock, self._use_once, self._length = ring, clock, use_once, state_length
         self._prefix = f"OAUTH-{self._client[:_TAG]}-"
 
-    def begin(self, connection: HTTPConnection, attempt: Attempt) -> str:
+    def new_state(self) -> str:
+        """A new `state`, which no browser has anything of yet."""
+        return random_value(self._length)
+
+    def begin(self, connection: HTTPConnection, attempt: Attempt, text: str | None = None) -> str:
         """Remember `attempt` in the browser; its cookie goes out with the response.
+
+        Parameters:
+            connection: the request.
+            attempt: what begins.
+            text: its `state`, made by `new_state`; by default a new one.
 
         Returns:
             The `state` to send to the authorization server.
         """
-        state, text = state_of(connection), random_value(self._length)
+        state, text = state_of(connection), text or self.new_state()
         now = self._clock()
         for name in self._surplus(state):
             state.queue_deletion(name, self._cookie(text).options(state.local))

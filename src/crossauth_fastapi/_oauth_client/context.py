@@ -9,6 +9,7 @@ from typing import Protocol
 
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.oauth.client.client import OAuthClient
 from crossauth_backend.oauth.client.responses import OAuthTokenResponse
 from crossauth_backend.oauth.client.token_set import TokenSet
@@ -16,7 +17,9 @@ from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.accounts import AccountServices
 from crossauth_fastapi._actions.context import ActionContext
 from crossauth_fastapi._oauth_client.attempts import Attempts
+from crossauth_fastapi._oauth_client.formpost import FormPosts
 from crossauth_fastapi._oauth_client.options import ClientServerSettings
+from crossauth_fastapi._oauth_client.seals import Seals
 from crossauth_fastapi._oauth_client.tokenstore import TokenStore
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 
@@ -31,10 +34,13 @@ class ClientContext(ActionContext):
         options: its options, but for those of `OAuthClient`, which are `client.settings`.
         tokens: keeps the tokens of a browser.
         attempts: logins at the authorization server that are under way.
+        form_posts: answers of the authorization server that come as a form.
         accounts: the session server; `None` on other sessions, and on none.
         users: where the users are that ID tokens are matched with; `None` where nowhere.
         keys: where keys are kept for all workers; `None` where nowhere.
         events: who is told of what happens.
+        limits: counts attempts.
+        seals: seals what pages carry.
         flows: the flows that are on, by their names in `OAuthFlows`.
         protected_flows: those that only users who are logged in may use.
         redirect_uri: where the authorization server sends browsers back to.
@@ -49,10 +55,13 @@ class ClientContext(ActionContext):
     options: ClientServerSettings
     tokens: TokenStore
     attempts: Attempts
+    form_posts: FormPosts
     accounts: AccountServices | None
     users: UserStorage | None
     keys: KeyStorage | None
     events: Events
+    limits: AttemptLimits
+    seals: Seals
     flows: frozenset[str]
     protected_flows: frozenset[str]
     redirect_uri: str
@@ -85,12 +94,14 @@ class TokenAnswer:
         flow: which flow, by its name in `OAuthFlows`.
         target: where the browser is to go on; empty for what the options say.
         before: the tokens that these renew; `None` after a login.
+        tokens: as they are to be kept; by default what the response says.
     """
 
     response: OAuthTokenResponse = field(repr=False)
     flow: str
     target: str = ""
     before: TokenSet | None = None
+    tokens: TokenSet | None = None
 
 
 class WebClient(Protocol):

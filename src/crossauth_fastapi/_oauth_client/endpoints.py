@@ -240,11 +240,17 @@ async def check_csrf(ctx: ClientContext, request: Request) -> None:
         raise csrf_refusal(state)
 
 
-def ask_for_login(ctx: ClientContext, request: Request, *flows: str) -> Response | None:
+def ask_for_login(ctx: ClientContext, request: Request, *flows: str, may_redirect: bool = True) -> Response | None:
     """Where a browser goes that has to log in for one of these flows; `None` where it has, or need not.
 
+    Parameters:
+        ctx: the client.
+        request: the request.
+        flows: the flows.
+        may_redirect: whether a page is answered with a redirect.
+
     Raises:
-        LoginRequired: it has to, and this is no page.
+        LoginRequired: it has to, and is not redirected.
     """
     protected = ctx.protected_flows
     if protected.isdisjoint(flows):
@@ -252,7 +258,7 @@ def ask_for_login(ctx: ClientContext, request: Request, *flows: str) -> Response
     state = state_of(request)
     if state["user"] is not None and state["auth_type"] in _BY_SESSION:
         return None
-    if request.method not in SAFE_METHODS:
+    if request.method not in SAFE_METHODS or not may_redirect:
         raise LoginRequired
     return found(with_query(state.link(ctx.options.login_url), next=here(state, request)))
 

@@ -46,6 +46,7 @@ class FastApiOAuthClientOptions(OAuthClientOptions, total=False):
     """Options of `FastApiOAuthClient`; the reference page in the docs says what each does."""
 
     api_delete_tokens_post_url: str
+    audience: str | list[str]
     authorized_page: str
     authorized_url: str
     backchannel_logout_url: str
@@ -83,6 +84,7 @@ class FastApiOAuthClientOptions(OAuthClientOptions, total=False):
     password_flow_url: str
     password_oob_url: str
     password_otp_url: str
+    persist_access_token: bool
     post_logout_redirect_uri: str
     prefix: str
     receive_token_fn: Callable[..., Any]
@@ -147,7 +149,7 @@ class ClientServerSettings:
     bff_base_url: str | None = option(None, env="OAUTH_BFF_BASEURL", not_empty=True, needs="bff_endpoints", doc="URL of the resource server whose endpoints are served.")
     bff_endpoints: list[Any] = option([], kind="list of BffEndpoint", doc="Endpoints of the resource server that are served, with the access token of the session.")
     bff_timeout: int = option(30, env="OAUTH_BFF_TIMEOUT", at_least=1, at_most=3600, needs="bff_endpoints", doc="Seconds that the resource server may take until its answer begins.")
-    bff_max_body_size: int | None = option(None, env="OAUTH_BFF_MAX_BODY_SIZE", at_least=1, needs="bff_endpoints", doc="Bytes that may be sent through the backend-for-frontend in one request; any number without it.")
+    bff_max_body_size: int | None = option(None, env="OAUTH_BFF_MAX_BODY_SIZE", at_least=1, at_most=2**50, needs="bff_endpoints", doc="Bytes that may be sent through the backend-for-frontend in one request; any number without it.")
     token_endpoints: list[TokenEndpoint] = option([], env="OAUTH_TOKEN_ENDPOINTS", doc="Endpoints that say what tokens are in the session. `access_token`, `refresh_token` and `id_token` give tokens to the browser where they are asked with `decode` false; without these three no token leaves the server.")
     jwt_tokens: list[JwtToken] = option(["access", "id", "refresh"], env="OAUTH_JWT_TOKENS", doc="Tokens that are shown decoded where they are a JWT.")
     user_creation_type: UserCreationType = option("idToken", env="OAUTH_USER_CREATION_TYPE", doc="How `request.state.user` is made of the ID token in the session: of its claims alone, of the user in `user_storage` with the claims added (`merge`) or in its field `id_token` (`embed`), or by `user_creation_fn`.")
@@ -166,6 +168,8 @@ class ClientServerSettings:
     logout_oidc_url: str = _url("logoutoidc", "OAUTH_LOGOUT_OIDC_URL", "URL that logs out here and at the provider.")
     backchannel_logout_url: str = _url("backchannellogout", "OAUTH_BACKCHANNEL_LOGOUT_URL", "URL to which the provider sends that a login there has ended.")
     post_logout_redirect_uri: str | None = option(None, env="OAUTH_POST_LOGOUT_REDIRECT_URI", not_empty=True, shown="the page that says so", doc="Where the provider sends the browser after logging out there; it has to be registered there.")
+    audience: str | list[str] | None = option(None, unread="ID tokens must be for `client_id`, and access tokens are for whoever they are sent to; a resource server has an audience", doc="Not available: a client has no audience but its `client_id`.")
+    persist_access_token: bool = option(False, unread="a client does not judge access tokens; a resource server does", doc="Not available: whether an access token was revoked is for the resource server to find out.")
     logout_id_token_hint: bool = option(False, env="OAUTH_LOGOUT_ID_TOKEN_HINT", doc="Whether the ID token is sent along, through the browser, when logging out at the provider. Some ask before logging out without it.")
 
     # fmt: on

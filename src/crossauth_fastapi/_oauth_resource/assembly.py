@@ -59,7 +59,7 @@ def build(
     resources = Resources(read_resources(settings.resources, rules, issuers, audiences))
     # The servers beside this one may come after it.
     users = replace(_user_lookup(settings, issuers), has_accounts=lambda: bool(servers.names - {BearerSource.name}))
-    return ResourceContext(server, settings, locations, settings.session_adapter, users, resources, rules, events)
+    return ResourceContext(server, settings, locations, settings.session_adapter, users, resources, rules, events, app)
 
 
 def attach(app: FastAPI, ctx: ResourceContext) -> None:
