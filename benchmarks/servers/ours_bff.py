@@ -1,5 +1,5 @@
-"""Crossauth as a backend for frontend, with sessions in memory. BENCH_UPSTREAM is the API, BENCH_PROVIDER the OpenID provider, both
-URLs."""
+"""Crossauth as a backend for frontend, with sessions in memory. BENCH_UPSTREAM and BENCH_PROVIDER are URLs, of the API and of the
+OpenID provider."""
 
 import os
 

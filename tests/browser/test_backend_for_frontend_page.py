@@ -55,8 +55,9 @@ def an_api() -> FastAPI:
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_the_page_calls_the_api_and_no_script_sees_a_token(browser: Browser, tmp_path: Path) -> None:
-    python, html, script = (re.search(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) for kind in ("python", "html", "js"))
-    assert python is not None and html is not None and script is not None
+    (python,), (html,), (script,) = (
+        re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) for kind in ("python", "html", "js")
+    )
     port = free_port()
     site = f"http://localhost:{port}"
     with oidc_provider(f"{site}/authzcode") as provider, serve(an_api()) as api:
@@ -64,13 +65,13 @@ async def test_the_page_calls_the_api_and_no_script_sees_a_token(browser: Browse
             "https://auth.example.com": provider.url, "https://api.example.com": api, "http://localhost:8000": site,
             '"shop"': '"client"', "the secret that the provider gave you": "a secret of the client's, long enough",
         }  # fmt: skip
-        text = python.group(1)
+        text = python
         for before, after in values.items():
             assert before in text
             text = text.replace(before, after)
         (tmp_path / "app.py").write_text(text)
-        (tmp_path / "index.html").write_text(html.group(1))
-        (tmp_path / "app.js").write_text(script.group(1))
+        (tmp_path / "index.html").write_text(html)
+        (tmp_path / "app.js").write_text(script)
         context = await browser.new_context()
         page = await context.new_page()
         with running(["-m", "uvicorn", "app:app"], tmp_path, port=port):
@@ -85,7 +86,9 @@ async def test_the_page_calls_the_api_and_no_script_sees_a_token(browser: Browse
             await page.get_by_role("button", name="Order tea").click()
             await expect(page.get_by_role("listitem")).to_have_text(["coffee", "tea"])
             await expect(page.locator("#latest")).to_contain_text("event 3")
-            assert await page.evaluate("document.cookie") == "" or "SESSIONID" not in await page.evaluate("document.cookie")
+            assert await page.evaluate("document.cookie") == "" or "SESSIONID" not in await page.evaluate(
+                "document.cookie"
+            )
             await page.close()
         await context.close()
     assert SEEN

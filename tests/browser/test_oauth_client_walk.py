@@ -1,15 +1,10 @@
 """Every flow of examples/oauth_client.py by its buttons, in a browser without JavaScript, at a real OpenID provider."""
 
-import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from playwright.async_api import Browser, Page, expect
-
-from tests.services.processes import free_port, running
-from tests.support import PASSWORD
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = [str(ROOT / "examples" / "oauth_client.py")]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,7 +42,9 @@ def blocks(page: str, kind: str = "python") -> list[str]:
 def provider() -> Iterator[FakeProvider]:
     """A provider in a thread of its own, which knows the clients of the pages."""
     loop, provider = asyncio.new_event_loop(), FakeProvider()
-    provider.clients.update({CLIENT: CLIENT_SECRET, "machine": "the secret of the machine", "television": CLIENT_SECRET})
+    provider.clients.update(
+        {CLIENT: CLIENT_SECRET, "machine": "the secret of the machine", "television": CLIENT_SECRET}
+    )
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     asyncio.run_coroutine_threadsafe(provider.__aenter__(), loop).result(20)
@@ -65,7 +68,7 @@ class Visitor(httpx2.Client):
         back = urlsplit(httpx2.get(away.headers["location"], trust_env=False).headers["location"])
         return self.get(f"{back.path}?{back.query}")
 
-    def send(self, path: str, **fields: Any) -> httpx2.Response:
+    def submit(self, path: str, **fields: Any) -> httpx2.Response:
         """A POST with a CSRF token."""
         token = self.get("/api/getcsrftoken").json()["csrfToken"]
         return self.post(path, json=fields, headers={CSRF: token})
@@ -121,8 +124,8 @@ def test_logging_in_takes_fewer_than_fifteen_lines(provider: FakeProvider, tmp_p
     port = free_port()
     (tmp_path / "app.py").write_text(block.replace("https://accounts.google.com", provider.url))
     settings = {
-        "CROSSAUTH_SECRET": SECRET, "SITE_URL": f"http://localhost:{port}", "OAUTH_CLIENT_ID": CLIENT,
-        "OAUTH_CLIENT_SECRET": CLIENT_SECRET,
+        "CROSSAUTH_SECRET": SECRET, "CROSSAUTH_SITE_URL": f"http://localhost:{port}", "CROSSAUTH_OAUTH_CLIENT_ID": CLIENT,
+        "CROSSAUTH_OAUTH_CLIENT_SECRET": CLIENT_SECRET,
     }  # fmt: skip
     with running(["-m", "uvicorn", "app:app"], tmp_path, settings, port=port) as url, Visitor(url) as visitor:
         assert visitor.get("/me").status_code == 401
@@ -137,7 +140,7 @@ def test_the_application_of_the_page(provider: FakeProvider) -> None:
         assert visitor.log_in().headers["location"] == "/orders"
         (order,) = visitor.get("/orders").json()
         assert order.startswith("orders of ")
-        assert visitor.send("/tokens").status_code == 200
+        assert visitor.submit("/tokens").status_code == 200
 
 
 def test_tokens_are_given_to_a_function(provider: FakeProvider) -> None:
@@ -150,7 +153,10 @@ def test_tokens_are_given_to_a_function(provider: FakeProvider) -> None:
 async def test_several_providers_have_paths_of_their_own(provider: FakeProvider) -> None:
     async with FakeProvider() as other:
         block = blocks("docs/oauth_client.md")[2]
-        given = run(block.replace("https://accounts.google.com", provider.url).replace("https://gitlab.com", other.url), provider)
+        given = run(
+            block.replace("https://accounts.google.com", provider.url).replace("https://gitlab.com", other.url),
+            provider,
+        )
         with serve(given["server"].app) as url, Visitor(url) as visitor:
             for name, wanted in (("google", provider.url), ("gitlab", other.url)):
                 away = await asyncio.to_thread(visitor.get, f"/{name}/authzcodeflow")
@@ -227,16 +233,16 @@ async def test_the_client_credentials_page(provider: FakeProvider) -> None:
     program, options = blocks("docs/flow_client_credentials.md")
     assert await run(program, provider)["token"](provider.url)
     with serving(provider, run(options, provider)["options"]) as visitor:
-        answer = await asyncio.to_thread(visitor.send, "/clientcredflow", scope="orders:read")
+        answer = await asyncio.to_thread(visitor.submit, "/clientcredflow", scope="orders:read")
         assert answer.is_redirect
 
 
 def test_the_refresh_token_page(provider: FakeProvider) -> None:
     options = run(blocks("docs/flow_refresh_token.md")[0], provider)["options"]
     with serving(provider, options) as visitor:
-        assert visitor.send("/api/refreshtokens").status_code == 204
+        assert visitor.submit("/api/refreshtokens").status_code == 204
         visitor.log_in("/authzcodeflow?scope=openid%20offline_access")
-        refreshed = visitor.send("/api/refreshtokens").json()
+        refreshed = visitor.submit("/api/refreshtokens").json()
         assert refreshed["ok"] is True
         assert isinstance(refreshed["expires_at"], int)
 
@@ -244,7 +250,7 @@ def test_the_refresh_token_page(provider: FakeProvider) -> None:
 async def test_the_device_code_page(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     options, program = blocks("docs/flow_device_code.md")
     with serving(provider, run(options, provider)["options"]) as visitor:
-        started = await asyncio.to_thread(visitor.send, "/api/devicecodeflow", scope="openid")
+        started = await asyncio.to_thread(visitor.submit, "/api/devicecodeflow", scope="openid")
         assert {"device_code", "user_code", "verification_uri", "verification_uri_qrdata"} <= set(started.json())
     given = run(program, provider)
     client = given["OAuthClient"](provider.url, {"client_id": "television", "client_secret": CLIENT_SECRET})
@@ -259,7 +265,7 @@ async def test_the_device_code_page(provider: FakeProvider, monkeypatch: pytest.
         return {"error": error} if error else {"access_token": "a token"}
 
     monkeypatch.setattr(client, "poll_device_code_flow", poll)
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    given["asyncio"] = SimpleNamespace(sleep=sleep)
     assert await given["log_in"](client, "openid") == "a token"
     assert [wait - waits[0] for wait in waits] == [0, 0, 5, 5]
     assert "enter" in capsys.readouterr().out
@@ -271,5 +277,5 @@ def test_the_password_page(provider: FakeProvider) -> None:
     provider.passwords = {"alice": "any password"}
     with serving(provider, options) as visitor:
         assert visitor.get("/passwordflow").status_code == 200
-        answer = visitor.send("/passwordflow", username="alice", password="any password", scope="openid")
+        answer = visitor.submit("/passwordflow", username="alice", password="any password", scope="openid")
         assert answer.headers["location"] == "/orders"
