@@ -28,6 +28,10 @@ class TokenStore(Protocol):
         """
         ...
 
+    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+        """As `load`, for a request that lasts, whose session was looked at again: nothing is remembered of the first look."""
+        ...
+
     async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:
         """Keep tokens in the request's session. Where it has none, one of nobody is opened.
 
@@ -143,6 +147,11 @@ class StoredTokens:
         self._remember(connection, tokens)
         return tokens
 
+    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.look_again`."""
+        connection.scope.get(_SCOPE, {}).pop(self._name, None)
+        return await self.load(connection)
+
     async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:
         """See `TokenStore.save`."""
         write = self._place.keep if renew else self._place.write
@@ -220,6 +229,10 @@ class NoTokens:
 
     async def load(self, connection: HTTPConnection) -> TokenSet | None:
         """See `TokenStore.load`."""
+        return None
+
+    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.look_again`."""
         return None
 
     async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:
