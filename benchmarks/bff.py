@@ -1,4 +1,4 @@
-"""What it costs to pass requests to an API and answers back, beside a bare route that does it by aiohttp; and a login by code flow."""
+"""What it costs to pass requests on to an API, beside a bare route that does it by aiohttp; and a login by code flow."""
 
 import asyncio
 import statistics

@@ -241,7 +241,8 @@ async def test_django_allauth_65_16_1_every_provider_is_sent_a_state() -> None:
     documents = json.loads((Path(__file__).parents[1] / "peers" / "discovery.json").read_text())
     settings = {
         "google": {}, "github": {}, "discord": {}, "microsoft": {"tenant": "72f988bf-86f1-41af-91ab-2d7cd011db47"},
-        "gitlab": {}, "keycloak": {"server": "https://sso.example.com", "realm": "staff"}, "auth0": {"domain": "example.eu.auth0.com"},
+        "gitlab": {}, "keycloak": {"server": "https://sso.example.com", "realm": "staff"},
+        "auth0": {"domain": "example.eu.auth0.com"},
         "okta": {"domain": "example.okta.com"}, "openid": {"issuer": "https://id.example.com"},
     }  # fmt: skip
     assert settings.keys() | {"apple"} == PROVIDERS.keys(), "Apple's differs in its secret alone"
