@@ -16,6 +16,7 @@ from crossauth_fastapi.fastapioauthclient import (
     BffEndpoint,
     FastApiOAuthClient,
     FastApiOAuthClientOptions,
+    OAuthTokenResponseWithExpiry,
 )
 from crossauth_fastapi.fastapiresserver import (
     Authorization,
@@ -73,6 +74,7 @@ __all__ = [
     "FastApiSessionServerParams",
     "JsonOrFormData",
     "MaybeErrorResponse",
+    "OAuthTokenResponseWithExpiry",
     "OptionalUser",
     "Principal",
     "ProtectedEndpoint",
