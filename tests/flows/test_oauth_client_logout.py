@@ -189,6 +189,7 @@ async def test_who_is_not_logged_in_may_log_out(provider: FakeProvider) -> None:
         ({"post_logout_redirect_uri": "javascript:alert(1)"}, "'post_logout_redirect_uri' must be an https URL"),
         ({"post_logout_redirect_uri": "http://app.example.com/"}, "'post_logout_redirect_uri' must be an https URL"),
         ({"confirm_logout_page": "nowhere.jinja2"}, "'confirm_logout_page': there is no template"),
+        ({"backchannel_logout_url": "bye"}, "'backchannel_logout_url' has no effect without 'token_response_type'"),
         ({"logout_oidc_url": "loggedout"}, "two endpoints have the URL '/loggedout'"),
     ],
 )
@@ -201,7 +202,7 @@ async def test_options_that_cannot_be(provider: FakeProvider, options: dict[str,
 async def test_the_back_channel_needs_a_key_storage(provider: FakeProvider) -> None:
     options = {"valid_flows": ["oidcAuthorizationCode"], "secret": SECRET, "backchannel_logout_url": "bye"}
     with pytest.raises(CrossauthError, match="'backchannel_logout_url' needs a key storage"):
-        ClientSite(provider, options, sessions=False)
+        ClientSite(provider, {**options, "token_response_type": "custom", "receive_token_fn": print}, sessions=False)
     del options["backchannel_logout_url"]
     async with ClientSite(provider, options, sessions=False).open() as browser:
         assert (await browser.post("/backchannellogout", data={"logout_token": "x"}, headers=JSON)).status_code == 404
