@@ -180,7 +180,7 @@ _NEEDS: Final[tuple[_Needed, ...]] = (
     (
         ("backchannel_logout_url",),
         lambda whole: whole.options.saves_tokens or whole.options.token_response_type == "custom",
-        "'token_response_type': 'save_in_session_and_load' or 'save_in_session_and_redirect', by which a session knows whose it is",
+        "'token_response_type': 'save_in_session_and_load' or 'save_in_session_and_redirect'",
     ),
     (
         ("redirect_uri",),
