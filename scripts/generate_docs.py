@@ -20,6 +20,7 @@ from crossauth_backend.sessions.options import CsrfSettings, KnownDeviceSettings
 from crossauth_backend.storages.memory.options import InMemoryUserStorageSettings
 from crossauth_backend.storages.redis.keys import RedisKeySettings
 from crossauth_backend.storages.sqlalchemy.audit import SqlAuditSettings
+from crossauth_backend.storages.sqlalchemy.identities import SqlIdentitySettings
 from crossauth_backend.storages.sqlalchemy.keys import SqlKeySettings
 from crossauth_backend.storages.sqlalchemy.users import SqlUserSettings
 from crossauth_backend.users.options import UserStorageSettings
@@ -155,6 +156,7 @@ FEATURES: Final[dict[str, list[Section]]] = {
         Section("SqlAlchemyKeyStorage", "Its last argument.", SqlKeySettings),
         Section("RedisKeyStorage", "Its last argument.", RedisKeySettings),
         Section("SqlAlchemyAuditStorage", "Its last argument.", SqlAuditSettings),
+        Section("SqlAlchemyIdentityStorage", "Its second argument.", SqlIdentitySettings),
     ],
 }
 HEAD: Final = """# Options

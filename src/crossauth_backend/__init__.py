@@ -80,8 +80,10 @@ from crossauth_backend.sessions.options import (
     to_cookie_serialize_options,
 )
 from crossauth_backend.storages.memory.audit import InMemoryAuditStorage
+from crossauth_backend.storages.memory.identities import InMemoryIdentityStorage
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_backend.storages.memory.users import InMemoryUserStorage
+from crossauth_backend.users.identities import Identity, IdentityStorage
 from crossauth_backend.users.options import UserStorageOptions
 from crossauth_backend.users.reads import UserStorageGetOptions
 from crossauth_backend.users.record import (
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
     from crossauth_backend.storages.redis.keys import RedisKeyStorage
     from crossauth_backend.storages.sqlalchemy.audit import SqlAlchemyAuditStorage
     from crossauth_backend.storages.sqlalchemy.engine import open_engine
+    from crossauth_backend.storages.sqlalchemy.identities import SqlAlchemyIdentityStorage
     from crossauth_backend.storages.sqlalchemy.keys import SqlAlchemyKeyStorage
     from crossauth_backend.storages.sqlalchemy.metadata import (
         alembic_include_name,
@@ -112,6 +115,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "RedisKeyStorage": "crossauth_backend.storages.redis.keys",
     "SqlAlchemyAuditStorage": "crossauth_backend.storages.sqlalchemy.audit",
+    "SqlAlchemyIdentityStorage": "crossauth_backend.storages.sqlalchemy.identities",
     "SqlAlchemyKeyStorage": "crossauth_backend.storages.sqlalchemy.keys",
     "SqlAlchemyUserStorage": "crossauth_backend.storages.sqlalchemy.users",
     "alembic_include_name": "crossauth_backend.storages.sqlalchemy.metadata",
@@ -155,7 +159,10 @@ __all__ = [
     "EventListener",
     "EventName",
     "GrantType",
+    "Identity",
+    "IdentityStorage",
     "InMemoryAuditStorage",
+    "InMemoryIdentityStorage",
     "InMemoryKeyStorage",
     "InMemoryUserStorage",
     "Jwks",
@@ -191,6 +198,7 @@ __all__ = [
     "SmsSender",
     "SmtpMailer",
     "SqlAlchemyAuditStorage",
+    "SqlAlchemyIdentityStorage",
     "SqlAlchemyKeyStorage",
     "SqlAlchemyUserStorage",
     "SubjectType",

@@ -46,6 +46,7 @@ from crossauth_backend.sessions.options import (
     KnownDeviceCookieOptions,
     SessionCookieOptions,
 )
+from crossauth_backend.users.identities import IdentityStorage
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.rules import default_user_validator
 from crossauth_backend.users.storage import UserStorage
@@ -193,6 +194,8 @@ class SessionManagerBase:
             self.session.user_refusal = lacks_factor2
         self.validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
         """What users are checked by before they are stored: the option `validate_user_fn` of the session server."""
+        self.identities: list[IdentityStorage] = []
+        """Where accounts of the users at providers are kept, by whichever servers."""
         self.ring = KeyRing(encryption_keys(self.settings), "stored secrets")
         self.audit = AuditListener(self.settings.audit_storage) if self.settings.audit_storage is not None else None
         listeners = [LoggingListener(), *self.settings.event_listeners, *([self.audit] if self.audit else [])]
@@ -234,6 +237,14 @@ class SessionManagerBase:
         check_factors(users, self.authenticators.values(), offered)
         self.factors.require(self.allowed_factor2, "SessionManager: option 'allowed_factor2'")
 
+    def key_ring(self, purpose: str) -> KeyRing:
+        """Encrypts what is stored for one purpose; the keys are those of `encryption_keys`, or made from `secret`.
+
+        Parameters:
+            purpose: what is encrypted, so that a ciphertext made for one purpose is worth nothing for another.
+        """
+        return KeyRing(encryption_keys(self.settings), purpose)
+
     def _mail_failed(self, reason: Failure) -> None:
         self.events.tell(EventName.mail_failed, reason=reason)
 
@@ -252,6 +263,7 @@ class SessionManagerBase:
             allowed_factor2=tuple(f for f in self.allowed_factor2 if f != NO_FACTOR2),
             factor2_optional=NO_FACTOR2 in self.allowed_factor2, validate_user=self.validate_user,
             normalize_username=self.user_storage.normalize_username, before_delete_user=self.settings.before_delete_user,
+            identities=self.identities,
         )  # fmt: skip
 
     def parts(self) -> list[SupportsLifecycle]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
-from crossauth_fastapi._assembly.components import assemble
+from crossauth_fastapi._assembly.components import Assembly, assemble
 from crossauth_fastapi._assembly.options import (
     COMPONENT,
     FastApiApiKeyServerParams,
@@ -31,6 +31,7 @@ from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.adaptersource import PlainAdapter
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
 from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer
+from crossauth_fastapi.fastapioauthclient import FastApiOAuthClient
 from crossauth_fastapi.fastapiresserver import FastApiOAuthResourceServer
 from crossauth_fastapi.fastapiserverbase import FastApiErrorFn, FastApiServerBase, MaybeErrorResponse
 from crossauth_fastapi.fastapisession import FastApiSessionServer
@@ -76,26 +77,25 @@ class FastApiServer(FastApiServerBase):
     ) -> None:
         parsed = read_params(params)
         settings, shared = read_server_options(parsed, options or {})
-        made = assemble(parsed, settings, shared)
-        self._app, self._settings = made.app, made.settings
-        self.is_admin_fn = made.settings.is_admin_fn
-        self._session_server, self._session_adapter = made.session_server, made.session_adapter
-        self._api_key_server, self._oauth_resserver = made.api_key_server, made.oauth_resserver
-        remember_server(self._app, self)
-        self._pages = self._session_server.pages if self._session_server else self._bare_pages()
-        tell_site(self._app, is_admin_fn=self.is_admin_fn)
-        if self._session_server is None:
-            tell_site(self._app, error_page=self._error_page)
+        # There from now on: an OAuth client asks the server that it is a part of.
+        self._made = Assembly(self, settings.app or FastAPI(), settings, shared)
+        assemble(self._made, parsed)
+        self.is_admin_fn = self._made.settings.is_admin_fn
+        remember_server(self.app, self)
+        self._pages = self.session_server.pages if self.session_server else self._bare_pages()
+        tell_site(self.app, is_admin_fn=self.is_admin_fn)
+        if self.session_server is None:
+            tell_site(self.app, error_page=self._error_page)
 
     @property
     def app(self) -> FastAPI:
         """The application."""
-        return self._app
+        return self._made.app
 
     @property
     def error_page(self) -> str:
         """Template of error messages."""
-        return self._settings.error_page
+        return self._made.settings.error_page
 
     @property
     def templates(self) -> Jinja2Templates:
@@ -105,42 +105,42 @@ class FastApiServer(FastApiServerBase):
     @property
     def session_server(self) -> FastApiSessionServer | None:
         """The session server."""
-        return self._session_server
+        return self._made.session_server
 
     @property
     def session_adapter(self) -> FastApiSessionAdapter | None:
         """The sessions: the session server, or the adapter that was given."""
-        return self._session_adapter
+        return self._made.session_adapter
 
     @property
     def have_session_server(self) -> bool:
         """Whether there is a session server."""
-        return self._session_server is not None
+        return self._made.session_server is not None
 
     @property
     def have_session_adapter(self) -> bool:
         """Whether there are sessions, ours or an adapter's."""
-        return self._session_adapter is not None
+        return self._made.session_adapter is not None
 
     @property
     def api_key_server(self) -> FastApiApiKeyServer | None:
         """The server for API keys."""
-        return self._api_key_server
+        return self._made.api_key_server
 
     @property
-    def oauth_client(self) -> None:
-        """No OAuth client was created."""
-        return None
+    def oauth_client(self) -> FastApiOAuthClient | None:
+        """The OAuth client; `None` where there is none, or where there are several."""
+        return self._made.oauth_clients[0] if len(self._made.oauth_clients) == 1 else None
 
     @property
-    def oauth_clients(self) -> None:
-        """No OAuth clients were created."""
-        return None
+    def oauth_clients(self) -> list[FastApiOAuthClient] | None:
+        """The OAuth clients, where there are any."""
+        return list(self._made.oauth_clients) or None
 
     @property
     def oauth_resserver(self) -> FastApiOAuthResourceServer | None:
         """The resource server."""
-        return self._oauth_resserver
+        return self._made.oauth_resserver
 
     async def create_anonymous_session(
         self, request: Request, response: Response, data: dict[str, Any] | None = None
@@ -150,10 +150,10 @@ class FastApiServer(FastApiServerBase):
         Raises:
             CrossauthError: `Configuration` where there is neither.
         """
-        if self._session_server is None:
+        if self.session_server is None:
             self._require_adapter()
             return None
-        return await self._session_server.create_anonymous_session(request, response, data)
+        return await self.session_server.create_anonymous_session(request, response, data)
 
     async def update_session_data(self, request: Request, name: str, value: Any) -> None:
         """See `FastApiSessionAdapter.update_session_data`."""
@@ -170,7 +170,7 @@ class FastApiServer(FastApiServerBase):
 
     def get_session_cookie_value(self, request: Request) -> str | None:
         """See `FastApiSessionServer.get_session_cookie_value`; `None` where there is only a session adapter."""
-        return self._session_server.get_session_cookie_value(request) if self._session_server else None
+        return self.session_server.get_session_cookie_value(request) if self.session_server else None
 
     async def error_if_csrf_invalid(
         self, request: Request, response: Response, error_fn: FastApiErrorFn | None
@@ -208,15 +208,15 @@ class FastApiServer(FastApiServerBase):
 
     def _bare_pages(self) -> Pages:
         return Pages(
-            self._settings.template_dir, lambda request: page_variables(state_of(request), "/"), awaited_variables
+            self._made.settings.template_dir, lambda request: page_variables(state_of(request), "/"), awaited_variables
         )
 
     def _error_page(self, connection: HTTPConnection, e: CrossauthError) -> Response:
-        return error_page(self._pages, self._settings.error_page, connection, e)
+        return error_page(self._pages, self.error_page, connection, e)
 
     def _require_adapter(self) -> FastApiSessionAdapter:
-        if self._session_adapter is None:
+        if self.session_adapter is None:
             raise CrossauthError(
                 ErrorCode.Configuration, f"{COMPONENT}: neither 'session' nor 'session_adapter' was given"
             )
-        return self._session_adapter
+        return self.session_adapter

@@ -10,6 +10,7 @@ from alembic.config import Config
 
 from crossauth_backend import (
     SqlAlchemyAuditStorage,
+    SqlAlchemyIdentityStorage,
     SqlAlchemyKeyStorage,
     SqlAlchemyUserStorage,
     alembic_include_name,
@@ -102,7 +103,7 @@ def orders(users: sa.Table | None = None) -> sa.MetaData:
 async def start(url: str) -> None:
     """What an application's start does."""
     engine = open_engine(url)
-    for storage in (SqlAlchemyUserStorage, SqlAlchemyKeyStorage, SqlAlchemyAuditStorage):
+    for storage in (SqlAlchemyUserStorage, SqlAlchemyKeyStorage, SqlAlchemyAuditStorage, SqlAlchemyIdentityStorage):
         made = storage(engine)
         await made.start()
     await SqlAlchemyKeyStorage(engine, {"key_table": "app_keys"}).start()
@@ -125,7 +126,8 @@ def test_autogenerate_drops_nothing_of_ours(tmp_path: Path, url: str, option: st
     without = Alembic(tmp_path / "without", url, orders(), version_table="other")
     dropped = without.propose(1)
     assert all(
-        f"drop_table('{name}')" in dropped for name in ("User", "UserSecrets", "Key", "app_keys", "CrossauthAudit")
+        f"drop_table('{name}')" in dropped
+        for name in ("User", "UserSecrets", "Key", "app_keys", "CrossauthAudit", "CrossauthIdentity")
     )
 
 
@@ -189,18 +191,20 @@ def test_the_applications_alembic_can_own_our_tables(tmp_path: Path, url: str) -
     users = SqlAlchemyUserStorage(engine, off)
     keys = SqlAlchemyKeyStorage(engine, {"key_table": "keys", **off})
     audit = SqlAlchemyAuditStorage(engine, off)
-    theirs = Alembic(tmp_path, url, metadata_of(users, keys, audit))
+    identities = SqlAlchemyIdentityStorage(engine, off)
+    theirs = Alembic(tmp_path, url, metadata_of(users, keys, audit, identities))
     proposed = theirs.propose(1)
     theirs.upgrade()
-    assert proposed.count("create_table") == 4
+    assert proposed.count("create_table") == 5
     assert theirs.propose(2) == ""
 
     async def use() -> None:
         made = await users.create_user({"username": "alice", "state": "active", "factor1": "localpassword"})
         await keys.save_key(made.id, "s:1", utc_now())
         assert await audit.latest() == []
-        for storage in (users, keys, audit):
+        assert await identities.link("https://issuer.example", "alice", made.id)
+        for storage in (users, keys, audit, identities):
             await storage.close()
 
     asyncio.run(use())
-    assert set(metadata.tables) == {"User", "UserSecrets", "Key", "CrossauthAudit"}
+    assert set(metadata.tables) == {"User", "UserSecrets", "Key", "CrossauthAudit", "CrossauthIdentity"}

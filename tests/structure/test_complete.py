@@ -26,7 +26,7 @@ SOURCE = ROOT / "src"
 # Options that no page of a feature speaks of: what docs/options.md says of them is enough.
 ONLY_IN_THE_REFERENCE = set(
     """
-    access_token_types algorithms audit_table auth_scheme clock_tolerance double_submit_cookie_options
+    access_token_types algorithms audit_table auth_scheme clock_tolerance double_submit_cookie_options identity_table
     email_authenticator_html_body email_authenticator_subject email_authenticator_text_body email_authenticator_token_expires
     email_token_storage email_verification_html_body email_verification_subject enable_oauth_client_management
     enable_secret_for_password_hash fetch_timeout fetcher

@@ -47,6 +47,7 @@ from crossauth_backend.sessions.options import (
 from crossauth_backend.storages.memory.options import InMemoryUserStorageOptions, InMemoryUserStorageSettings
 from crossauth_backend.storages.redis.keys import RedisKeySettings, RedisKeyStorageOptions
 from crossauth_backend.storages.sqlalchemy.audit import SqlAlchemyAuditStorageOptions, SqlAuditSettings
+from crossauth_backend.storages.sqlalchemy.identities import SqlAlchemyIdentityStorageOptions, SqlIdentitySettings
 from crossauth_backend.storages.sqlalchemy.keys import SqlAlchemyKeyStorageOptions, SqlKeySettings
 from crossauth_backend.storages.sqlalchemy.useroptions import SqlAlchemyUserStorageOptions, SqlUserSettings
 from crossauth_backend.users.options import UserStorageSettings
@@ -92,6 +93,7 @@ SHAPES: dict[Any, tuple[type, ...]] = {
     SessionManagerOptions: (SessionManagerSettings,),
     SmsAuthenticatorOptions: (SmsAuthenticatorSettings,),
     SqlAlchemyAuditStorageOptions: (SqlAuditSettings,),
+    SqlAlchemyIdentityStorageOptions: (SqlIdentitySettings,),
     SqlAlchemyKeyStorageOptions: (SqlKeySettings,),
     SqlAlchemyUserStorageOptions: (UserStorageSettings, SqlUserSettings),
     TokenEmailerOptions: (TokenEmailerSettings,),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.sessions.device import Device
 from crossauth_backend.sessions.manager import SessionCookie
+from crossauth_backend.users.identities import IdentityStorage
 from crossauth_backend.users.reads import ANY_STATE
 from crossauth_backend.users.record import User, UserAndSecrets, UserId
 from crossauth_backend.users.rules import default_user_validator
@@ -69,6 +70,7 @@ class Accounts:
     root_path: str = ""
     validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
     before_delete_user: Callable[[User], Any] | None = None
+    identities: Sequence[IdentityStorage] = ()
 
     @property
     def keys(self) -> KeyStorage:

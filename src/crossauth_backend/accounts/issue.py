@@ -13,6 +13,7 @@ from typing import Any, Final
 from crossauth_backend.accounts import second_factor
 from crossauth_backend.accounts.attempt import NO_DEMAND, Attempt, Demand
 from crossauth_backend.accounts.authentication import AUTH, BYPASSED, OURS, Authentication, auth_facts, auth_of, new_sid
+from crossauth_backend.accounts.carried import CARRIED, carried_by, with_carried
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.decision import Refused, Required, SignedIn
 from crossauth_backend.accounts.login import decide
@@ -66,6 +67,7 @@ async def open_session(
     extra_fields: Mapping[str, Any] | None = None,
     origin: Origin = NOWHERE,
     persist: bool | None = None,
+    carried: Mapping[str, Any] | None = None,
 ) -> LoginResult:
     """Open the session of a user who is signed in, or an anonymous one that waits for what is required.
 
@@ -77,19 +79,23 @@ async def open_session(
         extra_fields: further columns of the session's key.
         origin: where the request comes from.
         persist: remembered with a login that waits for its second factor.
+        carried: entries of the data of the session that the user has in the end, through whatever sessions the login waits in.
 
     Raises:
         CrossauthError: `Factor2ResetNeeded` where the server does not know the user's second factor; `Unauthorized` where
             another login is required, for which no session waits.
     """
     user, asked, unsent = decided.attempt.user, None, ""
+    if carried is None and previous is not None and CARRIED in previous.data:
+        carried = carried_by(previous, user)
     if isinstance(decided, Required):
         asked = decided.ask
         data, unsent = await _waiting_data(accounts, decided, previous, persist, origin)
+        data = with_carried(data, user, carried) if carried else data
         session = await accounts.sessions.create_session_key(None, extra_fields, data)
     else:
         # It rests on the stamp that was read before the proof: where a credential has changed since, it is void from the start.
-        data = _data(accounts, decided, previous, origin)
+        data = {**_data(accounts, decided, previous, origin), **(carried or {})}
         session = await accounts.sessions.create_session_key(user.id, extra_fields, data, user.security_stamp)
     if asked is Ask.FACTOR2:
         accounts.events.tell(EventName.factor2_asked, user, address=origin.address)

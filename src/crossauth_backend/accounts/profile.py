@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from crossauth_backend.accounts.changes import check_still, replace_checked
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.email_change import forget_links, request_change
+from crossauth_backend.accounts.forget import forget_user
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
@@ -86,7 +87,5 @@ async def delete_account(accounts: Accounts, user: User, origin: Origin = NOWHER
     await check_still(accounts, actor or user)
     # The user goes first: a session whose user is gone signs nobody in, even if the second step is never reached.
     await accounts.users.delete_user_by_id(user.id)
-    await accounts.keys.delete_all_for_user(user.id, "")
-    if accounts.email_tokens is not None:
-        await accounts.email_tokens.delete_all_for_user(user.id, "")
+    await forget_user(accounts, user.id)
     accounts.events.tell(EventName.user_deleted, user, address=origin.address, actor=actor)

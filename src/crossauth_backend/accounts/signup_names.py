@@ -9,6 +9,7 @@ from typing import Any
 from crossauth_backend.accounts.changes import replace_checked
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.accounts.credentials import check_credentials, check_nobody, prove_first_factor, says_nothing
+from crossauth_backend.accounts.forget import forget_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.text import same_mailbox
@@ -206,8 +207,7 @@ async def delete_signup(accounts: Accounts, userid: UserId) -> bool:
         if e.code is not ErrorCode.ConstraintViolation:
             raise
         raise SignupKept from e
-    for keys in {id(s): s for s in (accounts.keys, accounts.email_tokens or accounts.keys)}.values():
-        await keys.delete_all_for_user(userid, "")
+    await forget_user(accounts, userid)
     return True
 
 

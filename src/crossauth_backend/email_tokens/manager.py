@@ -200,25 +200,24 @@ class TokenEmailer:
         subject = "Your e-mail address was changed" if changed else "A change of your e-mail address was asked for"
         self._put(partial(self._note, old_email, subject, "emailchangenoticebody.jinja2", data, always=True))
 
-    def send_api_key_notice(self, user: User, name: str, replaced: bool) -> None:
-        """Tell a user that an API key was made for the account: whoever has it needs no login any more.
+    def send_note(
+        self, user: User, subject: str, template: str, data: Mapping[str, Any], chosen: tuple[str, ...] = ()
+    ) -> None:
+        """Tell a user of something that was done to the account; whoever has no address is told nothing.
 
         Parameters:
             user: whose account.
-            name: what the key is called.
-            replaced: whether it takes the place of an earlier one.
+            subject, template: of the mail.
+            data: variables for the template.
+            chosen: those that whoever did it could choose: where the address is not verified, a stranger may be sent them.
         """
         address = address_of(user)
         if address is None:
             return
-        # Whoever made the key chose the name and, where the address is not verified, who is sent it.
         known = is_verified_address(user, address)
-        data = {
-            **self._site, "username": name_in_mail(user, address), "name": name if known else name_for_strangers(name),
-            "replaced": replaced,
-        }  # fmt: skip
-        subject = "An API key was replaced" if replaced else "A new API key was created"
-        self._put(partial(self._note, address, subject, "apikeynoticebody.jinja2", data, always=known))
+        safe = {name: data[name] if known else name_for_strangers(data[name]) for name in chosen}
+        data = {**self._site, "username": name_in_mail(user, address), **data, **safe}
+        self._put(partial(self._note, address, subject, template, data, always=known))
 
     async def check_password_reset_token(self, token: str) -> User:
         """The user for whom a token is good, without using it up.

@@ -68,6 +68,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "signup_address": Rule(100, 3600, address=True),
     # Flows that leave for the login page: what they ask for is kept until they come back.
     "interaction_address": Rule(1000, 900, address=True, total=True),
+    # OAuth flows that anybody can begin, and that another server is asked for at once.
+    "oauth_flow_address": Rule(300, 900, address=True, total=True),
     # What OAuth clients, devices and API keys may do.
     "client_secret": Rule(20, 900),
     "user_code": Rule(10, 900),
@@ -76,6 +78,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "par": Rule(600, 900, total=True),
     "introspection": Rule(6000, 900, total=True),
     "api_key": Rule(6000, 900, total=True),
+    # What providers send when somebody has logged out there. It is only counted where it is not valid: there must be room for it
+    # where a proxy that is not named makes one address of everybody.
+    "logout_token_address": Rule(1000, 900, address=True),
     "bff": Rule(6000, 900, total=True),
 }
 # What any storage can count up to, and no window that leaves what dates can express.

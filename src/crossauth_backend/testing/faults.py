@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
+from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Final
+
+from crossauth_backend.testing.wire import Reply
 
 
 class Fault(Enum):
@@ -48,32 +50,32 @@ class Fault(Enum):
     """What comes back is no HTTP."""
 
 
-_BODIES: Final[dict[Fault | None, bytes]] = {
+_BODIES: Final[Mapping[Enum | None, bytes]] = {
     Fault.DEEP: b"[" * 100_000,
     Fault.NO_JSON: b"{'issuer': 1}",
     Fault.NO_OBJECT: b"[]",
 }
-_STATUSES: Final[dict[Fault | None, int]] = {Fault.NOT_FOUND: 404, Fault.UNAVAILABLE: 503}
+_STATUSES: Final[Mapping[Enum | None, int]] = {Fault.NOT_FOUND: 404, Fault.UNAVAILABLE: 503}
 
 
-async def respond(writer: asyncio.StreamWriter, fault: Fault | None, path: str, status: int, document: Any) -> None:
-    """Send a document as JSON, or do wrong what the fault says.
+async def respond(writer: asyncio.StreamWriter, fault: Enum | None, path: str, reply: Reply) -> None:
+    """Send a reply, or do wrong what the fault says.
 
     Parameters:
         writer: the connection.
-        fault: what to do wrong, if anything.
+        fault: what to do wrong, if anything; one that is no `Fault` is the business of whoever made the reply.
         path: that was asked for; below `/moved` nothing is redirected again.
-        status: of a right response.
-        document: its body.
+        reply: the right one.
     """
-    raw, status = _BODIES.get(fault) or json.dumps(document).encode(), _STATUSES.get(fault, status)
-    kind, extra = "application/json", ""
+    raw, status = _BODIES.get(fault) or reply.body(), _STATUSES.get(fault, reply.status)
+    kind, headers = reply.kind, dict(reply.headers)
     if fault is Fault.REDIRECT and not path.startswith("/moved"):
-        status, extra = 302, f"Location: /moved{path}\r\n"
+        status, headers["Location"] = 302, f"/moved{path}"
     elif fault is Fault.HTML:
         kind = "text/html"
     elif fault is Fault.COMPRESSED:
-        extra = "Content-Encoding: gzip\r\n"
+        headers["Content-Encoding"] = "gzip"
+    extra = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     if fault in _NEVER_END:
         await _without_end(writer, *_NEVER_END[fault], raw)
     elif fault is Fault.GARBAGE:
@@ -103,7 +105,7 @@ def _head(status: int, kind: str, length: int, extra: str = "") -> bytes:
 
 _LONG: Final = _head(200, "application/json", 10**12)
 # How a response begins, if it does, what is sent again and again, and how often.
-_NEVER_END: Final[dict[Fault | None, tuple[bytes, bytes, float]]] = {
+_NEVER_END: Final[Mapping[Enum | None, tuple[bytes, bytes, float]]] = {
     Fault.HANGS: (b"", b"", 0.01),
     Fault.DRIPS: (_LONG, b" ", 0.01),
     Fault.HUGE: (_LONG, b" " * 65_536, 0),

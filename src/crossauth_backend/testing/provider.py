@@ -8,21 +8,24 @@ async with FakeIssuer() as issuer:
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
+from inspect import isawaitable
 from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import parse_qs, unquote_plus
+from typing import Any, Self
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.jose import SigningKey, SigningKeys, TokenType, generate_signing_key, sign
 from crossauth_backend.core.secrets import equal, random_value, to_base64url
+from crossauth_backend.testing.fake_provider_faults import ProviderFault
 from crossauth_backend.testing.faults import Fault, respond
+from crossauth_backend.testing.wire import Received, Reply, receive
 
-_MAX_REQUEST: Final = 64 * 1024
+Handler = Callable[[Received], Reply | Awaitable[Reply]]
+AnyFault = Fault | ProviderFault
 
 
 class FakeIssuer:
@@ -37,7 +40,9 @@ class FakeIssuer:
     def __init__(self, path: str = "", algorithms: tuple[str, ...] = ("ES256",), clock: Clock = utc_now) -> None:
         self._path, self._clock = path, clock
         self.keys = SigningKeys(tuple(generate_signing_key(algorithm) for algorithm in algorithms))
-        self.fault: Fault | None = None
+        self.fault: AnyFault | None = None
+        self.faults: dict[str, AnyFault] = {}
+        """What is done wrong with one document only, by its name in `requests`, whatever `fault` says."""
         self.requests: Counter[str] = Counter()
         """How often each document was asked for: `metadata`, `jwks`, `introspect`."""
         self.held: asyncio.Event | None = None
@@ -125,33 +130,48 @@ class FakeIssuer:
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            lines = head.decode("latin-1").split("\r\n")
-            headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
-            body = await reader.readexactly(min(int(headers.get("content-length", "0")), _MAX_REQUEST))
+            received = await receive(reader)
             if self.held is not None:
                 await self.held.wait()
-            path = lines[0].split(" ")[1]
-            status, document = self._document(path, headers, body)
-            await respond(writer, self.fault, path, status, document)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            received = replace(received, endpoint=self._name(received.path))
+            self.requests[received.endpoint] += 1
+            reply = await self._answer(received)
+            await respond(writer, self._fault_of(received), received.path, reply)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass
         finally:
             writer.close()
 
-    def _document(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
+    def _name(self, path: str) -> str:
+        """What `requests` calls the document at a path."""
         path = path.removeprefix("/moved")
-        if path == f"{self._path}/.well-known/openid-configuration":
-            self.requests["metadata"] += 1
-            return 200, self._metadata()
-        if path == "/jwks":
-            self.requests["jwks"] += 1
-            return 200, self._jwks()
-        if path == "/introspect":
-            self.requests["introspect"] += 1
-            return self._introspection(headers, body)
-        self.requests[path] += 1
-        return 404, {}
+        return next((name for name, (at, _) in self._routes().items() if at == path), path)
+
+    def _routes(self) -> dict[str, tuple[str, Handler]]:
+        """The path of each document, and what makes it."""
+        return {
+            "metadata": (f"{self._path.removesuffix('/')}/.well-known/openid-configuration", self._metadata_asked),
+            "jwks": ("/jwks", lambda _: Reply(200, self._jwks())),
+            "introspect": ("/introspect", self._introspection),
+        }
+
+    async def _answer(self, received: Received) -> Reply:
+        _, handler = self._routes().get(received.endpoint, ("", _not_found))
+        reply = handler(received)
+        return await reply if isawaitable(reply) else reply
+
+    def _fault_of(self, received: Received) -> AnyFault | None:
+        return self.faults.get(received.endpoint, self.fault)
+
+    def _metadata_asked(self, received: Received) -> Reply:
+        document, fault = self._metadata(), self._fault_of(received)
+        if fault is Fault.WRONG_ISSUER:
+            document["issuer"] += "/"
+        elif fault is Fault.INSECURE_KEYS:
+            document["jwks_uri"] = "http://issuer.example.com/jwks"
+        elif fault is Fault.NO_KEYS_URL:
+            del document["jwks_uri"]
+        return Reply(200, document)
 
     def _metadata(self) -> dict[str, Any]:
         document: dict[str, Any] = {
@@ -162,33 +182,24 @@ class FakeIssuer:
         }  # fmt: skip
         if self.auth_methods is not None:
             document["introspection_endpoint_auth_methods_supported"] = self.auth_methods
-        if self.fault is Fault.WRONG_ISSUER:
-            document["issuer"] += "/"
-        elif self.fault is Fault.INSECURE_KEYS:
-            document["jwks_uri"] = "http://issuer.example.com/jwks"
-        elif self.fault is Fault.NO_KEYS_URL:
-            del document["jwks_uri"]
         return document
 
     def _jwks(self) -> dict[str, Any]:
-        if self.fault is Fault.NO_KEYS:
+        fault = self.faults.get("jwks", self.fault)
+        if fault is Fault.NO_KEYS:
             return {"keys": []}
-        if self.fault is Fault.SECRET_KEYS:
+        if fault is Fault.SECRET_KEYS:
             return {"keys": [{"kty": "oct", "k": to_base64url(b"x" * 32), "alg": "HS256", "kid": "x"}]}
         return dict(self.keys.jwks())
 
-    def _introspection(self, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
-        fields = {name: values[0] for name, values in parse_qs(body.decode("ascii")).items()}
-        client, secret = _credentials(headers) or (fields.get("client_id", ""), fields.get("client_secret", ""))
+    def _introspection(self, received: Received) -> Reply:
+        fields = received.fields
+        client, secret = received.basic or (fields.get("client_id", ""), fields.get("client_secret", ""))
         if client not in self.clients or not equal(self.clients[client], secret):
-            return 401, {"error": "invalid_client"}
+            return Reply(401, {"error": "invalid_client"})
         known = self.tokens.get(fields.get("token", ""))
-        return 200, {"active": False} if known is None else {"active": True, **known}
+        return Reply(200, {"active": False} if known is None else {"active": True, **known})
 
 
-def _credentials(headers: Mapping[str, str]) -> tuple[str, str] | None:
-    scheme, _, value = headers.get("authorization", "").partition(" ")
-    if scheme != "Basic":
-        return None
-    client, _, secret = base64.b64decode(value).decode("ascii").partition(":")
-    return unquote_plus(client), unquote_plus(secret)
+def _not_found(received: Received) -> Reply:
+    return Reply(404, {})

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Protocol
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.requests import HTTPConnection
 
+from crossauth_backend.accounts.attempt import Attempt
+from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.email_tokens.manager import TokenEmailer
+from crossauth_backend.events.listeners import Events
+from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.users.identities import IdentityStorage
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._actions.context import ActionContext
@@ -15,6 +24,21 @@ from crossauth_fastapi._actions.interactions import Interactions
 from crossauth_fastapi._actions.request import ActionRequest
 
 _ATTRIBUTE: Final = "crossauth_accounts"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedInBrowser:
+    """How a login ended that another server has brought about.
+
+    Parameters:
+        user: whose it is.
+        complete: whether the user is logged in now; otherwise something is still asked, such as the second factor.
+        url: where the browser goes on: where it wanted to, or the page that asks.
+    """
+
+    user: User
+    complete: bool
+    url: str
 
 
 class AccountServices(Protocol):
@@ -40,6 +64,74 @@ class AccountServices(Protocol):
         """Flows that leave for its pages and come back."""
         ...
 
+    @property
+    def accounts(self) -> Accounts | None:
+        """The account services; `None` without a storage of users."""
+        ...
+
+    @property
+    def keys(self) -> KeyStorage:
+        """Where sessions and other keys are."""
+        ...
+
+    @property
+    def events(self) -> Events:
+        """Who is told of what happens."""
+        ...
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        ...
+
+    def key_ring(self, purpose: str) -> KeyRing:
+        """Encrypts what is stored for `purpose`, with the keys of the session server."""
+        ...
+
+    def reserve_data(self, name: str) -> None:
+        """Keep an entry of the session data for the server that asks: the application can read it, and not write it."""
+        ...
+
+    async def session_data(self, request: HTTPConnection, name: str) -> Any:
+        """An entry of the session data as it is stored now; `None` where there is none, or no session any more."""
+        ...
+
+    async def write_data(self, request: HTTPConnection, data: Mapping[str, Any]) -> None:
+        """Write entries into the data of the request's session, reserved ones too; `None` removes an entry.
+
+        What `request.state.session_key` says is up to date afterwards.
+
+        Raises:
+            CrossauthError: `InvalidSession` where the request has no session, or it has ended.
+        """
+        ...
+
+    async def open_session(self, request: Request, data: Mapping[str, Any]) -> None:
+        """Open a session of nobody with these data. One that the request has already, if it is nobody's, goes on in it and ends:
+        what an id was known for before is worth nothing afterwards.
+        """
+        ...
+
+    async def sign_in(
+        self, request: Request, attempt: Attempt, after: str, data: Mapping[str, Any] | None = None
+    ) -> SignedInBrowser:
+        """Take a login through every stage, and make the session that comes of it the request's own.
+
+        Parameters:
+            request: the request, whose session so far ends.
+            attempt: whom to sign in, and what has been proven.
+            after: where the browser wants to go; a path of this site.
+            data: entries of the data of the session that the user has in the end, reserved ones too.
+
+        Raises:
+            CrossauthError: the reason for which the account's state refuses.
+        """
+        ...
+
+    async def log_out(self, request: Request) -> None:
+        """End the session of the request, and delete its cookies with the response; nothing happens where there is none."""
+        ...
+
     def emails(self, root_path: str) -> TokenEmailer | None:
         """What sends mail to users; `None` where none is configured.
 
@@ -58,6 +150,10 @@ class AccountServices(Protocol):
         Raises:
             CrossauthError: `Unauthorized` where the password is needed; `UsernameOrPasswordInvalid`, `TooManyAttempts`.
         """
+        ...
+
+    def keep_identities(self, identities: IdentityStorage) -> None:
+        """Let what `identities` keeps of a user go with the user's account."""
         ...
 
     async def user(self, id: str) -> User:
@@ -84,6 +180,11 @@ def offer_accounts(app: FastAPI, services: AccountServices) -> None:
     for use in exchange.waiting:
         use(services)
     exchange.waiting.clear()
+
+
+def accounts_on(app: FastAPI) -> AccountServices | None:
+    """The services of the session server on `app`, where there is one by now."""
+    return _exchange(app).services
 
 
 def with_accounts(app: FastAPI, use: Callable[[AccountServices], None]) -> None:

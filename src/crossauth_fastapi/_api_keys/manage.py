@@ -139,7 +139,10 @@ def _send_notice(call: KeyRequest, owner: Owner, key: ApiKey, *, replaced: bool)
     """Mail the user, where mail is configured: a stolen login must not leave a key behind that nobody knows of."""
     emails = call.ctx.accounts.emails(call.state.root_path)
     if emails is not None:
-        emails.send_api_key_notice(owner.user, key.name, replaced)
+        subject = "An API key was replaced" if replaced else "A new API key was created"
+        data = {"name": key.name, "replaced": replaced}
+        # Whoever made the key chose the name.
+        emails.send_note(owner.user, subject, "apikeynoticebody.jinja2", data, chosen=("name",))
 
 
 def _no_such_key() -> CrossauthError:

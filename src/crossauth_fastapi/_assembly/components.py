@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fastapi import FastAPI
 
 from crossauth_backend.api_keys.options import ApiKeySettings
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, overridden, read_options
 from crossauth_backend.events.listeners import Events
+from crossauth_backend.oauth.client.options import ClientSettings
 from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
 from crossauth_fastapi._api_keys.options import ApiKeyServerSettings
 from crossauth_fastapi._assembly.options import (
     COMPONENT,
     ApiKeyParams,
+    OAuthClientParams,
     ResServerParams,
     ServerParams,
     ServerSettings,
     SessionParams,
 )
 from crossauth_fastapi._middleware.order import attach_source
+from crossauth_fastapi._oauth_client.checks import check_several
+from crossauth_fastapi._oauth_client.options import ClientServerSettings
 from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings
 from crossauth_fastapi._oauth_resource.shared import split_options
 from crossauth_fastapi._session.adaptersource import AdapterSource, PlainAdapter
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer
+from crossauth_fastapi.fastapioauthclient import FastApiOAuthClient
 from crossauth_fastapi.fastapiresserver import FastApiOAuthResourceServer
+from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 from crossauth_fastapi.fastapisession import FastApiSessionServer
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
@@ -37,11 +44,13 @@ class Assembly:
     """What is put onto one application: its options, and the servers that were created so far.
 
     Parameters:
+        server: the server that is assembled.
         app: the application.
         settings: the options of `FastApiServer` itself.
         shared: the options that all servers share.
     """
 
+    server: FastApiServerBase
     app: FastAPI
     settings: ServerSettings
     shared: Mapping[str, Any]
@@ -49,6 +58,7 @@ class Assembly:
     session_adapter: FastApiSessionAdapter | None = None
     api_key_server: FastApiApiKeyServer | None = None
     oauth_resserver: FastApiOAuthResourceServer | None = None
+    oauth_clients: list[FastApiOAuthClient] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +137,32 @@ def _create_resource_server(assembly: Assembly, given: Mapping[str, Any]) -> Non
     assembly.oauth_resserver = FastApiOAuthResourceServer(assembly.app, consumers, every, _events(assembly))
 
 
+def _create_oauth_client(assembly: Assembly, given: Mapping[str, Any]) -> None:
+    _create_client(assembly, given, "oauth_client")
+
+
+def _create_oauth_clients(assembly: Assembly, given: Sequence[Mapping[str, Any]]) -> None:
+    if not given:
+        raise CrossauthError(ErrorCode.Configuration, f"{COMPONENT} params 'oauth_clients' must not be empty")
+    for number, one in enumerate(given):
+        _create_client(assembly, one, f"oauth_clients[{number}]")
+    check_several([client.context for client in assembly.oauth_clients])
+
+
+def _create_client(assembly: Assembly, given: Mapping[str, Any], name: str) -> None:
+    options = given.get("options")
+    url = options.get(_URL) if isinstance(options, Mapping) else None
+    said = {**given, _URL: given.get(_URL) or url or assembly.shared.get(_URL)}
+    params = read_options(OAuthClientParams, said, component=f"{COMPONENT} params {name!r}")
+    own: Any = OAUTH_CLIENT.own_options(assembly.shared, params.options)
+    has_sessions = assembly.session_server is not None
+    client = FastApiOAuthClient(assembly.server, params.auth_server_base_url, own, has_sessions)
+    assembly.oauth_clients.append(client)
+
+
+_URL: Final = "auth_server_base_url"
+# For the other servers these say something else: who tokens are for, and which keys are kept where.
+_OWN_ONLY: Final = ("audience", "key_storage", "persist_access_token")
 SESSION: Final = Component(
     param="session",
     noun="a session server",
@@ -154,7 +190,23 @@ RESOURCE_SERVER: Final = Component(
     tables=(FastApiResourceServerSettings, ResourceServerSettings, TokenConsumerSettings),
     apart=("session_adapter",),
 )
-COMPONENTS: Final = (SESSION, SESSION_ADAPTER, API_KEY, RESOURCE_SERVER)
+OAUTH_CLIENT: Final = Component(
+    param="oauth_client",
+    noun="an OAuth client",
+    example="{'oauth_client': {'auth_server_base_url': …}}",
+    create=_create_oauth_client,
+    tables=(ClientServerSettings, ClientSettings),
+    apart=_OWN_ONLY,
+)
+OAUTH_CLIENTS: Final = Component(
+    param="oauth_clients",
+    noun="several OAuth clients",
+    example="{'oauth_clients': [{'auth_server_base_url': …}, …]}",
+    create=_create_oauth_clients,
+    tables=(ClientServerSettings, ClientSettings),
+    apart=_OWN_ONLY,
+)
+COMPONENTS: Final = (SESSION, SESSION_ADAPTER, API_KEY, OAUTH_CLIENT, OAUTH_CLIENTS, RESOURCE_SERVER)
 """In the order in which they are created: a later one finds the earlier ones."""
 
 
@@ -163,18 +215,15 @@ def present(params: ServerParams) -> tuple[Component, ...]:
     return tuple(row for row in COMPONENTS if getattr(params, row.param) is not None)
 
 
-def assemble(params: ServerParams, settings: ServerSettings, shared: Mapping[str, Any]) -> Assembly:
+def assemble(assembly: Assembly, params: ServerParams) -> None:
     """Create the servers that the parameters ask for.
 
     Parameters:
+        assembly: gets them.
         params: which ones.
-        settings: the options of `FastApiServer` itself.
-        shared: the options that all of them share.
 
     Raises:
         CrossauthError: `Configuration`, naming the option, what was wrong with it and what would be right.
     """
-    assembly = Assembly(settings.app or FastAPI(), settings, shared)
     for row in present(params):
         row.create(assembly, getattr(params, row.param))
-    return assembly

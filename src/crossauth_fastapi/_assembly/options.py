@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Required, TypedDict
+from typing import Any, Final, Required, TypedDict
 
 from fastapi import FastAPI
 
@@ -16,14 +16,12 @@ from crossauth_backend.oauth.tokenconsumer import OAuthTokenConsumerOptions
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._api_keys.options import FastApiApiKeyServerOptions
+from crossauth_fastapi._oauth_client.options import FastApiOAuthClientOptions
 from crossauth_fastapi._oauth_resource.options import FastApiOAuthResourceServerOptions
 from crossauth_fastapi._session.options import FastApiSessionServerOptions
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
 COMPONENT: Final = "FastApiServer"
-Tokens = Literal[
-    "access_token", "refresh_token", "id_token", "have_access_token", "have_refresh_token", "have_id_token"
-]
 
 
 class FastApiOAuthResServerOptions(FastApiOAuthResourceServerOptions, OAuthTokenConsumerOptions, total=False):
@@ -31,56 +29,19 @@ class FastApiOAuthResServerOptions(FastApiOAuthResourceServerOptions, OAuthToken
 
 
 class FastApiServerOptions(
-    FastApiSessionServerOptions, FastApiApiKeyServerOptions, FastApiOAuthResServerOptions, total=False
+    FastApiSessionServerOptions,
+    FastApiApiKeyServerOptions,
+    FastApiOAuthClientOptions,
+    FastApiOAuthResServerOptions,
+    total=False,
 ):
     """Options of `FastApiServer`: its own, and those of every component server, which the components' own options override.
 
-    `prefix` is that of URLs; API keys have one of their own in their own options. Those of the OAuth client are not available in
-    this version: giving one is an error that says so.
+    `prefix` is that of URLs; API keys have one of their own in their own options.
     """
 
-    api_delete_tokens_post_url: str
     app: FastAPI
     authenticators: Mapping[str, Authenticator]
-    authorized_page: str
-    authorized_url: str
-    bff_base_url: str
-    bff_endpoint_name: str
-    bff_endpoints: list[Any]
-    client_id: str
-    client_secret: str
-    code_challenge_method: Literal["plain", "S256"]
-    delete_tokens_get_url: str
-    delete_tokens_page: str
-    delete_tokens_post_url: str
-    device_authorization_url: str
-    device_code_flow_page: str
-    device_code_flow_url: str
-    device_code_poll_url: str
-    error_fn: Callable[..., Any]
-    error_response_type: Literal["json_error", "page_error", "custom"]
-    id_token_match_field: str
-    jwt_tokens: list[Literal["access", "id", "refresh"]]
-    mfa_oob_page: str
-    mfa_otp_page: str
-    oauth_authorize_redirect: str | None
-    oauth_post_type: Literal["json", "form"]
-    oauth_use_user_info_endpoint: bool
-    password_flow_page: str
-    password_flow_url: str
-    password_oob_url: str
-    password_otp_url: str
-    receive_token_fn: Callable[..., Any]
-    redirect_uri: str
-    state_length: int
-    token_endpoints: list[Tokens]
-    token_response_type: Literal[
-        "send_json", "save_in_session_and_load", "save_in_session_and_redirect", "send_in_page", "custom"
-    ]
-    user_creation_fn: Callable[..., Any]
-    user_creation_type: Literal["idToken", "merge", "embed", "custom"]
-    valid_flows: list[str]
-    verifier_length: int
 
 
 class FastApiSessionServerParams(TypedDict, total=False):
@@ -91,10 +52,10 @@ class FastApiSessionServerParams(TypedDict, total=False):
 
 
 class FastApiOAuthClientParams(TypedDict, total=False):
-    """What will create an OAuth client. Not available in this version."""
+    """What creates an OAuth client."""
 
     auth_server_base_url: Required[str]
-    options: Mapping[str, Any]
+    options: FastApiOAuthClientOptions
 
 
 class FastApiOAuthResServerParams(TypedDict, total=False):
@@ -129,8 +90,8 @@ class ServerParams:
     session: dict[str, Any] | None = option(None, doc="Creates a session server.")
     session_adapter: FastApiSessionAdapter | None = option(None, doc="Sessions that are not ours.")
     options: dict[str, Any] = option({}, doc="Options for every component.")
-    oauth_client: dict[str, Any] | None = option(None, doc="Not available in this version.")
-    oauth_clients: list[dict[str, Any]] | None = option(None, doc="Not available in this version.")
+    oauth_client: dict[str, Any] | None = option(None, doc="Creates an OAuth client.")
+    oauth_clients: list[dict[str, Any]] | None = option(None, doc="Creates several of them.")
     oauth_resserver: dict[str, Any] | None = option(None, doc="Creates a resource server.")
     oauth_auth_server: dict[str, Any] | None = option(None, doc="Not available in this version.")
     api_key: dict[str, Any] | None = option(None, doc="Creates a server for API keys.")
@@ -150,6 +111,16 @@ class ApiKeyParams:
 
     key_storage: KeyStorage = option(REQUIRED, doc="Where API keys are kept.")
     options: dict[str, Any] = option({}, doc="Options of the server for API keys.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthClientParams:
+    """`FastApiOAuthClientParams`, parsed."""
+
+    auth_server_base_url: str = option(
+        REQUIRED, env="AUTH_SERVER_BASE_URL", doc="The authorization server, exactly as it calls itself."
+    )
+    options: dict[str, Any] = option({}, doc="Options of the client.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +161,14 @@ def read_params(params: Mapping[str, Any]) -> ServerParams:
                 "into 'options' of the first",
             )
     parsed = read_options(ServerParams, params, component=f"{COMPONENT} params")
-    for name in ("oauth_client", "oauth_clients", "oauth_auth_server"):
-        if params.get(name) is not None:
-            raise CrossauthError(ErrorCode.NotImplemented, f"{COMPONENT}: {name!r} is not available in this version")
+    if params.get("oauth_auth_server") is not None:
+        raise CrossauthError(
+            ErrorCode.NotImplemented, f"{COMPONENT}: 'oauth_auth_server' is not available in this version"
+        )
+    if parsed.oauth_client is not None and parsed.oauth_clients is not None:
+        raise CrossauthError(
+            ErrorCode.Configuration, f"{COMPONENT}: give either 'oauth_client' or 'oauth_clients', not both"
+        )
     if parsed.session is not None and parsed.session_adapter is not None:
         raise CrossauthError(
             ErrorCode.Configuration, f"{COMPONENT}: give either 'session' or 'session_adapter', not both"

@@ -7,17 +7,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.options import ENV_PREFIX, option_names, overridden, read_options, takes_none
-from crossauth_fastapi._assembly.components import COMPONENTS, RESOURCE_SERVER, Component, present
+from crossauth_backend.core.options import ENV_PREFIX, describe, option_names, overridden, read_options, takes_none
+from crossauth_fastapi._assembly.components import (
+    COMPONENTS,
+    OAUTH_CLIENT,
+    OAUTH_CLIENTS,
+    RESOURCE_SERVER,
+    Component,
+    present,
+)
 from crossauth_fastapi._assembly.options import COMPONENT, FastApiServerOptions, ServerParams, ServerSettings
-from crossauth_fastapi._oauth_resource.shared import known_variables
 
 # What the variables of the OAuth components begin with.
 _UNREAD_VARIABLES: Final = (f"{ENV_PREFIX}OAUTH_", f"{ENV_PREFIX}JWT_")
-_NOT_AVAILABLE: Final = (
-    "nothing here reads it. Options of a resource server need {'oauth_resserver': {}} in the parameters; an OAuth client is not "
-    "available in this version"
+_NOBODY: Final = (
+    "nothing here reads it. Options of a resource server need {'oauth_resserver': {}} in the parameters, those of a client "
+    "{'oauth_client': {}}"
 )
+_OAUTH: Final = (RESOURCE_SERVER, OAUTH_CLIENT, OAUTH_CLIENTS)
 _PARAMETERS: Final[Mapping[str, str]] = {
     "key_storage": "{'session': {'key_storage': …}}", "session_adapter": "{'session_adapter': …}",
 }  # fmt: skip
@@ -31,8 +38,7 @@ def read_server_options(params: ServerParams, options: Mapping[str, Any]) -> tup
         options: further ones, which override those.
 
     Raises:
-        CrossauthError: `Configuration` for an unknown option, a wrong type, or an option whose server is not there;
-            `NotImplemented` for one that is read by a server which is not in this version.
+        CrossauthError: `Configuration` for an unknown option, a wrong type, or an option whose server is not there.
     """
     if not isinstance(options, Mapping):
         raise CrossauthError(
@@ -56,19 +62,16 @@ def _refuse_unread(given: Iterable[str], here: tuple[Component, ...]) -> None:
     """Refuse options that no server reads which is there.
 
     Raises:
-        CrossauthError: `Configuration`, saying for each what would read it; `NotImplemented` for those of an OAuth client.
+        CrossauthError: `Configuration`, saying for each what would read it.
     """
     read = _read_by(here)
     unread = sorted(name for name in given if name not in read)
     readers = {name: [row for row in COMPONENTS if name in row.shared_names()] for name in unread}
-    problems = [_problem(name, readers[name]) for name in unread if readers[name] or name in _PARAMETERS]
+    problems = [_problem(name, readers[name]) for name in unread]
     if problems:
         raise CrossauthError(
             ErrorCode.Configuration, [*problems, f"These are read here: {', '.join(map(repr, sorted(read)))}"]
         )
-    if unread:
-        names = ", ".join(map(repr, unread))
-        raise CrossauthError(ErrorCode.NotImplemented, f"{COMPONENT}: option {names}: {_NOT_AVAILABLE}")
 
 
 def _read_by(here: tuple[Component, ...]) -> set[str]:
@@ -89,16 +92,21 @@ def _refuse_variables(here: tuple[Component, ...]) -> None:
     """Refuse environment variables of options that nothing reads.
 
     Raises:
-        CrossauthError: `NotImplemented`.
+        CrossauthError: `Configuration`.
     """
-    read = known_variables() if RESOURCE_SERVER in here else frozenset()
+    read = frozenset().union(*(_variables(row) for row in here if row in _OAUTH))
     # Those of the other servers are read where these are, and are no mistake where several applications share them.
-    elsewhere = {name for row in COMPONENTS if row is not RESOURCE_SERVER for name in row.shared_names()}
+    elsewhere = {name for row in COMPONENTS if row not in _OAUTH for name in row.shared_names()}
     options = FastApiServerOptions.__annotations__.keys() - option_names(ServerSettings).keys() - elsewhere
     names = {f"{ENV_PREFIX}{name.upper()}" for name in options}
     variables = sorted(n for n in os.environ if n not in read and (n in names or n.startswith(_UNREAD_VARIABLES)))
     if variables:
         raise CrossauthError(
-            ErrorCode.NotImplemented,
-            f"{COMPONENT}: environment variable {', '.join(variables)}: {_NOT_AVAILABLE}",
+            ErrorCode.Configuration, f"{COMPONENT}: environment variable {', '.join(variables)}: {_NOBODY}"
         )
+
+
+def _variables(row: Component) -> frozenset[str]:
+    """The environment variables that a component reads."""
+    rows = (described for table in row.tables for described in describe(table))
+    return frozenset(name for one in rows for name in one["env"].split(", ") if name.startswith(ENV_PREFIX))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
@@ -15,6 +16,7 @@ from crossauth_backend.oauth.resserver import OAuthResourceServer
 from crossauth_backend.oauth.wire.bearer import bearer_challenge
 from crossauth_backend.oauth.wire.errors import InsufficientScope, InvalidToken, OAuthError
 from crossauth_backend.users.record import User
+from crossauth_fastapi._actions.kepttokens import kept_tokens
 from crossauth_fastapi._http.router import route_path
 from crossauth_fastapi._middleware.decision import CLAIMS, check_csrf_token
 from crossauth_fastapi._middleware.identity import Identity
@@ -45,6 +47,7 @@ class ResourceContext:
         users: finds the user of a token.
         resources: whose metadata is served.
         rules: of the protected endpoints.
+        app: the application, on which another server may keep the tokens of sessions.
         events: is told of good tokens whose user's account refuses.
     """
 
@@ -56,6 +59,7 @@ class ResourceContext:
     resources: Resources
     rules: tuple[EndpointRule, ...]
     events: Events
+    app: FastAPI
     source: BearerSource = field(init=False)
 
     def __post_init__(self) -> None:
@@ -131,6 +135,9 @@ class ResourceContext:
         return found._replace(again=lambda: self._kept_now(scope, state))
 
     async def _kept_token(self, adapter: FastApiSessionAdapter, scope: Scope) -> str | None:
+        keeper = kept_tokens(self.app, self.settings.session_data_name)
+        if keeper is not None:
+            return await keeper.access_token(connection_of(scope))
         data = await call_hook(adapter.get_session_data, connection_of(scope), self.settings.session_data_name)
         token = data.get(_TOKEN) if isinstance(data, Mapping) else None
         return token if isinstance(token, str) and token else None

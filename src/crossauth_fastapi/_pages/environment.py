@@ -85,6 +85,12 @@ class Pages:
         self.templates = Jinja2Templates(env=environment, context_processors=[common])
         self._common, self._more, self._plain = common, more, Jinja2Templates(env=environment)
 
+    def in_folder(self, template_dir: str) -> Pages:
+        """The same pages for an application whose own templates are in another folder."""
+        pages = Pages(template_dir, self._common, self._more)
+        pages.templates.env.globals.update(self.templates.env.globals)
+        return pages
+
     def has(self, template: str) -> bool:
         """Whether there is such a template."""
         try:

@@ -15,7 +15,7 @@ from crossauth_backend.accounts.stages import require_fresh
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.users.credentials import CREDENTIALS
-from crossauth_backend.users.record import User
+from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_fastapi._http.errors import PasswordRequired
 from crossauth_fastapi._session.context import SessionRequest, secrets_of
 from crossauth_fastapi._session.renewal import current_attempt
@@ -57,12 +57,12 @@ async def require_recent_login(call: SessionRequest, user: User, prefix: str = "
     if not needs_password(call, user):
         return
     accounts = call.ctx.accounts
-    if not can_be_asked(accounts, user):
+    found = await accounts.find(user.id)
+    if not can_be_asked(accounts, user) or not _has_secret(accounts, found):
         raise CrossauthError(ErrorCode.Unauthorized, "You logged in some time ago; log out and in again to do this")
     given = secrets_of(call, prefix)
     if not any(given.values()):
         raise PasswordRequired(f"{prefix}password")
-    found = await accounts.find(user.id)
     async with accounts.limited(call.origin, user, password_account=str(user.id)):
         await prove_first_factor(accounts, found, given)
     known = current_attempt(call, user).auth
@@ -71,6 +71,11 @@ async def require_recent_login(call: SessionRequest, user: User, prefix: str = "
     call.state.auth = auth
     if call.state["auth_type"] == "cookie":
         await call.ctx.keep(call.request, {f"{OURS}.{AUTH}": auth.to_data()})
+
+
+def _has_secret(accounts: Accounts, found: UserAndSecrets) -> bool:
+    """Whether the user has a first factor to prove: who signed up by an account at a provider may have no password."""
+    return any(found.secrets.get(name) for name in accounts.factor1(found.user).secret_names())
 
 
 def changes_credential(accounts: Accounts, user: User, wanted: User | Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from fastapi import Request
@@ -34,7 +34,7 @@ RESERVED_DATA = ("2fa", "pre2fa", "pre2falook", "passwordchange", "factor2change
 
 async def create_anonymous_session(ctx: SessionContext, request: Request, data: Mapping[str, Any] | None) -> str:
     """Open a session of nobody with `data` in it; returns the value of its cookie."""
-    check_names(list(data or {}))
+    check_names(list(data or {}), ctx.reserved)
     sessions = ctx.manager.session
     key = await sessions.create_session_key(None, await ctx.extra_columns(request), data)
     ctx.start_session(request, key, None, False)
@@ -55,7 +55,7 @@ def session_id(request: HTTPConnection) -> str:
 
 async def update_session_data(ctx: SessionContext, request: HTTPConnection, entries: list[KeyDataEntry]) -> None:
     """Change entries of the session data, all or none."""
-    check_names([entry["data_name"] for entry in entries])
+    check_names([entry["data_name"] for entry in entries], ctx.reserved)
     await ctx.manager.update_many_session_data(session_id(request), entries)
 
 
@@ -75,14 +75,19 @@ async def get_session_data(ctx: SessionContext, request: HTTPConnection, name: s
     return data
 
 
-def check_names(names: list[str]) -> None:
+def check_names(names: list[str], reserved: Collection[str] = ()) -> None:
     """Refuse names that the library keeps for itself.
+
+    Parameters:
+        names: the names.
+        reserved: what other servers of ours keep.
 
     Raises:
         CrossauthError: `BadRequest`.
     """
     for name in names:
-        if name.split(".")[0] in RESERVED_DATA:
+        first = name.split(".")[0]
+        if first in RESERVED_DATA or first in reserved:
             raise CrossauthError(ErrorCode.BadRequest, f"Session data {name!r} is reserved")
 
 

@@ -149,6 +149,7 @@ async def open_session(
     persist: bool | None,
     *,
     factor2_given: bool | None = None,
+    carried: Mapping[str, Any] | None = None,
 ) -> issue.LoginResult:
     """Take an attempt through the login stages, and make the session that comes of it the request's own.
 
@@ -158,10 +159,11 @@ async def open_session(
         attempt: whom to sign in, and what has been proven.
         persist: whether the cookie outlives the browser; `None` for what the options say.
         factor2_given: whether this browser is one in which the second factor was given; by default as the attempt says.
+        carried: entries of the data of the session that the user has in the end.
     """
     result = await issue.sign_in(
         ctx.accounts, attempt, previous=state_of(request)["session_key"], extra_fields=await ctx.extra_columns(request),
-        origin=ctx.origin(request), persist=persist,
+        origin=ctx.origin(request), persist=persist, carried=carried,
     )  # fmt: skip
     signed_in: User | None = result.user if result.asked is None else None
     ctx.start_session(request, result.session, signed_in, persist if signed_in else False)

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
+from crossauth_backend.core.fetch import is_secure_url
 from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, sign
 from crossauth_backend.core.text import is_storable, same_mailbox
 from crossauth_backend.keys.spend import spend
@@ -37,6 +38,7 @@ from crossauth_fastapi.fastapi_users.jwt import (
     generate_jwt,
     secret_value,
 )
+from crossauth_fastapi.fastapi_users.providers import ProviderClient, ProviderError
 
 STATE_TOKEN_AUDIENCE: Final = "fastapi-users:oauth-state"
 CSRF_TOKEN_KEY: Final = "csrftoken"
@@ -135,11 +137,12 @@ class CsrfCookie:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderToken:
-    """What a provider answered to the code; `expires_at` is seconds since the epoch."""
+    """What a provider answered to the code; `expires_at` is seconds since the epoch, `claims` are of a verified ID token."""
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
     expires_at: int | None
+    claims: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 class Account(NamedTuple):
@@ -154,7 +157,7 @@ class Flow:
     """The flows of one router: with one provider, for one purpose.
 
     Parameters:
-        client: the provider, any object with the methods of httpx-oauth's `BaseOAuth2`.
+        client: the provider: a `ProviderClient`, or any object with the methods of httpx-oauth's `BaseOAuth2`.
         purpose: "login" with the backend's name, or "associate".
         secret: signs states.
         redirect_url: where the provider sends the user back to; where it is missing, the callback's URL on the site.
@@ -174,6 +177,11 @@ class Flow:
     def __post_init__(self) -> None:
         if not secret_value(self.secret):
             raise CrossauthError(Reason.Configuration, "OAuth: 'state_secret' must not be empty")
+        back = self.redirect_url or self.core.site_url
+        if isinstance(self.client, ProviderClient) and back is not None and not is_secure_url(back):
+            raise CrossauthError(
+                Reason.Configuration, "OAuth: 'redirect_url' and 'site_url' must be https URLs, or http on localhost"
+            )
 
     async def begin(
         self, request: Request, response: Response, scopes: list[str] | None, user: Any = None
@@ -192,16 +200,33 @@ class Flow:
         if self._takes_pkce:
             # RFC 7636 §4.2; the verifier is made again from the cookie when the user comes back.
             arguments = {"code_challenge": hash_token(self._verifier(csrf)), "code_challenge_method": "S256"}
-        url = await self.client.get_authorization_url(self._redirect_url(request), state, scopes, **arguments)
+        if isinstance(self.client, ProviderClient):
+            arguments["nonce"] = self._nonce(csrf)
+        back = self._redirect_url(request)
+        try:
+            url = await self.client.get_authorization_url(back, state, scopes, **arguments)
+        except ProviderError as e:
+            raise self._failed("get_authorization_url", str(e)) from e
         self.cookie.begin(request, response, csrf)
         return OAuth2AuthorizeResponse(authorization_url=url)
 
     async def finish(
-        self, request: Request, code: str | None, state: str | None, error: str | None, user: Any = None
+        self,
+        request: Request,
+        code: str | None,
+        state: str | None,
+        error: str | None,
+        user: Any = None,
+        iss: str | None = None,
     ) -> ProviderToken:
         """The provider's token, for a user who came back in the browser that set out.
 
         The state is checked, and used up, before anything is asked of the provider.
+
+        Parameters:
+            request: at hand.
+            code, state, error, iss: as they came; `iss` is looked at by clients that know their issuer (RFC 9207).
+            user: whoever is logged in and links an account.
 
         Raises:
             HTTPException: 400 with the documented code, or 400 `OAUTH_PROVIDER_ERROR` where the provider refuses.
@@ -221,8 +246,11 @@ class Flow:
         if not await spend(self.core.keys, f"oauth state {claims.get('jti')}", utc_now(), expires):
             raise refused(ErrorCode.OAUTH_INVALID_STATE)
         verifier = self._verifier(str(csrf)) if self._takes_pkce else None
+        further: dict[str, Any] = {}
+        if isinstance(self.client, ProviderClient):
+            further = {"state": state, "nonce": self._nonce(str(csrf)), "iss": iss}
         try:
-            token = await self.client.get_access_token(code, self._redirect_url(request), verifier)
+            token = await self.client.get_access_token(code, self._redirect_url(request), verifier, **further)
         except Exception as e:
             raise self._failed("get_access_token", type(e).__name__) from e
         return self._read_token(token)
@@ -243,8 +271,7 @@ class Flow:
                 `OAUTH_PROVIDER_ERROR` where the provider does not say whose account it is.
         """
         try:
-            found = await self.client.get_id_email(token.access_token)
-            account_id, email = found
+            account_id, email = await self._account_of(token)
         except Exception as e:
             raise self._failed("get_id_email", type(e).__name__) from e
         number = isinstance(account_id, int) and not isinstance(account_id, bool)
@@ -262,6 +289,9 @@ class Flow:
 
     async def says_verified(self, token: ProviderToken, email: str) -> bool:
         """Whether the provider says that the address is proven."""
+        if token.claims is not None:
+            proven = self.client.proven_email(token.claims)
+            return proven is not None and same_mailbox(proven, email)
         try:
             if hasattr(self.client, "get_emails"):
                 return in_list(await self.client.get_emails(token.access_token), email)
@@ -276,12 +306,22 @@ class Flow:
         access, refresh, expires = (given.get(name) for name in ("access_token", "refresh_token", "expires_at"))
         if not isinstance(access, str) or not access or not is_storable(access):
             raise self._failed("get_access_token", "no access token")
+        own = isinstance(self.client, ProviderClient)
+        claims = given.get("id_payload") if own else None
+        if own and not isinstance(claims, Mapping):
+            raise self._failed("get_access_token", "it does not say who has logged in")
         sensible = isinstance(expires, (int, float)) and not isinstance(expires, bool) and 0 < expires <= _MAX_TIME
         return ProviderToken(
             access_token=access,
             refresh_token=refresh if isinstance(refresh, str) and is_storable(refresh) else None,
             expires_at=int(expires) if sensible else None,  # type: ignore[arg-type]
+            claims=claims,
         )
+
+    async def _account_of(self, token: ProviderToken) -> Any:
+        if token.claims is not None:
+            return self.client.account(token.claims)
+        return await self.client.get_id_email(token.access_token)
 
     @property
     def _flow(self) -> str:
@@ -292,7 +332,14 @@ class Flow:
         return "code_challenge" in inspect.signature(self.client.get_authorization_url).parameters
 
     def _verifier(self, csrf: str) -> str:
-        return sign(csrf, derive_key(secret_value(self.secret), "oauth proof key")).rpartition(".")[2]
+        return self._derived(csrf, "oauth proof key")
+
+    def _nonce(self, csrf: str) -> str:
+        """OpenID Connect Core §3.1.2.1: bound to the browser, as the cookie is, and of no use to whoever reads it."""
+        return self._derived(csrf, "oauth nonce")
+
+    def _derived(self, csrf: str, purpose: str) -> str:
+        return sign(csrf, derive_key(secret_value(self.secret), purpose)).rpartition(".")[2]
 
     def _claims(self, state: str | None) -> dict[str, Any]:
         try:

@@ -6,6 +6,7 @@ with them (RFC 8725 §3.1).
 """
 
 from crossauth_backend.core.jose.cache import CacheName, ClaimsCache
+from crossauth_backend.core.jose.halfhash import half_hash
 from crossauth_backend.core.jose.keys import (
     ALGORITHMS,
     ASYMMETRIC_ALGORITHMS,
@@ -51,6 +52,7 @@ __all__ = [
     "VerificationPolicy",
     "check_keys",
     "generate_signing_key",
+    "half_hash",
     "is_jwt",
     "is_symmetric",
     "load_key",

@@ -235,10 +235,20 @@ def read_object(raw: bytes | str) -> dict[str, Any]:
         ValueError: for anything else.
         RecursionError: where it is nested too deep.
     """
-    value = _JSON.decode(raw.decode() if isinstance(raw, bytes) else raw)
+    value = read_json(raw)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value
+
+
+def read_json(raw: bytes | str) -> Any:
+    """Any JSON value (RFC 8259), as strictly.
+
+    Raises:
+        ValueError: for anything else.
+        RecursionError: where it is nested too deep.
+    """
+    return _JSON.decode(raw.decode() if isinstance(raw, bytes) else raw)
 
 
 @lru_cache(maxsize=256)

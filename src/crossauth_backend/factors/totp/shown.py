@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from io import BytesIO
 from typing import Any, Final
 
 import pyotp
-import segno
+
+from crossauth_backend.core.qr import QrCode, qr_code
 
 STEP_SECONDS: Final = 30
 
@@ -23,15 +23,14 @@ def shown_secret(app_name: str, factor_name: str, username: str, secret: str) ->
     """
     totp = pyotp.TOTP(secret, interval=STEP_SECONDS)
     uri = totp.provisioning_uri(name=_label(username), issuer_name=_label(app_name))
-    code, svg = segno.make(uri, micro=False), BytesIO()
-    code.save(svg, kind="svg", xmldecl=False, omitsize=True, svgclass="qr", lineclass=None, border=4)
+    code = qr_code(uri) or QrCode("", "")
     return {
         "username": username,
         "factor2": factor_name,
         "totpsecret": secret,
         "otpauthUri": uri,
-        "qr": code.png_data_uri(scale=5),
-        "qrSvg": svg.getvalue().decode(),
+        "qr": code.png,
+        "qrSvg": code.svg,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fetch import Fetcher, is_secure_url
@@ -137,35 +137,63 @@ def _check_algorithms(settings: TokenConsumerSettings) -> None:
         raise wrong("options 'algorithms' and 'jwt_key_type' say the same; leave the first out where a key is given")
 
 
-def local_keys(settings: TokenConsumerSettings) -> VerificationKeys | None:
+class KeySettings(Protocol):
+    """The options that give keys."""
+
+    @property
+    def jwt_key_type(self) -> str:
+        """Their algorithm."""
+
+    @property
+    def jwt_secret_key(self) -> str | None:
+        """A secret."""
+
+    @property
+    def jwt_secret_key_file(self) -> str | None:
+        """A file with one."""
+
+    @property
+    def jwt_public_key(self) -> str | None:
+        """A public key."""
+
+    @property
+    def jwt_public_key_file(self) -> str | None:
+        """A file with one."""
+
+
+def local_keys(settings: KeySettings, component: str = COMPONENT) -> VerificationKeys | None:
     """The keys that were configured; `None` where they are fetched.
+
+    Parameters:
+        settings: the options.
+        component: whose they are, named in messages.
 
     Raises:
         CrossauthError: `Configuration`, naming the option.
     """
-    secret = _text(settings.jwt_secret_key, settings.jwt_secret_key_file, "jwt_secret_key_file")
-    public = _text(settings.jwt_public_key, settings.jwt_public_key_file, "jwt_public_key_file")
+    secret = _text(settings.jwt_secret_key, settings.jwt_secret_key_file, "jwt_secret_key_file", component)
+    public = _text(settings.jwt_public_key, settings.jwt_public_key_file, "jwt_public_key_file", component)
     if secret is None and public is None:
         if settings.jwt_key_type:
-            raise wrong("option 'jwt_key_type' has no effect without 'jwt_public_key' or 'jwt_secret_key'")
+            raise wrong("option 'jwt_key_type' has no effect without 'jwt_public_key' or 'jwt_secret_key'", component)
         return None
     symmetric = is_symmetric(settings.jwt_key_type)
     if (secret is not None) != symmetric or (public is not None) == symmetric:
         name = "jwt_secret_key" if symmetric else "jwt_public_key"
-        raise wrong(f"option 'jwt_key_type' {settings.jwt_key_type} needs '{name}', and it alone")
+        raise wrong(f"option 'jwt_key_type' {settings.jwt_key_type} needs '{name}', and it alone", component)
     return load_keys(secret or public or "", settings.jwt_key_type)
 
 
-def _text(value: str | None, file: str | None, name: str) -> str | None:
+def _text(value: str | None, file: str | None, name: str, component: str) -> str | None:
     if value is not None or file is None:
         return value
     try:
         text = Path(file).read_text()
     except (OSError, ValueError) as e:
-        raise wrong(f"option {name!r}: the file cannot be read ({type(e).__name__})") from None
+        raise wrong(f"option {name!r}: the file cannot be read ({type(e).__name__})", component) from None
     return text.strip() if "-----BEGIN" not in text else text
 
 
-def wrong(text: str) -> CrossauthError:
+def wrong(text: str, component: str = COMPONENT) -> CrossauthError:
     """A mistake in the options of a token consumer."""
-    return CrossauthError(ErrorCode.Configuration, f"{COMPONENT}: {text}")
+    return CrossauthError(ErrorCode.Configuration, f"{component}: {text}")

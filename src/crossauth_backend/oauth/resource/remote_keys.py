@@ -51,6 +51,7 @@ class RemoteKeys:
         clock: what time it is.
         limits: how often and how long is fetched.
         metadata: instead of fetching it.
+        discovery: what the well-known paths are appended to, where it is not the issuer.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class RemoteKeys:
         clock: Clock,
         limits: FetchLimits,
         metadata: Mapping[str, Any] | None = None,
+        *,
+        discovery: str | None = None,
     ) -> None:
-        self.issuer = issuer
+        self.issuer, self._discovery = issuer, discovery or issuer
         self._fetcher, self._clock, self._limits = fetcher, clock, limits
         self._metadata = metadata
         # Until when fetched metadata is good; `None` for metadata that was given, which stays.
@@ -175,7 +178,7 @@ class RemoteKeys:
         return keys
 
     async def _fetch_metadata(self) -> Mapping[str, Any]:
-        for url in metadata_urls(self.issuer):
+        for url in metadata_urls(self._discovery):
             request = self._request(url)
             response = await fetch_with(self._fetcher, request)
             if response.status == 404:

@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from crossauth_backend.storages.sqlalchemy.tables import (
     AwareDateTime,
     audit_table,
+    identity_table,
     key_table,
     secrets_table,
     user_table,
 )
 
 _VERSIONS: Final = re.compile(r"crossauth_\w+_version")
-_names: set[str] = {"User", "UserSecrets", "Key", "CrossauthAudit"}
+_names: set[str] = {"User", "UserSecrets", "Key", "CrossauthAudit", "CrossauthIdentity"}
 
 
 class HasTables(Protocol):
@@ -57,7 +58,8 @@ def metadata_of(*storages: HasTables) -> sa.MetaData:
     """The tables of these storages, for an application whose own Alembic makes and upgrades them, with `migrate: False`.
 
     Parameters:
-        storages: `SqlAlchemyUserStorage`, `SqlAlchemyKeyStorage`, `SqlAlchemyAuditStorage`, with the options that they run with.
+        storages: `SqlAlchemyUserStorage`, `SqlAlchemyKeyStorage`, `SqlAlchemyAuditStorage`,
+            `SqlAlchemyIdentityStorage`, with the options that they run with.
     """
     return _together(table for storage in storages for table in storage.own_tables)
 
@@ -75,5 +77,6 @@ def _together(tables: Iterable[sa.Table]) -> sa.MetaData:
 metadata: Final = _together((
     user_table("User", "id", ()), secrets_table("UserSecrets", "userid", sa.Integer()),
     key_table("Key", "userid", sa.Integer(), ()), audit_table("CrossauthAudit"),
+    identity_table("CrossauthIdentity", "userid", sa.Integer()),
 ))  # fmt: skip
 """The library's tables as they are without options, for foreign keys and for an Alembic that owns them."""

@@ -22,7 +22,7 @@ from crossauth_backend.storages.sqlalchemy.metadata import remember
 from crossauth_backend.storages.sqlalchemy.names import MAX_NAME, bounded_name
 from crossauth_backend.storages.sqlalchemy.owntable import not_unique
 
-HEADS: Final = {"users": "0005", "keys": "0003", "audit": "0002"}
+HEADS: Final = {"users": "0005", "keys": "0003", "audit": "0002", "identities": "0001"}
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x63726F7373  # any number that is ours
 _LOCK_TRIES: Final = 600
@@ -39,7 +39,7 @@ class Schema:
 
     Parameters:
         engine: the database.
-        kind: `users`, `keys` or `audit`: which migrations are its own.
+        kind: `users`, `keys`, `audit` or `identities`: which migrations are its own.
         names: what the migrations create, by the storage's options.
         tables: the tables as they must be. The first is the one that an application may own or extend; rows of the others
             belong to its rows.

@@ -15,6 +15,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.storages.fields import number_id
 from crossauth_backend.storages.sqlalchemy.names import bounded_name
+from crossauth_backend.users.identities import MAX_ISSUER, MAX_NAME, MAX_SUBJECT
 from crossauth_backend.users.stamp import STAMP, STAMP_LENGTH
 
 # Holds, as JSON, the secrets that have no column of their own: those of an application's factors.
@@ -133,6 +134,21 @@ def audit_table(name: str) -> sa.Table:
         sa.Column("address", sa.String(64), nullable=False),
         sa.Column("client", sa.String(255)),
         sa.Column("reason", sa.String(128), nullable=False),
+    )
+
+
+def identity_table(name: str, userid_column: str, userid_type: sa.types.TypeEngine[Any]) -> sa.Table:
+    """The table of accounts at other issuers. Its users may be in another database, so `userid` is no foreign key."""
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("iss", sa.String(MAX_ISSUER), nullable=False),
+        sa.Column("sub", sa.String(MAX_SUBJECT), nullable=False),
+        sa.Column(userid_column, userid_type, nullable=False, index=True),
+        sa.Column("name", sa.String(MAX_NAME), nullable=False, server_default=""),
+        sa.Column("created", AwareDateTime, nullable=False),
+        sa.UniqueConstraint("iss", "sub"),
     )
 
 

@@ -19,6 +19,7 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._formpost import add_form_post
 from crossauth_fastapi.fastapi_users._links import Links, knowing_links
 from crossauth_fastapi.fastapi_users._oauth import CSRF_TOKEN_COOKIE_NAME, CsrfCookie, Flow, OAuth2AuthorizeResponse
 from crossauth_fastapi.fastapi_users._oauthanswers import AUTHORIZE, CALLBACK_CODES, SameSite, check_accounts, unkept
@@ -30,6 +31,7 @@ from crossauth_fastapi.fastapi_users.jwt import SecretType
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
+from crossauth_fastapi.fastapi_users.providers import as_client
 from crossauth_fastapi.fastapi_users.schemas import U
 
 _PROOF_CODES = (
@@ -68,7 +70,7 @@ def get_oauth_associate_router(
     `POST /authorize` takes them.
 
     Parameters:
-        oauth_client: the provider, any object with the methods of httpx-oauth's `BaseOAuth2`.
+        oauth_client: the provider, as for `get_oauth_router`.
         authenticator: knows who is logged in.
         get_user_manager: a dependency that gives the user manager.
         user_schema: the answer.
@@ -83,7 +85,7 @@ def get_oauth_associate_router(
     Raises:
         CrossauthError: `Configuration`, as for `get_oauth_router`.
     """
-    core = core or default_core()
+    core, oauth_client = core or default_core(), as_client(oauth_client)
     core.serve(authenticator)
     core.claim_client(oauth_client, get_user_manager)
     router = new_router(core)
@@ -175,10 +177,11 @@ def _add_associate_callback(
         code: str | None = None,
         state: str | None = None,
         error: str | None = None,
+        iss: str | None = None,
         user: Any = Depends(current),
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
     ) -> object:
-        token = await flow.finish(request, code, state, error, user)
+        token = await flow.finish(request, code, state, error, user, iss)
         account = await flow.account(token)
 
         async def proves(user: Any, email: str) -> bool:
@@ -201,6 +204,8 @@ def _add_associate_callback(
         flow.core.tell(EventName.user_updated, request, linked, f"oauth account linked: {flow.client.name}")
         flow.leave(request, response, state)
         return user_schema.model_validate(linked)
+
+    add_form_post(router, flow.client, flow.route_name)
 
 
 def _add_unlink(

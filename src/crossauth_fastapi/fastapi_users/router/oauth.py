@@ -20,6 +20,7 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
 )
 from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._formpost import add_form_post
 from crossauth_fastapi.fastapi_users._links import Links, knowing_links
 from crossauth_fastapi.fastapi_users._login import log_in
 from crossauth_fastapi.fastapi_users._oauth import (
@@ -47,6 +48,7 @@ from crossauth_fastapi.fastapi_users.jwt import SecretType
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType
+from crossauth_fastapi.fastapi_users.providers import as_client
 from crossauth_fastapi.fastapi_users.router.associate import get_oauth_associate_router
 
 __all__ = [
@@ -132,7 +134,8 @@ def get_oauth_router(
     """`/authorize` and `/callback`: log in with an account at a provider.
 
     Parameters:
-        oauth_client: the provider, any object with the methods of httpx-oauth's `BaseOAuth2`.
+        oauth_client: the provider: a `ProviderClient`, what `provider_options` returned, or any object with the methods of
+            httpx-oauth's `BaseOAuth2`.
         backend: how users are logged in.
         get_user_manager: a dependency that gives the user manager.
         state_secret: signs what binds a flow to a browser.
@@ -153,7 +156,7 @@ def get_oauth_router(
         CrossauthError: `Configuration` for a redirect that would carry a token; for a client whose name another one has; or
             where a session server's users are served, of whom no accounts are kept.
     """
-    core = core or default_core()
+    core, oauth_client = core or default_core(), as_client(oauth_client)
     core.claim_client(oauth_client, get_user_manager)
     router = new_router(core)
     if login_redirect_url is not None:
@@ -218,12 +221,13 @@ def _add_login_callback(
         code: str | None = None,
         state: str | None = None,
         error: str | None = None,
+        iss: str | None = None,
         user_manager: BaseUserManager[Any, Any] = Depends(get_user_manager),
         strategy: Strategy[Any, Any] = Depends(backend.get_strategy),
         logins: Logins = Depends(authenticator.every_users_logins),
     ) -> Response:
         try:
-            token = await flow.finish(request, code, state, error)
+            token = await flow.finish(request, code, state, error, iss=iss)
             user = await linking.user_for(flow, user_manager, request, token, logins)
             response = await log_in(
                 flow.core, backend, strategy, user_manager, user, request, requires_verification=requires_verification
@@ -240,6 +244,8 @@ def _add_login_callback(
                 response = _redirect(login_redirect_url, response)
         flow.leave(request, response, state)
         return response
+
+    add_form_post(router, flow.client, flow.route_name)
 
 
 async def _end_everything(core: Core, user: Any, logins: Logins, request: Request) -> None:

@@ -1,0 +1,30 @@
+"""Tokens as people and scripts may look at them: their claims, unverified."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from crossauth_backend.core.secrets import from_base64url
+from crossauth_fastapi._http.jsonbody import BadFields, parse_fields
+
+_LONGEST: Final = 64 * 1024
+_TRUE: Final = ("true", "t", "on", "1", "yes", "y")
+
+
+def decode_payload(token: str | None) -> dict[str, Any] | None:
+    """The claims of a JWT, unverified: only for what is shown. `None` where it is none.
+
+    Parameters:
+        token: the token.
+    """
+    if not isinstance(token, str) or len(token) > _LONGEST or token.count(".") != 2:
+        return None
+    try:
+        return parse_fields(from_base64url(token.split(".")[1])) or None
+    except (BadFields, ValueError):
+        return None
+
+
+def string_is_true(val: str) -> bool:
+    """Whether a text says yes: `true t on 1 yes y`, in any case."""
+    return isinstance(val, str) and val.strip().lower() in _TRUE

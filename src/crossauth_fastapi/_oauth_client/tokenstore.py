@@ -1,0 +1,265 @@
+"""Where the tokens of a browser are kept: encrypted, in the data of its session, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from fastapi import Request
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.oauth.client.token_set import TokenSet
+from crossauth_fastapi._oauth_client.refreshing import Refresher
+from crossauth_fastapi._oauth_client.refreshing import TokensUnavailable as TokensUnavailable
+from crossauth_fastapi._oauth_client.sealing import Seal
+
+# Where the tokens of a request are remembered while it lasts.
+_SCOPE: Final = "crossauth.oauth_tokens"
+
+
+class TokenStore(Protocol):
+    """Keeps the tokens of a browser."""
+
+    async def load(self, connection: HTTPConnection) -> TokenSet | None:
+        """The tokens of the request's session, as it was when the request came; `None` where it has none, or they have ended.
+
+        Nothing is read from storage on our own sessions: the session was read with the request.
+        """
+        ...
+
+    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+        """As `load`, for a request that lasts, whose session was looked at again: nothing is remembered of the first look."""
+        ...
+
+    async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:
+        """Keep tokens in the request's session. Where it has none, one of nobody is opened.
+
+        Parameters:
+            request: the request.
+            tokens: the tokens.
+            renew: whether a session of nobody gets a new id, as after every login.
+
+        Raises:
+            CrossauthError: `InvalidSession` where the session has ended meanwhile and `renew` is false; `Configuration` where
+                there are no sessions.
+        """
+        ...
+
+    async def delete(self, connection: HTTPConnection) -> None:
+        """Forget the tokens; nothing happens where there are none."""
+        ...
+
+    async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
+        """The tokens, refreshed first where the access token has ended and can be; with `force` also where it has not.
+
+        Of any number of requests at once, in any number of workers, one asks the authorization server, and all get what it got.
+
+        Returns:
+            The tokens; `None` where there are none, or the authorization server says that they are gone for good: they are
+            forgotten then. Tokens that have ended, and cannot be refreshed, are returned as they are.
+
+        Raises:
+            TokensUnavailable: nobody can say now; the tokens are kept.
+        """
+        ...
+
+    async def access_token(self, connection: HTTPConnection) -> str | None:
+        """The access token, as `fresh` gives it."""
+        ...
+
+    def entry(self, tokens: TokenSet) -> dict[str, Any]:
+        """Tokens as an entry of session data, by its name: for a session that is opened with them."""
+        ...
+
+    def seen(self, connection: HTTPConnection) -> bool:
+        """Whether the request's session has an entry of this client, as far as is known without reading anything."""
+        ...
+
+
+class Place(Protocol):
+    """Session data in which one entry is ours."""
+
+    async def seen(self, connection: HTTPConnection) -> Any:
+        """The entry as it was when the request came."""
+        ...
+
+    async def now(self, connection: HTTPConnection) -> Any:
+        """The entry as it is stored now."""
+        ...
+
+    async def write(self, connection: HTTPConnection, entry: Any) -> None:
+        """Replace the entry; `None` removes it.
+
+        Raises:
+            CrossauthError: `InvalidSession` where there is no session.
+        """
+        ...
+
+    async def keep(self, request: Request, entry: Any) -> None:
+        """Replace the entry after a login, in a session that nobody knew before, or that is somebody's."""
+        ...
+
+    def has(self, connection: HTTPConnection) -> bool:
+        """Whether there may be an entry, as far as is known without reading anything."""
+        ...
+
+
+Ended = Callable[[TokenSet], Awaitable[bool]]
+
+
+class StoredTokens:
+    """Keeps tokens in session data.
+
+    Parameters:
+        name: the option `session_data_name`.
+        place: the session data.
+        seal: encrypts.
+        refresher: gets new tokens.
+        ended: whether the provider has ended the login that tokens are of.
+        end_session: ends a local session that the login has opened.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        place: Place,
+        seal: Seal,
+        refresher: Refresher,
+        ended: Ended | None = None,
+        end_session: Callable[[HTTPConnection], Awaitable[None]] | None = None,
+    ) -> None:
+        self._name, self._place, self._seal, self._refresher = name, place, seal, refresher
+        self._ended, self._end_session = ended, end_session
+
+    async def load(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.load`."""
+        known = connection.scope.get(_SCOPE, {})
+        if self._name in known:
+            tokens: TokenSet | None = known[self._name]
+            return tokens
+        tokens = self._seal.open(await self._place.seen(connection))
+        if tokens is not None and self._ended is not None and await self._ended(tokens):
+            await self.delete(connection)
+            if tokens.opened_session and self._end_session is not None:
+                await self._end_session(connection)
+            return None
+        self._remember(connection, tokens)
+        return tokens
+
+    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.look_again`."""
+        connection.scope.get(_SCOPE, {}).pop(self._name, None)
+        return await self.load(connection)
+
+    async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:
+        """See `TokenStore.save`."""
+        write = self._place.keep if renew else self._place.write
+        await write(request, self._seal.close(tokens))
+        self._remember(request, tokens)
+
+    async def delete(self, connection: HTTPConnection) -> None:
+        """See `TokenStore.delete`."""
+        self._remember(connection, None)
+        try:
+            await self._place.write(connection, None)
+        except CrossauthError as e:
+            # A session that has ended holds nothing any more.
+            if e.code is not ErrorCode.InvalidSession:
+                raise
+
+    async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
+        """See `TokenStore.fresh`."""
+        tokens = await self.load(connection)
+        if tokens is None or tokens.refresh_token is None:
+            return tokens
+        if not force and not self._refresher.is_due(tokens):
+            return tokens
+        found = await self._refresher.refresh(tokens, _Kept(self, connection), forced=force)
+        self._remember(connection, found)
+        return found
+
+    async def access_token(self, connection: HTTPConnection) -> str | None:
+        """See `TokenStore.access_token`."""
+        tokens = await self.fresh(connection)
+        return None if tokens is None else tokens.access_token
+
+    def entry(self, tokens: TokenSet) -> dict[str, Any]:
+        """See `TokenStore.entry`."""
+        return {self._name: self._seal.close(tokens)}
+
+    def seen(self, connection: HTTPConnection) -> bool:
+        """See `TokenStore.seen`."""
+        return self._place.has(connection)
+
+    async def now(self, connection: HTTPConnection) -> TokenSet | None:
+        """The tokens as they are stored now."""
+        return self._seal.open(await self._place.now(connection))
+
+    def _remember(self, connection: HTTPConnection, tokens: TokenSet | None) -> None:
+        connection.scope.setdefault(_SCOPE, {})[self._name] = tokens
+
+
+class _Kept:
+    """The tokens of one session, for whoever refreshes them."""
+
+    def __init__(self, store: StoredTokens, connection: HTTPConnection) -> None:
+        self._store, self._connection = store, connection
+
+    async def read(self) -> TokenSet | None:
+        """As they are stored now."""
+        return await self._store.now(self._connection)
+
+    async def write(self, tokens: TokenSet | None) -> bool:
+        """Replace them, or remove them; whether there still was a session to keep them in."""
+        if tokens is None:
+            await self._store.delete(self._connection)
+            return True
+        try:
+            await self._store.save(Request(self._connection.scope), tokens, renew=False)
+        except CrossauthError as e:
+            if e.code is not ErrorCode.InvalidSession:
+                raise
+            return False
+        return True
+
+
+def look_anew(scope: Scope) -> None:
+    """Let the tokens of a request be read again, for it lasts longer than most."""
+    scope.pop(_SCOPE, None)
+
+
+class NoTokens:
+    """Keeps none: there are no sessions. Options that need them are refused at the start."""
+
+    async def load(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.load`."""
+        return None
+
+    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.look_again`."""
+        return None
+
+    async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:
+        """See `TokenStore.save`."""
+        raise CrossauthError(ErrorCode.Configuration, detail="tokens cannot be kept: there are no sessions")
+
+    async def delete(self, connection: HTTPConnection) -> None:
+        """See `TokenStore.delete`."""
+
+    async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
+        """See `TokenStore.fresh`."""
+        return None
+
+    async def access_token(self, connection: HTTPConnection) -> str | None:
+        """See `TokenStore.access_token`."""
+        return None
+
+    def entry(self, tokens: TokenSet) -> dict[str, Any]:
+        """See `TokenStore.entry`."""
+        return {}
+
+    def seen(self, connection: HTTPConnection) -> bool:
+        """See `TokenStore.seen`."""
+        return False

@@ -1,0 +1,85 @@
+"""The client credentials flow: tokens of the application's own."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from crossauth_backend.testing import FakeProvider, Fault, ProviderFault
+from tests.oauthclient import IN_SESSION, JSON, TOKENS, ClientSite
+from tests.support import CSRF
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[FakeProvider]:
+    async with FakeProvider() as provider:
+        yield provider
+
+
+async def test_the_tokens_are_sent(provider: FakeProvider) -> None:
+    async with ClientSite(provider).open() as browser:
+        answer = await browser.call("/clientcredflow", scope="read write")
+        told = answer.json()
+        assert (answer.status_code, told["ok"], told["token_type"]) == (200, True, "Bearer")
+        assert told["access_token"] in provider.access_tokens
+        assert provider.access_tokens[told["access_token"]].scope == ["read", "write"]
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_the_tokens_are_kept_in_the_session(provider: FakeProvider) -> None:
+    async with ClientSite(provider, {**IN_SESSION, **TOKENS}).open() as browser:
+        answer = await browser.submit("/clientcredflow", scope="read")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/welcome")
+        assert (await browser.call("/have_access_token")).json() == {"ok": True}
+        assert (await browser.call("/access_token")).json()["client_id"] == "client"
+
+
+async def test_without_sessions_it_needs_none(provider: FakeProvider) -> None:
+    async with ClientSite(provider, sessions=False).open() as browser:
+        answer = await browser.post("/clientcredflow", json={"scope": "read"}, headers=JSON)
+        assert answer.json()["access_token"] in provider.access_tokens
+
+
+async def test_it_needs_a_csrf_token(provider: FakeProvider) -> None:
+    async with ClientSite(provider).open() as browser:
+        await browser.token()
+        for headers in ({}, {CSRF: "x"}):
+            refused = await browser.post("/clientcredflow", json={}, headers=headers)
+            assert (refused.status_code, refused.json()["error_code_name"]) == (403, "InvalidCsrf")
+        assert provider.requests["token"] == 0
+
+
+async def test_it_is_there_only_where_it_is_on(provider: FakeProvider) -> None:
+    async with ClientSite(provider, {"valid_flows": ["refresh_token"]}).open() as browser:
+        assert (await browser.call("/clientcredflow")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (ProviderFault.ERROR, 400),
+        (ProviderFault.WRONG_SECRET, 401),
+        (ProviderFault.WRONG_TYPES, 502),
+        (Fault.HTML, 502),
+    ],
+)
+async def test_an_error_is_answered_as_the_options_say(provider: FakeProvider, fault: Any, status: int) -> None:
+    provider.faults["token"] = fault
+    async with ClientSite(provider).open() as browser:
+        refused = await browser.call("/clientcredflow")
+        told = refused.json()
+        assert (told["ok"], told["status"]) == (False, refused.status_code)
+        assert refused.status_code == status or refused.status_code >= 500 <= status
+        assert {"error_message", "error_messages", "error_code", "error_code_name"} <= told.keys()
+    async with ClientSite(provider, {"error_response_type": "page_error"}).open() as browser:
+        page = await browser.submit("/clientcredflow")
+        assert (page.status_code, page.headers["content-type"]) == (refused.status_code, "text/html; charset=utf-8")
+        assert "<script>" not in page.text
+
+
+async def test_nobody_can_make_the_provider_be_asked_without_end(provider: FakeProvider) -> None:
+    async with ClientSite(provider, attempt_limits={"oauth_flow_address": (3, 900)}).open() as browser:
+        answers = [await browser.call("/clientcredflow") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert answers[-1].headers["retry-after"]
+        assert provider.requests["token"] == 3
