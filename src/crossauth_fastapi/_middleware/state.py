@@ -74,6 +74,8 @@ class RequestState(dict[str, Any]):
     """Whether an application of ours is around this one."""
     administrator: bool | None = None
     factor2_given: bool = False
+    csrf_checked: bool = False
+    """Whether sessions of another framework, which checks CSRF in its own way, have said that no other site sent the request."""
     auth: Authentication | None = None
     """How the user has logged in, where this request itself has made that newer than its session says."""
     extra_columns: dict[str, Any] | None = None
@@ -114,10 +116,13 @@ class RequestState(dict[str, Any]):
 
     def add_identity(self, name: str, identity: Identity) -> None:
         """Say what the credential of a source says from now on, and choose anew who the request is made in the name of."""
-        if not self.identities and identity.error is None and identity.scopes is None:
-            # Nearly every request: one credential, which is good and not limited.
+        if not self.identities and identity.error is None:
+            # Nearly every request: one credential, which is good.
             self.identities, self.principal = {name: identity}, identity
-            self._say({**identity.fields, "user": identity.user, "auth_type": identity.auth_type})
+            values = {**identity.fields, "user": identity.user, "auth_type": identity.auth_type}
+            if identity.scopes is not None:
+                values["scope"] = list(identity.scopes) or None
+            self._say(values)
             return
         self.identities = {**self.identities, name: identity}
         self._become(choose_principal(self.identities) or identity, identity.fields)
