@@ -155,7 +155,9 @@ async def test_an_account_with_this_address_is_not_given_away(provider: FakeProv
     here = site(provider, {"create_accounts": True})
     await here.user("wonder", email="alice@example.com")
     async with here.open() as browser:
-        assert refused(await come(browser, provider)) == (400, "UserExists")
+        answer = await come(browser, provider)
+        assert refused(answer) == (400, "UserExists")
+        assert "Log in to it, and link" in answer.text
         assert await who(browser) is None
         assert len(await here.users.get_users()) == 1
 

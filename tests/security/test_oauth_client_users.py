@@ -1,4 +1,4 @@
-"""Logins at a provider: stages that they must not skip, sessions that they must not adopt, accounts that they must not take over"""
+"""Logins at a provider: stages they must not skip, sessions they must not adopt, accounts they must not take over"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from fastapi import Request
+from fastapi import Request, Response
 
-from crossauth_backend import CrossauthError, ErrorCode, InMemoryIdentityStorage, SqlAlchemyIdentityStorage, open_engine
+from crossauth_backend import CrossauthError, ErrorCode, InMemoryIdentityStorage
 from crossauth_backend.testing import FakeProvider
 from crossauth_backend.users.states import UserState
 from crossauth_fastapi import AdminUser
-from tests.oauthclient import CSRF, HTML, IN_SESSION, TOKENS, Visitor
+from tests.oauthclient import HTML, IN_SESSION, TOKENS, Visitor
 from tests.oauthpeople import LOCAL, PeopleSite, asking, come, finish, refused, start, verified, who
 from tests.support import PASSWORD
 
@@ -59,8 +59,22 @@ async def test_it_does_not_skip_the_second_factor(provider: FakeProvider) -> Non
             assert (await browser.call(path)).json()["ok"] is False, path
 
 
+async def test_tokens_that_came_another_way_log_nobody_in(provider: FakeProvider) -> None:
+    """Where a login here goes through stages, nothing but these says who somebody is."""
+    here = PeopleSite(provider, LOCAL)
+    await here.linked()
+    async with here.open() as browser:
+        answer = await browser.log_in_by_password()
+        assert answer.status_code == 303, answer.text
+        told = await asking(browser)
+        assert (told["user"], told["sub"]) == (None, "alice")
+        assert (await browser.get("/me")).status_code == 401
+
+
 @pytest.mark.parametrize("kind", ["merge", "embed"])
-@pytest.mark.parametrize("change", [*({"state": s} for s in NOT_ACTIVE), {"state": "passwordchangeneeded"}, {"factor2": "totp"}])
+@pytest.mark.parametrize(
+    "change", [*({"state": s} for s in NOT_ACTIVE), {"state": "passwordchangeneeded"}, {"factor2": "totp"}]
+)
 async def test_an_id_token_does_not_stand_for_an_account_that_would_be_asked_for_more(
     provider: FakeProvider, kind: str, change: dict[str, Any]
 ) -> None:
@@ -89,13 +103,12 @@ async def test_a_session_that_was_there_before_is_not_adopted(provider: FakeProv
     here = PeopleSite(provider, client)
     await here.linked()
 
-    @here.server.app.post("/plant")
+    @here.server.app.get("/plant")
     async def plant(request: Request) -> None:
-        assert here.server.session_server is not None
-        await here.server.session_server.create_anonymous_session(request, data={"seen": True})
+        await here.server.create_anonymous_session(request, Response(), {"seen": True})
 
     async with here.open() as browser:
-        await browser.post("/plant", headers={CSRF: await browser.token()})
+        await browser.get("/plant")
         planted = dict(browser.cookies)
         assert planted
         await come(browser, provider)
@@ -209,7 +222,9 @@ async def test_an_account_that_has_not_verified_its_address_is_not_come_to(provi
             assert await here.identities.find(here.issuer, "alice") is None
 
 
-@pytest.mark.parametrize("address", ["alicé@example.com", "alice@exämple.com", "аlice@example.com", "ＡＬＩＣＥ@example.com"])
+@pytest.mark.parametrize(
+    "address", ["alicé@example.com", "alice@exämple.com", "аlice@example.com", "ＡＬＩＣＥ@example.com"]
+)
 async def test_an_address_that_looks_like_another_opens_no_account(provider: FakeProvider, address: str) -> None:
     provider.users["mallory"] = {"email": address, "email_verified": True}
     here = PeopleSite(provider, {**LOCAL, **BY_EMAIL})
@@ -282,17 +297,24 @@ async def test_one_account_at_a_provider_is_one_users(provider: FakeProvider) ->
         assert sum(map(len, both)) == 1
 
 
-async def test_two_logins_at_once_make_one_account(provider: FakeProvider, sqlite_url: str) -> None:
-    engine = open_engine(sqlite_url)
-    identities = SqlAlchemyIdentityStorage(engine)
+async def test_two_logins_at_once_make_one_account(provider: FakeProvider) -> None:
+    class Slow(InMemoryIdentityStorage):
+        """Lets both find nothing before either has linked it."""
+
+        async def find(self, iss: str, sub: str) -> Any:
+            found = await super().find(iss, sub)
+            await asyncio.sleep(0.3)
+            return found
+
+    identities = Slow()
     here = PeopleSite(provider, {**LOCAL, "create_accounts": True, "identity_storage": identities})
     async with here.open() as one, Visitor(str(one.base_url)) as two:
-        urls = [await start(browser) for browser in (one, two)]
-        await asyncio.gather(finish(one, provider, urls[0], "alice"), finish(two, provider, urls[1], "alice"))
-        assert len(await here.users.get_users()) == 1
-        found = await identities.find(here.issuer, "alice")
-        assert found is not None
-        assert len(await identities.of_user(found.userid)) == 1
+        # Without a name or an address that could be taken: the account at the provider alone decides.
+        urls = [await start(browser, scope="openid") for browser in (one, two)]
+        done = await asyncio.gather(finish(one, provider, urls[0], "alice"), finish(two, provider, urls[1], "alice"))
+        assert sorted(answer.status_code for answer in done) == [302, 409]
+        (user,) = await here.users.get_users()
+        assert [one.sub for one in await identities.of_user(user.id)] == ["alice"]
 
 
 async def test_claims_give_no_rights(provider: FakeProvider) -> None:
@@ -320,7 +342,15 @@ async def test_an_account_named_by_an_id_token_has_no_pages(provider: FakeProvid
     async with here.open() as browser:
         await come(browser, provider)
         assert (await asking(browser))["user"] == "victim"
-        for path in ("updateuser", "changepassword", "deleteuser", "changefactor2", "linkaccount", "linkedaccounts", "sessions"):
+        for path in (
+            "updateuser",
+            "changepassword",
+            "deleteuser",
+            "changefactor2",
+            "linkaccount",
+            "linkedaccounts",
+            "sessions",
+        ):
             answer = await browser.call(f"/api/{path}", email="m@example.com", account="x", factor2="totp")
             assert answer.status_code == 401, (path, answer.text)
         for path in ("updateuser", "deleteuser", "linkedaccounts", "sessions", "account"):
@@ -378,5 +408,5 @@ async def test_the_state_in_the_url_at_the_provider_says_nothing(provider: FakeP
         url = (await browser.call("/api/linkaccount")).json()["url"]
         query = parse_qs(urlsplit(url).query)
         assert "alice" not in url
-        assert "link" not in {name for name in query}
+        assert "link" not in query
         assert len(query["state"][0]) >= 40
