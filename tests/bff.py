@@ -52,6 +52,7 @@ class Api:
         """Access tokens that are good; any, where it is `None`."""
         self.received = 0
         self.go_on = threading.Event()
+        self.url = ""
 
     @property
     def app(self) -> Starlette:
