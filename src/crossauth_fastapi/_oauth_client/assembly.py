@@ -15,7 +15,7 @@ from crossauth_backend.core.secretoption import check_secret
 from crossauth_backend.core.secrets import KeyRing, hash_token
 from crossauth_backend.core.text import with_slashes
 from crossauth_backend.events.listeners import Events, LoggingListener
-from crossauth_backend.keys.storage import KeyStorage, SupportsCounting
+from crossauth_backend.keys.storage import KeyStorage, SupportsCounting, SupportsLifecycle
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.oauth.client.client import OAuthClient
 from crossauth_backend.oauth.client.flownames import OAuthFlows
@@ -42,6 +42,7 @@ from crossauth_fastapi._oauth_client.checks import Whole, check_options, read_fl
 from crossauth_fastapi._oauth_client.context import ClientContext
 from crossauth_fastapi._oauth_client.endpoints import ClientEndpoint, add
 from crossauth_fastapi._oauth_client.formpost import FormPosts
+from crossauth_fastapi._oauth_client.linkroutes import add_links
 from crossauth_fastapi._oauth_client.logout_markers import is_logged_out
 from crossauth_fastapi._oauth_client.once import InMemory, InStorage
 from crossauth_fastapi._oauth_client.options import COMPONENT, ClientServerSettings, wrong
@@ -49,7 +50,9 @@ from crossauth_fastapi._oauth_client.places import AdapterSessions, OwnSessions
 from crossauth_fastapi._oauth_client.refreshing import Refresher
 from crossauth_fastapi._oauth_client.sealing import Seal
 from crossauth_fastapi._oauth_client.seals import Seals
+from crossauth_fastapi._oauth_client.source import attach_id_tokens
 from crossauth_fastapi._oauth_client.tokenstore import Ended, NoTokens, StoredTokens, TokenStore
+from crossauth_fastapi._oauth_client.users.people import people_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 
@@ -111,6 +114,7 @@ def build(
     redirect_uri = client.settings.redirect_uri or ""
     tag = hash_token(f"{options.session_data_name}\n{client.issuer}\n{client.client_id}")
     protected = read_flows("login_protected_flows", options.login_protected_flows) & flows
+    users = options.user_storage or (None if accounts is None else accounts.users)
     return ClientContext(
         settings=options,
         pages=pages,
@@ -129,7 +133,8 @@ def build(
         ),
         form_posts=FormPosts(ring(formpost.PURPOSE), tag, clock),
         accounts=accounts,
-        users=options.user_storage or (None if accounts is None else accounts.users),
+        users=users,
+        people=people_of(options, client.issuer, users, None if accounts is None else accounts.accounts),
         keys=keys,
         events=Events([LoggingListener()], clock) if accounts is None else accounts.events,
         limits=_limits(accounts, keys, clock),
@@ -158,10 +163,17 @@ def attach(app: FastAPI, router: APIRouter, ctx: ClientContext) -> None:
     servers = servers_on(app)
     bff.add_routes(router, ctx)
     add(router, ctx, ENDPOINTS)
+    add_links(app, router, ctx)
+    identities = ctx.options.identity_storage
+    if isinstance(identities, SupportsLifecycle):
+        servers.lifecycle.add([identities])
     if ctx.accounts is not None:
         ctx.accounts.reserve_data(ctx.name)
+        if identities is not None:
+            ctx.accounts.keep_identities(identities)
     if ctx.has_sessions:
         offer_tokens(app, ctx.name, ctx.tokens)
+        attach_id_tokens(app, ctx)
     servers.lifecycle.add([_Closing(ctx.client)])
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.oauth.client.token_set import TokenSet
@@ -222,6 +223,11 @@ class _Kept:
                 raise
             return False
         return True
+
+
+def look_anew(scope: Scope) -> None:
+    """Let the tokens of a request be read again, for it lasts longer than most."""
+    scope.pop(_SCOPE, None)
 
 
 class NoTokens:

@@ -52,7 +52,6 @@ class OAuthClient:
         auth_server_base_url: exactly what the server's metadata and tokens call it; option where it is left out.
         options: see the reference page.
         clock: what time it is.
-        also_known: options of a subclass that are in the same mapping, and what each expects.
 
     Raises:
         CrossauthError: `Configuration`, naming the option.
@@ -64,12 +63,9 @@ class OAuthClient:
         options: OAuthClientOptions | None = None,
         *,
         clock: Clock = utc_now,
-        also_known: Mapping[str, str] | None = None,
     ) -> None:
         named = {} if auth_server_base_url is None else {"auth_server_base_url": auth_server_base_url}
-        settings = read_options(
-            ClientSettings, {**(options or {}), **named}, component=COMPONENT, also_known=also_known
-        )
+        settings = read_options(ClientSettings, {**(options or {}), **named}, component=COMPONENT)
         check_settings(settings)
         self._connection = Connection(settings, clock)
 
