@@ -40,7 +40,10 @@ def test_every_example_is_short() -> None:
 
 
 def test_every_provider_is_in_the_table_with_its_settings() -> None:
-    rows = {cells[0].strip(" `"): cells[1] for cells in (row[2:].split(" | ") for row in PAGE.splitlines() if row[:3] == "| `")}
+    rows = {
+        cells[0].strip(" `"): cells[1]
+        for cells in (row[2:].split(" | ") for row in PAGE.splitlines() if row[:3] == "| `")
+    }
     assert set(rows) == set(PROVIDERS)
     for name, row in PROVIDERS.items():
         assert all(f"`{setting}`" in rows[name] for setting in row.settings), name
