@@ -1,4 +1,4 @@
-"""The pages of the OAuth client in light and dark, on a phone and on a desk; its flows without JavaScript, under the real policy."""
+"""The pages of the OAuth client in light and dark, on a phone and on a desk; its flows without JavaScript."""
 
 from typing import Any
 
