@@ -15,6 +15,8 @@ from crossauth_fastapi._actions.action import Action
 from crossauth_fastapi._api_keys.actions import ACTIONS as KEY_ACTIONS
 from crossauth_fastapi._api_keys.actions import GROUPS as KEY_GROUPS
 from crossauth_fastapi._api_keys.options import ApiKeyServerSettings, FastApiApiKeyServerOptions
+from crossauth_fastapi._oauth_client.links import ACTIONS as LINK_ACTIONS
+from crossauth_fastapi._oauth_client.links import GROUP as LINK_GROUP
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.endpoints import AllEndpoints, AllEndpointsMinusOAuth
@@ -23,7 +25,8 @@ from crossauth_fastapi._session.options import FastApiSessionServerOptions, Sess
 from tests.accounts import World
 
 ROOT = Path(__file__).parents[2]
-EVERY = (*ACTIONS, *KEY_ACTIONS)
+OTHERS = (*KEY_ACTIONS, *LINK_ACTIONS)
+EVERY = (*ACTIONS, *OTHERS)
 NAMES = [f"{action.group.name}-{action.name}" for action in EVERY]
 each_action = pytest.mark.parametrize("action", EVERY, ids=NAMES)
 # Contract 1.0.1.
@@ -75,9 +78,9 @@ def test_every_action_that_is_defined_is_listed() -> None:
 
 @each_action
 def test_an_action_belongs_to_a_group_and_is_switched_on_with_it(action: Action[Any, Any]) -> None:
-    assert action.group in (KEY_GROUPS if action in KEY_ACTIONS else GROUPS)
+    assert action.group in ((*KEY_GROUPS, LINK_GROUP) if action in OTHERS else GROUPS)
     assert action.endpoints
-    assert action in KEY_ACTIONS or set(action.endpoints) <= set(AllEndpointsMinusOAuth)
+    assert action in OTHERS or set(action.endpoints) <= set(AllEndpointsMinusOAuth)
 
 
 def test_every_documented_endpoint_has_a_name() -> None:
