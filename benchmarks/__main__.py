@@ -13,19 +13,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from benchmarks import alike, attack, enter, millions, peers
+from benchmarks import alike, attack, bff, enter, millions, peers
 from benchmarks.load import request_bytes
 from benchmarks.measure import PLAIN, Server, Waits, interleaved, middle, waits
 from benchmarks.report import Growth, Report
-from crossauth_backend.testing import FakeIssuer
+from crossauth_backend.testing import FakeIssuer, FakeProvider
 from tests.services.postgres import PostgresServer, postgres_server
 from tests.services.redis import redis_server
 
+Issuer = TypeVar("Issuer", bound=FakeIssuer)
 # pycrossauth makes no tables; these are the documented ones.
 PYCROSSAUTH_TABLES = """
 CREATE TABLE User (id INTEGER PRIMARY KEY AUTOINCREMENT, username TEXT UNIQUE, username_normalized TEXT UNIQUE,
@@ -52,9 +53,9 @@ def key_pair(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def an_issuer() -> Iterator[FakeIssuer]:
-    """An issuer of access tokens that can be introspected, in a thread of its own."""
-    loop, issuer = asyncio.new_event_loop(), FakeIssuer()
+def in_a_thread(issuer: Issuer) -> Iterator[Issuer]:
+    """Run an issuer of access tokens, or a provider, in a thread of its own."""
+    loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, daemon=True)
     thread.start()
     asyncio.run_coroutine_threadsafe(issuer.__aenter__(), loop).result(10)
@@ -118,6 +119,7 @@ def servers(folder: Path, postgres: PostgresServer, redis: str, issuer: FakeIssu
         Server("bare FastAPI, by a plain dependency", ours, "bare:app", path="/dependency"),
         Server("Crossauth, no credential", ours, "ours:app", pair, path="/public"),
         session("in memory", {}),
+        session("in memory, with an OAuth client, no tokens", {"BENCH_CLIENT": "1"}),
         session("in memory, by `CurrentUser`", {}, "/current"),
         session("in memory, by `require(...)`", {}, "/required"),
         session("on SQLite", database("ours")),
@@ -257,13 +259,15 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         postgres_server() as postgres,
         redis_server(Path(folder)) as redis,
-        an_issuer() as issuer,
+        in_a_thread(FakeIssuer()) as issuer,
+        in_a_thread(FakeProvider()) as provider,
     ):
         report = Report(servers(Path(folder), postgres, redis.url, issuer), rounds)
         running = start(report.servers)
         try:
             interleaved(running, rounds, seconds)
             report.plain = plain_shares(report.servers, min(rounds, 3), seconds)
+            report.bff = bff.measure(provider.url, rounds, seconds, quick)
             report.waits = login_waits(report.servers, 3 if quick else 10)
             report.alike = known_and_unknown(Path(folder), postgres, 30 if quick else 120)
             report.attacks = attack.measure(Path(folder), postgres, quick)

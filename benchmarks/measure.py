@@ -36,6 +36,7 @@ class Server:
     why_not: str | None = None
     options: tuple[str, ...] = STANDARD
     path: str = "/me"
+    core: int = 0
     url: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     requests: list[bytes] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Server:
     absolute: list[tuple[float, float]] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start it under uvicorn, one worker, on the first core, and log in."""
+        """Start it under uvicorn, one worker, on its core, and log in."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -52,7 +53,7 @@ class Server:
         command = [self.python, "-m", "uvicorn", self.app, "--port", str(port), "--log-level", "error"]
         environment = {**os.environ, **self.environment}
         self.process = psutil.Popen([*command, *self.options], cwd=SERVERS, env=environment, stdout=subprocess.DEVNULL)
-        self.process.cpu_affinity([0])
+        self.process.cpu_affinity([self.core])
         self._wait()
         self.headers = self.enter(self)
 

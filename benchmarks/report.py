@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.alike import MOST, Alike
 from benchmarks.attack import Attack
+from benchmarks.bff import Row
 from benchmarks.measure import Server, Waits, middle, quartiles
 from benchmarks.peers import ENVS, versions
 
@@ -17,6 +18,7 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 TARGETS = {
     "Crossauth, no credential": 0.92,
     "Crossauth, session in memory": 0.68,
+    "Crossauth, session in memory, with an OAuth client, no tokens": 0.67,
     "Crossauth, session in memory, by `CurrentUser`": 0.61,
     "Crossauth, session in memory, by `require(...)`": 0.61,
     "Crossauth, session on SQLite": 0.51,
@@ -47,6 +49,7 @@ class Report:
     alike: list[Alike] = field(default_factory=list)
     plain: dict[str, float] = field(default_factory=dict)
     attacks: list[Attack] = field(default_factory=list)
+    bff: list[Row] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The page."""
@@ -66,6 +69,8 @@ class Report:
             *self._versions(),
             "",
             *self._shares(),
+            "",
+            *self._bff(),
             "",
             *self._logins(),
             "",
@@ -118,6 +123,18 @@ class Report:
                 f"| {name} | {found.logins_per_second:.1f}{failed} | {found.busy_p50:.1f} ms | {found.busy_p99:.1f} ms "
                 f"| {found.calm_p99:.1f} ms | {delay:.1f} ms{verdict} |"
             )
+        return out
+
+    def _bff(self) -> list[str]:
+        out = [
+            "## Backend for frontend",
+            "",
+            "| | Crossauth | a bare route with aiohttp | wanted |",
+            "|---|---|---|---|",
+        ]
+        for row in self.bff:
+            verdict = f"{row.wanted} {'holds' if row.holds else '**missed**'}" if row.wanted else ""
+            out.append(f"| {row.what} | {row.ours} | {row.bare} | {verdict} |")
         return out
 
     def _attacks(self) -> list[str]:

@@ -57,6 +57,7 @@ TIPS = [
     {"title": "End a session", "text": "See where you are logged in.", "href": "/sessions"},
     {"title": "Create an API key", "text": "Let a program act for you, without your password.", "href": "/apikeys"},
     {"title": "Look after users", "text": "As the administrator that the terminal names.", "href": "/admin/selectuser"},
+    {"title": "Log in at a provider", "text": "Run examples/oauth_client.py, and make provider beside it."},
     {"title": "Call the API", "text": "Every page has a JSON twin.", "href": "/docs"},
 ]
 

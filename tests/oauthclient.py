@@ -35,6 +35,8 @@ TOKENS: Mapping[str, Any] = {
 }  # fmt: skip
 IN_SESSION: Mapping[str, Any] = {"token_response_type": "save_in_session_and_redirect", "authorized_url": "/welcome"}
 
+ON_PAGE: Mapping[str, Any] = {"token_response_type": "save_in_session_and_load"}
+
 
 class ClientSite:
     """An application with a session server that is a client of `provider`. Limits are the defaults; it has a clock.
@@ -57,6 +59,8 @@ class ClientSite:
         self.keys = keys or InMemoryKeyStorage()
         # The clock begins at a full hour, so that no window of a limit ends while a test counts.
         self.ahead = timedelta(seconds=3600 - utc_now().timestamp() % 3600) if sessions else timedelta()
+        # What is issued at a time is good for a time: both go by one clock.
+        provider._clock = lambda: utc_now() + self.ahead
         given = {**provider.client_options, "valid_flows": ["all"], "fetch_timeout": 2, **(client or {})}
         params: dict[str, Any] = {"oauth_client": {"auth_server_base_url": provider.url, "options": given}}
         shared: dict[str, Any] = {"app": FastAPI(), "secret": SECRET, "site_url": "http://localhost:8000"}

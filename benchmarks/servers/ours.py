@@ -58,8 +58,18 @@ if "BENCH_ISSUER" in os.environ:
     tokens |= {"auth_server_base_url": os.environ["BENCH_ISSUER"], "introspection": "opaque", **client}
 elif "BENCH_PUBLIC_KEY" in os.environ:
     tokens |= {"jwt_key_type": "RS256", "jwt_public_key_file": os.environ["BENCH_PUBLIC_KEY"]}
+# `GET /me` of a user who is logged in here, and has no tokens of a provider.
+login: dict[str, Any] = {
+    "auth_server_base_url": "https://issuer.example.com",
+    "options": {"client_id": "c", "client_secret": "a secret of it", "valid_flows": ["oidcAuthorizationCode"]},
+}
 server = FastApiServer(
-    {"session": {"key_storage": keys}, "api_key": {"key_storage": keys}, "oauth_resserver": {}},
+    {
+        "session": {"key_storage": keys},
+        "api_key": {"key_storage": keys},
+        "oauth_resserver": {},
+        **({"oauth_client": login} if "BENCH_CLIENT" in os.environ else {}),  # type: ignore[typeddict-item]
+    },
     {
         "app": app,
         # As every application in production says it; without it each request is judged by its headers.

@@ -12,6 +12,12 @@ from crossauth_fastapi.dependencies import (
     require_admin,
 )
 from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer, FastApiApiKeyServerOptions
+from crossauth_fastapi.fastapioauthclient import (
+    BffEndpoint,
+    FastApiOAuthClient,
+    FastApiOAuthClientOptions,
+    OAuthTokenResponseWithExpiry,
+)
 from crossauth_fastapi.fastapiresserver import (
     Authorization,
     FastApiOAuthResourceServer,
@@ -46,11 +52,14 @@ __all__ = [
     "AdminUser",
     "AuthenticatorDetails",
     "Authorization",
+    "BffEndpoint",
     "CurrentUser",
     "FastApiApiKeyServer",
     "FastApiApiKeyServerOptions",
     "FastApiApiKeyServerParams",
     "FastApiErrorFn",
+    "FastApiOAuthClient",
+    "FastApiOAuthClientOptions",
     "FastApiOAuthClientParams",
     "FastApiOAuthResServerParams",
     "FastApiOAuthResourceServer",
@@ -65,6 +74,7 @@ __all__ = [
     "FastApiSessionServerParams",
     "JsonOrFormData",
     "MaybeErrorResponse",
+    "OAuthTokenResponseWithExpiry",
     "OptionalUser",
     "Principal",
     "ProtectedEndpoint",

@@ -22,6 +22,11 @@ from crossauth_fastapi._actions.accounts import accounts_on
 from crossauth_fastapi._http.router import ExactRouter
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._oauth_client import answers, assembly
+from crossauth_fastapi._oauth_client.bodies import (
+    DeviceCodeBodyType,
+    DeviceCodeFlowResponse,
+    DeviceCodePollBodyType,
+)
 from crossauth_fastapi._oauth_client.checks import names_given
 from crossauth_fastapi._oauth_client.context import ClientContext, TokenAnswer
 from crossauth_fastapi._oauth_client.decoded import decode_payload, string_is_true
@@ -34,14 +39,16 @@ from crossauth_fastapi._oauth_client.options import (
     of_this_table,
     wrong,
 )
+from crossauth_fastapi._oauth_client.users.create import embedUserCreateFn, idTokenUserCreateFn, mergeUserCreateFn
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.pagevariables import awaited_variables, page_variables
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 
 __all__: Final = [
-    "BffEndpoint", "FastApiOAuthClient", "FastApiOAuthClientOptions", "OAuthTokenResponseWithExpiry", "decode_payload",
-    "json_error", "log_tokens", "page_error", "save_in_session_and_load", "save_in_session_and_redirect", "send_in_page",
-    "send_json", "string_is_true", "update_session_data",
+    "BffEndpoint", "DeviceCodeBodyType", "DeviceCodeFlowResponse", "DeviceCodePollBodyType", "FastApiOAuthClient",
+    "FastApiOAuthClientOptions", "OAuthTokenResponseWithExpiry", "decode_payload", "embedUserCreateFn",
+    "idTokenUserCreateFn", "json_error", "log_tokens", "mergeUserCreateFn", "page_error", "save_in_session_and_load",
+    "save_in_session_and_redirect", "send_in_page", "send_json", "string_is_true", "update_session_data",
 ]  # fmt: skip
 
 

@@ -70,7 +70,7 @@ CODES = {
     ("/users/me", "patch", 429): ["TOO_MANY_ATTEMPTS"],
     ("/auth/long/refresh", "post", 400): ["REFRESH_BAD_TOKEN"],
     ("/auth/sessions/{handle}", "delete", 404): ["SESSION_NOT_FOUND"],
-    ("/oauth/authorize", "get", 400): ["OAUTH_REDIRECT_URL_NEEDED"],
+    ("/oauth/authorize", "get", 400): ["OAUTH_REDIRECT_URL_NEEDED", "OAUTH_PROVIDER_ERROR"],
     ("/link/linked/{account_id}", "delete", 404): ["OAUTH_ACCOUNT_NOT_LINKED"],
     ("/link/callback", "get", 400): [
         "OAUTH_INVALID_STATE", "ACCESS_TOKEN_DECODE_ERROR", "ACCESS_TOKEN_ALREADY_EXPIRED", "OAUTH_NOT_AVAILABLE_EMAIL",

@@ -146,5 +146,6 @@ async def test_they_need_a_csrf_token(provider: FakeProvider) -> None:
 @pytest.mark.parametrize("value", [["a"], {}])
 async def test_garbage_is_refused(provider: FakeProvider, value: Any) -> None:
     async with ClientSite(provider, {**IN_SESSION, **TOKENS}).open() as browser:
+        await browser.log_in_by_password()
         for path in (*KINDS, "tokens"):
             assert (await browser.call(f"/{path}", decode=value)).status_code == 400

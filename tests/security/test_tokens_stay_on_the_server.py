@@ -5,7 +5,7 @@ of one as its signature.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crossauth_backend.testing import FakeProvider, Fault, ProviderFault
-from tests.oauthclient import IN_SESSION, ClientSite, Visitor, hidden_field
+from tests.oauthclient import IN_SESSION, ON_PAGE, ClientSite, Visitor, hidden_field
 from tests.services.uvicorn import serve
 
 DELETING = {
@@ -93,20 +93,19 @@ def log() -> Iterator[Log]:
     root.setLevel(level)
 
 
-async def by_code(browser: Visitor, provider: FakeProvider, start: Callable[[], Any]) -> httpx2.Response:
-    """Log in at the provider's own pages."""
-    begun = await start()
+async def come_back(browser: Visitor, provider: FakeProvider, begun: httpx2.Response) -> httpx2.Response:
+    """Go to the provider's own pages, agree, and come back."""
     back = urlsplit(provider.sign_in(begun.headers["location"], "alice"))
     return await browser.get(f"{back.path}?{back.query}")
 
 
 async def authorize(browser: Visitor, provider: FakeProvider) -> None:
     for path in ("/authzcodeflow", "/authzcodeflowpkce"):
-        for start in (
-            lambda p=path: browser.get(f"{p}?scope=openid%20email"),
-            lambda p=path: browser.submit(p, scope="read"),
+        for begun in (
+            await browser.submit(path, scope="read"),
+            await browser.get(f"{path}?scope=openid%20email"),
         ):
-            assert (await by_code(browser, provider, start)).status_code < 400
+            assert (await come_back(browser, provider, begun)).status_code < 400
 
 
 async def give_password(browser: Visitor, provider: FakeProvider) -> None:
@@ -161,7 +160,7 @@ async def fail(browser: Visitor, provider: FakeProvider) -> None:
         ProviderFault.ERROR_AS_SUCCESS, Fault.DIES, Fault.DEEP,
     ):  # fmt: skip
         provider.faults["token"] = fault
-        await by_code(browser, provider, lambda: browser.get("/authzcodeflow?scope=openid"))
+        await come_back(browser, provider, await browser.get("/authzcodeflow?scope=openid"))
         await browser.log_in_by_password()
         await browser.submit("/clientcredflow")
     provider.faults.clear()
@@ -195,12 +194,12 @@ async def kept(site: ClientSite) -> str:
 
 
 @pytest.mark.parametrize("errors", ["json_error", "page_error"])
-@pytest.mark.parametrize("kind", ["save_in_session_and_load", "save_in_session_and_redirect"])
+@pytest.mark.parametrize("kind", [ON_PAGE, IN_SESSION], ids=["page", "redirect"])
 async def test_no_token_is_in_anything_that_is_sent_or_logged(
-    provider: WatchedProvider, log: Log, kind: str, errors: str
+    provider: WatchedProvider, log: Log, kind: Mapping[str, Any], errors: str
 ) -> None:
     options = {
-        **IN_SESSION, **DELETING, "token_response_type": kind, "error_response_type": errors, "token_endpoints": HAVE,
+        **kind, **DELETING, "error_response_type": errors, "token_endpoints": HAVE,
         "oauth_log_fetch": True,
     }  # fmt: skip
     site = ClientSite(provider, options)

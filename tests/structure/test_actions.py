@@ -44,7 +44,7 @@ admin/api/updateclient selectclient createclient updateclient deleteclient api/d
 OTHER_SERVERS = ("token_", "client_", "consent_", "signing_key", "account_")
 OTHER_LIMITS = {
     "client_secret", "user_code", "device_poll", "registration", "par", "introspection", "api_key", "bff", "interaction_address",
-    "oauth_flow_address",
+    "oauth_flow_address", "logout_token_address",
 }  # fmt: skip
 TOLD_ELSEWHERE = {
     EventName.attempts_limited, EventName.mail_failed, EventName.api_key_used, EventName.api_key_refused,

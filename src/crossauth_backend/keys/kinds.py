@@ -55,6 +55,8 @@ KINDS: Final[tuple[KeyKind, ...]] = (
     KeyKind(prefix=KeyPrefix.authorization_request, single_use=True),
     KeyKind(prefix=KeyPrefix.oauth_link),
     KeyKind(prefix=KeyPrefix.own_password),
+    # That a login at a provider has ended. It is nobody's: who it was here may not be known.
+    KeyKind(prefix=KeyPrefix.provider_logout),
     KeyKind(prefix=KeyPrefix.spent),
     KeyKind(prefix=KeyPrefix.counter),
     KeyKind(prefix=KeyPrefix.message),

@@ -31,6 +31,7 @@ class KeyPrefix:
     authorization_request: Final = "areq:"
     oauth_access_token: Final = "oat:"
     own_password: Final = "pw:"
+    provider_logout: Final = "plo:"
     spent: Final = "spent:"
     counter: Final = "n:"
     message: Final = "mail:"

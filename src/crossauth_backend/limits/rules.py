@@ -78,6 +78,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "par": Rule(600, 900, total=True),
     "introspection": Rule(6000, 900, total=True),
     "api_key": Rule(6000, 900, total=True),
+    # What providers send when somebody has logged out there. It is only counted where it is not valid: there must be room for it
+    # where a proxy that is not named makes one address of everybody.
+    "logout_token_address": Rule(1000, 900, address=True),
     "bff": Rule(6000, 900, total=True),
 }
 # What any storage can count up to, and no window that leaves what dates can express.

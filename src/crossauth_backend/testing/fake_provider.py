@@ -1,10 +1,14 @@
 """An OpenID provider for tests, on a real socket of this machine: well-behaved, or misbehaving in one way at a time.
 
     async with FakeProvider() as provider:
-        client = OAuthClient(provider.url, {**provider.client_options, "oauth_redirect_uri": "http://localhost/authzcode"})
-        url = (await client.start_authorization_code_flow("state", "openid email"))["url"]
-        back = provider.sign_in(url, "alice")  # where her browser is sent
-        provider.faults["token"] = ProviderFault.WRONG_NONCE  # and now wrong
+        client = OAuthClient(provider.url, {**provider.client_options, "redirect_uri": "http://localhost:8000/authzcode"})
+        url = (await client.start_authorization_code_flow("the state", "openid email", nonce="the nonce"))["url"]
+        back = dict(parse_qsl(urlsplit(provider.sign_in(url, "alice")).query))
+        tokens = await client.redirect_endpoint(back["code"], back["state"], nonce="the nonce", iss=back["iss"])
+        assert tokens["id_payload"]["email"] == "alice@example.com"
+        provider.faults["refresh_token"] = ProviderFault.WRONG_SUB
+        refreshed = await client.refresh_token_flow(tokens["refresh_token"], id_payload=tokens["id_payload"])
+        assert refreshed["error"] == "access_denied"
 
 Nobody is asked for a password at the authorization endpoint: it takes `user` for who sits at the browser, and agrees.
 """

@@ -114,7 +114,7 @@ _CLAIMS: Final[Mapping[ProviderFault, Callable[[dict[str, Any]], Mapping[str, An
     ProviderFault.NO_SUB: lambda c: {"sub": None},
     ProviderFault.WRONG_NONCE: lambda c: {"nonce": "of another login"},
     ProviderFault.NO_NONCE: lambda c: {"nonce": None},
-    ProviderFault.WITH_NONCE: lambda c: {"nonce": "n"},
+    ProviderFault.WITH_NONCE: lambda c: {"nonce": "of no login"},
     ProviderFault.NO_IAT: lambda c: {"iat": None},
     ProviderFault.FUTURE_IAT: lambda c: {"iat": c["iat"] + _DAY, "exp": c["exp"] + _DAY},
     ProviderFault.OLD_IAT: lambda c: {"iat": c["iat"] - 2 * _DAY},
@@ -127,12 +127,15 @@ _CLAIMS: Final[Mapping[ProviderFault, Callable[[dict[str, Any]], Mapping[str, An
     ProviderFault.WRONG_EVENT: lambda c: {"events": {f"{LOGOUT_EVENT}/other": {}}},
     ProviderFault.NO_SUBJECT: lambda c: {"sub": None, "sid": None},
 }
+_TIMES: Final = ("iat", "exp", "auth_time")
 
 
 def spoiled(claims: Mapping[str, Any], fault: Enum | None) -> dict[str, Any]:
     """Claims with a fault in them; those that are `None` are left out."""
     change = _CLAIMS.get(fault) if isinstance(fault, ProviderFault) else None
-    said = {**claims, **(change(dict(claims)) if change else {})}
+    changed = {} if change is None else change({"iat": 0, "exp": 0, **claims})
+    # Times are changed where there are some: the answer of the userinfo endpoint has none.
+    said = {**claims, **{name: value for name, value in changed.items() if name not in _TIMES or name in claims}}
     return {name: value for name, value in said.items() if value is not None}
 
 

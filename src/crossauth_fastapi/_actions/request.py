@@ -20,7 +20,7 @@ from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.redirects import local_path
 from crossauth_fastapi._middleware.decision import csrf_refusal
-from crossauth_fastapi._middleware.identity import AMBIENT
+from crossauth_fastapi._middleware.identity import AMBIENT, OIDC
 from crossauth_fastapi._middleware.state import RequestState, is_administrator, state_of
 
 
@@ -62,9 +62,9 @@ class ActionRequest(Generic[C, B]):
 
     @property
     def user(self) -> User | None:
-        """Who is asking."""
+        """Who is asking. Somebody who is known by an ID token alone is not: accounts are for those who log in here."""
         user: User | None = self.state["user"]
-        return user
+        return None if user is not None and self.state["auth_type"] == OIDC else user
 
     def url(self, name: str = "") -> str:
         """The URL of an endpoint of the server, as a browser has to write it."""

@@ -121,7 +121,7 @@ def check_csrf_token(state: RequestState) -> None:
     Raises:
         CrossauthError: `InvalidCsrf`.
     """
-    if state.method_ not in SAFE_METHODS and not state["csrf_token"]:
+    if state.method_ not in SAFE_METHODS and not state.csrf_checked and not state["csrf_token"]:
         raise csrf_refusal(state)
 
 

@@ -74,6 +74,8 @@ class RequestState(dict[str, Any]):
     """Whether an application of ours is around this one."""
     administrator: bool | None = None
     factor2_given: bool = False
+    csrf_checked: bool = False
+    """Whether sessions of another framework, which checks CSRF in its own way, have said that no other site sent the request."""
     auth: Authentication | None = None
     """How the user has logged in, where this request itself has made that newer than its session says."""
     extra_columns: dict[str, Any] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,9 +15,10 @@ from crossauth_backend.core.secretoption import check_secret
 from crossauth_backend.core.secrets import KeyRing, hash_token
 from crossauth_backend.core.text import with_slashes
 from crossauth_backend.events.listeners import Events, LoggingListener
-from crossauth_backend.keys.storage import KeyStorage, SupportsCounting
+from crossauth_backend.keys.storage import KeyStorage, SupportsCounting, SupportsLifecycle
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.oauth.client.client import OAuthClient
+from crossauth_backend.oauth.client.flownames import OAuthFlows
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_fastapi._actions.accounts import AccountServices
 from crossauth_fastapi._actions.kepttokens import offer_tokens
@@ -24,9 +26,11 @@ from crossauth_fastapi._middleware.order import servers_on
 from crossauth_fastapi._oauth_client import attempts as under_way
 from crossauth_fastapi._oauth_client import (
     authzcode,
+    bff,
     clientcredentials,
     device,
     formpost,
+    logout,
     password,
     refresh,
     sealing,
@@ -38,13 +42,17 @@ from crossauth_fastapi._oauth_client.checks import Whole, check_options, read_fl
 from crossauth_fastapi._oauth_client.context import ClientContext
 from crossauth_fastapi._oauth_client.endpoints import ClientEndpoint, add
 from crossauth_fastapi._oauth_client.formpost import FormPosts
+from crossauth_fastapi._oauth_client.linkroutes import add_links
+from crossauth_fastapi._oauth_client.logout_markers import is_logged_out
 from crossauth_fastapi._oauth_client.once import InMemory, InStorage
 from crossauth_fastapi._oauth_client.options import COMPONENT, ClientServerSettings, wrong
 from crossauth_fastapi._oauth_client.places import AdapterSessions, OwnSessions
 from crossauth_fastapi._oauth_client.refreshing import Refresher
 from crossauth_fastapi._oauth_client.sealing import Seal
 from crossauth_fastapi._oauth_client.seals import Seals
-from crossauth_fastapi._oauth_client.tokenstore import NoTokens, StoredTokens, TokenStore
+from crossauth_fastapi._oauth_client.source import attach_id_tokens
+from crossauth_fastapi._oauth_client.tokenstore import Ended, NoTokens, StoredTokens, TokenStore
+from crossauth_fastapi._oauth_client.users.people import people_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 
@@ -56,6 +64,7 @@ ENDPOINTS: Final[tuple[ClientEndpoint, ...]] = (
     *password.ENDPOINTS,
     *device.ENDPOINTS,
     *tokens.ENDPOINTS,
+    *logout.ENDPOINTS,
 )  # fmt: skip
 # What the library itself keeps in session data, besides what other servers reserve.
 _TAKEN: Final = frozenset({"2fa", "pre2fa", "pre2falook", "passwordchange", "factor2change", "crossauth"})
@@ -96,10 +105,16 @@ def build(
     clock = clock_of(accounts)
     ring = _rings(options, accounts)
     keys = options.key_storage or (None if accounts is None else accounts.keys)
+    if keys is None and "backchannel_logout_url" in given:
+        raise wrong(
+            "option 'backchannel_logout_url' needs a key storage, where what the provider says is kept for all workers: give "
+            "option 'key_storage', or a session server"
+        )
     prefix = with_slashes(options.prefix)
     redirect_uri = client.settings.redirect_uri or ""
     tag = hash_token(f"{options.session_data_name}\n{client.issuer}\n{client.client_id}")
     protected = read_flows("login_protected_flows", options.login_protected_flows) & flows
+    users = options.user_storage or (None if accounts is None else accounts.users)
     return ClientContext(
         settings=options,
         pages=pages,
@@ -118,7 +133,8 @@ def build(
         ),
         form_posts=FormPosts(ring(formpost.PURPOSE), tag, clock),
         accounts=accounts,
-        users=options.user_storage or (None if accounts is None else accounts.users),
+        users=users,
+        people=people_of(options, client.issuer, users, None if accounts is None else accounts.accounts),
         keys=keys,
         events=Events([LoggingListener()], clock) if accounts is None else accounts.events,
         limits=_limits(accounts, keys, clock),
@@ -145,11 +161,19 @@ def attach(app: FastAPI, router: APIRouter, ctx: ClientContext) -> None:
         CrossauthError: `Configuration` where two endpoints have one URL, or a template is missing.
     """
     servers = servers_on(app)
+    bff.add_routes(router, ctx)
     add(router, ctx, ENDPOINTS)
+    add_links(app, router, ctx)
+    identities = ctx.options.identity_storage
+    if isinstance(identities, SupportsLifecycle):
+        servers.lifecycle.add([identities])
     if ctx.accounts is not None:
         ctx.accounts.reserve_data(ctx.name)
+        if identities is not None:
+            ctx.accounts.keep_identities(identities)
     if ctx.has_sessions:
         offer_tokens(app, ctx.name, ctx.tokens)
+        attach_id_tokens(app, ctx)
     servers.lifecycle.add([_Closing(ctx.client)])
 
 
@@ -181,13 +205,21 @@ def _token_store(
     name = options.session_data_name
     keys = options.key_storage or (None if accounts is None else accounts.keys)
     refresher = Refresher(client, keys, clock)
+    ended = _ended(options, keys, clock)
     if accounts is None:
-        return StoredTokens(name, AdapterSessions(server, name), seal, refresher)
+        return StoredTokens(name, AdapterSessions(server, name), seal, refresher, ended)
 
     async def end_session(connection: Any) -> None:
         await accounts.log_out(Request(connection.scope))
 
-    return StoredTokens(name, OwnSessions(accounts, name), seal, refresher, end_session=end_session)
+    return StoredTokens(name, OwnSessions(accounts, name), seal, refresher, ended, end_session)
+
+
+def _ended(options: ClientServerSettings, keys: KeyStorage | None, clock: Callable[[], datetime]) -> Ended | None:
+    """What knows of logins that the provider has ended; `None` where it cannot say so."""
+    if keys is None or OAuthFlows.OidcAuthorizationCode not in read_flows("valid_flows", options.valid_flows):
+        return None
+    return partial(is_logged_out, keys, clock=clock)
 
 
 def _limits(accounts: AccountServices | None, keys: KeyStorage | None, clock: Callable[[], datetime]) -> AttemptLimits:

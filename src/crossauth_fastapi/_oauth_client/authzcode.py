@@ -78,10 +78,11 @@ async def begin(
     Raises:
         CrossauthError: the flow cannot begin.
     """
+    needs_pkce = flow == OAuthFlows.AuthorizationCodeWithPKCE
     flow, scope = _flow_of(ctx, flow, form.getAsStr("scope") or "")
     is_openid = OPENID in scope.split(" ")
     challenge = verifier = None
-    if flow == OAuthFlows.AuthorizationCodeWithPKCE or await _has_pkce(ctx):
+    if needs_pkce or await _has_pkce(ctx):
         challenge, verifier = ctx.client.code_challenge_and_verifier()
     attempt = Attempt(
         flow=flow, purpose="link" if link else "login", verifier=verifier,

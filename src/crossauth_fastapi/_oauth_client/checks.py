@@ -70,6 +70,9 @@ def check_options(whole: Whole) -> None:
 def _check_site(options: ClientServerSettings) -> None:
     if not is_secure_url(options.site_url) or urlsplit(options.site_url).query:
         raise wrong("option 'site_url' must be an https URL without query, or http on localhost")
+    after = options.post_logout_redirect_uri
+    if after is not None and not is_secure_url(after):
+        raise wrong("option 'post_logout_redirect_uri' must be an https URL without fragment, or http on localhost")
     if "." in options.session_data_name or '"' in options.session_data_name:
         raise wrong("option 'session_data_name' must have no dot and no quotation mark")
 
@@ -163,7 +166,14 @@ _NEEDS: Final[tuple[_Needed, ...]] = (
         "a flow in 'valid_flows' that asks for a scope",
     ),
     (
-        ("logout_oidc_url", "backchannel_logout_url", "post_logout_redirect_uri", "logout_id_token_hint"),
+        (
+            "logout_oidc_url",
+            "backchannel_logout_url",
+            "post_logout_redirect_uri",
+            "logout_id_token_hint",
+            "confirm_logout_page",
+            "logged_out_page",
+        ),
         lambda whole: whole.has_flow(OAuthFlows.OidcAuthorizationCode),
         "'oidcAuthorizationCode' in 'valid_flows'",
     ),

@@ -21,6 +21,7 @@ from crossauth_fastapi._oauth_client.formpost import FormPosts
 from crossauth_fastapi._oauth_client.options import ClientServerSettings
 from crossauth_fastapi._oauth_client.seals import Seals
 from crossauth_fastapi._oauth_client.tokenstore import TokenStore
+from crossauth_fastapi._oauth_client.users.people import People
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 
 
@@ -37,6 +38,7 @@ class ClientContext(ActionContext):
         form_posts: answers of the authorization server that come as a form.
         accounts: the session server; `None` on other sessions, and on none.
         users: where the users are that ID tokens are matched with; `None` where nowhere.
+        people: makes users of ID tokens.
         keys: where keys are kept for all workers; `None` where nowhere.
         events: who is told of what happens.
         limits: counts attempts.
@@ -58,6 +60,7 @@ class ClientContext(ActionContext):
     form_posts: FormPosts
     accounts: AccountServices | None
     users: UserStorage | None
+    people: People
     keys: KeyStorage | None
     events: Events
     limits: AttemptLimits

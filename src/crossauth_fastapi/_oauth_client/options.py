@@ -55,7 +55,9 @@ class FastApiOAuthClientOptions(OAuthClientOptions, total=False):
     bff_endpoints: list[BffEndpoint]
     bff_max_body_size: int | None
     bff_timeout: int
+    confirm_logout_page: str
     default_scope: str
+    create_accounts: bool
     delete_tokens_get_url: str
     delete_tokens_page: str
     delete_tokens_post_url: str
@@ -72,6 +74,7 @@ class FastApiOAuthClientOptions(OAuthClientOptions, total=False):
     key_storage: KeyStorage
     link_accounts: bool
     local_login: bool
+    logged_out_page: str
     login_protected_flows: list[str]
     login_url: str
     logout_id_token_hint: bool
@@ -161,12 +164,15 @@ class ClientServerSettings:
     oauth_issuer: str | None = option(None, env="OAUTH_ISSUER", not_empty=True, doc="The issuer that is this application's own: `sub` of its tokens is the `id` of a user.")
     identity_storage: Any | None = option(None, kind="IdentityStorage", doc="Keeps which user of this site is which user of which issuer, for `link_accounts`, `local_login`, `merge` and `embed`.")
     local_login: bool = option(False, env="OAUTH_LOCAL_LOGIN", doc="Whether a login at the provider also logs in the user it belongs to here, through every stage of a login.")
+    create_accounts: bool = option(False, env="OAUTH_CREATE_ACCOUNTS", needs="local_login", doc="Whether somebody who logs in at the provider, and has no account here, gets one. Only an e-mail address that the provider has verified is taken over.")
     link_accounts: bool = option(False, env="OAUTH_LINK_ACCOUNTS", doc="Whether users may link their account to one at the provider, and unlink it.")
     login_protected_flows: list[str] = option([], env="OAUTH_LOGIN_PROTECTED_FLOWS", doc='Flows that only users who are logged in may use, by their names in `OAuthFlows`, or `["all"]`.')
     login_url: str = option("/login", env="LOGIN_URL", not_empty=True, doc="Where a browser is sent that has to log in for one of `login_protected_flows`: a path from the application's own root, or a URL.")
     oauth_log_fetch: bool = option(False, env="OAUTH_LOG_FETCH", doc="Whether requests to the authorization server are logged: method, host and path, status and time, never what is sent.")
     logout_oidc_url: str = _url("logoutoidc", "OAUTH_LOGOUT_OIDC_URL", "URL that logs out here and at the provider.")
-    backchannel_logout_url: str = _url("backchannellogout", "OAUTH_BACKCHANNEL_LOGOUT_URL", "URL to which the provider sends that a login there has ended.")
+    confirm_logout_page: str = _page("confirmlogout.jinja2", "OAUTH_CONFIRM_LOGOUT_PAGE", "the page that asks before it logs out")
+    logged_out_page: str = _page("loggedout.jinja2", "OAUTH_LOGGED_OUT_PAGE", "the page that says that it is done")
+    backchannel_logout_url: str | None = _url(None, "OAUTH_BACKCHANNEL_LOGOUT_URL", "URL to which the provider sends that a login there has ended. It needs a key storage.", "`backchannellogout`, where there is a key storage")
     post_logout_redirect_uri: str | None = option(None, env="OAUTH_POST_LOGOUT_REDIRECT_URI", not_empty=True, shown="the page that says so", doc="Where the provider sends the browser after logging out there; it has to be registered there.")
     audience: str | list[str] | None = option(None, unread="ID tokens must be for `client_id`, and access tokens are for whoever they are sent to; a resource server has an audience", doc="Not available: a client has no audience but its `client_id`.")
     persist_access_token: bool = option(False, unread="a client does not judge access tokens; a resource server does", doc="Not available: whether an access token was revoked is for the resource server to find out.")

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from fastapi import Request
 from starlette.responses import Response
 
+from crossauth_backend.accounts import identities as linked
+from crossauth_backend.accounts.context import Accounts
+from crossauth_backend.accounts.identities import Claimed
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.oauth.client.emails import proven_email
 from crossauth_backend.oauth.client.token_set import TokenSet
+from crossauth_backend.users.identities import IdentityStorage, check_identity
+from crossauth_backend.users.record import User
+from crossauth_fastapi._actions.accounts import AccountServices
+from crossauth_fastapi._http.errors import LoginRequired
+from crossauth_fastapi._http.redirects import found, local_path, with_query
+from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._oauth_client.attempts import Attempt
 from crossauth_fastapi._oauth_client.context import ClientContext
+from crossauth_fastapi._oauth_client.users.create import attempt_by
+
+UNKNOWN = "No account here is linked to the one at the provider. Log in with your account here, and link it"
+NO_IDENTITY = "The provider does not say who has logged in"
 
 
 async def signed_in(
@@ -28,4 +47,101 @@ async def signed_in(
     Raises:
         CrossauthError: the login is refused here.
     """
-    return None
+    services = ctx.accounts
+    accounts = services.accounts if services is not None else None
+    payload = tokens.id_payload
+    if services is None or accounts is None:
+        raise CrossauthError(ErrorCode.Configuration, detail="there is no session server to log in at")
+    if payload is None:
+        raise CrossauthError(ErrorCode.Unauthorized, NO_IDENTITY)
+    accounts = replace(accounts, root_path=state_of(request).root_path)
+    if attempt.purpose == "link":
+        return await _link(ctx, request, services, accounts, attempt, payload)
+    return await _log_in(ctx, request, services, accounts, attempt, tokens)
+
+
+async def _log_in(
+    ctx: ClientContext,
+    request: Request,
+    services: AccountServices,
+    accounts: Accounts,
+    attempt: Attempt,
+    tokens: TokenSet,
+) -> Response | TokenSet:
+    payload = tokens.id_payload or {}
+    user = await _account(ctx, request, accounts, payload)
+    kept = replace(tokens, opened_session=True)
+    data = ctx.tokens.entry(kept) if ctx.options.saves_tokens else None
+    after = attempt.target or _after(ctx, request)
+    login = attempt_by(user, payload, ctx.people.own_issuer)
+    result = await services.sign_in(request, login, after, data)
+    return kept if result.complete else found(result.url)
+
+
+async def _account(ctx: ClientContext, request: Request, accounts: Accounts, payload: Mapping[str, Any]) -> User:
+    """The account that somebody who has logged in at the provider logs in to, in whatever state.
+
+    Raises:
+        CrossauthError: `Unauthorized` where there is none, and none is to be made; as `identities.sign_up`.
+    """
+    people, identities = ctx.people, ctx.options.identity_storage
+    account = await people.accounts.find(payload) if people.accounts is not None else None
+    claimed, origin = claimed_in(payload), ctx.origin(request)
+    if account is None:
+        if not ctx.options.create_accounts or identities is None:
+            raise CrossauthError(ErrorCode.Unauthorized, UNKNOWN)
+        return await linked.sign_up(accounts, identities, claimed, origin)
+    user = await accounts.user(account.id)
+    if identities is not None and claimed.iss != people.own_issuer:
+        await _remember(accounts, identities, user, claimed)
+    return user
+
+
+async def _remember(accounts: Accounts, identities: IdentityStorage, user: User, claimed: Claimed) -> None:
+    """Know again by issuer and subject who was found by a field: the field may be somebody else's tomorrow."""
+    if await identities.find(claimed.iss, claimed.sub) is None:
+        await linked.link(accounts, identities, user, claimed)
+
+
+async def _link(
+    ctx: ClientContext,
+    request: Request,
+    services: AccountServices,
+    accounts: Accounts,
+    attempt: Attempt,
+    payload: Mapping[str, Any],
+) -> Response:
+    """Link the account at the provider to the user who has asked for it, in the session in which that was done.
+
+    Raises:
+        CrossauthError: `Unauthorized` where that user is not logged in any more; as `identities.link`.
+    """
+    state, identities = state_of(request), ctx.options.identity_storage
+    session = state.identities.get("session")
+    user = session.user if session is not None else None
+    if user is None or str(user.id) != attempt.userid or identities is None:
+        raise LoginRequired
+    await linked.link(accounts, identities, user, claimed_in(payload), ctx.origin(request))
+    page = state.url(f"{services.context.prefix}linkedaccounts")
+    return found(attempt.target or with_query(page, linked="true"))
+
+
+def claimed_in(payload: Mapping[str, Any]) -> Claimed:
+    """What an ID token says of an account at the provider.
+
+    Raises:
+        CrossauthError: `Unauthorized` where it does not say whose it is.
+    """
+    iss, sub, name = payload.get("iss"), payload.get("sub"), payload.get("preferred_username")
+    try:
+        check_identity(iss, sub)
+    except CrossauthError as e:
+        raise CrossauthError(ErrorCode.Unauthorized, NO_IDENTITY, detail=e.detail) from e
+    username = name if isinstance(name, str) else ""
+    return Claimed(iss=str(iss), sub=str(sub), username=username, email=proven_email(payload))
+
+
+def _after(ctx: ClientContext, request: Request) -> str:
+    """Where a browser goes after a login that has to wait, where it did not say: a path of this site."""
+    state, wanted = state_of(request), ctx.options.authorized_url
+    return local_path(state.link(wanted) if wanted.startswith("/") else state.url(ctx.prefix + wanted), "")

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.oauth.client.token_set import TokenSet
@@ -26,6 +27,10 @@ class TokenStore(Protocol):
 
         Nothing is read from storage on our own sessions: the session was read with the request.
         """
+        ...
+
+    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+        """As `load`, for a request that lasts, whose session was looked at again: nothing is remembered of the first look."""
         ...
 
     async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:
@@ -143,6 +148,11 @@ class StoredTokens:
         self._remember(connection, tokens)
         return tokens
 
+    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.look_again`."""
+        connection.scope.get(_SCOPE, {}).pop(self._name, None)
+        return await self.load(connection)
+
     async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:
         """See `TokenStore.save`."""
         write = self._place.keep if renew else self._place.write
@@ -215,11 +225,20 @@ class _Kept:
         return True
 
 
+def look_anew(scope: Scope) -> None:
+    """Let the tokens of a request be read again, for it lasts longer than most."""
+    scope.pop(_SCOPE, None)
+
+
 class NoTokens:
     """Keeps none: there are no sessions. Options that need them are refused at the start."""
 
     async def load(self, connection: HTTPConnection) -> TokenSet | None:
         """See `TokenStore.load`."""
+        return None
+
+    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.look_again`."""
         return None
 
     async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:

@@ -13,6 +13,7 @@ from starlette.routing import Mount
 
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.oauth.resserver import OAuthResourceServer
+from crossauth_backend.users.matchfields import match_field_problems
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._middleware.described import ListedGuard
 from crossauth_fastapi._middleware.order import attach_source, servers_on
@@ -26,10 +27,6 @@ from crossauth_fastapi._oauth_resource.source import BearerSource
 from crossauth_fastapi._oauth_resource.users import UserLookup
 
 logger = logging.getLogger("crossauth.oauth")
-# Fields that do not tell users apart.
-_SHARED: Final = frozenset(
-    {"state", "factor1", "factor2", "admin", "security_stamp", "email_verified_at", "signup_expires", "extra"}
-)
 _ORIGIN: Final = ("https://", "http://")
 
 
@@ -146,12 +143,5 @@ def _user_lookup(settings: FastApiResourceServerSettings, issuers: list[str]) ->
 
 def _check_field(storage: UserStorage, field: str) -> None:
     """Refuse a field by which nobody can be found, or that many users have alike."""
-    if field in _SHARED:
-        raise wrong(f"option 'user_match_field': {field!r} does not say which user is meant")
-    wanted: dict[str, type] = {field: object if field == "id" else str}
-    if field == "email":
-        # An address that is not verified here may be anybody's.
-        wanted["email_verified_at"] = object
-    problems = storage.unfit_fields(wanted)
-    if problems:
-        raise wrong(f"option 'user_match_field': no user can be found by {field!r}: {'; '.join(problems)}")
+    for problem in match_field_problems(storage, field):
+        raise wrong(f"option 'user_match_field': {problem}")

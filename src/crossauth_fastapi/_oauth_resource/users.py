@@ -11,8 +11,9 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.oauth.wire.errors import InvalidToken, TemporarilyUnavailable
 from crossauth_backend.users.reads import UserStorageGetOptions
 from crossauth_backend.users.record import User
-from crossauth_backend.users.states import UserState, refusal
+from crossauth_backend.users.states import refusal
 from crossauth_backend.users.storage import UserStorage
+from crossauth_fastapi._middleware.claimedusers import claimed_user
 from crossauth_fastapi._middleware.identity import ClaimedUser
 
 logger = logging.getLogger("crossauth.oauth")
@@ -57,31 +58,6 @@ def subject_of(claims: Mapping[str, Any]) -> str | None:
     if len(subject) > _MAX_SUBJECT or not subject.isprintable():
         raise InvalidToken(detail="sub")
     return subject
-
-
-def claimed_user(claims: Mapping[str, Any], subject: str, issuer: str | None = None) -> ClaimedUser:
-    """A user made of claims alone.
-
-    Parameters:
-        claims: of an accepted token.
-        subject: who they are about.
-        issuer: who says so, where the ids of others must not be mistaken for those of this issuer's users: a `sub` is unique only
-            together with it (OpenID Connect Core §5.7).
-    """
-    id = claims.get("userid")
-    known = id if isinstance(id, (str, int)) and not isinstance(id, bool) else subject
-    if issuer is not None:
-        # No issuer has a fragment (RFC 8414 §2), so no two pairs make one id.
-        known = f"{issuer}#{subject}"
-    return ClaimedUser(
-        id=known, username=subject, state=_text(claims, "state") or UserState.active,
-        factor1=_text(claims, "factor1") or "",
-    )  # fmt: skip
-
-
-def _text(claims: Mapping[str, Any], name: str) -> str | None:
-    value = claims.get(name)
-    return value if isinstance(value, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from crossauth_backend.core.hooks import decide_now
 from crossauth_backend.core.redaction import loggable
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.errors import error_variables, with_retry_after
+from crossauth_fastapi._middleware.identity import OIDC
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._middleware.whereabouts import here
 from crossauth_fastapi._pages.environment import Pages, stylesheet_url
@@ -51,7 +52,7 @@ def page_variables(
         "stylesheet": stylesheet_url(state.url(prefix)),
         "endpoints": frozenset(endpoints),
         "user": user,
-        "sessionUser": user,
+        "sessionUser": None if user is not None and state["auth_type"] == OIDC else user,
         "isAdministrator": user is not None and _is_administrator(state, user) is True,
         "csrfToken": LazyText(token),
     }

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from crossauth_fastapi._http.errors import NO_STORE
 from crossauth_fastapi._http.openapi import needs, schemes
+from crossauth_fastapi._middleware.identity import OIDC
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import STYLESHEET, stylesheet
 from crossauth_fastapi._session.bodies import CsrfAnswer, UserAnswer
@@ -20,7 +21,9 @@ def session_routes(router: APIRouter, ctx: SessionContext) -> None:
     async def user_for_session_key(request: Request) -> Response:
         state = state_of(request)
         user, token = state["user"], ctx.source.csrf.token_for_page(state)
-        shown = {"ok": True, "user": ctx.public(user) if user else None, "csrfToken": token}
+        # Whoever is known by an ID token alone is not logged in here.
+        is_here = user is not None and state["auth_type"] != OIDC
+        shown = {"ok": True, "user": ctx.public(user) if is_here else None, "csrfToken": token}
         return JSONResponse(shown, headers=NO_STORE)
 
     for method in ("GET", "POST"):

@@ -20,7 +20,7 @@ from crossauth_backend.core.text import folded, normalize
 from crossauth_backend.events.listeners import Events, LoggingListener
 from crossauth_backend.events.record import EventListener, EventName
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.keys.storage import KeyStorage, check_swap
+from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle, check_swap
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.sessionmanager import SessionManager
@@ -258,6 +258,8 @@ class Core:
                 "those of the other: give each a name of its own, as in OpenID(..., name='company'); or give both routers the "
                 "same client",
             )
+        if isinstance(client, SupportsLifecycle):
+            self.storages.add_part(client)
 
     def check_ids(self, *hints: Any) -> None:
         """Find out now whether ids of users fit the key storages.

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.bodies import FORM_TYPE, content_type, get_body, parse_body
+from crossauth_fastapi._http.errors import NO_STORE
 from crossauth_fastapi.fastapi_users._answers import TOO_LARGE
 from crossauth_fastapi.fastapi_users.providers import ProviderClient
 
@@ -47,7 +48,7 @@ def add_form_post(router: APIRouter, client: Any, route_name: str) -> None:
         if any(len(value) > _MAX_VALUE for value in found.values()):
             raise HTTPException(400)
         # Relative, so that it is where the form came to, whatever a request says of the host.
-        return Response(status_code=303, headers={"Location": f"?{urlencode(found)}"})
+        return Response(status_code=303, headers={"Location": f"?{urlencode(found)}", **NO_STORE})
 
 
 async def _fields(request: Request) -> dict[str, Any]:

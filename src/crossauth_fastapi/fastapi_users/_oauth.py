@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
+from crossauth_backend.core.fetch import is_secure_url
 from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, sign
 from crossauth_backend.core.text import is_storable, same_mailbox
 from crossauth_backend.keys.spend import spend
@@ -37,7 +38,7 @@ from crossauth_fastapi.fastapi_users.jwt import (
     generate_jwt,
     secret_value,
 )
-from crossauth_fastapi.fastapi_users.providers import ProviderClient
+from crossauth_fastapi.fastapi_users.providers import ProviderClient, ProviderError
 
 STATE_TOKEN_AUDIENCE: Final = "fastapi-users:oauth-state"
 CSRF_TOKEN_KEY: Final = "csrftoken"
@@ -176,6 +177,11 @@ class Flow:
     def __post_init__(self) -> None:
         if not secret_value(self.secret):
             raise CrossauthError(Reason.Configuration, "OAuth: 'state_secret' must not be empty")
+        back = self.redirect_url or self.core.site_url
+        if isinstance(self.client, ProviderClient) and back is not None and not is_secure_url(back):
+            raise CrossauthError(
+                Reason.Configuration, "OAuth: 'redirect_url' and 'site_url' must be https URLs, or http on localhost"
+            )
 
     async def begin(
         self, request: Request, response: Response, scopes: list[str] | None, user: Any = None
@@ -196,7 +202,11 @@ class Flow:
             arguments = {"code_challenge": hash_token(self._verifier(csrf)), "code_challenge_method": "S256"}
         if isinstance(self.client, ProviderClient):
             arguments["nonce"] = self._nonce(csrf)
-        url = await self.client.get_authorization_url(self._redirect_url(request), state, scopes, **arguments)
+        back = self._redirect_url(request)
+        try:
+            url = await self.client.get_authorization_url(back, state, scopes, **arguments)
+        except ProviderError as e:
+            raise self._failed("get_authorization_url", str(e)) from e
         self.cookie.begin(request, response, csrf)
         return OAuth2AuthorizeResponse(authorization_url=url)
 

@@ -18,7 +18,9 @@ CALLBACK_CODES: tuple[ErrorCode | FurtherErrorCode, ...] = (
     ErrorCode.OAUTH_INVALID_STATE, ErrorCode.ACCESS_TOKEN_DECODE_ERROR, ErrorCode.ACCESS_TOKEN_ALREADY_EXPIRED,
     ErrorCode.OAUTH_NOT_AVAILABLE_EMAIL, ErrorCode.OAUTH_USER_ALREADY_EXISTS, FurtherErrorCode.OAUTH_PROVIDER_ERROR,
 )  # fmt: skip
-AUTHORIZE: OpenAPIResponseType = {400: describe(FurtherErrorCode.OAUTH_REDIRECT_URL_NEEDED)}
+AUTHORIZE: OpenAPIResponseType = {
+    400: describe(FurtherErrorCode.OAUTH_REDIRECT_URL_NEEDED, FurtherErrorCode.OAUTH_PROVIDER_ERROR)
+}
 
 
 def check_accounts(user_manager: BaseUserManager[Any, Any]) -> None:

@@ -45,6 +45,10 @@ class Storages:
         self.all.append(storage)
         self._lifecycle.add([*([storage] if isinstance(storage, SupportsLifecycle) else []), Purger(storage)])
 
+    def add_part(self, part: SupportsLifecycle) -> None:
+        """Take care of something else that has connections to close."""
+        self._lifecycle.add([part])
+
     async def open(self, *strategies: Any) -> None:
         """Open what is not open: every storage where no lifespan runs, and those of `strategies`, which a request brought.
 

@@ -197,8 +197,11 @@ class ProviderClient:
         """The address in verified claims, if the provider has proven it."""
         return proven_email(claims)
 
-    async def aclose(self) -> None:
-        """Close connections."""
+    async def start(self) -> None:
+        """Nothing is fetched before it is needed."""
+
+    async def close(self) -> None:
+        """Close connections; routers do when their application ends."""
         await self._client.aclose()
 
     def _tokens(self, answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,18 @@
 """The provider for tests: what it does right, which is what tests of clients stand on."""
 
-from urllib.parse import parse_qs, urlsplit
+import ast
+import asyncio
+import textwrap
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx2
 import pytest
 
+from crossauth_backend.oauth.client import OAuthClient
 from crossauth_backend.testing import FakeProvider, Fault, ProviderFault
+from crossauth_backend.testing.fake_provider import __file__ as fake_provider_file
 from tests.unit.testing.conftest import BACK, Walk, read
 
 
@@ -91,3 +98,31 @@ async def test_an_issuer_with_a_slash_at_its_end() -> None:
         metadata = (await http.get(f"{provider.origin}/.well-known/openid-configuration")).json()
         assert metadata["issuer"] == f"{provider.origin}/"
         assert metadata["token_endpoint"] == f"{provider.origin}/token"
+
+
+async def test_the_example_of_the_docstring_runs() -> None:
+    text = ast.get_docstring(ast.parse(Path(fake_provider_file).read_text())) or ""
+    code = textwrap.dedent(text.split("\n\n")[1])
+    names: dict[str, Any] = {
+        "FakeProvider": FakeProvider, "ProviderFault": ProviderFault, "OAuthClient": OAuthClient, "parse_qsl": parse_qsl,
+        "urlsplit": urlsplit,
+    }  # fmt: skip
+    closed = f"{code}\n    await client.aclose()"
+    exec(f"async def example():\n{textwrap.indent(closed, '    ')}", names)
+    await names["example"]()
+
+
+async def test_a_logout_begins_another_session(walk: Walk) -> None:
+    before = read(walk.provider, (await walk.tokens()).json()["id_token"])["sid"]
+    await walk.provider.log_out("alice")
+    assert read(walk.provider, (await walk.tokens()).json()["id_token"])["sid"] != before
+    walk.provider.rotate()
+    assert read(walk.provider, (await walk.tokens()).json()["id_token"])["sub"] == "alice"
+
+
+async def test_an_answer_can_take_its_time(walk: Walk) -> None:
+    walk.provider.delays["token"] = 30
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(walk.tokens(), 0.2)
+    walk.provider.delays.clear()
+    assert (await walk.tokens()).is_success

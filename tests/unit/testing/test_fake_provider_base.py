@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from crossauth_backend.core.jose import read_unverified
 from crossauth_backend.testing import FakeProvider, ProviderFault
 from crossauth_backend.testing.fake_provider_base import CLIENT_ID, CLIENT_SECRET, PUBLIC_CLIENT_ID
 from crossauth_backend.testing.wire import Received, Reply
@@ -63,3 +64,21 @@ def test_refresh_tokens_are_for_everybody_nobody_or_by_scope() -> None:
     provider.settings.refresh_tokens = "offline_access"
     assert "refresh_token" not in provider.token_response(online)
     assert "refresh_token" in provider.token_response(offline)
+
+
+@pytest.mark.parametrize(("algorithm", "other"), [("ES256", "ES384"), ("RS256", "ES256")])
+def test_another_algorithm_is_published_but_not_named(algorithm: str, other: str) -> None:
+    provider = FakeProvider(algorithms=(algorithm,))
+    token = provider.id_token(provider.grant(CLIENT_ID, "alice", "openid"), ProviderFault.WRONG_ALGORITHM)
+    assert read_unverified(token)[0]["alg"] == other
+    assert [jwk["alg"] for jwk in provider.keys.jwks()["keys"]] == [algorithm, other]
+
+
+def test_a_grant_is_revoked_whole() -> None:
+    provider = FakeProvider()
+    provider.settings.opaque_access_tokens = True
+    grant = provider.grant(CLIENT_ID, "alice", "openid")
+    provider.token_response(grant)
+    assert [len(kept) for kept in (provider.access_tokens, provider.refresh_tokens, provider.tokens)] == [1, 1, 1]
+    provider.revoke(grant)
+    assert [len(kept) for kept in (provider.access_tokens, provider.refresh_tokens, provider.tokens)] == [0, 0, 0]

@@ -67,3 +67,8 @@ async def test_every_poll_can_be_too_early(walk: Walk) -> None:
     walk.provider.approve_device(codes["user_code"])
     assert (await polled(walk, codes))["error"] == "slow_down"
     assert CLIENT_ID in {device.client_id for device in walk.provider.devices.waiting.values()}
+
+
+async def test_a_client_that_is_not_known_gets_no_code(walk: Walk) -> None:
+    answer = await walk.http.post(f"{walk.provider.base}/device_authorization", data={"client_id": "x"})
+    assert answer.status_code == 401

@@ -48,6 +48,11 @@ def test_a_fault_changes_the_claims_it_is_named_for(fault: ProviderFault) -> Non
     assert None not in said.values()
 
 
+@pytest.mark.parametrize("fault", ProviderFault)
+def test_what_has_no_times_gets_none(fault: ProviderFault) -> None:
+    assert not {"iat", "exp", "auth_time"} & set(spoiled({"sub": "1"}, fault))
+
+
 @pytest.mark.parametrize("fault", UNVERIFIABLE)
 def test_a_signature_can_be_wrong(fault: ProviderFault) -> None:
     own = keys()

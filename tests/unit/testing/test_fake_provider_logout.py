@@ -56,6 +56,11 @@ async def test_a_logout_in_the_browser_tells_clients_of_the_session(walk: Walk, 
     assert read_unverified(again["id_token"])[1]["sid"] != read_unverified(tokens["id_token"])[1]["sid"]
 
 
+async def test_a_browser_without_a_user_is_logged_out_too(walk: Walk) -> None:
+    walk.provider.user = None
+    assert (await walk.http.get(f"{walk.provider.base}/end_session")).is_success
+
+
 @pytest.mark.parametrize("query", [
     {}, {"post_logout_redirect_uri": "http://localhost:8000/out"},
     {"client_id": "client", "post_logout_redirect_uri": "http://localhost:8000/other"},

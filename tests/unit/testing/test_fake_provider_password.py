@@ -70,3 +70,8 @@ async def test_wrong_codes_and_time_end_the_login(walk: Walk) -> None:
     assert late.json()["error"] == "expired_token"
     answer = await walk.ask(grant_type=OOB_GRANT, mfa_token="x", oob_code="x", binding_code="x")
     assert answer.status_code == 401
+
+
+async def test_a_challenge_is_for_a_client(walk: Walk) -> None:
+    answer = await walk.http.post(f"{walk.provider.base}/mfa/challenge", data={"mfa_token": "x"})
+    assert answer.json()["error"] == "invalid_client"

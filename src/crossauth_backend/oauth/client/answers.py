@@ -39,6 +39,8 @@ _NAMES: Final = {
     "bad_verification_code": "invalid_grant", "bad_refresh_token": "invalid_grant",
     "incorrect_client_credentials": "invalid_client", "incorrect_device_code": "invalid_grant",
 }  # fmt: skip
+# RFC 6749 §5.2 has 400 and 401, Auth0 403, and GitHub says everything with 200. An error page of something in between is none.
+_SAYS_ERRORS: Final = (200, 400, 401, 403)
 _BUSY: Final = (429, 502, 503, 504)
 
 
@@ -88,6 +90,8 @@ def read_answer(response: FetchResponse, *, may_be_list: bool = False) -> dict[s
     if response.status in _BUSY or response.status >= 500:
         return _of_busy(response)
     document = _document(response, may_be_list)
+    if response.status not in _SAYS_ERRORS:
+        raise Nonsense(f"status {response.status}")
     if document.get("error") is not None:
         return _of_error(document)
     if response.status != 200:

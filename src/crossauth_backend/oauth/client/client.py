@@ -14,24 +14,10 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.jose import JwtInvalidError, read_unverified
 from crossauth_backend.core.options import read_options
 from crossauth_backend.core.secrets import hash_token, random_value
-from crossauth_backend.oauth.client.authcode import (
-    AuthorizationAnswer,
-    AuthorizationRequest,
-    finish_authorization,
-    start_authorization,
-)
+from crossauth_backend.oauth.client import authcode, deviceflow, passwordflow, refreshflow, userinfo
 from crossauth_backend.oauth.client.connection import Connection
-from crossauth_backend.oauth.client.deviceflow import poll_device, start_device
 from crossauth_backend.oauth.client.logout import LogoutToken
 from crossauth_backend.oauth.client.options import COMPONENT, ClientSettings, OAuthClientOptions, check_settings
-from crossauth_backend.oauth.client.passwordflow import (
-    mfa_authenticators,
-    mfa_by_oob,
-    mfa_by_otp,
-    mfa_challenge,
-    password_grant,
-)
-from crossauth_backend.oauth.client.refreshflow import client_credentials, refresh_grant
 from crossauth_backend.oauth.client.responses import (
     AuthorizationUrl,
     OAuthDeviceAuthorizationResponse,
@@ -39,7 +25,6 @@ from crossauth_backend.oauth.client.responses import (
     OAuthMfaChallengeResponse,
     OAuthTokenResponse,
 )
-from crossauth_backend.oauth.client.userinfo import end_session_url, fetch_user_info, revoke
 from crossauth_backend.oauth.wire.errors import OAuthError
 
 
@@ -52,7 +37,6 @@ class OAuthClient:
         auth_server_base_url: exactly what the server's metadata and tokens call it; option where it is left out.
         options: see the reference page.
         clock: what time it is.
-        also_known: options of a subclass that are in the same mapping, and what each expects.
 
     Raises:
         CrossauthError: `Configuration`, naming the option.
@@ -64,12 +48,9 @@ class OAuthClient:
         options: OAuthClientOptions | None = None,
         *,
         clock: Clock = utc_now,
-        also_known: Mapping[str, str] | None = None,
     ) -> None:
         named = {} if auth_server_base_url is None else {"auth_server_base_url": auth_server_base_url}
-        settings = read_options(
-            ClientSettings, {**(options or {}), **named}, component=COMPONENT, also_known=also_known
-        )
+        settings = read_options(ClientSettings, {**(options or {}), **named}, component=COMPONENT)
         check_settings(settings)
         self._connection = Connection(settings, clock)
 
@@ -180,11 +161,11 @@ class OAuthClient:
         Raises:
             CrossauthError: `Configuration` for a further parameter that the flow itself sets, and without a redirect URI.
         """
-        request = AuthorizationRequest(
+        request = authcode.AuthorizationRequest(
             state=state, scope=scope, code_challenge=code_challenge, pkce=pkce, nonce=nonce, redirect_uri=redirect_uri,
             extra=extra or {},
         )  # fmt: skip
-        return await start_authorization(self._connection, request)
+        return await authcode.start(self._connection, request)
 
     async def redirect_endpoint(
         self,
@@ -217,17 +198,17 @@ class OAuthClient:
         Returns:
             The tokens, with `id_payload` for the verified claims of an ID token, or an error.
         """
-        answer = AuthorizationAnswer(
+        answer = authcode.AuthorizationAnswer(
             code=code, state=state, code_verifier=code_verifier, error=error, error_description=error_description,
             nonce=nonce, iss=iss, redirect_uri=redirect_uri, max_age=max_age,
         )  # fmt: skip
-        return await finish_authorization(self._connection, answer)
+        return await authcode.finish(self._connection, answer)
 
     # Client credentials and refresh
 
     async def client_credentials_flow(self, scope: str | None = None) -> OAuthTokenResponse:
         """Tokens of the client's own (RFC 6749 §4.4)."""
-        return await client_credentials(self._connection, scope)
+        return await refreshflow.client_credentials(self._connection, scope)
 
     async def refresh_token_flow(
         self, refresh_token: str, *, id_payload: Mapping[str, Any] | None = None, scope: str | None = None
@@ -239,29 +220,29 @@ class OAuthClient:
             id_payload: claims of the ID token of the login; a new one must be about the same (OpenID Connect Core §12.2).
             scope: less than was granted.
         """
-        return await refresh_grant(self._connection, refresh_token, id_payload, scope)
+        return await refreshflow.refresh(self._connection, refresh_token, id_payload, scope)
 
     # Password and second factor
 
     async def password_flow(self, username: str, password: str, scope: str | None = None) -> OAuthTokenResponse:
         """Tokens for a password (RFC 6749 §4.3); error `mfa_required` with `mfa_token` where a second factor is needed."""
-        return await password_grant(self._connection, username, password, scope)
+        return await passwordflow.password(self._connection, username, password, scope)
 
     async def mfa_authenticators(self, mfa_token: str) -> OAuthMfaAuthenticatorsResponse:
         """The second factors of the user whom an `mfa_token` is about."""
-        return await mfa_authenticators(self._connection, mfa_token)
+        return await passwordflow.authenticators(self._connection, mfa_token)
 
     async def mfa_otp_request(self, mfa_token: str, authenticator_id: str) -> OAuthMfaChallengeResponse:
         """Begin with a factor whose codes the user has."""
-        return await mfa_challenge(self._connection, "otp", mfa_token, authenticator_id)
+        return await passwordflow.challenge(self._connection, "otp", mfa_token, authenticator_id)
 
     async def mfa_otp_complete(self, mfa_token: str, otp: str, scope: str | None = None) -> OAuthTokenResponse:
         """Tokens for a code that the user had."""
-        return await mfa_by_otp(self._connection, mfa_token, otp, scope)
+        return await passwordflow.complete_otp(self._connection, mfa_token, otp, scope)
 
     async def mfa_oob_request(self, mfa_token: str, authenticator_id: str) -> OAuthMfaChallengeResponse:
         """Begin with a factor whose codes are sent."""
-        return await mfa_challenge(self._connection, "oob", mfa_token, authenticator_id)
+        return await passwordflow.challenge(self._connection, "oob", mfa_token, authenticator_id)
 
     async def mfa_oob_complete(
         self, mfa_token: str, oob_code: str, binding_code: str, scope: str | None = None
@@ -274,7 +255,7 @@ class OAuthClient:
             binding_code: what the user received.
             scope: what is asked for.
         """
-        return await mfa_by_oob(self._connection, mfa_token, oob_code, binding_code, scope)
+        return await passwordflow.complete_oob(self._connection, mfa_token, oob_code, binding_code, scope)
 
     # Device code
 
@@ -287,11 +268,11 @@ class OAuthClient:
             url: of the device authorization endpoint, where it is neither configured nor in the metadata.
             scope: what is asked for.
         """
-        return await start_device(self._connection, url, scope)
+        return await deviceflow.start(self._connection, url, scope)
 
     async def poll_device_code_flow(self, device_code: str) -> OAuthTokenResponse:
         """Tokens, or `authorization_pending` or `slow_down` while the user has not decided (RFC 8628 §3.4)."""
-        return await poll_device(self._connection, device_code)
+        return await deviceflow.poll(self._connection, device_code)
 
     # What tokens say
 
@@ -302,7 +283,7 @@ class OAuthClient:
             access_token: of the user.
             sub: of the ID token; an answer about anybody else is refused.
         """
-        return await fetch_user_info(self._connection, access_token, sub)
+        return await userinfo.fetch(self._connection, access_token, sub)
 
     async def id_token_payload(
         self,
@@ -381,7 +362,7 @@ class OAuthClient:
         Returns:
             `None` where the provider has no such endpoint, or does not answer.
         """
-        return await end_session_url(self._connection, id_token_hint, post_logout_redirect_uri, state)
+        return await userinfo.end_session_url(self._connection, id_token_hint, post_logout_redirect_uri, state)
 
     async def revoke(self, token: str, hint: str | None = None) -> bool:
         """Revoke a token (RFC 7009); whether the provider said that it did. Nothing is raised.
@@ -390,4 +371,4 @@ class OAuthClient:
             token: as it came.
             hint: `access_token` or `refresh_token`.
         """
-        return await revoke(self._connection, token, hint)
+        return await userinfo.revoke(self._connection, token, hint)

@@ -142,7 +142,7 @@ def _server(settings: ClientSettings) -> list[str]:
         return []
     if not is_tenant_list(tenants):
         return ["'tenants' must be ids of tenants: letters, digits, dots and dashes, each once"]
-    if url.count("{tenantid}") != 1 or "{tenantid}" in urlsplit(plain).netloc:
+    if url.count("{tenantid}") != 1 or "{" in urlsplit(url).netloc:
         return ["'tenants' has no effect unless the path of 'auth_server_base_url' has {tenantid} once"]
     return []
 

@@ -55,6 +55,8 @@ def provider_options(provider: str | Provider, **settings: Any) -> dict[str, Any
         options["token_endpoint_auth_method"] = row.client_auth
     if row.openid and row.algorithms:
         options["id_token_algorithms"] = list(row.algorithms)
+    if row.user_info:
+        options["oauth_use_user_info_endpoint"] = True
     if row.signed_secret:
         options["client_secret_fn"] = _signed_secret(row, given)
     if params := {**row.authorization_params, **given.pop("authorization_params", {})}:

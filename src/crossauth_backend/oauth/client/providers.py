@@ -91,6 +91,7 @@ class Provider:
         client_auth: how it wants its clients to authenticate; `""`: as its discovery document says.
         algorithms: how its ID tokens are signed.
         authorization_params: what its authorization endpoint wants besides what the standards have.
+        user_info: whether its ID tokens may leave out what the user-info endpoint says (OpenID Connect Core §5.4).
         signed_secret: whether the client secret is a JWT that the client signs (see `AppleSecret`).
         tenants: whether several of its tenants may be let in, by the claim `tid`; the issuer then is a template.
         public: whether a client without a secret is known to it.
@@ -107,6 +108,7 @@ class Provider:
     client_auth: str = ""
     algorithms: tuple[str, ...] = ("RS256",)
     authorization_params: Mapping[str, str] = field(default_factory=dict)
+    user_info: bool = False
     signed_secret: bool = False
     tenants: bool = False
     public: bool = False
@@ -174,13 +176,13 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType({
         ),
         # https://developer.okta.com/docs/concepts/auth-servers
         Provider(
-            name="okta", title="Okta", issuer="https://{domain}/oauth2/{authorization_server}", public=True,
+            name="okta", title="Okta", issuer="https://{domain}/oauth2/{authorization_server}", public=True, user_info=True,
             settings={"domain": Setting(Kind.HOST), "authorization_server": Setting(Kind.NAME, "default")},
         ),
         # Any other that has a discovery document. https://openid.net/specs/openid-connect-discovery-1_0.html
         Provider(
             name="openid", title="OpenID Connect", issuer="{issuer}", settings={"issuer": Setting(Kind.URL)}, public=True,
-            algorithms=(),
+            algorithms=(), user_info=True,
         ),
     )
 })  # fmt: skip

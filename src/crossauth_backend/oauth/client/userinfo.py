@@ -12,6 +12,7 @@ from crossauth_backend.core.values import is_sound
 from crossauth_backend.oauth.client.answers import Nonsense, failed, read_answer, unavailable, unusable
 from crossauth_backend.oauth.client.connection import Connection
 from crossauth_backend.oauth.client.id_token_rules import MAX_SUB
+from crossauth_backend.oauth.client.profile import read_profile
 from crossauth_backend.oauth.client.requests import MAX_FIELD, auth_method, not_reached, post
 from crossauth_backend.oauth.wire.errors import InvalidToken, TemporarilyUnavailable
 from crossauth_backend.oauth.wire.text import is_b64token
@@ -20,11 +21,17 @@ _MAX_DEPTH: Final = 16
 _HINTS: Final = (None, "access_token", "refresh_token")
 
 
-async def fetch_user_info(connection: Connection, access_token: str, sub: str | None) -> dict[str, Any]:
+async def fetch(connection: Connection, access_token: str, sub: str | None) -> dict[str, Any]:
     """The claims of the user (OpenID Connect Core §5.3), or an error."""
     if len(access_token) > MAX_FIELD or not is_b64token(access_token):
         return dict(failed("invalid_token", "The access token is not valid"))
+    provider = connection.settings.provider
     try:
+        if provider is not None and provider.profile is not None:
+            profile = await read_profile(
+                provider.profile, connection.issuers.published, access_token, connection.fetcher, connection.timeout
+            )
+            return _of(connection, profile, sub)
         url = await connection.endpoint("userinfo_endpoint")
         if url is None:
             connection.warn("%s has no userinfo_endpoint")
@@ -43,7 +50,7 @@ async def fetch_user_info(connection: Connection, access_token: str, sub: str | 
 
 
 def is_error(claims: Mapping[str, Any]) -> bool:
-    """Whether it is an error that `fetch_user_info` returned; claims always have a `sub`."""
+    """Whether it is an error that `fetch` returned; claims always have a `sub`."""
     return "error" in claims and "sub" not in claims
 
 

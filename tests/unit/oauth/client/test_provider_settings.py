@@ -44,6 +44,7 @@ def test_a_provider_with_a_discovery_document(name: str) -> None:
     mode = PROVIDERS[name].authorization_params.get("response_mode", "query")
     assert mode in document.get("response_modes_supported", ["query"])
     assert options["valid_flows"] == ["oidcAuthorizationCode"]
+    assert not options.get("oauth_use_user_info_endpoint") or "userinfo_endpoint" in document
 
 
 @pytest.mark.parametrize("name", [name for name, row in PROVIDERS.items() if row.metadata])
