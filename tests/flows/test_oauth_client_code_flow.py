@@ -217,9 +217,8 @@ async def test_a_scope_that_cannot_be_one_is_refused(provider: FakeProvider, sco
 async def test_what_the_provider_says_no_to_is_said(provider: FakeProvider) -> None:
     async with ClientSite(provider, OIDC).open() as browser:
         state = query_of(await start(browser))["state"]
-        refused = await browser.get(
-            "/authzcode", params={"error": "access_denied", "error_description": "You said no", "state": state, "iss": provider.url}
-        )
+        said = {"error": "access_denied", "error_description": "You said no", "state": state, "iss": provider.url}
+        refused = await browser.get("/authzcode", params=said)
         assert (refused.status_code, refused.json()["error_message"]) == (401, "You said no")
         again = await browser.get("/authzcode", params={"error": "access_denied", "state": state, "iss": provider.url})
         assert "another" not in again.text
