@@ -27,7 +27,7 @@ from crossauth_fastapi._oauth_client.bodies import (
     DeviceCodeFlowResponse,
     DeviceCodePollBodyType,
 )
-from crossauth_fastapi._oauth_client.checks import names_given
+from crossauth_fastapi._oauth_client.checks import check_site, names_given
 from crossauth_fastapi._oauth_client.context import ClientContext, TokenAnswer
 from crossauth_fastapi._oauth_client.decoded import decode_payload, string_is_true
 from crossauth_fastapi._oauth_client.logfetch import LoggedFetcher
@@ -81,6 +81,7 @@ class FastApiOAuthClient(OAuthClient):
         given: Mapping[str, Any] = options or {}
         protocol = option_names(ClientSettings)
         settings = read_options(ClientServerSettings, given, component=COMPONENT, also_known=protocol)
+        check_site(settings)
         accounts = accounts_on(server.app)
         theirs: Any = _protocol_options(given, settings)
         super().__init__(auth_server_base_url, theirs, clock=assembly.clock_of(accounts))

@@ -38,7 +38,7 @@ from crossauth_fastapi._oauth_client import (
     tokens,
 )
 from crossauth_fastapi._oauth_client.attempts import Attempts
-from crossauth_fastapi._oauth_client.checks import Whole, check_options, read_flows
+from crossauth_fastapi._oauth_client.checks import Whole, check_options, check_templates, read_flows
 from crossauth_fastapi._oauth_client.context import ClientContext
 from crossauth_fastapi._oauth_client.endpoints import ClientEndpoint, add
 from crossauth_fastapi._oauth_client.formpost import FormPosts
@@ -98,6 +98,7 @@ def build(
     """
     flows = read_flows("valid_flows", options.valid_flows)
     check_options(Whole(options, flows, given, server.have_session_adapter))
+    check_templates(options, pages)
     if options.session_data_name in _TAKEN:
         raise wrong(
             f"option 'session_data_name': {options.session_data_name!r} is what the library keeps its own data under"
