@@ -15,6 +15,7 @@ from crossauth_backend.core.options import describe
 from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticatorSettings
 from crossauth_backend.factors.password.options import LocalPasswordSettings
 from crossauth_backend.factors.sms_otp.authenticator import SmsAuthenticatorSettings
+from crossauth_backend.oauth.client.options import ClientSettings
 from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
 from crossauth_backend.sessions.options import CsrfSettings, KnownDeviceSettings, SessionCookieSettings
 from crossauth_backend.storages.memory.options import InMemoryUserStorageSettings
@@ -28,6 +29,9 @@ from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._api_keys.actions import ACTIONS as KEY_ACTIONS
 from crossauth_fastapi._api_keys.options import ApiKeyServerSettings
 from crossauth_fastapi._assembly.options import ServerParams, ServerSettings
+from crossauth_fastapi._oauth_client.assembly import ENDPOINTS as CLIENT_ENDPOINTS
+from crossauth_fastapi._oauth_client.endpoints import ClientEndpoint
+from crossauth_fastapi._oauth_client.options import ClientServerSettings
 from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.options import SessionServerSettings
@@ -46,12 +50,21 @@ class Section(NamedTuple):
     names: str = ""
 
 
+_CLIENT: Final = (
+    "Given as options of `FastApiServer`, or as `options` of `oauth_client`, or of each of `oauth_clients`; those of `OAuthClient` "
+    "besides."
+)
 _SESSION: Final = "Given as options of `FastApiServer`, or as `options` of `session`."
 
 
 def of_sessions(title: str, names: str) -> Section:
     """What the session server reads, of one feature."""
     return Section(title, _SESSION, SessionServerSettings, names)
+
+
+def of_clients(title: str, names: str) -> Section:
+    """What an OAuth client on an application reads, of one feature."""
+    return Section(title, _CLIENT, ClientServerSettings, names)
 
 
 FEATURES: Final[dict[str, list[Section]]] = {
@@ -148,6 +161,41 @@ FEATURES: Final[dict[str, list[Section]]] = {
         Section("OAuthTokenConsumer", "Its second argument.", TokenConsumerSettings),
         Section("OAuthResourceServer", "Its second argument.", ResourceServerSettings),
     ],
+    "Clients of OAuth": [
+        of_clients(
+            "FastApiOAuthClient",
+            "site_url prefix secret encryption_keys key_storage session_data_name valid_flows default_scope template_dir "
+            "oauth_log_fetch audience persist_access_token",
+        ),
+        of_clients(
+            "Answers of flows",
+            "token_response_type receive_token_fn authorized_page authorized_url error_response_type error_fn error_page",
+        ),
+        of_clients(
+            "URLs and pages of flows",
+            "password_flow_url password_flow_page password_otp_url password_oob_url mfa_otp_page mfa_oob_page "
+            "device_code_flow_url device_code_poll_url device_code_flow_page login_protected_flows login_url",
+        ),
+        of_clients(
+            "Tokens in the session",
+            "token_endpoints jwt_tokens delete_tokens_get_url delete_tokens_post_url api_delete_tokens_post_url "
+            "delete_tokens_page",
+        ),
+        of_clients(
+            "Backend-for-frontend",
+            "bff_endpoints bff_base_url bff_endpoint_name bff_timeout bff_max_body_size",
+        ),
+        of_clients(
+            "Users of ID tokens",
+            "user_creation_type user_creation_fn user_match_field id_token_match_field user_storage require_local_account "
+            "oauth_issuer identity_storage local_login link_accounts",
+        ),
+        of_clients(
+            "Logging out at the provider",
+            "logout_oidc_url backchannel_logout_url post_logout_redirect_uri logout_id_token_hint",
+        ),
+        Section("OAuthClient", "Its second argument; those of a `FastApiOAuthClient` stand beside its own.", ClientSettings),
+    ],
     "REST routes for users": [Section("FastAPIUsers", "Its arguments that are given by name.", FastAPIUsersSettings)],
     "Storages": [
         Section("User storages", "The last argument of every user storage.", UserStorageSettings),
@@ -168,7 +216,7 @@ from starting, with a message that says what would be right. This page is genera
 """
 ENDPOINTS_HEAD = """# Endpoints
 
-Every endpoint of the session server and of API keys. Features describe theirs: [accounts](session_server.md), [second
+Every endpoint of the session server, of API keys and of OAuth clients. Features describe theirs: [accounts](session_server.md), [second
 factors](second_factors.md), [email](email.md), [recovery](recovery.md), [sessions](sessions.md), [API keys](api_keys.md),
 [administration](administration.md). A path begins with `prefix`, or `admin_prefix` for administrators. This page is generated by
 `make docs`.
@@ -176,6 +224,11 @@ factors](second_factors.md), [email](email.md), [recovery](recovery.md), [sessio
 *Login* says whether a user must be logged in. *Second factor* says whether a user who has one is asked for it again before the
 request is served ([how](second_factors.md#asking-again-before-something-that-matters)), unless
 `factor2_protected_page_endpoints` or `factor2_protected_api_endpoints` say otherwise.
+"""
+CLIENT_HEAD = """A path begins with the `prefix` of the client. An endpoint is there where one of its flows is in `valid_flows`, and where its
+option, if it has one, does not name another path or is left out. Every `POST` without a CSRF token is refused where *CSRF token*
+says so. The paths of the [backend-for-frontend](options.md#backend-for-frontend) begin with `bff_endpoint_name`.
+
 """
 STEP_UP = {
     StepUp.NEVER: "",
@@ -237,6 +290,22 @@ def endpoints(title: str, actions: Iterable[Action[Any, Any]]) -> str:
     return f"\n## {title}\n\n" + "\n".join(rows) + "\n"
 
 
+def client_endpoints(found: Iterable[ClientEndpoint]) -> str:
+    """The table of the endpoints of an OAuth client."""
+    rows = [
+        "| method | path | what it does | flows | option | CSRF token | limits |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in found:
+        api = "api/" if one.api else ""
+        names = ", ".join(f"`{api}{name}`" for name in (one.name, *one.also))
+        csrf = "yes" if one.method == "POST" and one.csrf else ""
+        named = [", ".join(f"`{name}`" for name in texts) for texts in (one.flows, one.limits)]
+        option = f"`{one.option}`" if one.option else ""
+        rows.append("| " + " | ".join([one.method, names, one.summary, named[0], option, csrf, named[1]]) + " |")
+    return "\n## OAuth client\n\n" + CLIENT_HEAD + "\n".join(rows) + "\n"
+
+
 def main() -> int:
     """Write or check the pages."""
     contents = "".join(
@@ -248,7 +317,9 @@ def main() -> int:
         options += f"\n## {feature}\n" + "".join(map(table, sections))
     pages = {
         "options.md": options,
-        "endpoints.md": ENDPOINTS_HEAD + "".join(endpoints(*entry) for entry in ENDPOINTS),
+        "endpoints.md": ENDPOINTS_HEAD
+        + "".join(endpoints(*entry) for entry in ENDPOINTS)
+        + client_endpoints(CLIENT_ENDPOINTS),
     }
     if "--check" in sys.argv:
         return int(any(not (DOCS / name).exists() or (DOCS / name).read_text() != page for name, page in pages.items()))

@@ -215,9 +215,9 @@ class FastApiOAuthClient(OAuthClient):
 def _protocol_options(given: Mapping[str, Any], settings: ClientServerSettings) -> dict[str, Any]:
     """The options of the client without the web, with what follows from those of the web."""
     theirs = of_this_table(given, option_names(ClientSettings))
-    theirs.pop("auth_server_base_url", None)
     # Read once more below, where its variable of the environment counts too.
     named = read_options(ClientSettings, {**_UNASKED, **theirs}, component=COMPONENT)
+    theirs.pop("auth_server_base_url", None)
     theirs["redirect_uri"] = assembly.redirect_uri_of(settings, named.redirect_uri)
     if settings.oauth_log_fetch:
         theirs["fetcher"] = LoggedFetcher(theirs.get("fetcher"))

@@ -18,6 +18,7 @@ from crossauth_backend import (
     EmailAuthenticatorOptions,
     ErrorCode,
     LocalPasswordAuthenticatorOptions,
+    OAuthClientOptions,
     OAuthResourceServerOptions,
     OAuthTokenConsumerOptions,
     SmsAuthenticatorOptions,
@@ -33,6 +34,7 @@ from crossauth_backend.factors.base import AuthenticatorOptions, AuthenticatorSe
 from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticatorSettings
 from crossauth_backend.factors.password.options import LocalPasswordSettings
 from crossauth_backend.factors.sms_otp.authenticator import SmsAuthenticatorSettings
+from crossauth_backend.oauth.client.options import ClientSettings
 from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
 from crossauth_backend.sessionmanager import SessionManagerOptions, SessionManagerSettings
 from crossauth_backend.sessions.options import (
@@ -54,6 +56,7 @@ from crossauth_backend.users.options import UserStorageSettings
 from crossauth_backend.users.reads import UserStorageGetOptions
 from crossauth_fastapi import (
     FastApiApiKeyServerOptions,
+    FastApiOAuthClientOptions,
     FastApiOAuthResourceServerOptions,
     FastApiServerOptions,
     FastApiServerParams,
@@ -63,6 +66,7 @@ from crossauth_fastapi._api_keys.options import ApiKeyServerSettings
 from crossauth_fastapi._assembly.components import COMPONENTS
 from crossauth_fastapi._assembly.options import FastApiOAuthResServerOptions, ServerParams, ServerSettings
 from crossauth_fastapi._http.cookies import FastApiCookieOptions
+from crossauth_fastapi._oauth_client.options import ClientServerSettings
 from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi.fastapi_users import FastAPIUsers
@@ -79,6 +83,7 @@ SHAPES: dict[Any, tuple[type, ...]] = {
     DoubleSubmitCsrfTokenOptions: (CsrfSettings,),
     EmailAuthenticatorOptions: (EmailAuthenticatorSettings,),
     FastApiApiKeyServerOptions: (ApiKeySettings, ApiKeyServerSettings),
+    FastApiOAuthClientOptions: (ClientServerSettings, ClientSettings),
     FastApiOAuthResourceServerOptions: (FastApiResourceServerSettings, ResourceServerSettings),
     FastApiOAuthResServerOptions: (FastApiResourceServerSettings, ResourceServerSettings, TokenConsumerSettings),
     FastApiSessionServerOptions: (SessionServerSettings,),
@@ -86,6 +91,7 @@ SHAPES: dict[Any, tuple[type, ...]] = {
     KnownDeviceCookieOptions: (KnownDeviceSettings,),
     LocalPasswordAuthenticatorOptions: (LocalPasswordSettings,),
     MailOptions: (MailSettings,),
+    OAuthClientOptions: (ClientSettings,),
     OAuthResourceServerOptions: (ResourceServerSettings,),
     OAuthTokenConsumerOptions: (TokenConsumerSettings,),
     RedisKeyStorageOptions: (RedisKeySettings,),
