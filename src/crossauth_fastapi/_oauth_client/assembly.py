@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, FastAPI, Request
 
 from crossauth_backend.core.clock import utc_now
-from crossauth_backend.core.secretoption import check_secret
+from crossauth_backend.core.secretoption import check_secret, ring_for
 from crossauth_backend.core.secrets import KeyRing, hash_token
 from crossauth_backend.core.text import with_slashes
 from crossauth_backend.events.listeners import Events, LoggingListener
@@ -190,7 +190,8 @@ def _rings(options: ClientServerSettings, accounts: AccountServices | None) -> C
     if accounts is not None and options.secret is None and not options.encryption_keys:
         return accounts.key_ring
     keys = options.encryption_keys or [check_secret(options.secret, COMPONENT)]
-    return lambda purpose: KeyRing(keys, purpose)
+    # As those of a session server that has this secret, wherever it was given.
+    return partial(ring_for, KeyRing(keys, "stored secrets"))
 
 
 def _token_store(
