@@ -88,8 +88,7 @@ async def open_session(
     user, asked, unsent = decided.attempt.user, None, ""
     carried = carried_by(previous, user) if carried is None and previous and CARRIED in previous.data else carried
     if isinstance(decided, Required):
-        asked = decided.ask
-        data, unsent = await _waiting_data(accounts, decided, previous, persist, origin)
+        asked, (data, unsent) = decided.ask, await _waiting_data(accounts, decided, previous, persist, origin)
         data = data if not carried else with_carried(data, user, carried)
         session = await accounts.sessions.create_session_key(None, extra_fields, data)
     else:

@@ -3,8 +3,7 @@
 import pytest
 
 from crossauth_backend import CrossauthError, ErrorCode
-from crossauth_backend.core.secretoption import check_secret
-from crossauth_backend.core.secretoption import ring_for
+from crossauth_backend.core.secretoption import check_secret, ring_for
 from crossauth_backend.core.secrets import (
     KeyRing,
     decrypt,
