@@ -1,15 +1,22 @@
 """Every flow of examples/oauth_client.py by its buttons, in a browser without JavaScript, at a real OpenID provider."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, Page, expect
+
+from tests.services.oidc import NODE
+from tests.services.processes import free_port, running
+from tests.support import PASSWORD
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = [str(ROOT / "examples" / "oauth_client.py")]
-SHOTS = ROOT / "tests" / "browser" / "shots"
-USER = "alice@example.com"
+SHOTS = ROOT / "test-screenshots"
+USER = "alice"
 
 
 class Person:
@@ -52,3 +59,66 @@ async def person(browser: Browser, url: str) -> AsyncIterator[Person]:
     context = await browser.new_context(java_script_enabled=False)
     yield Person(await context.new_page(), url)
     await context.close()
+
+
+@contextmanager
+def a_provider(port: int, client_url: str) -> Iterator[str]:
+    """The provider that `make provider` runs; yields its URL."""
+    environment = {**os.environ, "PORT": str(port), "CLIENT_URL": client_url}
+    process = subprocess.Popen(
+        [NODE, "examples/provider.mjs"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert process.stdout is not None
+        assert any(b"An OpenID provider is at" in line for line in process.stdout), "is `npm ci` of tests/peers done?"
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The example as somebody runs it, and its provider."""
+    provider_port, port = free_port(), free_port()
+    url = f"http://localhost:{port}"
+    with a_provider(provider_port, url) as provider:
+        settings = {"ISSUER": provider}
+        with running(EXAMPLE, tmp_path_factory.mktemp("client"), settings, port=port):
+            yield url
+
+
+def test_the_example_is_short() -> None:
+    assert len(Path(EXAMPLE[0]).read_text().splitlines()) < 80
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_code_flow_api_call_refresh_and_logout(browser: Browser, site: str) -> None:
+    async with person(browser, site) as alice:
+        await alice.home()
+        await alice.look("home")
+        await alice.follow("Call the API")
+        await alice.look("bff-refused")
+        await alice.home()
+        await alice.follow("Log in at the provider")
+        await alice.at_the_provider()
+        await expect(alice.page).to_have_url(f"{site}/")
+        await alice.sees("Hello, alice")
+        await alice.look("home-logged-in")
+
+        await alice.follow("Call the API")
+        await expect(alice.page.locator("body")).to_contain_text('"sub":"alice"')
+        await alice.home()
+        await alice.press("Try it: See your tokens")
+        await expect(alice.page.locator("body")).to_contain_text('"sub":"alice"')
+        await alice.home()
+        await alice.press("Try it: Refresh them")
+        await expect(alice.page).to_have_url(f"{site}/")
+        await alice.sees("Hello, alice")
+
+        await alice.follow("Log out at the provider")
+        await alice.look("logout")
+        await alice.press("Log out")
+        await alice.look("logout-provider")
