@@ -1,4 +1,4 @@
-"""The pages of the OAuth client, in light and dark, on a phone and on a desk; and its flows without JavaScript, under the real policy."""
+"""The pages of the OAuth client, in light and dark, on a phone and on a desk; without JavaScript, under the real policy."""
 
 from typing import Any
 

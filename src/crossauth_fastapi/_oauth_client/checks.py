@@ -178,6 +178,11 @@ _NEEDS: Final[tuple[_Needed, ...]] = (
         "'oidcAuthorizationCode' in 'valid_flows'",
     ),
     (
+        ("backchannel_logout_url",),
+        lambda whole: whole.options.saves_tokens or whole.options.token_response_type == "custom",
+        "'token_response_type': 'save_in_session_and_load' or 'save_in_session_and_redirect'",
+    ),
+    (
         ("redirect_uri",),
         lambda whole: whole.has_flow(*_CODE_FLOWS),
         "a flow in 'valid_flows' with an authorization code",

@@ -183,8 +183,9 @@ def _revoking(ctx: ClientContext, tokens: TokenSet | None) -> BackgroundTask | N
 
 
 def hears_of_logouts(ctx: ClientContext) -> bool:
-    """Whether the provider can say that a login has ended."""
-    return ctx.has_sessions and ctx.keys is not None
+    """Whether the provider can say that a login has ended: one of which the session knows by its tokens."""
+    keeps = ctx.options.saves_tokens or ctx.options.token_response_type == "custom"
+    return ctx.has_sessions and ctx.keys is not None and keeps
 
 
 def _has_sessions(ctx: ClientContext) -> bool:

@@ -115,7 +115,8 @@ async def test_how_the_client_authenticates(login: Login) -> None:
     ("metadata", "method"),
     [
         ({}, "client_secret_basic"), ({"m": ["client_secret_post", "client_secret_basic"]}, "client_secret_basic"),
-        ({"m": ["client_secret_post"]}, "client_secret_post"), ({"m": ["private_key_jwt"]}, None), ({"m": "x"}, "client_secret_basic"),
+        ({"m": ["client_secret_post"]}, "client_secret_post"), ({"m": ["private_key_jwt"]}, None),
+        ({"m": "x"}, "client_secret_basic"),
     ],
     ids=str,
 )  # fmt: skip

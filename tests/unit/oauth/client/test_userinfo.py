@@ -40,7 +40,8 @@ class Signed:
     ("changes", "is_good"),
     [
         ({}, True), ({"error": "a claim of this name"}, True), ({"sub": "bob"}, False), ({"sub": None}, False),
-        ({"iss": "https://elsewhere.example.com"}, False), ({"iss": None}, False), ({"aud": "other"}, False), ({"aud": None}, False),
+        ({"iss": "https://elsewhere.example.com"}, False), ({"iss": None}, False), ({"aud": "other"}, False),
+        ({"aud": None}, False),
     ],
     ids=str,
 )  # fmt: skip
