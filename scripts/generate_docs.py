@@ -15,6 +15,7 @@ from crossauth_backend.core.options import describe
 from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticatorSettings
 from crossauth_backend.factors.password.options import LocalPasswordSettings
 from crossauth_backend.factors.sms_otp.authenticator import SmsAuthenticatorSettings
+from crossauth_backend.oauth.client.options import ClientSettings
 from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
 from crossauth_backend.sessions.options import CsrfSettings, KnownDeviceSettings, SessionCookieSettings
 from crossauth_backend.storages.memory.options import InMemoryUserStorageSettings
@@ -148,6 +149,7 @@ FEATURES: Final[dict[str, list[Section]]] = {
         Section("OAuthTokenConsumer", "Its second argument.", TokenConsumerSettings),
         Section("OAuthResourceServer", "Its second argument.", ResourceServerSettings),
     ],
+    "Clients of OAuth": [Section("OAuthClient", "Its second argument.", ClientSettings)],
     "REST routes for users": [Section("FastAPIUsers", "Its arguments that are given by name.", FastAPIUsersSettings)],
     "Storages": [
         Section("User storages", "The last argument of every user storage.", UserStorageSettings),

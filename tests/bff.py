@@ -52,6 +52,7 @@ class Api:
         """Access tokens that are good; any, where it is `None`."""
         self.received = 0
         self.go_on = threading.Event()
+        self.url = ""
 
     @property
     def app(self) -> Starlette:
@@ -225,6 +226,10 @@ class Tokens:
 
     async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
         return await self.load(connection)
+
+    async def access_token(self, connection: HTTPConnection) -> str | None:
+        tokens = await self.fresh(connection)
+        return None if tokens is None else tokens.access_token
 
     async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
         if self.error is not None:

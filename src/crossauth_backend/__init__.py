@@ -47,6 +47,20 @@ from crossauth_backend.keys.data import KeyDataEntry, get_json_data
 from crossauth_backend.keys.record import Consumed, Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.limits.rules import DEFAULT_LIMITS, Limit
+from crossauth_backend.oauth.client import (
+    IdTokenReturn,
+    LogoutToken,
+    OAuthClientOptions,
+    OAuthDeviceAuthorizationResponse,
+    OAuthDeviceResponse,
+    OAuthFlows,
+    OAuthMfaAuthenticator,
+    OAuthMfaAuthenticatorsResponse,
+    OAuthMfaChallengeResponse,
+    OAuthTokenResponse,
+    OAuthTokenResponseWithExpiry,
+    TokenSet,
+)
 from crossauth_backend.oauth.resserver import OAuthResourceServer, OAuthResourceServerOptions
 from crossauth_backend.oauth.tokenconsumer import OAuthTokenConsumer, OAuthTokenConsumerOptions
 from crossauth_backend.oauth.wellknown import (
@@ -159,6 +173,7 @@ __all__ = [
     "EventListener",
     "EventName",
     "GrantType",
+    "IdTokenReturn",
     "Identity",
     "IdentityStorage",
     "InMemoryAuditStorage",
@@ -175,12 +190,22 @@ __all__ = [
     "LocalPasswordAuthenticator",
     "LocalPasswordAuthenticatorOptions",
     "LoggingListener",
+    "LogoutToken",
     "Mail",
     "Mailer",
+    "OAuthClientOptions",
+    "OAuthDeviceAuthorizationResponse",
+    "OAuthDeviceResponse",
+    "OAuthFlows",
+    "OAuthMfaAuthenticator",
+    "OAuthMfaAuthenticatorsResponse",
+    "OAuthMfaChallengeResponse",
     "OAuthResourceServer",
     "OAuthResourceServerOptions",
     "OAuthTokenConsumer",
     "OAuthTokenConsumerOptions",
+    "OAuthTokenResponse",
+    "OAuthTokenResponseWithExpiry",
     "OpenIdConfiguration",
     "Outbox",
     "PasswordAuthenticator",
@@ -206,6 +231,7 @@ __all__ = [
     "TokenEmailer",
     "TokenEmailerOptions",
     "TokenEndpointAuthMethod",
+    "TokenSet",
     "TokensSent",
     "TotpAuthenticator",
     "TwilioAuthenticator",

@@ -109,6 +109,11 @@ async def test_oidcc_client_test_a_spoiled_id_token_is_no_login(login: Login, fa
     assert "error" not in await login.walk()
 
 
+async def test_an_id_token_of_another_code_is_no_login(login: Login) -> None:
+    login.provider.settings.claims = {"c_hash": half_hash("another code", "RS256")}
+    assert await login.walk() == NOT_VALID
+
+
 async def test_an_openid_login_without_id_token_is_none(login: Login) -> None:
     login.provider.faults["token"] = ProviderFault.NO_ID_TOKEN
     assert (await login.walk())["error"] == "access_denied"

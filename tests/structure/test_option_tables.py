@@ -18,6 +18,7 @@ from crossauth_backend import (
     EmailAuthenticatorOptions,
     ErrorCode,
     LocalPasswordAuthenticatorOptions,
+    OAuthClientOptions,
     OAuthResourceServerOptions,
     OAuthTokenConsumerOptions,
     SmsAuthenticatorOptions,
@@ -33,6 +34,7 @@ from crossauth_backend.factors.base import AuthenticatorOptions, AuthenticatorSe
 from crossauth_backend.factors.email_otp.authenticator import EmailAuthenticatorSettings
 from crossauth_backend.factors.password.options import LocalPasswordSettings
 from crossauth_backend.factors.sms_otp.authenticator import SmsAuthenticatorSettings
+from crossauth_backend.oauth.client.options import ClientSettings
 from crossauth_backend.oauth.resource.options import ResourceServerSettings, TokenConsumerSettings
 from crossauth_backend.sessionmanager import SessionManagerOptions, SessionManagerSettings
 from crossauth_backend.sessions.options import (
@@ -86,6 +88,7 @@ SHAPES: dict[Any, tuple[type, ...]] = {
     KnownDeviceCookieOptions: (KnownDeviceSettings,),
     LocalPasswordAuthenticatorOptions: (LocalPasswordSettings,),
     MailOptions: (MailSettings,),
+    OAuthClientOptions: (ClientSettings,),
     OAuthResourceServerOptions: (ResourceServerSettings,),
     OAuthTokenConsumerOptions: (TokenConsumerSettings,),
     RedisKeyStorageOptions: (RedisKeySettings,),

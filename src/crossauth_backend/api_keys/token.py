@@ -14,7 +14,7 @@ import re
 import zlib
 from typing import Final
 
-from crossauth_backend.core.secrets import from_base64url, hash_token, random_bytes, signature_matches
+from crossauth_backend.core.secrets import digest, from_base64url, hash_token, random_bytes, signature_matches
 
 MAX_TOKEN: Final = 512
 MAX_PREFIX: Final = 20
@@ -89,6 +89,11 @@ def is_scheme(text: str) -> bool:
 def stored(prefix: str, secret: str) -> str:
     """Under what a key is stored (contract 4.2)."""
     return prefix + hash_token(secret)
+
+
+def token_digest(token: str) -> bytes:
+    """What a process remembers of a text that a client sent, whatever it holds."""
+    return digest(token.encode("utf-8", "surrogatepass"))
 
 
 def _signed_value(token: str, secret: str) -> str | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from crossauth_backend.api_keys.options import ApiKeySettings
 from crossauth_backend.api_keys.record import ApiKey, VerifiedApiKey, api_key_of
 from crossauth_backend.api_keys.rules import key_refusal
-from crossauth_backend.api_keys.token import secret_of, stored
+from crossauth_backend.api_keys.token import secret_of, stored, token_digest
 from crossauth_backend.core.clock import Clock
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secretoption import check_secret
@@ -29,6 +29,8 @@ LIMIT: Final = "api_key"
 # Of how many keys a process remembers what their data say, and how long those may be.
 _MANY: Final = 10_000
 _LONGEST_DATA: Final = 2_000
+K = TypeVar("K")
+V = TypeVar("V")
 AddressOf: TypeAlias = str | Callable[[], str]
 """The peer's address, or what finds it out: few requests make an event that names it."""
 
@@ -56,6 +58,8 @@ class ApiKeyVerifier:
         if self._limit is not None:
             self.counts()
         self._seldom = Seldom(clock)
+        # Under what keys are stored, by the digests of their texts.
+        self._values: dict[bytes, str] = {}
         # What was read of keys, by their stored value. The storage is asked for each request all the same.
         self._known: dict[str, tuple[Key, ApiKey]] = {}
         self.last_use = LastUse(storage)
@@ -82,10 +86,15 @@ class ApiKeyVerifier:
         Raises:
             CrossauthError: `InvalidKey` for no key of ours, and where its user is gone or not active; `Expired`.
         """
-        secret = secret_of(token, self._settings.token_prefix, self._secret)
-        read = None if secret is None else await self._read(stored(self._settings.prefix, secret))
-        if read is None:
+        name = token_digest(token)
+        value = self._values.get(name)
+        if value is None:
+            secret = secret_of(token, self._settings.token_prefix, self._secret)
+            value = None if secret is None else stored(self._settings.prefix, secret)
+        read = None if value is None else await self._read(value)
+        if value is None or read is None:
             raise CrossauthError(ErrorCode.InvalidKey)
+        _remember(self._values, name, value)
         key, user = self._api_key(read[0]), read[1]
         known = self._settings.user_storage is not None
         code = key_refusal(key, user, self._clock(), users_known=known)
@@ -134,15 +143,20 @@ class ApiKeyVerifier:
         # An application may change what is in `extra`, which is then for its own request only.
         if not key.extra and len(key.data) <= _LONGEST_DATA:
             self._known.pop(key.value, None)
-            self._known[key.value] = key, found
-            if len(self._known) > _MANY:
-                del self._known[next(iter(self._known))]
+            _remember(self._known, key.value, (key, found))
         return found
 
     def _tell_refused(self, key: ApiKey, user: User | None, code: ErrorCode, address: AddressOf) -> None:
         # A program goes on trying a key that has ended.
         if self._seldom.is_due(key.value):
             self._events.tell(EventName.api_key_refused, user, address=_text(address), reason=code.name, client=key.id)
+
+
+def _remember(known: dict[K, V], name: K, value: V) -> None:
+    """Keep something for a process, and forget the oldest where that is too much."""
+    if name not in known and len(known) >= _MANY:
+        del known[next(iter(known))]
+    known[name] = value
 
 
 def _text(address: AddressOf) -> str:

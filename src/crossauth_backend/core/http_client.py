@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 16 * 1024
 _MAX_LINE: Final = 8190
+# Seconds. Servers close connections that nobody uses, many after five, and a request that is on its way then gets no answer.
+_KEPT_OPEN: Final = 4.0
 
 
 class HttpClient:
@@ -64,7 +66,9 @@ class HttpClient:
         session = self._sessions.get(loop)
         if session is None:
             session = self._sessions[loop] = client.ClientSession(
-                connector=client.TCPConnector(limit=self._max_connections, ssl=self._ssl_context or True),
+                connector=client.TCPConnector(
+                    limit=self._max_connections, ssl=self._ssl_context or True, keepalive_timeout=_KEPT_OPEN
+                ),
                 cookie_jar=client.DummyCookieJar(), trust_env=False, auto_decompress=False,
                 timeout=client.ClientTimeout(total=None), max_line_size=_MAX_LINE, max_field_size=_MAX_LINE,
             )  # fmt: skip

@@ -95,6 +95,27 @@ class OAuthTokenConsumer:
         return self._settings.audiences()
 
     @property
+    def standing_keys(self) -> VerificationKeys | None:
+        """The keys by which access tokens are judged for now; `None` where they have to be fetched, or where more than keys and
+        time decides: a storage, or the authorization server."""
+        settings = self._settings
+        if settings.persist_access_token or settings.introspection == "always":
+            return None
+        return self._local or self._remote.standing
+
+    def is_judged_by_keys(self, token: str) -> bool:
+        """Whether a token is one that the keys decide about."""
+        return self._introspector is None or is_jwt(token)
+
+    def check_times(self, claims: Mapping[str, Any]) -> None:
+        """Refuse the claims of a token that was accepted before, if it has expired since.
+
+        Raises:
+            JwtInvalidError: it has.
+        """
+        self._policies.typed.check_times(claims, self._clock().timestamp())
+
+    @property
     def introspects_opaque_tokens(self) -> bool:
         """Whether it asks the authorization server about tokens that are no JWT."""
         return self._introspector is not None

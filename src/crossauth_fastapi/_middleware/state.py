@@ -116,10 +116,13 @@ class RequestState(dict[str, Any]):
 
     def add_identity(self, name: str, identity: Identity) -> None:
         """Say what the credential of a source says from now on, and choose anew who the request is made in the name of."""
-        if not self.identities and identity.error is None and identity.scopes is None:
-            # Nearly every request: one credential, which is good and not limited.
+        if not self.identities and identity.error is None:
+            # Nearly every request: one credential, which is good.
             self.identities, self.principal = {name: identity}, identity
-            self._say({**identity.fields, "user": identity.user, "auth_type": identity.auth_type})
+            values = {**identity.fields, "user": identity.user, "auth_type": identity.auth_type}
+            if identity.scopes is not None:
+                values["scope"] = list(identity.scopes) or None
+            self._say(values)
             return
         self.identities = {**self.identities, name: identity}
         self._become(choose_principal(self.identities) or identity, identity.fields)

@@ -26,7 +26,6 @@ from crossauth_fastapi._middleware.order import servers_on
 from crossauth_fastapi._oauth_client import attempts as under_way
 from crossauth_fastapi._oauth_client import (
     authzcode,
-    bff,
     clientcredentials,
     device,
     formpost,
@@ -38,6 +37,7 @@ from crossauth_fastapi._oauth_client import (
     tokens,
 )
 from crossauth_fastapi._oauth_client.attempts import Attempts
+from crossauth_fastapi._oauth_client.bff.routes import add_routes as add_bff_routes
 from crossauth_fastapi._oauth_client.checks import Whole, check_options, read_flows
 from crossauth_fastapi._oauth_client.context import ClientContext
 from crossauth_fastapi._oauth_client.endpoints import ClientEndpoint, add
@@ -161,7 +161,7 @@ def attach(app: FastAPI, router: APIRouter, ctx: ClientContext) -> None:
         CrossauthError: `Configuration` where two endpoints have one URL, or a template is missing.
     """
     servers = servers_on(app)
-    bff.add_routes(router, ctx)
+    add_bff_routes(router, ctx)
     add(router, ctx, ENDPOINTS)
     add_links(app, router, ctx)
     identities = ctx.options.identity_storage

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from crossauth_backend.core.clock import Clock, utc_now
@@ -70,6 +71,7 @@ async def is_logged_out(keys: KeyStorage, tokens: TokenSet, clock: Clock = utc_n
     return False
 
 
+@lru_cache(maxsize=4096)
 def _name(issuer: str, kind: str, value: str) -> str:
     """The name of a mark. As JSON, no two of them are the same, and hashed it says nothing of whom it is about."""
     return KeyPrefix.provider_logout + hash_token(json.dumps([issuer, kind, value]))

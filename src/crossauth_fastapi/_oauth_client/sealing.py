@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError
@@ -12,6 +13,9 @@ from crossauth_backend.oauth.client.token_set import TokenSet
 
 PURPOSE: Final = "oauth client tokens"
 _SEALED: Final = "sealed"
+# Of how many sessions a process remembers what it has opened, and how long what it opens may be.
+_MANY: Final = 1000
+_LONGEST: Final = 10_000
 
 
 class Seal:
@@ -24,6 +28,7 @@ class Seal:
 
     def __init__(self, ring: KeyRing, client: str) -> None:
         self._ring, self._client = ring, client
+        self._opened: dict[str, TokenSet] = {}
 
     def close(self, tokens: TokenSet) -> dict[str, str]:
         """Tokens as an entry of the session data: not readable without the key."""
@@ -34,8 +39,28 @@ class Seal:
         cipher = entry.get(_SEALED) if isinstance(entry, Mapping) else None
         if not isinstance(cipher, str):
             return None
+        # A session's tokens are the same for many requests: they are decrypted once.
+        found = self._opened.get(cipher) or self._decrypted(cipher)
+        if found is None or found.id_payload is None:
+            return found
+        # Claims are handed to the application, which may change them, for its own request.
+        return replace(found, id_payload=_copied(found.id_payload))
+
+    def _decrypted(self, cipher: str) -> TokenSet | None:
         try:
-            client, tokens = json.loads(self._ring.decrypt(cipher))
-            return TokenSet.from_json(tokens) if equal(client, self._client) else None
+            client, text = json.loads(self._ring.decrypt(cipher))
+            tokens = TokenSet.from_json(text) if equal(client, self._client) else None
         except (CrossauthError, ValueError, TypeError):
             return None
+        if tokens is not None and len(cipher) <= _LONGEST:
+            self._opened[cipher] = tokens
+            if len(self._opened) > _MANY:
+                del self._opened[next(iter(self._opened))]
+        return tokens
+
+
+def _copied(value: Any) -> Any:
+    """A copy of a JSON value."""
+    if isinstance(value, dict):
+        return {name: _copied(inner) for name, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.types import Scope
@@ -24,6 +24,7 @@ from crossauth_fastapi._middleware.decision import CLAIMS
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.sources import CredentialEnded
 from crossauth_fastapi._middleware.state import RequestState
+from crossauth_fastapi._oauth_resource.accepted import Accepted, AcceptedTokens
 from crossauth_fastapi._oauth_resource.refusal import BearerRefused
 from crossauth_fastapi._oauth_resource.users import AccountRefused, UserLookup, client_of
 
@@ -56,6 +57,7 @@ class BearerSource:
         self._read, self._challenge, self._implied = read, challenge, server.implied_scopes
         self._events, self._seldom = events, Seldom(utc_now)
         self.server, self.users = server, users
+        self._accepted = AcceptedTokens(server, users)
 
     @property
     def authorization_code(self) -> dict[str, str] | None:
@@ -72,11 +74,27 @@ class BearerSource:
 
         So is one that cannot be judged, because its authorization server is away: what needs no user is served all the same.
         """
+        sent = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not sent or (len(sent) == 1 and not sent[0].lstrip(b" \t").startswith((b"B", b"b"))):
+            # None, or one of another scheme.
+            return None
+        name = self._accepted.name(sent[0]) if len(sent) == 1 else None
+        known = None if name is None else self._accepted.find(name)
+        if known is not None:
+            fields = {PAYLOAD: known.claims}
+            return Identity(AUTH_TYPE, known.user, known.scopes, known.client, fields, None, self._implied)
         try:
-            token = bearer_token(scope)
+            token = bearer_token(sent)
         except OAuthError as e:
             return self.refused(e, scope, state)
-        return None if token is None else await self.identity(token, scope, state)
+        if token is None:
+            return None
+        found = await self.identity(token, scope, state)
+        if name is not None and found.error is None:
+            self._accepted.keep(
+                name, token, Accepted(found.fields[PAYLOAD], found.scopes or (), found.user, found.client_id)
+            )
+        return found
 
     async def identity(self, token: str, scope: Scope, state: RequestState) -> Identity:
         """What a token says."""
@@ -122,14 +140,17 @@ class BearerSource:
         return Identity(None, error=error, fields=error.fields)
 
 
-def bearer_token(scope: Scope) -> str | None:
+def bearer_token(sent: Sequence[bytes]) -> str | None:
     """The token in the `Authorization` header of a request.
 
+    Parameters:
+        sent: the values of all such headers.
+
     Raises:
-        InvalidRequest: there are several such headers, of which a proxy may have read another one (RFC 9110 §11.6.2).
+        InvalidRequest: there are several of them, of which a proxy may have read another one (RFC 9110 §11.6.2).
         InvalidToken: what follows the scheme is no token.
     """
-    values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+    values = [value.decode("latin-1") for value in sent]
     if len(values) > 1 and any(value.lstrip(" \t").lower().startswith("bearer") for value in values):
         raise InvalidRequest("The request has several Authorization headers")
     return read_bearer(values[0]) if values else None

@@ -133,7 +133,7 @@ class VerificationPolicy:
         except (JoseError, ValueError, TypeError):
             raise JwtInvalidError("claims") from None
 
-    def check_times(self, claims: dict[str, Any], moment: float) -> None:
+    def check_times(self, claims: Mapping[str, Any], moment: float) -> None:
         """As `check_claims`, for claims that were accepted before: only the time can have changed that."""
         expires, begins = claims.get("exp"), claims.get("nbf")
         if expires is not None and expires <= moment - self._leeway:

@@ -50,7 +50,7 @@ class AuthorizationAnswer:
     max_age: int | None = None
 
 
-async def start(connection: Connection, request: AuthorizationRequest) -> AuthorizationUrl:
+async def start_authorization(connection: Connection, request: AuthorizationRequest) -> AuthorizationUrl:
     """Where to send the browser."""
     redirect_uri = _redirect_uri(connection, request)
     scope = None if request.scope is None else request.scope.strip()
@@ -75,7 +75,7 @@ async def start(connection: Connection, request: AuthorizationRequest) -> Author
     return {"url": f"{url}{'&' if '?' in url else '?'}{query}"}
 
 
-async def finish(connection: Connection, answer: AuthorizationAnswer) -> OAuthTokenResponse:
+async def finish_authorization(connection: Connection, answer: AuthorizationAnswer) -> OAuthTokenResponse:
     """The tokens for what the browser brought back."""
     try:
         metadata = await connection.metadata()

@@ -14,10 +14,24 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.jose import JwtInvalidError, read_unverified
 from crossauth_backend.core.options import read_options
 from crossauth_backend.core.secrets import hash_token, random_value
-from crossauth_backend.oauth.client import authcode, deviceflow, passwordflow, refreshflow, userinfo
+from crossauth_backend.oauth.client.authcode import (
+    AuthorizationAnswer,
+    AuthorizationRequest,
+    finish_authorization,
+    start_authorization,
+)
 from crossauth_backend.oauth.client.connection import Connection
+from crossauth_backend.oauth.client.deviceflow import poll_device, start_device
 from crossauth_backend.oauth.client.logout import LogoutToken
 from crossauth_backend.oauth.client.options import COMPONENT, ClientSettings, OAuthClientOptions, check_settings
+from crossauth_backend.oauth.client.passwordflow import (
+    mfa_authenticators,
+    mfa_by_oob,
+    mfa_by_otp,
+    mfa_challenge,
+    password_grant,
+)
+from crossauth_backend.oauth.client.refreshflow import client_credentials, refresh_grant
 from crossauth_backend.oauth.client.responses import (
     AuthorizationUrl,
     OAuthDeviceAuthorizationResponse,
@@ -25,6 +39,7 @@ from crossauth_backend.oauth.client.responses import (
     OAuthMfaChallengeResponse,
     OAuthTokenResponse,
 )
+from crossauth_backend.oauth.client.userinfo import end_session_url, fetch_user_info, revoke
 from crossauth_backend.oauth.wire.errors import OAuthError
 
 
@@ -161,11 +176,11 @@ class OAuthClient:
         Raises:
             CrossauthError: `Configuration` for a further parameter that the flow itself sets, and without a redirect URI.
         """
-        request = authcode.AuthorizationRequest(
+        request = AuthorizationRequest(
             state=state, scope=scope, code_challenge=code_challenge, pkce=pkce, nonce=nonce, redirect_uri=redirect_uri,
             extra=extra or {},
         )  # fmt: skip
-        return await authcode.start(self._connection, request)
+        return await start_authorization(self._connection, request)
 
     async def redirect_endpoint(
         self,
@@ -198,17 +213,17 @@ class OAuthClient:
         Returns:
             The tokens, with `id_payload` for the verified claims of an ID token, or an error.
         """
-        answer = authcode.AuthorizationAnswer(
+        answer = AuthorizationAnswer(
             code=code, state=state, code_verifier=code_verifier, error=error, error_description=error_description,
             nonce=nonce, iss=iss, redirect_uri=redirect_uri, max_age=max_age,
         )  # fmt: skip
-        return await authcode.finish(self._connection, answer)
+        return await finish_authorization(self._connection, answer)
 
     # Client credentials and refresh
 
     async def client_credentials_flow(self, scope: str | None = None) -> OAuthTokenResponse:
         """Tokens of the client's own (RFC 6749 §4.4)."""
-        return await refreshflow.client_credentials(self._connection, scope)
+        return await client_credentials(self._connection, scope)
 
     async def refresh_token_flow(
         self, refresh_token: str, *, id_payload: Mapping[str, Any] | None = None, scope: str | None = None
@@ -220,29 +235,29 @@ class OAuthClient:
             id_payload: claims of the ID token of the login; a new one must be about the same (OpenID Connect Core §12.2).
             scope: less than was granted.
         """
-        return await refreshflow.refresh(self._connection, refresh_token, id_payload, scope)
+        return await refresh_grant(self._connection, refresh_token, id_payload, scope)
 
     # Password and second factor
 
     async def password_flow(self, username: str, password: str, scope: str | None = None) -> OAuthTokenResponse:
         """Tokens for a password (RFC 6749 §4.3); error `mfa_required` with `mfa_token` where a second factor is needed."""
-        return await passwordflow.password(self._connection, username, password, scope)
+        return await password_grant(self._connection, username, password, scope)
 
     async def mfa_authenticators(self, mfa_token: str) -> OAuthMfaAuthenticatorsResponse:
         """The second factors of the user whom an `mfa_token` is about."""
-        return await passwordflow.authenticators(self._connection, mfa_token)
+        return await mfa_authenticators(self._connection, mfa_token)
 
     async def mfa_otp_request(self, mfa_token: str, authenticator_id: str) -> OAuthMfaChallengeResponse:
         """Begin with a factor whose codes the user has."""
-        return await passwordflow.challenge(self._connection, "otp", mfa_token, authenticator_id)
+        return await mfa_challenge(self._connection, "otp", mfa_token, authenticator_id)
 
     async def mfa_otp_complete(self, mfa_token: str, otp: str, scope: str | None = None) -> OAuthTokenResponse:
         """Tokens for a code that the user had."""
-        return await passwordflow.complete_otp(self._connection, mfa_token, otp, scope)
+        return await mfa_by_otp(self._connection, mfa_token, otp, scope)
 
     async def mfa_oob_request(self, mfa_token: str, authenticator_id: str) -> OAuthMfaChallengeResponse:
         """Begin with a factor whose codes are sent."""
-        return await passwordflow.challenge(self._connection, "oob", mfa_token, authenticator_id)
+        return await mfa_challenge(self._connection, "oob", mfa_token, authenticator_id)
 
     async def mfa_oob_complete(
         self, mfa_token: str, oob_code: str, binding_code: str, scope: str | None = None
@@ -255,7 +270,7 @@ class OAuthClient:
             binding_code: what the user received.
             scope: what is asked for.
         """
-        return await passwordflow.complete_oob(self._connection, mfa_token, oob_code, binding_code, scope)
+        return await mfa_by_oob(self._connection, mfa_token, oob_code, binding_code, scope)
 
     # Device code
 
@@ -268,11 +283,11 @@ class OAuthClient:
             url: of the device authorization endpoint, where it is neither configured nor in the metadata.
             scope: what is asked for.
         """
-        return await deviceflow.start(self._connection, url, scope)
+        return await start_device(self._connection, url, scope)
 
     async def poll_device_code_flow(self, device_code: str) -> OAuthTokenResponse:
         """Tokens, or `authorization_pending` or `slow_down` while the user has not decided (RFC 8628 §3.4)."""
-        return await deviceflow.poll(self._connection, device_code)
+        return await poll_device(self._connection, device_code)
 
     # What tokens say
 
@@ -283,7 +298,7 @@ class OAuthClient:
             access_token: of the user.
             sub: of the ID token; an answer about anybody else is refused.
         """
-        return await userinfo.fetch(self._connection, access_token, sub)
+        return await fetch_user_info(self._connection, access_token, sub)
 
     async def id_token_payload(
         self,
@@ -362,7 +377,7 @@ class OAuthClient:
         Returns:
             `None` where the provider has no such endpoint, or does not answer.
         """
-        return await userinfo.end_session_url(self._connection, id_token_hint, post_logout_redirect_uri, state)
+        return await end_session_url(self._connection, id_token_hint, post_logout_redirect_uri, state)
 
     async def revoke(self, token: str, hint: str | None = None) -> bool:
         """Revoke a token (RFC 7009); whether the provider said that it did. Nothing is raised.
@@ -371,4 +386,4 @@ class OAuthClient:
             token: as it came.
             hint: `access_token` or `refresh_token`.
         """
-        return await userinfo.revoke(self._connection, token, hint)
+        return await revoke(self._connection, token, hint)

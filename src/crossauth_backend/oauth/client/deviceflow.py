@@ -15,7 +15,7 @@ _GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _DEFAULT_PATH: Final = "device_authorization"
 
 
-async def start(connection: Connection, url: str | None, scope: str | None) -> OAuthDeviceAuthorizationResponse:
+async def start_device(connection: Connection, url: str | None, scope: str | None) -> OAuthDeviceAuthorizationResponse:
     """The codes (RFC 8628 §3.1)."""
     try:
         target = await _endpoint(connection, url)
@@ -27,7 +27,7 @@ async def start(connection: Connection, url: str | None, scope: str | None) -> O
     return cast(OAuthDeviceAuthorizationResponse, found)
 
 
-async def poll(connection: Connection, device_code: str) -> OAuthTokenResponse:
+async def poll_device(connection: Connection, device_code: str) -> OAuthTokenResponse:
     """The tokens, or that there are none yet (RFC 8628 §3.4)."""
     response = await token_request(connection, _GRANT, {"device_code": device_code})
     return await with_payload(connection, response, is_login=True)

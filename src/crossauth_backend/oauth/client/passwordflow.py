@@ -32,13 +32,13 @@ _AUTHENTICATORS: Final = "mfa/authenticators"
 _CHALLENGE: Final = "mfa/challenge"
 
 
-async def password(connection: Connection, username: str, password: str, scope: str | None) -> OAuthTokenResponse:
+async def password_grant(connection: Connection, username: str, password: str, scope: str | None) -> OAuthTokenResponse:
     """Tokens for a password, or `mfa_required`."""
     fields = {"username": username, "password": password, "scope": scope}
     return await with_payload(connection, await token_request(connection, "password", fields))
 
 
-async def authenticators(connection: Connection, mfa_token: str) -> OAuthMfaAuthenticatorsResponse:
+async def mfa_authenticators(connection: Connection, mfa_token: str) -> OAuthMfaAuthenticatorsResponse:
     """The second factors of a user."""
     if len(mfa_token) > MAX_FIELD or not is_b64token(mfa_token):
         return cast(OAuthMfaAuthenticatorsResponse, failed("invalid_request", "There is no MFA token"))
@@ -56,7 +56,7 @@ async def authenticators(connection: Connection, mfa_token: str) -> OAuthMfaAuth
         return cast(OAuthMfaAuthenticatorsResponse, unusable())
 
 
-async def challenge(
+async def mfa_challenge(
     connection: Connection, kind: Literal["otp", "oob"], mfa_token: str, authenticator_id: str
 ) -> OAuthMfaChallengeResponse:
     """Begin with one of them."""
@@ -65,13 +65,13 @@ async def challenge(
     return await ask(connection, _CHALLENGE, fields, read_challenge, url=url, method=_method(connection))
 
 
-async def complete_otp(connection: Connection, mfa_token: str, otp: str, scope: str | None) -> OAuthTokenResponse:
+async def mfa_by_otp(connection: Connection, mfa_token: str, otp: str, scope: str | None) -> OAuthTokenResponse:
     """Tokens for a code that the user had."""
     fields = {"mfa_token": mfa_token, "otp": otp, "scope": scope}
     return await with_payload(connection, await token_request(connection, _OTP, fields))
 
 
-async def complete_oob(
+async def mfa_by_oob(
     connection: Connection, mfa_token: str, oob_code: str, binding_code: str, scope: str | None
 ) -> OAuthTokenResponse:
     """Tokens for a code that was sent."""

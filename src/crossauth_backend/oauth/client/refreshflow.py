@@ -19,7 +19,7 @@ async def client_credentials(connection: Connection, scope: str | None) -> OAuth
     return await with_payload(connection, await token_request(connection, "client_credentials", {"scope": scope}))
 
 
-async def refresh(
+async def refresh_grant(
     connection: Connection, refresh_token: str, id_payload: Mapping[str, Any] | None, scope: str | None
 ) -> OAuthTokenResponse:
     """New tokens for a refresh token."""

@@ -21,7 +21,7 @@ _MAX_DEPTH: Final = 16
 _HINTS: Final = (None, "access_token", "refresh_token")
 
 
-async def fetch(connection: Connection, access_token: str, sub: str | None) -> dict[str, Any]:
+async def fetch_user_info(connection: Connection, access_token: str, sub: str | None) -> dict[str, Any]:
     """The claims of the user (OpenID Connect Core §5.3), or an error."""
     if len(access_token) > MAX_FIELD or not is_b64token(access_token):
         return dict(failed("invalid_token", "The access token is not valid"))
@@ -50,7 +50,7 @@ async def fetch(connection: Connection, access_token: str, sub: str | None) -> d
 
 
 def is_error(claims: Mapping[str, Any]) -> bool:
-    """Whether it is an error that `fetch` returned; claims always have a `sub`."""
+    """Whether it is an error that `fetch_user_info` returned; claims always have a `sub`."""
     return "error" in claims and "sub" not in claims
 
 

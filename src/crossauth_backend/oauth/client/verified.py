@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.jose import JwtInvalidError
-from crossauth_backend.oauth.client import userinfo
 from crossauth_backend.oauth.client.answers import failed, unavailable
 from crossauth_backend.oauth.client.connection import Connection
 from crossauth_backend.oauth.client.id_token_rules import check_refreshed
 from crossauth_backend.oauth.client.profile import read_profile
 from crossauth_backend.oauth.client.requests import not_reached
 from crossauth_backend.oauth.client.responses import OAuthTokenResponse
+from crossauth_backend.oauth.client.userinfo import fetch_user_info, is_error
 from crossauth_backend.oauth.wire.errors import OAuthError, TemporarilyUnavailable
 
 # What the user-info endpoint says of the token is not its business (OpenID Connect Core §5.1 and §5.3.2).
@@ -91,8 +91,8 @@ async def _with_user_info(connection: Connection, response: OAuthTokenResponse) 
     if not connection.settings.oauth_use_user_info_endpoint:
         return response
     claims = response["id_payload"]
-    said = await userinfo.fetch(connection, response["access_token"], claims["sub"])
-    if userinfo.is_error(said):
+    said = await fetch_user_info(connection, response["access_token"], claims["sub"])
+    if is_error(said):
         return failed(str(said["error"]), str(said.get("error_description", "")))
     response["id_payload"] = {**{n: v for n, v in said.items() if n not in _OF_THE_TOKEN}, **claims}
     return response

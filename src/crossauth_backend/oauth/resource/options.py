@@ -137,7 +137,7 @@ def _check_algorithms(settings: TokenConsumerSettings) -> None:
         raise wrong("options 'algorithms' and 'jwt_key_type' say the same; leave the first out where a key is given")
 
 
-class KeySettings(Protocol):
+class GivenKeys(Protocol):
     """The options that give keys."""
 
     @property
@@ -161,7 +161,7 @@ class KeySettings(Protocol):
         """A file with one."""
 
 
-def local_keys(settings: KeySettings, component: str = COMPONENT) -> VerificationKeys | None:
+def local_keys(settings: GivenKeys, component: str = COMPONENT) -> VerificationKeys | None:
     """The keys that were configured; `None` where they are fetched.
 
     Parameters:

@@ -81,6 +81,11 @@ class RemoteKeys:
         return self._keys
 
     @property
+    def standing(self) -> VerificationKeys | None:
+        """The same, unless they are so old that they are to be fetched again."""
+        return None if self._is_old() else self._keys
+
+    @property
     def known_metadata(self) -> Mapping[str, Any] | None:
         """The metadata that was given or fetched last."""
         return self._metadata

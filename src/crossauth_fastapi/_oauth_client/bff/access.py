@@ -31,6 +31,10 @@ class Tokens(Protocol):
         """Those of a request's session, as they are now."""
         ...
 
+    async def access_token(self, connection: HTTPConnection) -> str | None:
+        """The access token of a request's session, refreshed where it has to be."""
+        ...
+
     async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
         """Those of a request's session, refreshed where they have to be."""
         ...
@@ -102,10 +106,10 @@ class Access:
                 refreshed now.
         """
         await self._allowance.count(connection.scope, state_of(connection))
-        tokens = await self._tokens.fresh(connection)
-        if tokens is None:
+        token = await self._tokens.access_token(connection)
+        if token is None:
             raise CrossauthError(ErrorCode.Unauthorized, "There is no access token in this session; log in first")
-        return tokens.access_token
+        return token
 
     async def renewed(self, connection: HTTPConnection, refused: str, challenge: bytes) -> str | None:
         """Another access token in the place of one that the API refuses; `None` where there is none, or it would not help.

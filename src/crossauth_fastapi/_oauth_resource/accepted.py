@@ -1,0 +1,79 @@
+"""Access tokens that were accepted before, so that the next request with the same header need not have them read anew."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from crossauth_backend.core.jose import CacheName, ClaimsCache, JwtInvalidError
+from crossauth_backend.core.jose.cache import copied, size_of
+from crossauth_backend.core.secrets import digest
+from crossauth_backend.oauth.resserver import OAuthResourceServer
+from crossauth_backend.users.record import User
+from crossauth_fastapi._oauth_resource.users import UserLookup
+
+
+class Accepted(NamedTuple):
+    """What an accepted token says.
+
+    Parameters:
+        claims: of it.
+        scopes: that it grants.
+        user: made of its claims; `None` for a client that acts for itself.
+        client: whom it was issued to.
+    """
+
+    claims: dict[str, Any]
+    scopes: tuple[str, ...]
+    user: User | None
+    client: str | None
+
+
+class AcceptedTokens:
+    """Accepted tokens by the digest of their header and of the keys that verified them; the least recently used go first.
+
+    Only where nothing but keys and time decides about a token: neither its authorization server is asked, nor a storage. Whoever
+    finds one is given claims of its own.
+
+    Parameters:
+        server: what accepts tokens.
+        users: finds the user of a token.
+    """
+
+    def __init__(self, server: OAuthResourceServer, users: UserLookup) -> None:
+        alone = len(server.token_consumers) == 1 and users.storage is None
+        self._consumer = server.token_consumers[0] if alone else None
+        self._kept = ClaimsCache()
+
+    def name(self, header: bytes) -> CacheName | None:
+        """What a token is kept by that is judged now; `None` where more than keys and time decides.
+
+        Parameters:
+            header: the header that has it, as it was sent.
+        """
+        keys = None if self._consumer is None else self._consumer.standing_keys
+        return None if keys is None else (keys.identity, digest(header))
+
+    def find(self, name: CacheName) -> Accepted | None:
+        """What a token says that was accepted by these keys and has not expired."""
+        found: Any = self._kept.get(name)
+        if found is None or self._consumer is None:
+            return None
+        try:
+            self._consumer.check_times(found.claims)
+        except JwtInvalidError:
+            return None
+        accepted: Accepted = found._replace(claims=copied(found.claims))
+        return accepted
+
+    def keep(self, name: CacheName, token: str, accepted: Accepted) -> None:
+        """Keep what a token says that was accepted.
+
+        Parameters:
+            name: from `name`, before it was judged.
+            token: the token.
+            accepted: what it says.
+        """
+        if self._consumer is not None and self._consumer.is_judged_by_keys(token):
+            own: Any = accepted._replace(claims=copied(accepted.claims))
+            # The user is made of parts of the claims.
+            self._kept.put(name, own, 2 * size_of(accepted.claims))
