@@ -50,7 +50,11 @@ server = FastApiServer(
 )
 SCOPE = "openid email offline_access"
 TIPS = [
-    {"title": "Log in at the provider", "text": "By the authorization code flow.", "href": f"/authzcodeflow?scope={SCOPE}"},
+    {
+        "title": "Log in at the provider",
+        "text": "By the authorization code flow.",
+        "href": f"/authzcodeflow?scope={SCOPE}",
+    },
     {"title": "Log in by password", "text": "You enter it here. Better not.", "href": f"/passwordflow?scope={SCOPE}"},
     {
         "title": "Log in by device code",
