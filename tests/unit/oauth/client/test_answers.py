@@ -92,6 +92,10 @@ def test_errors_have_the_names_of_the_standard() -> None:
     assert foreign_error(None, "x")["error"] == "server_error"
 
 
+def test_an_error_that_is_null_is_none_and_hides_nothing() -> None:
+    assert read_answer(an_answer({**GOOD, "error": None})) == GOOD
+
+
 def test_a_device_response() -> None:
     assert read_device_response(DEVICE) == {**DEVICE, "interval": 5}
     google = {**DEVICE, "verification_uri": None, "verification_url": DEVICE["verification_uri"], "interval": "7"}
