@@ -113,7 +113,7 @@ BACKEND_FOR_FRONTEND: dict[str, tuple[str, str]] = {
 
 # What users of such systems ask for.
 ASKED_FOR: dict[str, tuple[str, str]] = {
-    "authlib/authlib#285, nextauthjs/next-auth#7894, panva/openid-client#639": (HERE, "test_several_tabs_log_in_at_the_same_time"),
+    "authlib/authlib#285, nextauthjs/next-auth#7894, panva/openid-client#639": (HERE, "test_several_tabs_log_in_at_once"),
     "the eleventh attempt drops the oldest": (HERE, "test_the_eleventh_attempt_drops_the_oldest"),
     "DuendeArchive/Support#154, #966, DataBiosphere/duos-ui#3805": (
         "flows/test_bff_tokens.py", "test_where_nobody_can_say_the_tokens_are_kept"),
@@ -182,11 +182,15 @@ async def test_only_codes_come_through_the_browser(provider: FakeProvider) -> No
     """Tokens are never asked for in the browser, and not taken from there (RFC 9700 §2.1.2)."""
     async with ClientSite(provider, IN_SESSION).open() as browser:
         for path in ("/authzcodeflow", "/authzcodeflowpkce"):
-            query = parse_qs(urlsplit(await leave(browser, path, response_type="token", response_mode="fragment")).query)
+            query = parse_qs(
+                urlsplit(await leave(browser, path, response_type="token", response_mode="fragment")).query
+            )
             assert query["response_type"] == ["code"]
             assert "response_mode" not in query
         token = provider.issue_token()
-        refused = await browser.get("/authzcode", params={"state": query["state"][0], "access_token": token, "id_token": token})
+        refused = await browser.get(
+            "/authzcode", params={"state": query["state"][0], "access_token": token, "id_token": token}
+        )
         assert refused.is_client_error
         assert token not in refused.text
 
@@ -194,7 +198,11 @@ async def test_only_codes_come_through_the_browser(provider: FakeProvider) -> No
 def test_the_password_grant_is_off_and_advised_against(provider: FakeProvider) -> None:
     """No flow is on unless it is named, and the page of this one says why not to (RFC 9700 §2.4)."""
     app = FastAPI()
-    options: Any = {"client_id": "c", "client_secret": "a secret of the client", "valid_flows": ["oidcAuthorizationCode"]}
+    options: Any = {
+        "client_id": "c",
+        "client_secret": "a secret of the client",
+        "valid_flows": ["oidcAuthorizationCode"],
+    }
     params: Any = {
         "session": {"key_storage": InMemoryKeyStorage()},
         "oauth_client": {"auth_server_base_url": provider.url, "options": options},
@@ -206,7 +214,7 @@ def test_the_password_grant_is_off_and_advised_against(provider: FakeProvider) -
 
 
 async def test_pages_have_no_scripts_and_cannot_be_framed(provider: FakeProvider) -> None:
-    """Pages of the client load nothing from elsewhere, run nothing, and tell nobody where a browser was (RFC 9700 §4.2.4, §4.16)."""
+    """Pages of the client load nothing from elsewhere, run nothing, tell nobody where a browser was (RFC 9700 §4.2.4, §4.16)."""
     options = {
         **IN_SESSION, "delete_tokens_get_url": "deletetokens", "delete_tokens_post_url": "deletetokens",
         "error_response_type": "page_error",
@@ -262,7 +270,7 @@ async def test_cookies_are_for_one_host_and_no_script() -> None:
         assert not any(part.startswith("domain") for part in said), text
 
 
-async def test_several_tabs_log_in_at_the_same_time(provider: FakeProvider) -> None:
+async def test_several_tabs_log_in_at_once(provider: FakeProvider) -> None:
     for order in ((0, 1), (1, 0)):
         async with ClientSite(provider, IN_SESSION).open() as browser:
             tabs = [provider.sign_in(await leave(browser, next=f"/tab{number}")) for number in range(2)]
@@ -316,7 +324,10 @@ async def test_no_token_leaves_the_server_in_a_whole_walk(
             await browser.submit("/refreshtokens")
         del provider.faults["token"]
         await come_back(browser, provider.sign_in(await leave(browser)))
-        for flow in ({"/clientcredflow": {}}, {"/passwordflow": {"username": "alice", "password": "password of alice"}}):
+        for flow in (
+            {"/clientcredflow": {}},
+            {"/passwordflow": {"username": "alice", "password": "password of alice"}},
+        ):
             for path, fields in flow.items():
                 await browser.submit(path, **fields)
         stored = str([vars(key) if hasattr(key, "__dict__") else str(key) for key in await all_keys(site)])
