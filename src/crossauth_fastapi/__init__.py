@@ -1,5 +1,6 @@
 """Crossauth for FastAPI: sign users in, protect pages and APIs."""
 
+from crossauth_fastapi._oauth_client.providers import provider_options
 from crossauth_fastapi._session.bodies import UserView
 from crossauth_fastapi.dependencies import (
     AdminUser,
@@ -83,6 +84,7 @@ __all__ = [
     "current_user",
     "default_is_admin_fn",
     "optional_user",
+    "provider_options",
     "require",
     "require_admin",
 ]

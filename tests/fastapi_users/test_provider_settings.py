@@ -4,77 +4,26 @@ The providers are played by `Cloud`, on discovery documents written by hand afte
 comes last.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
 
 from crossauth_backend import CrossauthError
-from crossauth_backend.core.clock import utc_now
-from crossauth_backend.core.fetch import FetchRequest, FetchResponse
-from crossauth_backend.core.jose import SigningKey, TokenType, generate_signing_key, sign
 from crossauth_fastapi.fastapi_users.providers import ProviderClient, provider_options
+from tests.cloud import KEY, OTHER_KEY, Cloud
 from tests.fastapi_users.app import SECRET
 from tests.fastapi_users.conftest import Api, detail, open_site
 from tests.fastapi_users.test_oauth import COOKIE, FRONT, LINK, LOGIN, Flow, bearer, open_oauth
 from tests.services.oidc import CLIENT_ID, CLIENT_SECRET, OidcProvider, oidc_provider
 from tests.unit.oauth.client.test_provider_settings import DISCOVERY, SETTINGS, TENANT
 
-KEY = generate_signing_key("RS256")
-OTHER_KEY = generate_signing_key("RS256")
 BACK = "https://app.test"
 EMAIL = "arthur@camelot.bt"
 OTHER_TENANT = "00000000-1111-2222-3333-444444444444"
-
-
-class Cloud:
-    """Answers for one provider, whatever a test wants it to say."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.document = name, DISCOVERY.get(name, {})
-        self.claims: dict[str, Any] = {}
-        self.key: SigningKey = KEY
-        self.user: Any = None
-        self.emails: Any = None
-        self.asked: list[FetchRequest] = []
-        self.nonce: str | None = None
-        self.id_token = True
-
-    async def fetch(self, request: FetchRequest) -> FetchResponse:
-        self.asked.append(request)
-        return FetchResponse(
-            status=200, headers={"content-type": "application/json"}, body=json.dumps(self._answer(request)).encode()
-        )
-
-    def _answer(self, request: FetchRequest) -> Any:
-        url = request.url.partition("?")[0]
-        if "/.well-known/" in url:
-            return self.document
-        if url == self.document.get("jwks_uri"):
-            return {"keys": [KEY.public_jwk()]}
-        if url.endswith("/emails"):
-            return self.emails
-        if request.method == "GET":
-            return self.user
-        tokens: dict[str, Any] = {"access_token": "at", "refresh_token": "rt", "token_type": "Bearer", "expires_in": 60}
-        return {**tokens, "id_token": self._id_token()} if self.document and self.id_token else tokens
-
-    def _id_token(self) -> str:
-        now = int(utc_now().timestamp())
-        said = {
-            "iss": self.document["issuer"], "sub": "7", "aud": SETTINGS[self.name.partition("_")[0]]["client_id"], "iat": now,
-            "exp": now + 60, "nonce": self.nonce, **self.claims,
-        }  # fmt: skip
-        return sign({name: value for name, value in said.items() if value is not None}, self.key, TokenType.JWT)
-
-    @property
-    def posted(self) -> dict[str, str]:
-        body = next(request.body for request in self.asked if request.method == "POST")
-        return dict(parse_qsl((body or b"").decode()))
 
 
 @pytest.fixture

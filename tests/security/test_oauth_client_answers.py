@@ -160,6 +160,7 @@ WRONG: dict[str, Any] = {
     "an error with a line end": {"error": "invalid_grant\r\nX: 1"},
     "an error without end": {"error": "a" * 5000},
     "an error that is true": {"error": True},
+    "an error that is null beside a token that is none": {**GOOD, "access_token": "a b", "error": None},
 }
 
 
@@ -176,7 +177,7 @@ async def test_a_good_document_with_another_status_gives_no_tokens(status: int) 
     assert (await a_client(Says(GOOD, status)).refresh_token_flow("r"))["error"] == "server_error"
 
 
-@pytest.mark.parametrize("status", [429, 500, 501, 502, 503, 504, 599])
+@pytest.mark.parametrize("status", [302, 404, 405, 418, 429, 500, 501, 502, 503, 504, 599])
 async def test_duos_ui_3805_a_server_in_trouble_says_nothing_final_of_a_refresh_token(status: int) -> None:
     answer = await a_client(Says({"error": "invalid_grant"}, status)).refresh_token_flow("r")
     assert answer["error"] in AWAY

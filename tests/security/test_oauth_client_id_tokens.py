@@ -109,6 +109,11 @@ async def test_oidcc_client_test_a_spoiled_id_token_is_no_login(login: Login, fa
     assert "error" not in await login.walk()
 
 
+async def test_an_id_token_of_another_code_is_no_login(login: Login) -> None:
+    login.provider.settings.claims = {"c_hash": half_hash("another code", "RS256")}
+    assert await login.walk() == NOT_VALID
+
+
 async def test_an_openid_login_without_id_token_is_none(login: Login) -> None:
     login.provider.faults["token"] = ProviderFault.NO_ID_TOKEN
     assert (await login.walk())["error"] == "access_denied"
@@ -161,6 +166,32 @@ async def test_a_refreshed_id_token_is_about_the_same_login(login: Login, claims
     login.provider.settings.claims = claims
     again = await login.client.refresh_token_flow(first["refresh_token"], id_payload=first["id_payload"])
     assert again == NOT_VALID
+
+
+async def test_a_refresh_token_is_not_lost_where_the_new_id_token_cannot_be_verified(login: Login) -> None:
+    first = await login.walk()
+    login.provider.rotate()
+    login.provider.faults["jwks"] = Fault.UNAVAILABLE
+    again = await login.client.refresh_token_flow(first["refresh_token"], id_payload=first["id_payload"])
+    assert again["refresh_token"] != first["refresh_token"]
+    assert "id_token" not in again
+    assert "id_payload" not in again
+    login.provider.faults.clear()
+    third = await login.client.refresh_token_flow(again["refresh_token"], id_payload=first["id_payload"])
+    assert third["id_payload"]["sub"] == "alice"
+
+
+async def test_a_refresh_token_is_not_lost_where_the_claims_of_the_user_cannot_be_had(login: Login) -> None:
+    client = login.another(oauth_use_user_info_endpoint=True)
+    first = await login.walk(client)
+    for fault in (Fault.UNAVAILABLE, Fault.NO_JSON):
+        login.provider.faults["userinfo"] = fault
+        again = await client.refresh_token_flow(first["refresh_token"], id_payload=first["id_payload"])
+        assert again["refresh_token"] != first["refresh_token"]
+        assert "id_payload" not in again
+        first = {**first, "refresh_token": again["refresh_token"]}
+    login.provider.faults["userinfo"] = ProviderFault.WRONG_SUB
+    assert (await client.refresh_token_flow(first["refresh_token"]))["error"] == "access_denied"
 
 
 # Beyond the certification

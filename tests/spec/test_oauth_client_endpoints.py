@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
+from crossauth_backend.oauth.client import OAuthFlows
 from crossauth_backend.testing import FakeProvider
 from tests.oauthclient import HTML, IN_SESSION, TOKENS, ClientSite, Visitor, hidden_field
 
@@ -66,36 +67,33 @@ def token_answer(answer: httpx2.Response) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize(("method", "path", "needs"), TABLE)
-async def test_it_is_there_only_where_its_flow_or_option_is_on(
-    provider: FakeProvider, method: str, path: str, needs: str
+async def test_every_endpoint_is_there_where_everything_is_on_and_every_post_requires_csrf_token(
+    provider: FakeProvider,
 ) -> None:
     async with ClientSite(provider, {**IN_SESSION, **TOKENS}).open() as browser:
-        assert (await ask(browser, method, path)).status_code not in (404, 405)
-    is_flow = needs not in ("", *TOKENS)
-    options = {**IN_SESSION, **(TOKENS if is_flow else {})}
-    own = {"passwordMfa"} if needs == "password" else {"oidcAuthorizationCode"}
-    if is_flow:
-        every = {
-            "authorizationCode", "authorizationCodeWithPKCE", "clientCredentials", "refresh_token", "device_code", "password",
-            "passwordMfa", "oidcAuthorizationCode",
+        for method, path, _ in TABLE:
+            assert (await ask(browser, method, path)).status_code not in (404, 405), path
+        for _, path, _ in [row for row in TABLE if row[0] == "POST"]:
+            assert (await browser.post(f"/{path}", json={"csrfToken": "wrong"})).status_code == 403, path
+            sent = {"csrf_token": await browser.token()}
+            assert (await browser.post(f"/{path}", json=sent)).status_code != 403, path
+
+
+@pytest.mark.parametrize("needs", sorted({needs for _, _, needs in TABLE if needs}))
+async def test_an_endpoint_is_there_only_where_its_flow_or_option_is_on(provider: FakeProvider, needs: str) -> None:
+    if needs in TOKENS:
+        # The path of the code is there for every flow with a code, and the page of the password for both of its flows.
+        options = {**IN_SESSION, **{name: value for name, value in TOKENS.items() if name != needs}}
+    else:
+        together = {
+            "password": {"passwordMfa"}, "authorizationCode": {"authorizationCodeWithPKCE", "oidcAuthorizationCode"},
+            "authorizationCodeWithPKCE": {"oidcAuthorizationCode"},
         }  # fmt: skip
-        flows = every - {needs} - own
-        if path == "authzcode":
-            flows -= {"authorizationCodeWithPKCE"}
-        options["valid_flows"] = sorted(flows)
-    if needs:
-        async with ClientSite(provider, options).open() as browser:
-            assert (await ask(browser, method, path)).status_code in (404, 405)
-
-
-@pytest.mark.parametrize(("method", "path", "needs"), [row for row in TABLE if row[0] == "POST"])
-async def test_every_post_requires_csrf_token(provider: FakeProvider, method: str, path: str, needs: str) -> None:
-    async with ClientSite(provider, {**IN_SESSION, **TOKENS}).open() as browser:
-        await browser.token()
-        assert (await browser.post(f"/{path}", json={"csrfToken": "wrong"})).status_code == 403
-        sent = {"csrf_token": await browser.token()}
-        assert (await browser.post(f"/{path}", json=sent)).status_code != 403
+        off = {needs} | together.get(needs, set())
+        options = {**IN_SESSION, **TOKENS, "valid_flows": [flow for flow in OAuthFlows.all_flows() if flow not in off]}
+    async with ClientSite(provider, options).open() as browser:
+        for method, path in [(method, path) for method, path, needed in TABLE if needed == needs]:
+            assert (await ask(browser, method, path)).status_code in (404, 405), path
 
 
 async def test_get_authzcode_receives_the_code(provider: FakeProvider) -> None:

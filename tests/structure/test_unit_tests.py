@@ -56,6 +56,7 @@ PLAIN = {
     "crossauth_fastapi._session.groups",
     "crossauth_fastapi._session.bodies",
     "crossauth_fastapi._api_keys.bodies",
+    "crossauth_fastapi._oauth_client.bodies",
     "crossauth_fastapi._actions.outcome",
     "crossauth_fastapi.fastapi_users.models",
     "crossauth_fastapi.fastapi_users.types",

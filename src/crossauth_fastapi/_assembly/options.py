@@ -54,7 +54,7 @@ class FastApiSessionServerParams(TypedDict, total=False):
 class FastApiOAuthClientParams(TypedDict, total=False):
     """What creates an OAuth client."""
 
-    auth_server_base_url: Required[str]
+    auth_server_base_url: str
     options: FastApiOAuthClientOptions
 
 

@@ -133,22 +133,32 @@ def add(router: APIRouter, ctx: ClientContext, endpoints: Iterable[ClientEndpoin
     """
     taken: set[tuple[str, str]] = set()
     for endpoint in endpoints:
-        for name in endpoint.names(ctx):
+        for position, name in enumerate(endpoint.names(ctx)):
             path = f"{ctx.prefix}{name}"
             if (endpoint.method, path) in taken:
                 raise wrong(f"two endpoints have the URL {path!r}: give one of them another, by {_options(endpoint)}")
             taken.add((endpoint.method, path))
             _check_templates(ctx, endpoint)
             ctx.endpoints.add(name)
-            add_route(router, ctx, endpoint, path)
+            add_route(router, ctx, endpoint, path, described=position == 0 and not endpoint.page)
 
 
-def add_route(router: APIRouter, ctx: ClientContext, endpoint: ClientEndpoint, path: str) -> None:
-    """Add one endpoint at one path."""
-    described = {} if endpoint.page else _described(ctx, endpoint)
+def add_route(
+    router: APIRouter, ctx: ClientContext, endpoint: ClientEndpoint, path: str, *, described: bool = True
+) -> None:
+    """Add one endpoint at one path.
+
+    Parameters:
+        router: gets the route.
+        ctx: the client.
+        endpoint: what is served.
+        path: where.
+        described: whether it is in OpenAPI: pages are not, nor is what stands there under another name.
+    """
+    more = _described(ctx, endpoint) if described else {}
     router.add_api_route(
         path, ClientRoute(ctx, endpoint), methods=[endpoint.method], name=f"{ctx.name}:{endpoint.operation_id}",
-        include_in_schema=not endpoint.page, response_model=None, **described,
+        include_in_schema=described, response_model=None, **more,
     )  # fmt: skip
 
 

@@ -96,7 +96,8 @@ def read_answer(response: FetchResponse, *, may_be_list: bool = False) -> dict[s
         return _of_error(document)
     if response.status != 200:
         raise Nonsense(f"status {response.status}")
-    return document
+    # Whoever reads it tells an error by this member.
+    return {name: value for name, value in document.items() if name != "error"}
 
 
 def read_token_response(document: Mapping[str, Any]) -> OAuthTokenResponse:

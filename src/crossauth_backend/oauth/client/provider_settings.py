@@ -44,7 +44,7 @@ def provider_options(provider: str | Provider, **settings: Any) -> dict[str, Any
         "auth_server_base_url": issuer,
         "prefix": f"/{row.name}/",
         "session_data_name": row.name,
-        "valid_flows": [OAuthFlows.OidcAuthorizationCode if row.openid else OAuthFlows.AuthorizationCodeWithPKCE],
+        "valid_flows": [OAuthFlows.OidcAuthorizationCode if row.openid else OAuthFlows.AuthorizationCode],
         "default_scope": row.scope,
     }
     if tenants is not None:

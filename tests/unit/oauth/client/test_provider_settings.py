@@ -51,7 +51,7 @@ def test_a_provider_with_a_discovery_document(name: str) -> None:
 def test_a_provider_without_one(name: str) -> None:
     options = provider_options(name, **SETTINGS[name])
     check_metadata(options["oidc_config"], options["auth_server_base_url"])
-    assert options["valid_flows"] == ["authorizationCodeWithPKCE"]
+    assert options["valid_flows"] == ["authorizationCode"]
     assert name not in DISCOVERY
     assert PROVIDERS[name].profile is not None
 
