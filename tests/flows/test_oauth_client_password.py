@@ -1,11 +1,14 @@
 """The password flow: its pages, the second factors that the provider asks for, and its limits."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
 from crossauth_backend.testing import FakeProvider, Fault
+from crossauth_backend.testing.fake_provider_base import ProviderBase, failed
+from crossauth_backend.testing.fake_provider_password import OOB_GRANT
+from crossauth_backend.testing.wire import Received, Reply
 from tests.oauthclient import IN_SESSION, JSON, ClientSite, hidden_field
 from tests.support import CSRF
 
@@ -71,6 +74,35 @@ async def test_a_code_that_is_sent(provider: FakeProvider, kind: str) -> None:
         assert done.json()["id_payload"]["sub"] == "alice"
 
 
+async def test_a_message_that_is_confirmed_where_it_arrives(provider: FakeProvider) -> None:
+    provider.mfa.require("alice", "sms")
+    confirmed: list[str] = []
+    seen: list[Mapping[str, str]] = []
+
+    def by_oob(self: ProviderBase, received: Received, client: str, fault: Any) -> Reply:
+        seen.append(received.fields)
+        if not confirmed:
+            return failed("authorization_pending")
+        return Reply(200, self.token_response(self.grant(client, confirmed[0], "openid", None), fault))
+
+    provider.grants[OOB_GRANT] = by_oob
+    challenge = {"challenge_type": "oob", "oob_code": "o", "oob_channel": "auth0"}
+    provider.mfa._begun = lambda login, factor: Reply(200, challenge)  # type: ignore[method-assign]
+    limits = {"factor2_challenge": (1, 900), "device_poll": (4, 900)}
+    async with ClientSite(provider, attempt_limits=limits).open() as browser:
+        page = await browser.log_in_by_password()
+        assert "binding_code" not in page.text
+        for _ in range(3):  # waiting is no try
+            page = await browser.press(page, "Continue")
+            assert (page.status_code, "Not confirmed yet" in page.text) == (200, True)
+        confirmed.append("alice")
+        done = await browser.press(page, "Continue")
+        assert done.json()["id_payload"]["sub"] == "alice"
+        assert (await browser.press(page, "Continue")).status_code == 429
+    assert "binding_code" not in seen[0]
+    assert seen[0]["oob_code"] == "o"
+
+
 async def test_an_empty_code_is_no_try(provider: FakeProvider) -> None:
     provider.mfa.require("alice", "otp")
     async with ClientSite(provider).open() as browser:
@@ -132,6 +164,15 @@ async def test_a_password_is_not_guessed(provider: FakeProvider) -> None:
         assert (page.status_code, page.headers["retry-after"] != "") == (429, True)
         assert (await browser.log_in_by_password(user="bob")).json()["ok"] is True
         assert provider.requests["token"] == 4
+
+
+async def test_passwords_are_not_tried_on_many_accounts_from_one_address(provider: FakeProvider) -> None:
+    async with ClientSite(provider, attempt_limits={"login_address": (3, 900)}).open() as browser:
+        statuses = [
+            (await browser.submit("/passwordflow", username=f"u{n}", password="x")).status_code for n in range(4)
+        ]
+        assert statuses == [401, 401, 401, 429]
+    assert provider.requests["token"] == 3
 
 
 async def test_a_code_is_not_guessed_in_any_number_of_logins(provider: FakeProvider) -> None:

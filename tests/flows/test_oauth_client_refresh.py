@@ -145,3 +145,12 @@ async def test_they_need_a_csrf_token(provider: FakeProvider) -> None:
             refused = await browser.post(path, json={})
             assert (refused.status_code, refused.json()["error_code_name"]) == (403, "InvalidCsrf")
         assert (await held(browser)) == before
+
+
+async def test_renewing_before_it_is_due_is_counted(provider: FakeProvider) -> None:
+    limits = {"oauth_flow_address": (2, 900)}
+    async with ClientSite(provider, {**IN_SESSION, **TOKENS}, attempt_limits=limits).open() as browser:
+        await browser.log_in_by_password()
+        paths = ("/api/refreshtokens", "/refreshtokens", "/api/refreshtokens", "/refreshtokenflow")
+        assert [(await browser.call(path)).status_code for path in paths] == [200, 303, 429, 429]
+        assert (await browser.call("/api/refreshtokensifexpired")).json()["ok"] is True

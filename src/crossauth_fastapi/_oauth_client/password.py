@@ -89,6 +89,8 @@ async def submit_oob(ctx: ClientContext, request: Request, form: JsonOrFormData)
     names = ("mfa_token", "oob_code", "scope", "oob_channel", "challenge_type", "binding_method", "name")
     shown = {name: getattr(body, name) or "" for name in names}
     try:
+        # What waits for a confirmation is no try, and asks the provider all the same.
+        await count(ctx, request, device_poll=hash_token(sealed["token"]))
         async with _one_try(ctx, request, sealed):
             code = body.binding_code or body.oob or ""
             if sent["binding_method"] and not code:
@@ -234,6 +236,7 @@ _OTP_ENDPOINT: Final = ClientEndpoint(
 _OOB_ENDPOINT: Final = ClientEndpoint(
     name="passwordoob", also=("passwordflowoob",), option="password_oob_url", method="POST", handler=submit_oob,
     flows=(OAuthFlows.PasswordMfa,), summary="Give the code that was sent when a login with a password asked for it",
-    operation_id="oauth_client_password_oob", body=OobBody, answer=TokensGiven, templates=("mfa_oob_page",), limits=_TRIES,
+    operation_id="oauth_client_password_oob", body=OobBody, answer=TokensGiven, templates=("mfa_oob_page",),
+    limits=(*_TRIES, "device_poll"),
 )  # fmt: skip
 ENDPOINTS: Final = (_SHOW, _SUBMIT, _OTP_ENDPOINT, _OOB_ENDPOINT)

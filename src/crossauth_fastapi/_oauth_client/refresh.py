@@ -87,6 +87,9 @@ async def _renewed(ctx: ClientContext, request: Request, *, force: bool) -> Toke
         CrossauthError: `InvalidSession` where there are none, or the provider says that they have ended for good; an error of
             another status where nobody can say.
     """
+    if force:
+        # As often as somebody likes, and each time the provider is asked.
+        await count_flow(ctx, request)
     tokens = await ctx.tokens.fresh(request, force=force)
     if tokens is None or tokens.is_expired(ctx.now, timedelta(0)):
         raise CrossauthError(ErrorCode.InvalidSession, "The tokens have ended; log in again")
@@ -115,15 +118,16 @@ def _has_sessions(ctx: ClientContext) -> bool:
 
 def _of_session(name: str, *, force: bool, summary: str, operation_id: str) -> tuple[ClientEndpoint, ClientEndpoint]:
     """An endpoint that renews the tokens of the session, and its JSON twin."""
+    limits = ("oauth_flow_address",) if force else ()
     page = ClientEndpoint(
         name=name, method="POST", handler=renewing(force=force), flows=(_FLOW,), enabled=_has_sessions,
         summary=f"{summary}, and go on as after any flow", operation_id=f"{operation_id}_page",
-        body=CsrfBody, answer=TokensGiven, templates=("authorized_page",),
+        body=CsrfBody, answer=TokensGiven, templates=("authorized_page",), limits=limits,
     )  # fmt: skip
     api = ClientEndpoint(
         name=name, api=True, method="POST", handler=renewing_in_json(force=force), flows=(_FLOW,),
         enabled=_has_sessions, refused=refuse_in_json, summary=summary, operation_id=operation_id,
-        body=CsrfBody, answer=RefreshAnswer,
+        body=CsrfBody, answer=RefreshAnswer, limits=limits,
     )  # fmt: skip
     return page, api
 

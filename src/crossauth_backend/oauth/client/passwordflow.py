@@ -74,8 +74,9 @@ async def mfa_by_otp(connection: Connection, mfa_token: str, otp: str, scope: st
 async def mfa_by_oob(
     connection: Connection, mfa_token: str, oob_code: str, binding_code: str, scope: str | None
 ) -> OAuthTokenResponse:
-    """Tokens for a code that was sent."""
-    fields = {"mfa_token": mfa_token, "oob_code": oob_code, "binding_code": binding_code, "scope": scope}
+    """Tokens for a code that was sent; without one where the user confirms by what was sent."""
+    code = binding_code or None
+    fields = {"mfa_token": mfa_token, "oob_code": oob_code, "binding_code": code, "scope": scope}
     return await with_payload(connection, await token_request(connection, _OOB, fields))
 
 
