@@ -44,7 +44,7 @@ admin/api/updateclient selectclient createclient updateclient deleteclient api/d
 """.split()  # noqa: SIM905
 # Told by no action of its own: by every limit, by what sends mail in the background, and where an API key is checked.
 # Of OAuth's servers and clients.
-OTHER_SERVERS = ("token_", "client_", "consent_", "signing_key", "account_")
+OTHER_SERVERS = ("token_", "client_", "consent_", "signing_key")
 OTHER_LIMITS = {
     "client_secret", "user_code", "device_poll", "registration", "par", "introspection", "api_key", "bff", "interaction_address",
     "oauth_flow_address", "logout_token_address",
@@ -92,7 +92,7 @@ def test_every_documented_endpoint_has_a_name() -> None:
 def test_every_action_is_served_where_everything_is_switched_on() -> None:
     routes = iter_route_contexts(World(**SWITCHED_ON, api_key={}).server.app.router.routes)
     served = {getattr(route.original_route, "name", "").partition(":")[0] for route in routes}
-    assert {name for action in EVERY for name in action.endpoints} <= served
+    assert {name for action in (*ACTIONS, *KEY_ACTIONS) for name in action.endpoints} <= served
 
 
 @each_action
