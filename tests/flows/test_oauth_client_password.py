@@ -208,9 +208,7 @@ async def test_a_provider_that_is_away_uses_up_no_try_and_is_answered_as_the_opt
 
 
 @pytest.mark.parametrize("endpoint", ["mfa/authenticators", "mfa/challenge", "token"])
-@pytest.mark.parametrize(
-    "fault", [Fault.UNAVAILABLE, Fault.HTML, Fault.DIES, Fault.HUGE, Fault.NO_JSON, Fault.NO_OBJECT]
-)
+@pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.HTML, Fault.DIES, Fault.HUGE, Fault.NO_JSON])
 async def test_a_provider_that_answers_nonsense_is_a_clear_error_and_the_session_goes_on(
     provider: FakeProvider, endpoint: str, fault: Any
 ) -> None:
