@@ -50,7 +50,11 @@ server = FastApiServer(
 )
 SCOPE = "openid email offline_access"
 TIPS = [
-    {"title": "Log in", "text": "By the authorization code flow.", "href": f"/authzcodeflow?scope={SCOPE}"},
+    {
+        "title": "Log in at the provider",
+        "text": "By the authorization code flow.",
+        "href": f"/authzcodeflow?scope={SCOPE}",
+    },
     {"title": "Log in by password", "text": "You enter it here. Better not.", "href": f"/passwordflow?scope={SCOPE}"},
     {
         "title": "Log in by device code",
@@ -64,7 +68,7 @@ TIPS = [
     {"title": "Refresh them", "text": "Without logging in again.", "action": "/refreshtokens"},
     {"title": "Delete them", "text": "You stay logged in at the provider.", "href": "/deletetokens"},
     {"title": "Link an account", "text": "Sign up here first.", "href": "/linkedaccounts"},
-    {"title": "Log out", "text": "Here and at the provider.", "href": "/logoutoidc"},
+    {"title": "Log out at the provider", "text": "And here.", "href": "/logoutoidc"},
 ]
 
 

@@ -157,6 +157,7 @@ class Api:
 
     async def _say(self, socket: WebSocket, message: Any) -> None:
         text = message.get("text")
+        self.received = len(text or "")
         if text is None:
             await socket.send_bytes(message["bytes"])
         elif text == "close":

@@ -1,15 +1,22 @@
 """Every flow of examples/oauth_client.py by its buttons, in a browser without JavaScript, at a real OpenID provider."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, Page, expect
+
+from tests.services.oidc import NODE
+from tests.services.processes import free_port, running
+from tests.support import PASSWORD
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = [str(ROOT / "examples" / "oauth_client.py")]
-SHOTS = ROOT / "tests" / "browser" / "shots"
-USER = "alice@example.com"
+SHOTS = ROOT / "test-screenshots"
+USER = "alice"
 
 
 class Person:
@@ -52,3 +59,148 @@ async def person(browser: Browser, url: str) -> AsyncIterator[Person]:
     context = await browser.new_context(java_script_enabled=False)
     yield Person(await context.new_page(), url)
     await context.close()
+
+
+@contextmanager
+def a_provider(port: int, client_url: str) -> Iterator[str]:
+    """The provider that `make provider` runs; yields its URL."""
+    environment = {**os.environ, "PORT": str(port), "CLIENT_URL": client_url}
+    process = subprocess.Popen(
+        [NODE, "examples/provider.mjs"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert process.stdout is not None
+        assert any(b"An OpenID provider is at" in line for line in process.stdout), "is `npm ci` of tests/peers done?"
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The example as somebody runs it, and its provider."""
+    provider_port, port = free_port(), free_port()
+    url = f"http://localhost:{port}"
+    with a_provider(provider_port, url) as provider:
+        settings = {"ISSUER": provider}
+        with running(EXAMPLE, tmp_path_factory.mktemp("client"), settings, port=port):
+            yield url
+
+
+def test_the_example_is_short() -> None:
+    assert len(Path(EXAMPLE[0]).read_text().splitlines()) < 80
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_code_flow_api_call_refresh_and_logout(browser: Browser, site: str) -> None:
+    async with person(browser, site) as alice:
+        await alice.home()
+        await alice.look("home")
+        await alice.follow("Call the API")
+        await alice.look("bff-refused")
+        await alice.home()
+        await alice.follow("Log in at the provider")
+        await alice.at_the_provider()
+        await expect(alice.page).to_have_url(f"{site}/")
+        await alice.sees("Hello, alice")
+        await alice.look("home-logged-in")
+
+        await alice.follow("Call the API")
+        await expect(alice.page.locator("body")).to_contain_text('"sub":"alice"')
+        await alice.home()
+        await alice.press("Try it: See your tokens")
+        await expect(alice.page.locator("body")).to_contain_text('"sub":"alice"')
+        await alice.home()
+        await alice.press("Try it: Refresh them")
+        await expect(alice.page).to_have_url(f"{site}/")
+        await alice.sees("Hello, alice")
+
+        await alice.follow("Log out at the provider")
+        await alice.look("logout")
+        await alice.press("Log out")
+        await alice.page.get_by_role("button", name="Yes, sign me out").click()
+        await alice.sees("You're logged out")
+        await alice.look("loggedout")
+        await alice.home()
+        await alice.sees("Accounts you can trust")
+        await alice.follow("Call the API")
+        await expect(alice.page.locator("body")).to_contain_text("log in first")
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_device_code_flow_with_a_phone(browser: Browser, site: str) -> None:
+    async with person(browser, site) as television, person(browser, site) as phone:
+        await television.home()
+        await television.press("Try it: Log in by device code")
+        await expect(television.page.get_by_role("img", name="QR code")).to_be_visible()
+        await television.look("devicecodeflow")
+        code = await television.page.locator(".usercode").inner_text()
+        await television.press("I have confirmed it there")
+        await expect(television.page.get_by_role("status")).to_be_visible()
+        await television.look("devicecodeflow-pending")
+
+        link = television.page.get_by_role("main").get_by_role("link").first
+        await phone.page.goto(await link.get_attribute("href") or "")
+        await phone.look("phone")
+        await phone.page.fill("[name=user_code]", code)
+        await phone.page.click("[type=submit]")
+        await phone.look("phone2")
+        await phone.page.click("[type=submit]")
+        await phone.at_the_provider("bob")
+        await phone.look("phone3")
+
+        await television.press("I have confirmed it there")
+        await television.sees("Hello, bob")
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_password_flow_and_deleting_the_tokens(browser: Browser, site: str) -> None:
+    async with person(browser, site) as carol:
+        await carol.home()
+        await carol.follow("Log in by password")
+        await carol.look("passwordflow")
+        await carol.fill("Log in", username="carol", password="any")
+        await carol.sees("Hello, carol")
+        await carol.follow("Delete them")
+        await carol.look("deletetokens")
+        await carol.press("Disconnect")
+        await carol.look("deletetokens-done")
+        await carol.home()
+        await carol.sees("Accounts you can trust")
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_client_credentials_flow(browser: Browser, site: str) -> None:
+    async with person(browser, site) as somebody:
+        await somebody.home()
+        await somebody.press("Try it: Get a token for this application")
+        await expect(somebody.page).to_have_url(f"{site}/")
+        await somebody.sees("Accounts you can trust")
+        await somebody.press("Try it: See your tokens")
+        await expect(somebody.page.locator("body")).to_contain_text('"have_access_token":true')
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_an_account_is_linked_used_and_unlinked(browser: Browser, site: str) -> None:
+    async with person(browser, site) as dave, person(browser, site) as elsewhere:
+        await dave.page.goto(f"{site}/signup")
+        await dave.fill("Sign up", username="dave", password=PASSWORD, repeat_password=PASSWORD)
+        await dave.home()
+        await dave.follow("Link an account")
+        await dave.look("linkedaccounts-none")
+        await dave.page.get_by_role("main").get_by_role("button").last.click()
+        await dave.at_the_provider("dave-at-the-provider")
+        await dave.look("linkedaccounts")
+
+        await elsewhere.home()
+        await elsewhere.follow("Log in at the provider")
+        await elsewhere.at_the_provider("dave-at-the-provider")
+        await elsewhere.sees("Hello, dave")
+
+        await dave.press("Unlink localhost")
+        await expect(dave.page.get_by_role("main")).to_contain_text("No account is linked to yours")
+        await elsewhere.home()
+        await elsewhere.sees("Hello, dave-at-the-provider")

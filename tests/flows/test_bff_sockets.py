@@ -102,14 +102,15 @@ def test_where_the_api_is_lost_the_browser_hears_that_too(world: World) -> None:
 
 
 def test_messages_have_so_many_bytes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, _, _ = world
+    client, api, _ = world
+    api.received = 0
     monkeypatch.setattr(sockets, "MAX_MESSAGE", 1000)
     with opened(client) as socket:
         socket.send("x" * 1001)
         with pytest.raises(ConnectionClosed) as e:
             socket.recv(timeout=5)
     assert e.value.rcvd is not None
-    assert e.value.rcvd.code == 1009
+    assert (e.value.rcvd.code, api.received) == (1009, 0)
     with opened(client) as socket:
         socket.send("big 1001")
         with pytest.raises(ConnectionClosed) as e:

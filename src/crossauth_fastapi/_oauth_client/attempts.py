@@ -112,7 +112,7 @@ class Attempts:
         expires = now + LASTS
         kept = {**_to_data(attempt), "c": self._client, "s": hash_token(text), "x": int(expires.timestamp())}
         # The time stands in clear, so that the oldest is known without decrypting them all; nothing else rests on it.
-        value = f"{int(now.timestamp())}.{self._ring.encrypt(json.dumps(kept, separators=(',', ':')))}"
+        value = f"{int(now.timestamp() * 1000)}.{self._ring.encrypt(json.dumps(kept, separators=(',', ':')))}"
         cookie = self._cookie(text)
         state.queue(Cookie(cookie.shape(state.local).name, value, cookie.options(state.local, expires)))
         return text
@@ -179,4 +179,4 @@ def _refused(detail: str) -> CrossauthError:
 
 
 def _is_time(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 12
+    return text.isascii() and text.isdigit() and len(text) <= 16
