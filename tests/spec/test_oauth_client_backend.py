@@ -77,9 +77,8 @@ def test_the_names_of_flows() -> None:
     assert set(OAuthFlows.flow_name) == set(FLOWS.values()) - {"all"}
     for name in ("flow_names", "is_valid_flow", "are_valid_flows", "all_flows", "grant_type"):
         assert callable(getattr(OAuthFlows, name))
-    assert set(OAuthFlows.grant_type("passwordMfa")) == {
-        f"http://auth0.com/oauth/grant-type/mfa-{kind}" for kind in ("otp", "oob")
-    }
+    grants = OAuthFlows.grant_type("passwordMfa")
+    assert set(grants) == {f"http://auth0.com/oauth/grant-type/mfa-{kind}" for kind in ("otp", "oob")}
 
 
 def test_the_options() -> None:
