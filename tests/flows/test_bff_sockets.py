@@ -151,6 +151,16 @@ def test_paths_of_sockets_are_checked_as_well(world: World) -> None:
     assert api.seen == []
 
 
+def test_a_redirect_of_a_socket_is_not_followed(world: World) -> None:
+    client, api, _ = world
+    api.moved = "/v1/echo"
+    try:
+        assert refused(client)[0] == 502
+    finally:
+        api.moved = ""
+    assert api.seen == [], "nobody was asked with the token there"
+
+
 def test_an_api_that_knows_no_sockets(world: World) -> None:
     client, _, _ = world
     status, text = refused(client, path="/bff/echo")
