@@ -82,7 +82,9 @@ async def test_an_answer_with_an_error_uses_the_state_up_as_well(provider: FakeP
     async with ClientSite(provider, OIDC).open() as browser:
         url = await start(browser)
         back, kept = query_of(provider.sign_in(url, "alice")), dict(browser.cookies)
-        assert (await returned(browser, error="access_denied", state=back["state"], iss=provider.url)).status_code == 401
+        assert (
+            await returned(browser, error="access_denied", state=back["state"], iss=provider.url)
+        ).status_code == 401
         browser.cookies.update(kept)
         assert (await returned(browser, **back)).status_code == 401
 
@@ -161,7 +163,9 @@ def state_with(cookies: dict[str, str]) -> tuple[Any, RequestState]:
     return type("Connection", (), {"scope": scope})(), state
 
 
-def attempts(name: str = "oauth", issuer: str = "https://a", uri: str = "https://s/cb", secret: str = SECRET) -> Attempts:
+def attempts(
+    name: str = "oauth", issuer: str = "https://a", uri: str = "https://s/cb", secret: str = SECRET
+) -> Attempts:
     return Attempts(
         KeyRing([secret], "oauth client attempts"), name=name, issuer=issuer, redirect_uri=uri, clock=utc_now,
         use_once=InMemory(utc_now),
@@ -170,7 +174,12 @@ def attempts(name: str = "oauth", issuer: str = "https://a", uri: str = "https:/
 
 @pytest.mark.parametrize(
     "other",
-    [{"name": "other"}, {"issuer": "https://b"}, {"uri": "https://s/other"}, {"secret": "another, which is as long as needed"}],
+    [
+        {"name": "other"},
+        {"issuer": "https://b"},
+        {"uri": "https://s/other"},
+        {"secret": "another, which is as long as needed"},
+    ],
 )
 async def test_an_attempt_is_of_one_client_one_issuer_and_one_redirect_uri(other: dict[str, str]) -> None:
     one, two = attempts(), attempts(**other)
