@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -53,6 +53,8 @@ class Api:
         self.received = 0
         self.go_on = threading.Event()
         self.url = ""
+        self.moved = ""
+        """Where WebSockets are redirected to."""
 
     @property
     def app(self) -> Starlette:
@@ -142,6 +144,9 @@ class Api:
         if refusal is not None:
             await socket.send_denial_response(refusal)
             return
+        if self.moved:
+            await socket.send_denial_response(RedirectResponse(self.moved))
+            return
         self.seen.append({"headers": dict(socket.headers), "path": socket.url.path, "query": socket.url.query})
         offered = socket.scope["subprotocols"]
         await socket.accept("chat" if "chat" in offered else None)
@@ -157,6 +162,7 @@ class Api:
 
     async def _say(self, socket: WebSocket, message: Any) -> None:
         text = message.get("text")
+        self.received = len(text or "")
         if text is None:
             await socket.send_bytes(message["bytes"])
         elif text == "close":
@@ -264,7 +270,7 @@ class Site:
         servers.lifecycle.add([client])
         counted = self.allowance or Allowance(None, None, servers_events())
         access = Access(self.tokens, counted, lambda: next((s for s in servers.sources if s.name == "session"), None))
-        add_passage(self.server.app.router, passage, access, client, name="oauth", secured=True)
+        add_passage(self.server.app.router, passage, access, client, name="oauth")
 
 
 def servers_events() -> Any:

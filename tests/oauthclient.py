@@ -47,12 +47,13 @@ class ClientSite:
         users: where users are.
         keys: where sessions are.
         sessions: whether there is a session server.
+        clients: several clients, instead of one.
         options: of the server.
     """
 
     def __init__(
         self, provider: FakeProvider, client: Mapping[str, Any] | None = None, *, users: UserStorage | None = None,
-        keys: KeyStorage | None = None, sessions: bool = True, **options: Any,
+        keys: KeyStorage | None = None, sessions: bool = True, clients: list[dict[str, Any]] | None = None, **options: Any,
     ) -> None:  # fmt: skip
         self.provider = provider
         self.users = users or InMemoryUserStorage({"user_editable_fields": ["email"]})
@@ -64,6 +65,8 @@ class ClientSite:
         given = {**provider.client_options, "valid_flows": ["all"], "fetch_timeout": 2, **(client or {})}
         params: dict[str, Any] = {"oauth_client": {"auth_server_base_url": provider.url, "options": given}}
         shared: dict[str, Any] = {"app": FastAPI(), "secret": SECRET, "site_url": "http://localhost:8000"}
+        if clients is not None:
+            params = {"oauth_clients": clients}
         if sessions:
             params["session"] = {"key_storage": self.keys}
             local = LocalPasswordAuthenticator(self.users, CHEAP)

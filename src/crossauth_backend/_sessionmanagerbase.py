@@ -237,14 +237,6 @@ class SessionManagerBase:
         check_factors(users, self.authenticators.values(), offered)
         self.factors.require(self.allowed_factor2, "SessionManager: option 'allowed_factor2'")
 
-    def key_ring(self, purpose: str) -> KeyRing:
-        """Encrypts what is stored for one purpose; the keys are those of `encryption_keys`, or made from `secret`.
-
-        Parameters:
-            purpose: what is encrypted, so that a ciphertext made for one purpose is worth nothing for another.
-        """
-        return KeyRing(encryption_keys(self.settings), purpose)
-
     def _mail_failed(self, reason: Failure) -> None:
         self.events.tell(EventName.mail_failed, reason=reason)
 

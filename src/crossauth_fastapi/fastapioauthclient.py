@@ -27,7 +27,7 @@ from crossauth_fastapi._oauth_client.bodies import (
     DeviceCodeFlowResponse,
     DeviceCodePollBodyType,
 )
-from crossauth_fastapi._oauth_client.checks import names_given
+from crossauth_fastapi._oauth_client.checks import check_site, names_given
 from crossauth_fastapi._oauth_client.context import ClientContext, TokenAnswer
 from crossauth_fastapi._oauth_client.decoded import decode_payload, string_is_true
 from crossauth_fastapi._oauth_client.logfetch import LoggedFetcher
@@ -81,6 +81,7 @@ class FastApiOAuthClient(OAuthClient):
         given: Mapping[str, Any] = options or {}
         protocol = option_names(ClientSettings)
         settings = read_options(ClientServerSettings, given, component=COMPONENT, also_known=protocol)
+        check_site(settings)
         accounts = accounts_on(server.app)
         theirs: Any = _protocol_options(given, settings)
         super().__init__(auth_server_base_url, theirs, clock=assembly.clock_of(accounts))
@@ -214,9 +215,9 @@ class FastApiOAuthClient(OAuthClient):
 def _protocol_options(given: Mapping[str, Any], settings: ClientServerSettings) -> dict[str, Any]:
     """The options of the client without the web, with what follows from those of the web."""
     theirs = of_this_table(given, option_names(ClientSettings))
-    theirs.pop("auth_server_base_url", None)
     # Read once more below, where its variable of the environment counts too.
     named = read_options(ClientSettings, {**_UNASKED, **theirs}, component=COMPONENT)
+    theirs.pop("auth_server_base_url", None)
     theirs["redirect_uri"] = assembly.redirect_uri_of(settings, named.redirect_uri)
     if settings.oauth_log_fetch:
         theirs["fetcher"] = LoggedFetcher(theirs.get("fetcher"))

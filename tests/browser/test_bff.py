@@ -88,7 +88,7 @@ async def page(browser: Browser, world: World) -> AsyncIterator[Page]:
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_pages_of_the_site_call_the_api(page: Page, world: World) -> None:
-    url, api = world
+    _, api = world
     status, text = await page.evaluate(CALL, {"path": "/bff/echo/a%20b?x=1", "method": "GET"})
     assert (status, '"path":"/v1/echo/a%20b"' in text, "Bearer token-" in text) == (200, True, True)
     told = api.seen[-1]["headers"]
@@ -119,7 +119,7 @@ async def test_what_the_api_sends_runs_nowhere(page: Page, world: World) -> None
     assert await page.evaluate(LOADED, ["script", "src", "/bff/answer"]) == "refused"
     register = "navigator.serviceWorker.register('/bff/answer').then(() => 'there', () => 'refused')"
     assert await page.evaluate(register) == "refused"
-    worker = "new Promise((d) => { const w = new Worker('/bff/answer'); w.onerror = () => d('refused'); setTimeout(() => d('?'), 2000) })"
+    worker = "new Promise((done) => { new Worker('/bff/answer').onerror = () => done('refused') })"
     assert await page.evaluate(worker) == "refused"
     api.answer = (200, [(b"content-type", b"text/css")], b"body { color: red }")
     assert await page.evaluate(LOADED, ["link", "href", "/bff/answer"]) == "refused"

@@ -142,8 +142,7 @@ def test_a_server_without_sessions_says_so() -> None:
         assert client.get("/").json() == "refused"
 
 
-@pytest.mark.parametrize("name", ["oauth_client", "oauth_clients", "oauth_auth_server"])
-def test_components_that_are_not_built_say_so(name: str) -> None:
-    with pytest.raises(CrossauthError, match=name) as refused:
-        FastApiServer({name: [] if name == "oauth_clients" else {}})
+def test_a_component_that_is_not_built_says_so() -> None:
+    with pytest.raises(CrossauthError, match="oauth_auth_server") as refused:
+        FastApiServer({"oauth_auth_server": {}})
     assert refused.value.code is ErrorCode.NotImplemented

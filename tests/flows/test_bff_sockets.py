@@ -102,14 +102,15 @@ def test_where_the_api_is_lost_the_browser_hears_that_too(world: World) -> None:
 
 
 def test_messages_have_so_many_bytes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, _, _ = world
+    client, api, _ = world
+    api.received = 0
     monkeypatch.setattr(sockets, "MAX_MESSAGE", 1000)
     with opened(client) as socket:
         socket.send("x" * 1001)
         with pytest.raises(ConnectionClosed) as e:
             socket.recv(timeout=5)
     assert e.value.rcvd is not None
-    assert e.value.rcvd.code == 1009
+    assert (e.value.rcvd.code, api.received) == (1009, 0)
     with opened(client) as socket:
         socket.send("big 1001")
         with pytest.raises(ConnectionClosed) as e:
@@ -148,6 +149,16 @@ def test_paths_of_sockets_are_checked_as_well(world: World) -> None:
     client, api, _ = world
     assert refused(client, path="/bff/ws/%2e%2e/secret")[0] == 400
     assert api.seen == []
+
+
+def test_a_redirect_of_a_socket_is_not_followed(world: World) -> None:
+    client, api, _ = world
+    api.moved = "/v1/echo"
+    try:
+        assert refused(client)[0] == 502
+    finally:
+        api.moved = ""
+    assert api.seen == [], "nobody was asked with the token there"
 
 
 def test_an_api_that_knows_no_sockets(world: World) -> None:

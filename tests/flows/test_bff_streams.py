@@ -218,8 +218,9 @@ def test_a_stream_ends_with_its_session(world: World, monkeypatch: pytest.Monkey
     with Client(str(client.base_url)) as other:
         other.log_in()
         with other.stream("GET", "/bff/stream/events") as answer:
-            assert next(answer.iter_raw())
-            other.cookies.update(client.cookies)
+            events = answer.iter_raw()
+            assert next(events)
+            assert not soon(lambda: "events" in api.gone, 0.5), "as long as the session is there"
             for session in client.get("/api/sessions").json()["sessions"]:
                 if not session["current"]:
                     client.call("/api/sessions", session=session["session"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
 from crossauth_backend import CrossauthError, InMemoryKeyStorage
 from crossauth_backend.testing import FakeProvider, Fault
@@ -14,6 +15,7 @@ from crossauth_fastapi import FastApiServer
 from crossauth_fastapi.fastapioauthclient import BffEndpoint
 from tests.accounts import storages
 from tests.bff import ALL, Api
+from tests.flows.test_oauth_client_places import Foreign
 from tests.oauthclient import ClientSite, Visitor
 from tests.services.uvicorn import serve
 from tests.support import CSRF, SECRET
@@ -174,3 +176,33 @@ async def test_two_clients_use_each_its_own_tokens(provider: FakeProvider, api: 
                 for operation in path.values()
             ]
             assert len(identifiers) == len(set(identifiers))
+
+
+@pytest.mark.parametrize("protected", [True, False])
+async def test_on_sessions_of_another_framework(provider: FakeProvider, api: Api, protected: bool) -> None:
+    adapter = Foreign()
+    adapter.csrf_protection_enabled = lambda: protected  # type: ignore[method-assign]
+    own = {"valid_flows": ["password"], "secret": SECRET}
+    app = FastAPI()
+    FastApiServer(
+        {
+            "session_adapter": adapter,
+            "oauth_client": {
+                "auth_server_base_url": provider.url, "options": {**provider.client_options, **options(api), **own},
+            },
+        },
+        {"app": app, "site_url": "http://localhost:8000"},
+    )  # fmt: skip
+    headers = {"X-Browser": "one", "X-Token": "right"}
+    with serve(app) as url:
+        async with httpx2.AsyncClient(base_url=url, trust_env=False, headers=headers) as browser:
+            assert (await browser.get("/bff/echo")).status_code == 401
+            sent = {"username": "alice", "password": "password of alice", "scope": "openid"}
+            assert (await browser.post("/passwordflow", json=sent)).status_code == 200
+            token = bearer(await browser.get("/bff/echo"))
+            assert bearer(await browser.post("/bff/echo", content=b"x")) == token
+            without = await browser.post("/bff/echo", content=b"x", headers={"X-Token": "wrong"})
+            assert without.status_code == (403 if protected else 200)
+            elsewhere = {"Origin": "https://evil.test"}
+            assert (await browser.post("/bff/echo", content=b"x", headers=elsewhere)).status_code == 403
+            assert (await browser.get("/bff/echo", headers={"X-Browser": "two"})).status_code == 401

@@ -207,6 +207,25 @@ async def test_a_provider_that_is_away_uses_up_no_try_and_is_answered_as_the_opt
         assert (await browser.log_in_by_password()).json()["ok"] is True
 
 
+@pytest.mark.parametrize("endpoint", ["mfa/authenticators", "mfa/challenge", "token"])
+@pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.HTML, Fault.DIES, Fault.HUGE, Fault.NO_JSON])
+async def test_a_provider_that_answers_nonsense_is_a_clear_error_and_the_session_goes_on(
+    provider: FakeProvider, endpoint: str, fault: Any
+) -> None:
+    provider.mfa.require("alice", "sms")
+    async with ClientSite(provider, IN_SESSION).open() as browser:
+        await browser.sign_up("bob")
+        provider.faults[endpoint] = fault
+        answer = await browser.log_in_by_password()
+        assert answer.status_code in (502, 503)
+        assert answer.json()["error_code_name"] in ("Connection", "FetchError")
+        provider.faults.clear()
+        assert (await browser.get("/api/userforsessionkey")).json()["user"]["username"] == "bob"
+        page = await browser.log_in_by_password()
+        done = await browser.press(page, "Continue", binding_code=provider.mfa.sent[-1])
+        assert done.status_code == 303
+
+
 async def test_the_codes_of_one_browser_are_of_no_use_in_another(provider: FakeProvider) -> None:
     provider.mfa.require("alice", "otp")
     async with ClientSite(provider, IN_SESSION).open() as browser, browser.another() as thief:

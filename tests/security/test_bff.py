@@ -171,6 +171,7 @@ def test_an_api_says_nothing_about_this_site(world: World) -> None:
     for name, value in OF_THIS_SITE.items():
         assert value not in answer.headers.get_list(name), name
     assert dict(client.cookies) == cookies
+    assert "cookie" not in sent(client.get("/bff/echo")), "nor are its cookies kept for the next one"
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def serve(app: Any, **settings: Any) -> Iterator[str]:
+def serve(app: Any, port: int = 0, **settings: Any) -> Iterator[str]:
     """Run `app` under uvicorn in a thread, with further settings of its own; yields its URL."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     # asyncio does this for sockets that it opened itself; without it every answer waits 40 ms for an acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = Server(uvicorn.Config(app, log_level="warning", lifespan="on", **settings))

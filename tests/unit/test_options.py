@@ -156,9 +156,9 @@ def test_a_mailer_that_is_given_overrides_the_mail_server_in_the_environment(mon
         ("CREATE_CLIENT_PAGE", "x.html", ErrorCode.NotImplemented),
         ("DELETE_CLIENT_PAGE", "x.html", ErrorCode.NotImplemented),
         ("ENABLE_OAUTH_CLIENT_MANAGEMENT", "1", ErrorCode.NotImplemented),
-        ("OAUTH_CLIENT_ID", "shop", ErrorCode.NotImplemented), ("CLIENT_ID", "shop", ErrorCode.NotImplemented),
-        ("OAUTH_AUDIENCE", "api", ErrorCode.NotImplemented), ("JWT_PUBLIC_KEY", "k", ErrorCode.NotImplemented),
-        ("AUTH_SERVER_BASE_URL", "https://x", ErrorCode.NotImplemented),
+        ("OAUTH_CLIENT_ID", "shop", ErrorCode.Configuration), ("CLIENT_ID", "shop", ErrorCode.Configuration),
+        ("OAUTH_AUDIENCE", "api", ErrorCode.Configuration), ("JWT_PUBLIC_KEY", "k", ErrorCode.Configuration),
+        ("AUTH_SERVER_BASE_URL", "https://x", ErrorCode.Configuration),
         ("ENABLE_KNOWN_DEVICES", "1", ErrorCode.Configuration), ("AUDIT_RETENTION_DAYS", "30", ErrorCode.Configuration),
     ],
 )  # fmt: skip

@@ -24,7 +24,15 @@ from crossauth_backend.core.options import option_names, overridden, read_option
 from crossauth_backend.limits.rules import read_limits
 from crossauth_backend.oauth.resource.options import TokenConsumerSettings
 from crossauth_fastapi import FastApiApiKeyServer, FastApiOAuthResourceServer, FastApiServer
-from crossauth_fastapi._assembly.components import API_KEY, COMPONENTS, RESOURCE_SERVER, SESSION, Component
+from crossauth_fastapi._assembly.components import (
+    API_KEY,
+    COMPONENTS,
+    OAUTH_CLIENT,
+    OAUTH_CLIENTS,
+    RESOURCE_SERVER,
+    SESSION,
+    Component,
+)
 from crossauth_fastapi._assembly.options import ServerSettings
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi.fastapi_users import FastAPIUsers
@@ -50,6 +58,8 @@ def params_of(*rows: Component, **own: dict[str, Any]) -> dict[str, Any]:
         "session": {"key_storage": InMemoryKeyStorage(), "options": own.get("session", {})},
         "api_key": {"key_storage": InMemoryKeyStorage(), "options": own.get("api_key", {})},
         "oauth_resserver": {"options": own.get("oauth_resserver", {})},
+        "oauth_client": {"auth_server_base_url": ISSUER, "options": own.get("oauth_client", {})},
+        "oauth_clients": [{"auth_server_base_url": ISSUER, "options": own.get("oauth_clients", {})}],
     }
     return {row.param: all_of[row.param] for row in rows}
 
@@ -62,6 +72,8 @@ def enough(*rows: Component) -> dict[str, Any]:
         needs["authenticators"] = {"localpassword": LocalPasswordAuthenticator(users, CHEAP)}
     if SESSION in rows or API_KEY in rows:
         needs |= {"user_storage": users, "secret": SECRET}
+    if OAUTH_CLIENT in rows or OAUTH_CLIENTS in rows:
+        needs |= {"secret": SECRET, "site_url": "https://shop.example.com", "client_id": "shop"}
     return needs | (CONSUMER if RESOURCE_SERVER in rows else {})
 
 
@@ -75,7 +87,10 @@ def refused(make: Callable[[], Any], code: ErrorCode = ErrorCode.Configuration) 
 @pytest.mark.parametrize(("row", "name"), OPTIONS, ids=lambda v: v if isinstance(v, str) else v.param)
 def test_an_option_of_a_wrong_type_is_refused_by_name(row: Component, name: str) -> None:
     """For every option of every server: so each of them is read."""
-    message = refused(lambda: FastApiServer(params_of(row), {**enough(row), name: object()}))
+    given = {**enough(row), name: object()}
+    if name == "siteUrl":
+        given.pop("site_url", None)
+    message = refused(lambda: FastApiServer(params_of(row), given))
     assert f"option {name!r} must be " in message
     assert "not object" in message
 
@@ -110,8 +125,10 @@ def test_a_typing_mistake_is_said_before_what_is_unread() -> None:
     assert "did you mean 'token_prefix'" in message
 
 
-def test_what_will_be_read_by_an_oauth_client_is_not_available() -> None:
-    assert "'client_id'" in refused(lambda: FastApiServer({}, {"client_id": "x"}), ErrorCode.NotImplemented)
+def test_what_only_an_oauth_client_reads_says_so() -> None:
+    message = refused(lambda: FastApiServer({}, {"client_id": "x"}))
+    assert "'client_id' has no effect without an OAuth client" in message
+    assert "{'oauth_client': {'auth_server_base_url': …}}" in message
 
 
 def test_options_of_all_servers_reach_the_one_that_they_are_for() -> None:

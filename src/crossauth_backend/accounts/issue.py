@@ -86,12 +86,10 @@ async def open_session(
             another login is required, for which no session waits.
     """
     user, asked, unsent = decided.attempt.user, None, ""
-    if carried is None and previous is not None and CARRIED in previous.data:
-        carried = carried_by(previous, user)
+    carried = carried_by(previous, user) if carried is None and previous and CARRIED in previous.data else carried
     if isinstance(decided, Required):
-        asked = decided.ask
-        data, unsent = await _waiting_data(accounts, decided, previous, persist, origin)
-        data = with_carried(data, user, carried) if carried else data
+        asked, (data, unsent) = decided.ask, await _waiting_data(accounts, decided, previous, persist, origin)
+        data = data if not carried else with_carried(data, user, carried)
         session = await accounts.sessions.create_session_key(None, extra_fields, data)
     else:
         # It rests on the stamp that was read before the proof: where a credential has changed since, it is void from the start.

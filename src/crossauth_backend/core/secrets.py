@@ -111,12 +111,12 @@ class KeyRing:
 
     def __init__(self, secrets: Sequence[str], purpose: str) -> None:
         keys = [derive_key(secret, purpose) for secret in secrets]
-        self._keys = {hash_token(key)[:8]: key for key in keys}
-        self._current = next(iter(self._keys))
+        self.keys = {hash_token(key)[:8]: key for key in keys}
+        self._current = next(iter(self.keys))
 
     def encrypt(self, plain: str) -> str:
         """`enc.<key>.<ciphertext>`."""
-        return f"{_ENCRYPTED}.{self._current}.{encrypt(plain, self._keys[self._current])}"
+        return f"{_ENCRYPTED}.{self._current}.{encrypt(plain, self.keys[self._current])}"
 
     def decrypt(self, cipher: str) -> str:
         """The text that `encrypt` was given.
@@ -126,9 +126,9 @@ class KeyRing:
         """
         mark, _, rest = cipher.partition(".")
         name, _, body = rest.partition(".")
-        if mark != _ENCRYPTED or name not in self._keys:
+        if mark != _ENCRYPTED or name not in self.keys:
             raise CrossauthError(ErrorCode.InvalidKey, detail="no key of the ring fits the ciphertext")
-        return decrypt(body, self._keys[name])
+        return decrypt(body, self.keys[name])
 
     def is_current(self, cipher: str) -> bool:
         """Whether `cipher` was made with the newest key; if not, it is to be encrypted anew."""

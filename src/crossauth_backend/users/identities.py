@@ -42,6 +42,7 @@ class Identity(ItemReads):
     created: datetime
 
 
+@runtime_checkable
 class IdentityStorage(Protocol):
     """Keeps which accounts at other issuers are linked to which users.
 

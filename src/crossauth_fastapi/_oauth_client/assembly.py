@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, FastAPI, Request
 
 from crossauth_backend.core.clock import utc_now
-from crossauth_backend.core.secretoption import check_secret
+from crossauth_backend.core.secretoption import check_secret, ring_for
 from crossauth_backend.core.secrets import KeyRing, hash_token
 from crossauth_backend.core.text import with_slashes
 from crossauth_backend.events.listeners import Events, LoggingListener
@@ -38,7 +38,7 @@ from crossauth_fastapi._oauth_client import (
 )
 from crossauth_fastapi._oauth_client.attempts import Attempts
 from crossauth_fastapi._oauth_client.bff.routes import add_routes as add_bff_routes
-from crossauth_fastapi._oauth_client.checks import Whole, check_options, read_flows
+from crossauth_fastapi._oauth_client.checks import Whole, check_options, check_templates, read_flows
 from crossauth_fastapi._oauth_client.context import ClientContext
 from crossauth_fastapi._oauth_client.endpoints import ClientEndpoint, add
 from crossauth_fastapi._oauth_client.formpost import FormPosts
@@ -98,6 +98,7 @@ def build(
     """
     flows = read_flows("valid_flows", options.valid_flows)
     check_options(Whole(options, flows, given, server.have_session_adapter))
+    check_templates(options, pages)
     if options.session_data_name in _TAKEN:
         raise wrong(
             f"option 'session_data_name': {options.session_data_name!r} is what the library keeps its own data under"
@@ -189,7 +190,8 @@ def _rings(options: ClientServerSettings, accounts: AccountServices | None) -> C
     if accounts is not None and options.secret is None and not options.encryption_keys:
         return accounts.key_ring
     keys = options.encryption_keys or [check_secret(options.secret, COMPONENT)]
-    return lambda purpose: KeyRing(keys, purpose)
+    # As those of a session server that has this secret, wherever it was given.
+    return partial(ring_for, KeyRing(keys, "stored secrets"))
 
 
 def _token_store(

@@ -11,6 +11,7 @@ from crossauth_backend.core.fetch import is_secure_url
 from crossauth_backend.oauth.client.flownames import OAuthFlows
 from crossauth_fastapi._oauth_client.context import ClientContext
 from crossauth_fastapi._oauth_client.options import ClientServerSettings, wrong
+from crossauth_fastapi._pages.environment import Pages
 
 _F: Final = OAuthFlows
 _CODE_FLOWS: Final = (_F.AuthorizationCode, _F.AuthorizationCodeWithPKCE, _F.OidcAuthorizationCode)
@@ -57,7 +58,6 @@ def check_options(whole: Whole) -> None:
     Raises:
         CrossauthError: `Configuration`, naming the option, what is wrong with it and what would be right.
     """
-    _check_site(whole.options)
     _check_functions(whole.options)
     _check_sessions(whole)
     _check_protected(whole)
@@ -67,7 +67,12 @@ def check_options(whole: Whole) -> None:
             raise wrong(f"option {', '.join(map(repr, idle))} has no effect without {needed}")
 
 
-def _check_site(options: ClientServerSettings) -> None:
+def check_site(options: ClientServerSettings) -> None:
+    """Refuse a site that no redirect URI can be made of, and a name that no entry of session data can have.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
     if not is_secure_url(options.site_url) or urlsplit(options.site_url).query:
         raise wrong("option 'site_url' must be an https URL without query, or http on localhost")
     after = options.post_logout_redirect_uri
@@ -75,6 +80,22 @@ def _check_site(options: ClientServerSettings) -> None:
         raise wrong("option 'post_logout_redirect_uri' must be an https URL without fragment, or http on localhost")
     if "." in options.session_data_name or '"' in options.session_data_name:
         raise wrong("option 'session_data_name' must have no dot and no quotation mark")
+
+
+def check_templates(options: ClientServerSettings, pages: Pages) -> None:
+    """Refuse templates that answers of every flow need, and that are not there.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    needed = {
+        "error_page": options.errors_as == "page_error",
+        "authorized_page": options.token_response_type in ("save_in_session_and_load", "send_in_page"),
+    }
+    for option, is_needed in needed.items():
+        name = options.page(option)
+        if is_needed and not pages.has(name):
+            raise wrong(f"option {option!r}: there is no template {name!r} in {options.template_dir!r}")
 
 
 def _check_functions(options: ClientServerSettings) -> None:

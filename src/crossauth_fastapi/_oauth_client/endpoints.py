@@ -76,6 +76,7 @@ class ClientEndpoint:
         only_named: whether it is there only where its option is given.
         api: whether it is `api/` and the path.
         also: further paths where the option has no value.
+        at_redirect_uri: whether its path is that of the redirect URI, which may be configured as a whole.
         flows: it is there where one of these is on; empty where it needs none.
         enabled: what else must be the case for it to be there.
         csrf: whether a POST needs a CSRF token.
@@ -99,6 +100,7 @@ class ClientEndpoint:
     only_named: bool = False
     api: bool = False
     also: tuple[str, ...] = ()
+    at_redirect_uri: bool = False
     flows: tuple[str, ...] = ()
     enabled: Callable[[ClientContext], bool] = lambda ctx: True
     csrf: bool = True
@@ -134,7 +136,7 @@ def add(router: APIRouter, ctx: ClientContext, endpoints: Iterable[ClientEndpoin
     taken: set[tuple[str, str]] = set()
     for endpoint in endpoints:
         for position, name in enumerate(endpoint.names(ctx)):
-            path = f"{ctx.prefix}{name}"
+            path = ctx.callback if endpoint.at_redirect_uri else f"{ctx.prefix}{name}"
             if (endpoint.method, path) in taken:
                 raise wrong(f"two endpoints have the URL {path!r}: give one of them another, by {_options(endpoint)}")
             taken.add((endpoint.method, path))

@@ -10,6 +10,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import REQUIRED, option
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.oauth.client.options import OAuthClientOptions
+from crossauth_backend.users.identities import IdentityStorage
 from crossauth_backend.users.storage import UserStorage
 
 COMPONENT: Final = "FastApiOAuthClient"
@@ -69,7 +70,7 @@ class FastApiOAuthClientOptions(OAuthClientOptions, total=False):
     error_page: str
     error_response_type: ErrorResponseType
     id_token_match_field: str
-    identity_storage: Any
+    identity_storage: IdentityStorage
     jwt_tokens: list[JwtToken]
     key_storage: KeyStorage
     link_accounts: bool
@@ -162,7 +163,7 @@ class ClientServerSettings:
     user_storage: UserStorage | None = option(None, shown="that of the session server", doc="Where the users are that ID tokens are matched with.")
     require_local_account: bool = option(True, env="OAUTH_REQUIRE_LOCAL_ACCOUNT", doc="Whether an ID token without a user in `user_storage` is nobody's with `merge` and `embed`; otherwise the user is made of its claims.")
     oauth_issuer: str | None = option(None, env="OAUTH_ISSUER", not_empty=True, doc="The issuer that is this application's own: `sub` of its tokens is the `id` of a user.")
-    identity_storage: Any | None = option(None, kind="IdentityStorage", doc="Keeps which user of this site is which user of which issuer, for `link_accounts`, `local_login`, `merge` and `embed`.")
+    identity_storage: IdentityStorage | None = option(None, doc="Keeps which user of this site is which user of which issuer, for `link_accounts`, `local_login`, `merge` and `embed`.")
     local_login: bool = option(False, env="OAUTH_LOCAL_LOGIN", doc="Whether a login at the provider also logs in the user it belongs to here, through every stage of a login.")
     create_accounts: bool = option(False, env="OAUTH_CREATE_ACCOUNTS", needs="local_login", doc="Whether somebody who logs in at the provider, and has no account here, gets one. Only an e-mail address that the provider has verified is taken over.")
     link_accounts: bool = option(False, env="OAUTH_LINK_ACCOUNTS", doc="Whether users may link their account to one at the provider, and unlink it.")

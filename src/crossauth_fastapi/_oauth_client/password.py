@@ -132,7 +132,7 @@ async def _ask(ctx: ClientContext, request: Request, mfa_token: str, scope: str,
     """The page that asks for a second factor, after the provider was told which."""
     found = await ctx.client.mfa_authenticators(mfa_token)
     if "error" in found:
-        raise CrossauthError.from_oauth_error(found["error"], found.get("error_description"))
+        raise as_crossauth_error(found)
     chosen = choose_factor(found.get("authenticators", []))
     if chosen is None:
         raise CrossauthError(ErrorCode.MfaRequired, _NO_FACTOR)
@@ -160,7 +160,7 @@ async def _challenge(ctx: ClientContext, mfa_token: str, chosen: Chosen) -> OAut
     ask = ctx.client.mfa_otp_request if chosen.kind == "otp" else ctx.client.mfa_oob_request
     challenge = await ask(mfa_token, chosen.id)
     if "error" in challenge:
-        raise CrossauthError.from_oauth_error(challenge["error"], challenge.get("error_description"))
+        raise as_crossauth_error(challenge)
     return challenge
 
 

@@ -46,8 +46,7 @@ class SessionContext(ActionContext):
     """The fields of forms that some first factor stores."""
     code_names: frozenset[str] = frozenset()
     """The fields of forms that hold a code for some factor."""
-    reserved: set[str] = field(default_factory=set)
-    """Entries of the session data that other servers of ours keep for themselves."""
+    reserved: set[str] = field(default_factory=set)  # entries of the session data that other servers of ours keep
     services: Accounts | None = None
     """The account services; `None` without a user storage."""
 

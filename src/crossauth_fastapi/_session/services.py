@@ -14,6 +14,7 @@ from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.sessions import log_out
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.secretoption import ring_for
 from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.events.listeners import Events
@@ -77,7 +78,7 @@ class SessionServices:
 
     def key_ring(self, purpose: str) -> KeyRing:
         """See `AccountServices.key_ring`."""
-        return self.context.manager.key_ring(purpose)
+        return ring_for(self.context.manager.ring, purpose)
 
     def reserve_data(self, name: str) -> None:
         """See `AccountServices.reserve_data`."""

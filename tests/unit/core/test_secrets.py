@@ -3,7 +3,7 @@
 import pytest
 
 from crossauth_backend import CrossauthError, ErrorCode
-from crossauth_backend.core.secretoption import check_secret
+from crossauth_backend.core.secretoption import check_secret, ring_for
 from crossauth_backend.core.secrets import (
     KeyRing,
     decrypt,
@@ -159,3 +159,18 @@ def test_a_secret_that_is_missing_or_short_stops_the_start_and_is_not_said(secre
     assert refused.value.code is ErrorCode.Configuration
     assert not secret or secret not in str(refused.value)
     assert check_secret(SECRET, "Shop") == SECRET
+
+
+def test_a_ring_for_another_purpose_has_other_keys_of_the_same_order() -> None:
+    first, second = "a first secret, long enough to use", "a second secret, long enough as well"
+    ring = KeyRing([first, second], "one")
+    other = ring_for(ring, "two")
+    text = other.encrypt("x")
+    assert other.decrypt(text) == "x"
+    for wrong in (ring, ring_for(ring, "three"), KeyRing([first], "two")):
+        with pytest.raises(CrossauthError):
+            wrong.decrypt(text)
+    old = ring_for(KeyRing([second], "one"), "two").encrypt("y")
+    assert other.decrypt(old) == "y"
+    assert other.is_current(text)
+    assert not other.is_current(old)

@@ -260,17 +260,17 @@ class OAuthClient:
         return await mfa_challenge(self._connection, "oob", mfa_token, authenticator_id)
 
     async def mfa_oob_complete(
-        self, mfa_token: str, oob_code: str, binding_code: str, scope: str | None = None
+        self, mfa_token: str, oobCode: str, bindingCode: str, scope: str | None = None
     ) -> OAuthTokenResponse:
         """Tokens for a code that was sent.
 
         Parameters:
             mfa_token: as the password flow returned it.
-            oob_code: as `mfa_oob_request` returned it.
-            binding_code: what the user received.
+            oobCode: `oob_code` as `mfa_oob_request` returned it.
+            bindingCode: what the user received.
             scope: what is asked for.
         """
-        return await mfa_by_oob(self._connection, mfa_token, oob_code, binding_code, scope)
+        return await mfa_by_oob(self._connection, mfa_token, oobCode, bindingCode, scope)
 
     # Device code
 

@@ -6,7 +6,10 @@ the session, in its header; every request has to come from a page of this site, 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
+
+from fastapi import Request
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._http.origins import is_own_page
@@ -38,21 +41,29 @@ def check_page(state: RequestState, site_url: str) -> None:
         raise CrossauthError(ErrorCode.Forbidden, "What the API says is data, and not a part of this site")
 
 
-def check_csrf_header(state: RequestState) -> None:
+ForeignCheck = Callable[[Request], Awaitable[bool]]
+"""Whether a request has the CSRF token that sessions of another framework need, if they need one."""
+
+
+async def check_csrf(request: Request, state: RequestState, foreign: ForeignCheck | None) -> None:
     """Refuse a changing request without the session's CSRF token in the header: the body is the API's.
+
+    Parameters:
+        request: the request.
+        state: of the request.
+        foreign: what knows the tokens of another framework; `None` where sessions are ours.
 
     Raises:
         CrossauthError: `InvalidCsrf`.
     """
     if state.method_ in SAFE_METHODS:
         return
-    header = state.site.csrf_header
-    # Without a header of ours, sessions are another framework's, which says itself whether the token was good.
-    if header is not None and not state.header(header):
-        raise csrf_refusal(state)
-    if header is None and state["auth_type"] == "session":
+    if foreign is not None:
+        if not await foreign(request):
+            raise csrf_refusal(state)
         return
-    if not state["csrf_token"]:
+    header = state.site.csrf_header
+    if header is None or not state.header(header) or not state["csrf_token"]:
         raise csrf_refusal(state)
 
 

@@ -17,7 +17,7 @@ from crossauth_fastapi._http.router import route_path
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._oauth_client.answers import error_json
 from crossauth_fastapi._oauth_client.bff.access import Access
-from crossauth_fastapi._oauth_client.bff.callers import check_csrf_header, check_page
+from crossauth_fastapi._oauth_client.bff.callers import ForeignCheck, check_csrf, check_page
 from crossauth_fastapi._oauth_client.bff.headers import ResponseHeaders, challenge_of, request_headers
 from crossauth_fastapi._oauth_client.bff.location import rewritten
 from crossauth_fastapi._oauth_client.bff.options import Entry, Passage
@@ -42,10 +42,19 @@ class Forwarder:
         entry: the entry.
         access: the tokens.
         client: sends the requests.
+        foreign: see `check_csrf`.
     """
 
-    def __init__(self, passage: Passage, entry: Entry, access: Access, client: StreamClient) -> None:
+    def __init__(
+        self,
+        passage: Passage,
+        entry: Entry,
+        access: Access,
+        client: StreamClient,
+        foreign: ForeignCheck | None = None,
+    ) -> None:
         self.passage, self.entry, self.access, self.client = passage, entry, access, client
+        self.foreign = foreign
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request.
@@ -87,7 +96,7 @@ class _Exchange:
 
     def __init__(self, forwarder: Forwarder, request: Request, receive: Receive, send: Send) -> None:
         self._passage, self._entry = forwarder.passage, forwarder.entry
-        self._access, self._client = forwarder.access, forwarder.client
+        self._access, self._client, self._foreign = forwarder.access, forwarder.client, forwarder.foreign
         self._request, self._receive, self._send = request, receive, send
         self._state = state_of(request)
         header = self._state.site.csrf_header
@@ -110,7 +119,7 @@ class _Exchange:
         state.personal = True
         check_page(state, self._passage.site_url)
         self._url = target_of(self._passage, self._entry, self._request.scope)
-        check_csrf_header(state)
+        await check_csrf(self._request, state, self._foreign)
         self._upload = self._body()
         token = await self._access.token(self._request)
         watch = Watch(self._receive, self._upload, self._passage.timeout, self._stands)
@@ -179,6 +188,8 @@ class _Exchange:
                 if complete:
                     return
         except StreamBroken as e:
+            if self._upload is not None and isinstance(self._upload.error, BrowserLeft):
+                raise BrowserLeft from None
             logger.info("the API ended a response before it was complete: %s", e)
             raise AnswerCutShort("the API ended its response before it was complete") from None
         except OSError:

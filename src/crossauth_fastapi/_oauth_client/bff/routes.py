@@ -20,6 +20,7 @@ from crossauth_fastapi._middleware.order import servers_on
 from crossauth_fastapi._middleware.state import SAFE_METHODS
 from crossauth_fastapi._oauth_client.answers import error_json
 from crossauth_fastapi._oauth_client.bff.access import LIMIT, Access, Allowance, SessionSource
+from crossauth_fastapi._oauth_client.bff.callers import ForeignCheck
 from crossauth_fastapi._oauth_client.bff.forward import Forwarder
 from crossauth_fastapi._oauth_client.bff.options import METHODS, Entry, Passage, read_passage
 from crossauth_fastapi._oauth_client.bff.sockets import SocketForwarder
@@ -59,7 +60,12 @@ def add_routes(router: APIRouter, ctx: ClientContext) -> None:
         return next((source for source in servers.sources if source.name == "session"), None)
 
     access = Access(ctx.tokens, _allowance(ctx), source)
-    add_passage(router, passage, access, client, name=ctx.name, secured=ctx.accounts is not None)
+
+    async def has_foreign_token(request: Request) -> bool:
+        return not (await ctx.server.error_if_csrf_invalid(request, Response(), None)).error
+
+    foreign = has_foreign_token if ctx.accounts is None else None
+    add_passage(router, passage, access, client, name=ctx.name, foreign=foreign)
 
 
 def _allowance(ctx: ClientContext) -> Allowance:
@@ -116,7 +122,13 @@ class Refuser:
 
 
 def add_passage(
-    router: APIRouter, passage: Passage, access: Access, client: StreamClient, *, name: str, secured: bool
+    router: APIRouter,
+    passage: Passage,
+    access: Access,
+    client: StreamClient,
+    *,
+    name: str,
+    foreign: ForeignCheck | None = None,
 ) -> None:
     """Add the routes of every entry.
 
@@ -126,16 +138,16 @@ def add_passage(
         access: the tokens.
         client: sends the requests.
         name: tells clients of one application apart.
-        secured: whether OpenAPI knows the session's cookie and header.
+        foreign: knows the CSRF tokens of another framework's sessions; `None` where sessions are ours.
     """
     served: dict[str, frozenset[str]] = {}
     for entry in passage.entries:
-        forwarder = Described(Forwarder(passage, entry, access, client))
+        forwarder = Described(Forwarder(passage, entry, access, client, foreign))
         for path in _paths(passage, entry):
             served[path] = served.get(path, frozenset()) | _offered(entry)
             for method in METHODS:
                 if method in entry.methods:
-                    _add(router, path, method, forwarder, **_description(passage, path, method, name, secured))
+                    _add(router, path, method, forwarder, **_description(passage, path, method, name, foreign is None))
             if "GET" in entry.methods:
                 _add(router, path, "HEAD", forwarder, include_in_schema=False)
                 socket: Any = SocketForwarder(passage, entry, access, client)
@@ -163,10 +175,10 @@ def _offered(entry: Entry) -> frozenset[str]:
     return entry.methods | {"HEAD"} if "GET" in entry.methods else entry.methods
 
 
-def _description(passage: Passage, path: str, method: str, name: str, secured: bool) -> dict[str, Any]:
+def _description(passage: Passage, path: str, method: str, name: str, ours: bool) -> dict[str, Any]:
     """What OpenAPI says of one method of an entry."""
     is_safe = method in SAFE_METHODS
-    more: dict[str, Any] = needs(session=True, csrf=not is_safe) if secured else {}
+    more: dict[str, Any] = needs(session=True, csrf=not is_safe) if ours else {}
     if "{" in path:
         schema = {"type": "string"}
         more["parameters"] = [{"name": "path", "in": "path", "required": True, "schema": schema}]

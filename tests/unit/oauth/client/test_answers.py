@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crossauth_backend.core.fetch import FetchResponse
@@ -61,7 +61,7 @@ def test_scopes(value: Any) -> None:
         st.sampled_from(["access_token", "token_type", "expires_in", "refresh_token", "id_token", "scope"]), ANY
     )
 )
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_token_response_is_read_or_refused(changes: dict[str, Any]) -> None:
     try:
         found = read_token_response({**GOOD, **changes})
@@ -72,7 +72,7 @@ def test_any_token_response_is_read_or_refused(changes: dict[str, Any]) -> None:
 
 
 @given(ANY, st.sampled_from([200, 400, 401, 403, 404, 429, 500, 503]), st.booleans())
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_answer_is_an_object_an_error_or_nonsense(body: Any, status: int, may_be_list: bool) -> None:
     try:
         found = read_answer(an_answer(json.dumps(body).encode(), status), may_be_list=may_be_list)
