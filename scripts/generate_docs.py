@@ -195,7 +195,9 @@ FEATURES: Final[dict[str, list[Section]]] = {
             "logout_oidc_url backchannel_logout_url post_logout_redirect_uri logout_id_token_hint confirm_logout_page "
             "logged_out_page",
         ),
-        Section("OAuthClient", "Its second argument; those of a `FastApiOAuthClient` stand beside its own.", ClientSettings),
+        Section(
+            "OAuthClient", "Its second argument; those of a `FastApiOAuthClient` stand beside its own.", ClientSettings
+        ),
     ],
     "REST routes for users": [Section("FastAPIUsers", "Its arguments that are given by name.", FastAPIUsersSettings)],
     "Storages": [

@@ -54,7 +54,12 @@ async def test_send_json(provider: FakeProvider) -> None:
 
 async def test_send_in_page(provider: FakeProvider, tmp_path: Path) -> None:
     (tmp_path / "mine.html").write_text("{{ access_token[:3] }} {{ id_payload.sub }} {{ token_type }}")
-    options = {**OIDC, "token_response_type": "send_in_page", "authorized_page": "mine.html", "template_dir": str(tmp_path)}
+    options = {
+        **OIDC,
+        "token_response_type": "send_in_page",
+        "authorized_page": "mine.html",
+        "template_dir": str(tmp_path),
+    }
     async with ClientSite(provider, options).open() as browser:
         answer = await log_in(browser, provider)
         assert answer.text == "eyJ alice Bearer"
@@ -63,7 +68,9 @@ async def test_send_in_page(provider: FakeProvider, tmp_path: Path) -> None:
 
 
 async def test_save_in_session_and_load(provider: FakeProvider) -> None:
-    async with ClientSite(provider, {**OIDC, **TOKENS, "token_response_type": "save_in_session_and_load"}).open() as browser:
+    async with ClientSite(
+        provider, {**OIDC, **TOKENS, "token_response_type": "save_in_session_and_load"}
+    ).open() as browser:
         answer = await log_in(browser, provider)
         assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/html")
         assert not has_token(answer)
@@ -109,7 +116,9 @@ async def test_a_function_of_the_application_that_fails_is_an_error(provider: Fa
             raise result
         return result
 
-    async with ClientSite(provider, {**OIDC, "token_response_type": "custom", "receive_token_fn": receive}).open() as browser:
+    async with ClientSite(
+        provider, {**OIDC, "token_response_type": "custom", "receive_token_fn": receive}
+    ).open() as browser:
         answer = await log_in(browser, provider)
         assert answer.json()["ok"] is False
         assert answer.status_code == (403 if isinstance(result, CrossauthError) else 500)
@@ -117,7 +126,9 @@ async def test_a_function_of_the_application_that_fails_is_an_error(provider: Fa
 
 
 @pytest.mark.parametrize("how", [save_in_session_and_load, save_in_session_and_redirect, send_in_page, send_json])
-async def test_the_documented_functions_answer_what_an_application_has_received(provider: FakeProvider, how: Any) -> None:
+async def test_the_documented_functions_answer_what_an_application_has_received(
+    provider: FakeProvider, how: Any
+) -> None:
     async def receive(tokens: Any, client: FastApiOAuthClient, request: Request, response: Response | None) -> Any:
         log_tokens(tokens, client)
         await update_session_data(tokens, client, request, response)

@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
 
+from crossauth_backend import CrossauthError
 from crossauth_backend.testing import FakeProvider, Fault, ProviderFault
 from tests.oauthclient import IN_SESSION, JSON, TOKENS, ClientSite
 from tests.support import CSRF
@@ -83,3 +86,43 @@ async def test_nobody_can_make_the_provider_be_asked_without_end(provider: FakeP
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert answers[-1].headers["retry-after"]
         assert provider.requests["token"] == 3
+
+
+async def test_flows_that_need_a_user_who_is_logged_in(provider: FakeProvider) -> None:
+    async with ClientSite(provider, {"login_protected_flows": ["clientCredentials", "password"]}).open() as browser:
+        for path in ("/clientcredflow", "/passwordflow"):
+            refused = await browser.call(path)
+            assert (refused.status_code, refused.json()["error_code_name"]) == (401, "Unauthorized")
+        page = await browser.get("/passwordflow?scope=openid")
+        assert (page.status_code, page.headers["location"]) == (302, "/login?next=%2Fpasswordflow%3Fscope%3Dopenid")
+        assert (await browser.submit("/devicecodeflow")).status_code == 200
+        await browser.sign_up()
+        assert (await browser.get("/passwordflow")).status_code == 200
+        assert (await browser.call("/clientcredflow")).json()["ok"] is True
+
+
+async def test_the_application_answers_where_that_is_chosen(provider: FakeProvider) -> None:
+    async def take(tokens: dict[str, Any], client: Any, request: Request, response: Response | None) -> Response:
+        return JSONResponse({"taken": sorted(tokens), "client": client.client_id}, 202)
+
+    def fail(server: Any, request: Request, response: Response, e: CrossauthError) -> Response:
+        return JSONResponse({"failed": e.code_name}, 418)
+
+    options = {
+        "token_response_type": "custom", "receive_token_fn": take, "error_response_type": "custom", "error_fn": fail,
+    }  # fmt: skip
+    async with ClientSite(provider, options).open() as browser:
+        taken = await browser.call("/clientcredflow")
+        assert (taken.status_code, taken.json()["client"], "access_token" in taken.json()["taken"]) == (
+            202,
+            "client",
+            True,
+        )
+        provider.faults["token"] = ProviderFault.ERROR
+        refused = await browser.call("/clientcredflow")
+        assert (refused.status_code, refused.json()) == (418, {"failed": "BadRequest"})
+        provider.faults.clear()
+        told = (await browser.call("/api/devicecodeflow", scope="openid")).json()
+        provider.approve_device(told["user_code"])
+        done = await browser.call("/api/devicecodepoll", device_code=told["device_code"])
+        assert (done.status_code, "id_payload" in done.json()["taken"]) == (202, True)

@@ -39,7 +39,9 @@ async def finish(browser: Visitor, provider: FakeProvider, url: str, user: str =
     return await browser.get(f"{back.path}?{back.query}", headers=HTML)
 
 
-async def log_in(browser: Visitor, provider: FakeProvider, path: str = "/authzcodeflow", **query: str) -> httpx2.Response:
+async def log_in(
+    browser: Visitor, provider: FakeProvider, path: str = "/authzcodeflow", **query: str
+) -> httpx2.Response:
     return await finish(browser, provider, await start(browser, path, **query))
 
 
@@ -108,7 +110,13 @@ async def test_only_flows_that_are_named_are_there(provider: FakeProvider) -> No
 async def test_a_login_goes_on_where_it_was_going(provider: FakeProvider) -> None:
     async with ClientSite(provider, OIDC).open() as browser:
         assert (await log_in(browser, provider, next="/orders?page=2")).headers["location"] == "/orders?page=2"
-        for elsewhere in ("https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/" + "x" * 3000):
+        for elsewhere in (
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "javascript:alert(1)",
+            "/" + "x" * 3000,
+        ):
             assert (await log_in(browser, provider, next=elsewhere)).headers["location"] == "/welcome"
 
 
@@ -145,7 +153,9 @@ async def test_a_login_that_took_too_long_is_over(provider: FakeProvider) -> Non
 
 async def test_the_host_that_a_request_names_changes_nothing(provider: FakeProvider) -> None:
     async with ClientSite(provider, OIDC).open() as browser:
-        answer = await browser.get("/authzcodeflow", headers={"Host": "evil.example", "X-Forwarded-Host": "evil.example"})
+        answer = await browser.get(
+            "/authzcodeflow", headers={"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+        )
         assert query_of(answer.headers["location"])["redirect_uri"] == "http://localhost:8000/authzcode"
 
 
@@ -283,6 +293,9 @@ async def test_without_sessions_the_tokens_are_sent(provider: FakeProvider) -> N
         assert told["ok"] is True
         assert told["id_payload"]["sub"] == "alice"
         assert answer.headers["cache-control"] == "no-store"
+        page = await browser.get("/authzcode?state=x", headers=HTML)
+        assert page.status_code == 401
+        assert (await browser.get("/crossauth.css")).headers["content-type"].startswith("text/css")
         own = {"Origin": "http://localhost:8000"}
         assert (await browser.post("/authzcodeflow", headers=own)).status_code == 303
         foreign = await browser.post("/authzcodeflow", headers={"Origin": "https://evil.example"})

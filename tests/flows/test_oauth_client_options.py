@@ -19,13 +19,21 @@ from crossauth_fastapi.fastapioauthclient import BffEndpoint, FastApiOAuthClient
 from tests.support import CHEAP, SECRET
 
 PROVIDER = "https://provider.example.com"
-CLIENT: dict[str, Any] = {"client_id": "shop", "client_secret": "secret of the shop", "valid_flows": ["oidcAuthorizationCode"]}
+CLIENT: dict[str, Any] = {
+    "client_id": "shop",
+    "client_secret": "secret of the shop",
+    "valid_flows": ["oidcAuthorizationCode"],
+}
 IN_SESSION = {"token_response_type": "save_in_session_and_redirect"}
 BFF = [BffEndpoint("/orders", ["GET"], True)]
 
 
 def make(
-    options: dict[str, Any] | None = None, *, sessions: bool = True, clients: list[dict[str, Any]] | None = None, **shared: Any
+    options: dict[str, Any] | None = None,
+    *,
+    sessions: bool = True,
+    clients: list[dict[str, Any]] | None = None,
+    **shared: Any,
 ) -> FastApiServer:
     """A server with an OAuth client on it."""
     users = InMemoryUserStorage()
@@ -142,7 +150,9 @@ def several(*own: dict[str, Any]) -> list[dict[str, Any]]:
         ),
     ],
 )
-def test_several_clients_differ_in_what_they_answer_and_keep(one: dict[str, Any], two: dict[str, Any], text: str) -> None:
+def test_several_clients_differ_in_what_they_answer_and_keep(
+    one: dict[str, Any], two: dict[str, Any], text: str
+) -> None:
     assert text in refused(clients=several(one, two))
 
 

@@ -96,8 +96,12 @@ async def test_tokens_of_another_client_or_key_are_none(provider: FakeProvider) 
     site = ClientSite(provider, OIDC)
     with_token_route(site.server)
     other = ClientSite(provider, {**OIDC, "client_id": "other"}, keys=site.keys)
-    rotated = ClientSite(provider, OIDC, keys=site.keys, encryption_keys=["a new key, which is as long as it has to be", SECRET])
-    replaced = ClientSite(provider, OIDC, keys=site.keys, encryption_keys=["a new key, which is as long as it has to be"])
+    rotated = ClientSite(
+        provider, OIDC, keys=site.keys, encryption_keys=["a new key, which is as long as it has to be", SECRET]
+    )
+    replaced = ClientSite(
+        provider, OIDC, keys=site.keys, encryption_keys=["a new key, which is as long as it has to be"]
+    )
     for one in (other, rotated, replaced):
         with_token_route(one.server)
     async with AsyncExitStack() as stack:
@@ -226,7 +230,10 @@ async def test_tokens_in_sessions_of_another_framework(provider: FakeProvider) -
     app = FastAPI()
     options = {**provider.client_options, **OIDC, "secret": SECRET, "site_url": "http://localhost:8000"}
     server = FastApiServer(
-        {"session_adapter": CookieSessions(), "oauth_client": {"auth_server_base_url": provider.url, "options": options}},  # type: ignore[typeddict-item]
+        {
+            "session_adapter": CookieSessions(),
+            "oauth_client": {"auth_server_base_url": provider.url, "options": options},
+        },  # type: ignore[typeddict-item]
         {"app": app},
     )
     with_token_route(server)

@@ -82,7 +82,9 @@ async def test_an_answer_with_an_error_uses_the_state_up_as_well(provider: FakeP
     async with ClientSite(provider, OIDC).open() as browser:
         url = await start(browser)
         back, kept = query_of(provider.sign_in(url, "alice")), dict(browser.cookies)
-        assert (await returned(browser, error="access_denied", state=back["state"], iss=provider.url)).status_code == 401
+        assert (
+            await returned(browser, error="access_denied", state=back["state"], iss=provider.url)
+        ).status_code == 401
         browser.cookies.update(kept)
         assert (await returned(browser, **back)).status_code == 401
 
@@ -161,7 +163,9 @@ def state_with(cookies: dict[str, str]) -> tuple[Any, RequestState]:
     return type("Connection", (), {"scope": scope})(), state
 
 
-def attempts(name: str = "oauth", issuer: str = "https://a", uri: str = "https://s/cb", secret: str = SECRET) -> Attempts:
+def attempts(
+    name: str = "oauth", issuer: str = "https://a", uri: str = "https://s/cb", secret: str = SECRET
+) -> Attempts:
     return Attempts(
         KeyRing([secret], "oauth client attempts"), name=name, issuer=issuer, redirect_uri=uri, clock=utc_now,
         use_once=InMemory(utc_now),
@@ -170,7 +174,12 @@ def attempts(name: str = "oauth", issuer: str = "https://a", uri: str = "https:/
 
 @pytest.mark.parametrize(
     "other",
-    [{"name": "other"}, {"issuer": "https://b"}, {"uri": "https://s/other"}, {"secret": "another, which is as long as needed"}],
+    [
+        {"name": "other"},
+        {"issuer": "https://b"},
+        {"uri": "https://s/other"},
+        {"secret": "another, which is as long as needed"},
+    ],
 )
 async def test_an_attempt_is_of_one_client_one_issuer_and_one_redirect_uri(other: dict[str, str]) -> None:
     one, two = attempts(), attempts(**other)
@@ -209,3 +218,17 @@ async def test_what_was_used_is_remembered_without_growing(monkeypatch: pytest.M
         assert await use(f"b{n}", datetime(2000, 1, 1, tzinfo=UTC) if n % 2 else until)
     assert len(use._used) <= 5
     assert json.dumps(list(use._used)).count("b1") == 0, "hashed"
+
+
+async def test_logins_that_are_finished_are_counted_before_they_cost_anything(provider: FakeProvider) -> None:
+    site = ClientSite(provider, OIDC, attempt_limits={"oauth_flow_address": (3, 900)})
+    async with site.open() as browser:
+        for _ in range(3):
+            assert (await finish(browser, provider, await start(browser))).status_code == 302
+        asked = provider.requests["token"]
+        refused = await finish(browser, provider, await start(browser))
+        assert (refused.status_code, refused.json()["error_code_name"]) == (429, "TooManyAttempts")
+        assert int(refused.headers["retry-after"]) > 0
+        assert provider.requests["token"] == asked
+        for _ in range(5):
+            assert (await browser.get("/authzcode?state=x&code=y")).status_code == 401, "which costs nothing"

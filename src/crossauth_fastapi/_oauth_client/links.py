@@ -197,7 +197,8 @@ def _titles(client: ClientContext) -> Mapping[str, str]:
 def title_of(client: ClientContext) -> str:
     """What a page calls a provider."""
     provider = client.client.settings.provider
-    return provider.title if provider is not None else host_of(client.client.issuer)
+    known = provider.title if provider is not None else ""
+    return known or host_of(client.client.issuer)
 
 
 def host_of(issuer: str) -> str:

@@ -94,7 +94,10 @@ def scope_of(ctx: ClientContext, wanted: str | None) -> str:
 
 
 def provider_name(ctx: ClientContext) -> str:
-    """What pages call the provider: its host."""
+    """What pages call the provider: its name, if it is a known one, or its host."""
+    known = ctx.client.settings.provider
+    if known is not None and known.title:
+        return known.title
     return urlsplit(ctx.client.issuer).hostname or ""
 
 

@@ -49,7 +49,9 @@ def test_flows_by_both_their_names() -> None:
         read_flows("valid_flows", ["all", "magic"])
 
 
-@pytest.mark.parametrize("site", ["http://shop.example.com", "shop.example.com", "https://a.example/?b=c", "", "javascript:x"])
+@pytest.mark.parametrize(
+    "site", ["http://shop.example.com", "shop.example.com", "https://a.example/?b=c", "", "javascript:x"]
+)
 def test_a_site_that_no_redirect_uri_can_be_made_of_is_refused(site: str) -> None:
     with pytest.raises(CrossauthError, match="'site_url'"):
         check_site(ClientServerSettings(site_url=site))

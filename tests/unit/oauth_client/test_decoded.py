@@ -17,7 +17,9 @@ def test_the_claims_are_what_the_token_says() -> None:
     assert decode_payload(jwt({"sub": "ä", "exp": 5, "ok": True})) == {"sub": "ä", "exp": 5, "ok": True}
 
 
-@pytest.mark.parametrize("token", [None, "", "a", "a.b", jwt([]), jwt({}), jwt("x"), "e30.!!!.x", "e30.e30.x.y", "x" * 70_000])
+@pytest.mark.parametrize(
+    "token", [None, "", "a", "a.b", jwt([]), jwt({}), jwt("x"), "e30.!!!.x", "e30.e30.x.y", "x" * 70_000]
+)
 def test_what_is_no_token_has_none(token: str | None) -> None:
     assert decode_payload(token) is None
 

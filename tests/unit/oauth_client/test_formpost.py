@@ -52,6 +52,13 @@ def test_it_is_for_one_client_and_one_minute() -> None:
 
 def test_what_is_encrypted_for_something_else_is_none() -> None:
     ring = KeyRing([SECRET], "form posts")
-    for text in ("[]", "{}", "null", '{"client": "one"}', '{"client": "one", "until": "x"}', '{"client": 1, "until": 9e9}'):
+    for text in (
+        "[]",
+        "{}",
+        "null",
+        '{"client": "one"}',
+        '{"client": "one", "until": "x"}',
+        '{"client": 1, "until": 9e9}',
+    ):
         with pytest.raises(CrossauthError):
             FormPosts(ring, "one", Clock()).open(ring.encrypt(text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -59,7 +59,7 @@ def provider_options(provider: str | Provider, **settings: Any) -> dict[str, Any
         options["oauth_use_user_info_endpoint"] = True
     if row.signed_secret:
         options["client_secret_fn"] = _signed_secret(row, given)
-    if params := {**row.authorization_params, **given.pop("authorization_params", {})}:
+    if params := {**row.authorization_params, **_further(row, given)}:
         options["authorization_params"] = params
     return {**options, **given}
 
@@ -118,6 +118,14 @@ def _checked(row: Provider, name: str, value: object) -> str:
     return value
 
 
+def _further(row: Provider, given: dict[str, Any]) -> Mapping[str, str]:
+    """What authorization requests have besides what the provider wants; both are sent."""
+    further = given.pop("authorization_params", {})
+    if not isinstance(further, Mapping):
+        raise _wrong(row, "'authorization_params' must be a mapping of texts")
+    return further
+
+
 def _what(row: Provider, name: str) -> str:
     more = " (or 'tenants', a list of them)" if row.tenants and name == "tenant" else ""
     return row.settings[name].kind.value + more
@@ -134,6 +142,8 @@ def _signed_secret(row: Provider, given: dict[str, Any]) -> AppleSecret:
     ]
     if missing:
         raise _wrong(row, f"'{missing[0]}' is missing")
+    if not isinstance(given["client_id"], str):
+        raise _wrong(row, "'client_id' must be the Services ID, such as 'com.example.login'")
     return AppleSecret(given["client_id"], **parts)
 
 

@@ -80,7 +80,7 @@ class Provider:
 
     Parameters:
         name: how it is chosen, and what its accounts are stored under.
-        title: how a page may call it.
+        title: what pages call it; `""`: by its host.
         issuer: its URL, exactly as in `iss`; settings stand in braces.
         settings: those settings.
         openid: whether it issues ID tokens.
@@ -181,7 +181,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType({
         ),
         # Any other that has a discovery document. https://openid.net/specs/openid-connect-discovery-1_0.html
         Provider(
-            name="openid", title="OpenID Connect", issuer="{issuer}", settings={"issuer": Setting(Kind.URL)}, public=True,
+            name="openid", title="", issuer="{issuer}", settings={"issuer": Setting(Kind.URL)}, public=True,
             algorithms=(), user_info=True,
         ),
     )

@@ -118,7 +118,9 @@ def test_what_the_issuer_is_made_of() -> None:
         ("keycloak", {"server": "https://sso.example.com", "realm": ".."}, "'realm' must be"),
         ("keycloak", {"server": "https://sso.example.com/?a=b", "realm": "r"}, "'server' must be"),
         ("openid", {}, "'issuer' is missing"), ("openid", {"issuer": "id.example.com"}, "'issuer' must be an https URL"),
-        ("apple", {}, "'client_secret' runs out"),
+        ("apple", {}, "'client_secret' runs out"), ("google", {"authorization_params": "x"}, "'authorization_params' must be"),
+        ("microsoft", {"tenants": [None]}, "'tenant' must be"), ("microsoft", {"tenants": {TENANT}}, "'tenants' must be a list"),
+        ("microsoft", {"tenants": [TENANT] * 257}, "'tenants' must be a list"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(name: Any, settings: dict[str, Any], said: str) -> None:
@@ -134,6 +136,8 @@ def test_what_apple_needs(missing: str) -> None:
     settings = {name: value for name, value in SETTINGS["apple"].items() if name != missing}
     with pytest.raises(CrossauthError, match=f"provider 'apple': '{missing}' is missing"):
         provider_options("apple", **settings)
+    with pytest.raises(CrossauthError, match="'client_id' must be"):
+        provider_options("apple", **{**SETTINGS["apple"], "client_id": 7})
     options = provider_options("apple", **SETTINGS["apple"])
     assert options["client_secret_fn"]().count(".") == 2
     assert "private_key" not in options
