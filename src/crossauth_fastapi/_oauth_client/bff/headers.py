@@ -102,9 +102,13 @@ class ResponseHeaders:
 
 
 def _sandbox(headers: Headers) -> tuple[bytes, bytes]:
-    """What a response may do where a browser shows it. A viewer of PDF does not work in a sandbox, and has one of its own."""
-    kind = next((value for name, value in headers if name == b"content-type"), b"")
-    return _NO_FRAMES if kind.partition(b";")[0].strip().lower() == b"application/pdf" else _SANDBOX
+    """What a response may do where a browser shows it. A viewer of PDF does not work in a sandbox, and has one of its own.
+
+    Of several types, in one header or in two, a browser takes the last (Fetch §3.5): then it is not known to be PDF.
+    """
+    kinds = [value for name, value in headers if name == b"content-type"]
+    is_pdf = len(kinds) == 1 and b"," not in kinds[0]
+    return _NO_FRAMES if is_pdf and kinds[0].partition(b";")[0].strip().lower() == b"application/pdf" else _SANDBOX
 
 
 def challenge_of(raw: Headers) -> bytes:

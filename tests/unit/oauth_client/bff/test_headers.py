@@ -76,6 +76,18 @@ def test_a_viewer_of_documents_works_in_frames_of_this_site() -> None:
     assert passed((b"content-type", b"application/pdfx"))[b"content-security-policy"].endswith(b"sandbox")
 
 
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (b"application/pdf", b"text/html"), (b"application/pdf;a=b, text/html",), (b"application/pdf;,text/html",),
+        (b"text/html", b"application/pdf"),
+    ],
+)  # fmt: skip
+def test_of_several_types_a_browser_may_take_another_one(kinds: tuple[bytes, ...]) -> None:
+    found = passed(*((b"content-type", kind) for kind in kinds))
+    assert found[b"content-security-policy"].endswith(b"sandbox")
+
+
 def test_where_a_redirect_leads_is_for_another_to_judge() -> None:
     headers = ResponseHeaders([(b"Location", b"/x")])
     assert (headers.location, b"location" in dict(headers.passed)) == (b"/x", False)
