@@ -55,6 +55,8 @@ _NOT_TO_BROWSER_PREFIXES: Final = (
     "x-crossauth-",
 )  # fmt: skip
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^`|~0-9A-Za-z]+")
+# A challenge at which a browser asks for a name and a password, or sends those of the machine (RFC 9110 §11.6.1: a list).
+_ASKS: Final = re.compile(rb"(?:^|,)[ \t]*(?:basic|digest|negotiate|ntlm)(?![^\s,])", re.IGNORECASE)
 _NOT_A_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # Whatever the API sends is not a page, a script or a picture of this site to other pages.
 _NOT_SNIFFED: Final = (b"x-content-type-options", b"nosniff")
@@ -118,7 +120,9 @@ def challenge_of(raw: Headers) -> bytes:
 
 def _is_harmless(name: bytes, value: bytes) -> bool:
     """Whether a value can be sent, and has no browser ask for a name and a password: at other challenges than these they do."""
-    return not _NOT_A_VALUE.search(value) and (name != b"www-authenticate" or value[:6].lower() == b"bearer")
+    if _NOT_A_VALUE.search(value):
+        return False
+    return name != b"www-authenticate" or (value[:6].lower() == b"bearer" and not _ASKS.search(value))
 
 
 def request_headers(raw: Headers, dropped: Sequence[bytes] = ()) -> list[tuple[str, str]]:

@@ -98,6 +98,10 @@ def test_only_challenges_about_the_token_are_passed_back() -> None:
     assert passed(*raw)[b"www-authenticate"] == b'Bearer error="invalid_token"'
     assert b"www-authenticate" not in passed(raw[0])
     assert b"invalid_token" in challenge_of(raw)
+    both = b'Bearer realm="a, basically", error="invalid_token"'
+    assert passed((b"www-authenticate", both))[b"www-authenticate"] == both
+    for further in (b'BASIC realm="x"', b"Negotiate", b"NTLM TlR=", b'digest realm="x"'):
+        assert b"www-authenticate" not in passed((b"www-authenticate", both + b" ,\t" + further)), further
 
 
 @pytest.mark.parametrize(
