@@ -24,12 +24,17 @@ PROXIED = {
     "X_Forwarded_For": "6.6.6.6", "Content_Length": "5", "Authorization": "Bearer mine", "Proxy-Authorization": "Basic eA==",
     "X_Authorization": "Bearer mine", "Remote-User": "admin", "CF-Connecting-IP": "6.6.6.6", "Sec-Fetch-Mode": "cors",
     "Referer": "https://site.test/page?code=secret", "Cookie2": "$Version=1", "DPoP": "x", "TE": "trailers", "Via": "1.1 x",
+    "Proxy": "http://evil.test", "Client-Cert": ":eA==:", "Client-Cert-Chain": ":eA==:", "Remote-Groups": "admins",
+    "SSL-Client-S-DN": "CN=admin", "X-Auth-Request-Email": "admin@site.test", "X-Authenticated-Userid": "admin",
+    "X-Client-Cert": "x", "X-Consumer-Username": "admin", "X-Goog-Authenticated-User-Email": "admin@site.test",
+    "X-MS-CLIENT-PRINCIPAL-NAME": "admin", "X-WEBAUTH-USER": "admin", "X-ARR-ClientCert": "x",
 }  # fmt: skip
 OF_THIS_SITE = {
     "Set-Cookie": "SESSIONID=planted; Path=/", "Clear-Site-Data": '"cookies"', "Service-Worker-Allowed": "/",
     "Refresh": "0; url=https://evil.test", "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "true",
     "Content-Security-Policy": "script-src *", "X-Frame-Options": "ALLOWALL", "Strict-Transport-Security": "max-age=0",
-    "X-Accel-Redirect": "/etc/passwd", "X-Sendfile": "/etc/passwd", "NEL": "{}", "Report-To": "{}", "Set-Login": "logged-in",
+    "X-Accel-Redirect": "/etc/passwd", "X-Sendfile": "/etc/passwd", "X-Sendfile2": "/etc/passwd 0-",
+    "X-LIGHTTPD-send-tempfile": "/etc/passwd", "X-REPROXY-FILE": "/etc/passwd", "X-LiteSpeed-Purge": "*", "NEL": "{}", "Report-To": "{}", "Set-Login": "logged-in",
     "Sec-Session-Registration": '(ES256);path="/"', "Cross-Origin-Opener-Policy": "unsafe-none", "SourceMap": "/x",
     "CDN-Cache-Control": "public, max-age=900", "Surrogate-Control": "max-age=900", "X-CROSSAUTH-CSRF": "planted",
     "WWW-Authenticate": 'Basic realm="Log in"', "Timing-Allow-Origin": "*", "Content-Location": "https://evil.test/",

@@ -24,7 +24,10 @@ _NOT_TO_API: Final = _HOP_BY_HOP | {
     # The browser's credentials are for this site.
     "host", "cookie", "cookie2", "authorization", "dpop",
     # Who asks, and for what, is not said by the browser.
-    "forwarded", "from", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "remote-user", "x-remote-user",
+    "forwarded", "from", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "x-remote-user", "client-cert",
+    "client-cert-chain",
+    # A gateway interface takes it for the setting of that name (httpoxy).
+    "proxy",
     "x-http-method", "x-http-method-override", "x-method-override", "x-host", "x-ssl",
     # What a page of this site is to this site, it is not to the API.
     "origin", "referer",
@@ -32,6 +35,9 @@ _NOT_TO_API: Final = _HOP_BY_HOP | {
 _NOT_TO_API_PREFIXES: Final = (
     "x-forwarded", "x-original-", "x-rewrite-", "x-envoy-", "x-amzn-", "x-ssl-", "cf-", "fastly-", "proxy-", "sec-",
     "access-control-", "x-crossauth-",
+    # How proxies that log in, and those that end TLS, name the user and the certificate.
+    "remote-", "ssl-client-", "x-arr-", "x-auth-request-", "x-authenticated-", "x-client-cert", "x-consumer-",
+    "x-goog-authenticated-user-", "x-ms-client-principal", "x-webauth-",
 )  # fmt: skip
 _NOT_TO_BROWSER: Final = _HOP_BY_HOP | {
     # The server of this application says its own.
@@ -47,12 +53,11 @@ _NOT_TO_BROWSER: Final = _HOP_BY_HOP | {
     "sourcemap", "x-sourcemap", "use-as-dictionary", "no-vary-search", "content-location", "x-permitted-cross-domain-policies",
     "x-dns-prefetch-control", "x-ua-compatible", "observe-browsing-topics", "set-attribution",
     # Orders to caches and servers in front of this one.
-    "surrogate-control", "surrogate-key", "edge-control", "x-sendfile", "x-lighttpd-send-file", "x-litespeed-location",
-    "x-reproxy-url",
+    "surrogate-control", "surrogate-key", "edge-control",
 }  # fmt: skip
 _NOT_TO_BROWSER_PREFIXES: Final = (
     "access-control-", "cross-origin-", "proxy-", "sec-", "secure-session-", "attribution-reporting-", "x-accel-",
-    "x-crossauth-",
+    "x-crossauth-", "x-sendfile", "x-lighttpd-", "x-litespeed-", "x-reproxy-",
 )  # fmt: skip
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^`|~0-9A-Za-z]+")
 # A challenge at which a browser asks for a name and a password, or sends those of the machine (RFC 9110 §11.6.1: a list).
