@@ -225,3 +225,22 @@ def test_a_stream_ends_with_its_session(world: World, monkeypatch: pytest.Monkey
                 if not session["current"]:
                     client.call("/api/sessions", session=session["session"])
             assert soon(lambda: "events" in api.gone)
+
+
+def test_a_stream_ends_with_its_session_also_where_the_body_has_no_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, api, _ = world
+    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.2)
+    with Client(str(client.base_url)) as other:
+        other.log_in()
+        head = "POST /bff/stream/events HTTP/1.1\nHost: 127.0.0.1\nCookie: COOKIES\n"
+        with raw(other, f"{head}{CSRF}: TOKEN\nTransfer-Encoding: chunked\n\n1\nx\n") as connection:
+            answer = b""
+            while b"data: first" not in answer:
+                answer += connection.recv(1000)
+            assert not soon(lambda: "events" in api.gone, 0.5), "as long as the session is there"
+            for session in client.get("/api/sessions").json()["sessions"]:
+                if not session["current"]:
+                    client.call("/api/sessions", session=session["session"])
+            assert soon(lambda: "events" in api.gone, 2)
