@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import httpx2
 import psutil
 import pytest
+from starlette.requests import HTTPConnection
 
+from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._oauth_client.bff import watch
 from tests.bff import Api, Site, open_site, sent, soon
 from tests.support import CSRF, Client
@@ -244,3 +246,25 @@ def test_a_stream_ends_with_its_session_also_where_the_body_has_no_end(
                 if not session["current"]:
                     client.call("/api/sessions", session=session["session"])
             assert soon(lambda: "events" in api.gone, 2)
+
+
+def test_a_look_that_fails_is_not_the_last_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, api, site = world
+    looks, look_again = 0, site.tokens.look_again
+
+    async def fails_once(connection: HTTPConnection) -> TokenSet | None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise RuntimeError("the sessions of another framework are away")
+        return await look_again(connection)
+
+    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr(site.tokens, "look_again", fails_once)
+    with client.stream("GET", "/bff/stream/events") as answer:
+        events = answer.iter_raw()
+        assert next(events)
+        assert soon(lambda: looks >= 3)
+        assert api.gone == [], "nobody could say that it has ended"
+        monkeypatch.setattr(site.tokens, "ended", True)
+        assert soon(lambda: "events" in api.gone)

@@ -16,6 +16,7 @@ from crossauth_backend.limits.leases import LeasedLimit
 from crossauth_backend.limits.rules import Limit
 from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._http.address import peer_address
+from crossauth_fastapi._http.errors import as_reason
 from crossauth_fastapi._http.proxies import TrustedProxies
 from crossauth_fastapi._middleware.state import RequestState, state_of
 
@@ -139,5 +140,6 @@ class Access:
             if source is not None:
                 await source.look_again(connection.scope, state_of(connection))
             return await self._tokens.look_again(connection) is not None
-        except CrossauthError as e:
-            return e.http_status >= 500
+        except Exception as e:
+            # Sessions of another framework raise what they like, and the next look must not be lost by it.
+            return as_reason(e).http_status >= 500
