@@ -166,7 +166,7 @@ class _Exchange:
             response.close()
 
     async def _open(self, token: str, body: bytes | Upload | None) -> StreamResponse:
-        headers = request_headers(self._state.headers_, (b"content-length", *self._own))
+        headers = request_headers(self._state.headers_, self._own)
         headers.append(("authorization", f"Bearer {token}"))
         if isinstance(body, Upload) and self._length is not None:
             headers.append(("content-length", str(self._length)))

@@ -21,6 +21,8 @@ _HOP_BY_HOP: Final = frozenset(
     )
 )  # fmt: skip
 _NOT_TO_API: Final = _HOP_BY_HOP | {
+    # Where the body ends is said by whoever sends it on; a handshake of a WebSocket has none.
+    "content-length",
     # The browser's credentials are for this site.
     "host", "cookie", "cookie2", "authorization", "dpop",
     # Who asks, and for what, is not said by the browser.
