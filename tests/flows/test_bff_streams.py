@@ -10,9 +10,11 @@ import httpx2
 import psutil
 import pytest
 from starlette.requests import HTTPConnection
+from starlette.types import Message
 
 from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._oauth_client.bff import watch
+from crossauth_fastapi._oauth_client.bff.upload import Upload
 from tests.bff import Api, Site, open_site, sent, soon
 from tests.support import CSRF, Client
 
@@ -268,3 +270,19 @@ def test_a_look_that_fails_is_not_the_last_one(world: World, monkeypatch: pytest
         assert api.gone == [], "nobody could say that it has ended"
         monkeypatch.setattr(site.tokens, "ended", True)
         assert soon(lambda: "events" in api.gone)
+
+
+async def test_what_is_left_of_a_body_is_not_sent_as_if_it_were_all_of_it() -> None:
+    messages = [{"type": "http.request", "body": part, "more_body": part != b"last"} for part in (b"a", b"b", b"last")]
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    body = await Upload(receive, None, None).begin()
+    assert isinstance(body, Upload)
+    parts = aiter(body)
+    assert await anext(parts) == b"a"
+    with pytest.raises(ValueError, match="again"):
+        # What aiohttp before 3.14 does where a server has closed a connection that it was going to use.
+        aiter(body)
+    assert (await anext(parts), await anext(parts)) == (b"b", b"last")
