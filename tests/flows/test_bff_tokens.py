@@ -146,6 +146,20 @@ async def test_a_session_has_so_many_calls(provider: FakeProvider, api: Api) -> 
         assert statuses == [200, 200, 200, 429, 429]
 
 
+async def test_tokens_of_the_application_itself_are_for_users_who_are_logged_in(
+    provider: FakeProvider, api: Api
+) -> None:
+    async with ClientSite(provider, options(api)).open() as browser:
+        for _ in range(2):
+            assert (await browser.submit("/clientcredflow", scope="read")).status_code == 200
+            refused = await browser.get("/bff/echo")
+            assert (refused.status_code, refused.json()["error_code_name"]) == (401, "Unauthorized")
+        assert api.seen == []
+        await browser.sign_up()
+        assert (await browser.submit("/clientcredflow", scope="read")).status_code == 200
+        assert bearer(await browser.get("/bff/echo")) in provider.access_tokens
+
+
 async def test_a_public_client_has_no_backend(provider: FakeProvider, api: Api) -> None:
     for wrong in ({"client_secret": None}, {"token_response_type": "send_json"}, {"bff_base_url": None}):
         with pytest.raises(CrossauthError) as e:
