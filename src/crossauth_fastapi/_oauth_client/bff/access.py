@@ -111,7 +111,8 @@ class Access:
         if tokens.flow == OAuthFlows.ClientCredentials and state["user"] is None:
             # Anybody can have them put into a session: what the application may do at the API, everybody could do.
             raise CrossauthError(
-                ErrorCode.Unauthorized, "The access token in this session is that of the application itself; log in to use it"
+                ErrorCode.Unauthorized,
+                "The access token in this session is that of the application itself; log in to use it",
             )
         return tokens.access_token
 

@@ -54,8 +54,8 @@ class Upload:
         """The parts, once.
 
         Raises:
-            ValueError: somebody has taken them. A client that sends a request again, on another connection, would send what is left
-                of the body as if it were all of it.
+            ValueError: somebody has taken them. A client that sends a request again, on another connection, would send what is
+                left of the body as if it were all of it.
         """
         if self._taken:
             raise ValueError("a body that was read while it was sent cannot be sent again")
