@@ -195,6 +195,15 @@ def test_what_the_api_sends_is_no_page_and_no_script_of_this_site(world: World, 
         assert client.get("/bff/answer", headers=same).status_code == 403
 
 
+def test_what_is_not_modified_keeps_what_was_said_of_it(world: World) -> None:
+    client, api, _ = world
+    # Of the same bytes, kept as a page: with these headers it would leave the sandbox.
+    api.answer = (304, [(b"content-type", b"application/pdf"), (b"etag", b'"1"')], b"")
+    headers = client.get("/bff/answer", headers={"If-None-Match": '"1"'}).headers
+    assert headers["etag"] == '"1"'
+    assert not {"content-type", "content-security-policy"} & set(headers)
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -27,6 +27,9 @@ from crossauth_fastapi._oauth_client.bff.watch import Ending, Watch
 
 logger = logging.getLogger("crossauth.oauth")
 _REDIRECTS: Final = (300, 301, 302, 303, 305, 306, 307, 308)
+# The length that it would have (RFC 9110 §8.6), which servers take for the one that it has. And a browser gives what it has kept
+# the headers of a 304 (RFC 9111 §4.3.4), though not its type: what may be done with that was said with it.
+_LEFT_OUT: Final = {204: (b"content-length",), 304: (b"content-length", b"content-type", b"content-security-policy")}
 _PATH_SAFE: Final = "/:@!$&'()*+,;=~-._"
 
 
@@ -202,9 +205,9 @@ class _Exchange:
         if not 200 <= status < 600:
             raise bad_gateway(f"status {status}")
         passed = headers.passed
-        if status in (204, 304):
-            # The length that it would have (RFC 9110 §8.6), which servers take for the one that it has.
-            passed = [header for header in passed if header[0] != b"content-length"]
+        left_out = _LEFT_OUT.get(status)
+        if left_out is not None:
+            passed = [header for header in passed if header[0] not in left_out]
         if headers.location is not None:
             to = self._rewritten(headers.location)
             if to is not None:
