@@ -4,6 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import Depends, FastAPI, HTTPException
+from starlette.requests import HTTPConnection
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.bff import Api, Site, open_site, sent
 from tests.services.uvicorn import serve
@@ -182,3 +186,30 @@ def test_openapi_says_what_a_call_needs(world: World) -> None:
     assert "post" not in paths["/bff/read"]
     identifiers = [operation["operationId"] for path in paths.values() for operation in path.values()]
     assert len(identifiers) == len(set(identifiers))
+
+
+def test_what_the_whole_application_depends_on_is_asked_first() -> None:
+    def guard(connection: HTTPConnection) -> None:
+        if "x-blocked" in connection.headers:
+            raise HTTPException(403, "blocked by the application")
+
+    with open_site(app=FastAPI(dependencies=[Depends(guard)])) as (client, api, _):
+        headers = {CSRF: client.token()}
+        for method in ("GET", "HEAD", "POST", "DELETE"):
+            assert client.request(method, "/bff/echo", headers=headers).status_code == 200
+        api.seen.clear()
+        for method in ("GET", "HEAD", "POST", "DELETE"):
+            refused = client.request(method, "/bff/echo/a", headers=headers | {"X-Blocked": "1"})
+            assert refused.status_code == 403
+        origin = str(client.base_url).rstrip("/")
+        sent_by_page = {"Cookie": "; ".join(f"{k}={v}" for k, v in client.cookies.items()), "Origin": origin}
+        target = origin.replace("http", "ws", 1) + "/bff/ws"
+        with (
+            pytest.raises(InvalidStatus),
+            connect(target, additional_headers=sent_by_page | {"X-Blocked": "1"}, proxy=None),
+        ):
+            pass
+        assert api.seen == []
+        with connect(target, additional_headers=sent_by_page, proxy=None) as socket:
+            socket.send("hello")
+            assert socket.recv(timeout=10) == "hello"

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from fastapi import APIRouter, Request
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Request, WebSocket
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -74,33 +73,54 @@ def _allowance(ctx: ClientContext) -> Allowance:
     return Allowance(counts, limit, ctx.events, ctx.proxies)
 
 
+App = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+
+
+class Passed(Response):
+    """The answer of what reads and sends by itself, so that bodies pass as they come.
+
+    Parameters:
+        app: what serves the request.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app, self.background = app, None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request."""
+        await self._app(scope, receive, send)
+        if self.background is not None:
+            await self.background()
+
+
 class Described:
-    """One method of one entry, as FastAPI describes it. It is served by `app`, and never called.
+    """One method of one entry, as FastAPI describes and calls it: after the dependencies of the whole application.
 
     Parameters:
         app: what serves it.
     """
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]) -> None:
-        self.app = app
+    def __init__(self, app: App) -> None:
+        self._answer = app
 
-    async def __call__(self) -> None:
-        """Nothing."""
+    async def __call__(self) -> Response:
+        """What answers."""
+        return Passed(self._answer)
 
 
-class BffRoute(APIRoute):
-    """A route whose handler is a whole ASGI application, so that bodies pass as they come."""
+class Socket:
+    """WebSockets of one entry, as FastAPI calls it, likewise.
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What gives FastAPI the answer, which reads and sends by itself."""
-        served: Any = self.endpoint
-        app = served.app
+    Parameters:
+        app: what serves them.
+    """
 
-        async def handler(request: Request) -> Response:
-            answer: Response = app
-            return answer
+    def __init__(self, app: App) -> None:
+        self._app = app
 
-        return handler
+    async def __call__(self, websocket: WebSocket) -> None:
+        """Serve one."""
+        await self._app(websocket.scope, websocket.receive, websocket.send)
 
 
 class Refuser:
@@ -150,8 +170,8 @@ def add_passage(
                     _add(router, path, method, forwarder, **_description(passage, path, method, name, foreign is None))
             if "GET" in entry.methods:
                 _add(router, path, "HEAD", forwarder, include_in_schema=False)
-                socket: Any = SocketForwarder(passage, entry, access, client)
-                router.add_websocket_route(path, socket, name=f"{name}:bff")
+                socket = Socket(SocketForwarder(passage, entry, access, client))
+                router.add_api_websocket_route(path, socket, name=f"{name}:bff")
     for path, methods in served.items():
         # After all others: of several entries that mean one path, each passes on its own methods.
         for method in (*METHODS, "HEAD", "OPTIONS", "TRACE"):
@@ -160,9 +180,7 @@ def add_passage(
 
 
 def _add(router: APIRouter, path: str, method: str, served: Described, **described: Any) -> None:
-    router.add_api_route(
-        path, served, methods=[method], route_class_override=BffRoute, response_model=None, tags=[_TAG], **described
-    )
+    router.add_api_route(path, served, methods=[method], response_model=None, tags=[_TAG], **described)
 
 
 def _paths(passage: Passage, entry: Entry) -> list[str]:
