@@ -158,7 +158,10 @@ def test_tokens_are_given_to_a_function(provider: FakeProvider) -> None:
 
 def test_a_login_of_ones_own(provider: FakeProvider, tmp_path: Path) -> None:
     """Who logs in at the provider for the first time gets an account, and is logged in here."""
-    given = {"SqlAlchemyIdentityStorage": SqlAlchemyIdentityStorage, "engine": open_engine(f"sqlite:///{tmp_path}/a.db")}
+    given = {
+        "SqlAlchemyIdentityStorage": SqlAlchemyIdentityStorage,
+        "engine": open_engine(f"sqlite:///{tmp_path}/a.db"),
+    }
     options = eval(blocks("docs/oauth_client.md")[2], given)
     users, app = InMemoryUserStorage(), FastAPI()
     client = {
