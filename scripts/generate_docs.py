@@ -31,6 +31,7 @@ from crossauth_fastapi._api_keys.options import ApiKeyServerSettings
 from crossauth_fastapi._assembly.options import ServerParams, ServerSettings
 from crossauth_fastapi._oauth_client.assembly import ENDPOINTS as CLIENT_ENDPOINTS
 from crossauth_fastapi._oauth_client.endpoints import ClientEndpoint
+from crossauth_fastapi._oauth_client.links import ACTIONS as LINK_ACTIONS
 from crossauth_fastapi._oauth_client.options import ClientServerSettings
 from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings
 from crossauth_fastapi._session.actions import ACTIONS
@@ -195,7 +196,9 @@ FEATURES: Final[dict[str, list[Section]]] = {
             "logout_oidc_url backchannel_logout_url post_logout_redirect_uri logout_id_token_hint confirm_logout_page "
             "logged_out_page",
         ),
-        Section("OAuthClient", "Its second argument; those of a `FastApiOAuthClient` stand beside its own.", ClientSettings),
+        Section(
+            "OAuthClient", "Its second argument; those of a `FastApiOAuthClient` stand beside its own.", ClientSettings
+        ),
     ],
     "REST routes for users": [Section("FastAPIUsers", "Its arguments that are given by name.", FastAPIUsersSettings)],
     "Storages": [
@@ -241,13 +244,15 @@ ENDPOINTS = [
     ("Accounts", [action for action in ACTIONS if not action.admin]),
     ("Administration", [action for action in ACTIONS if action.admin]),
     ("API keys", KEY_ACTIONS),
+    ("Accounts at providers", LINK_ACTIONS),
 ]
 
 
 def protected_by_default(json: bool) -> str:
     """The paths that ask for the second factor again where the option says nothing: those of every server's actions."""
     of_keys = ", ".join(protected_names(json, KEY_ACTIONS))
-    return f"{', '.join(protected_names(json))}; with a server for API keys also {of_keys}"
+    of_links = ", ".join(protected_names(json, LINK_ACTIONS))
+    return f"{', '.join(protected_names(json))}; with a server for API keys also {of_keys}; with `link_accounts` also {of_links}"
 
 
 def rows(section: Section) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pyotp
-from fastapi import Request
+from fastapi import FastAPI, Request
 
 from crossauth_backend import (
     InMemoryIdentityStorage,
@@ -61,7 +61,7 @@ class PeopleSite(ClientSite):
         super().__init__(
             provider, {"identity_storage": self.identities, **(client or {})}, users=users, **(given | options)
         )
-        add_routes(self)
+        add_routes(self.server.app)
 
     @property
     def issuer(self) -> str:
@@ -96,9 +96,8 @@ class PeopleSite(ClientSite):
         return pyotp.TOTP(secret).at(self.now())
 
 
-def add_routes(site: ClientSite) -> None:
+def add_routes(app: FastAPI) -> None:
     """Routes that say who is asking."""
-    app = site.server.app
 
     @app.get("/me")
     async def me(user: CurrentUser) -> dict[str, Any]:

@@ -42,6 +42,7 @@ from crossauth_fastapi._oauth_client.options import (
 from crossauth_fastapi._oauth_client.users.create import embedUserCreateFn, idTokenUserCreateFn, mergeUserCreateFn
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.pagevariables import awaited_variables, page_variables
+from crossauth_fastapi._session.routes import static_routes
 from crossauth_fastapi.fastapiserverbase import FastApiServerBase
 
 __all__: Final = [
@@ -92,6 +93,9 @@ class FastApiOAuthClient(OAuthClient):
         self._ctx = assembly.build(self, server, settings, accounts, pages, names_given(given))
         router = ExactRouter()
         assembly.attach(server.app, router, self._ctx)
+        if accounts is None:
+            # Pages of ours need it, and there is no session server that has it.
+            static_routes(router, self._ctx)
         server.app.include_router(router)
 
     @property

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -23,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from crossauth_backend.testing import FakeIssuer
+from crossauth_backend.testing import FakeProvider
 from tests.resource import bearer
 from tests.services.processes import free_port, running
 from tests.support import CSRF, PASSWORD
@@ -42,9 +43,9 @@ LAST = re.compile("logout|delete|password|sessions|revoke")
 
 
 @contextmanager
-def an_issuer() -> Iterator[FakeIssuer]:
+def an_issuer() -> Iterator[FakeProvider]:
     """An issuer in a thread of its own."""
-    loop, issuer = asyncio.new_event_loop(), FakeIssuer()
+    loop, issuer = asyncio.new_event_loop(), FakeProvider()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     asyncio.run_coroutine_threadsafe(issuer.__aenter__(), loop).result(20)
@@ -95,9 +96,19 @@ def by_jwt(client: httpx2.Client) -> dict[str, str]:
     return bearer(answer.json()["access_token"])
 
 
+def by_provider(client: httpx2.Client) -> dict[str, str]:
+    """A login at the provider, whose tokens the session keeps."""
+    client.cookies.clear()
+    away = client.get("/authzcodeflow?scope=openid email offline_access").headers["location"]
+    back = urlsplit(httpx2.get(away, trust_env=False).headers["location"])
+    assert client.get(f"{back.path}?{back.query}").is_redirect
+    token = client.get("/api/getcsrftoken").json()["csrfToken"]
+    return {"Cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items()), CSRF: token}
+
+
 CREDENTIALS: dict[str, list[Credential]] = {
     "accounts": [by_administrator], "api_keys": [by_session, by_key, by_administrator],
-    "fastapi_users_routes": [by_jwt], "resource_server": [],
+    "fastapi_users_routes": [by_jwt], "oauth_client": [by_provider, by_session], "resource_server": [],
     "session_adapter": [by_adapter], "session_server": [by_session],
 }  # fmt: skip
 
@@ -122,6 +133,9 @@ def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         port = free_port()
         resource = f"http://localhost:{port}"
         environment = {"ISSUER": issuer.url, "RESOURCE": resource, "CROSSAUTH_ADMIN": f"{ADMIN}:{PASSWORD}"}
+        if name == "oauth_client":
+            client_options = issuer.client_options.items()
+            environment |= {f"CROSSAUTH_OAUTH_{option.upper()}": value for option, value in client_options}
 
         def by_token(client: httpx2.Client) -> dict[str, str]:
             return bearer(issuer.issue_token(resource, scope="orders:write"))
@@ -175,6 +189,8 @@ def test_the_operations_of_an_example_have_short_names_and_no_page_is_among_them
         assert "text/html" not in str(operation["responses"])
         # An application names its own routes as it likes, and those of FastAPI Users are called as they always were.
         if name != "fastapi_users_routes" and operation.get("tags", ["sample"]) != ["sample"]:
-            assert re.fullmatch("(account|admin)_[a-z0-9_]{2,32}", operation["operationId"]), operation["operationId"]
+            assert re.fullmatch("(account|admin|bff|oauth)_[a-z0-9_]{2,40}", operation["operationId"]), operation[
+                "operationId"
+            ]
     if name == "fastapi_users_routes":
         assert {"auth_jwt_login_auth_jwt_login_post", "users_patch_current_user_users_me_patch"} <= set(ids)

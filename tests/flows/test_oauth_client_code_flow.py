@@ -293,6 +293,9 @@ async def test_without_sessions_the_tokens_are_sent(provider: FakeProvider) -> N
         assert told["ok"] is True
         assert told["id_payload"]["sub"] == "alice"
         assert answer.headers["cache-control"] == "no-store"
+        page = await browser.get("/authzcode?state=x", headers=HTML)
+        assert page.status_code == 401
+        assert (await browser.get("/crossauth.css")).headers["content-type"].startswith("text/css")
         own = {"Origin": "http://localhost:8000"}
         assert (await browser.post("/authzcodeflow", headers=own)).status_code == 303
         foreign = await browser.post("/authzcodeflow", headers={"Origin": "https://evil.example"})

@@ -218,3 +218,17 @@ async def test_what_was_used_is_remembered_without_growing(monkeypatch: pytest.M
         assert await use(f"b{n}", datetime(2000, 1, 1, tzinfo=UTC) if n % 2 else until)
     assert len(use._used) <= 5
     assert json.dumps(list(use._used)).count("b1") == 0, "hashed"
+
+
+async def test_logins_that_are_finished_are_counted_before_they_cost_anything(provider: FakeProvider) -> None:
+    site = ClientSite(provider, OIDC, attempt_limits={"oauth_flow_address": (3, 900)})
+    async with site.open() as browser:
+        for _ in range(3):
+            assert (await finish(browser, provider, await start(browser))).status_code == 302
+        asked = provider.requests["token"]
+        refused = await finish(browser, provider, await start(browser))
+        assert (refused.status_code, refused.json()["error_code_name"]) == (429, "TooManyAttempts")
+        assert int(refused.headers["retry-after"]) > 0
+        assert provider.requests["token"] == asked
+        for _ in range(5):
+            assert (await browser.get("/authzcode?state=x&code=y")).status_code == 401, "which costs nothing"

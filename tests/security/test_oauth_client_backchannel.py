@@ -6,13 +6,14 @@ The names of modules are those of the OpenID Foundation's suite for relying part
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi import Request
 
-from crossauth_backend import EventName, InMemoryKeyStorage
+from crossauth_backend import EventName, InMemoryKeyStorage, SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_engine
 from crossauth_backend.testing import FakeProvider, Fault, ProviderFault
 from tests.flows.test_oauth_client_logout import OIDC, has_tokens, log_in
 from tests.oauthclient import ClientSite, Visitor
@@ -265,3 +266,19 @@ async def test_a_local_session_that_the_login_opened_ends_in_the_same_request(pr
         assert (await by_password.get("/who")).json()["user"] == "alice", (
             "who logged in by password has nothing to do with it"
         )
+
+
+async def test_it_counts_in_every_worker_on_a_database(provider: FakeProvider, tmp_path: Path) -> None:
+    """Where keys are read by the query that sessions are read by."""
+    sites = []
+    for _ in range(2):
+        engine = open_engine(f"sqlite+aiosqlite:///{tmp_path}/site.db")
+        users = SqlAlchemyUserStorage(engine)
+        sites.append(ClientSite(provider, OIDC, users=users, keys=SqlAlchemyKeyStorage(engine)))
+    async with sites[0].open() as browser, sites[1].open() as elsewhere:
+        await log_in(browser, provider)
+        elsewhere.cookies.update(browser.cookies)
+        assert await has_tokens(elsewhere)
+        assert (await tell(browser, provider, sub="alice")).status_code == 200
+        assert not await has_tokens(elsewhere)
+        assert not await has_tokens(browser)

@@ -15,6 +15,8 @@ from crossauth_fastapi._actions.action import Action
 from crossauth_fastapi._api_keys.actions import ACTIONS as KEY_ACTIONS
 from crossauth_fastapi._api_keys.actions import GROUPS as KEY_GROUPS
 from crossauth_fastapi._api_keys.options import ApiKeyServerSettings, FastApiApiKeyServerOptions
+from crossauth_fastapi._oauth_client.links import ACTIONS as LINK_ACTIONS
+from crossauth_fastapi._oauth_client.links import GROUP as LINK_GROUP
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.endpoints import AllEndpoints, AllEndpointsMinusOAuth
@@ -23,7 +25,8 @@ from crossauth_fastapi._session.options import FastApiSessionServerOptions, Sess
 from tests.accounts import World
 
 ROOT = Path(__file__).parents[2]
-EVERY = (*ACTIONS, *KEY_ACTIONS)
+OTHERS = (*KEY_ACTIONS, *LINK_ACTIONS)
+EVERY = (*ACTIONS, *OTHERS)
 NAMES = [f"{action.group.name}-{action.name}" for action in EVERY]
 each_action = pytest.mark.parametrize("action", EVERY, ids=NAMES)
 # Contract 1.0.1.
@@ -41,7 +44,7 @@ admin/api/updateclient selectclient createclient updateclient deleteclient api/d
 """.split()  # noqa: SIM905
 # Told by no action of its own: by every limit, by what sends mail in the background, and where an API key is checked.
 # Of OAuth's servers and clients.
-OTHER_SERVERS = ("token_", "client_", "consent_", "signing_key", "account_")
+OTHER_SERVERS = ("token_", "client_", "consent_", "signing_key")
 OTHER_LIMITS = {
     "client_secret", "user_code", "device_poll", "registration", "par", "introspection", "api_key", "bff", "interaction_address",
     "oauth_flow_address", "logout_token_address",
@@ -75,9 +78,9 @@ def test_every_action_that_is_defined_is_listed() -> None:
 
 @each_action
 def test_an_action_belongs_to_a_group_and_is_switched_on_with_it(action: Action[Any, Any]) -> None:
-    assert action.group in (KEY_GROUPS if action in KEY_ACTIONS else GROUPS)
+    assert action.group in ((*KEY_GROUPS, LINK_GROUP) if action in OTHERS else GROUPS)
     assert action.endpoints
-    assert action in KEY_ACTIONS or set(action.endpoints) <= set(AllEndpointsMinusOAuth)
+    assert action in OTHERS or set(action.endpoints) <= set(AllEndpointsMinusOAuth)
 
 
 def test_every_documented_endpoint_has_a_name() -> None:
@@ -89,7 +92,7 @@ def test_every_documented_endpoint_has_a_name() -> None:
 def test_every_action_is_served_where_everything_is_switched_on() -> None:
     routes = iter_route_contexts(World(**SWITCHED_ON, api_key={}).server.app.router.routes)
     served = {getattr(route.original_route, "name", "").partition(":")[0] for route in routes}
-    assert {name for action in EVERY for name in action.endpoints} <= served
+    assert {name for action in (*ACTIONS, *KEY_ACTIONS) for name in action.endpoints} <= served
 
 
 @each_action

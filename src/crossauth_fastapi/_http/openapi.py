@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 _SESSION: Final = "Session"
 _CSRF: Final = "CSRF"
-_BODY_KINDS: Final = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+_FORM: Final = "application/x-www-form-urlencoded"
+_BODY_KINDS: Final = ("application/json", _FORM, "multipart/form-data")
 _COOKIE: Final = "SESSIONID"
 
 
@@ -29,10 +30,15 @@ def session_scheme(name: str = _COOKIE, secure_name: str = f"__Host-{_COOKIE}") 
 SESSION_SCHEME: Final[dict[str, Any]] = session_scheme()
 
 
-def form_or_json(model: type[BaseModel]) -> dict[str, Any]:
-    """The description of a body that may be JSON or a form."""
-    schema = model.model_json_schema()
-    return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in _BODY_KINDS}}}
+def form_or_json(model: type[BaseModel], *, form_only: bool = False) -> dict[str, Any]:
+    """The description of a body that may be JSON or a form.
+
+    Parameters:
+        model: its fields.
+        form_only: whether JSON is refused.
+    """
+    schema, kinds = model.model_json_schema(), (_FORM,) if form_only else _BODY_KINDS
+    return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}}
 
 
 def needs(*, session: bool = False, csrf: bool = False) -> dict[str, Any]:

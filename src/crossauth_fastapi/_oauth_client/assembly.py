@@ -15,6 +15,7 @@ from crossauth_backend.core.secretoption import check_secret, ring_for
 from crossauth_backend.core.secrets import KeyRing, hash_token
 from crossauth_backend.core.text import with_slashes
 from crossauth_backend.events.listeners import Events, LoggingListener
+from crossauth_backend.keys.reading import key_with_user_reader
 from crossauth_backend.keys.storage import KeyStorage, SupportsCounting, SupportsLifecycle
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.oauth.client.client import OAuthClient
@@ -207,7 +208,7 @@ def _token_store(
     name = options.session_data_name
     keys = options.key_storage or (None if accounts is None else accounts.keys)
     refresher = Refresher(client, keys, clock)
-    ended = _ended(options, keys, clock)
+    ended = _ended(options, keys, accounts, clock)
     if accounts is None:
         return StoredTokens(name, AdapterSessions(server, name), seal, refresher, ended)
 
@@ -217,11 +218,16 @@ def _token_store(
     return StoredTokens(name, OwnSessions(accounts, name), seal, refresher, ended, end_session)
 
 
-def _ended(options: ClientServerSettings, keys: KeyStorage | None, clock: Callable[[], datetime]) -> Ended | None:
+def _ended(
+    options: ClientServerSettings,
+    keys: KeyStorage | None,
+    accounts: AccountServices | None,
+    clock: Callable[[], datetime],
+) -> Ended | None:
     """What knows of logins that the provider has ended; `None` where it cannot say so."""
     if keys is None or OAuthFlows.OidcAuthorizationCode not in read_flows("valid_flows", options.valid_flows):
         return None
-    return partial(is_logged_out, keys, clock=clock)
+    return partial(is_logged_out, key_with_user_reader(keys, accounts.users if accounts else None), clock=clock)
 
 
 def _limits(accounts: AccountServices | None, keys: KeyStorage | None, clock: Callable[[], datetime]) -> AttemptLimits:

@@ -117,6 +117,10 @@ class Attempts:
         state.queue(Cookie(cookie.shape(state.local).name, value, cookie.options(state.local, expires)))
         return text
 
+    def knows(self, connection: HTTPConnection, state: str | None) -> bool:
+        """Whether this browser has begun an attempt of this state; nothing is used up."""
+        return bool(state) and self._find(state_of(connection), state or "") is not None
+
     async def take(self, connection: HTTPConnection, state: str | None) -> Attempt:
         """The attempt that `state` names, which is over with this.
 
@@ -128,7 +132,7 @@ class Attempts:
         if not state or len(state) > _LONGEST_STATE:
             raise _refused("no state came back")
         cookie = self._cookie(state)
-        found = next((data for value in here.sent_values(cookie) if (data := self._read(value, state))), None)
+        found = self._find(here, state)
         if found is None:
             raise _refused("this browser began no login of this state")
         here.queue_deletion(cookie.shape(here.local).name, cookie.options(here.local))
@@ -138,6 +142,13 @@ class Attempts:
         if not await self._use_once(f"oauth attempt {self._client} {state}", expires):
             raise _refused("the state was used before")
         return _from_data(found)
+
+    def _find(self, here: RequestState, state: str) -> dict[str, Any] | None:
+        """What this browser's cookie says of the attempt of this state."""
+        if len(state) > _LONGEST_STATE:
+            return None
+        values = here.sent_values(self._cookie(state))
+        return next((data for value in values if (data := self._read(value, state))), None)
 
     def _cookie(self, state: str) -> SignedCookie:
         """The cookie of one attempt. Only its name and attributes are used: its value is encrypted, which is more than signed."""

@@ -28,6 +28,7 @@ from crossauth_fastapi._oauth_client.context import ClientContext, TokenAnswer
 from crossauth_fastapi._oauth_client.endpoints import ClientEndpoint, Handler, ask_for_login
 from crossauth_fastapi._oauth_client.formpost import PARAMETER
 from crossauth_fastapi._oauth_client.signin import signed_in
+from crossauth_fastapi._oauth_client.steps import count_flow
 
 OPENID: Final = "openid"
 CALLBACK: Final = "authzcode"
@@ -111,6 +112,9 @@ async def come_back(ctx: ClientContext, request: Request, form: JsonOrFormData) 
     """Finish a flow that this browser has begun, with what the authorization server says."""
     packed = form.getAsStr(PARAMETER)
     fields = ctx.form_posts.open(packed) if packed else {name: form.getAsStr(name) for name in form}
+    if ctx.attempts.knows(request, fields.get("state")):
+        # From here on it costs a row, and a request to the authorization server.
+        await count_flow(ctx, request)
     attempt = await ctx.attempts.take(request, fields.get("state"))
     # It may have been begun before the user had to log in for it, or logged out.
     ask_for_login(ctx, request, attempt.flow, may_redirect=False)
@@ -189,6 +193,7 @@ ENDPOINTS: Final = (
         operation_id="oauth_client_callback",
         at_redirect_uri=True,
         flows=FLOWS,
+        limits=("oauth_flow_address",),
         needs_login=False,
         page=True,
     ),

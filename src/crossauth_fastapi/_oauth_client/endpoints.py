@@ -56,6 +56,13 @@ class ClientErrorBody(BaseModel):
     error_code_name: str = Field(description="Stable name of the reason.")
 
 
+class OAuthErrorBody(BaseModel):
+    """How an error is answered to another server (RFC 6749 §5.2)."""
+
+    error: str = Field(description="Its code.")
+    error_description: str | None = Field(None, description="What was wrong, for developers.")
+
+
 Handler: TypeAlias = Callable[[ClientContext, Request, JsonOrFormData], Awaitable[Response]]
 Refused: TypeAlias = Callable[[ClientContext, Request, Exception], Awaitable[Response]]
 
@@ -86,6 +93,8 @@ class ClientEndpoint:
         page: whether it is for browsers, and not in OpenAPI.
         body: the fields that it reads, for OpenAPI.
         answer: what its JSON says, for OpenAPI.
+        for_servers: whether it is for another server: it takes a form alone, and its errors are those of OAuth.
+        may_be_empty: whether it answers 204 where the session has no tokens.
         templates: options that name the templates that it shows; they are checked at the start.
         events: what it tells the listeners of events.
         limits: the limits of attempts that count it.
@@ -109,6 +118,8 @@ class ClientEndpoint:
     page: bool = False
     body: type[BaseModel] = CsrfBody
     answer: type[BaseModel] | None = None
+    for_servers: bool = False
+    may_be_empty: bool = False
     templates: tuple[str, ...] = ()
     events: tuple[EventName, ...] = ()
     limits: tuple[str, ...] = ()
@@ -142,7 +153,9 @@ def add(router: APIRouter, ctx: ClientContext, endpoints: Iterable[ClientEndpoin
             taken.add((endpoint.method, path))
             _check_templates(ctx, endpoint)
             ctx.endpoints.add(name)
-            add_route(router, ctx, endpoint, path, described=position == 0 and not endpoint.page)
+            # Where errors are answered with a page, what is answered so is for browsers.
+            for_scripts = not endpoint.page and (ctx.options.errors_as == "json_error" or endpoint.refused is not None)
+            add_route(router, ctx, endpoint, path, described=position == 0 and for_scripts)
 
 
 def add_route(
@@ -291,14 +304,17 @@ def _described(ctx: ClientContext, endpoint: ClientEndpoint) -> dict[str, Any]:
     events = ", ".join(f"`{event.value}`" for event in endpoint.events)
     limits = ", ".join(f"`{limit}`" for limit in endpoint.limits)
     posts = endpoint.method == "POST"
-    more: dict[str, Any] = form_or_json(endpoint.body) if posts else {}
+    more: dict[str, Any] = form_or_json(endpoint.body, form_only=endpoint.for_servers) if posts else {}
     if posts and endpoint.csrf and ctx.accounts is not None:
         more |= needs(csrf=True)
     responses: dict[int | str, dict[str, Any]] = {
-        status: {"model": ClientErrorBody, "description": text} for status, text in _ERRORS.items()
+        status: {"model": OAuthErrorBody if endpoint.for_servers else ClientErrorBody, "description": text}
+        for status, text in _ERRORS.items()
     }
     if endpoint.answer is not None:
         responses[200] = {"model": endpoint.answer}
+    if endpoint.may_be_empty:
+        responses[204] = {"description": "The session has no tokens of this kind."}
     return {
         "summary": endpoint.summary, "description": f"Events: {events or 'none'}. Limits: {limits or 'none'}.",
         "operation_id": endpoint.operation_id if ctx.name == "oauth" else f"{ctx.name}_{endpoint.operation_id}",

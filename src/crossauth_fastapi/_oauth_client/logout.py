@@ -220,6 +220,6 @@ ENDPOINTS: Final[tuple[ClientEndpoint, ...]] = (
         name="backchannellogout", option="backchannel_logout_url", method="POST", handler=told_by_provider, flows=_FLOWS,
         enabled=hears_of_logouts, csrf=False, needs_login=False, refused=refuse_provider,
         summary="Be told by the provider that a login there has ended", operation_id="oauth_backchannel_logout",
-        body=LogoutTokenBody, events=(EventName.logged_out,), limits=(_LIMIT,),
+        body=LogoutTokenBody, for_servers=True, events=(EventName.logged_out,), limits=(_LIMIT,),
     ),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.keys.storage import KeyStorage, KeyWithUserReader
 from crossauth_backend.oauth.client.logout import LogoutToken
 from crossauth_backend.oauth.client.token_set import TokenSet
 
@@ -41,11 +41,11 @@ async def mark_logged_out(keys: KeyStorage, token: LogoutToken, now: datetime) -
         await _mark(keys, _name(token.iss, _USER, token.sub), now)
 
 
-async def is_logged_out(keys: KeyStorage, tokens: TokenSet, clock: Clock = utc_now) -> bool:
+async def is_logged_out(read: KeyWithUserReader, tokens: TokenSet, clock: Clock = utc_now) -> bool:
     """Whether the provider has said that the login of these tokens has ended.
 
     Parameters:
-        keys: where that is kept.
+        read: reads keys of where that is kept, as sessions are read: it is asked with every request that has tokens.
         tokens: of the login; without an ID token nothing can be known of them.
         clock: what time it is.
     """
@@ -58,15 +58,15 @@ async def is_logged_out(keys: KeyStorage, tokens: TokenSet, clock: Clock = utc_n
     if not isinstance(issuer, str):
         return False
     # No session at a provider ends and then goes on; a user logs in again.
-    if isinstance(sid, str) and await keys.find_key(_name(issuer, _SESSION, sid)) is not None:
+    if isinstance(sid, str) and await read(_name(issuer, _SESSION, sid)) is not None:
         return True
     if not isinstance(sub, str):
         return False
     kinds = (_USER,) if isinstance(sid, str) else (_USER, _UNNAMED)
     for kind in kinds:
-        found = await keys.find_key(_name(issuer, kind, sub))
+        found = await read(_name(issuer, kind, sub))
         # Within one second it is not known what came first; then the login has ended.
-        if found is not None and int(found.created.timestamp()) >= tokens.saved_at:
+        if found is not None and int(found[0].created.timestamp()) >= tokens.saved_at:
             return True
     return False
 

@@ -127,7 +127,7 @@ def _of_session(name: str, *, force: bool, summary: str, operation_id: str) -> t
     api = ClientEndpoint(
         name=name, api=True, method="POST", handler=renewing_in_json(force=force), flows=(_FLOW,),
         enabled=_has_sessions, refused=refuse_in_json, summary=summary, operation_id=operation_id,
-        body=CsrfBody, answer=RefreshAnswer, limits=limits,
+        body=CsrfBody, answer=RefreshAnswer, may_be_empty=True, limits=limits,
     )  # fmt: skip
     return page, api
 

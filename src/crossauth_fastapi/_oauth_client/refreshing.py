@@ -126,7 +126,10 @@ class Refresher:
             # Somebody else was faster, or has ended it. The lock stays: it is for tokens that are no more.
             return now
         response = await self._client.refresh_token_flow(tokens.refresh_token or "", id_payload=tokens.id_payload)
-        error = response.get("error")
+        error, now = response.get("error"), await kept.read()
+        if _has_changed(tokens, now):
+            # Somebody has logged in, or out, meanwhile: what this was about is no more.
+            return now
         if is_final(error):
             await kept.write(None)
             return None

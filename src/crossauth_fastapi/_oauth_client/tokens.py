@@ -109,7 +109,7 @@ def _of_kind(kind: Kind) -> tuple[ClientEndpoint, ClientEndpoint]:
     shown = ClientEndpoint(
         name=kind, method="POST", handler=showing(kind), enabled=lambda ctx: kind in ctx.options.token_endpoints,
         refused=refuse_in_json, summary=f"Show the {what} of the session", operation_id=f"oauth_client_{kind}",
-        body=DecodeBody, answer=OwnClaims,
+        body=DecodeBody, answer=OwnClaims, may_be_empty=True,
     )  # fmt: skip
     had = ClientEndpoint(
         name=f"have_{kind}", method="POST", handler=having(kind), refused=refuse_in_json,
@@ -125,6 +125,7 @@ ENDPOINTS: Final = (
     ClientEndpoint(
         name="tokens", method="POST", handler=show_all, enabled=_has_sessions, refused=refuse_in_json,
         summary="Show the tokens of the session", operation_id="oauth_client_tokens", body=DecodeBody, answer=ShownTokens,
+        may_be_empty=True,
     ),
     ClientEndpoint(
         name="deletetokens", option="delete_tokens_get_url", only_named=True, method="GET", handler=show_deletion,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
+from crossauth_fastapi._actions.context import ActionContext
 from crossauth_fastapi._http.errors import NO_STORE
 from crossauth_fastapi._http.openapi import needs, schemes
 from crossauth_fastapi._middleware.identity import OIDC
@@ -52,7 +53,7 @@ def csrf_routes(router: APIRouter, ctx: SessionContext) -> None:
         )  # fmt: skip
 
 
-def static_routes(router: APIRouter, ctx: SessionContext) -> None:
+def static_routes(router: APIRouter, ctx: ActionContext) -> None:
     """The stylesheet of the default pages. Its URL changes with its content, so it may be kept for a year."""
     content, _ = stylesheet()
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}

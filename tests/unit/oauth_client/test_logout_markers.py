@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from crossauth_backend import InMemoryKeyStorage
+from crossauth_backend.keys.reading import key_with_user_reader
 from crossauth_backend.oauth.client.logout import LogoutToken
 from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._oauth_client.logout_markers import LASTS, is_logged_out, mark_logged_out
@@ -27,7 +28,7 @@ def login(at: datetime = NOW, **claims: Any) -> TokenSet:
 async def ended(token: LogoutToken, tokens: TokenSet, at: datetime = NOW, seen: datetime = NOW) -> bool:
     keys = InMemoryKeyStorage()
     await mark_logged_out(keys, token, at)
-    return await is_logged_out(keys, tokens, lambda: seen)
+    return await is_logged_out(key_with_user_reader(keys, None), tokens, lambda: seen)
 
 
 @pytest.mark.parametrize(
@@ -58,18 +59,18 @@ async def test_the_last_one_counts() -> None:
     keys = InMemoryKeyStorage()
     for days in (0, 2):
         await mark_logged_out(keys, said("alice"), NOW + timedelta(days=days))
-    assert await is_logged_out(keys, login(NOW + timedelta(days=1)), lambda: NOW)
+    assert await is_logged_out(key_with_user_reader(keys, None), login(NOW + timedelta(days=1)), lambda: NOW)
     assert len(await keys.get_all_for_user(None)) == 1
 
 
 async def test_no_login_is_good_for_longer_than_a_mark_is_kept() -> None:
     keys = InMemoryKeyStorage()
-    assert not await is_logged_out(keys, login(), lambda: NOW + LASTS)
-    assert await is_logged_out(keys, login(), lambda: NOW + LASTS + timedelta(seconds=1))
+    assert not await is_logged_out(key_with_user_reader(keys, None), login(), lambda: NOW + LASTS)
+    assert await is_logged_out(key_with_user_reader(keys, None), login(), lambda: NOW + LASTS + timedelta(seconds=1))
 
 
 async def test_without_an_id_token_nothing_is_known() -> None:
     keys = InMemoryKeyStorage()
     await mark_logged_out(keys, said("alice"), NOW)
     tokens = TokenSet(access_token="a", issuer=ISSUER, saved_at=0, flow="f")
-    assert not await is_logged_out(keys, tokens, lambda: NOW)
+    assert not await is_logged_out(key_with_user_reader(keys, None), tokens, lambda: NOW)
