@@ -71,7 +71,10 @@ async def _log_in(
     payload = tokens.id_payload or {}
     user = await _account(ctx, request, accounts, payload)
     kept = replace(tokens, opened_session=True)
-    data = ctx.tokens.entry(kept) if ctx.options.saves_tokens else None
+    keeps = ctx.options.saves_tokens
+    # Where the application keeps tokens itself, the session knows whose login has opened it all the same.
+    ends = ctx.options.token_response_type == "custom"
+    data = ctx.tokens.entry(kept, with_tokens=keeps) if keeps or ends else None
     after = attempt.target or _after(ctx, request)
     login = attempt_by(user, payload, ctx.people.own_issuer)
     result = await services.sign_in(request, login, after, data)

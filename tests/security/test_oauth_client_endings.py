@@ -1,0 +1,115 @@
+"""What must be over when a login at a provider is over, in the worst order: sessions that it opened, tokens, linked accounts."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import Request, Response
+
+from crossauth_backend import InMemoryKeyStorage
+from crossauth_backend.testing import FakeProvider
+from crossauth_fastapi.fastapioauthclient import FastApiOAuthClient, save_in_session_and_redirect
+from tests.flows.test_oauth_client_logout import OIDC, has_tokens, log_in
+from tests.oauthclient import ClientSite, Visitor
+from tests.oauthpeople import who
+
+LOCAL = {
+    **OIDC, "valid_flows": ["oidcAuthorizationCode", "refresh_token", "password"], "local_login": True,
+    "user_match_field": "username", "id_token_match_field": "sub",
+}  # fmt: skip
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[FakeProvider]:
+    async with FakeProvider() as provider:
+        yield provider
+
+
+async def tell(browser: Visitor, provider: FakeProvider, **said: Any) -> httpx2.Response:
+    """The provider sends a logout token."""
+    async with httpx2.AsyncClient(base_url=str(browser.base_url), trust_env=False) as sender:
+        return await sender.post("/backchannellogout", data={"logout_token": provider.logout_token(**said)})
+
+
+async def nothing(browser: Visitor, provider: FakeProvider) -> None:
+    """The tokens stay."""
+
+
+async def forget(browser: Visitor, provider: FakeProvider) -> None:
+    """The tokens are deleted."""
+    assert (await browser.call("/api/deletetokens")).json() == {"ok": True}
+
+
+async def refuse(browser: Visitor, provider: FakeProvider) -> None:
+    """The provider has ended them already, when they are to be renewed."""
+    provider.refresh_tokens.clear()
+    assert (await browser.call("/api/refreshtokens")).status_code == 401
+
+
+async def replace(browser: Visitor, provider: FakeProvider) -> None:
+    """They are replaced by those of somebody else at the provider."""
+    assert (await browser.call("/passwordflow", username="bob", password="password of bob")).status_code == 303
+
+
+async def replace_and_forget(browser: Visitor, provider: FakeProvider) -> None:
+    """Both."""
+    await replace(browser, provider)
+    await forget(browser, provider)
+
+
+@pytest.mark.parametrize("become", [nothing, forget, refuse, replace, replace_and_forget])
+async def test_a_local_session_ends_with_its_login_whatever_became_of_the_tokens(
+    provider: FakeProvider, become: Any
+) -> None:
+    """Whoever has stolen the session could otherwise keep it by forgetting the tokens."""
+    async with ClientSite(provider, LOCAL).open() as browser, browser.another() as owner:
+        await owner.sign_up("alice")
+        await log_in(browser, provider)
+        await become(browser, provider)
+        assert await who(browser) == "alice"
+        assert (await tell(browser, provider, sub="alice", sid=provider.sessions["alice"])).status_code == 200
+        assert [await who(b) for b in (browser, owner)] == [None, "alice"]
+
+
+async def test_a_local_session_ends_with_its_login_where_the_application_keeps_the_tokens(
+    provider: FakeProvider,
+) -> None:
+    async def receive(told: Any, client: FastApiOAuthClient, request: Request, response: Response) -> Response | None:
+        return await save_in_session_and_redirect(told, client, request, response)
+
+    custom = {**LOCAL, "token_response_type": "custom", "receive_token_fn": receive}
+    del custom["authorized_url"]
+    async with ClientSite(provider, custom).open() as browser, browser.another() as owner:
+        await owner.sign_up("alice")
+        begun = await browser.get("/authzcodeflow", params={"scope": "openid"})
+        back = provider.sign_in(begun.headers["location"], "alice")
+        assert (await browser.get(back.removeprefix("http://localhost:8000"))).status_code == 302
+        assert await has_tokens(browser)
+        assert await who(browser) == "alice"
+        assert (await tell(browser, provider, sub="alice")).status_code == 200
+        assert await who(browser) is None
+
+
+async def test_a_storage_that_fails_in_the_middle_leaves_no_session_of_a_login_that_is_over(
+    provider: FakeProvider,
+) -> None:
+    """The tokens are what tells that it is over."""
+
+    class Failing(InMemoryKeyStorage):
+        fails = False
+
+        async def delete_key(self, value: str) -> None:
+            if self.fails and value.startswith("s:"):
+                raise OSError
+            await super().delete_key(value)
+
+    keys = Failing()
+    async with ClientSite(provider, LOCAL, keys=keys).open() as browser, browser.another() as owner:
+        await owner.sign_up("alice")
+        await log_in(browser, provider)
+        assert (await tell(browser, provider, sub="alice")).status_code == 200
+        keys.fails = True
+        assert (await browser.get("/api/userforsessionkey")).status_code >= 500
+        keys.fails = False
+        assert await who(browser) is None
