@@ -7,12 +7,14 @@ import httpx2
 import pytest
 from fastapi import Request, Response
 
-from crossauth_backend import InMemoryKeyStorage
+from crossauth_backend import InMemoryIdentityStorage, InMemoryKeyStorage
 from crossauth_backend.testing import FakeProvider
+from crossauth_backend.users.identities import Identity
 from crossauth_fastapi.fastapioauthclient import FastApiOAuthClient, save_in_session_and_redirect
 from tests.flows.test_oauth_client_logout import OIDC, has_tokens, log_in
 from tests.oauthclient import ClientSite, Visitor
-from tests.oauthpeople import who
+from tests.oauthpeople import LOCAL as BY_LINK
+from tests.oauthpeople import PeopleSite, come, who
 
 LOCAL = {
     **OIDC, "valid_flows": ["oidcAuthorizationCode", "refresh_token", "password"], "local_login": True,
@@ -113,3 +115,29 @@ async def test_a_storage_that_fails_in_the_middle_leaves_no_session_of_a_login_t
         assert (await browser.get("/api/userforsessionkey")).status_code >= 500
         keys.fails = False
         assert await who(browser) is None
+
+
+async def test_an_account_that_is_unlinked_while_somebody_logs_in_with_it_stays_unlinked(
+    provider: FakeProvider,
+) -> None:
+    class Unlinked(InMemoryIdentityStorage):
+        """Its user is faster than the login: the account is unlinked when the login has found whose it is."""
+
+        finds = 0
+
+        async def find(self, iss: str, sub: str) -> Identity | None:
+            found = await super().find(iss, sub)
+            self.finds += 1
+            if found is not None and self.finds == 2:
+                await self.unlink(iss, sub, found.userid)
+            return found
+
+    for number in (1, 2):
+        identities = Unlinked()
+        identities.finds = 2 - number
+        here = PeopleSite(provider, {**BY_LINK, "identity_storage": identities})
+        user = await here.user()
+        await identities.link(here.issuer, "alice", user.id)
+        async with here.open() as browser:
+            await come(browser, provider)
+            assert await identities.of_user(user.id) == [], number
