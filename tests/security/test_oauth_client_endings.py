@@ -15,6 +15,7 @@ from tests.flows.test_oauth_client_logout import OIDC, has_tokens, log_in
 from tests.oauthclient import ClientSite, Visitor
 from tests.oauthpeople import LOCAL as BY_LINK
 from tests.oauthpeople import PeopleSite, come, who
+from tests.support import CSRF
 
 LOCAL = {
     **OIDC, "valid_flows": ["oidcAuthorizationCode", "refresh_token", "password"], "local_login": True,
@@ -141,3 +142,61 @@ async def test_an_account_that_is_unlinked_while_somebody_logs_in_with_it_stays_
         async with here.open() as browser:
             await come(browser, provider)
             assert await identities.of_user(user.id) == [], number
+
+
+class AtTheSwap(InMemoryKeyStorage):
+    """Does something right before what a refresh got is stored: as late as can be."""
+
+    before: Any = None
+
+    async def swap_data(self, value: str, expected: str, new: str) -> bool:
+        if self.before is not None and value.startswith("s:"):
+            act, self.before = self.before, None
+            await act()
+        return await super().swap_data(value, expected, new)
+
+    async def update_many_data(self, key_name: str, data_array: Any) -> None:
+        if self.before is not None:
+            act, self.before = self.before, None
+            await act()
+        await super().update_many_data(key_name, data_array)
+
+
+@pytest.mark.parametrize("way", ["deleted", "logged out", "somebody else", "another entry"])
+async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(provider: FakeProvider, way: str) -> None:
+    keys = AtTheSwap()
+    site = ClientSite(provider, {**LOCAL, "local_login": False}, keys=keys)
+    async with site.open() as browser:
+        await browser.sign_up("alice")
+        await log_in(browser, provider)
+        token = await browser.token()
+
+        async def post(path: str, **fields: str) -> None:
+            # Of the loop that serves the site, where this is called.
+            async with browser.another() as same:
+                same.cookies.update(browser.cookies)
+                answer = await same.post(path, json=fields, headers={CSRF: token})
+            assert answer.status_code in (200, 303), answer.text
+
+        async def act() -> None:
+            if way == "deleted":
+                await post("/api/deletetokens")
+            elif way == "logged out":
+                await post("/api/logout")
+            elif way == "somebody else":
+                await post("/passwordflow", username="bob", password="password of bob", scope="openid")
+            else:
+                (session,) = [key for key in await keys.get_all_for_user(1) if key.value.startswith("s:")]
+                await keys.update_data(session.value, "cart", "full")
+
+        keys.before = act
+        answer = await browser.post("/api/refreshtokens", headers={CSRF: token})
+        assert keys.before is None
+        if way in ("deleted", "logged out"):
+            assert answer.status_code == 401
+            assert not await has_tokens(browser)
+            assert provider.refresh_tokens == {}, "nor is there one that is still good"
+        else:
+            assert answer.status_code == 200
+            shown = (await browser.call("/id_token")).json()
+            assert shown["sub"] == ("bob" if way == "somebody else" else "alice")

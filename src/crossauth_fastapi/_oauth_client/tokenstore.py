@@ -104,6 +104,10 @@ class Place(Protocol):
         """
         ...
 
+    async def swap(self, connection: HTTPConnection, before: Any, entry: Any) -> bool:
+        """As `write`, where the entry that is stored still is `before`; whether it was."""
+        ...
+
     async def keep(self, request: Request, entry: Any) -> None:
         """Replace the entry after a login, in a session that nobody knew before, or that is somebody's."""
         ...
@@ -215,9 +219,15 @@ class StoredTokens:
         """See `TokenStore.seen`."""
         return self._place.has(connection)
 
-    async def now(self, connection: HTTPConnection) -> TokenSet | None:
-        """The tokens as they are stored now."""
-        return self._seal.open(await self._place.now(connection))
+    async def now(self, connection: HTTPConnection) -> tuple[TokenSet | None, Any]:
+        """The tokens as they are stored now, and the entry that they are in."""
+        entry = await self._place.now(connection)
+        return self._seal.open(entry), entry
+
+    async def swap(self, connection: HTTPConnection, before: Any, tokens: TokenSet | None) -> bool:
+        """Replace the tokens, or remove them, where the entry still is `before`; whether it was."""
+        kept = {} if tokens is None else self._seal.close(tokens)
+        return await self._place.swap(connection, before, {**kept, **login_in(before)} or None)
 
     async def _login(self, connection: HTTPConnection) -> dict[str, Any]:
         """What stays in the entry, whatever becomes of the tokens: a session is opened once."""
@@ -232,23 +242,21 @@ class _Kept:
 
     def __init__(self, store: StoredTokens, connection: HTTPConnection) -> None:
         self._store, self._connection = store, connection
+        self._entry: Any = None
 
     async def read(self) -> TokenSet | None:
         """As they are stored now."""
-        return await self._store.now(self._connection)
+        tokens, self._entry = await self._store.now(self._connection)
+        return tokens
 
     async def write(self, tokens: TokenSet | None) -> bool:
-        """Replace them, or remove them; whether there still was a session to keep them in."""
-        if tokens is None:
-            await self._store.delete(self._connection)
-            return True
+        """Replace them, or remove them, if they still are what was read; whether they were."""
         try:
-            await self._store.save(Request(self._connection.scope), tokens, renew=False)
+            return await self._store.swap(self._connection, self._entry, tokens)
         except CrossauthError as e:
             if e.code is not ErrorCode.InvalidSession:
                 raise
             return False
-        return True
 
 
 def look_anew(scope: Scope) -> None:
