@@ -1,5 +1,7 @@
 """What must be over when a login at a provider is over, in the worst order: sessions that it opened, tokens, linked accounts."""
 
+import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,13 +16,14 @@ from crossauth_fastapi.fastapioauthclient import FastApiOAuthClient, save_in_ses
 from tests.flows.test_oauth_client_logout import OIDC, has_tokens, log_in
 from tests.oauthclient import ClientSite, Visitor
 from tests.oauthpeople import LOCAL as BY_LINK
-from tests.oauthpeople import PeopleSite, come, who
-from tests.support import CSRF
+from tests.oauthpeople import PeopleSite, come, finish, who
+from tests.support import CSRF, PASSWORD
 
 LOCAL = {
     **OIDC, "valid_flows": ["oidcAuthorizationCode", "refresh_token", "password"], "local_login": True,
     "user_match_field": "username", "id_token_match_field": "sub",
 }  # fmt: skip
+NEW = "another good passphrase 7"
 
 
 @pytest.fixture
@@ -200,3 +203,72 @@ async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(provider: Fa
             assert answer.status_code == 200
             shown = (await browser.call("/id_token")).json()
             assert shown["sub"] == ("bob" if way == "somebody else" else "alice")
+
+
+async def join(browser: Visitor) -> None:
+    """Sign up with alice's address."""
+    fields = {"username": "alice", "user_email": "alice@example.com", "password": PASSWORD, "repeat_password": PASSWORD}
+    done = await browser.call("/api/signup", **fields)
+    assert done.status_code == 200, done.text
+
+
+async def set_password(browser: Visitor, address: str) -> None:
+    """Whoever reads the mail of this address chooses a password by it."""
+    await browser.call("/api/requestpasswordreset", email=address)
+    mails = (await browser.get("/api/outbox")).json()
+    text = next(
+        text
+        for text in map(json.dumps, mails["mails"] if isinstance(mails, dict) else mails)
+        if "resetpassword" in text
+    )
+    token = re.findall(r"resetpassword\?token=([\w-]+)", text)[0]
+    done = await browser.call("/api/resetpassword", token=token, new_password=NEW, repeat_password=NEW)
+    assert done.status_code == 200, done.text
+
+
+@pytest.mark.parametrize(
+    "mallory", [{}, {"email": "alice@example.com"}, {"email": "m@example.com", "email_verified": True}]
+)
+async def test_a_password_reset_leaves_no_account_that_an_attacker_has_linked(
+    provider: FakeProvider, mallory: dict[str, Any]
+) -> None:
+    """Who registered the address before its owner did, or has stolen a login: pre-hijacking by a Trojan identifier
+    (Sudhodanan and Paverd, USENIX Security 2022).
+    """
+    provider.users["mallory"] = mallory
+    here = PeopleSite(provider, {**BY_LINK, "link_accounts": True}, enable_email_verification=False)
+    async with here.open() as attacker, attacker.another() as owner:
+        await join(attacker)
+        begun = await attacker.call("/api/linkaccount", scope="openid email")
+        assert (await finish(attacker, provider, begun.json()["url"], "mallory")).status_code == 302
+        await attacker.call("/api/logout")
+        await come(attacker, provider, "mallory")
+        assert await who(attacker) == "alice"
+        await set_password(owner, "alice@example.com")
+        assert (await come(attacker, provider, "mallory")).status_code == 401
+        assert [await who(b) for b in (attacker, owner)] == [None, "alice"]
+        assert here.heard.names.count("account_unlinked") == 1
+        assert "was unlinked" in (await owner.get("/api/outbox")).text
+
+
+async def test_a_password_reset_leaves_what_the_owner_of_the_address_has_linked(provider: FakeProvider) -> None:
+    provider.users["alice"] = {"email": "Alice@example.com", "email_verified": True}
+    for client in ({"create_accounts": True}, {"link_accounts": True}):
+        here = PeopleSite(provider, {**BY_LINK, **client}, enable_email_verification="link_accounts" not in client)
+        async with here.open() as browser:
+            if "link_accounts" in client:
+                await join(browser)
+                begun = await browser.call("/api/linkaccount", scope="openid email")
+                await finish(browser, provider, begun.json()["url"], "alice")
+            else:
+                await come(browser, provider)
+            name = await who(browser)
+            assert name is not None
+            await set_password(browser, "alice@example.com")
+            await browser.call("/api/logout")
+            await come(browser, provider)
+            assert await who(browser) == name
+            # Not any more where the address is another by then.
+            await here.users.update_user({"id": 1, "email": "next@example.com"})
+            await set_password(browser, "next@example.com")
+            assert await here.identities.of_user(1) == []
