@@ -18,14 +18,16 @@ OTHER = replace(OLD, access_token="of another login")
 class Kept:
     def __init__(self, tokens: TokenSet | None) -> None:
         self.tokens, self.written = tokens, 0
+        self.seen: TokenSet | None = None
 
     async def read(self) -> TokenSet | None:
+        self.seen = self.tokens
         return self.tokens
 
     async def write(self, tokens: TokenSet | None) -> bool:
-        self.written += 1
-        if self.tokens is None:
+        if self.tokens != self.seen:
             return False
+        self.written += 1
         self.tokens = tokens
         return True
 
@@ -37,6 +39,11 @@ class Provider:
 
     def __init__(self, answer: Any, meanwhile: Any = None) -> None:
         self.answer, self.meanwhile, self.asked = answer, meanwhile, 0
+        self.revoked: list[str] = []
+
+    async def revoke(self, token: str, hint: str) -> bool:
+        self.revoked.append(token)
+        return True
 
     async def refresh_token_flow(self, token: str, *, id_payload: Any = None) -> Any:
         self.asked += 1
@@ -79,7 +86,9 @@ async def test_a_login_meanwhile_is_not_undone(answer: dict[str, Any]) -> None:
 
 async def test_a_session_that_ended_meanwhile_gets_none() -> None:
     kept = Kept(OLD)
-    assert await refresher(Provider(GOOD, lambda: setattr(kept, "tokens", None))).refresh(OLD, kept) is None
+    provider = Provider({**GOOD, "refresh_token": "next"}, lambda: setattr(kept, "tokens", None))
+    assert await refresher(provider).refresh(OLD, kept) is None
+    assert (kept.tokens, provider.revoked) == (None, ["next"])
 
 
 async def test_whoever_was_slower_takes_what_is_there() -> None:
