@@ -267,7 +267,7 @@ def main() -> None:
         try:
             interleaved(running, rounds, seconds)
             report.plain = plain_shares(report.servers, min(rounds, 3), seconds)
-            report.bff = bff.measure(provider.url, rounds, seconds, quick)
+            report.bff = bff.measure(provider, rounds, seconds, quick)
             report.waits = login_waits(report.servers, 3 if quick else 10)
             report.alike = known_and_unknown(Path(folder), postgres, 30 if quick else 120)
             report.attacks = attack.measure(Path(folder), postgres, quick)

@@ -13,6 +13,7 @@ import httpx2
 
 from benchmarks.load import request_bytes
 from benchmarks.measure import Server, interleaved, middle
+from crossauth_backend.testing import FakeProvider
 
 MB, READ = 1_000_000, 2**18
 LEAST_SHARE, LEAST_MB, MOST_GROWTH_MB = 0.38, 2500, 5
@@ -116,11 +117,13 @@ def logins(server: Server, count: int) -> float:
     return count / (server.cpu() - before)
 
 
-def measure(provider_url: str, rounds: int, seconds: float, quick: bool) -> list[Row]:
-    """The rows. The API runs on the core of the load generator, the proxies on the other."""
+def measure(provider: FakeProvider, rounds: int, seconds: float, quick: bool) -> list[Row]:
+    """The rows. The API and the provider run on the core of the load generator, the proxies on the other."""
+    # No token is refreshed meanwhile.
+    provider.settings.token_lifetime = 4 * 3600
     upstream = Server("the API", sys.executable, "upstream:app", core=1)
     with _started([upstream]):
-        where = {"BENCH_UPSTREAM": upstream.url, "BENCH_PROVIDER": provider_url}
+        where = {"BENCH_UPSTREAM": upstream.url, "BENCH_PROVIDER": provider.url}
         bare = Server("bare FastAPI", sys.executable, "bare:app")
         proxy = Server(BARE_PROXY, sys.executable, "bare_proxy:app", where, path="/bff/orders")
         ours = Server(OURS, sys.executable, "ours_bff:app", where, enter, path="/bff/orders")

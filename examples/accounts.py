@@ -66,7 +66,7 @@ TIPS = [
 async def home(request: Request) -> Response:
     """A page for everybody."""
     root = request.scope.get("root_path", "")
-    tips = [{**tip, "href": root + tip["href"]} for tip in TIPS]
+    tips = [{**tip, "href": root + tip["href"]} if "href" in tip else tip for tip in TIPS]
     return server.render(request, "home.jinja2", {"tips": tips, "protectedUrl": f"{root}/account"})
 
 

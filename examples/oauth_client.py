@@ -56,12 +56,7 @@ TIPS = [
         "href": f"/authzcodeflow?scope={SCOPE}",
     },
     {"title": "Log in by password", "text": "You enter it here. Better not.", "href": f"/passwordflow?scope={SCOPE}"},
-    {
-        "title": "Log in by device code",
-        "text": "You approve it on your phone.",
-        "action": "/devicecodeflow",
-        "scope": SCOPE,
-    },
+    {"title": "Log in by device code", "text": "Confirm by phone.", "action": "/devicecodeflow", "scope": SCOPE},
     {"title": "Get a token for this application", "text": "By client credentials.", "action": "/clientcredflow"},
     {"title": "Call the API", "text": "The server adds the token.", "href": "/bff/userinfo"},
     {"title": "See your tokens", "text": "What they say, not the tokens.", "action": "/tokens"},

@@ -17,7 +17,7 @@ open_sessions: list[aiohttp.ClientSession] = []
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
+    async with aiohttp.ClientSession(auto_decompress=False, read_bufsize=2**18) as session:
         open_sessions.append(session)
         yield
 

@@ -19,7 +19,7 @@ server = FastApiServer(
         "site_url": "http://localhost:8000",
         "secret": "a secret of the benchmark, long enough",
         "client_id": "client",
-        "client_secret": "a secret of the client, long enough",
+        "client_secret": "the secret of the client",
         "valid_flows": ["oidcAuthorizationCode", "refresh_token"],
         "token_response_type": "save_in_session_and_redirect",
         "authorized_url": "ping",

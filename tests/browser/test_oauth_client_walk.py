@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from tests.browser.test_pages import Visitor
 from tests.services.oidc import NODE
 from tests.services.processes import free_port, running
 from tests.support import PASSWORD
@@ -92,6 +93,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_the_example_is_short() -> None:
     assert len(Path(EXAMPLE[0]).read_text().splitlines()) < 80
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_home_page_has_a_button_for_every_flow(browser: Browser, site: str, width: int) -> None:
+    # As in test_pages.py: axe is put into the page by the test.
+    context = await browser.new_context(viewport={"width": width, "height": 800}, bypass_csp=True)
+    visitor = Visitor(await context.new_page(), site, f"{width}")
+    await visitor.visit("/", "oauth-client-home")
+    assert visitor.complaints == []
+    await context.close()
 
 
 @pytest.mark.asyncio(loop_scope="session")

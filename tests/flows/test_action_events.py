@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crossauth_backend import InMemoryIdentityStorage
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_fastapi._actions.action import Action
 from crossauth_fastapi._api_keys import actions as api_keys
@@ -107,6 +108,9 @@ def test_actions_emit_what_they_declare(site: Site) -> None:
         with site.during(password.REQUEST_RESET):
             alice.call("/api/requestpasswordreset", email="new@example.com")
         link = alice.link("new@example.com").rpartition("=")[2].rpartition("/")[2]
+        linked = InMemoryIdentityStorage()
+        asyncio.run(linked.link("https://provider.test", "mallory", 1))
+        world.manager.identities.append(linked)
         with site.during(password.RESET_PASSWORD):
             assert alice.call("/api/resetpassword", token=link, new_password=PASSWORD).json()["ok"]
         alice.log_in("alice", PASSWORD)

@@ -46,6 +46,8 @@ def walk(visitor: PublicVisitor, provider: FakeProvider) -> None:
     assert (done.status_code, done.headers["location"]) == (303, f"{root}/authorized")
     question = visitor.get(f"{root}/deletetokens")
     assert "Disconnected" in press(visitor, question).text
+    # Of a mounted application nobody runs the lifespan, which would close it.
+    assert visitor.send("POST", f"{root}/close").status_code == 200
     for shown in (page, asked, wrong, question):
         links, forms = targets(shown.text)
         assert all(link.startswith((f"{root}/", "https://")) for link in links)
@@ -56,6 +58,13 @@ def walk(visitor: PublicVisitor, provider: FakeProvider) -> None:
 async def test_the_pages_lead_on_wherever_the_application_is(provider: FakeProvider, deployment: Deployment) -> None:
     provider.mfa.require("alice", "otp")
     site = ClientSite(provider, KEPT, app=deployment.new_app(), site_url=f"http://localhost:8000{deployment.root}")
+    client = site.server.oauth_client
+    assert client is not None
+
+    @site.server.app.post("/close")
+    async def close() -> None:
+        await client.aclose()
+
     with deployment.open(site.server.app) as visitor:
         # In a thread: the provider answers in this one.
         await asyncio.to_thread(walk, visitor, provider)

@@ -153,10 +153,10 @@ async def test_the_way_back_leads_nowhere_else(provider: FakeProvider) -> None:
             assert (await returned(browser, **back, next=elsewhere)).headers["location"] == "/welcome"
 
 
-def state_with(cookies: dict[str, str]) -> tuple[Any, RequestState]:
+def state_with(cookies: dict[str, str], host: bytes = b"localhost") -> tuple[Any, RequestState]:
     header = "; ".join(f"{name}={value}" for name, value in cookies.items()).encode()
     scope: dict[str, Any] = {
-        "type": "http", "headers": [(b"cookie", header), (b"host", b"localhost")], "scheme": "http",
+        "type": "http", "headers": [(b"cookie", header), (b"host", host)], "scheme": "http",
         "client": ("127.0.0.1", 1),
     }  # fmt: skip
     scope["state"] = state = RequestState(scope)
@@ -207,6 +207,20 @@ async def test_no_browser_has_more_than_ten_under_way() -> None:
             del cookies[name]
     assert len(cookies) == MOST
     assert sum(map(len, cookies.values())) < 4096, "and all of them fit into a header"
+
+
+@pytest.mark.parametrize("name", ["OAUTH-{}-" + "x" * 14, "OAUTH-{}-(x)", "OAUTH-{}-<>" + "x" * 12, "OAUTH-{}-\xe9"])
+async def test_cookies_that_a_neighbour_plants_end_no_login_and_stop_none(name: str) -> None:
+    """Named so that they cannot be deleted, and dated so that the real ones are the oldest."""
+    one, cookies = attempts(), dict[str, str]()
+    planted = {f"{name.format(one._prefix[6:12])}{n:02}": f"{10**15 + n}.x" for n in range(MOST + 5)}
+    for _ in range(2):
+        connection, state = state_with({**planted, **cookies}, host=b"shop.test")
+        one.begin(connection, Attempt(flow="authorizationCode"))
+        assert state.response_headers(), "the answer can be sent"
+        cookies |= {name: value for name, (value, _) in state["set_cookies"].items()}
+        assert not state["delete_cookies"]
+    assert len(cookies) == 2
 
 
 async def test_what_was_used_is_remembered_without_growing(monkeypatch: pytest.MonkeyPatch) -> None:

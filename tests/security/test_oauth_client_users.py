@@ -271,6 +271,19 @@ async def test_an_address_that_was_given_to_somebody_else_there_opens_no_account
         assert await who(browser) is None
 
 
+async def test_whoever_lacks_the_second_factor_is_linked_to_nothing(provider: FakeProvider) -> None:
+    here = PeopleSite(provider, {**LOCAL, **BY_EMAIL})
+    async with here.open() as browser:
+        secret = await here.with_totp(browser, "another")
+        await here.identities.unlink(here.issuer, "another", 1)
+        await here.users.update_user({"id": 1, "email": "alice@example.com", "email_verified_at": verified()})
+        sent = await come(browser, provider)
+        assert sent.headers["location"].startswith("/loginfactor2")
+        assert await here.identities.of_user(1) == []
+        assert (await browser.submit("/loginfactor2", otp=here.code(secret))).status_code == 303
+        assert await who(browser) == "alice"
+
+
 async def test_an_account_made_by_a_provider_does_not_take_an_address_from_its_owner(provider: FakeProvider) -> None:
     """Neither one that has an account, nor one that may sign up later."""
     provider.users["mallory"] = {

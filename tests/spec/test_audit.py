@@ -135,8 +135,7 @@ def test_an_option_that_may_be_empty_may_be() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("client_id", "shop"), ("client_secret", "s"),
-        ("valid_flows", ["authorizationCode"]), ("bff_endpoints", []), ("error_fn", print), ("client_search_fn", print),
+        ("client_search_fn", print),
         ("client_serach_dn", print), ("delete_client_page", "x.html"), ("admin_create_client_page", "x.html"),
     ],
 )  # fmt: skip
@@ -146,7 +145,13 @@ def test_an_option_that_nothing_reads_is_refused_by_name(name: str, value: Any) 
     assert repr(name) in error.message
 
 
-@pytest.mark.parametrize(("name", "value"), [("protected_endpoints", {"/secret": {}}), ("audience", "api")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("protected_endpoints", {"/secret": {}}), ("audience", "api"), ("client_id", "shop"), ("client_secret", "s"),
+        ("valid_flows", ["authorizationCode"]), ("bff_endpoints", []), ("error_fn", print),
+    ],
+)  # fmt: skip
 def test_an_option_of_a_server_that_is_not_there_is_refused_by_name(name: str, value: Any) -> None:
     error = refused(**{name: value})
     assert error.code is ErrorCode.Configuration

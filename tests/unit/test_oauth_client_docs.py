@@ -14,7 +14,13 @@ import httpx2
 import pytest
 from fastapi import FastAPI, Request
 
-from crossauth_backend import InMemoryKeyStorage
+from crossauth_backend import (
+    InMemoryKeyStorage,
+    InMemoryUserStorage,
+    LocalPasswordAuthenticator,
+    SqlAlchemyIdentityStorage,
+    open_engine,
+)
 from crossauth_backend.testing import FakeProvider
 from crossauth_fastapi import (
     BffEndpoint,
@@ -25,7 +31,7 @@ from crossauth_fastapi import (
 )
 from tests.services.processes import free_port, running
 from tests.services.uvicorn import serve
-from tests.support import CSRF, SECRET
+from tests.support import CHEAP, CSRF, SECRET
 
 ROOT = Path(__file__).parents[2]
 FLOWS = ("authorization_code", "client_credentials", "refresh_token", "device_code", "password")
@@ -107,7 +113,7 @@ def test_every_block_is_run_here() -> None:
     assert counts == {
         "authorization_code": 1, "client_credentials": 2, "refresh_token": 1, "device_code": 2, "password": 1,
     }  # fmt: skip
-    assert len(blocks("docs/oauth_client.md")) == 7
+    assert len(blocks("docs/oauth_client.md")) == 8
     assert len(blocks("docs/backend_for_frontend.md")) == 1, "and in tests/browser/test_backend_for_frontend_page.py"
 
 
@@ -150,9 +156,34 @@ def test_tokens_are_given_to_a_function(provider: FakeProvider) -> None:
         assert set(visitor.log_in().json()) == {"scope"}
 
 
+def test_a_login_of_ones_own(provider: FakeProvider, tmp_path: Path) -> None:
+    """Who logs in at the provider for the first time gets an account, and is logged in here."""
+    given = {
+        "SqlAlchemyIdentityStorage": SqlAlchemyIdentityStorage,
+        "engine": open_engine(f"sqlite:///{tmp_path}/a.db"),
+    }
+    options = eval(blocks("docs/oauth_client.md")[2], given)
+    users, app = InMemoryUserStorage(), FastAPI()
+    client = {
+        "client_id": CLIENT, "client_secret": CLIENT_SECRET, "valid_flows": ["oidcAuthorizationCode"],
+        "token_response_type": "save_in_session_and_redirect", "authorized_url": "/", **options,
+    }  # fmt: skip
+    params: Any = {
+        "session": {"key_storage": InMemoryKeyStorage()},
+        "oauth_client": {"auth_server_base_url": provider.url, "options": client},
+    }
+    shared = {"authenticators": {"localpassword": LocalPasswordAuthenticator(users, CHEAP)}, "user_storage": users}
+    FastApiServer(params, {"app": app, "secret": SECRET, "site_url": "http://localhost:8000", **shared})
+    with serve(app) as url, Visitor(url) as visitor:
+        assert visitor.log_in("/authzcodeflow?scope=openid%20email").is_redirect
+        found = visitor.get("/api/userforsessionkey").json()
+        assert found["user"]["username"], "not by the ID token alone, but by a session"
+        assert "localhost" in visitor.get("/linkedaccounts").text or "127.0.0.1" in visitor.get("/linkedaccounts").text
+
+
 async def test_several_providers_have_paths_of_their_own(provider: FakeProvider) -> None:
     async with FakeProvider() as other:
-        block = blocks("docs/oauth_client.md")[2]
+        block = blocks("docs/oauth_client.md")[3]
         given = run(
             block.replace("https://accounts.google.com", provider.url).replace("https://gitlab.com", other.url),
             provider,
@@ -199,7 +230,7 @@ def test_tokens_in_sessions_of_another_framework(provider: FakeProvider) -> None
         "client_secret": CLIENT_SECRET, "valid_flows": ["oidcAuthorizationCode"],
         "token_response_type": "save_in_session_and_redirect",
     }  # fmt: skip
-    run(blocks("docs/oauth_client.md")[3], provider, adapter=adapter, issuer=provider.url, options=options)
+    run(blocks("docs/oauth_client.md")[4], provider, adapter=adapter, issuer=provider.url, options=options)
     with serve(app) as url, Visitor(url) as visitor:
         assert visitor.log_in().is_redirect
     assert list(adapter.data) == ["oauth"]
@@ -207,7 +238,7 @@ def test_tokens_in_sessions_of_another_framework(provider: FakeProvider) -> None
 
 
 def test_tokens_without_a_session(provider: FakeProvider) -> None:
-    server = run(blocks("docs/oauth_client.md")[4], provider)["server"]
+    server = run(blocks("docs/oauth_client.md")[5], provider)["server"]
     with serve(server.app) as url, Visitor(url) as visitor:
         answer = visitor.log_in("/authzcodeflowpkce?scope=openid")
         assert answer.json()["ok"] is True
@@ -216,7 +247,7 @@ def test_tokens_without_a_session(provider: FakeProvider) -> None:
 
 async def test_the_protocol_alone_and_a_provider_for_tests() -> None:
     names: dict[str, Any] = {}
-    for block in blocks("docs/oauth_client.md")[5:]:
+    for block in blocks("docs/oauth_client.md")[6:]:
         exec(block, names)
     await names["test_tokens"]()
 

@@ -5,6 +5,7 @@ Whose an account is, is decided by issuer and subject alone, see `users.identiti
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from typing import Final
@@ -16,8 +17,12 @@ from crossauth_backend.accounts.signup import checked_user, create_signup
 from crossauth_backend.accounts.signup_names import has_owner
 from crossauth_backend.accounts.signup_rules import first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.secrets import random_value
+from crossauth_backend.core.secrets import hash_token, random_value
+from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
+from crossauth_backend.keys.data import encode_data, get_json_data
+from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.identities import Identity, IdentityStorage, handle_of
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import MAX_USERNAME
@@ -72,6 +77,7 @@ async def link(
     """
     await check_still(accounts, user)
     new = await identities.link(claimed.iss, claimed.sub, user.id, claimed.name)
+    await _note(accounts, user, claimed, new=new)
     if not new:
         return False
     try:
@@ -110,6 +116,23 @@ async def unlink(
     raise CrossauthError(ErrorCode.BadRequest, "No such account is linked; it may have been unlinked", status=404)
 
 
+async def unlink_unproven(accounts: Accounts, user: User, origin: Origin = NOWHERE) -> None:
+    """Unlink what somebody else may have linked, once the owner of the mailbox has set the password by a mail.
+
+    Whoever registered the address first, or had stolen the login, would otherwise go on logging in. What stays was linked while
+    the provider said that the account there has this very address, and that it is verified. The user is told by mail.
+
+    Parameters:
+        accounts: the account services.
+        user: whose address it is.
+        origin: where the request comes from.
+    """
+    for identities in accounts.identities:
+        for one in await identities.of_user(user.id):
+            if not await _is_noted(accounts, user, one) and await identities.unlink(one.iss, one.sub, user.id):
+                _tell(accounts, user, one.iss, one.name, origin, linked=False)
+
+
 async def has_password(accounts: Accounts, user: User) -> bool:
     """Whether a user can log in by a secret of the first factor."""
     found, factor = await accounts.find(user.id), accounts.factors.get(user.factor1)
@@ -138,6 +161,7 @@ async def sign_up(accounts: Accounts, identities: IdentityStorage, claimed: Clai
     except CrossauthError:
         await accounts.users.delete_user_by_id(created.id)
         raise
+    await _note(accounts, created, claimed, new=new)
     accounts.events.tell(EventName.signed_up, created, address=origin.address)
     if new:
         accounts.events.tell(EventName.account_linked, created, address=origin.address, reason=claimed.iss)
@@ -162,6 +186,31 @@ async def _create(accounts: Accounts, claimed: Claimed) -> User:
                 raise
             refused = e
     raise refused
+
+
+async def _note(accounts: Accounts, user: User, claimed: Claimed, *, new: bool) -> None:
+    """Remember that the provider has verified the user's own address, see `unlink_unproven`."""
+    name, address = _noted(user, claimed.iss, claimed.sub), address_of(user)
+    is_own = claimed.email is not None and address is not None and same_mailbox(claimed.email, address)
+    if new or is_own:
+        await accounts.keys.delete_key(name)
+    if is_own:
+        try:
+            await accounts.keys.save_key(user.id, name, accounts.now, None, encode_data({"email": claimed.email}))
+        except CrossauthError as e:
+            if e.code is not ErrorCode.KeyExists:
+                raise
+
+
+async def _is_noted(accounts: Accounts, user: User, identity: Identity) -> bool:
+    """Whether the provider has verified the address that the user has now."""
+    key, address = await accounts.keys.find_key(_noted(user, identity.iss, identity.sub)), address_of(user)
+    email = None if key is None else get_json_data(key).get("email")
+    return isinstance(email, str) and address is not None and same_mailbox(email, address)
+
+
+def _noted(user: User, iss: str, sub: str) -> str:
+    return KeyPrefix.oauth_link + hash_token(json.dumps([str(user.id), iss, sub]))
 
 
 def _names(claimed: Claimed) -> list[str]:

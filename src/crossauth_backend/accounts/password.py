@@ -7,6 +7,7 @@ from typing import Any
 from crossauth_backend.accounts.changes import end_sessions, replace_checked
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.credentials import prove_first_factor
+from crossauth_backend.accounts.identities import unlink_unproven
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password
 from crossauth_backend.core.secrets import equal, hash_token
@@ -95,6 +96,8 @@ async def reset_password(
 ) -> User:
     """Replace the secrets of the first factor of whoever holds `token`, and end every session of the user.
 
+    Accounts at providers are unlinked that somebody else may have linked.
+
     Raises:
         CrossauthError: as `user_for_reset`, also where state or address were changed meanwhile; `PasswordFormat` (list) and
             `PasswordMatch`, which leave the token good.
@@ -113,6 +116,7 @@ async def reset_password(
         values["email_verified_at"] = accounts.now
     stored = await replace_checked(accounts, user, values, secrets, expected=expected, refusal=ErrorCode.InvalidKey)
     await end_sessions(accounts, user.id)
+    await unlink_unproven(accounts, stored, origin)
     accounts.events.tell(EventName.password_reset, user, address=origin.address)
     return stored
 

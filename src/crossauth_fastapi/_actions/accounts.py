@@ -106,6 +106,10 @@ class AccountServices(Protocol):
         """
         ...
 
+    async def swap_data(self, request: HTTPConnection, name: str, before: Any, after: Any) -> bool:
+        """As `write_data`, for one entry, and only where it still is `before`; whether it was. Without a session it is not."""
+        ...
+
     async def open_session(self, request: Request, data: Mapping[str, Any]) -> None:
         """Open a session of nobody with these data. One that the request has already, if it is nobody's, goes on in it and ends:
         what an id was known for before is worth nothing afterwards.

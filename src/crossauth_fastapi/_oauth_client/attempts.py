@@ -8,6 +8,7 @@ cookie for each attempt lets several tabs log in at the same time, in any order.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ MOST: Final = 10
 MAX_TARGET: Final = 1000
 _NAME: Final = 16
 _TAG: Final = 6
+_TAIL: Final = re.compile(rf"[A-Za-z0-9_-]{{{_NAME}}}")
 _LONGEST_STATE: Final = 512
 # Short names keep the cookies small: a browser sends all of them with every request.
 _FIELDS: Final = {
@@ -165,10 +167,15 @@ class Attempts:
         return data if bound else None
 
     def _surplus(self, state: RequestState) -> list[str]:
-        """Names of the cookies to give up before one more attempt begins."""
-        prefixes = (self._prefix, HOST_PREFIX + self._prefix)
+        """Names of the cookies to give up before one more attempt begins.
+
+        Not those that only look like ours: a neighbour may have planted them, with names that no answer could delete.
+        """
+        prefixes = (HOST_PREFIX + self._prefix, *([self._prefix] if state.reads_local else ()))
         ours = [
-            (values[0].partition(".")[0], name) for name, values in state.cookies.items() if name.startswith(prefixes)
+            (values[0].partition(".")[0], name)
+            for name, values in state.cookies.items()
+            if name[:-_NAME] in prefixes and _TAIL.fullmatch(name[-_NAME:])
         ]
         newest = sorted(ours, key=lambda one: int(one[0]) if _is_time(one[0]) else 0, reverse=True)
         return [name for _, name in newest[MOST - 1 :]]

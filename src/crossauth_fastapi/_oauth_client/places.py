@@ -42,6 +42,10 @@ class OwnSessions:
         """See `Place.write`."""
         await self._accounts.write_data(connection, {self._name: entry})
 
+    async def swap(self, connection: HTTPConnection, before: Any, entry: Any) -> bool:
+        """See `Place.swap`."""
+        return await self._accounts.swap_data(connection, self._name, before, entry)
+
     async def keep(self, request: Request, entry: Any) -> None:
         """See `Place.keep`."""
         key = self._key(request)
@@ -94,6 +98,13 @@ class AdapterSessions:
             await self._server.delete_session_data(request, self._name)
         else:
             await self._server.update_session_data(request, self._name, entry)
+
+    async def swap(self, connection: HTTPConnection, before: Any, entry: Any) -> bool:
+        """See `Place.swap`. Adapters cannot compare and set, so it is as near to that as can be."""
+        if await self.now(connection) != before:
+            return False
+        await self.write(connection, entry)
+        return True
 
     async def keep(self, request: Request, entry: Any) -> None:
         """See `Place.keep`. Whether the id of the session is renewed is for whoever keeps the sessions."""

@@ -48,7 +48,7 @@ class Kept(Protocol):
         ...
 
     async def write(self, tokens: TokenSet | None) -> bool:
-        """Replace them, or remove them; whether there still was a session to keep them in."""
+        """Replace them, or remove them, if they still are what was read last; whether they were."""
         ...
 
 
@@ -126,15 +126,20 @@ class Refresher:
             # Somebody else was faster, or has ended it. The lock stays: it is for tokens that are no more.
             return now
         response = await self._client.refresh_token_flow(tokens.refresh_token or "", id_payload=tokens.id_payload)
-        error = response.get("error")
-        if is_final(error):
-            await kept.write(None)
-            return None
-        try:
-            new = tokens.refreshed(response, self._clock())
-        except ValueError:
-            raise TokensUnavailable(f"the refresh was answered with {str(error)[:100]!a}") from None
-        return new if await kept.write(new) else None
+        error, new = response.get("error"), None
+        if not is_final(error):
+            try:
+                new = tokens.refreshed(response, self._clock())
+            except ValueError:
+                raise TokensUnavailable(f"the refresh was answered with {str(error)[:100]!a}") from None
+        if await kept.write(new):
+            return new
+        # Somebody has logged in, or out, meanwhile: what this was about is no more.
+        now = await kept.read()
+        if now is None and new is not None and new.refresh_token and new.refresh_token != tokens.refresh_token:
+            # Whoever logged out gave back another one.
+            await self._client.revoke(new.refresh_token, "refresh_token")
+        return now
 
     async def _lock(self, name: str) -> str | None:
         """Be the only one to refresh: what to unlock, or `None` where somebody else is.

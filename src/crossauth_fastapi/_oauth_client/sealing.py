@@ -13,6 +13,9 @@ from crossauth_backend.oauth.client.token_set import TokenSet
 
 PURPOSE: Final = "oauth client tokens"
 _SEALED: Final = "sealed"
+_LOGIN: Final = "login"
+# What the provider names a login by, when it says that it has ended.
+_NAMED_BY: Final = ("iss", "sub", "sid")
 # Of how many sessions a process remembers what it has opened, and how long what it opens may be.
 _MANY: Final = 1000
 _LONGEST: Final = 10_000
@@ -32,7 +35,20 @@ class Seal:
 
     def close(self, tokens: TokenSet) -> dict[str, str]:
         """Tokens as an entry of the session data: not readable without the key."""
-        return {_SEALED: self._ring.encrypt(json.dumps([self._client, tokens.to_json()], separators=(",", ":")))}
+        return {_SEALED: self._encrypted(tokens)}
+
+    def close_login(self, tokens: TokenSet) -> dict[str, str]:
+        """Whose login has opened the session, without its tokens: it stays in the entry when they are others, or none."""
+        named = {name: value for name, value in (tokens.id_payload or {}).items() if name in _NAMED_BY}
+        login = TokenSet(
+            access_token="", id_payload=named, issuer=tokens.issuer, saved_at=tokens.saved_at, flow=tokens.flow,
+            opened_session=True,
+        )  # fmt: skip
+        return {_LOGIN: self._encrypted(login)}
+
+    def open_login(self, entry: Any) -> TokenSet | None:
+        """The login that `close_login` has kept in an entry; `None` where there is none."""
+        return self.open({_SEALED: login_in(entry).get(_LOGIN)})
 
     def open(self, entry: Any) -> TokenSet | None:
         """The tokens in such an entry; `None` where it is none of this client, or the key was given up."""
@@ -46,6 +62,9 @@ class Seal:
         # Claims are handed to the application, which may change them, for its own request.
         return replace(found, id_payload=_copied(found.id_payload))
 
+    def _encrypted(self, tokens: TokenSet) -> str:
+        return self._ring.encrypt(json.dumps([self._client, tokens.to_json()], separators=(",", ":")))
+
     def _decrypted(self, cipher: str) -> TokenSet | None:
         try:
             client, text = json.loads(self._ring.decrypt(cipher))
@@ -57,6 +76,11 @@ class Seal:
             if len(self._opened) > _MANY:
                 del self._opened[next(iter(self._opened))]
         return tokens
+
+
+def login_in(entry: Any) -> dict[str, Any]:
+    """What of an entry stays when its tokens go; empty for nothing."""
+    return {_LOGIN: entry[_LOGIN]} if isinstance(entry, Mapping) and _LOGIN in entry else {}
 
 
 def _copied(value: Any) -> Any:

@@ -15,7 +15,7 @@ from crossauth_backend.accounts.identities import Claimed
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.oauth.client.emails import proven_email
 from crossauth_backend.oauth.client.token_set import TokenSet
-from crossauth_backend.users.identities import IdentityStorage, check_identity
+from crossauth_backend.users.identities import check_identity, is_identity
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.accounts import AccountServices
 from crossauth_fastapi._http.errors import LoginRequired
@@ -69,13 +69,22 @@ async def _log_in(
     tokens: TokenSet,
 ) -> Response | TokenSet:
     payload = tokens.id_payload or {}
+    # Asked first: what is unlinked from here on stays so.
+    is_new = await _is_new(ctx, payload)
     user = await _account(ctx, request, accounts, payload)
     kept = replace(tokens, opened_session=True)
-    data = ctx.tokens.entry(kept) if ctx.options.saves_tokens else None
+    keeps = ctx.options.saves_tokens
+    # Where the application keeps tokens itself, the session knows whose login has opened it all the same.
+    ends = ctx.options.token_response_type == "custom"
+    data = ctx.tokens.entry(kept, with_tokens=keeps) if keeps or ends else None
     after = attempt.target or _after(ctx, request)
     login = attempt_by(user, payload, ctx.people.own_issuer)
     result = await services.sign_in(request, login, after, data)
-    return kept if result.complete else found(result.url)
+    if not result.complete:
+        return found(result.url)
+    if is_new:
+        await _remember(ctx, accounts, result.user, payload)
+    return kept
 
 
 async def _account(ctx: ClientContext, request: Request, accounts: Accounts, payload: Mapping[str, Any]) -> User:
@@ -86,21 +95,29 @@ async def _account(ctx: ClientContext, request: Request, accounts: Accounts, pay
     """
     people, identities = ctx.people, ctx.options.identity_storage
     account = await people.accounts.find(payload) if people.accounts is not None else None
-    claimed, origin = claimed_in(payload), ctx.origin(request)
-    if account is None:
-        if not ctx.options.create_accounts or identities is None:
-            raise CrossauthError(ErrorCode.Unauthorized, UNKNOWN)
-        return await linked.sign_up(accounts, identities, claimed, origin)
-    user = await accounts.user(account.id)
-    if identities is not None and claimed.iss != people.own_issuer:
-        await _remember(accounts, identities, user, claimed)
-    return user
+    if account is not None:
+        return await accounts.user(account.id)
+    claimed = claimed_in(payload)
+    if not ctx.options.create_accounts or identities is None:
+        raise CrossauthError(ErrorCode.Unauthorized, UNKNOWN)
+    return await linked.sign_up(accounts, identities, claimed, ctx.origin(request))
 
 
-async def _remember(accounts: Accounts, identities: IdentityStorage, user: User, claimed: Claimed) -> None:
-    """Know again by issuer and subject who was found by a field: the field may be somebody else's tomorrow."""
-    if await identities.find(claimed.iss, claimed.sub) is None:
-        await linked.link(accounts, identities, user, claimed)
+async def _is_new(ctx: ClientContext, payload: Mapping[str, Any]) -> bool:
+    """Whether nobody is known by issuer and subject, and somebody can be."""
+    identities, iss, sub = ctx.options.identity_storage, payload.get("iss"), payload.get("sub")
+    if identities is None or not is_identity(iss, sub) or iss == ctx.people.own_issuer:
+        return False
+    return await identities.find(str(iss), str(sub)) is None
+
+
+async def _remember(ctx: ClientContext, accounts: Accounts, user: User, payload: Mapping[str, Any]) -> None:
+    """Know again by issuer and subject who was found by a field: the field may be somebody else's tomorrow.
+
+    Only whoever has logged in is: an account is linked to nobody who lacks its second factor.
+    """
+    if ctx.options.identity_storage is not None:
+        await linked.link(accounts, ctx.options.identity_storage, user, claimed_in(payload))
 
 
 async def _link(

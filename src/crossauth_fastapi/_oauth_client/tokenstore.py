@@ -13,7 +13,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._oauth_client.refreshing import Refresher
 from crossauth_fastapi._oauth_client.refreshing import TokensUnavailable as TokensUnavailable
-from crossauth_fastapi._oauth_client.sealing import Seal
+from crossauth_fastapi._oauth_client.sealing import Seal, login_in
 
 # Where the tokens of a request are remembered while it lasts.
 _SCOPE: Final = "crossauth.oauth_tokens"
@@ -69,8 +69,15 @@ class TokenStore(Protocol):
         """The access token, as `fresh` gives it."""
         ...
 
-    def entry(self, tokens: TokenSet) -> dict[str, Any]:
-        """Tokens as an entry of session data, by its name: for a session that is opened with them."""
+    def entry(self, tokens: TokenSet, *, with_tokens: bool = True) -> dict[str, Any]:
+        """What a session is opened with by a login: an entry of its data, by its name.
+
+        It says whose login that was, also when the tokens are gone: the session ends with the login (`opened_session`).
+
+        Parameters:
+            tokens: of the login.
+            with_tokens: whether they are kept, too.
+        """
         ...
 
     def seen(self, connection: HTTPConnection) -> bool:
@@ -95,6 +102,10 @@ class Place(Protocol):
         Raises:
             CrossauthError: `InvalidSession` where there is no session.
         """
+        ...
+
+    async def swap(self, connection: HTTPConnection, before: Any, entry: Any) -> bool:
+        """As `write`, where the entry that is stored still is `before`; whether it was."""
         ...
 
     async def keep(self, request: Request, entry: Any) -> None:
@@ -139,14 +150,28 @@ class StoredTokens:
         if self._name in known:
             tokens: TokenSet | None = known[self._name]
             return tokens
-        tokens = self._seal.open(await self._place.seen(connection))
-        if tokens is not None and self._ended is not None and await self._ended(tokens):
-            await self.delete(connection)
-            if tokens.opened_session and self._end_session is not None:
-                await self._end_session(connection)
+        entry = await self._place.seen(connection)
+        tokens = self._seal.open(entry)
+        if await self._end(connection, entry, tokens):
             return None
         self._remember(connection, tokens)
         return tokens
+
+    async def _end(self, connection: HTTPConnection, entry: Any, tokens: TokenSet | None) -> bool:
+        """End what rests on a login that the provider has ended; whether there was such a thing."""
+        if self._ended is None:
+            return False
+        opened = tokens is not None and tokens.opened_session and self._end_session is not None
+        login = tokens if opened else self._seal.open_login(entry)
+        if login is not None and self._end_session is not None and await self._ended(login):
+            self._remember(connection, None)
+            # With everything in it: where this fails, the next request finds the same.
+            await self._end_session(connection)
+            return True
+        if tokens is None or opened or not await self._ended(tokens):
+            return False
+        await self.delete(connection)
+        return True
 
     async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
         """See `TokenStore.look_again`."""
@@ -156,14 +181,14 @@ class StoredTokens:
     async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:
         """See `TokenStore.save`."""
         write = self._place.keep if renew else self._place.write
-        await write(request, self._seal.close(tokens))
+        await write(request, {**self._seal.close(tokens), **await self._login(request)})
         self._remember(request, tokens)
 
     async def delete(self, connection: HTTPConnection) -> None:
         """See `TokenStore.delete`."""
         self._remember(connection, None)
         try:
-            await self._place.write(connection, None)
+            await self._place.write(connection, await self._login(connection) or None)
         except CrossauthError as e:
             # A session that has ended holds nothing any more.
             if e.code is not ErrorCode.InvalidSession:
@@ -185,17 +210,28 @@ class StoredTokens:
         tokens = await self.fresh(connection)
         return None if tokens is None else tokens.access_token
 
-    def entry(self, tokens: TokenSet) -> dict[str, Any]:
+    def entry(self, tokens: TokenSet, *, with_tokens: bool = True) -> dict[str, Any]:
         """See `TokenStore.entry`."""
-        return {self._name: self._seal.close(tokens)}
+        kept = self._seal.close(tokens) if with_tokens else {}
+        return {self._name: {**kept, **(self._seal.close_login(tokens) if tokens.opened_session else {})}}
 
     def seen(self, connection: HTTPConnection) -> bool:
         """See `TokenStore.seen`."""
         return self._place.has(connection)
 
-    async def now(self, connection: HTTPConnection) -> TokenSet | None:
-        """The tokens as they are stored now."""
-        return self._seal.open(await self._place.now(connection))
+    async def now(self, connection: HTTPConnection) -> tuple[TokenSet | None, Any]:
+        """The tokens as they are stored now, and the entry that they are in."""
+        entry = await self._place.now(connection)
+        return self._seal.open(entry), entry
+
+    async def swap(self, connection: HTTPConnection, before: Any, tokens: TokenSet | None) -> bool:
+        """Replace the tokens, or remove them, where the entry still is `before`; whether it was."""
+        kept = {} if tokens is None else self._seal.close(tokens)
+        return await self._place.swap(connection, before, {**kept, **login_in(before)} or None)
+
+    async def _login(self, connection: HTTPConnection) -> dict[str, Any]:
+        """What stays in the entry, whatever becomes of the tokens: a session is opened once."""
+        return {} if self._end_session is None else login_in(await self._place.seen(connection))
 
     def _remember(self, connection: HTTPConnection, tokens: TokenSet | None) -> None:
         connection.scope.setdefault(_SCOPE, {})[self._name] = tokens
@@ -206,23 +242,21 @@ class _Kept:
 
     def __init__(self, store: StoredTokens, connection: HTTPConnection) -> None:
         self._store, self._connection = store, connection
+        self._entry: Any = None
 
     async def read(self) -> TokenSet | None:
         """As they are stored now."""
-        return await self._store.now(self._connection)
+        tokens, self._entry = await self._store.now(self._connection)
+        return tokens
 
     async def write(self, tokens: TokenSet | None) -> bool:
-        """Replace them, or remove them; whether there still was a session to keep them in."""
-        if tokens is None:
-            await self._store.delete(self._connection)
-            return True
+        """Replace them, or remove them, if they still are what was read; whether they were."""
         try:
-            await self._store.save(Request(self._connection.scope), tokens, renew=False)
+            return await self._store.swap(self._connection, self._entry, tokens)
         except CrossauthError as e:
             if e.code is not ErrorCode.InvalidSession:
                 raise
             return False
-        return True
 
 
 def look_anew(scope: Scope) -> None:
@@ -256,7 +290,7 @@ class NoTokens:
         """See `TokenStore.access_token`."""
         return None
 
-    def entry(self, tokens: TokenSet) -> dict[str, Any]:
+    def entry(self, tokens: TokenSet, *, with_tokens: bool = True) -> dict[str, Any]:
         """See `TokenStore.entry`."""
         return {}
 

@@ -15,6 +15,7 @@ from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.data import KeyDataEntry, changed_data, get_json_data
 from crossauth_backend.keys.record import Key
+from crossauth_backend.keys.storage import can_swap
 from crossauth_fastapi._actions.accounts import SignedInBrowser
 from crossauth_fastapi._http.redirects import local_path, with_query
 from crossauth_fastapi._middleware.state import RequestState, state_of
@@ -30,12 +31,13 @@ _ASKED: Final = {
     Ask.FACTOR2_CHANGE: ("changefactor2", ErrorCode.Factor2ResetNeeded),
 }
 
+# Other entries may be written at the same time; each time one is, somebody else has got on.
+_TRIES: Final = 20
+
 
 async def write_data(ctx: SessionContext, connection: HTTPConnection, data: Mapping[str, Any]) -> None:
     """See `AccountServices.write_data`."""
-    entries: list[KeyDataEntry] = [
-        {"data_name": name} if value is None else {"data_name": name, "value": value} for name, value in data.items()
-    ]
+    entries = _entries(data)
     try:
         await ctx.manager.update_many_session_data(session_id(connection), entries)
     except CrossauthError as e:
@@ -45,6 +47,30 @@ async def write_data(ctx: SessionContext, connection: HTTPConnection, data: Mapp
     state = state_of(connection)
     key: Key = state["session_key"]
     _say_anew(ctx, state, replace(key, data=changed_data(key.data, entries)))
+
+
+async def swap_data(ctx: SessionContext, connection: HTTPConnection, name: str, before: Any, after: Any) -> bool:
+    """See `AccountServices.swap_data`."""
+    state, keys, entries = state_of(connection), ctx.manager.key_storage, _entries({name: after})
+    if state["session_id"] is None:
+        return False
+    for _ in range(_TRIES):
+        try:
+            key = await keys.get_key(ctx.manager.session.hash_session_id(session_id(connection)))
+        except CrossauthError as e:
+            if e.code is not ErrorCode.InvalidKey:
+                raise
+            return False
+        if get_json_data(key).get(name) != before:
+            return False
+        data = changed_data(key.data, entries)
+        if not can_swap(keys):
+            await write_data(ctx, connection, {name: after})
+            return True
+        if await keys.swap_data(key.value, key.data, data):
+            _say_anew(ctx, state, replace(key, data=data))
+            return True
+    raise CrossauthError(ErrorCode.Connection, "The session is changed too often at once", status=503)
 
 
 async def open_anonymous(ctx: SessionContext, request: Request, data: Mapping[str, Any]) -> None:
@@ -79,6 +105,12 @@ async def sign_in(
         return SignedInBrowser(result.user, False, with_query(state.url(ctx.prefix + endpoint), next=after))
     back = local_path(with_query(state.url(ctx.prefix + "login"), next=after), after)
     return SignedInBrowser(result.user, False, with_query(state.url(ctx.prefix + endpoint), required="true", next=back))
+
+
+def _entries(data: Mapping[str, Any]) -> list[KeyDataEntry]:
+    return [
+        {"data_name": name} if value is None else {"data_name": name, "value": value} for name, value in data.items()
+    ]
 
 
 def _say_anew(ctx: SessionContext, state: RequestState, key: Key) -> None:

@@ -168,7 +168,12 @@ RESET_PASSWORD = Action(
     name="resetpassword",
     group=RESET,
     operation_id="account_reset_password",
-    events=(EventName.password_reset, EventName.login_succeeded, EventName.factor2_asked),
+    events=(
+        EventName.password_reset,
+        EventName.account_unlinked,
+        EventName.login_succeeded,
+        EventName.factor2_asked,
+    ),
     limits=("token_credential", "token_address"),
     step_up=StepUp.SUBMIT,
     summary="Choose a new password by the token in a link",

@@ -92,6 +92,10 @@ class SessionServices:
         """See `AccountServices.write_data`."""
         await keptdata.write_data(self.context, request, data)
 
+    async def swap_data(self, request: HTTPConnection, name: str, before: Any, after: Any) -> bool:
+        """See `AccountServices.swap_data`."""
+        return await keptdata.swap_data(self.context, request, name, before, after)
+
     async def open_session(self, request: Request, data: Mapping[str, Any]) -> None:
         """See `AccountServices.open_session`."""
         await keptdata.open_anonymous(self.context, request, data)

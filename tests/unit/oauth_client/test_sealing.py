@@ -47,3 +47,20 @@ def test_a_process_remembers_so_many() -> None:
     for _ in range(sealing._MANY + 10):
         kept.open(kept.close(TOKENS))
     assert len(kept._opened) == sealing._MANY
+
+
+def test_the_login_stays_without_the_tokens() -> None:
+    kept = seal(NEW)
+    entry = {**kept.close(TOKENS), **kept.close_login(TOKENS)}
+    login = kept.open_login(sealing.login_in(entry))
+    assert login is not None
+    assert (login.access_token, login.refresh_token, login.id_payload, login.saved_at) == (
+        "",
+        None,
+        {"sub": "alice"},
+        1,
+    )
+    assert seal(NEW, client="two").open_login(entry) is None
+    for other in (None, {}, [], "text", kept.close(TOKENS)):
+        assert kept.open_login(other) is None
+        assert sealing.login_in(other) == {}
