@@ -12,6 +12,7 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.types import Message
 
+from crossauth_backend import CrossauthError, ErrorCode
 from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._oauth_client.bff import watch
 from crossauth_fastapi._oauth_client.bff.upload import Upload
@@ -286,3 +287,24 @@ async def test_what_is_left_of_a_body_is_not_sent_as_if_it_were_all_of_it() -> N
         # What aiohttp before 3.14 does where a server has closed a connection that it was going to use.
         aiter(body)
     assert (await anext(parts), await anext(parts)) == (b"b", b"last")
+
+
+async def test_the_last_bytes_wait_for_the_end_that_may_refuse_them() -> None:
+    messages = [{"type": "http.request", "body": part, "more_body": True} for part in (b"a", b"bc")]
+
+    async def receive() -> Message:
+        if not messages:
+            raise CrossauthError(ErrorCode.InvalidSession)
+        return messages.pop(0)
+
+    body = await Upload(receive, 3, None).begin()
+    assert isinstance(body, Upload)
+    parts = aiter(body)
+    assert await anext(parts) == b"a"
+    with pytest.raises(CrossauthError):
+        await anext(parts)
+    messages += [
+        {"type": "http.request", "body": b"abc", "more_body": True},
+        {"type": "http.request", "body": b"", "more_body": False},
+    ]
+    assert await Upload(receive, 3, None).begin() == b"abc"

@@ -44,7 +44,7 @@ class Upload:
             CrossauthError: `BadRequest` (413) where it is too long, or another refusal.
             BrowserLeft: the browser is gone.
         """
-        first = await self._next()
+        first = await self._part()
         if self.complete:
             return first or None
         self._first = first
@@ -67,10 +67,18 @@ class Upload:
             first, self._first = self._first, None
             return first
         while not self.complete:
-            part = await self._next()
+            part = await self._part()
             if part:
                 return part
         raise StopAsyncIteration
+
+    async def _part(self) -> bytes:
+        """The next part. The last bytes wait for the end of the body, which may come later and say that the session has ended
+        meanwhile: to the API, who knows the length, they are the end."""
+        part = await self._next()
+        while self._size == self._length and not self.complete:
+            part += await self._next()
+        return part
 
     async def _next(self) -> bytes:
         self.waits_for_browser = True
