@@ -165,8 +165,12 @@ class AtTheSwap(InMemoryKeyStorage):
         await super().update_many_data(key_name, data_array)
 
 
+@pytest.mark.parametrize("sent", [False, True])
 @pytest.mark.parametrize("way", ["deleted", "logged out", "somebody else", "another entry"])
-async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(provider: FakeProvider, way: str) -> None:
+async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(
+    provider: FakeProvider, way: str, sent: bool
+) -> None:
+    """Also where the browser sends the refresh token of the session itself."""
     keys = AtTheSwap()
     site = ClientSite(provider, {**LOCAL, "local_login": False}, keys=keys)
     async with site.open() as browser:
@@ -192,15 +196,19 @@ async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(provider: Fa
                 (session,) = [key for key in await keys.get_all_for_user(1) if key.value.startswith("s:")]
                 await keys.update_data(session.value, "cart", "full")
 
+        path, fields = "/api/refreshtokens", {}
+        if sent:
+            shown = (await browser.call("/refresh_token", decode=False)).json()
+            path, fields = "/refreshtokenflow", {"refresh_token": shown["token"]}
         keys.before = act
-        answer = await browser.post("/api/refreshtokens", headers={CSRF: token})
+        answer = await browser.post(path, json=fields, headers={CSRF: token})
         assert keys.before is None
         if way in ("deleted", "logged out"):
             assert answer.status_code == 401
             assert not await has_tokens(browser)
             assert provider.refresh_tokens == {}, "nor is there one that is still good"
         else:
-            assert answer.status_code == 200
+            assert answer.status_code == (303 if sent else 200)
             shown = (await browser.call("/id_token")).json()
             assert shown["sub"] == ("bob" if way == "somebody else" else "alice")
 
