@@ -14,7 +14,7 @@ from crossauth_backend.testing import FakeProvider
 from crossauth_backend.users.identities import Identity
 from crossauth_fastapi.fastapioauthclient import FastApiOAuthClient, save_in_session_and_redirect
 from tests.flows.test_oauth_client_logout import OIDC, has_tokens, log_in
-from tests.oauthclient import ClientSite, Visitor
+from tests.oauthclient import HTML, ClientSite, Visitor
 from tests.oauthpeople import LOCAL as BY_LINK
 from tests.oauthpeople import PeopleSite, come, finish, who
 from tests.support import CSRF, PASSWORD
@@ -280,3 +280,17 @@ async def test_a_password_reset_leaves_what_the_owner_of_the_address_has_linked(
             await here.users.update_user({"id": 1, "email": "next@example.com"})
             await set_password(browser, "next@example.com")
             assert await here.identities.of_user(1) == []
+
+
+@pytest.mark.parametrize("host", ["log_out.test", "out.test;script-src", "out.test.", "a" * 250 + ".test", "[::1]"])
+async def test_a_user_can_log_out_wherever_the_provider_does_so(provider: FakeProvider, host: str) -> None:
+    """Its name must not become another policy of the page, nor keep the page from being shown."""
+    provider.settings.metadata["end_session_endpoint"] = f"https://{host}/end"
+    async with ClientSite(provider, OIDC).open() as browser:
+        await log_in(browser, provider)
+        page = await browser.get("/logoutoidc", headers=HTML)
+        assert page.status_code == 200, page.text
+        assert "script-src" not in page.headers["content-security-policy"]
+        answer = await browser.press(page, "Log out")
+        assert (answer.status_code, answer.headers["location"][:12]) == (303, f"https://{host}"[:12])
+        assert not await has_tokens(browser)
