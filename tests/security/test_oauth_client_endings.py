@@ -294,3 +294,13 @@ async def test_a_user_can_log_out_wherever_the_provider_does_so(provider: FakePr
         answer = await browser.press(page, "Log out")
         assert (answer.status_code, answer.headers["location"][:12]) == (303, f"https://{host}"[:12])
         assert not await has_tokens(browser)
+
+
+@pytest.mark.parametrize("name", ["schlüssel", "a\\b", "a b"])
+async def test_tokens_are_found_whatever_they_are_kept_under(provider: FakeProvider, name: str) -> None:
+    """Those that are not seen do not end."""
+    async with ClientSite(provider, {**OIDC, "session_data_name": name}).open() as browser:
+        await log_in(browser, provider)
+        assert await has_tokens(browser)
+        assert (await tell(browser, provider, sub="alice")).status_code == 200
+        assert not await has_tokens(browser)
