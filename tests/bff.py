@@ -65,7 +65,7 @@ class Api:
                 Route("/v1/read", self._echo, methods=ALL),
                 Route("/v1/answer", _Answer(self)),
                 Route("/v1/secret", self._echo),
-                Route("/v1/stream/events", self._events),
+                Route("/v1/stream/events", self._events, methods=["GET", "POST"]),
                 Route("/v1/stream/bytes", self._bytes),
                 Route("/v1/stream/silence", _Silence(self), methods=["GET", "POST"]),
                 Route("/v1/stream/cut", _Cut()),

@@ -1,10 +1,12 @@
 """The backend-for-frontend: requests of the site's pages, passed on to the API with the access token of the session."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.bff import Api, Site, open_site, sent
+from tests.services.uvicorn import serve
 from tests.support import CSRF, Client
 
 World = tuple[Client, Api, Site]
@@ -48,6 +50,31 @@ def test_a_body_is_passed_on_as_it_is(world: World, method: str) -> None:
     assert (told["method"], told["body"].encode("latin-1")) == (method, body)
     assert sent(answer)["content-type"] == "application/x-own"
     assert CSRF.lower() not in sent(answer)
+
+
+class AsHttp2:
+    """Tells an application what a server of HTTP/2 tells it: no header says whether there is a body."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/bff/"):
+            told = [h for h in scope["headers"] if h[0] not in (b"content-length", b"transfer-encoding")]
+            scope = {**scope, "http_version": "2", "headers": told}
+        await self.app(scope, receive, send)
+
+
+def test_a_body_needs_no_header_to_be_there() -> None:
+    api = Api()
+    with serve(api.app) as api_url:
+        site = Site(api_url)
+        with serve(AsHttp2(site.server.app)) as url, Client(url) as client:
+            client.sign_up()
+            for body in (b"short", b"x" * 300_000, b""):
+                answer = client.post("/bff/echo", content=body, headers={CSRF: client.token()})
+                assert answer.json()["body"].encode() == body
+            assert client.get("/bff/echo").json()["body"] == ""
 
 
 def test_status_and_body_come_back_as_they_are(world: World) -> None:

@@ -143,6 +143,9 @@ def test_a_token_that_the_api_refuses_is_renewed(world: World) -> None:
         assert socket.recv(timeout=10) == "hello"
     api.accepts = set()
     assert refused(client)[0] == 401
+    refreshes = site.tokens.refreshes
+    assert refused(client)[0] == 401
+    assert site.tokens.refreshes == refreshes, "a page that tries again and again spends no refresh token each time"
 
 
 def test_paths_of_sockets_are_checked_as_well(world: World) -> None:

@@ -9,8 +9,12 @@ from collections.abc import Iterator
 import httpx2
 import psutil
 import pytest
+from starlette.requests import HTTPConnection
+from starlette.types import Message
 
+from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._oauth_client.bff import watch
+from crossauth_fastapi._oauth_client.bff.upload import Upload
 from tests.bff import Api, Site, open_site, sent, soon
 from tests.support import CSRF, Client
 
@@ -225,3 +229,60 @@ def test_a_stream_ends_with_its_session(world: World, monkeypatch: pytest.Monkey
                 if not session["current"]:
                     client.call("/api/sessions", session=session["session"])
             assert soon(lambda: "events" in api.gone)
+
+
+def test_a_stream_ends_with_its_session_also_where_the_body_has_no_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, api, _ = world
+    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.2)
+    with Client(str(client.base_url)) as other:
+        other.log_in()
+        head = "POST /bff/stream/events HTTP/1.1\nHost: 127.0.0.1\nCookie: COOKIES\n"
+        with raw(other, f"{head}{CSRF}: TOKEN\nTransfer-Encoding: chunked\n\n1\nx\n") as connection:
+            answer = b""
+            while b"data: first" not in answer:
+                answer += connection.recv(1000)
+            assert not soon(lambda: "events" in api.gone, 0.5), "as long as the session is there"
+            for session in client.get("/api/sessions").json()["sessions"]:
+                if not session["current"]:
+                    client.call("/api/sessions", session=session["session"])
+            assert soon(lambda: "events" in api.gone, 2)
+
+
+def test_a_look_that_fails_is_not_the_last_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, api, site = world
+    looks, look_again = 0, site.tokens.look_again
+
+    async def fails_once(connection: HTTPConnection) -> TokenSet | None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise RuntimeError("the sessions of another framework are away")
+        return await look_again(connection)
+
+    monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr(site.tokens, "look_again", fails_once)
+    with client.stream("GET", "/bff/stream/events") as answer:
+        events = answer.iter_raw()
+        assert next(events)
+        assert soon(lambda: looks >= 3)
+        assert api.gone == [], "nobody could say that it has ended"
+        monkeypatch.setattr(site.tokens, "ended", True)
+        assert soon(lambda: "events" in api.gone)
+
+
+async def test_what_is_left_of_a_body_is_not_sent_as_if_it_were_all_of_it() -> None:
+    messages = [{"type": "http.request", "body": part, "more_body": part != b"last"} for part in (b"a", b"b", b"last")]
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    body = await Upload(receive, None, None).begin()
+    assert isinstance(body, Upload)
+    parts = aiter(body)
+    assert await anext(parts) == b"a"
+    with pytest.raises(ValueError, match="again"):
+        # What aiohttp before 3.14 does where a server has closed a connection that it was going to use.
+        aiter(body)
+    assert (await anext(parts), await anext(parts)) == (b"b", b"last")

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 
 from crossauth_backend import OAuthTokenConsumer
 from crossauth_backend.core.clock import utc_now
+from crossauth_backend.oauth.wire.errors import InvalidToken
 from crossauth_backend.testing import FakeIssuer
 from crossauth_fastapi import FastApiOAuthResourceServer
 from tests.resource import AUDIENCE, ask
@@ -115,4 +116,25 @@ async def test_an_opaque_token_is_asked_about_again(issuer: FakeIssuer) -> None:
     assert [await status(app, jwt) for _ in range(2)] == [200, 200]
     assert [await status(app, token) for _ in range(3)] == [200, 200, 200]
     del issuer.tokens[token]
+    assert await status(app, token) == 401
+
+
+class Revoking(OAuthTokenConsumer):
+    """What an application makes of ours: it has a list of tokens that are good no more."""
+
+    revoked: set[str]
+
+    async def authorize(self, token: str, kind: Any = "access") -> dict[str, Any]:
+        claims = await super().authorize(token, kind)
+        if claims["sub"] in self.revoked:
+            raise InvalidToken(detail="revoked")
+        return claims
+
+
+async def test_an_application_that_judges_by_itself_is_asked_each_time(issuer: FakeIssuer) -> None:
+    consumer = Revoking(AUDIENCE, {"auth_server_base_url": issuer.url})
+    consumer.revoked = set()
+    app, token = served(consumer), issuer.issue_token(AUDIENCE, scope="read", roles=[])
+    assert [await status(app, token) for _ in range(3)] == [200, 200, 200]
+    consumer.revoked.add("1")
     assert await status(app, token) == 401

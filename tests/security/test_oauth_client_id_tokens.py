@@ -12,6 +12,7 @@ import pytest
 from crossauth_backend import CrossauthError
 from crossauth_backend.core.jose import TokenType, half_hash
 from crossauth_backend.oauth.client import OAuthClient
+from crossauth_backend.oauth.client.emails import proven_email
 from crossauth_backend.oauth.wire.errors import InvalidRequest, InvalidToken, TemporarilyUnavailable
 from crossauth_backend.testing import Fault, ProviderFault
 from tests.oauth_login import Login, login_at_provider
@@ -126,6 +127,34 @@ async def test_oidcc_client_test_userinfo_invalid_sub(login: Login) -> None:
         answer = await login.walk(client)
         assert answer["error"] in ("access_denied", "server_error")
         assert "access_token" not in answer
+
+
+@pytest.mark.parametrize(
+    ("in_token", "at_user_info", "proven"),
+    [
+        ({"email": "victim@example.com", "email_verified": None}, {}, None),
+        ({"email": "victim@example.com", "email_verified": False}, {}, None),
+        ({"email": None, "email_verified": True}, {"email": "victim@example.com", "email_verified": False}, None),
+        ({"email": None, "email_verified": True}, {"email": "victim@example.com", "email_verified": None}, None),
+        ({"email_verified": None}, {}, "alice@example.com"),
+        ({"email": None, "email_verified": None}, {}, "alice@example.com"),
+        (
+            {"email": "alice@example.com", "email_verified": True}, {"email": "other@example.com", "email_verified": False},
+            "alice@example.com",
+        ),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_that_one_address_is_proven_says_nothing_of_another(
+    login: Login, in_token: dict[str, Any], at_user_info: dict[str, Any], proven: str | None
+) -> None:
+    # The code was issued, the address changed, and only then the code brought back.
+    login.provider.settings.claims = in_token
+    user = login.provider.users["alice"] | at_user_info
+    login.provider.users["alice"] = {name: value for name, value in user.items() if value is not None}
+    payload = (await login.walk(login.another(oauth_use_user_info_endpoint=True)))["id_payload"]
+    assert proven_email(payload) == proven
+    assert payload["sub"] == "alice"
 
 
 async def test_user_info_never_says_what_the_id_token_says(login: Login) -> None:

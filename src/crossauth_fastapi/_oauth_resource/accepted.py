@@ -8,6 +8,7 @@ from crossauth_backend.core.jose import CacheName, ClaimsCache, JwtInvalidError
 from crossauth_backend.core.jose.cache import copied, size_of
 from crossauth_backend.core.secrets import digest
 from crossauth_backend.oauth.resserver import OAuthResourceServer
+from crossauth_backend.oauth.tokenconsumer import OAuthTokenConsumer
 from crossauth_backend.users.record import User
 from crossauth_fastapi._oauth_resource.users import UserLookup
 
@@ -31,8 +32,8 @@ class Accepted(NamedTuple):
 class AcceptedTokens:
     """Accepted tokens by the digest of their header and of the keys that verified them; the least recently used go first.
 
-    Only where nothing but keys and time decides about a token: neither its authorization server is asked, nor a storage. Whoever
-    finds one is given claims of its own.
+    Only where nothing but keys and time decides about a token: neither its authorization server is asked, nor a storage, nor what
+    an application has made of `authorize`. Whoever finds one is given claims of its own.
 
     Parameters:
         server: what accepts tokens.
@@ -40,8 +41,10 @@ class AcceptedTokens:
     """
 
     def __init__(self, server: OAuthResourceServer, users: UserLookup) -> None:
+        consumer = server.token_consumers[0]
         alone = len(server.token_consumers) == 1 and users.storage is None
-        self._consumer = server.token_consumers[0] if alone else None
+        ours = type(consumer) is OAuthTokenConsumer and type(server).authorize is OAuthResourceServer.authorize
+        self._consumer = consumer if alone and ours else None
         self._kept = ClaimsCache()
 
     def name(self, header: bytes) -> CacheName | None:

@@ -20,6 +20,8 @@ from crossauth_backend.oauth.wire.errors import OAuthError, TemporarilyUnavailab
 _OF_THE_TOKEN: Final = frozenset({
     "iss", "sub", "aud", "azp", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "auth_time", "acr", "amr", "sid", "tid",
 })  # fmt: skip
+# What `…_verified` is about (OpenID Connect Core §5.1).
+_PROVEN: Final = ("email", "phone_number")
 
 
 async def with_payload(
@@ -94,5 +96,24 @@ async def _with_user_info(connection: Connection, response: OAuthTokenResponse) 
     said = await fetch_user_info(connection, response["access_token"], claims["sub"])
     if is_error(said):
         return failed(str(said["error"]), str(said.get("error_description", "")))
-    response["id_payload"] = {**{n: v for n, v in said.items() if n not in _OF_THE_TOKEN}, **claims}
+    response["id_payload"] = joined(claims, {n: v for n, v in said.items() if n not in _OF_THE_TOKEN})
     return response
+
+
+def joined(claims: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """The claims of an ID token, and what the user-info endpoint says besides.
+
+    That an address is proven is taken from whoever names the address: users change theirs between the two, and what is proven
+    of one address says nothing of another.
+
+    Parameters:
+        claims: of the ID token; they come first.
+        said: by the user-info endpoint.
+    """
+    found = {**said, **claims}
+    for name in _PROVEN:
+        source, mark = (claims if name in claims else said), f"{name}_verified"
+        if mark in found and said.get(name) != claims.get(name):
+            del found[mark]
+            found |= {mark: source[mark]} if mark in source else {}
+    return found

@@ -14,8 +14,10 @@ from crossauth_backend.events.listeners import Events
 from crossauth_backend.events.record import EventName
 from crossauth_backend.limits.leases import LeasedLimit
 from crossauth_backend.limits.rules import Limit
+from crossauth_backend.oauth.client.flownames import OAuthFlows
 from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._http.address import peer_address
+from crossauth_fastapi._http.errors import as_reason
 from crossauth_fastapi._http.proxies import TrustedProxies
 from crossauth_fastapi._middleware.state import RequestState, state_of
 
@@ -29,10 +31,6 @@ class Tokens(Protocol):
 
     async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
         """Those of a request's session, as they are now."""
-        ...
-
-    async def access_token(self, connection: HTTPConnection) -> str | None:
-        """The access token of a request's session, refreshed where it has to be."""
         ...
 
     async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
@@ -102,14 +100,21 @@ class Access:
         """The access token of the request's session, refreshed where it has to be.
 
         Raises:
-            CrossauthError: `TooManyAttempts`; `Unauthorized` where the session has none; one with status 502 where it cannot be
-                refreshed now.
+            CrossauthError: `TooManyAttempts`; `Unauthorized` where the session has none, or one of the application's own and no
+                user; one with status 502 where it cannot be refreshed now.
         """
-        await self._allowance.count(connection.scope, state_of(connection))
-        token = await self._tokens.access_token(connection)
-        if token is None:
+        state = state_of(connection)
+        await self._allowance.count(connection.scope, state)
+        tokens = await self._tokens.fresh(connection)
+        if tokens is None:
             raise CrossauthError(ErrorCode.Unauthorized, "There is no access token in this session; log in first")
-        return token
+        if tokens.flow == OAuthFlows.ClientCredentials and state["user"] is None:
+            # Anybody can have them put into a session: what the application may do at the API, everybody could do.
+            raise CrossauthError(
+                ErrorCode.Unauthorized,
+                "The access token in this session is that of the application itself; log in to use it",
+            )
+        return tokens.access_token
 
     async def renewed(self, connection: HTTPConnection, refused: str, challenge: bytes) -> str | None:
         """Another access token in the place of one that the API refuses; `None` where there is none, or it would not help.
@@ -139,5 +144,6 @@ class Access:
             if source is not None:
                 await source.look_again(connection.scope, state_of(connection))
             return await self._tokens.look_again(connection) is not None
-        except CrossauthError as e:
-            return e.http_status >= 500
+        except Exception as e:
+            # Sessions of another framework raise what they like, and the next look must not be lost by it.
+            return as_reason(e).http_status >= 500

@@ -142,7 +142,8 @@ class _Exchange:
         if not state.header(b"transfer-encoding"):
             text = state.header(b"content-length")
             self._length = int(text) if text.isdecimal() and text.isascii() and len(text) < 19 else None
-            if text in ("", "0"):
+            # From HTTP/2 on a body needs no header to be there (RFC 9113 §8.1).
+            if text == "0" or (not text and self._request.scope.get("http_version", "1.1") in ("1.0", "1.1")):
                 return None
         if limit is not None and self._length is not None and self._length > limit:
             raise too_long(limit)
@@ -165,7 +166,7 @@ class _Exchange:
             response.close()
 
     async def _open(self, token: str, body: bytes | Upload | None) -> StreamResponse:
-        headers = request_headers(self._state.headers_, (b"content-length", *self._own))
+        headers = request_headers(self._state.headers_, self._own)
         headers.append(("authorization", f"Bearer {token}"))
         if isinstance(body, Upload) and self._length is not None:
             headers.append(("content-length", str(self._length)))

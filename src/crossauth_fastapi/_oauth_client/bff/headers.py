@@ -21,10 +21,15 @@ _HOP_BY_HOP: Final = frozenset(
     )
 )  # fmt: skip
 _NOT_TO_API: Final = _HOP_BY_HOP | {
+    # Where the body ends is said by whoever sends it on; a handshake of a WebSocket has none.
+    "content-length",
     # The browser's credentials are for this site.
     "host", "cookie", "cookie2", "authorization", "dpop",
     # Who asks, and for what, is not said by the browser.
-    "forwarded", "from", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "remote-user", "x-remote-user",
+    "forwarded", "from", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "x-remote-user", "client-cert",
+    "client-cert-chain",
+    # A gateway interface takes it for the setting of that name (httpoxy).
+    "proxy",
     "x-http-method", "x-http-method-override", "x-method-override", "x-host", "x-ssl",
     # What a page of this site is to this site, it is not to the API.
     "origin", "referer",
@@ -32,6 +37,9 @@ _NOT_TO_API: Final = _HOP_BY_HOP | {
 _NOT_TO_API_PREFIXES: Final = (
     "x-forwarded", "x-original-", "x-rewrite-", "x-envoy-", "x-amzn-", "x-ssl-", "cf-", "fastly-", "proxy-", "sec-",
     "access-control-", "x-crossauth-",
+    # How proxies that log in, and those that end TLS, name the user and the certificate.
+    "remote-", "ssl-client-", "x-arr-", "x-auth-request-", "x-authenticated-", "x-client-cert", "x-consumer-",
+    "x-goog-authenticated-user-", "x-ms-client-principal", "x-webauth-",
 )  # fmt: skip
 _NOT_TO_BROWSER: Final = _HOP_BY_HOP | {
     # The server of this application says its own.
@@ -47,14 +55,15 @@ _NOT_TO_BROWSER: Final = _HOP_BY_HOP | {
     "sourcemap", "x-sourcemap", "use-as-dictionary", "no-vary-search", "content-location", "x-permitted-cross-domain-policies",
     "x-dns-prefetch-control", "x-ua-compatible", "observe-browsing-topics", "set-attribution",
     # Orders to caches and servers in front of this one.
-    "surrogate-control", "surrogate-key", "edge-control", "x-sendfile", "x-lighttpd-send-file", "x-litespeed-location",
-    "x-reproxy-url",
+    "surrogate-control", "surrogate-key", "edge-control",
 }  # fmt: skip
 _NOT_TO_BROWSER_PREFIXES: Final = (
     "access-control-", "cross-origin-", "proxy-", "sec-", "secure-session-", "attribution-reporting-", "x-accel-",
-    "x-crossauth-",
+    "x-crossauth-", "x-sendfile", "x-lighttpd-", "x-litespeed-", "x-reproxy-",
 )  # fmt: skip
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^`|~0-9A-Za-z]+")
+# A challenge at which a browser asks for a name and a password, or sends those of the machine (RFC 9110 §11.6.1: a list).
+_ASKS: Final = re.compile(rb"(?:^|,)[ \t]*(?:basic|digest|negotiate|ntlm)(?![^\s,])", re.IGNORECASE)
 _NOT_A_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # Whatever the API sends is not a page, a script or a picture of this site to other pages.
 _NOT_SNIFFED: Final = (b"x-content-type-options", b"nosniff")
@@ -102,9 +111,13 @@ class ResponseHeaders:
 
 
 def _sandbox(headers: Headers) -> tuple[bytes, bytes]:
-    """What a response may do where a browser shows it. A viewer of PDF does not work in a sandbox, and has one of its own."""
-    kind = next((value for name, value in headers if name == b"content-type"), b"")
-    return _NO_FRAMES if kind.partition(b";")[0].strip().lower() == b"application/pdf" else _SANDBOX
+    """What a response may do where a browser shows it. A viewer of PDF does not work in a sandbox, and has one of its own.
+
+    Of several types, in one header or in two, a browser takes the last (Fetch §3.5): then it is not known to be PDF.
+    """
+    kinds = [value for name, value in headers if name == b"content-type"]
+    is_pdf = len(kinds) == 1 and b"," not in kinds[0]
+    return _NO_FRAMES if is_pdf and kinds[0].partition(b";")[0].strip().lower() == b"application/pdf" else _SANDBOX
 
 
 def challenge_of(raw: Headers) -> bytes:
@@ -114,7 +127,9 @@ def challenge_of(raw: Headers) -> bytes:
 
 def _is_harmless(name: bytes, value: bytes) -> bool:
     """Whether a value can be sent, and has no browser ask for a name and a password: at other challenges than these they do."""
-    return not _NOT_A_VALUE.search(value) and (name != b"www-authenticate" or value[:6].lower() == b"bearer")
+    if _NOT_A_VALUE.search(value):
+        return False
+    return name != b"www-authenticate" or (value[:6].lower() == b"bearer" and not _ASKS.search(value))
 
 
 def request_headers(raw: Headers, dropped: Sequence[bytes] = ()) -> list[tuple[str, str]]:

@@ -88,6 +88,8 @@ class SocketForwarder:
                 challenge = e.headers.get("WWW-Authenticate", "").encode()
                 another = await self.access.renewed(connection, token, challenge) if first and e.status == 401 else None
                 if another is None:
+                    if not first and e.status == 401:
+                        self.access.note_refused(token)
                     raise _refused(e.status) from None
                 token = another
         raise _refused(401)

@@ -26,6 +26,7 @@ class Upload:
     def __init__(self, receive: Receive, length: int | None, limit: int | None) -> None:
         self._receive, self._length, self._limit = receive, length, limit
         self._first: bytes | None = None
+        self._taken = False
         self._size = 0
         self._loop = asyncio.get_running_loop()
         self.complete = False
@@ -50,6 +51,15 @@ class Upload:
         return self
 
     def __aiter__(self) -> Self:
+        """The parts, once.
+
+        Raises:
+            ValueError: somebody has taken them. A client that sends a request again, on another connection, would send what is
+                left of the body as if it were all of it.
+        """
+        if self._taken:
+            raise ValueError("a body that was read while it was sent cannot be sent again")
+        self._taken = True
         return self
 
     async def __anext__(self) -> bytes:

@@ -49,7 +49,9 @@ class Watch:
         self._cancelling = task.cancelling()
         self._receive, self._upload, self._timeout, self._stands = receive, upload, timeout, stands
         self._start = self._loop.time()
+        self._checked = self._start
         self._listener: asyncio.Task[None] | None = None
+        self._checker: asyncio.Task[None] | None = None
         self._begun = self._over = False
         self.ending: Ending | None = None
         self._timer = self._loop.call_later(min(_SOON, timeout), self._look)
@@ -62,8 +64,9 @@ class Watch:
         """End nothing any more."""
         self._over = True
         self._timer.cancel()
-        if self._listener is not None:
-            self._listener.cancel()
+        for task in (self._listener, self._checker):
+            if task is not None:
+                task.cancel()
 
     def has_ended(self) -> bool:
         """Whether a `CancelledError` that was caught was of this; it counts as dealt with then."""
@@ -75,6 +78,10 @@ class Watch:
         upload = self._upload
         if self._listener is None and (upload is None or upload.complete):
             self._listener = self._loop.create_task(self._listen())
+        if self._listener is None and self._loop.time() >= self._checked + RECHECK_SECONDS:
+            # A body may go on for ever, and so may the response meanwhile.
+            self._checked = self._loop.time()
+            self._checker = self._loop.create_task(self._check())
         if self._begun and self._listener is not None:
             return
         wait = _BETWEEN
@@ -96,9 +103,11 @@ class Watch:
                 self._end(Ending.browser_left)
                 return
             except TimeoutError:
-                if not await self._stands():
-                    self._end(Ending.session_ended)
-                    return
+                await self._check()
+
+    async def _check(self) -> None:
+        if not await self._stands():
+            self._end(Ending.session_ended)
 
     def _end(self, why: Ending) -> None:
         if not self._over and self.ending is None:

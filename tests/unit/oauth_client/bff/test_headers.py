@@ -35,6 +35,7 @@ def test_what_cannot_be_sent_as_it_is_is_left_out() -> None:
         (b"", b"1"),
         (b"x\xe4", b"1"),
         (b"x:y", b"1"),
+        (b"content-length", b"50"),
     ]
     assert request_headers(odd) == []
 
@@ -76,6 +77,18 @@ def test_a_viewer_of_documents_works_in_frames_of_this_site() -> None:
     assert passed((b"content-type", b"application/pdfx"))[b"content-security-policy"].endswith(b"sandbox")
 
 
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (b"application/pdf", b"text/html"), (b"application/pdf;a=b, text/html",), (b"application/pdf;,text/html",),
+        (b"text/html", b"application/pdf"),
+    ],
+)  # fmt: skip
+def test_of_several_types_a_browser_may_take_another_one(kinds: tuple[bytes, ...]) -> None:
+    found = passed(*((b"content-type", kind) for kind in kinds))
+    assert found[b"content-security-policy"].endswith(b"sandbox")
+
+
 def test_where_a_redirect_leads_is_for_another_to_judge() -> None:
     headers = ResponseHeaders([(b"Location", b"/x")])
     assert (headers.location, b"location" in dict(headers.passed)) == (b"/x", False)
@@ -86,6 +99,10 @@ def test_only_challenges_about_the_token_are_passed_back() -> None:
     assert passed(*raw)[b"www-authenticate"] == b'Bearer error="invalid_token"'
     assert b"www-authenticate" not in passed(raw[0])
     assert b"invalid_token" in challenge_of(raw)
+    both = b'Bearer realm="a, basically", error="invalid_token"'
+    assert passed((b"www-authenticate", both))[b"www-authenticate"] == both
+    for further in (b'BASIC realm="x"', b"Negotiate", b"NTLM TlR=", b'digest realm="x"'):
+        assert b"www-authenticate" not in passed((b"www-authenticate", both + b" ,\t" + further)), further
 
 
 @pytest.mark.parametrize(
