@@ -13,8 +13,9 @@ from crossauth_backend import InMemoryIdentityStorage, InMemoryKeyStorage
 from crossauth_backend.testing import FakeProvider
 from crossauth_backend.users.identities import Identity
 from crossauth_fastapi.fastapioauthclient import FastApiOAuthClient, save_in_session_and_redirect
+from tests.flows.test_oauth_client_links import listed
 from tests.flows.test_oauth_client_logout import OIDC, has_tokens, log_in
-from tests.oauthclient import HTML, ClientSite, Visitor
+from tests.oauthclient import HTML, IN_SESSION, TOKENS, ClientSite, Visitor
 from tests.oauthpeople import LOCAL as BY_LINK
 from tests.oauthpeople import PeopleSite, come, finish, who
 from tests.support import CSRF, PASSWORD
@@ -218,6 +219,30 @@ async def join(browser: Visitor) -> None:
     fields = {"username": "alice", "user_email": "alice@example.com", "password": PASSWORD, "repeat_password": PASSWORD}
     done = await browser.call("/api/signup", **fields)
     assert done.status_code == 200, done.text
+
+
+@pytest.mark.parametrize(
+    ("client", "became"), [({**IN_SESSION, **TOKENS}, nothing), ({**IN_SESSION, **TOKENS}, forget), ({}, nothing)]
+)
+async def test_an_account_that_is_unlinked_takes_its_sessions_with_it(
+    provider: FakeProvider, client: dict[str, Any], became: Any
+) -> None:
+    """Such as a thief's, who had linked it."""
+    client = {"local_login": True, "link_accounts": True, **client}
+    here = PeopleSite(provider, client, enable_email_verification=False)
+    async with here.open() as owner, owner.another() as thief, owner.another() as slow:
+        await join(owner)
+        await here.identities.link(here.issuer, "mallory", 1)
+        await here.identities.link(here.issuer, "alice", 1)
+        await come(thief, provider, "mallory")
+        await became(thief, provider)
+        assert await who(thief) == "alice"
+        (mine,) = [one for one in await listed(owner) if one["subject"] == "mallory"]
+        assert (await owner.call("/api/linkedaccounts", account=mine["account"])).status_code == 200
+        assert [await who(b) for b in (owner, thief)] == ["alice", None]
+        here.later(seconds=2)
+        await come(slow, provider, "alice")
+        assert await who(slow) == "alice"
 
 
 async def set_password(browser: Visitor, address: str) -> None:
