@@ -9,12 +9,13 @@ import httpx2
 import pytest
 from fastapi import Request, Response
 
-from crossauth_backend import InMemoryIdentityStorage, InMemoryKeyStorage
+from crossauth_backend import CrossauthError, ErrorCode, InMemoryIdentityStorage, InMemoryKeyStorage
 from crossauth_backend.testing import FakeProvider
 from crossauth_backend.users.identities import Identity
 from crossauth_fastapi.fastapioauthclient import FastApiOAuthClient, save_in_session_and_redirect
+from tests.flows.test_oauth_client_links import listed
 from tests.flows.test_oauth_client_logout import OIDC, has_tokens, log_in
-from tests.oauthclient import ClientSite, Visitor
+from tests.oauthclient import HTML, IN_SESSION, TOKENS, ClientSite, Visitor
 from tests.oauthpeople import LOCAL as BY_LINK
 from tests.oauthpeople import PeopleSite, come, finish, who
 from tests.support import CSRF, PASSWORD
@@ -107,7 +108,7 @@ async def test_a_storage_that_fails_in_the_middle_leaves_no_session_of_a_login_t
 
         async def delete_key(self, value: str) -> None:
             if self.fails and value.startswith("s:"):
-                raise OSError
+                raise CrossauthError(ErrorCode.Connection, "The database is away", status=503)
             await super().delete_key(value)
 
     keys = Failing()
@@ -116,7 +117,7 @@ async def test_a_storage_that_fails_in_the_middle_leaves_no_session_of_a_login_t
         await log_in(browser, provider)
         assert (await tell(browser, provider, sub="alice")).status_code == 200
         keys.fails = True
-        assert (await browser.get("/api/userforsessionkey")).status_code >= 500
+        assert (await browser.get("/api/userforsessionkey")).status_code == 503
         keys.fails = False
         assert await who(browser) is None
 
@@ -165,8 +166,12 @@ class AtTheSwap(InMemoryKeyStorage):
         await super().update_many_data(key_name, data_array)
 
 
+@pytest.mark.parametrize("sent", [False, True])
 @pytest.mark.parametrize("way", ["deleted", "logged out", "somebody else", "another entry"])
-async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(provider: FakeProvider, way: str) -> None:
+async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(
+    provider: FakeProvider, way: str, sent: bool
+) -> None:
+    """Also where the browser sends the refresh token of the session itself."""
     keys = AtTheSwap()
     site = ClientSite(provider, {**LOCAL, "local_login": False}, keys=keys)
     async with site.open() as browser:
@@ -192,15 +197,19 @@ async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(provider: Fa
                 (session,) = [key for key in await keys.get_all_for_user(1) if key.value.startswith("s:")]
                 await keys.update_data(session.value, "cart", "full")
 
+        path, fields = "/api/refreshtokens", {}
+        if sent:
+            shown = (await browser.call("/refresh_token", decode=False)).json()
+            path, fields = "/refreshtokenflow", {"refresh_token": shown["token"]}
         keys.before = act
-        answer = await browser.post("/api/refreshtokens", headers={CSRF: token})
+        answer = await browser.post(path, json=fields, headers={CSRF: token})
         assert keys.before is None
         if way in ("deleted", "logged out"):
             assert answer.status_code == 401
             assert not await has_tokens(browser)
             assert provider.refresh_tokens == {}, "nor is there one that is still good"
         else:
-            assert answer.status_code == 200
+            assert answer.status_code == (303 if sent else 200)
             shown = (await browser.call("/id_token")).json()
             assert shown["sub"] == ("bob" if way == "somebody else" else "alice")
 
@@ -210,6 +219,30 @@ async def join(browser: Visitor) -> None:
     fields = {"username": "alice", "user_email": "alice@example.com", "password": PASSWORD, "repeat_password": PASSWORD}
     done = await browser.call("/api/signup", **fields)
     assert done.status_code == 200, done.text
+
+
+@pytest.mark.parametrize(
+    ("client", "became"), [({**IN_SESSION, **TOKENS}, nothing), ({**IN_SESSION, **TOKENS}, forget), ({}, nothing)]
+)
+async def test_an_account_that_is_unlinked_takes_its_sessions_with_it(
+    provider: FakeProvider, client: dict[str, Any], became: Any
+) -> None:
+    """Such as a thief's, who had linked it."""
+    client = {"local_login": True, "link_accounts": True, **client}
+    here = PeopleSite(provider, client, enable_email_verification=False)
+    async with here.open() as owner, owner.another() as thief, owner.another() as slow:
+        await join(owner)
+        await here.identities.link(here.issuer, "mallory", 1)
+        await here.identities.link(here.issuer, "alice", 1)
+        await come(thief, provider, "mallory")
+        await became(thief, provider)
+        assert await who(thief) == "alice"
+        (mine,) = [one for one in await listed(owner) if one["subject"] == "mallory"]
+        assert (await owner.call("/api/linkedaccounts", account=mine["account"])).status_code == 200
+        assert [await who(b) for b in (owner, thief)] == ["alice", None]
+        here.later(seconds=2)
+        await come(slow, provider, "alice")
+        assert await who(slow) == "alice"
 
 
 async def set_password(browser: Visitor, address: str) -> None:
@@ -272,3 +305,27 @@ async def test_a_password_reset_leaves_what_the_owner_of_the_address_has_linked(
             await here.users.update_user({"id": 1, "email": "next@example.com"})
             await set_password(browser, "next@example.com")
             assert await here.identities.of_user(1) == []
+
+
+@pytest.mark.parametrize("host", ["log_out.test", "out.test;script-src", "out.test.", "a" * 250 + ".test", "[::1]"])
+async def test_a_user_can_log_out_wherever_the_provider_does_so(provider: FakeProvider, host: str) -> None:
+    """Its name must not become another policy of the page, nor keep the page from being shown."""
+    provider.settings.metadata["end_session_endpoint"] = f"https://{host}/end"
+    async with ClientSite(provider, OIDC).open() as browser:
+        await log_in(browser, provider)
+        page = await browser.get("/logoutoidc", headers=HTML)
+        assert page.status_code == 200, page.text
+        assert "script-src" not in page.headers["content-security-policy"]
+        answer = await browser.press(page, "Log out")
+        assert (answer.status_code, answer.headers["location"][:12]) == (303, f"https://{host}"[:12])
+        assert not await has_tokens(browser)
+
+
+@pytest.mark.parametrize("name", ["schlüssel", "a\\b", "a b"])
+async def test_tokens_are_found_whatever_they_are_kept_under(provider: FakeProvider, name: str) -> None:
+    """Those that are not seen do not end."""
+    async with ClientSite(provider, {**OIDC, "session_data_name": name}).open() as browser:
+        await log_in(browser, provider)
+        assert await has_tokens(browser)
+        assert (await tell(browser, provider, sub="alice")).status_code == 200
+        assert not await has_tokens(browser)

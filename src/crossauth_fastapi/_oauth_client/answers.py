@@ -60,7 +60,6 @@ async def answer_tokens(
     flow: str,
     *,
     target: str = "",
-    before: TokenSet | None = None,
     tokens: TokenSet | None = None,
 ) -> Response:
     """Answer a request that a flow has given tokens, as the option `token_response_type` says.
@@ -71,7 +70,6 @@ async def answer_tokens(
         response: what the flow has returned. An error is raised.
         flow: which one, by its name in `OAuthFlows`.
         target: where the browser is to go on, a path of this site; empty for what the options say.
-        before: the tokens that these renew.
         tokens: as they are to be kept, where something was added to what is in the response.
 
     Raises:
@@ -81,7 +79,7 @@ async def answer_tokens(
         raise as_crossauth_error(response)
     ctx = ctx.at(state_of(request).root_path)
     return await _ANSWERS[ctx.options.token_response_type](
-        ctx, request, TokenAnswer(response, flow, target, before, tokens)
+        ctx, request, TokenAnswer(response, flow, target, tokens=tokens)
     )
 
 

@@ -224,8 +224,9 @@ def _ended(
     accounts: AccountServices | None,
     clock: Callable[[], datetime],
 ) -> Ended | None:
-    """What knows of logins that the provider has ended; `None` where it cannot say so."""
-    if keys is None or OAuthFlows.OidcAuthorizationCode not in read_flows("valid_flows", options.valid_flows):
+    """What knows of logins that have ended: the provider says so, or the account was unlinked; `None` where neither can be."""
+    can_say = OAuthFlows.OidcAuthorizationCode in read_flows("valid_flows", options.valid_flows)
+    if keys is None or not (can_say or options.link_accounts):
         return None
     return partial(is_logged_out, key_with_user_reader(keys, accounts.users if accounts else None), clock=clock)
 

@@ -24,6 +24,7 @@ from crossauth_fastapi._actions.request import ActionRequest
 from crossauth_fastapi._middleware.state import RequestState
 from crossauth_fastapi._oauth_client.authzcode import begin
 from crossauth_fastapi._oauth_client.context import ClientContext
+from crossauth_fastapi._oauth_client.logout_markers import mark_unlinked
 
 GROUP: Final = Group("linked_accounts", "accounts at providers")
 TEMPLATE: Final = "linkedaccounts.jinja2"
@@ -122,11 +123,16 @@ async def get_list_json(call: LinksRequest) -> Outcome:
 
 
 async def unlink(call: ActionRequest[LinksContext, UnlinkBody]) -> Outcome:
-    """Unlink an account. The last way to log in stays."""
+    """Unlink an account. The last way to log in stays, and what somebody has logged in with by the account ends."""
     user, handle = call.session_user(), call.body.account
     await call.ctx.services.require_recent_login(call, user)
     storage = await _keeper_of(call, handle)
-    await linked.unlink(call.ctx.accounts, storage, user, handle, call.origin)
+    gone = await linked.unlink(call.ctx.accounts, storage, user, handle, call.origin)
+    for client in call.ctx.clients:
+        if client.keys is not None:
+            # Whoever does it has just logged in, or given the password, and goes on.
+            await client.tokens.part(call.request, gone.iss, gone.sub)
+            await mark_unlinked(client.keys, gone, client.now)
     answer = {"ok": True, "message": UNLINKED, **await _lists(call)}
     return Outcome(answer, Page({**await _variables(call), "message": UNLINKED}))
 

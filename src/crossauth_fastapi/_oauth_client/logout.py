@@ -62,10 +62,19 @@ async def ask(ctx: ClientContext, request: Request, form: JsonOrFormData) -> Res
     """The page that asks whether to log out."""
     provider = await ctx.client.end_session_url()
     # The form ends at the provider, and browsers hold the redirects after a form to the policy of its page.
-    policy = EVERY_PAGE if provider is None else PagePolicy(form_action=(provider,))
+    policy = EVERY_PAGE if provider is None else _leading_to(provider)
     form_url = state_of(request).url(f"{ctx.prefix}{ctx.options.logout_oidc_url.lstrip('/')}")
     variables = {"urls": {"logoutoidc": form_url}, "provider": provider_name(ctx), "leaves": provider is not None}
     return ctx.render(request, ctx.options.confirm_logout_page, variables, policy=policy)
+
+
+def _leading_to(url: str) -> PagePolicy:
+    """The policy of a page whose form ends at a URL of the provider."""
+    try:
+        return PagePolicy(form_action=(url,))
+    except CrossauthError:
+        # No policy can name a host like that. Whoever cannot go there is logged out here all the same.
+        return EVERY_PAGE
 
 
 async def log_out(ctx: ClientContext, request: Request, form: JsonOrFormData) -> Response:

@@ -18,6 +18,7 @@ from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage, KeyWithUserReader
 from crossauth_backend.oauth.client.logout import LogoutToken
 from crossauth_backend.oauth.client.token_set import TokenSet
+from crossauth_backend.users.identities import Identity
 
 # For so long a mark is kept, and no login at a provider is good for longer: what no mark speaks of any more has ended.
 LASTS: Final = timedelta(days=400)
@@ -39,6 +40,17 @@ async def mark_logged_out(keys: KeyStorage, token: LogoutToken, now: datetime) -
             await _mark(keys, _name(token.iss, _UNNAMED, token.sub), now)
     elif token.sub is not None:
         await _mark(keys, _name(token.iss, _USER, token.sub), now)
+
+
+async def mark_unlinked(keys: KeyStorage, identity: Identity, now: datetime) -> None:
+    """Keep that an account at a provider is nobody's here any more: what it was logged in with ends, also a login under way.
+
+    Parameters:
+        keys: where it is kept.
+        identity: the account.
+        now: the time.
+    """
+    await _mark(keys, _name(identity.iss, _USER, identity.sub), now)
 
 
 async def is_logged_out(read: KeyWithUserReader, tokens: TokenSet, clock: Clock = utc_now) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fastapi import Request
@@ -27,7 +28,8 @@ class OwnSessions:
 
     def __init__(self, accounts: AccountServices, name: str) -> None:
         self._accounts, self._name = accounts, name
-        self._mark = f'"{name}"'
+        # As it stands in the text of the data.
+        self._mark = json.dumps(name)
 
     async def seen(self, connection: HTTPConnection) -> Any:
         """See `Place.seen`."""

@@ -29,10 +29,12 @@ _FLOW: Final = OAuthFlows.RefreshToken
 async def begin(ctx: ClientContext, request: Request, form: JsonOrFormData) -> Response:
     """Renew the tokens of the refresh token that is sent, or those of the session."""
     sent = read_body(RefreshBody, form).refresh_token
-    if sent:
-        return await _renew_sent(ctx, request, sent)
     before = await ctx.tokens.load(request) if ctx.has_sessions else None
-    if before is None or before.refresh_token is None:
+    own = before.refresh_token if before is not None else None
+    # That of the session is used with the session's tokens, and at no time twice, whoever sends it.
+    if sent and not (ctx.options.saves_tokens and own is not None and equal(own, sent)):
+        return await _renew_sent(ctx, request, sent)
+    if own is None:
         raise bad_request("There is no refresh token")
     return await _answer(ctx, request, await _renewed(ctx, request, force=True), form)
 
@@ -68,16 +70,13 @@ def renewing_in_json(*, force: bool) -> Handler:
 async def _renew_sent(ctx: ClientContext, request: Request, sent: str) -> Response:
     """Renew the tokens of a refresh token that the browser has, as those of `send_json` are renewed."""
     await count_flow(ctx, request)
-    before = await ctx.tokens.load(request) if ctx.options.saves_tokens else None
-    if before is None or before.refresh_token is None or not equal(before.refresh_token, sent):
-        before = None
-    response = await ctx.client.refresh_token_flow(sent, id_payload=before.id_payload if before else None)
+    response = await ctx.client.refresh_token_flow(sent)
     if "error" in response:
         raise as_crossauth_error(response)
     if ctx.options.saves_tokens:
         # One that is not replaced goes on (RFC 6749 §6).
         response.setdefault("refresh_token", sent)
-    return await answer_tokens(ctx, request, response, _FLOW, before=before)
+    return await answer_tokens(ctx, request, response, _FLOW)
 
 
 async def _renewed(ctx: ClientContext, request: Request, *, force: bool) -> TokenSet:

@@ -74,8 +74,8 @@ async def _log_in(
     user = await _account(ctx, request, accounts, payload)
     kept = replace(tokens, opened_session=True)
     keeps = ctx.options.saves_tokens
-    # Where the application keeps tokens itself, the session knows whose login has opened it all the same.
-    ends = ctx.options.token_response_type == "custom"
+    # Where they are kept elsewhere, the session knows by whose login it was opened all the same: it may have to end with it.
+    ends = ctx.options.token_response_type == "custom" or ctx.options.link_accounts
     data = ctx.tokens.entry(kept, with_tokens=keeps) if keeps or ends else None
     after = attempt.target or _after(ctx, request)
     login = attempt_by(user, payload, ctx.people.own_issuer)

@@ -6,6 +6,7 @@ tokens is a look at the text of the session data, which were read with the sessi
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Final
 
@@ -45,7 +46,7 @@ class IdTokenSource:
     def add(self, ctx: ClientContext) -> None:
         """Read the tokens of one more client."""
         self.clients.append(ctx)
-        self._marks = tuple(f'"{client.name}"' for client in self.clients)
+        self._marks = tuple(json.dumps(client.name) for client in self.clients)
 
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
         """See `Source.identify`."""

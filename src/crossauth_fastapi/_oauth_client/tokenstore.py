@@ -51,6 +51,10 @@ class TokenStore(Protocol):
         """Forget the tokens; nothing happens where there are none."""
         ...
 
+    async def part(self, connection: HTTPConnection, iss: str, sub: str) -> None:
+        """Let the session go on without an account at the provider: without its tokens, and not ending with a login of it."""
+        ...
+
     async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
         """The tokens, refreshed first where the access token has ended and can be; with `force` also where it has not.
 
@@ -194,6 +198,17 @@ class StoredTokens:
             if e.code is not ErrorCode.InvalidSession:
                 raise
 
+    async def part(self, connection: HTTPConnection, iss: str, sub: str) -> None:
+        """See `TokenStore.part`."""
+        entry = await self._place.seen(connection)
+        tokens, login = self._seal.open(entry), self._seal.open_login(entry)
+        if not _is_of(tokens, iss, sub) and not _is_of(login, iss, sub):
+            return
+        kept = {} if tokens is None or _is_of(tokens, iss, sub) else self._seal.close(tokens)
+        kept |= {} if _is_of(login, iss, sub) else login_in(entry)
+        await self._place.write(connection, kept or None)
+        connection.scope.get(_SCOPE, {}).pop(self._name, None)
+
     async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
         """See `TokenStore.fresh`."""
         tokens = await self.load(connection)
@@ -235,6 +250,11 @@ class StoredTokens:
 
     def _remember(self, connection: HTTPConnection, tokens: TokenSet | None) -> None:
         connection.scope.setdefault(_SCOPE, {})[self._name] = tokens
+
+
+def _is_of(tokens: TokenSet | None, iss: str, sub: str) -> bool:
+    said = (tokens.id_payload if tokens is not None else None) or {}
+    return said.get("iss") == iss and said.get("sub") == sub
 
 
 class _Kept:
@@ -281,6 +301,9 @@ class NoTokens:
 
     async def delete(self, connection: HTTPConnection) -> None:
         """See `TokenStore.delete`."""
+
+    async def part(self, connection: HTTPConnection, iss: str, sub: str) -> None:
+        """See `TokenStore.part`."""
 
     async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
         """See `TokenStore.fresh`."""
