@@ -249,14 +249,14 @@ async def test_tokens_in_sessions_of_another_framework(provider: FakeProvider) -
             assert (await browser.get("/used")).json()["token"]
 
 
-async def test_the_resource_server_finds_tokens_that_are_sealed(provider: FakeProvider) -> None:
-    keys = InMemoryKeyStorage()
-    site_url = "http://localhost:8000"
-    users = InMemoryUserStorage()
+def with_protected_orders(provider: FakeProvider, **client: Any) -> FastAPI:
+    """A client, and a resource server that takes the tokens it keeps in the session."""
+    users = InMemoryUserStorage({"user_editable_fields": ["email"]})
+    options: Any = {**provider.client_options, **OIDC, **client}
     server = FastApiServer(
         {
-            "session": {"key_storage": keys},
-            "oauth_client": {"auth_server_base_url": provider.url, "options": {**provider.client_options, **OIDC}},  # type: ignore[typeddict-item]
+            "session": {"key_storage": InMemoryKeyStorage()},
+            "oauth_client": {"auth_server_base_url": provider.url, "options": options},
             "oauth_resserver": {
                 "options": {
                     "auth_server_base_url": provider.url, "audience": "api", "token_locations": ["session"],
@@ -265,8 +265,9 @@ async def test_the_resource_server_finds_tokens_that_are_sealed(provider: FakePr
             },
         },
         {
-            "app": FastAPI(), "secret": SECRET, "site_url": site_url, "user_storage": users,
+            "app": FastAPI(), "secret": SECRET, "site_url": "http://localhost:8000", "user_storage": users,
             "authenticators": {"localpassword": LocalPasswordAuthenticator(users, CHEAP)},
+            "enable_email_verification": False,
         },
     )  # fmt: skip
 
@@ -274,11 +275,25 @@ async def test_the_resource_server_finds_tokens_that_are_sealed(provider: FakePr
     async def orders(request: Request) -> dict[str, Any]:
         return {"sub": request.state.access_token_payload["sub"]}
 
-    with serve(server.app) as url:
+    return server.app
+
+
+async def test_the_resource_server_finds_tokens_that_are_sealed(provider: FakeProvider) -> None:
+    with serve(with_protected_orders(provider)) as url:
         async with Visitor(url) as browser:
             assert (await browser.get("/orders")).status_code == 401
             await log_in(browser, provider)
             assert (await browser.get("/orders")).json() == {"sub": "alice"}
+
+
+async def test_the_resource_server_takes_no_token_of_the_application_s_own_from_anybody(provider: FakeProvider) -> None:
+    with serve(with_protected_orders(provider, valid_flows=["all"])) as url:
+        async with Visitor(url) as browser:
+            await browser.submit("/clientcredflow")
+            assert (await browser.get("/orders")).status_code == 401
+            await browser.sign_up()
+            await browser.submit("/clientcredflow")
+            assert (await browser.get("/orders")).status_code == 200
 
 
 async def test_a_session_that_has_ended_keeps_nothing(provider: FakeProvider) -> None:

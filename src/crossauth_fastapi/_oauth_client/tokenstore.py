@@ -10,7 +10,9 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.oauth.client.flownames import OAuthFlows
 from crossauth_backend.oauth.client.token_set import TokenSet
+from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._oauth_client.refreshing import Refresher
 from crossauth_fastapi._oauth_client.refreshing import TokensUnavailable as TokensUnavailable
 from crossauth_fastapi._oauth_client.sealing import Seal, login_in
@@ -70,7 +72,7 @@ class TokenStore(Protocol):
         ...
 
     async def access_token(self, connection: HTTPConnection) -> str | None:
-        """The access token, as `fresh` gives it."""
+        """The access token, as `fresh` gives it; `None` where it is nobody's, see `is_nobody_s`."""
         ...
 
     def entry(self, tokens: TokenSet, *, with_tokens: bool = True) -> dict[str, Any]:
@@ -223,7 +225,7 @@ class StoredTokens:
     async def access_token(self, connection: HTTPConnection) -> str | None:
         """See `TokenStore.access_token`."""
         tokens = await self.fresh(connection)
-        return None if tokens is None else tokens.access_token
+        return None if tokens is None or is_nobody_s(tokens, connection) else tokens.access_token
 
     def entry(self, tokens: TokenSet, *, with_tokens: bool = True) -> dict[str, Any]:
         """See `TokenStore.entry`."""
@@ -255,6 +257,17 @@ class StoredTokens:
 def _is_of(tokens: TokenSet | None, iss: str, sub: str) -> bool:
     said = (tokens.id_payload if tokens is not None else None) or {}
     return said.get("iss") == iss and said.get("sub") == sub
+
+
+def is_nobody_s(tokens: TokenSet, connection: HTTPConnection) -> bool:
+    """Whether tokens are the application's own (RFC 6749 §4.4), and nobody is logged in who may use them.
+
+    Anybody can have them put into a session: what the application may do at the API, everybody could do.
+    """
+    if tokens.flow != OAuthFlows.ClientCredentials:
+        return False
+    state = state_of(connection)
+    return state["user"] is None and all(identity.user is None for identity in state.identities.values())
 
 
 class _Kept:

@@ -14,12 +14,12 @@ from crossauth_backend.events.listeners import Events
 from crossauth_backend.events.record import EventName
 from crossauth_backend.limits.leases import LeasedLimit
 from crossauth_backend.limits.rules import Limit
-from crossauth_backend.oauth.client.flownames import OAuthFlows
 from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.errors import as_reason
 from crossauth_fastapi._http.proxies import TrustedProxies
 from crossauth_fastapi._middleware.state import RequestState, state_of
+from crossauth_fastapi._oauth_client.tokenstore import is_nobody_s
 
 LIMIT: Final = "bff"
 # Of how many tokens a process remembers that the API refuses them although they are new.
@@ -108,8 +108,7 @@ class Access:
         tokens = await self._tokens.fresh(connection)
         if tokens is None:
             raise CrossauthError(ErrorCode.Unauthorized, "There is no access token in this session; log in first")
-        if tokens.flow == OAuthFlows.ClientCredentials and state["user"] is None:
-            # Anybody can have them put into a session: what the application may do at the API, everybody could do.
+        if is_nobody_s(tokens, connection):
             raise CrossauthError(
                 ErrorCode.Unauthorized,
                 "The access token in this session is that of the application itself; log in to use it",
