@@ -1,5 +1,6 @@
 """What must be over when a login at a provider is over, in the worst order: sessions that it opened, tokens, linked accounts."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -329,3 +330,42 @@ async def test_tokens_are_found_whatever_they_are_kept_under(provider: FakeProvi
         assert await has_tokens(browser)
         assert (await tell(browser, provider, sub="alice")).status_code == 200
         assert not await has_tokens(browser)
+
+
+async def test_a_login_under_way_brings_no_session_back_that_was_ended_meanwhile(provider: FakeProvider) -> None:
+    """Neither the tokens of another provider that were in it."""
+    clients = [
+        {
+            "auth_server_base_url": provider.url,
+            "options": {
+                **provider.client_options,
+                **OIDC,
+                "prefix": f"/{name}/",
+                "session_data_name": name,
+                "fetch_timeout": 5,
+                "site_url": "http://localhost:8000",
+                "redirect_uri": f"http://localhost:8000/{name}/authzcode",
+            },
+        }
+        for name in ("one", "two")
+    ]
+    async with ClientSite(provider, clients=clients).open() as browser, browser.another() as tab:
+
+        async def begin(name: str) -> str:
+            begun = await browser.get(f"/{name}/authzcodeflow", params={"scope": "openid"})
+            assert begun.status_code == 302, begun.text
+            return provider.sign_in(begun.headers["location"], "alice").removeprefix("http://localhost:8000")
+
+        async def tokens(name: str) -> bool:
+            return bool((await browser.call(f"/{name}/have_access_token")).json()["ok"])
+
+        assert (await browser.get(await begin("one"))).status_code == 302
+        assert await tokens("one")
+        back, csrf = await begin("two"), await browser.token()
+        tab.cookies.update(browser.cookies)
+        provider.delays["token"] = 1.5
+        under_way = asyncio.create_task(browser.get(back))
+        await asyncio.sleep(0.5)
+        assert (await tab.post("/api/logout", headers={CSRF: csrf})).status_code == 200
+        assert (await under_way).status_code == 302
+        assert [await tokens(name) for name in ("one", "two")] == [False, True]

@@ -284,10 +284,13 @@ async def test_whoever_lacks_the_second_factor_is_linked_to_nothing(provider: Fa
         assert await who(browser) == "alice"
 
 
-async def test_an_account_made_by_a_provider_does_not_take_an_address_from_its_owner(provider: FakeProvider) -> None:
+@pytest.mark.parametrize("name", ["victim@example.com", "VICTIM@example.com", "victim\uff20example.com"])
+async def test_an_account_made_by_a_provider_does_not_take_an_address_from_its_owner(
+    provider: FakeProvider, name: str
+) -> None:
     """Neither one that has an account, nor one that may sign up later."""
     provider.users["mallory"] = {
-        "email": "victim@example.com", "email_verified": False, "preferred_username": "victim@example.com",
+        "email": "victim@example.com", "email_verified": False, "preferred_username": name,
     }  # fmt: skip
     here = PeopleSite(provider, {**LOCAL, "create_accounts": True}, enable_email_verification=False)
     async with here.open() as browser:
@@ -295,6 +298,7 @@ async def test_an_account_made_by_a_provider_does_not_take_an_address_from_its_o
         (made,) = await here.users.get_users()
         assert made.email is None
         assert made.email_verified_at is None
+        assert made.username.startswith("user-"), "a name is where mail goes that has no address"
 
 
 async def test_one_account_at_a_provider_is_one_users(provider: FakeProvider) -> None:

@@ -18,7 +18,7 @@ from crossauth_backend.accounts.signup_names import has_owner
 from crossauth_backend.accounts.signup_rules import first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
-from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.core.text import normalize, same_mailbox
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.data import encode_data, get_json_data
@@ -215,7 +215,8 @@ def _noted(user: User, iss: str, sub: str) -> str:
 
 def _names(claimed: Claimed) -> list[str]:
     """Usernames to try, one after the other; the last is nobody's."""
-    wanted = claimed.username[:MAX_USERNAME]
+    # A name with an `@` may be an address, of which nobody has said that it is theirs.
+    wanted = claimed.username[:MAX_USERNAME] if "@" not in normalize(claimed.username) else ""
     free = f"user-{random_value(_SUFFIX_BYTES).lower().replace('_', 'x').replace('-', 'x')}"
     return [name for name in (wanted, claimed.email or "", free) if name]
 

@@ -83,7 +83,8 @@ async def open_anonymous(ctx: SessionContext, request: Request, data: Mapping[st
     before: Key | None = state["session_key"]
     if before is not None and before.userid is not None:
         raise CrossauthError(ErrorCode.BadRequest, "Somebody is logged in")
-    kept = {} if before is None else get_json_data(before)
+    # As it is by now: what was ended while this request was under way does not come back.
+    kept = {} if before is None else await _data_of(ctx, before.value)
     key = await sessions.create_session_key(None, await ctx.extra_columns(request), {**kept, **data})
     ctx.start_session(request, key, None, False)
     if before is not None:
@@ -105,6 +106,15 @@ async def sign_in(
         return SignedInBrowser(result.user, False, with_query(state.url(ctx.prefix + endpoint), next=after))
     back = local_path(with_query(state.url(ctx.prefix + "login"), next=after), after)
     return SignedInBrowser(result.user, False, with_query(state.url(ctx.prefix + endpoint), required="true", next=back))
+
+
+async def _data_of(ctx: SessionContext, value: str) -> dict[str, Any]:
+    try:
+        return get_json_data(await ctx.manager.key_storage.get_key(value))
+    except CrossauthError as e:
+        if e.code is not ErrorCode.InvalidKey:
+            raise
+        return {}
 
 
 def _entries(data: Mapping[str, Any]) -> list[KeyDataEntry]:
