@@ -1,6 +1,5 @@
 """What the page about the resource server shows, run as written."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from fastapi import FastAPI
 from crossauth_backend.core.fetch import FetchRequest, FetchResponse
 from crossauth_backend.core.http_client import HttpClient
 from crossauth_backend.testing import FakeIssuer
+from crossauth_backend.testing.wire import Received
 from crossauth_fastapi import ProtectedEndpoint, ProtectedResource
 from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings
 from tests.resource import bearer, serving
@@ -26,10 +26,9 @@ def issuer(monkeypatch: pytest.MonkeyPatch) -> FakeIssuer:
     issuer.origin = "https://auth.example.com"
 
     async def fetch(self: HttpClient, request: FetchRequest) -> FetchResponse:
-        document = issuer._document(request.url.removeprefix(issuer.origin), {}, b"")[1]
-        return FetchResponse(
-            status=200, headers={"content-type": "application/json"}, body=json.dumps(document).encode()
-        )
+        path = request.url.removeprefix(issuer.origin)
+        reply = await issuer._answer(Received(endpoint=issuer._name(path), path=path))
+        return FetchResponse(status=reply.status, headers={"content-type": reply.kind}, body=reply.body())
 
     monkeypatch.setattr(HttpClient, "fetch", fetch)
     return issuer

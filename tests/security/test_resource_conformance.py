@@ -81,12 +81,9 @@ async def test_a_token_that_is_bound_to_a_key_is_no_bearer_token(issuer: FakeIss
 class OAuthIssuer(FakeIssuer):
     """One that publishes its metadata where RFC 8414 says alone."""
 
-    def _document(self, path: str, headers: Any, body: bytes) -> tuple[int, Any]:
-        openid = f"{self._path}/.well-known/openid-configuration"
-        if path == openid:
-            return 404, {}
-        at_root = f"/.well-known/oauth-authorization-server{self._path}"
-        return super()._document(openid if path == at_root else path, headers, body)
+    def _routes(self) -> Any:
+        routes = super()._routes()
+        return {**routes, "metadata": (f"/.well-known/oauth-authorization-server{self._path}", routes["metadata"][1])}
 
 
 async def test_the_metadata_of_an_authorization_server_is_read(issuer: FakeIssuer) -> None:
