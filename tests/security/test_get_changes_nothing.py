@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from tests.accounts import Browser
+from tests.services.oidc import oidc_provider
 from tests.services.uvicorn import serve
 from tests.support import CSRF, PASSWORD, SECRET
 
@@ -99,6 +100,13 @@ def test_no_get_of_an_example_changes_anything(name: str, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CROSSAUTH_SECRET", SECRET)
     monkeypatch.setenv("CROSSAUTH_ADMIN", f"root:{PASSWORD}")
+    with oidc_provider("http://localhost:8000/authzcode") if name == "oauth_client" else nullcontext() as provider:
+        if provider is not None:
+            monkeypatch.setenv("ISSUER", provider.url)
+        every_get_changes_nothing(name, tmp_path)
+
+
+def every_get_changes_nothing(name: str, tmp_path: Path) -> None:
     app = load(name).app
     paths = sorted(set(get_paths(app)))
     assert len(paths) >= 5

@@ -26,7 +26,7 @@ def kept(*consumers: OAuthTokenConsumer, users: UserLookup | None = None) -> Acc
 
 
 def said(**claims: Any) -> Accepted:
-    return Accepted({"exp": NOW + 60, "roles": [], **claims}, ("read",), None, "client")
+    return Accepted({"exp": NOW + 1_000_000, "roles": [], **claims}, ("read",), None, "client")
 
 
 def test_what_was_kept_is_found_as_a_copy() -> None:

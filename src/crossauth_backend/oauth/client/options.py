@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fetch import Fetcher, is_secure_url
+from crossauth_backend.core.hooks import plain_result
 from crossauth_backend.core.jose import ALGORITHMS, is_symmetric
 from crossauth_backend.core.options import MAX_SECONDS, REQUIRED, option
 from crossauth_backend.core.text import is_storable
@@ -111,7 +112,10 @@ class ClientSettings:
     @property
     def secret(self) -> str | None:
         """The client's secret, as it is now."""
-        return self.client_secret if self.client_secret_fn is None else self.client_secret_fn()
+        if self.client_secret_fn is None:
+            return self.client_secret
+        made: str = plain_result("option 'client_secret_fn'", (str,), self.client_secret_fn)
+        return made
 
     @property
     def is_confidential(self) -> bool:

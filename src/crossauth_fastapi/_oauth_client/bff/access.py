@@ -29,6 +29,10 @@ _MANY: Final = 1000
 class Tokens(Protocol):
     """Where the tokens of sessions are; see `TokenStore`."""
 
+    async def load(self, connection: HTTPConnection) -> TokenSet | None:
+        """Those of a request's session, as they were when it came."""
+        ...
+
     async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
         """Those of a request's session, as they are now."""
         ...
@@ -103,9 +107,11 @@ class Access:
             CrossauthError: `TooManyAttempts`; `Unauthorized` where the session has none, or one of the application's own and no
                 user; one with status 502 where it cannot be refreshed now.
         """
-        state = state_of(connection)
-        await self._allowance.count(connection.scope, state)
-        tokens = await self._tokens.fresh(connection)
+        # Counted is what is passed on: who has nothing to send leaves nothing behind.
+        tokens = await self._tokens.load(connection)
+        if tokens is not None:
+            await self._allowance.count(connection.scope, state_of(connection))
+            tokens = await self._tokens.fresh(connection)
         if tokens is None:
             raise CrossauthError(ErrorCode.Unauthorized, "There is no access token in this session; log in first")
         if is_nobody_s(tokens, connection):
