@@ -265,7 +265,7 @@ class Site:
             **{"bff_base_url": f"{api_url}/v1", "bff_endpoints": list(ENDPOINTS), **options},
         )  # fmt: skip
         passage = read_passage(settings, settings.prefix, site_url, is_confidential=True)
-        client = StreamClient()
+        self.client = client = StreamClient()
         servers = servers_on(self.server.app)
         servers.lifecycle.add([client])
         counted = self.allowance or Allowance(None, None, servers_events())

@@ -306,6 +306,11 @@ def test_wherever_the_application_is_the_path_is_the_one_that_was_sent(deploymen
     # The lifespan of a mounted application does not run: nothing would close connections that are kept.
     with serve(api.app, headers=[("connection", "close")]) as api_url:
         site = Site(api_url, app=deployment.new_app())
+
+        @site.server.app.get("/close")
+        async def close() -> None:
+            await site.client.close()
+
         with deployment.open(site.server.app) as visitor:
             fields = {"username": "alice", "password": "Correct1horse", "repeat_password": "Correct1horse"}
             token = visitor.get(f"{visitor.root}/api/getcsrftoken").json()["csrfToken"]
@@ -315,6 +320,7 @@ def test_wherever_the_application_is_the_path_is_the_one_that_was_sent(deploymen
             assert visitor.get(f"{visitor.root}/bff/echo/%2e%2e/secret").status_code in (400, 404)
             api.answer = (302, [(b"location", b"/v1/echo")], b"")
             assert visitor.get(f"{visitor.root}/bff/answer").headers["location"] == f"{visitor.root}/bff/echo"
+            assert visitor.get(f"{visitor.root}/close").status_code == 200
 
 
 def test_a_session_has_so_many_requests_passed_on() -> None:
