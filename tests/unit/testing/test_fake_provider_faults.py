@@ -18,7 +18,7 @@ from crossauth_backend.testing.fake_provider_faults import ProviderFault, signed
 
 NOW = int(utc_now().timestamp())
 CLAIMS: dict[str, Any] = {
-    "iss": "https://a.example", "aud": "client", "sub": "1", "iat": NOW, "exp": NOW + 86_400, "nonce": "of this login", "jti": "j",
+    "iss": "https://a.example", "aud": "client", "sub": "1", "iat": NOW, "exp": NOW + 10**5, "nonce": "of this login", "jti": "j",
     "sid": "s", "at_hash": "h", "auth_time": NOW, "azp": "client", "events": {"e": {}},
 }  # fmt: skip
 CHANGED = {
