@@ -6,7 +6,6 @@ the two URLs begins it (RFC 9700 §2.1.1). Where `openid` is among the scopes, t
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Final
 
@@ -19,7 +18,7 @@ from crossauth_backend.core.secrets import random_value
 from crossauth_backend.oauth.client.authcode import can_prove
 from crossauth_backend.oauth.client.flownames import OAuthFlows
 from crossauth_fastapi._actions.forms import CsrfBody
-from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
+from crossauth_fastapi._http.bodies import JsonOrFormData
 from crossauth_fastapi._http.redirects import found, local_path, see_other, with_query
 from crossauth_fastapi._middleware.state import SAFE_METHODS, state_of
 from crossauth_fastapi._oauth_client.answers import answer_tokens, as_crossauth_error, token_set
@@ -28,15 +27,12 @@ from crossauth_fastapi._oauth_client.context import ClientContext, TokenAnswer
 from crossauth_fastapi._oauth_client.endpoints import ClientEndpoint, Handler, ask_for_login
 from crossauth_fastapi._oauth_client.formpost import PARAMETER
 from crossauth_fastapi._oauth_client.signin import signed_in
-from crossauth_fastapi._oauth_client.steps import count_flow
+from crossauth_fastapi._oauth_client.steps import count_flow, scope_of
 
 OPENID: Final = "openid"
 CALLBACK: Final = "authzcode"
 _OIDC: Final = OAuthFlows.OidcAuthorizationCode
 FLOWS: Final = (OAuthFlows.AuthorizationCode, OAuthFlows.AuthorizationCodeWithPKCE, _OIDC)
-# RFC 6749 §3.3.
-_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
-_MAX_SCOPE: Final = 1000
 _NONCE_BYTES: Final = 32
 
 
@@ -144,9 +140,7 @@ async def come_back_by_form(ctx: ClientContext, request: Request, form: JsonOrFo
 def _flow_of(ctx: ClientContext, flow: str, scope: str) -> tuple[str, str]:
     """The flow that a request begins, and its scope."""
     has_openid = ctx.has_flow(_OIDC)
-    scope = scope or ctx.options.default_scope or _usual_scope(ctx, has_openid)
-    if len(scope) > _MAX_SCOPE or (scope and not _SCOPE.fullmatch(scope)):
-        raise bad_request("scope must be names with single spaces between them")
+    scope = scope_of(ctx, scope) or _usual_scope(ctx, has_openid)
     if has_openid and not ctx.has_flow(flow) and OPENID not in scope.split(" "):
         scope = f"{OPENID} {scope}"
     return (_OIDC if has_openid and OPENID in scope.split(" ") else flow), scope
