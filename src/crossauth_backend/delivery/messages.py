@@ -12,6 +12,7 @@ from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, Temp
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
+from crossauth_backend.core.texts import install
 from crossauth_backend.delivery.mailer import Mail
 
 _OURS: Final = Path(str(files("crossauth_backend") / "delivery" / "templates"))
@@ -31,6 +32,8 @@ class Messages:
         loader: BaseLoader = ChoiceLoader([FileSystemLoader(views), FileSystemLoader(_OURS)])
         self._text = Environment(loader=loader, autoescape=False, keep_trailing_newline=False)  # noqa: S701 (text)
         self._html = Environment(loader=loader, autoescape=True)
+        install(self._text)
+        install(self._html)
         self._render = render
         self._site = site
 

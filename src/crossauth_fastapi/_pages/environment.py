@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from crossauth_backend.core.secrets import hash_token
+from crossauth_backend.core.texts import install
 from crossauth_fastapi._pages.policy import EVERY_PAGE, PagePolicy
 
 SUFFIXES: Final = (".jinja2", ".html", ".njk")
@@ -82,6 +83,7 @@ class Pages:
         more: Callable[[Request], Complete | None] = lambda request: None,
     ) -> None:
         environment = Environment(loader=PageLoader(template_dir), autoescape=True)
+        install(environment)
         self.templates = Jinja2Templates(env=environment, context_processors=[common])
         self._common, self._more, self._plain = common, more, Jinja2Templates(env=environment)
 
