@@ -11,6 +11,7 @@ import pytest
 
 from tests.docs.walk import Walk, walking
 from tests.services.oidc import CLIENT_ID, CLIENT_SECRET, oidc_provider
+from tests.services.wheel import empty_environment
 from tests.support import CSRF, PASSWORD, Client
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +128,7 @@ def staff_without_factor2(walk: Walk, name: str) -> None:
 
 
 def create_api_key(walk: Walk, variable: str, scope: str) -> None:
-    answer = walk.form("/apikeys", name="reader", scope=scope)
+    answer = walk.form("/apikeys", name="reader", **{f"scope_{scope}": "true"})
     token = re.search(r"xa_[0-9A-Za-z]{49}", answer.text)
     assert token is not None, answer.text
     walk.environment[variable] = token[0]
@@ -171,14 +172,10 @@ ACTIONS = {
 
 
 @pytest.fixture(scope="module")
-def scripts() -> Path:
-    return ROOT / ".venv/bin"
-
-
-@pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory, scripts: Path) -> Iterator[Walk]:
+def walk(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Walk]:
     """One folder for all steps, which build on each other."""
-    with walking(tmp_path_factory.mktemp("shop"), scripts, ACTIONS) as walk:
+    python = empty_environment(tmp_path_factory.mktemp("environment"))
+    with walking(tmp_path_factory.mktemp("shop"), python, wheel, ACTIONS) as walk:
         with oidc_provider(f"{walk.url}/openid/authzcode") as provider:
             walk.provider = provider
             walk.known |= {

@@ -15,6 +15,7 @@ import httpx2
 
 from tests.services.oidc import OidcProvider
 from tests.services.processes import free_port
+from tests.services.wheel import install
 from tests.support import Client
 
 # A block with its language, its title if it has one, and its text; or a comment that says what the reader does in a browser.
@@ -51,15 +52,16 @@ class Walk:
 
     Parameters:
         folder: an empty folder.
-        scripts: where the commands of the environment are that has the wheel: `uvicorn`, `crossauth`, `python`.
+        python: that of an empty environment. What the pages install goes there.
+        wheel: what `crossauth` is installed from.
         actions: what a comment in a page names, by its first word; each is given the walk and further words.
     """
 
-    def __init__(self, folder: Path, scripts: Path, actions: dict[str, Callable[..., None]]) -> None:
+    def __init__(self, folder: Path, python: Path, wheel: Path, actions: dict[str, Callable[..., None]]) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
-        self.environment = {"PATH": f"{scripts}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8", "COLUMNS": "200"}
+        self.environment = {"PATH": f"{python.parent}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8", "COLUMNS": "200"}
         self.browser = Client(self.url)
         self.others: dict[str, Client] = {}
         # What stands in the pages for something that only the reader knows, and what the tests have in its place.
@@ -67,7 +69,8 @@ class Walk:
         self.totp_secret = ""
         self.provider: OidcProvider | None = None
         self._before = ""
-        self._actions = actions
+        self._python, self._wheel, self._actions = python, wheel, actions
+        self._extras: set[str] = set()
         self._server: subprocess.Popen[bytes] | None = None
 
     def follow(self, page: str) -> None:
@@ -99,9 +102,11 @@ class Walk:
     def run(self, script: str) -> None:
         """Run the commands of a block without output; `uvicorn` goes on running, and a new one takes the place of the old."""
         command = self._here(script)
-        if command.startswith("pip install"):
-            return  # Tried once, in tests/structure: here the environment is ready.
-        if "uvicorn " in command:
+        wanted = re.fullmatch(r'pip install(?: "?crossauth\[([\w,]+)\]"?)?((?: [\w-]+)*)\n', command)
+        if wanted is not None:
+            self._extras |= set(filter(None, (wanted[1] or "").split(",")))
+            install(self._python, self._wheel, ",".join(sorted(self._extras)), *wanted[2].split())
+        elif "uvicorn " in command:
             self.serve(command)
         else:
             self.shell(command)
@@ -179,9 +184,9 @@ class Walk:
 
 
 @contextmanager
-def walking(folder: Path, scripts: Path, actions: dict[str, Callable[..., None]]) -> Iterator[Walk]:
+def walking(folder: Path, python: Path, wheel: Path, actions: dict[str, Callable[..., None]]) -> Iterator[Walk]:
     """A walk that ends with the block."""
-    walk = Walk(folder, scripts, actions)
+    walk = Walk(folder, python, wheel, actions)
     try:
         yield walk
     finally:

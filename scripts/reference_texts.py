@@ -1,0 +1,147 @@
+"""What docs/reference says beside what is read from the code."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# What a developer does about each error code.
+ERRORS: Final[dict[str, str]] = {
+    "UserNotExist": "The user was deleted, or the id or name is wrong.",
+    "PasswordInvalid": "Ask for the password again.",
+    "EmailNotExist": "Not shown to visitors, who get the same answer whether or not an account exists.",
+    "UsernameOrPasswordInvalid": "Ask again; the answer doesn't say which of the two was wrong.",
+    "InvalidClientId": "Check `client_id`.",
+    "ClientExists": "Choose another client id or name.",
+    "InvalidClientSecret": "Check `client_secret`.",
+    "InvalidClientIdOrSecret": "Check `client_id` and `client_secret`.",
+    "InvalidRedirectUri": "Register the redirect URI at the provider exactly as it is sent.",
+    "InvalidOAuthFlow": "Add the flow to `valid_flows`.",
+    "UserNotActive": "An administrator disabled the account, or it isn't finished; see its state.",
+    "EmailNotVerified": "Open the link in the mail, or request another at `requestemailverification`.",
+    "TwoFactorIncomplete": "Set up the second factor at `changefactor2` or `api/changefactor2`.",
+    "Unauthorized": "Log in, or send an API key or access token.",
+    "UnauthorizedClient": "Allow the client to use this flow at the provider.",
+    "InvalidScope": "Ask for scopes that the provider knows and the client may use.",
+    "InsufficientScope": "Use a key or token with the scopes that `WWW-Authenticate` names.",
+    "InsufficientPriviledges": "Log in as an administrator: `is_admin_fn` said no.",
+    "Forbidden": "The request is never allowed for this user or credential.",
+    "InvalidKey": "The link, key or token is wrong, was used already, or was revoked. Request a new one.",
+    "InvalidCsrf": "Send the cookie and the token of the same session; get one from `api/getcsrftoken`. Over plain http, cookies "
+    "are only sent to `http://localhost`.",
+    "InvalidSession": "Log in again.",
+    "Expired": "Request a new link, key or token.",
+    "Connection": "Wait for `Retry-After` and try again; the database, Redis or the provider can't be reached.",
+    "InvalidHash": "A stored password hash is damaged or of an unknown format. Reset the password.",
+    "UnsupportedAlgorithm": "Configure an algorithm that the library supports.",
+    "KeyExists": "Choose another value for the key.",
+    "PasswordChangeNeeded": "Change the password at `changepassword`.",
+    "PasswordResetNeeded": "Reset the password at `requestpasswordreset`.",
+    "Factor2ResetNeeded": "Set up the second factor at `changefactor2`.",
+    "Configuration": "Read the log: it names the option, what is wrong, and what would be right.",
+    "InvalidEmail": "Correct the email address.",
+    "InvalidPhoneNumber": "Enter the number with its country code, as in `+4912345678`.",
+    "InvalidUsername": "Choose another username; the text says why.",
+    "PasswordMatch": "Enter the same password twice.",
+    "InvalidToken": "The code or token is wrong or expired. Try again, or request another.",
+    "MfaRequired": "Log in with the second factor.",
+    "PasswordFormat": "Choose a stronger password; the text says what is missing.",
+    "DataFormat": "Stored data can't be read. The log says which.",
+    "FetchError": "Another server didn't answer as it should. The log says which.",
+    "UserExists": "Choose another username or email address.",
+    "FormEntry": "Correct the field that the text names.",
+    "BadRequest": "Correct the request; the text says what is wrong.",
+    "AuthorizationPending": "Poll again after the interval.",
+    "SlowDown": "Poll less often.",
+    "ExpiredToken": "Start the flow again.",
+    "ConstraintViolation": "Something else has this value, refers to this row, or changed it meanwhile. The log names the constraint.",
+    "NotImplemented": "Not available in this version.",
+    "ValueError": "The log names the value.",
+    "UnknownError": "A fault in the server. The log has it.",
+    "TooManyAttempts": "Wait for `Retry-After`. [Limits](../limits.md) can be changed.",
+}
+PARTS: Final[dict[str, str]] = {
+    "api_keys": "API keys",
+    "core": "Errors and hashing",
+    "events": "Events",
+    "factors": "Factors",
+    "oauth": "OAuth",
+    "keys": "Keys",
+    "sessions": "Sessions and cookies",
+    "_sessionmanagerbase": "Session manager",
+    "sessionmanager": "Session manager",
+    "delivery": "Mail and text messages",
+    "email_tokens": "Mail and text messages",
+    "users": "Users",
+    "storages": "Storages",
+    "limits": "Limits",
+    "testing": "Functions and classes",
+}
+# The groups of a page that aren't those of the modules.
+GROUPS: Final[dict[str, dict[str, str]]] = {
+    "crossauth_fastapi": {
+        "Dependencies": "CurrentUser OptionalUser AdminUser Principal require require_admin current_user optional_user",
+        "Application": "FastApiServer FastApiServerOptions FastApiServerParams FastApiServerBase FastApiErrorFn "
+        "MaybeErrorResponse default_is_admin_fn PagePolicy",
+        "Session server": "FastApiSessionServer FastApiSessionServerOptions FastApiSessionServerParams FastApiSessionAdapter "
+        "AuthenticatorDetails JsonOrFormData UserView",
+        "API keys": "FastApiApiKeyServer FastApiApiKeyServerOptions FastApiApiKeyServerParams",
+        "OAuth client": "FastApiOAuthClient FastApiOAuthClientOptions FastApiOAuthClientParams provider_options BffEndpoint "
+        "OAuthTokenResponseWithExpiry",
+        "Resource server": "FastApiOAuthResourceServer FastApiOAuthResourceServerOptions FastApiOAuthResServerParams Authorization "
+        "ProtectedEndpoint ProtectedResource",
+    },
+    "crossauth_backend": {
+        "Storages": "metadata",
+        "Limits": "DEFAULT_LIMITS",
+        "OAuth": "DEFAULT_OIDCCONFIG ClaimType EncryptionKey GrantType ResponseMode SubjectType TokenEndpointAuthMethod",
+    },
+}
+COMMON_VARIABLES: Final[dict[str, str]] = {
+    "adminPrefix": "The path of administrators' pages; ends with a slash.",
+    "csrfToken": "The CSRF token, for the hidden field `csrfToken` of a form.",
+    "endpoints": 'The names of the endpoints that are switched on, such as `"signup" in endpoints`.',
+    "errorCode": "After a refusal: the number of the [error code](errors.md).",
+    "errorCodeName": "After a refusal: the name of the error code.",
+    "errorMessage": "After a refusal: the text.",
+    "errorMessages": "After a refusal: the texts, one for each thing that is wrong.",
+    "favicon": "The URL of the icon.",
+    "footer": "The text of the option for the foot of every page.",
+    "haveAudit": "Whether security events are stored.",
+    "haveOutbox": "Whether mail is shown at `/outbox`.",
+    "isAdministrator": "Whether the user who is logged in is an administrator.",
+    "logoUrl": "The URL of the logo, if there is one.",
+    "next": "The path to go to when this page is done; put it into forms as a hidden field.",
+    "sessionUser": "The user who is logged in by a session here, or `None`.",
+    "siteName": "The name of your application.",
+    "stylesheet": "The URL of the stylesheet.",
+    "urlPrefix": "The path of the pages; ends with a slash.",
+    "user": "The user who is logged in, or whom a page of an administrator is about.",
+}
+VARIABLES: Final[dict[str, str]] = {}
+MESSAGES: Final[dict[str, str]] = {
+    "accountexistsbody": "At a sign-up with an address that has an account.",
+    "apikeynoticebody": "When an API key is created or replaced.",
+    "emailauthenticationtextbody": "A login code.",
+    "emailchangenoticebody": "To the old address, when the address is changed.",
+    "emailverificationhtmlbody": "The link that verifies an address, as HTML.",
+    "emailverificationtextbody": "The link that verifies an address, as text.",
+    "identitynoticebody": "When an account at a provider is linked or unlinked.",
+    "nametakenbody": "At a sign-up with an address as username that another account has as username.",
+    "passwordresethtmlbody": "The link that resets a password, as HTML.",
+    "passwordresettextbody": "The link that resets a password, as text.",
+    "smsauthenticationbody": "A login code, as a text message.",
+}
+MESSAGE_VARIABLES: Final[dict[str, str]] = {
+    "changed": "Whether the address was changed already, or only asked for.",
+    "expires": "When the link stops working, as text.",
+    "linked": "Whether the account was linked, or unlinked.",
+    "name": "The name of the API key, or of the account at the provider.",
+    "otp": "The code.",
+    "prefix": "The path of the pages; ends with a slash.",
+    "provider": "The name of the provider.",
+    "replaced": "Whether the key replaces an old one.",
+    "siteName": "The name of your application.",
+    "siteUrl": "The URL of your application.",
+    "token": "The token of the link.",
+    "username": "The username; may be empty.",
+}
