@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import sqlalchemy as sa
@@ -78,7 +78,7 @@ def start_sql(**options: Any) -> None:
 async def _takes_a_user(user: User) -> None: ...
 
 
-async def _for_keys(user: Any = Depends(require(credentials=["api_key"]))) -> None: ...
+async def _for_keys(user: Annotated[User, Depends(require(credentials=["api_key"]))]) -> None: ...
 
 
 def start_with(route: Any) -> None:
