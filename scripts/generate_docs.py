@@ -78,7 +78,11 @@ FEATURES: Final[dict[str, list[Section]]] = {
             "of a server that is not created is an error.",
             ServerSettings,
         ),
-        of_sessions("The site", "site_url prefix admin_prefix endpoints template_dir error_page trusted_proxies"),
+        of_sessions(
+            "The site",
+            "site_url prefix admin_prefix endpoints template_dir languages locale_dir translate_json error_page "
+            "trusted_proxies",
+        ),
     ],
     "Accounts and sessions": [
         of_sessions(

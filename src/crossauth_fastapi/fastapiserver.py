@@ -26,6 +26,7 @@ from crossauth_fastapi._assembly.options import (
 from crossauth_fastapi._assembly.unread import read_server_options
 from crossauth_fastapi._http.errors import error_json
 from crossauth_fastapi._middleware.order import tell_site
+from crossauth_fastapi._middleware.site import languages_of
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.adaptersource import PlainAdapter
@@ -83,7 +84,7 @@ class FastApiServer(FastApiServerBase):
         self.is_admin_fn = self._made.settings.is_admin_fn
         remember_server(self.app, self)
         self._pages = self.session_server.pages if self.session_server else self._bare_pages()
-        tell_site(self.app, is_admin_fn=self.is_admin_fn)
+        tell_site(self.app, is_admin_fn=self.is_admin_fn, **languages_of(self._made.settings, COMPONENT))
         if self.session_server is None:
             tell_site(self.app, error_page=self._error_page)
 

@@ -140,6 +140,11 @@ class ServerSettings:
         default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field"
     )
     template_dir: str = option("templates", env="TEMPLATE_DIR", doc="Folder with the application's own templates.")
+    languages: list[str] | None = option(
+        None, not_empty=True, env="LANGUAGES", shown="en", doc="Languages of pages and mails, the default first."
+    )
+    locale_dir: str | None = option(None, not_empty=True, env="LOCALE_DIR", doc="The application's own translations.")
+    translate_json: bool = option(False, env="TRANSLATE_JSON", doc="Whether texts in JSON are translated too.")
     error_page: str = option("error.jinja2", env="ERROR_PAGE", doc="Template of error messages.")
 
 

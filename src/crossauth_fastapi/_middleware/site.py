@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -16,6 +16,7 @@ from starlette.types import Receive
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.hooks import decide
+from crossauth_backend.core.languages import Languages, read_languages
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.openapi import session_scheme
@@ -41,6 +42,7 @@ class Site:
         challenges: how a request may say who is asking, for the header `WWW-Authenticate`, by the name of the source.
         trusted_proxies: whose forwarded headers are believed.
         error_page: shows a refusal to a browser.
+        languages: what pages and mails are written in; `None` for English.
     """
 
     public_url: str | None = None
@@ -57,6 +59,7 @@ class Site:
     challenges: Mapping[str, str] = field(default_factory=dict)
     trusted_proxies: TrustedProxies | None = None
     error_page: Callable[[HTTPConnection, CrossauthError], Response] | None = None
+    languages: Languages | None = None
 
     async def is_admin(self, user: User) -> bool:
         """Whether `user` is an administrator, as the option `is_admin_fn` says.
@@ -69,3 +72,32 @@ class Site:
 
 
 NO_SITE: Final = Site()
+
+
+class SpeaksLanguages(Protocol):
+    """Options of a server that say which languages the site has."""
+
+    @property
+    def languages(self) -> list[str] | None:
+        """The tags."""
+        ...
+
+    @property
+    def locale_dir(self) -> str | None:
+        """The application's own catalogues."""
+        ...
+
+    @property
+    def translate_json(self) -> bool:
+        """Whether JSON is translated too."""
+        ...
+
+
+def languages_of(settings: SpeaksLanguages, component: str) -> dict[str, Languages]:
+    """The languages that options ask for, for `tell_site`; nothing where they ask for none.
+
+    Raises:
+        CrossauthError: `Configuration`.
+    """
+    read = read_languages(settings.languages, settings.locale_dir, settings.translate_json, component)
+    return {} if read is None else {"languages": read}
