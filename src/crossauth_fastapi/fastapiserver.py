@@ -26,7 +26,7 @@ from crossauth_fastapi._assembly.options import (
 from crossauth_fastapi._assembly.unread import read_server_options
 from crossauth_fastapi._http.errors import error_json
 from crossauth_fastapi._middleware.order import tell_site
-from crossauth_fastapi._middleware.site import languages_of
+from crossauth_fastapi._middleware.languages import languages_of
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.adaptersource import PlainAdapter

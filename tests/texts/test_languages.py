@@ -45,9 +45,16 @@ def client(tmp_path: Path, **options: Any) -> TestClient:
 
 @pytest.mark.parametrize(
     ("header", "tag", "way", "text"),
-    [("xx", "xx", "ltr", "Hallo"), ("ar-XB", "ar-XB", "rtl", "Olleh"), ("it", "en", "ltr", "Hello"), ("", "en", "ltr", "Hello")],
+    [
+        ("xx", "xx", "ltr", "Hallo"),
+        ("ar-XB", "ar-XB", "rtl", "Olleh"),
+        ("it", "en", "ltr", "Hello"),
+        ("", "en", "ltr", "Hello"),
+    ],
 )
-def test_a_page_is_in_the_language_that_is_asked_for(tmp_path: Path, header: str, tag: str, way: str, text: str) -> None:
+def test_a_page_is_in_the_language_that_is_asked_for(
+    tmp_path: Path, header: str, tag: str, way: str, text: str
+) -> None:
     with client(tmp_path) as browser:
         page = browser.get("/hello", headers={"Accept-Language": header})
         assert page.text == f'<p lang="{tag}" dir="{way}">{text}</p>'

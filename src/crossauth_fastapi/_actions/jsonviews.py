@@ -58,7 +58,8 @@ class JsonSubmission:
 
 
 def _answer(call: AnyRequest, outcome: Outcome) -> Response:
-    return JSONResponse(for_json({**outcome.json, **_changed_token(call)}), headers=NO_STORE)
+    body = {**outcome.json, **_changed_token(call)}
+    return JSONResponse(body if call.state.site.languages is None else for_json(body), headers=NO_STORE)
 
 
 def _refuse(call: AnyRequest, e: CrossauthError) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -16,7 +16,7 @@ from starlette.types import Receive
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.hooks import decide
-from crossauth_backend.core.languages import Languages, read_languages
+from crossauth_backend.core.languages import Languages
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.openapi import session_scheme
@@ -72,32 +72,3 @@ class Site:
 
 
 NO_SITE: Final = Site()
-
-
-class SpeaksLanguages(Protocol):
-    """Options of a server that say which languages the site has."""
-
-    @property
-    def languages(self) -> list[str] | None:
-        """The tags."""
-        ...
-
-    @property
-    def locale_dir(self) -> str | None:
-        """The application's own catalogues."""
-        ...
-
-    @property
-    def translate_json(self) -> bool:
-        """Whether JSON is translated too."""
-        ...
-
-
-def languages_of(settings: SpeaksLanguages, component: str) -> dict[str, Languages]:
-    """The languages that options ask for, for `tell_site`; nothing where they ask for none.
-
-    Raises:
-        CrossauthError: `Configuration`.
-    """
-    read = read_languages(settings.languages, settings.locale_dir, settings.translate_json, component)
-    return {} if read is None else {"languages": read}

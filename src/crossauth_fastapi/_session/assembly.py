@@ -23,7 +23,7 @@ from crossauth_fastapi._actions.accounts import offer_accounts
 from crossauth_fastapi._http.localhost import is_local_host
 from crossauth_fastapi._http.proxies import read_proxies
 from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
-from crossauth_fastapi._middleware.site import languages_of
+from crossauth_fastapi._middleware.languages import languages_of
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.actions import ACTIONS

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 from jinja2 import Environment
 
-from crossauth_backend.core.texts import direction, gettext, in_language, install, join, language, mark, mark_plural, ngettext
+from crossauth_backend.core.texts import (
+    direction,
+    gettext,
+    in_language,
+    install,
+    join,
+    language,
+    mark,
+    mark_plural,
+    ngettext,
+)
 
 
 def test_a_language_counts_inside_its_block_only() -> None:
