@@ -13,11 +13,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_backend.core.languages import Languages
-from crossauth_backend.core.texts import in_language
 from crossauth_fastapi._http.errors import as_reason
 from crossauth_fastapi._http.proxies import believe_proxies
 from crossauth_fastapi._middleware.identity import is_known_by_header
+from crossauth_fastapi._middleware.languages import SpokenApp
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.site import Site
 from crossauth_fastapi._middleware.sockets import TRY_AGAIN_LATER, watch
@@ -89,14 +88,8 @@ class AuthenticationMiddleware:
 
         receive, send = (receive, send) if is_http else watch(attached.sources, scope, state, receive, send)
         send = partial(_send_with_cookies, state, send)
-        serve = self.app if attached.site.languages is None else self._serve_in_language
-        await serve(scope, receive, send)
-
-    async def _serve_in_language(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request in the language that it asks for: its pages, and the mails that it causes."""
-        state, languages = scope["state"], self.attached.site.languages or Languages()
-        with in_language(languages.choose(state.header(b"accept-language"))):
-            await self.app(scope, receive, send)
+        languages = attached.site.languages
+        await (self.app if languages is None else SpokenApp(self.app, languages))(scope, receive, send)
 
     async def _check_body(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """What a request that changes something needs besides: a look at its credentials again where the body comes late, and at

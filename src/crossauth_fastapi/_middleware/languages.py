@@ -1,10 +1,15 @@
-"""The languages of a site, as the options of a server say."""
+"""The languages of a site, as the options of a server say, and requests that are served in one of them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from crossauth_backend.core.languages import Languages, read_languages
+from crossauth_backend.core.texts import in_language
 
 
 class SpeaksLanguages(Protocol):
@@ -34,3 +39,21 @@ def languages_of(settings: SpeaksLanguages, component: str) -> dict[str, Languag
     """
     read = read_languages(settings.languages, settings.locale_dir, settings.translate_json, component)
     return {} if read is None else {"languages": read}
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenApp:
+    """Serves each request in the language that it asks for: its pages, and the mails that it causes.
+
+    Parameters:
+        app: what comes next.
+        languages: those of the site.
+    """
+
+    app: ASGIApp
+    languages: Languages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        with in_language(self.languages.choose(Headers(scope=scope).get("accept-language", ""))):
+            await self.app(scope, receive, send)
