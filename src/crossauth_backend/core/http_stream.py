@@ -166,7 +166,8 @@ class _Sessions:
         shared = {
             "connector": connector, "cookie_jar": client.DummyCookieJar(), "trust_env": False, "auto_decompress": False,
             "timeout": client.ClientTimeout(total=None, sock_connect=None, connect=None),
-            "max_line_size": _MAX_LINE, "read_bufsize": _READ_BUFFER, "max_field_size": _MAX_LINE, "skip_auto_headers": _NOTHING_ADDED,
+            "max_line_size": _MAX_LINE, "max_field_size": _MAX_LINE, "skip_auto_headers": _NOTHING_ADDED,
+            "read_bufsize": _READ_BUFFER,
         }  # fmt: skip
         self.requests: aiohttp.ClientSession = client.ClientSession(**shared)
         # Redirects of a handshake cannot be switched off, only refused.
