@@ -54,7 +54,8 @@ class ClientSite:
 
     def __init__(
         self, provider: FakeProvider, client: Mapping[str, Any] | None = None, *, users: UserStorage | None = None,
-        keys: KeyStorage | None = None, sessions: bool = True, accounts: bool = True, clients: list[dict[str, Any]] | None = None, **options: Any,
+        keys: KeyStorage | None = None, sessions: bool = True, accounts: bool = True,
+        clients: list[dict[str, Any]] | None = None, **options: Any,
     ) -> None:  # fmt: skip
         self.provider = provider
         self.users = users or InMemoryUserStorage({"user_editable_fields": ["email"]})
