@@ -70,8 +70,9 @@ def errors() -> str:
         e = CrossauthError(reason)
         rows.append([code(reason.name), str(reason.value), str(e.http_status), e.message, TEXTS["ERRORS"][reason.name]])
     return (
-        "# Error codes\n\nA refusal is a `CrossauthError`. As JSON it has `errorCodeName`, which does not change, `errorCode`, its "
-        "number, and `errorMessage`, a text for people, which may. Rely on the name. The status is the usual one; a refusal may "
+        "# Error codes\n\nA refusal is a `CrossauthError`. As JSON it has `errorCodeName`, which does not change, "
+        "`errorCode`, its number, and `errorMessage`, a text for people, which may. Rely on the name. The status "
+        "is the usual one; a refusal may "
         f"have another where that is more exact (413 for a body that is too large). {GENERATED}\n\n"
         + markdown_table(["name", "number", "status", "text", "what to do"], rows)
     )
@@ -129,8 +130,9 @@ def templates() -> str:
         rows.append([code(name + ".jinja2"), code(*options.get(name, ())), code(*blocks), code(*own)])
     of_layout = code(*dict.fromkeys(block.name for block in layout.find_all(nodes.Block)))
     return (
-        f"# Templates\n\nTo replace a page, put a template of the same name into the folder `template_dir`, or name another by its "
-        f"option. A template that begins with `{{% extends \"layout.jinja2\" %}}` fills the blocks of the layout: {of_layout}. "
+        f"# Templates\n\nTo replace a page, put a template of the same name into the folder `template_dir`, or name "
+        f"another by its option. A template that begins with `{{% extends \"layout.jinja2\" %}}` fills the blocks "
+        f"of the layout: {of_layout}. "
         f"{GENERATED}\n\n## Pages\n\n" + markdown_table(["template", "option", "blocks", "variables"], rows)
         + "\n## Variables of every page\n\n" + meanings(common, "COMMON_VARIABLES")
         + "\n## Other variables\n\n" + meanings(sorted(met), "VARIABLES")
@@ -153,8 +155,9 @@ def messages() -> str:
         met |= set(own)
         rows.append([code(name + ".jinja2"), code(*options.get(name, ())), TEXTS["MESSAGES"].get(name, ""), code(*own)])
     return (
-        "# Mail and text messages\n\nTo replace a message, put a template of the same name into the folder `views`, name another by "
-        f"its option, or pass a function as `render`. {GENERATED}\n\n"
+        "# Mail and text messages\n\nTo replace a message, put a template of the same name into the folder "
+        "`views`, name another "
+        f"by its option, or pass a function as `render`. {GENERATED}\n\n"
         + markdown_table(["template", "option", "when it is sent", "variables"], rows)
         + "\n## Variables\n\n" + meanings(sorted(met), "MESSAGE_VARIABLES")
     )  # fmt: skip
@@ -164,8 +167,10 @@ def commands() -> str:
     """Every command of `crossauth`, with arguments and options."""
     root = typer.main.get_command(cli)
     return (
-        "# Command line\n\n`crossauth` is installed with `crossauth[cli]`. `APP` is the FastAPI application, its `FastApiServer`, or a "
-        "function without arguments that returns either, as `main:app`; `main` alone is enough where the module has one server. "
+        "# Command line\n\n`crossauth` is installed with `crossauth[cli]`. `APP` is the FastAPI application, its "
+        "`FastApiServer`, "
+        "or a function without arguments that returns either, as `main:app`; `main` alone is enough where the "
+        "module has one server. "
         f"{GENERATED}\n" + "".join(command(("crossauth", *path), found) for path, found in walk(root, ()))
     )
 
@@ -207,7 +212,7 @@ def option_help(option: Any) -> str:
     return f"{option.help or ''}{variable}{' Required.' if option.required else ''}"
 
 
-def python(module: str, title: str, text: str) -> str:
+def python(module: str, text: str) -> str:
     """The page of a module: every name that it exports, by the part of the library that defines it."""
     found = importlib.import_module(module)
     groups: dict[str, list[str]] = {}
@@ -215,7 +220,7 @@ def python(module: str, title: str, text: str) -> str:
     for name in found.__all__:
         group = by_name.get(name) or TEXTS["PARTS"].get(part_of(getattr(found, name)), "Other names")
         groups.setdefault(group, []).append(name)
-    page = f"# {title}\n\n{text} {GENERATED}\n"
+    page = f"# {module}\n\n{text} {GENERATED}\n"
     for group, names in sorted(groups.items(), key=lambda entry: (entry[0] == "Other names", entry[0])):
         page += f"\n## {group}\n\n" + "\n".join(
             f"::: {module}.{name}\n    options: {{heading_level: 3}}\n" for name in sorted(names, key=str.lower)
@@ -231,9 +236,9 @@ def part_of(value: Any) -> str:
 def main() -> int:
     """Write or check the pages."""
     pages = {
-        "backend.md": python("crossauth_backend", "crossauth_backend", "Storages, factors, records and errors, without the web."),
-        "fastapi.md": python("crossauth_fastapi", "crossauth_fastapi", "The servers, and the dependencies for your routes."),
-        "testing.md": python("crossauth_fastapi.testing", "crossauth_fastapi.testing", "Helpers for the tests of your application."),
+        "backend.md": python("crossauth_backend", "Storages, factors, records and errors, without the web."),
+        "fastapi.md": python("crossauth_fastapi", "The servers, and the dependencies for your routes."),
+        "testing.md": python("crossauth_fastapi.testing", "Helpers for the tests of your application."),
         "environment.md": environment(),
         "errors.md": errors(),
         "messages.md": messages(),

@@ -26,7 +26,8 @@ ERRORS: Final[dict[str, str]] = {
     "InsufficientPriviledges": "Log in as an administrator: `is_admin_fn` said no.",
     "Forbidden": "The request is never allowed for this user or credential.",
     "InvalidKey": "The link, key or token is wrong, was used already, or was revoked. Request a new one.",
-    "InvalidCsrf": "Send the cookie and the token of the same session; get one from `api/getcsrftoken`. Over plain http, cookies "
+    "InvalidCsrf": "Send the cookie and the token of the same session; get one from `api/getcsrftoken`. Over plain "
+    "http, cookies "
     "are only sent to `http://localhost`.",
     "InvalidSession": "Log in again.",
     "Expired": "Request a new link, key or token.",
@@ -53,7 +54,8 @@ ERRORS: Final[dict[str, str]] = {
     "AuthorizationPending": "Poll again after the interval.",
     "SlowDown": "Poll less often.",
     "ExpiredToken": "Start the flow again.",
-    "ConstraintViolation": "Something else has this value, refers to this row, or changed it meanwhile. The log names the constraint.",
+    "ConstraintViolation": "Another row has this value or refers to this one, or somebody changed it meanwhile. "
+    "The log names the constraint.",
     "NotImplemented": "Not available in this version.",
     "ValueError": "The log names the value.",
     "UnknownError": "A fault in the server. The log has it.",
@@ -87,8 +89,8 @@ GROUPS: Final[dict[str, dict[str, str]]] = {
         "API keys": "FastApiApiKeyServer FastApiApiKeyServerOptions FastApiApiKeyServerParams",
         "OAuth client": "FastApiOAuthClient FastApiOAuthClientOptions FastApiOAuthClientParams provider_options BffEndpoint "
         "OAuthTokenResponseWithExpiry",
-        "Resource server": "FastApiOAuthResourceServer FastApiOAuthResourceServerOptions FastApiOAuthResServerParams Authorization "
-        "ProtectedEndpoint ProtectedResource",
+        "Resource server": "FastApiOAuthResourceServer FastApiOAuthResourceServerOptions FastApiOAuthResServerParams "
+        "Authorization ProtectedEndpoint ProtectedResource",
     },
     "crossauth_backend": {
         "Storages": "metadata",

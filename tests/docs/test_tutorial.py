@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pyotp
 import pytest
 
@@ -16,7 +15,16 @@ from tests.support import CSRF, PASSWORD, Client
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-STEPS = ["first_application", "routes_and_roles", "own_columns", "own_tables", "mail", "second_factor", "api_keys", "provider_login"]
+STEPS = [
+    "first_application",
+    "routes_and_roles",
+    "own_columns",
+    "own_tables",
+    "mail",
+    "second_factor",
+    "api_keys",
+    "provider_login",
+]
 
 
 def sign_up(walk: Walk, name: str, then: str) -> None:
@@ -175,15 +183,17 @@ ACTIONS = {
 def walk(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Walk]:
     """One folder for all steps, which build on each other."""
     python = empty_environment(tmp_path_factory.mktemp("environment"))
-    with walking(tmp_path_factory.mktemp("shop"), python, wheel, ACTIONS) as walk:
-        with oidc_provider(f"{walk.url}/openid/authzcode") as provider:
-            walk.provider = provider
-            walk.known |= {
-                "https://accounts.example.com": provider.url,
-                "PROVIDER_CLIENT_ID=client": f"PROVIDER_CLIENT_ID={CLIENT_ID}",
-                "PROVIDER_CLIENT_SECRET=secret": f'PROVIDER_CLIENT_SECRET="{CLIENT_SECRET}"',
-            }
-            yield walk
+    with (
+        walking(tmp_path_factory.mktemp("shop"), python, wheel, ACTIONS) as walk,
+        oidc_provider(f"{walk.url}/openid/authzcode") as provider,
+    ):
+        walk.provider = provider
+        walk.known |= {
+            "https://accounts.example.com": provider.url,
+            "PROVIDER_CLIENT_ID=client": f"PROVIDER_CLIENT_ID={CLIENT_ID}",
+            "PROVIDER_CLIENT_SECRET=secret": f'PROVIDER_CLIENT_SECRET="{CLIENT_SECRET}"',
+        }
+        yield walk
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -19,7 +19,9 @@ from tests.services.wheel import install
 from tests.support import Client
 
 # A block with its language, its title if it has one, and its text; or a comment that says what the reader does in a browser.
-_PART = re.compile(r"^```(\w+)(?: +title=\"([^\"]+)\")?[^\n]*\n(.*?)^```$|^<!-- test: (.*?) -->$", re.MULTILINE | re.DOTALL)
+_PART = re.compile(
+    r"^```(\w+)(?: +title=\"([^\"]+)\")?[^\n]*\n(.*?)^```$|^<!-- test: (.*?) -->$", re.MULTILINE | re.DOTALL
+)
 
 
 class Part(NamedTuple):
@@ -40,7 +42,9 @@ class _Form:
     """The parts of a form that a browser sends."""
 
     def __init__(self, text: str) -> None:
-        tags = [dict(re.findall(r'([\w-]+)="([^"]*)"', tag)) for tag in re.findall(r"<(?:input|select|button)[^>]*>", text)]
+        tags = [
+            dict(re.findall(r'([\w-]+)="([^"]*)"', tag)) for tag in re.findall(r"<(?:input|select|button)[^>]*>", text)
+        ]
         self.names = {tag["name"] for tag in tags if "name" in tag}
         self.hidden = {tag["name"]: unescape(tag["value"]) for tag in tags if tag.get("type") == "hidden"}
         action = re.search(r'<form[^>]*action="([^"]*)"', text)
@@ -61,7 +65,12 @@ class Walk:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
-        self.environment = {"PATH": f"{python.parent}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8", "COLUMNS": "200"}
+        self.environment = {
+            "PATH": f"{python.parent}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+            "COLUMNS": "200",
+        }
         self.browser = Client(self.url)
         self.others: dict[str, Client] = {}
         # What stands in the pages for something that only the reader knows, and what the tests have in its place.
@@ -172,7 +181,9 @@ class Walk:
         """Fill in the form of a page that is open, and send it."""
         forms = [_Form(text) for text in re.findall(r"<form.*?</form>", page.text, re.DOTALL)]
         # The form of the page, and not the one that logs out.
-        form = next((f for f in forms if set(fields) <= f.names and "csrfToken" in f.hidden and "logout" not in f.action), None)
+        form = next(
+            (f for f in forms if set(fields) <= f.names and "csrfToken" in f.hidden and "logout" not in f.action), None
+        )
         assert form is not None, f"{page.url} has no form with {sorted(fields)}:\n{page.text}"
         target = str(page.url.join(form.action or str(page.url)))
         return self.browser.post(target, data={**form.hidden, **fields}, follow_redirects=True)
