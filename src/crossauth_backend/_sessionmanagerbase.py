@@ -229,7 +229,7 @@ class SessionManagerBase:
         services = FactorServices(
             key_storage=self.key_storage, user_storage=users, ring=self.ring, queue=self.queue,
             mailer=self.emails.mailer if self.emails else make_mailer(settings, "SessionManager"), clock=self.session.now,
-            brand=mail_brand(settings),
+            brand=mail_brand(settings, "SessionManager"),
         )  # fmt: skip
         for factor in self.authenticators.values():
             factor.attach(services)

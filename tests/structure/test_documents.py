@@ -10,7 +10,7 @@ import pytest
 from crossauth_backend import DEFAULT_LIMITS, EventName, UserState
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PLACES = re.compile(
     "|".join((r"/(?:work|farm|root)/", r"py[p]i\.org", r"np[m]js\.", r"de[b]\.debian", r"python[h]osted")),
     re.IGNORECASE,

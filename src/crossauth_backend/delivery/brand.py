@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import idna
 
+from crossauth_backend.core.colors import accents, parse_accent
 from crossauth_backend.core.text import one_line
 
 MAX_NAME: Final = 64
@@ -60,6 +61,29 @@ class MailBrand:
             "logoUrl": self.logo_url,
             "colors": colors,
         }
+
+
+def in_color(brand: MailBrand, color: str, component: str) -> MailBrand:
+    """Return `brand` with the colors that follow from one.
+
+    Parameters:
+        brand: the brand.
+        color: the color, `#rgb` or `#rrggbb`.
+        component: the class to which it was given, named in messages.
+
+    Raises:
+        CrossauthError: `Configuration` where it is none.
+    """
+    light, dark = accents(parse_accent(color, component))
+    return replace(
+        brand,
+        fill=str(light.fill),
+        on_fill=str(light.on_fill),
+        text=str(light.text),
+        dark_fill=str(dark.fill),
+        dark_on_fill=str(dark.on_fill),
+        dark_text=str(dark.text),
+    )
 
 
 def site_name(site_url: str | None) -> str:

@@ -115,7 +115,7 @@ class TokenEmailer:
             )
         self.mailer = mailer
         self.queue = queue or DeliveryQueue()
-        self.messages = Messages(options.views, options.render, mail_brand(options))
+        self.messages = Messages(options.views, options.render, mail_brand(options, component))
         self.queue.add_channel(CHANNEL, partial(send_mail, mailer))
         for name in (f"{kind}_{part}_body" for kind in subjects.DEFAULTS for part in ("text", "html")):
             self.messages.check(getattr(options, name), name)

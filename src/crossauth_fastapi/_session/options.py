@@ -16,12 +16,13 @@ from crossauth_backend.sessions.options import KnownDeviceCookieOptions
 from crossauth_backend.users.record import User, UserInputFields
 from crossauth_backend.users.rules import default_is_admin_fn, default_user_validator
 from crossauth_backend.users.storage import UserStorage
+from crossauth_fastapi._pages.options import BrandOptions, BrandSettings
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
 
 ExtraColumns = Mapping[str, str | int | float | datetime | None]
 
 
-class FastApiSessionServerOptions(SessionManagerOptions, total=False):
+class FastApiSessionServerOptions(SessionManagerOptions, BrandOptions, total=False):
     """Options of `FastApiSessionServer`; the reference page in the docs says what each does."""
 
     add_to_session: Callable[[Request], ExtraColumns]
@@ -94,7 +95,7 @@ def _page(default: str, env: str, what: str) -> Any:
 
 # fmt: off
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionServerSettings(SessionManagerSettings):
+class SessionServerSettings(SessionManagerSettings, BrandSettings):
     """`FastApiSessionServerOptions`, parsed."""
 
     admin_prefix: str = option("/admin/", env="ADMIN_PREFIX", doc="Goes before every URL for administrators.")
