@@ -1,6 +1,6 @@
 """Every mail that the library sends, with values of a shop."""
 
-from typing import Any
+from typing import Any, Final, Literal
 
 from crossauth_backend.core.texts import gettext
 from crossauth_backend.delivery.brand import MailBrand
@@ -51,9 +51,17 @@ MAILS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
 }
 SMS = "smsauthenticationbody.njk"
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+# A phone and a desk.
+WIDTHS: Final = (390, 800)
 
 
-async def mail(name: str, brand: MailBrand = ACME, views: str = "nowhere", **changed: Any) -> Mail:
+def picture_name(name: str, scheme: str, width: int) -> str:
+    """The file of a picture of a mail."""
+    return f"{name}-{scheme}-{width}.png"
+
+
+async def mail(name: str, /, brand: MailBrand = ACME, views: str = "nowhere", **changed: Any) -> Mail:
     """Render one of them.
 
     Parameters:

@@ -115,7 +115,9 @@ def test_a_name_that_was_left_behind_is_told_to_the_owner_of_the_mailbox(factor2
         text = newcomer.mail(OLD)[0]["text"]
         assert "another username" in text
         assert NEW not in text, "whose name it is is not said"
-        assert subjects(newcomer, NEW) == ["Verify your email address for localhost"], "of that account nothing is sent to anybody"
+        assert subjects(newcomer, NEW) == ["Verify your email address for localhost"], (
+            "of that account nothing is sent to anybody"
+        )
         registered(newcomer, "newcomer", OLD)
 
 

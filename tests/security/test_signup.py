@@ -135,7 +135,9 @@ def test_nothing_says_whether_an_address_has_an_account(world: Here, url: str, f
             answers.append([seen(step, name, email) for step in steps])
         assert answers[0] == answers[1]
         subjects = [mail["subject"] for mail in browser.mail(EMAIL)]
-        assert "You already have an account at localhost" in subjects or factor2 == "sms", "whose set-up was not completed"
+        assert "You already have an account at localhost" in subjects or factor2 == "sms", (
+            "whose set-up was not completed"
+        )
         assert not any(text.endswith("code") for text in subjects), "no code goes to somebody who has an account"
         assert subjects.count("Verify your email address for localhost") == 1, "nor another link"
 
@@ -159,7 +161,9 @@ def test_the_note_goes_to_the_stored_address_and_look_alikes_are_different_mailb
         for name, email in (("eve", "known@exámple.com"), ("eve2", "knówn@example.com")):
             browser.cookies.clear()
             assert browser.sign_up(name, user_email=email, factor2="none").status_code == 200
-            assert browser.mail(email)[0]["subject"] == "Verify your email address for localhost", "an address like any other"
+            assert browser.mail(email)[0]["subject"] == "Verify your email address for localhost", (
+                "an address like any other"
+            )
             assert browser.call(f"/api{browser.link(email)}").json()["verified"] is True
             assert browser.who() == name
         browser.cookies.clear()

@@ -64,8 +64,8 @@ class Messages:
             to: the address it goes to.
             subject: the subject; `{siteName}` and `{otp}` in it are replaced.
             text: the template of its text.
-            html: the template of its HTML; empty for none. Where it is `None`, it is the one that comes with the package
-                beside `text`, if there is one and there is no `render`.
+            html: the template of its HTML; empty for none. Where it is `None`, it is the one whose name goes with that of
+                `text`, if there is one and there is no `render`. HTML of the package goes with no text of the application.
             data: the variables of both.
         """
         subject = self._subject(subject, data)
@@ -79,14 +79,15 @@ class Messages:
         if self._render is not None:
             # A function of the application's knows the templates that it was written for.
             return html or None
-        ours = self._is_ours(self._text, text)
         if html is None:
-            html = _html_twin(text) if ours else ""
+            twin = _html_twin(text)
+            html = "" if self._find(self._html, twin) is None else twin
         # Where the application wrote its own text, ours would say something else.
-        return None if not html or (self._is_ours(self._html, html) and not ours) else html
+        contradicts = self._is_ours(self._html, html) and not self._is_ours(self._text, text)
+        return None if not html or contradicts else html
 
     def _is_ours(self, environment: Environment, template: str) -> bool:
-        found = self._find(environment, template)
+        found = self._find(environment, template) if template else None
         return found is not None and Path(found.filename or "").is_relative_to(_OURS)
 
     def _subject(self, subject: str, data: Mapping[str, Any]) -> str:
