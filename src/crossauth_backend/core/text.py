@@ -11,8 +11,6 @@ MAX_ADDRESS: Final = 320
 MAX_CODE: Final = 64
 _MINUS: Final = "\u2212"
 _IN_CODES: Final = ("Pd", "Cf", "Cc")
-# Line ends, and what changes the order or the look of the text around it.
-_NOT_IN_A_LINE: Final = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def is_storable(value: str) -> bool:
@@ -29,14 +27,6 @@ def clean_code(text: str) -> str:
         return ""
     plain = unicodedata.normalize("NFKC", text)
     return "".join(c for c in plain if not c.isspace() and c != _MINUS and unicodedata.category(c) not in _IN_CODES)
-
-
-def one_line(text: str, most: int) -> str:
-    """Return `text` as one line of at most `most` characters, without control and formatting characters."""
-    cut = text[: 4 * most]
-    plain = "".join(" " if unicodedata.category(c) in _NOT_IN_A_LINE else c for c in cut)
-    line = " ".join(plain.split())
-    return line if len(line) <= most and len(cut) == len(text) else line[: most - 1] + "\u2026"
 
 
 def with_slashes(path: str) -> str:

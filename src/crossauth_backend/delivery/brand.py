@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import idna
 
 from crossauth_backend.core.colors import accents, parse_accent
-from crossauth_backend.core.text import one_line
+from crossauth_backend.delivery.lines import one_line
 
 MAX_NAME: Final = 64
 

@@ -12,16 +12,15 @@ from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, Temp
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
-from crossauth_backend.core.text import one_line
-from crossauth_backend.core.texts import install, language
+from crossauth_backend.core.texts import direction, install, language
 from crossauth_backend.delivery.brand import MailBrand
+from crossauth_backend.delivery.lines import one_line
 from crossauth_backend.delivery.mailer import Mail
 
 _OURS: Final = Path(str(files("crossauth_backend") / "delivery" / "templates"))
 # What a mail program shows of a subject, and more.
 _MAX_SUBJECT: Final = 200
 _BLANK_LINES: Final = re.compile(r"\n(?:[ \t]*\n)+")
-_RIGHT_TO_LEFT: Final = frozenset({"ar", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"})
 Render = Callable[[str, dict[str, Any]], str]
 
 
@@ -95,9 +94,7 @@ class Messages:
         return one_line(subject, _MAX_SUBJECT)
 
     async def _rendered(self, environment: Environment, template: str, data: Mapping[str, Any]) -> str:
-        tag = language()
-        direction = "rtl" if tag.split("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"
-        data = {**self.brand.variables(), "language": tag, "direction": direction, **data}
+        data = {**self.brand.variables(), "lang": language(), "dir": direction(language()), **data}
         if self._render is not None:
             return str(await call_hook(self._render, template, dict(data)))
         found = self._find(environment, template)

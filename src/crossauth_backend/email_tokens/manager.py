@@ -14,9 +14,10 @@ from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import read_options
 from crossauth_backend.core.secrets import random_value
-from crossauth_backend.core.text import one_line, same_mailbox, with_slashes
+from crossauth_backend.core.text import same_mailbox, with_slashes
 from crossauth_backend.core.texts import gettext
 from crossauth_backend.delivery.durations import duration_text
+from crossauth_backend.delivery.lines import one_line
 from crossauth_backend.delivery.mailer import Message, mail_message, send_mail
 from crossauth_backend.delivery.messages import Messages
 from crossauth_backend.delivery.options import make_mailer

@@ -10,7 +10,8 @@ from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
-from crossauth_backend.core.text import one_line, same_mailbox
+from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.delivery.lines import one_line
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.users.credentials import credential_stamp
