@@ -151,9 +151,11 @@ def messages() -> str:
         name = path.relative_to(MESSAGES).with_suffix("").as_posix()
         if name.startswith("_") or "layout" in name:
             continue
-        own = variables(parsed(path))
+        tree = parsed(path)
+        layouts = [found for found in meta.find_referenced_templates(tree) if found and "layout" in found]
+        own = sorted({*variables(tree), *(found for layout in layouts for found in variables(parsed(MESSAGES / layout)))})
         met |= set(own)
-        rows.append([code(name + ".jinja2"), code(*options.get(name, ())), TEXTS["MESSAGES"].get(name, ""), code(*own)])
+        rows.append([code(name + ".jinja2"), code(*options.get(name, ())), TEXTS["MESSAGES"][plain(name)], code(*own)])
     return (
         "# Mail and text messages\n\nTo replace a message, put a template of the same name into the folder "
         "`views`, name another "
@@ -161,6 +163,11 @@ def messages() -> str:
         + markdown_table(["template", "option", "when it is sent", "variables"], rows)
         + "\n## Variables\n\n" + meanings(sorted(met), "MESSAGE_VARIABLES")
     )  # fmt: skip
+
+
+def plain(name: str) -> str:
+    """The template with the text of a message that is HTML, too."""
+    return next(n for n in (name, name.replace("html", ""), name.replace("html", "text")) if n in TEXTS["MESSAGES"])
 
 
 def commands() -> str:
