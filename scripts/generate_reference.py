@@ -57,7 +57,7 @@ def environment() -> str:
     ]
     return (
         "# Environment variables\n\nAn option that your code does not set is read from its environment variable. "
-        "Values are text: numbers are written as digits, lists with commas, `true` and `false` for switches. "
+        "Values are text: numbers are written as digits, lists and mappings as JSON, `true` and `false` for switches. "
         f"A value that is not valid stops the start, with a message that names the variable. {GENERATED}\n\n"
         + markdown_table(["variable", "option", "what it does"], rows)
     )
@@ -153,7 +153,9 @@ def messages() -> str:
             continue
         tree = parsed(path)
         layouts = [found for found in meta.find_referenced_templates(tree) if found and "layout" in found]
-        own = sorted({*variables(tree), *(found for layout in layouts for found in variables(parsed(MESSAGES / layout)))})
+        own = sorted(
+            {*variables(tree), *(found for layout in layouts for found in variables(parsed(MESSAGES / layout)))}
+        )
         met |= set(own)
         rows.append([code(name + ".jinja2"), code(*options.get(name, ())), TEXTS["MESSAGES"][plain(name)], code(*own)])
     return (

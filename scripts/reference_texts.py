@@ -227,6 +227,11 @@ MESSAGES: Final[dict[str, str]] = {
     "smsauthenticationbody": "A login code, as a text message.",
 }
 MESSAGE_VARIABLES: Final[dict[str, str]] = {
+    "colors": "The colors of the message, from your accent color.",
+    "dir": "The direction of the language: `ltr` or `rtl`.",
+    "lang": "The language of the message, such as `en`.",
+    "logoUrl": "The URL of the logo, if there is one.",
+    "subject": "The subject.",
     "changed": "Whether the address was changed already, or only asked for.",
     "expires": "When the link stops working, as text.",
     "lasts": "How long the link works, as text.",

@@ -10,21 +10,16 @@ import pytest
 
 from tests.docs.walk import Walk, walking
 from tests.services.oidc import CLIENT_ID, CLIENT_SECRET, oidc_provider
+from tests.services.postgres import PostgresServer
 from tests.services.wheel import empty_environment
 from tests.support import CSRF, PASSWORD, Client
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 STEPS = [
-    "first_application",
-    "routes_and_roles",
-    "own_columns",
-    "own_tables",
-    "mail",
-    "second_factor",
-    "api_keys",
-    "provider_login",
-]
+    "first_application", "routes_and_roles", "own_columns", "own_tables", "mail", "second_factor", "api_keys",
+    "provider_login", "tests", "deployment",
+]  # fmt: skip
 
 
 def sign_up(walk: Walk, name: str, then: str) -> None:
@@ -180,7 +175,7 @@ ACTIONS = {
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Walk]:
+def walk(tmp_path_factory: pytest.TempPathFactory, wheel: Path, postgres: PostgresServer) -> Iterator[Walk]:
     """One folder for all steps, which build on each other."""
     python = empty_environment(tmp_path_factory.mktemp("environment"))
     with (
@@ -189,6 +184,9 @@ def walk(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Walk
     ):
         walk.provider = provider
         walk.known |= {
+            # The provider of the tests is on this machine.
+            "crossauth doctor main:app": "crossauth doctor main:app --ignore provider-http",
+            "postgresql://shop:password@localhost/shop": postgres.create_database(),
             "https://accounts.example.com": provider.url,
             "PROVIDER_CLIENT_ID=client": f"PROVIDER_CLIENT_ID={CLIENT_ID}",
             "PROVIDER_CLIENT_SECRET=secret": f'PROVIDER_CLIENT_SECRET="{CLIENT_SECRET}"',
