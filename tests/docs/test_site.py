@@ -14,7 +14,14 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 # Attributes from which a browser fetches something without being asked.
-FETCHED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("object", "data")}
+FETCHED = {
+    ("script", "src"),
+    ("link", "href"),
+    ("img", "src"),
+    ("iframe", "src"),
+    ("source", "src"),
+    ("object", "data"),
+}
 # Links that say what a page is and fetch nothing.
 SAID = {"canonical", "prev", "next", "alternate"}
 
