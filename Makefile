@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PEERS := tests/peers/node_modules
 INSTALL := UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help run provider test test-all check format bench docs clean
+.PHONY: help run provider test test-all check format bench texts docs clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ format: $(VENV)/.dev  ## format the code
 bench: $(VENV)/.dev  ## measure against bare FastAPI and the peers; writes benchmarks/RESULTS.md
 	scripts/install-services.sh
 	$(BIN)/python -m benchmarks $(ARGS)
+
+texts: $(VENV)/.dev  ## collect the texts for people and update the translations
+	$(BIN)/python scripts/update_texts.py
 
 docs: $(VENV)/.dev  ## write the pages that are generated from the code, and build the documentation site into site/
 	$(BIN)/python scripts/generate_docs.py

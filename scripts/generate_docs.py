@@ -80,6 +80,7 @@ FEATURES: Final[dict[str, list[Section]]] = {
         ),
         of_sessions("The brand", "site_name logo_url accent_color footer favicon_url page_policy"),
         of_sessions("The site", "site_url prefix admin_prefix endpoints template_dir error_page trusted_proxies"),
+        of_sessions("Languages", "languages locale_dir translate_json"),
     ],
     "Accounts and sessions": [
         of_sessions(

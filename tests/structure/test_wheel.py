@@ -21,6 +21,7 @@ NEEDED = {
     "crossauth_fastapi/py.typed",
     "crossauth_backend/factors/password/common_passwords.txt",
     "crossauth_backend/delivery/templates/passwordresethtmlbody.jinja2",
+    "crossauth_backend/locale/de/LC_MESSAGES/crossauth.mo",
     "crossauth_fastapi/_pages/templates/layout.jinja2",
     "crossauth_fastapi/_pages/static/crossauth.css",
     "crossauth_backend/storages/sqlalchemy/migrations/users/versions/0003_security_stamp.py",
@@ -36,8 +37,10 @@ print(sys.version.split()[0], crossauth_fastapi.__file__)
 
 
 def files(folder: Path) -> set[str]:
+    """What the wheel has of the source: translations are compiled."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return {name for name in found if "__pycache__" not in name}
+    compiled = (name[:-2] + "mo" if name.endswith(".po") else name for name in found)
+    return {name for name in compiled if "__pycache__" not in name and not name.endswith(".pot")}
 
 
 def test_the_wheel_is_complete_and_holds_nothing_else(wheel: Path) -> None:
@@ -46,8 +49,6 @@ def test_the_wheel_is_complete_and_holds_nothing_else(wheel: Path) -> None:
         metadata = archive.read(next(n for n in archive.namelist() if n.endswith("/METADATA"))).decode()
     assert names == files(SOURCE)
     assert NEEDED - names == set()
-    uncompiled = {name for name in names if name.endswith(".po") and name[:-2] + "mo" not in names}
-    assert uncompiled == set()
     for line in (
         "Requires-Python: >=3.11",
         "License-Expression: Apache-2.0",

@@ -141,6 +141,11 @@ class ServerSettings(BrandSettings):
         default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field"
     )
     template_dir: str = option("templates", env="TEMPLATE_DIR", doc="Folder with the application's own templates.")
+    languages: list[str] | None = option(
+        None, not_empty=True, env="LANGUAGES", shown="en", doc="Languages of pages and mails, the default first."
+    )
+    locale_dir: str | None = option(None, not_empty=True, env="LOCALE_DIR", doc="The application's own translations.")
+    translate_json: bool = option(False, env="TRANSLATE_JSON", doc="Whether texts in JSON are translated too.")
     site_name: str = option(
         "", env="SITE_NAME", shown="the title of the application", doc="What pages call the application."
     )

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from crossauth_backend.core.clock import utc_now
-from crossauth_backend.core.texts import install
+from crossauth_backend.core.texts import current_language, direction, install
 from crossauth_fastapi._pages.brand import NO_BRAND, Brand
 from crossauth_fastapi._pages.humanwords import FILTERS
 from crossauth_fastapi._pages.policy import EVERY_PAGE, PagePolicy
@@ -88,7 +88,7 @@ class Pages:
         install(environment)
         environment.filters.update(FILTERS)
         environment.globals["now"] = utc_now
-        self.templates = Jinja2Templates(env=environment, context_processors=[common])
+        self.templates = Jinja2Templates(env=environment, context_processors=[common, _spoken])
         self.brand = brand
         self._policy = brand.policy.header
         self._common, self._more, self._plain = common, more, Jinja2Templates(env=environment)
@@ -132,7 +132,8 @@ class Pages:
                 self._policy if policy is EVERY_PAGE else (self.brand.policy | policy).header
             )
         # What a page is given wins, as it would not over a context processor: for an administrator `user` is somebody else.
-        given = {**self._common(request), **(variables or {})}
+        given = {**self._common(request), **_language_variables(), **(variables or {})}
+        headers |= _language_headers()
         complete = self._more(request)
         if complete is None:
             return self._plain.TemplateResponse(request, template, given, status, headers)
@@ -141,6 +142,21 @@ class Pages:
             return self._plain.TemplateResponse(request, template, {**given, **more}, status)
 
         return LatePage(make, complete, status, headers)
+
+
+def _spoken(request: Request) -> Variables:
+    return _language_variables()
+
+
+def _language_variables() -> Variables:
+    tag = current_language().tag
+    return {"lang": tag, "dir": direction(tag)}
+
+
+def _language_headers() -> dict[str, str]:
+    """What a page says of its language, where the request chose it (RFC 9110 §8.5, §12.5.5)."""
+    chosen = current_language()
+    return {"Content-Language": chosen.tag, "Vary": "Accept-Language"} if chosen.negotiated else {}
 
 
 class LatePage(HTMLResponse):

@@ -22,6 +22,7 @@ from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._actions.accounts import offer_accounts
 from crossauth_fastapi._http.localhost import is_local_host
 from crossauth_fastapi._http.proxies import read_proxies
+from crossauth_fastapi._middleware.languages import languages_of
 from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.brand import brand_of
@@ -139,6 +140,7 @@ def attach(app: FastAPI, ctx: SessionContext, router: APIRouter) -> None:
         csrf_refusal=partial(csrf_refusal, ctx.source.csrf.cookie),
         trusted_proxies=ctx.proxies,
         error_page=partial(error_page, ctx.pages, settings.error_page),
+        **languages_of(settings, COMPONENT),
     )
     attach_lifecycle(app, manager.parts())
     offer_accounts(app, SessionServices(ctx))
