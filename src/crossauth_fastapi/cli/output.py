@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from enum import IntEnum
 from typing import Annotated, Any
 
@@ -20,6 +21,14 @@ class Exit(IntEnum):
     """The command was wrong, or could not be carried out; the reason is on standard error."""
 
 
+class Refused(typer.BadParameter):
+    """A command that cannot be carried out, for a reason other than what was typed."""
+
+    def format_message(self) -> str:
+        """The reason, without "Invalid value"."""
+        return str(self.message)
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -32,7 +41,7 @@ def show(data: Any, as_json: bool, text: str | Iterable[str]) -> None:
         text: the same for people, as one text or as lines.
     """
     if as_json:
-        print(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+        print(json.dumps(data, indent=2, default=_json, ensure_ascii=False))
         return
     for line in (text,) if isinstance(text, str) else text:
         print(line)
@@ -50,7 +59,16 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str
     return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
 
 
+def _json(value: Any) -> str:
+    """Times as RFC 3339 has them, ids and the like as texts."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
 def _cell(value: Any) -> str:
     """A value on one line: what a user chose as a name may not move the cursor of a terminal."""
-    text = "-" if value in (None, "") else {True: "yes", False: "no"}.get(value) or str(value)
+    text = "-" if value in (None, "") else str(value)
+    if isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif isinstance(value, datetime):
+        text = f"{value:%Y-%m-%d %H:%M}"
     return "".join(c if c.isprintable() else "?" for c in text)
