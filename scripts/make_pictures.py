@@ -1,4 +1,4 @@
-"""Make the pictures of the pages in `docs/pictures/pages` anew: it runs `tests/browser/test_pictures.py`, which checks the pages too."""
+"""Make the pictures in `docs/pictures/pages` anew, by the test that checks the pages: `tests/browser/test_pictures.py`."""
 
 import os
 import subprocess
