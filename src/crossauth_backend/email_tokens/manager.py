@@ -22,6 +22,8 @@ from crossauth_backend.delivery.queue import DeliveryQueue
 from crossauth_backend.email_tokens.draft import Draft
 from crossauth_backend.email_tokens.options import TokenEmailerOptions, TokenEmailerSettings
 from crossauth_backend.email_tokens.rules import (
+    BAD_LINK,
+    EXPIRED_LINK,
     TOKEN_BYTES,
     EmailToken,
     address_of,
@@ -46,8 +48,6 @@ from crossauth_backend.users.stamp import same_stamp
 from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorage
 
-BAD_LINK: Final = "This link is invalid or has already been used"
-EXPIRED_LINK: Final = "This link has expired"
 _ANY: Final[Any] = {"skip_active_check": True, "skip_email_verified_check": True}
 # The name under which the delivery queue knows what sends these.
 CHANNEL: Final = "mail"

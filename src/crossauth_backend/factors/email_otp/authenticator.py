@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import MAX_SECONDS, option
+from crossauth_backend.core.texts import mark
 from crossauth_backend.delivery.mailer import Mailer, Message, mail_message, send_mail
 from crossauth_backend.delivery.messages import Messages
 from crossauth_backend.delivery.options import MailOptions, MailSettings, make_mailer, sender_name
@@ -33,7 +34,7 @@ class EmailAuthenticatorOptions(MailOptions, total=False):
 class EmailAuthenticatorSettings(MailSettings):
     """`EmailAuthenticatorOptions`, parsed."""
 
-    friendly_name: str | None = option(None, doc="How pages call this factor.")
+    friendly_name: str | None = option(None, doc="The name of this factor on pages.")
     email_authenticator_text_body: str = option("emailauthenticationtextbody.njk", names=("email_authenticator_text_bod",), env="EMAIL_AUTHENTICATOR_TEXT_BODY", doc="Template.")  # fmt: skip
     email_authenticator_html_body: str | None = option(None, env="EMAIL_AUTHENTICATOR_HTML_BODY", doc="Template.")
     email_authenticator_subject: str = option("Login code", env="EMAIL_AUTHENTICATOR_SUBJECT", doc="Subject.")
@@ -47,7 +48,7 @@ class EmailAuthenticator(SentCodeAuthenticator):
         options: see `EmailAuthenticatorOptions`; without anything that sends, the server's mailer does.
     """
 
-    default_friendly_name = "Code by e-mail"
+    default_friendly_name = mark("Email code")
     amr = ("otp",)
     settings_table = EmailAuthenticatorSettings
     settings: EmailAuthenticatorSettings
