@@ -7,6 +7,7 @@ import typer
 from crossauth_fastapi.cli.api_keys import api_keys
 from crossauth_fastapi.cli.create_superuser import create_admin, create_superuser
 from crossauth_fastapi.cli.db import db
+from crossauth_fastapi.cli.doctor.command import doctor
 from crossauth_fastapi.cli.init import init
 from crossauth_fastapi.cli.sessions import sessions
 from crossauth_fastapi.cli.users import users
@@ -17,6 +18,7 @@ cli = typer.Typer(
     "Exit codes: 0 done, 1 a check found something, 2 the command was refused; the reason is on standard error.",
 )  # fmt: skip
 cli.command("init")(init)
+cli.command("doctor")(doctor)
 cli.command("create-admin")(create_admin)
 cli.command("create-superuser")(create_superuser)
 cli.add_typer(users, name="users")
