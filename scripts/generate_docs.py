@@ -232,7 +232,7 @@ Every endpoint of the session server, of API keys and of OAuth clients. Features
 `make docs`.
 
 *Login* says whether a user must be logged in. *Second factor* says whether a user who has one is asked for it again before the
-request is served ([how](second_factors.md#asking-again-before-something-that-matters)), unless
+request is served ([how](second_factors.md#asking-again-before-sensitive-actions)), unless
 `factor2_protected_page_endpoints` or `factor2_protected_api_endpoints` say otherwise.
 """
 CLIENT_HEAD = """A path begins with the `prefix` of the client. An endpoint is there where one of its flows is in `valid_flows`;

@@ -139,7 +139,7 @@ async def test_sign_up_with_verification_and_totp_and_every_way_to_log_in(browse
             await alice.sees("authenticator app")
             await alice.fill("Continue", otp=codes[4])
             await alice.fill("Confirm", otp=await alice.mailed_code(ALICE))
-            await alice.sees("Your second factor has been set up.")
+            await alice.sees("Two-factor authentication is set up.")
             await alice.log_out()
 
             await alice.log_in()
