@@ -168,7 +168,7 @@ class ClientServerSettings(BrandSettings):
     oauth_issuer: str | None = option(None, env="OAUTH_ISSUER", not_empty=True, doc="The issuer that is this application's own: `sub` of its tokens is the `id` of a user.")
     identity_storage: IdentityStorage | None = option(None, doc="Keeps which user of this site is which user of which issuer, for `link_accounts`, `local_login`, `merge` and `embed`.")
     local_login: bool = option(False, env="OAUTH_LOCAL_LOGIN", doc="Whether a login at the provider also logs in the user it belongs to here, through every stage of a login.")
-    create_accounts: bool = option(False, env="OAUTH_CREATE_ACCOUNTS", needs="local_login", doc="Whether somebody who logs in at the provider, and has no account here, gets one. Only an e-mail address that the provider has verified is taken over.")
+    create_accounts: bool = option(False, env="OAUTH_CREATE_ACCOUNTS", needs="local_login", doc="Whether somebody who logs in at the provider, and has no account here, gets one. Only an email address that the provider has verified is taken over.")
     link_accounts: bool = option(False, env="OAUTH_LINK_ACCOUNTS", doc="Whether users may link their account to one at the provider, and unlink it.")
     login_protected_flows: list[str] = option([], env="OAUTH_LOGIN_PROTECTED_FLOWS", doc='Flows that only users who are logged in may use, by their names in `OAuthFlows`, or `["all"]`.')
     login_url: str = option("/login", env="LOGIN_URL", not_empty=True, doc="Where a browser is sent that has to log in for one of `login_protected_flows`: a path from the application's own root, or a URL.")
