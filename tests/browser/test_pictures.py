@@ -63,7 +63,7 @@ class Gallery:
             if MAKING:
                 await page.screenshot(path=SHOTS / f"{scene.name}-{width}-{scheme}.png", full_page=True)
                 if scene.kept and (width, scheme) in CHECKED:
-                    await page.screenshot(path=PICTURES / f"{scene.name}-{width}-{scheme}.png", full_page=True)
+                    await page.screenshot(path=PICTURES / f"{scene.name}-{width}-{scheme}.png")
             await self._check(page, scene.name, width, scheme)
         await self._weigh(page, scene.name)
 
