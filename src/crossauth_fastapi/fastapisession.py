@@ -187,7 +187,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
 
     @property
     def enable_email_verification(self) -> bool:
-        """Whether email addresses must be proven."""
+        """Whether email addresses must be verified."""
         return self._ctx.settings.enable_email_verification
 
     @property

@@ -136,7 +136,7 @@ class SessionServerSettings(SessionManagerSettings, BrandSettings):
     logout_redirect: str = option("/", not_empty=True, env="LOGOUT_REDIRECT", doc="Where to go after logging out: a path from the application's own root, or a URL.")
     user_allowed_factor1: list[str] = option(["localpassword"], not_empty=True, env="USER_ALLOWED_FACTOR1", doc="First factors that users may choose at sign-up.")
     admin_allowed_factor1: list[str] = option(["localpassword"], not_empty=True, env="ADMIN_ALLOWED_FACTOR1", doc="First factors that administrators may choose for new users.")
-    enable_admin_endpoints: bool = option(False, env="ENABLE_ADMIN_ENDPOINTS", doc="Whether administrators have endpoints to look after users.")
+    enable_admin_endpoints: bool = option(False, env="ENABLE_ADMIN_ENDPOINTS", doc="Whether administrators have endpoints to manage users.")
     enable_oauth_client_management: bool = option(False, env="ENABLE_OAUTH_CLIENT_MANAGEMENT", doc="Endpoints for OAuth clients. Refused, unless `endpoints` names which there are: not available in this version.")
     edit_user_scope: str | None = option(None, env="EDIT_USER_SCOPE", doc="Scope of a token that lets its user edit the account without a session cookie. API keys have scopes.")
     is_admin_fn: Callable[[User], bool | Awaitable[bool]] = option(default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field")
@@ -147,10 +147,10 @@ class SessionServerSettings(SessionManagerSettings, BrandSettings):
     validate_session: Callable[..., Any] | None = option(None, doc="`(key, user, request)`: raises where a session must not be accepted.")
     user_search_fn: Callable[..., Any] | None = option(None, doc="`(search, user_storage)`: finds users for administrators.", shown="exact username or email address")
     client_serach_dn: Callable[..., Any] | None = option(None, names=("client_search_fn",), planned=True, doc="Finds OAuth clients for administrators. Refused: not available in this version.")
-    factor2_protected_page_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_PAGE_ENDPOINTS", doc="Paths of pages that ask for the second factor again, of users who have one: from the root of the application, with parameters (`/transfer/{id}`) and, where only one method is meant, the method (`POST /pay`). Pages of ours ask when their form is sent. A path of no route stops the start; one that only fits behind `prefix` is taken so.", shown=_protected(json=False))
+    factor2_protected_page_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_PAGE_ENDPOINTS", doc="Paths of pages that ask for the second factor again, of users who have one: from the root of the application, with parameters (`/transfer/{id}`) and, where only one method is meant, the method (`POST /pay`). Built-in pages ask when their form is sent. A path of no route stops the start; one that only fits behind `prefix` is taken so.", shown=_protected(json=False))
     factor2_protected_api_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_API_ENDPOINTS", doc="The same for JSON endpoints.", shown=_protected(json=True))
     enable_known_devices: bool = option(False, needs="allowed_factor2", env="ENABLE_KNOWN_DEVICES", doc="Whether a browser in which the second factor was given is not asked for it again by those.")
-    reauthentication_seconds: int | None = option(3600, none=True, at_least=0, at_most=MAX_SECONDS, env="REAUTHENTICATION_SECONDS", doc="Seconds after a login in which a user without a second factor may change the email address or username, set up or give up a second factor, delete the account or administer users; later the password is asked for again. 0 asks always, `None` never.")
+    reauthentication_seconds: int | None = option(3600, none=True, at_least=0, at_most=MAX_SECONDS, env="REAUTHENTICATION_SECONDS", doc="Seconds after a login in which a user without a second factor may change the email address or username, set up or remove a second factor, delete the account or administer users; later the password is asked for again. 0 asks always, `None` never.")
     trusted_proxies: list[str] = option([], env="TRUSTED_PROXIES", doc="Addresses or networks of proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed.")
 
     # fmt: on
