@@ -206,7 +206,7 @@ FEATURES: Final[dict[str, list[Section]]] = {
             "OAuthClient", "Its second argument; those of a `FastApiOAuthClient` stand beside its own.", ClientSettings
         ),
     ],
-    "REST routes for users": [Section("FastAPIUsers", "Its arguments that are given by name.", FastAPIUsersSettings)],
+    "REST routes for users": [Section("FastAPIUsers", "Its keyword arguments.", FastAPIUsersSettings)],
     "Storages": [
         Section("User storages", "The last argument of every user storage.", UserStorageSettings),
         Section("InMemoryUserStorage", "Besides those of every user storage.", InMemoryUserStorageSettings),
@@ -232,7 +232,7 @@ Every endpoint of the session server, of API keys and of OAuth clients. Features
 `make docs`.
 
 *Login* says whether a user must be logged in. *Second factor* says whether a user who has one is asked for it again before the
-request is served ([how](second_factors.md#asking-again-before-something-that-matters)), unless
+request is served ([how](second_factors.md#asking-again-before-sensitive-actions)), unless
 `factor2_protected_page_endpoints` or `factor2_protected_api_endpoints` say otherwise.
 """
 CLIENT_HEAD = """A path begins with the `prefix` of the client. An endpoint is there where one of its flows is in `valid_flows`;

@@ -78,10 +78,19 @@ def errors() -> str:
     )
 
 
+class AnyFilter(dict[str, Any]):
+    """Filters for reading templates without rendering them: those that pages add are known, too."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A filter of this name."""
+        return super().get(name, str)
+
+
 def parsed(path: Path) -> nodes.Template:
     """The tree of a template."""
     environment = jinja2.Environment(autoescape=True)
     install(environment)
+    environment.filters = AnyFilter(environment.filters)
     return environment.parse(path.read_text())
 
 

@@ -92,6 +92,7 @@ GROUPS: Final[dict[str, dict[str, str]]] = {
         "Resource server": "FastApiOAuthResourceServer FastApiOAuthResourceServerOptions FastApiOAuthResServerParams "
         "Authorization ProtectedEndpoint ProtectedResource",
     },
+    "crossauth_fastapi.testing": {"Functions and classes": "PASSWORD"},
     "crossauth_backend": {
         "Storages": "metadata",
         "Limits": "DEFAULT_LIMITS",
@@ -99,6 +100,9 @@ GROUPS: Final[dict[str, dict[str, str]]] = {
     },
 }
 COMMON_VARIABLES: Final[dict[str, str]] = {
+    "tab": "The tab of the account area that is open; a template sets it.",
+    "tablist": "The tabs of the account area.",
+    "request": "The request, as Starlette passes it to templates.",
     "adminPrefix": "The path of administrators' pages; ends with a slash.",
     "csrfToken": "The CSRF token, for the hidden field `csrfToken` of a form.",
     "dir": "The direction of the language: `ltr` or `rtl`.",
@@ -122,6 +126,10 @@ COMMON_VARIABLES: Final[dict[str, str]] = {
     "user": "The user who is logged in, or whom a page of an administrator is about.",
 }
 VARIABLES: Final[dict[str, str]] = {
+    "factorNames": "The names of second factors for people, by their names in code.",
+    "now": "The time at which the page is made.",
+    "steps": "What to do next, on the sample's home page.",
+    "version": "The version of the library.",
     "access_token": "The access token, where tokens may reach the browser.",
     "action": "The path to which the form is sent.",
     "address": "The email address to verify.",

@@ -9,6 +9,7 @@ from crossauth_backend.accounts.changes import check_still, end_sessions, replac
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.core.values import differs
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
@@ -63,9 +64,11 @@ async def create_user(
             new["state"] = UserState.factor2_reset_needed
     elif factor.secret_names():
         if address_of(User(id=0, username=new["username"], email=new.get("email"))) is None:
-            raise CrossauthError(ErrorCode.FormEntry, "Give a password, or an e-mail address for a link to choose one")
+            raise CrossauthError(
+                ErrorCode.FormEntry, mark("Enter a password, or an email address so we can send a setup link")
+            )
         if not accounts.reset_password:
-            raise CrossauthError(ErrorCode.FormEntry, "Give a password: this server sends no links to choose one")
+            raise CrossauthError(ErrorCode.FormEntry, mark("Enter a password. This site can't send setup links."))
         new["state"] = _BY_RESET[1] if new["factor2"] else _BY_RESET[0]
     if admin is not None:
         await check_still(accounts, admin)
@@ -134,7 +137,7 @@ async def change_password(
 
 
 async def find_users(accounts: Accounts, search: str, skip: int, take: int) -> list[User]:
-    """Users in the order of their ids; with `search` those of exactly this username or e-mail address."""
+    """Users in the order of their ids; with `search` those of exactly this username or email address."""
     if not search:
         return await accounts.users.get_users(skip, take)
     found: dict[Any, User] = {}
@@ -180,7 +183,9 @@ async def _decide(
             if e.code not in (ErrorCode.InvalidKey, ErrorCode.UserNotActive):
                 raise
         user = await accounts.user(user.id)
-    raise CrossauthError(ErrorCode.Connection, "This account is being changed all the time; try again", status=503)
+    raise CrossauthError(
+        ErrorCode.Connection, mark("This account was changed at the same time. Try again."), status=503
+    )
 
 
 async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,10 +197,12 @@ async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, 
     wanted = await checked_user(accounts, wanted, user, trusted=True)
     fields = {n: v for n, v in wanted.items() if n not in _DERIVED and differs(v, user.get(n))}
     if "state" in fields and fields["state"] not in STATES:
-        raise CrossauthError(ErrorCode.BadRequest, f"There is no state {str(fields['state'])[:50]!r}")
+        raise CrossauthError(
+            ErrorCode.BadRequest, mark("There is no status %(state)s", state=repr(str(fields["state"])[:50]))
+        )
     if "factor2" in fields:
         if "state" in fields:
-            raise CrossauthError(ErrorCode.BadRequest, "Change the state and the second factor one after the other")
+            raise CrossauthError(ErrorCode.BadRequest, mark("Change the status and the second factor separately"))
         if fields["factor2"]:
             fields["state"] = UserState.factor2_reset_needed
     return fields
@@ -204,7 +211,7 @@ async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, 
 def _offered(accounts: Accounts, name: str) -> str | None:
     name = name.removeprefix(NO_FACTOR2)
     if name and name not in accounts.allowed_factor2:
-        raise CrossauthError(ErrorCode.Forbidden, "This second factor is not offered")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This second factor is not available"))
     return name or None
 
 

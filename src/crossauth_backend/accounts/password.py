@@ -11,6 +11,7 @@ from crossauth_backend.accounts.identities import unlink_unproven
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password
 from crossauth_backend.core.secrets import equal, hash_token
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.limits.rules import mailbox_of
@@ -50,13 +51,16 @@ async def change_password(
     factor = _changeable(accounts, user)
     # Successes count too: each ends the links that were sent, and who sits in somebody's account must not go on with that.
     await accounts.counted(origin, user, password_account=str(user.id))
-    user = (await prove_first_factor(accounts, found, old)).user
+    try:
+        user = (await prove_first_factor(accounts, found, old)).user
+    except CrossauthError as e:
+        raise _in_their_words(e) from e
     if user.state not in MAY_CHANGE:
         raise CrossauthError(ErrorCode.UserNotActive)
     problems = await factor.secret_problems(new)
     same = [n for n in factor.secret_names() if n in new and _equal(str(new[n]), str(old.get(n, "")))]
     if not problems and same:
-        problems = ["The new password must be different from the old one"]
+        problems = [mark("The new password must be different from the old one")]
     if problems:
         raise CrossauthError(ErrorCode.PasswordFormat, problems)
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)
@@ -64,6 +68,13 @@ async def change_password(
     await end_sessions(accounts, user.id)
     accounts.events.tell(EventName.password_changed, user, address=origin.address)
     return stored
+
+
+def _in_their_words(e: CrossauthError) -> CrossauthError:
+    """A refusal of the old password, for somebody who is logged in."""
+    wrong = e.code in (ErrorCode.UsernameOrPasswordInvalid, ErrorCode.PasswordInvalid)
+    code = ErrorCode.UsernameOrPasswordInvalid
+    return CrossauthError(code, mark("Your current password is incorrect"), detail=e.detail) if wrong else e
 
 
 async def request_reset(accounts: Accounts, email: str, origin: Origin = NOWHERE) -> None:
@@ -124,7 +135,7 @@ async def reset_password(
 def _changeable(accounts: Accounts, user: User) -> Authenticator:
     factor = accounts.factor1(user)
     if not factor.can_update_secrets():
-        raise CrossauthError(ErrorCode.BadRequest, "This account has no password that could be changed here")
+        raise CrossauthError(ErrorCode.BadRequest, mark("This account has no password that you can change here"))
     return factor
 
 

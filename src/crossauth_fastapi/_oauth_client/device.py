@@ -17,6 +17,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fetch import is_secure_url
 from crossauth_backend.core.qr import qr_code
 from crossauth_backend.core.secrets import hash_token
+from crossauth_backend.core.texts import mark
 from crossauth_backend.oauth.client import OAuthDeviceAuthorizationResponse, OAuthFlows, OAuthTokenResponse
 from crossauth_fastapi._actions.request import read_body
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
@@ -53,8 +54,8 @@ _DEFAULT_SECONDS: Final = 600
 # RFC 8628 §3.5.
 _SLOWER: Final = 5
 _NOTICES: Final = {
-    "authorization_pending": "Not confirmed yet. Confirm the code on the other device, then try again",
-    "slow_down": "That was too early. Wait a few seconds, then try again",
+    "authorization_pending": mark("Not confirmed yet. Confirm the code on the other device, then try again."),
+    "slow_down": mark("That was too early. Wait a few seconds, then try again."),
 }
 
 
@@ -176,7 +177,7 @@ def _open(ctx: ClientContext, request: Request, sealed: str) -> dict[str, Any]:
     except CrossauthError as e:
         if e.code is not ErrorCode.Expired:
             raise
-        raise CrossauthError(ErrorCode.ExpiredToken, "The code has expired. Get a new one") from e
+        raise CrossauthError(ErrorCode.ExpiredToken, mark("The code has expired. Get a new one.")) from e
 
 
 async def _poll(ctx: ClientContext, request: Request, begun: Mapping[str, Any]) -> OAuthTokenResponse:
@@ -225,22 +226,22 @@ def _page(ctx: ClientContext, request: Request, variables: Mapping[str, Any], st
 _FLOW: Final = (OAuthFlows.DeviceCode,)
 _BEGIN: Final = ClientEndpoint(
     name="devicecodeflow", option="device_code_flow_url", method="POST", handler=begin_page, flows=_FLOW, page=True,
-    summary="Begin the device code flow, and show the code", operation_id="oauth_client_device_code_flow_page",
+    summary="Start the device code flow and show the code", operation_id="oauth_client_device_code_flow_page",
     body=DeviceCodeBodyType, templates=("device_code_flow_page",), limits=("oauth_flow_address",),
 )  # fmt: skip
 _API_BEGIN: Final = ClientEndpoint(
     name="devicecodeflow", option="device_code_flow_url", api=True, method="POST", handler=begin_json, flows=_FLOW,
-    refused=refuse_json, summary="Begin the device code flow", operation_id="oauth_client_device_code_flow",
+    refused=refuse_json, summary="Start the device code flow", operation_id="oauth_client_device_code_flow",
     body=DeviceCodeBodyType, answer=DeviceCodeFlowResponse, limits=("oauth_flow_address",),
 )  # fmt: skip
 _POLL: Final = ClientEndpoint(
     name="devicecodepoll", option="device_code_poll_url", method="POST", handler=poll_page, flows=_FLOW,
-    summary="Ask whether the device code flow is complete, and go on as after any flow",
+    summary="Poll the device code flow and continue when it is complete",
     operation_id="oauth_client_device_code_poll_page", body=DeviceCodePollBodyType, answer=TokensGiven, limits=("device_poll",),
 )  # fmt: skip
 _API_POLL: Final = ClientEndpoint(
     name="devicecodepoll", option="device_code_poll_url", api=True, method="POST", handler=poll_json, flows=_FLOW,
-    refused=refuse_json, summary="Ask whether the device code flow is complete", operation_id="oauth_client_device_code_poll",
+    refused=refuse_json, summary="Poll the device code flow", operation_id="oauth_client_device_code_poll",
     body=DeviceCodePollBodyType, answer=TokensGiven, limits=("device_poll",),
 )  # fmt: skip
 ENDPOINTS: Final = (_BEGIN, _API_BEGIN, _POLL, _API_POLL)

@@ -7,6 +7,7 @@ from typing import Any
 from crossauth_backend.accounts import admin, profile
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import Event, EventName
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState
@@ -33,9 +34,9 @@ from crossauth_fastapi._session.services import user_by_id
 from crossauth_fastapi._session.signup import choice_of_factors
 from crossauth_fastapi._session.userhooks import user_changed, user_made
 
-UPDATED = "The user has been updated."
-UPDATED_AND_RESET = "The user has been updated and sent a link to choose a new password."
-PASSWORD_SET = "The password has been changed."
+UPDATED = mark("The user has been updated.")
+UPDATED_AND_RESET = mark("The user has been updated. We sent them a link to choose a new password.")
+PASSWORD_SET = mark("The password has been changed.")
 DEFAULT_TAKE = 10
 # Where `password` is the new user's.
 OWN = "current_"
@@ -59,9 +60,9 @@ async def create_user(call: Submitted[AdminCreateBody]) -> Outcome:
     if sent.state:
         user["state"] = sent.state
     if user["factor1"] not in allowed:
-        raise CrossauthError(ErrorCode.Forbidden, "This way of logging in is not offered")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This login method is not available"))
     if user["state"] not in admin.STATES:
-        raise CrossauthError(ErrorCode.BadRequest, "There is no such state")
+        raise CrossauthError(ErrorCode.BadRequest, mark("There is no such state"))
     repeat = secrets_of(call, "repeat_") or None
     done = await admin.create_user(ctx.accounts, who, user, secrets_of(call), repeat, call.origin)
     after = call.next_page(call.admin_url("selectuser"))
@@ -138,7 +139,7 @@ async def delete_user(call: SessionRequest) -> Outcome:
     """Delete a user; an administrator's own account is deleted where every user deletes theirs."""
     ctx, who, user = call.ctx, await _acting(call), await _user(call)
     if str(user.id) == str(who.id):
-        raise CrossauthError(ErrorCode.BadRequest, "This is your own account; delete it on its own page")
+        raise CrossauthError(ErrorCode.BadRequest, mark("This is your own account. Delete it on your account page."))
     await profile.delete_account(ctx.accounts, user, call.origin, actor=who)
     after = call.next_page(call.admin_url("selectuser"))
     shown = Page({"message": DELETED, "userid": user.id, "isAdmin": True, "next": after})
@@ -147,7 +148,7 @@ async def delete_user(call: SessionRequest) -> Outcome:
 
 async def get_audit_page(call: SessionRequest) -> Page | Redirect:
     """What happened, newest first."""
-    events, skip, take = await _events(call)
+    events, skip, take = await _events(call, 20)
     return Page({"events": events[:take], "skip": skip, "take": take, "haveNext": len(events) > take})
 
 
@@ -164,12 +165,12 @@ async def get_audit_json(call: SessionRequest) -> Outcome:
     return Outcome({"ok": True, "events": shown, "skip": skip, "take": take, "haveNext": len(events) > take}, Page())
 
 
-async def _events(call: SessionRequest) -> tuple[list[Event], int, int]:
+async def _events(call: SessionRequest, default: int = 50) -> tuple[list[Event], int, int]:
     await call.admin()
     audit = call.ctx.manager.audit
     if audit is None:
-        raise CrossauthError(ErrorCode.BadRequest, "No audit storage is configured")
-    skip, take = _page(call, 50)
+        raise CrossauthError(ErrorCode.BadRequest, mark("No audit storage is configured"))
+    skip, take = _page(call, default)
     return await audit.latest(skip, take + 1), skip, take
 
 
@@ -277,7 +278,7 @@ UPDATE = Action(
     events=(EventName.user_updated, EventName.login_succeeded),
     limits=("password_account",),
     step_up=StepUp.SUBMIT,
-    summary="Change a user",
+    summary="Update a user",
     submit=update_user,
     get_page=get_user_page,
     parameter="{id}",
@@ -294,7 +295,7 @@ PASSWORD = Action(
     events=(EventName.password_changed, EventName.login_succeeded),
     limits=("password_account",),
     step_up=StepUp.SUBMIT,
-    summary="Give a user a password",
+    summary="Set the password of a user",
     submit=change_password,
     get_page=get_password_page,
     parameter="{id}",
@@ -325,7 +326,7 @@ AUDIT = Action(
     group=ADMIN,
     operation_id="admin_list_events",
     step_up=StepUp.NEVER,
-    summary="Read what happened",
+    summary="List security events",
     submit=None,
     get_page=get_audit_page,
     get_json=get_audit_json,

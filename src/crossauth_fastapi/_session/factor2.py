@@ -17,6 +17,7 @@ from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.users.record import User
@@ -41,8 +42,8 @@ from crossauth_fastapi._session.login import open_session, sign_in
 from crossauth_fastapi._session.renewal import current_attempt
 from crossauth_fastapi._session.signup import choice_of_factors, wait_for_link
 
-SET_UP = "Your second factor has been set up."
-REMOVED = "You now log in without a second factor."
+SET_UP = mark("Two-factor authentication is set up.")
+REMOVED = mark("Two-factor authentication is off.")
 
 
 def _is_set_up_pending(call: SessionRequest) -> bool:
@@ -73,7 +74,7 @@ async def get_setup_json(call: SessionRequest) -> Outcome:
     if not _is_set_up_pending(call):
         await whose_factor2(call)
         raise CrossauthError(
-            ErrorCode.BadRequest, "No second factor is being set up; POST here without a code begins anew"
+            ErrorCode.BadRequest, mark("There is no setup in progress; POST here without a code to start again")
         )
     shown = await _shown_again(call)
     return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Page())
@@ -239,7 +240,9 @@ async def make_codes(call: SessionRequest) -> Outcome:
     """Ten new codes; they are shown this once."""
     user = call.session_user()
     if user.factor2 in (None, "", NO_FACTOR2):
-        raise CrossauthError(ErrorCode.BadRequest, "Recovery codes stand in for a second factor; set one up first")
+        raise CrossauthError(
+            ErrorCode.BadRequest, mark("Recovery codes require two-factor authentication. Set it up first.")
+        )
     await require_recent_login(call, user)
     made = await recovery.make_codes(call.ctx.accounts, user)
     call.ctx.accounts.events.tell(EventName.recovery_codes_made, user, address=call.origin.address)
@@ -267,7 +270,7 @@ def _own_factor(call: SessionRequest) -> str:
     """
     factor2 = call.session_user().factor2
     if factor2 not in call.ctx.accounts.allowed_factor2:
-        raise CrossauthError(ErrorCode.BadRequest, "Choose a second factor first")
+        raise CrossauthError(ErrorCode.BadRequest, mark("Choose a second factor first"))
     return str(factor2)
 
 
@@ -286,10 +289,10 @@ CONFIGURE_FACTOR2 = Action(
     operation_id="account_configure_factor2",
     events=(EventName.factor2_set, EventName.login_succeeded),
     limits=("factor2_challenge", "factor2_account", "factor2_address", "password_account"),
-    json_summary="What is to be done to set a second factor up",
+    json_summary="Get what is needed to set up a second factor",
     json_operation_id="account_get_factor2_setup",
     step_up=StepUp.BEGIN,
-    summary="Set a second factor up",
+    summary="Set up a second factor",
     submit=begin_or_configure,
     get_page=get_setup_page,
     get_json=get_setup_json,
@@ -305,7 +308,7 @@ CHANGE_FACTOR2 = Action(
     events=(EventName.factor2_removed, EventName.login_succeeded),
     limits=("code_account", "mail_target", "sms_target", "password_account"),
     step_up=StepUp.SUBMIT,
-    summary="Choose another second factor, or none",
+    summary="Change or turn off the second factor",
     submit=change,
     get_page=get_change_page,
     page_option="change_factor2_page",
@@ -320,10 +323,10 @@ RECOVERY_CODES = Action(
     operation_id="account_make_recovery_codes",
     events=(EventName.recovery_codes_made,),
     limits=("password_account",),
-    json_summary="How many recovery codes are left",
+    json_summary="Count the remaining recovery codes",
     json_operation_id="account_count_recovery_codes",
     step_up=StepUp.SUBMIT,
-    summary="Make new recovery codes",
+    summary="Generate new recovery codes",
     submit=make_codes,
     get_page=get_codes_page,
     get_json=get_codes_json,

@@ -12,12 +12,13 @@ from jinja2.runtime import Context
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.jsonsafe import json_safe
+from crossauth_backend.core.texts import mark
 from crossauth_backend.users.record import User, UserInputFields, with_fields
 from crossauth_backend.users.states import UserState
 
 PREFIX: Final = "user_"
 _TYPES: Final = {"email": "email", "phone": "tel"}
-_LABELS: Final = {"email": "Email address", "phone": "Phone number"}
+_LABELS: Final = {"email": mark("Email address"), "phone": mark("Phone number")}
 # Never from a form, even where an application lists them as editable: they are the server's to set.
 _RESERVED: Final = (
     "id", "state", "factor1", "factor2", "admin", "username_normalized", "email_normalized", "security_stamp",
@@ -101,7 +102,7 @@ def default_create_user(
             raise CrossauthError(ErrorCode.BadRequest, f"Choose factor1: one of {', '.join(allowableFactor1)}")
         factor1 = allowableFactor1[0]
     if factor1 not in allowableFactor1:
-        raise CrossauthError(ErrorCode.Forbidden, "This way of logging in is not offered")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This login method is not available"))
     user = {"username": body.get("username"), "state": UserState.active, "factor1": factor1}
     return cast(UserInputFields, user | editable_values(body, [f for f in userEditableFields if f != "username"]))
 

@@ -10,6 +10,7 @@ from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.required_change import RequiredChange, required_change
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, StepUp
@@ -23,10 +24,10 @@ from crossauth_fastapi._session.login import open_session, sign_in
 from crossauth_fastapi._session.nextpage import keep_next, kept_next
 from crossauth_fastapi._session.renewal import current_attempt
 
-CHANGED = "Your password has been changed."
+CHANGED = mark("Your password has been changed.")
 # What makes a link useless, and another one useful.
 _BAD_LINKS: Final = (ErrorCode.InvalidKey, ErrorCode.Expired)
-RESET_SENT = "If there is an account with this address, we have sent it a link to choose a new password."
+RESET_SENT = mark("If there is an account with this email address, we've sent it a link to reset the password.")
 
 
 async def whose_password(call: SessionRequest) -> tuple[str, RequiredChange | None]:
@@ -93,7 +94,7 @@ async def get_request_page(call: SessionRequest) -> Page | Redirect:
 
 
 async def request_reset(call: Submitted[RequestResetBody]) -> Outcome:
-    """Have a link sent; the answer is the same whether or not there is such an account."""
+    """Request a password reset; the response is the same whether or not there is such an account."""
     email = call.body.email
     await password.request_reset(call.ctx.accounts, email, call.origin)
     await keep_next(call)
@@ -140,7 +141,7 @@ CHANGE_PASSWORD = Action(
     events=(EventName.password_changed, EventName.login_succeeded, EventName.factor2_asked),
     limits=("password_account",),
     step_up=StepUp.SUBMIT,
-    summary="Change one's password",
+    summary="Change your password",
     submit=change_password,
     get_page=get_password_page,
     page_option="change_password_page",
@@ -156,7 +157,7 @@ REQUEST_RESET = Action(
     events=(EventName.password_reset_requested,),
     limits=("reset_account", "reset_address", "mail_target"),
     step_up=StepUp.SUBMIT,
-    summary="Have a link sent to choose a new password",
+    summary="Request a password reset",
     submit=request_reset,
     get_page=get_request_page,
     page_option="request_reset_password_page",
@@ -176,7 +177,7 @@ RESET_PASSWORD = Action(
     ),
     limits=("token_credential", "token_address"),
     step_up=StepUp.SUBMIT,
-    summary="Choose a new password by the token in a link",
+    summary="Reset the password with the token from a link",
     submit=reset_password,
     get_page=get_reset_page,
     parameter=OPTIONAL_TOKEN,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import profile
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import Action, StepUp
@@ -27,9 +28,9 @@ from crossauth_fastapi._session.renewal import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
 from crossauth_fastapi._session.userhooks import user_changed
 
-UPDATED = "Your details have been updated."
-LINK_SENT = "We've sent a link to your new address. Your email changes once you open the link and confirm it."
-DELETED = "Your account has been deleted."
+UPDATED = mark("Your details have been updated.")
+LINK_SENT = mark("We've sent a link to your new address. Your email changes once you open the link and confirm it.")
+DELETED = mark("Your account has been deleted.")
 
 
 async def get_profile_page(call: SessionRequest) -> Page | Redirect:
@@ -42,7 +43,7 @@ def profile_variables(call: SessionRequest, user: User) -> dict[str, Any]:
     fields = [
         {
             "name": f"user_{name}",
-            "label": {"email": "Email address"}.get(name, name.replace("_", " ").capitalize()),
+            "label": {"email": mark("Email address")}.get(name, name.replace("_", " ").capitalize()),
             "value": call.form.get(f"user_{name}", shown_value(user.get(name, ""))),
             "type": "email" if name == "email" else "text",
         }
@@ -100,7 +101,7 @@ UPDATE_USER = Action(
     events=(EventName.user_updated, EventName.email_change_requested, EventName.login_succeeded),
     limits=("verification_account", "mail_target"),
     step_up=StepUp.SUBMIT,
-    summary="Change one's profile",
+    summary="Update your profile",
     submit=update_profile,
     get_page=get_profile_page,
     page_option="update_user_page",
@@ -116,7 +117,7 @@ DELETE_USER = Action(
     events=(EventName.user_deleted,),
     limits=("password_account",),
     step_up=StepUp.SUBMIT,
-    summary="Delete one's account",
+    summary="Delete your account",
     submit=delete_account,
     get_page=get_deletion_page,
     page_option="delete_user_page",

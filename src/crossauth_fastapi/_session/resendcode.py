@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from crossauth_backend.accounts import sent_codes
+from crossauth_backend.core.texts import mark
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.forms import CsrfBody
 from crossauth_fastapi._actions.outcome import Outcome, Page
@@ -15,7 +16,7 @@ from crossauth_fastapi._session.factorpages import ask_variables, factor_variabl
 from crossauth_fastapi._session.groups import FACTOR2
 from crossauth_fastapi._session.stepupcode import get_visit_page
 
-RESENT = "We've sent you a new code."
+RESENT = mark("We've sent you a new code.")
 
 
 async def resend(call: SessionRequest) -> Outcome:
@@ -47,7 +48,7 @@ RESEND_CODE = Action(
     operation_id="account_resend_code",
     limits=("code_account", "mail_target", "sms_target", "sms_login_target"),
     step_up=StepUp.NEVER,
-    summary="Send the code of a second factor again",
+    summary="Resend the code of a second factor",
     submit=resend,
     get_page=None,
     page_option="factor2_page",

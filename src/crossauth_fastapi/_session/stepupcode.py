@@ -9,6 +9,7 @@ from crossauth_backend.accounts import sessions
 from crossauth_backend.accounts.page_visit import newest_visit
 from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.data import get_json_data
 from crossauth_fastapi._actions.action import Action, StepUp
@@ -26,7 +27,7 @@ async def get_visit_page(call: SessionRequest) -> Page | Redirect:
     user = call.session_user()
     visit = newest_visit(call.ctx.accounts, call.state["session_key"], partial(claim_of, call.ctx, call.state))
     if visit is None:
-        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+        raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     # What only looks is asked for by GET, and a code is sent by POST.
     action = call.state.url(visit.path) if visit.slot == VISIT else call.url("factor2")
     shown: dict[str, Any] = {**ask_variables(call, str(user.factor2), action, ""), "codeUnsent": visit.unsent}
@@ -40,16 +41,16 @@ async def get_visit_page(call: SessionRequest) -> Page | Redirect:
 
 async def no_visit(call: SessionRequest) -> Outcome:
     """Reached only where nothing waits: what waits is answered before it comes here, by `gate`."""
-    raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+    raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
 
 
 async def cancel(call: SessionRequest) -> Outcome:
-    """Forget what waits for a code: a login, or a request."""
+    """Cancel a pending two-factor challenge: of a login, or of a request."""
     key = call.state["session_key"]
     data = get_json_data(key) if key is not None else {}
     waiting = [name for name in (PENDING, VISIT, LOOK_VISIT) if name in data]
     if not waiting:
-        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+        raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     if call.user is None:
         await sessions.log_out(call.ctx.accounts, call.state["session_id"])
         call.ctx.end_session(call.request)
@@ -66,7 +67,7 @@ FACTOR2_CODE = Action(
     events=(EventName.factor2_failed, EventName.recovery_code_used),
     limits=("factor2_challenge", "factor2_account", "factor2_address"),
     step_up=StepUp.NEVER,
-    summary="Give the second factor of a request that waits for it; answers as that request",
+    summary="Complete a pending two-factor challenge; answers as the pending request",
     submit=no_visit,
     get_page=get_visit_page,
     page_option="factor2_page",
@@ -81,7 +82,7 @@ CANCEL_FACTOR2 = Action(
     group=FACTOR2,
     operation_id="account_cancel_factor2",
     step_up=StepUp.NEVER,
-    summary="Forget what waits for a second factor",
+    summary="Cancel a pending two-factor challenge",
     submit=cancel,
     get_page=None,
     body=CsrfBody,

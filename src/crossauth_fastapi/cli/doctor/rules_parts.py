@@ -176,7 +176,7 @@ RULES: Final = (
          fix="Synchronize both machines with NTP."),
     Rule(id="pkce-plain", severity=ERROR, title="PKCE does not protect the authorization code",
          check=_plain_pkce,
-         why="With the method 'plain' whoever reads the authorization request can use a stolen code (RFC 7636 §7.2).",
+         why="With the method 'plain', anyone who reads the authorization request can use a stolen code (RFC 7636 §7.2).",
          fix="Remove 'code_challenge_method'; the default is S256."),
     Rule(id="provider-http", severity=ERROR, title="The authorization server is on this machine, over plain http",
          check=_local_provider,
