@@ -135,20 +135,20 @@ def in_a_request(block: str, names: dict[str, Any]) -> None:
 def test_the_programs_of_a_page_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CROSSAUTH_SECRET", SECRET)
-    names = given(tmp_path) | more(name, tmp_path)
-    create_user(names["server"].app, "alice")
-    with TestClient(names["server"].app, base_url="https://testserver") as client:
-        names["client"] = client
-        for block in blocks(name):
-            # Each block begins on an application of its own, as the reader's file does.
-            names["app"] = FastAPI()
-            if re.search(r"\brequest\b", block):
-                in_a_request(block, names)
-            else:
-                asyncio.run(execute(block, names))
-            for test in [value for key, value in names.items() if key.startswith("test_") and callable(value)]:
-                names["app"] = names["server"].app
-                test()
+    names: dict[str, Any] = {}
+    for block in blocks(name):
+        # Each block has an application of its own, as the reader's file does, and a server that served nobody yet.
+        names |= given(tmp_path) | more(name, tmp_path)
+        if "client" in block and "def test_" not in block:
+            create_user(names["server"].app, "alice")
+            names["client"] = TestClient(names["server"].app, base_url="https://testserver")
+        names["app"] = names["server"].app if "def test_" in block else FastAPI()
+        if re.search(r"\brequest\b", block):
+            in_a_request(block, names)
+        else:
+            asyncio.run(execute(block, names))
+        for test in [names.pop(key) for key in list(names) if key.startswith("test_")]:
+            test()
 
 
 def more(name: str, tmp_path: Path) -> dict[str, Any]:
