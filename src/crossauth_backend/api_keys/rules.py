@@ -61,9 +61,8 @@ def checked_name(name: str) -> str:
     """
     name = name.strip()
     if not name or len(name) > MAX_NAME or not is_storable(name) or has_control_characters(name):
-        raise CrossauthError(
-            ErrorCode.FormEntry, f"Name the API key, in at most {MAX_NAME} characters, without line breaks"
-        )
+        text = f"Name the API key, in at most {MAX_NAME} characters, without line breaks"
+        raise CrossauthError(ErrorCode.FormEntry, text, fields={"name": [text]})
     return name
 
 

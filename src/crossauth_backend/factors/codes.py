@@ -107,7 +107,7 @@ class SentCodeAuthenticator(Authenticator):
     def code_field(self) -> CodeField:
         """Six digits, by whatever channel."""
         by = {"email": "by email", "sms": "by text message"}.get(self.mfa_channel(), "to you")
-        return CodeField(hint=f"We sent you a code {by}.", keyboard="numeric")
+        return CodeField(label="6-digit code", hint=f"We sent you a code {by}.", keyboard="numeric")
 
     def mfa_type(self) -> Literal["none", "oob", "otp"]:
         """Out of band."""

@@ -179,7 +179,7 @@ def read_body(model: type[B], form: JsonOrFormData) -> B:
         if later:
             values[name] = value or ""
         elif required and value in (None, ""):
-            raise bad_request(f"{name} is missing")
+            raise CrossauthError(ErrorCode.BadRequest, f"{name} is missing", fields={name: ["This is required"]})
         elif form.has(name):
             values[name] = value
     try:

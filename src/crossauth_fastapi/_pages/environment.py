@@ -24,6 +24,7 @@ from crossauth_fastapi._pages.policy import EVERY_PAGE, PagePolicy
 
 SUFFIXES: Final = (".jinja2", ".html", ".njk")
 STYLESHEET: Final = "crossauth.css"
+SCRIPT: Final = "crossauth.js"
 PAGE_POLICY: Final = EVERY_PAGE.header
 # No page of an account may be framed, cached, or named to another site.
 SAFE_HEADERS: Final = {
@@ -158,13 +159,13 @@ class LatePage(HTMLResponse):
         await super().__call__(scope, receive, send)
 
 
-def stylesheet_url(prefix: str) -> str:
-    """Where the stylesheet is; it changes when the stylesheet does."""
-    return f"{prefix}{STYLESHEET}?v={stylesheet()[1]}"
+def static_url(prefix: str, name: str) -> str:
+    """Return the URL of the stylesheet or of the script; it changes when the file does."""
+    return f"{prefix}{name}?v={static_file(name)[1]}"
 
 
 @cache
-def stylesheet() -> tuple[bytes, str]:
-    """The stylesheet, and a short hash of it that makes its URL change when it changes."""
-    content = (files("crossauth_fastapi") / "_pages" / "static" / STYLESHEET).read_bytes()
+def static_file(name: str) -> tuple[bytes, str]:
+    """Return the stylesheet or the script, and a short hash of it that makes its URL change when it changes."""
+    content = (files("crossauth_fastapi") / "_pages" / "static" / name).read_bytes()
     return content, hash_token(content)[:12]

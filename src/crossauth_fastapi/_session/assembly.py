@@ -30,6 +30,7 @@ from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.csrfrefusal import csrf_refusal
 from crossauth_fastapi._session.endpoints import GET_CSRF_TOKEN, enabled_endpoints
 from crossauth_fastapi._session.forms import form_fields
+from crossauth_fastapi._session.formvariables import form_globals
 from crossauth_fastapi._session.groups import ADMIN, FACTOR2, RESET, VERIFICATION
 from crossauth_fastapi._session.landing import attach_landing_page
 from crossauth_fastapi._session.options import SessionServerSettings
@@ -84,7 +85,7 @@ def build_context(
         return {**shared, **own, "haveAudit": manager.audit is not None}
 
     pages = Pages(settings.template_dir, common, awaited_variables)
-    pages.templates.env.globals["form_fields"] = form_fields
+    pages.templates.env.globals |= {"form_fields": form_fields, **form_globals(settings, authenticators)}
     _check_templates(pages, settings, endpoints)
     ctx = SessionContext(
         settings=settings,

@@ -19,7 +19,7 @@ from crossauth_fastapi._http.errors import error_variables, with_retry_after
 from crossauth_fastapi._middleware.identity import OIDC
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._middleware.whereabouts import here
-from crossauth_fastapi._pages.environment import Pages, stylesheet_url
+from crossauth_fastapi._pages.environment import SCRIPT, STYLESHEET, Pages, static_url
 from crossauth_fastapi._session.source import SessionSource
 
 logger = logging.getLogger("crossauth.pages")
@@ -49,7 +49,8 @@ def page_variables(
     user = state["user"]
     return {
         "urlPrefix": state.url(prefix),
-        "stylesheet": stylesheet_url(state.url(prefix)),
+        "stylesheet": static_url(state.url(prefix), STYLESHEET),
+        "script": static_url(state.url(prefix), SCRIPT),
         "endpoints": frozenset(endpoints),
         "user": user,
         "sessionUser": None if user is not None and state["auth_type"] == OIDC else user,

@@ -1,4 +1,4 @@
-"""The routes of a session server that are no actions: what a script asks, and the stylesheet."""
+"""The routes of a session server that are no actions: what a script asks, the stylesheet and the script."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crossauth_fastapi._http.errors import NO_STORE
 from crossauth_fastapi._http.openapi import needs, schemes
 from crossauth_fastapi._middleware.identity import OIDC
 from crossauth_fastapi._middleware.state import state_of
-from crossauth_fastapi._pages.environment import STYLESHEET, stylesheet
+from crossauth_fastapi._pages.environment import SCRIPT, STYLESHEET, static_file
 from crossauth_fastapi._session.bodies import CsrfAnswer, UserAnswer
 from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.groups import ACCOUNT_TAG
@@ -54,14 +54,17 @@ def csrf_routes(router: APIRouter, ctx: SessionContext) -> None:
 
 
 def static_routes(router: APIRouter, ctx: ActionContext) -> None:
-    """The stylesheet of the default pages. Its URL changes with its content, so it may be kept for a year."""
-    content, _ = stylesheet()
+    """The stylesheet and the script of the default pages. Their URLs change with the content, so they may be kept for a year."""
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
     async def css() -> Response:
-        return Response(content, media_type="text/css", headers=headers)
+        return Response(static_file(STYLESHEET)[0], media_type="text/css", headers=headers)
+
+    async def js() -> Response:
+        return Response(static_file(SCRIPT)[0], media_type="text/javascript", headers=headers)
 
     router.add_api_route(ctx.prefix + STYLESHEET, css, methods=["GET"], include_in_schema=False)
+    router.add_api_route(ctx.prefix + SCRIPT, js, methods=["GET"], include_in_schema=False)
 
 
 def _operation_id(name: str, method: str) -> str:

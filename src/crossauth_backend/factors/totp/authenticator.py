@@ -85,7 +85,9 @@ class TotpAuthenticator(Authenticator):
 
     def code_field(self) -> CodeField:
         """Six digits."""
-        return CodeField(hint="Enter the 6-digit code that your authenticator app shows.", keyboard="numeric")
+        return CodeField(
+            label="6-digit code", hint="Enter the 6-digit code that your authenticator app shows.", keyboard="numeric"
+        )
 
     def secret_names(self) -> list[str]:
         """`["totpsecret"]`."""
