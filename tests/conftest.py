@@ -12,8 +12,10 @@ from playwright.async_api import Browser
 from tests.services.browser import chromium
 from tests.services.postgres import PostgresServer, postgres_server
 from tests.services.redis import RedisServer, redis_cluster, redis_server
+from tests.services.wheel import build_wheel
 
 skipped: list[str] = []
+wheel_ran_on: list[str] = []
 
 # What takes longest begins first: begun last, it would run on one worker while the others have nothing left.
 LONGEST = (
@@ -77,6 +79,12 @@ async def browser() -> AsyncIterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built wheel; `tests.services.wheel` installs it."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
 @pytest.fixture(autouse=True)
 def _no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [n for n in os.environ if n.startswith("CROSSAUTH_")]:
@@ -107,9 +115,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Notes what was skipped."""
+    """Notes what was skipped, and the versions of Python that the wheel was tried on."""
     if report.skipped:
         skipped.append(report.nodeid)
+    if report.when == "call":
+        wheel_ran_on.extend(str(value) for name, value in report.user_properties if name == "wheel ran on")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says which versions of Python the wheel was tried on."""
+    if wheel_ran_on:
+        terminalreporter.write_line(f"The wheel was installed and ran on Python {', '.join(sorted(wheel_ran_on))}.")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -4,6 +4,7 @@ What needs SQLAlchemy or Redis is imported when it is first asked for, so that t
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from crossauth_backend.api_keys.manager import ApiKeyManager
@@ -209,7 +210,6 @@ __all__ = [
     "OpenIdConfiguration",
     "Outbox",
     "PasswordAuthenticator",
-    "RedisKeyStorage",
     "RequestedBy",
     "ResponseMode",
     "SessionCookie",
@@ -222,10 +222,6 @@ __all__ = [
     "SmsAuthenticatorOptions",
     "SmsSender",
     "SmtpMailer",
-    "SqlAlchemyAuditStorage",
-    "SqlAlchemyIdentityStorage",
-    "SqlAlchemyKeyStorage",
-    "SqlAlchemyUserStorage",
     "SubjectType",
     "TokenBodyType",
     "TokenEmailer",
@@ -248,25 +244,35 @@ __all__ = [
     "UserStorageGetOptions",
     "UserStorageOptions",
     "VerifiedApiKey",
-    "alembic_include_name",
-    "alembic_include_object",
     "default_password_validator",
     "default_user_validator",
     "get_json_data",
-    "metadata",
-    "metadata_of",
-    "open_engine",
-    "open_redis",
     "to_cookie_serialize_options",
 ]
+# Only what is installed: a star import is to bring what is here, not to fail over what is not.
+if TYPE_CHECKING or find_spec("redis") is not None:
+    __all__ += ["RedisKeyStorage", "open_redis"]
+if TYPE_CHECKING or (find_spec("sqlalchemy") is not None and find_spec("greenlet") is not None):
+    __all__ += [
+        "SqlAlchemyAuditStorage",
+        "SqlAlchemyIdentityStorage",
+        "SqlAlchemyKeyStorage",
+        "SqlAlchemyUserStorage",
+        "alembic_include_name",
+        "alembic_include_object",
+        "metadata",
+        "metadata_of",
+        "open_engine",
+    ]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         try:
             return getattr(import_module(_LAZY[name]), name)
-        except ModuleNotFoundError as e:
-            package = (e.name or "").partition(".")[0]
+        except ImportError as e:
+            # SQLAlchemy without its extra `asyncio` says in an error of its own that greenlet is missing.
+            package = e.name.partition(".")[0] if isinstance(e, ModuleNotFoundError) and e.name else "greenlet"
             extra = "crossauth[redis]" if package == "redis" else "crossauth[sqlite] or crossauth[postgres]"
             raise ImportError(f"{name} needs {package}: install {extra}") from e
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

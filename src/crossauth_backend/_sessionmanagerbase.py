@@ -230,7 +230,7 @@ class SessionManagerBase:
         services = FactorServices(
             key_storage=self.key_storage, user_storage=users, ring=self.ring, queue=self.queue,
             mailer=self.emails.mailer if self.emails else make_mailer(settings, "SessionManager"), clock=self.session.now,
-            site=site_name(settings.site_url) or sender_name(settings),
+            site=settings.site_name or site_name(settings.site_url) or sender_name(settings),
         )  # fmt: skip
         for factor in self.authenticators.values():
             factor.attach(services)

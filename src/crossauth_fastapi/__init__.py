@@ -1,6 +1,7 @@
 """Crossauth for FastAPI: sign users in, protect pages and APIs."""
 
 from crossauth_fastapi._oauth_client.providers import provider_options
+from crossauth_fastapi._pages.policy import PagePolicy
 from crossauth_fastapi._session.bodies import UserView
 from crossauth_fastapi.dependencies import (
     AdminUser,
@@ -77,6 +78,7 @@ __all__ = [
     "MaybeErrorResponse",
     "OAuthTokenResponseWithExpiry",
     "OptionalUser",
+    "PagePolicy",
     "Principal",
     "ProtectedEndpoint",
     "ProtectedResource",

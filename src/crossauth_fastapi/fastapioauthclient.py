@@ -40,6 +40,7 @@ from crossauth_fastapi._oauth_client.options import (
     wrong,
 )
 from crossauth_fastapi._oauth_client.users.create import embedUserCreateFn, idTokenUserCreateFn, mergeUserCreateFn
+from crossauth_fastapi._pages.brand import brand_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.pagevariables import awaited_variables, page_variables
 from crossauth_fastapi._session.routes import static_routes
@@ -87,7 +88,7 @@ class FastApiOAuthClient(OAuthClient):
         theirs: Any = _protocol_options(given, settings)
         super().__init__(auth_server_base_url, theirs, clock=assembly.clock_of(accounts))
         self._server = server
-        pages = _pages(given, settings) if accounts is None else accounts.context.pages
+        pages = _pages(settings, server.app.title) if accounts is None else accounts.context.pages
         if accounts is not None and given.get("template_dir") is not None:
             pages = pages.in_folder(settings.template_dir)
         self._ctx = assembly.build(self, server, settings, accounts, pages, names_given(given))
@@ -95,7 +96,7 @@ class FastApiOAuthClient(OAuthClient):
         assembly.attach(server.app, router, self._ctx)
         if accounts is None:
             # Pages of ours need it, and there is no session server that has it.
-            static_routes(router, self._ctx)
+            static_routes(router, self._ctx.prefix, pages.brand)
         server.app.include_router(router)
 
     @property
@@ -232,10 +233,13 @@ def _protocol_options(given: Mapping[str, Any], settings: ClientServerSettings) 
 _UNASKED: Final = {"auth_server_base_url": "https://unasked.invalid", "client_id": "unasked"}
 
 
-def _pages(given: Mapping[str, Any], settings: ClientServerSettings) -> Pages:
-    return Pages(
-        settings.template_dir, lambda request: page_variables(state_of(request), settings.prefix), awaited_variables
-    )
+def _pages(settings: ClientServerSettings, title: str) -> Pages:
+    brand = brand_of(settings, COMPONENT, settings.site_name, settings.site_url, title)
+
+    def common(request: Request) -> dict[str, Any]:
+        return page_variables(state_of(request), settings.prefix, brand)
+
+    return Pages(settings.template_dir, common, awaited_variables, brand)
 
 
 async def json_error(server: FastApiServerBase, request: Request, response: Response, ce: CrossauthError) -> Response:

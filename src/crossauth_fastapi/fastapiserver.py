@@ -25,11 +25,14 @@ from crossauth_fastapi._assembly.options import (
 )
 from crossauth_fastapi._assembly.unread import read_server_options
 from crossauth_fastapi._http.errors import error_json
+from crossauth_fastapi._middleware.languages import languages_of
 from crossauth_fastapi._middleware.order import tell_site
 from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._pages.brand import brand_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.adaptersource import PlainAdapter
 from crossauth_fastapi._session.pagevariables import awaited_variables, error_page, page_variables
+from crossauth_fastapi._session.routes import static_routes
 from crossauth_fastapi.fastapiapikey import FastApiApiKeyServer
 from crossauth_fastapi.fastapioauthclient import FastApiOAuthClient
 from crossauth_fastapi.fastapiresserver import FastApiOAuthResourceServer
@@ -83,9 +86,10 @@ class FastApiServer(FastApiServerBase):
         self.is_admin_fn = self._made.settings.is_admin_fn
         remember_server(self.app, self)
         self._pages = self.session_server.pages if self.session_server else self._bare_pages()
-        tell_site(self.app, is_admin_fn=self.is_admin_fn)
+        tell_site(self.app, is_admin_fn=self.is_admin_fn, **languages_of(self._made.settings, COMPONENT))
         if self.session_server is None:
             tell_site(self.app, error_page=self._error_page)
+            static_routes(self.app.router, "/", self._pages.brand)
 
     @property
     def app(self) -> FastAPI:
@@ -207,9 +211,13 @@ class FastApiServer(FastApiServerBase):
         return self._pages.render(request, template, variables, status)
 
     def _bare_pages(self) -> Pages:
-        return Pages(
-            self._made.settings.template_dir, lambda request: page_variables(state_of(request), "/"), awaited_variables
-        )
+        settings = self._made.settings
+        brand = brand_of(settings, COMPONENT, settings.site_name, None, self.app.title)
+
+        def common(request: Request) -> dict[str, Any]:
+            return page_variables(state_of(request), "/", brand)
+
+        return Pages(settings.template_dir, common, awaited_variables, brand)
 
     def _error_page(self, connection: HTTPConnection, e: CrossauthError) -> Response:
         return error_page(self._pages, self.error_page, connection, e)

@@ -73,7 +73,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
         options: FastApiSessionServerOptions | None = None,
     ) -> None:
         self._app = app
-        self._ctx = build_context(key_storage, authenticators, options or {})
+        self._ctx = build_context(key_storage, authenticators, options or {}, getattr(app, "title", ""))
         self._added: set[str] = set()
         self._router = ExactRouter()
         attach(app, self._ctx, self._router)
@@ -85,7 +85,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
 
     def add_endpoints(self) -> None:
         """Add every endpoint that the options switch on; called by the constructor."""
-        self._add("static", routes.static_routes)
+        self._add("static", lambda router, ctx: routes.static_routes(router, ctx.prefix, ctx.pages.brand))
         self._add("codesfile", codes_file_route)
         self.add_api_getcsrftoken_endpoints()
         if "api/userforsessionkey" in self._ctx.endpoints:

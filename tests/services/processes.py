@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.services.wheel import clean_environment
+
 _processes: dict[str, "subprocess.Popen[bytes]"] = {}
 
 
@@ -24,17 +26,22 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: list[str], folder: Path, settings: dict[str, str] | None = None, port: int | None = None
+    command: list[str],
+    folder: Path,
+    settings: dict[str, str] | None = None,
+    port: int | None = None,
+    python: Path | None = None,
 ) -> Iterator[str]:
     """Run `python command` in `folder` until the end of the block; yields its URL.
 
-    The port is given as PORT, and to uvicorn as an option.
+    The port is given as PORT, and to uvicorn as an option. `python` may be that of another environment.
     """
     port = port or free_port()
     url = f"http://localhost:{port}"
     options = ["--port", str(port)] if "uvicorn" in command else []
-    environment = {**os.environ, "PORT": str(port), **(settings or {})}
-    process = subprocess.Popen([sys.executable, *command, *options], cwd=folder, env=environment)
+    settings = {"PORT": str(port), **(settings or {})}
+    environment = clean_environment(**settings) if python else {**os.environ, **settings}
+    process = subprocess.Popen([python or sys.executable, *command, *options], cwd=folder, env=environment)
     _processes[url] = process
     try:
         deadline = time.monotonic() + 60

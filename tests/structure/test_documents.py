@@ -3,6 +3,7 @@
 import importlib
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from crossauth_backend import DEFAULT_LIMITS, EventName, UserState
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PLACES = re.compile(
     "|".join((r"/(?:work|farm|root)/", r"py[p]i\.org", r"np[m]js\.", r"de[b]\.debian", r"python[h]osted")),
     re.IGNORECASE,
@@ -22,7 +23,7 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listing.stdout.split()]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_path_and_link_exists(page: Path) -> None:
     text = page.read_text()
     paths = re.findall(r"`((?:src|tests|docs|examples|benchmarks|scripts)/[\w./*-]*)`", text)
@@ -94,3 +95,10 @@ def test_every_name_that_a_page_imports_is_there() -> None:
                 assert hasattr(found, name) or importlib.import_module(f"{module}.{name}"), (
                     f"{page.name}: {module}.{name}"
                 )
+
+
+def test_the_diagrams_show_the_code_as_it_is() -> None:
+    """States, stages and kinds of keys are drawn from the code."""
+    script = ROOT / "scripts" / "draw_diagrams.py"
+    done = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, check=False)
+    assert done.returncode == 0, "run scripts/draw_diagrams.py"

@@ -68,6 +68,7 @@ from crossauth_fastapi._assembly.options import FastApiOAuthResServerOptions, Se
 from crossauth_fastapi._http.cookies import FastApiCookieOptions
 from crossauth_fastapi._oauth_client.options import ClientServerSettings
 from crossauth_fastapi._oauth_resource.options import FastApiResourceServerSettings
+from crossauth_fastapi._pages.options import BrandOptions, BrandSettings
 from crossauth_fastapi._session.options import SessionServerSettings
 from crossauth_fastapi.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users._options import FastAPIUsersSettings
@@ -80,6 +81,7 @@ TABLES = list(dict.fromkeys(section.settings for section in SECTIONS))
 SHAPES: dict[Any, tuple[type, ...]] = {
     ApiKeyManagerOptions: (ApiKeySettings,),
     AuthenticatorOptions: (AuthenticatorSettings,),
+    BrandOptions: (BrandSettings,),
     DoubleSubmitCsrfTokenOptions: (CsrfSettings,),
     EmailAuthenticatorOptions: (EmailAuthenticatorSettings,),
     FastApiApiKeyServerOptions: (ApiKeySettings, ApiKeyServerSettings),

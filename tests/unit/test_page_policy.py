@@ -8,7 +8,8 @@ from crossauth_backend import CrossauthError, ErrorCode
 from crossauth_fastapi._pages.policy import EVERY_PAGE, SELF, PagePolicy
 
 STRICT = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 HASH = "'sha256-" + "A" * 43 + "='"
 

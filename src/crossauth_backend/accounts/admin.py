@@ -75,9 +75,16 @@ async def create_user(
 
 
 async def update_user(
-    accounts: Accounts, admin: User, user: User, changed: Mapping[str, Any], origin: Origin = NOWHERE
+    accounts: Accounts, admin: User | None, user: User, changed: Mapping[str, Any], origin: Origin = NOWHERE
 ) -> Stored:
     """Store the given fields of `user`. With one of `UserStorage.credentials` the user's sessions end, and the links that wait.
+
+    Parameters:
+        accounts: the account services.
+        admin: who changes it; `None` for the operator of the server, at its command line.
+        user: the user as read.
+        changed: the fields.
+        origin: where the request comes from.
 
     Raises:
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`; `Forbidden` for a factor that is not offered; `BadRequest`
@@ -138,7 +145,7 @@ async def find_users(accounts: Accounts, search: str, skip: int, take: int) -> l
 
 async def _decide(
     accounts: Accounts,
-    admin: User,
+    admin: User | None,
     user: User,
     change: Callable[[User], Awaitable[dict[str, Any]]],
     secrets: Mapping[str, Any] | None = None,
@@ -158,9 +165,10 @@ async def _decide(
         values = await change(user)
         if not values and not secrets:
             return user
-        if str(user.id) == str(admin.id):
-            return await replace_checked(accounts, admin, values, secrets)
-        await check_still(accounts, admin)
+        if admin is not None:
+            if str(user.id) == str(admin.id):
+                return await replace_checked(accounts, admin, values, secrets)
+            await check_still(accounts, admin)
         expected = {name: user.get(name) for name in ("state", "factor2")}
         try:
             return await replace_checked(

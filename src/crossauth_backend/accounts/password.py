@@ -70,12 +70,18 @@ async def _prove_old(accounts: Accounts, found: UserAndSecrets, old: Params) -> 
     try:
         return await prove_first_factor(accounts, found, old)
     except CrossauthError as e:
-        raise wrong_password() if e.code is ErrorCode.UsernameOrPasswordInvalid else e from e
+        raise wrong_password("old_password") if e.code is ErrorCode.UsernameOrPasswordInvalid else e from e
 
 
-def wrong_password() -> CrossauthError:
-    """Return the refusal of a password that a user who is logged in was asked for."""
-    return CrossauthError(ErrorCode.UsernameOrPasswordInvalid, "Your current password is incorrect")
+def wrong_password(field: str | None = None) -> CrossauthError:
+    """Return the refusal of a password that a user who is logged in was asked for.
+
+    Parameters:
+        field: the field of the form, where it is always the same.
+    """
+    text = "Your current password is incorrect"
+    fields = None if field is None else {field: [text]}
+    return CrossauthError(ErrorCode.UsernameOrPasswordInvalid, text, fields=fields)
 
 
 async def request_reset(accounts: Accounts, email: str, origin: Origin = NOWHERE) -> None:

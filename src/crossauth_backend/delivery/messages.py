@@ -12,7 +12,7 @@ from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, Temp
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
-from crossauth_backend.core.texts import install
+from crossauth_backend.core.texts import direction, install, language
 from crossauth_backend.delivery.mailer import Mail
 
 _OURS: Final = Path(str(files("crossauth_backend") / "delivery" / "templates"))
@@ -56,7 +56,7 @@ class Messages:
         return Mail(to=to, subject=subject, text=await self.text(text, data), html=body, from_name=self._site)
 
     async def _rendered(self, environment: Environment, template: str, data: Mapping[str, Any]) -> str:
-        data = {"siteName": self._site, **data}
+        data = {"siteName": self._site, "lang": language(), "dir": direction(language()), **data}
         if self._render is not None:
             return str(await call_hook(self._render, template, dict(data)))
         found = self._find(environment, template)

@@ -111,7 +111,7 @@ class TokenEmailer:
             )
         self.mailer = mailer
         self.queue = queue or DeliveryQueue()
-        site = site_name(options.site_url)
+        site = options.site_name or site_name(options.site_url)
         self.messages = Messages(options.views, options.render, site)
         self.queue.add_channel(CHANNEL, partial(send_mail, mailer))
         for name in ("email_verification_text_body", "email_verification_html_body",

@@ -19,6 +19,7 @@ class TokenEmailerOptions(MailOptions, total=False):
     password_reset_subject: str
     password_reset_text_body: str
     prefix: str
+    site_name: str
     site_url: str
     verify_email_expires: int
 
@@ -33,6 +34,7 @@ class TokenEmailerSettings(MailSettings):
         env="SITE_URL",
         doc="Where browsers find the site, such as `https://example.com`. Links in e-mail begin with it.",
     )
+    site_name: str = option("", env="SITE_NAME", shown="the host of `site_url`", doc="What pages and messages call the application.")  # fmt: skip
     prefix: str = option("/", env="PREFIX", doc="Goes before every URL.")
     email_verification_text_body: str = option("emailverificationtextbody.njk", env="EMAIL_VERIFICATION_TEXT_BODY", doc="Template.")  # fmt: skip
     email_verification_html_body: str | None = option("emailverificationhtmlbody.njk", env="EMAIL_VERIFICATION_HTML_BODY", doc="Template; empty for none.")  # fmt: skip

@@ -41,7 +41,7 @@ def field_errors(
     """
     if isinstance(e, PasswordRequired):
         return {e.field: e.messages}
-    if e.code is ErrorCode.UsernameOrPasswordInvalid:
+    if e.code is ErrorCode.UsernameOrPasswordInvalid and not e.wrong_fields:
         # Which of the two is wrong is not said.
         found = {"username": [], "password": e.messages} if login else {own_password: e.messages}
         return {name: texts for name, texts in found.items() if name in shown}

@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.texts import for_json
 from crossauth_fastapi._actions.action import AnyAction, Handler
 from crossauth_fastapi._actions.context import ActionContext
 from crossauth_fastapi._actions.outcome import Outcome
@@ -57,7 +58,8 @@ class JsonSubmission:
 
 
 def _answer(call: AnyRequest, outcome: Outcome) -> Response:
-    return JSONResponse({**outcome.json, **_changed_token(call)}, headers=NO_STORE)
+    body = {**outcome.json, **_changed_token(call)}
+    return JSONResponse(body if call.state.site.languages is None else for_json(body), headers=NO_STORE)
 
 
 def _refuse(call: AnyRequest, e: CrossauthError) -> Response:

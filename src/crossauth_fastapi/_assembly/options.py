@@ -18,6 +18,7 @@ from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._api_keys.options import FastApiApiKeyServerOptions
 from crossauth_fastapi._oauth_client.options import FastApiOAuthClientOptions
 from crossauth_fastapi._oauth_resource.options import FastApiOAuthResourceServerOptions
+from crossauth_fastapi._pages.options import BrandSettings
 from crossauth_fastapi._session.options import FastApiSessionServerOptions
 from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
@@ -131,7 +132,7 @@ class ResServerParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSettings:
+class ServerSettings(BrandSettings):
     """The options that `FastApiServer` itself reads."""
 
     app: FastAPI | None = option(None, doc="The application to attach to.", shown="a new FastAPI()")
@@ -140,6 +141,14 @@ class ServerSettings:
         default_is_admin_fn, doc="Whether a user is an administrator.", shown="the user's `admin` field"
     )
     template_dir: str = option("templates", env="TEMPLATE_DIR", doc="Folder with the application's own templates.")
+    languages: list[str] | None = option(
+        None, not_empty=True, env="LANGUAGES", shown="en", doc="Languages of pages and mails, the default first."
+    )
+    locale_dir: str | None = option(None, not_empty=True, env="LOCALE_DIR", doc="The application's own translations.")
+    translate_json: bool = option(False, env="TRANSLATE_JSON", doc="Whether texts in JSON are translated too.")
+    site_name: str = option(
+        "", env="SITE_NAME", shown="the title of the application", doc="What pages call the application."
+    )
     error_page: str = option("error.jinja2", env="ERROR_PAGE", doc="Template of error messages.")
 
 

@@ -10,14 +10,16 @@ from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.redaction import loggable
+from crossauth_backend.core.texts import for_json, mark
 from crossauth_backend.oauth.wire.errors import OAuthError
 
 logger = logging.getLogger("crossauth.http")
 NO_STORE: Final = {"Cache-Control": "no-store"}
+_LOG_IN: Final = mark("Log in first")
 
 
 class ErrorBody(BaseModel):
-    """How every JSON endpoint says no."""
+    """Error response."""
 
     ok: bool = Field(False, description="Always false.")
     errorMessage: str = Field(description="What was wrong, for people.")
@@ -40,7 +42,7 @@ class LoginRequired(CrossauthError):
 
     def __init__(
         self,
-        text: str = "Log in first",
+        text: str = _LOG_IN,
         *,
         scopes: tuple[str, ...] = (),
         credentials: frozenset[str] | None = None,
@@ -60,7 +62,9 @@ class PasswordRequired(CrossauthError):
     """The login is too old for this; the password has to be sent with it, in `field`."""
 
     def __init__(self, field: str = "password") -> None:
-        super().__init__(ErrorCode.Unauthorized, f"Enter your password to do this (field '{field}')")
+        super().__init__(
+            ErrorCode.Unauthorized, mark("Enter your password to do this (field '%(field)s')", field=field)
+        )
         self.field = field
 
 
@@ -106,7 +110,8 @@ def error_variables(e: CrossauthError) -> dict[str, Any]:
 def error_json(e: CrossauthError, extra: dict[str, Any] | None = None) -> Response:
     """The JSON form of a refusal."""
     return with_retry_after(
-        JSONResponse({"ok": False, **error_variables(e), **(extra or {})}, e.http_status, headers=NO_STORE), e
+        JSONResponse(for_json({"ok": False, **error_variables(e), **(extra or {})}), e.http_status, headers=NO_STORE),
+        e,
     )
 
 

@@ -16,6 +16,7 @@ from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.errors import as_reason
 from crossauth_fastapi._http.proxies import believe_proxies
 from crossauth_fastapi._middleware.identity import is_known_by_header
+from crossauth_fastapi._middleware.languages import SpokenApp
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.site import Site
 from crossauth_fastapi._middleware.sockets import TRY_AGAIN_LATER, watch
@@ -87,7 +88,8 @@ class AuthenticationMiddleware:
 
         receive, send = (receive, send) if is_http else watch(attached.sources, scope, state, receive, send)
         send = partial(_send_with_cookies, state, send)
-        await self.app(scope, receive, send)
+        languages = attached.site.languages
+        await (self.app if languages is None else SpokenApp(self.app, languages))(scope, receive, send)
 
     async def _check_body(self, scope: Scope, state: RequestState, receive: Receive) -> Receive:
         """What a request that changes something needs besides: a look at its credentials again where the body comes late, and at

@@ -37,6 +37,11 @@ class Lifecycle:
                 self._parts.append(part)
                 self.running = False
 
+    @property
+    def parts(self) -> tuple[SupportsLifecycle, ...]:
+        """What is opened, in this order."""
+        return tuple(self._parts)
+
     def attach(self, app: FastAPI) -> None:
         """Open with `app`, before anything of its own, so that what is wrong is known then; close with it, last first."""
         inner = app.router.lifespan_context

@@ -16,6 +16,7 @@ from starlette.types import Receive
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.hooks import decide
+from crossauth_backend.core.languages import Languages
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._http.openapi import session_scheme
@@ -41,6 +42,7 @@ class Site:
         challenges: how a request may say who is asking, for the header `WWW-Authenticate`, by the name of the source.
         trusted_proxies: whose forwarded headers are believed.
         error_page: shows a refusal to a browser.
+        languages: what pages and mails are written in; `None` for English.
     """
 
     public_url: str | None = None
@@ -57,6 +59,7 @@ class Site:
     challenges: Mapping[str, str] = field(default_factory=dict)
     trusted_proxies: TrustedProxies | None = None
     error_page: Callable[[HTTPConnection, CrossauthError], Response] | None = None
+    languages: Languages | None = None
 
     async def is_admin(self, user: User) -> bool:
         """Whether `user` is an administrator, as the option `is_admin_fn` says.

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.secrets import hash_token
+from crossauth_backend.core.texts import for_json
 from crossauth_backend.oauth.client.responses import OAuthTokenResponse
 from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_variables, with_retry_after
@@ -215,7 +216,9 @@ async def answer_error(ctx: ClientContext, request: Request, e: Exception) -> Re
 
 def error_json(e: CrossauthError) -> Response:
     """An error as JSON, with `ok` false and the documented fields."""
-    return with_retry_after(JSONResponse({"ok": False, **error_fields(e)}, e.http_status, headers=NO_STORE), e)
+    return with_retry_after(
+        JSONResponse(for_json({"ok": False, **error_fields(e)}), e.http_status, headers=NO_STORE), e
+    )
 
 
 def error_page(ctx: ClientContext, request: Request, e: CrossauthError) -> Response:

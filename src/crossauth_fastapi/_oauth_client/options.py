@@ -12,6 +12,7 @@ from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.oauth.client.options import OAuthClientOptions
 from crossauth_backend.users.identities import IdentityStorage
 from crossauth_backend.users.storage import UserStorage
+from crossauth_fastapi._pages.options import BrandOptions, BrandSettings
 
 COMPONENT: Final = "FastApiOAuthClient"
 BffMethod: TypeAlias = Literal["GET", "POST", "PUT", "DELETE", "PATCH"]
@@ -43,7 +44,7 @@ class BffEndpoint(NamedTuple):
     match_sub_urls: bool
 
 
-class FastApiOAuthClientOptions(OAuthClientOptions, total=False):
+class FastApiOAuthClientOptions(OAuthClientOptions, BrandOptions, total=False):
     """Options of `FastApiOAuthClient`; the reference page in the docs says what each does."""
 
     api_delete_tokens_post_url: str
@@ -96,6 +97,7 @@ class FastApiOAuthClientOptions(OAuthClientOptions, total=False):
     secret: str
     session_data_name: str
     siteUrl: str
+    site_name: str
     site_url: str
     template_dir: str
     token_endpoints: list[TokenEndpoint]
@@ -117,10 +119,11 @@ def _url(default: str | None, env: str, doc: str, shown: str | None = None) -> A
 
 # fmt: off
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClientServerSettings:
+class ClientServerSettings(BrandSettings):
     """`FastApiOAuthClientOptions`, parsed; without those of `OAuthClient`."""
 
     site_url: str = option(REQUIRED, names=("siteUrl",), env="SITE_URL", doc="Where browsers find the site, such as `https://example.com`, with the path where the application is mounted, if it is. The redirect URI is made of it, `prefix` and `authzcode`, never of what a request says.")
+    site_name: str = option("", env="SITE_NAME", shown="the host of `site_url`, or the title of the application", doc="What pages call the application.")
     prefix: str = option("/", env="PREFIX", doc="Goes before every URL of the client. Of several clients each has its own.")
     secret: str | None = option(None, env="SECRET", shown="that of the session server", doc="Encrypts the cookies of logins under way, and tokens in the session; at least 32 characters. Required where there is no session server.")
     encryption_keys: list[str] = option([], env="ENCRYPTION_KEYS", shown="that of the session server, or `secret`", doc="Encrypt instead of `secret`, each at least 32 characters. The first encrypts, all decrypt: put a new one in front to rotate.")

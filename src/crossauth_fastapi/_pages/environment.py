@@ -7,7 +7,6 @@ with `.jinja2`, `.html` or `.njk`, then the page that comes with the package.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -18,13 +17,11 @@ from jinja2 import BaseLoader, Environment, FileSystemLoader, TemplateNotFound
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from crossauth_backend.core.secrets import hash_token
-from crossauth_backend.core.texts import install
+from crossauth_backend.core.texts import current_language, direction, install
+from crossauth_fastapi._pages.brand import NO_BRAND, Brand
 from crossauth_fastapi._pages.policy import EVERY_PAGE, PagePolicy
 
 SUFFIXES: Final = (".jinja2", ".html", ".njk")
-STYLESHEET: Final = "crossauth.css"
-SCRIPT: Final = "crossauth.js"
 PAGE_POLICY: Final = EVERY_PAGE.header
 # No page of an account may be framed, cached, or named to another site.
 SAFE_HEADERS: Final = {
@@ -75,6 +72,7 @@ class Pages:
         template_dir: the application's own templates.
         common: the variables that every page is given, from its request.
         more: what completes them and has to be awaited; `None` where nothing has to be.
+        brand: the application's name, colors and policy.
     """
 
     def __init__(
@@ -82,15 +80,18 @@ class Pages:
         template_dir: str,
         common: Callable[[Request], Variables],
         more: Callable[[Request], Complete | None] = lambda request: None,
+        brand: Brand = NO_BRAND,
     ) -> None:
         environment = Environment(loader=PageLoader(template_dir), autoescape=True)
         install(environment)
-        self.templates = Jinja2Templates(env=environment, context_processors=[common])
+        self.templates = Jinja2Templates(env=environment, context_processors=[common, _spoken])
+        self.brand = brand
+        self._policy = brand.policy.header
         self._common, self._more, self._plain = common, more, Jinja2Templates(env=environment)
 
     def in_folder(self, template_dir: str) -> Pages:
         """The same pages for an application whose own templates are in another folder."""
-        pages = Pages(template_dir, self._common, self._more)
+        pages = Pages(template_dir, self._common, self._more, self.brand)
         pages.templates.env.globals.update(self.templates.env.globals)
         return pages
 
@@ -123,9 +124,12 @@ class Pages:
         """
         headers = dict(SAFE_HEADERS)
         if Path(self.templates.env.get_template(template).filename or "").is_relative_to(_OURS):
-            headers["Content-Security-Policy"] = PAGE_POLICY if policy is EVERY_PAGE else policy.header
+            headers["Content-Security-Policy"] = (
+                self._policy if policy is EVERY_PAGE else (self.brand.policy | policy).header
+            )
         # What a page is given wins, as it would not over a context processor: for an administrator `user` is somebody else.
-        given = {**self._common(request), **(variables or {})}
+        given = {**self._common(request), **_language_variables(), **(variables or {})}
+        headers |= _language_headers()
         complete = self._more(request)
         if complete is None:
             return self._plain.TemplateResponse(request, template, given, status, headers)
@@ -134,6 +138,21 @@ class Pages:
             return self._plain.TemplateResponse(request, template, {**given, **more}, status)
 
         return LatePage(make, complete, status, headers)
+
+
+def _spoken(request: Request) -> Variables:
+    return _language_variables()
+
+
+def _language_variables() -> Variables:
+    tag = current_language().tag
+    return {"lang": tag, "dir": direction(tag)}
+
+
+def _language_headers() -> dict[str, str]:
+    """What a page says of its language, where the request chose it (RFC 9110 §8.5, §12.5.5)."""
+    chosen = current_language()
+    return {"Content-Language": chosen.tag, "Vary": "Accept-Language"} if chosen.negotiated else {}
 
 
 class LatePage(HTMLResponse):
@@ -157,15 +176,3 @@ class LatePage(HTMLResponse):
         self.body = self._make(await self._complete()).body
         self.headers["content-length"] = str(len(self.body))
         await super().__call__(scope, receive, send)
-
-
-def static_url(prefix: str, name: str) -> str:
-    """Return the URL of the stylesheet or of the script; it changes when the file does."""
-    return f"{prefix}{name}?v={static_file(name)[1]}"
-
-
-@cache
-def static_file(name: str) -> tuple[bytes, str]:
-    """Return the stylesheet or the script, and a short hash of it that makes its URL change when it changes."""
-    content = (files("crossauth_fastapi") / "_pages" / "static" / name).read_bytes()
-    return content, hash_token(content)[:12]

@@ -58,6 +58,10 @@ class PagePolicy:
     def __post_init__(self) -> None:
         self._widened()
 
+    def __or__(self, other: PagePolicy) -> PagePolicy:
+        """Return the policy that allows what either allows."""
+        return PagePolicy(**{f.name: (*getattr(self, f.name), *getattr(other, f.name)) for f in fields(self)})
+
     @property
     def header(self) -> str:
         """The value of `Content-Security-Policy`."""

@@ -22,8 +22,10 @@ from crossauth_backend.users.rules import default_is_admin_fn
 from crossauth_fastapi._actions.accounts import offer_accounts
 from crossauth_fastapi._http.localhost import is_local_host
 from crossauth_fastapi._http.proxies import read_proxies
+from crossauth_fastapi._middleware.languages import languages_of
 from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
 from crossauth_fastapi._middleware.state import state_of
+from crossauth_fastapi._pages.brand import brand_of
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.context import SessionContext
@@ -45,9 +47,15 @@ COMPONENT = "FastApiSessionServer"
 
 
 def build_context(
-    key_storage: KeyStorage, authenticators: Mapping[str, Authenticator], options: Mapping[str, Any]
+    key_storage: KeyStorage, authenticators: Mapping[str, Authenticator], options: Mapping[str, Any], title: str = ""
 ) -> SessionContext:
     """The parts of a session server.
+
+    Parameters:
+        key_storage: where sessions are kept.
+        authenticators: factors by name.
+        options: what the application gave.
+        title: the title of the application, for pages of one that says no other name.
 
     Raises:
         CrossauthError: `Configuration` or `NotImplemented`, saying what to change.
@@ -77,14 +85,15 @@ def build_context(
     _check_factors(settings, manager, options, endpoints)
     prefix, admin_prefix = with_slashes(settings.prefix), with_slashes(settings.admin_prefix)
     source = SessionSource(manager, settings.validate_session)
+    brand = brand_of(settings, COMPONENT, settings.site_name, settings.site_url, title)
 
     def common(request: Request) -> dict[str, Any]:
         state = state_of(request)
-        shared = page_variables(state, prefix, endpoints, source)
+        shared = page_variables(state, prefix, brand, endpoints, source)
         own = {"adminPrefix": state.url(admin_prefix), "haveOutbox": isinstance(settings.mailer, Outbox)}
         return {**shared, **own, "haveAudit": manager.audit is not None}
 
-    pages = Pages(settings.template_dir, common, awaited_variables)
+    pages = Pages(settings.template_dir, common, awaited_variables, brand)
     pages.templates.env.globals |= {"form_fields": form_fields, **form_globals(settings, authenticators)}
     _check_templates(pages, settings, endpoints)
     ctx = SessionContext(
@@ -131,6 +140,7 @@ def attach(app: FastAPI, ctx: SessionContext, router: APIRouter) -> None:
         csrf_refusal=partial(csrf_refusal, ctx.source.csrf.cookie),
         trusted_proxies=ctx.proxies,
         error_page=partial(error_page, ctx.pages, settings.error_page),
+        **languages_of(settings, COMPONENT),
     )
     attach_lifecycle(app, manager.parts())
     offer_accounts(app, SessionServices(ctx))

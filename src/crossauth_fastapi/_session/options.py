@@ -16,12 +16,13 @@ from crossauth_backend.sessions.options import KnownDeviceCookieOptions
 from crossauth_backend.users.record import User, UserInputFields
 from crossauth_backend.users.rules import default_is_admin_fn, default_user_validator
 from crossauth_backend.users.storage import UserStorage
+from crossauth_fastapi._pages.options import BrandOptions, BrandSettings
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
 
 ExtraColumns = Mapping[str, str | int | float | datetime | None]
 
 
-class FastApiSessionServerOptions(SessionManagerOptions, total=False):
+class FastApiSessionServerOptions(SessionManagerOptions, BrandOptions, total=False):
     """Options of `FastApiSessionServer`; the reference page in the docs says what each does."""
 
     add_to_session: Callable[[Request], ExtraColumns]
@@ -70,6 +71,9 @@ class FastApiSessionServerOptions(SessionManagerOptions, total=False):
     sessions_page: str
     siteUrl: str
     template_dir: str
+    languages: list[str]
+    locale_dir: str
+    translate_json: bool
     trusted_proxies: list[str]
     update_user_fn: Callable[[User, Request, dict[str, Any], list[str]], User]
     update_user_page: str
@@ -95,12 +99,15 @@ def _page(default: str, env: str, what: str) -> Any:
 
 # fmt: off
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionServerSettings(SessionManagerSettings):
+class SessionServerSettings(SessionManagerSettings, BrandSettings):
     """`FastApiSessionServerOptions`, parsed."""
 
     admin_prefix: str = option("/admin/", env="ADMIN_PREFIX", doc="Goes before every URL for administrators.")
     endpoints: list[str] | None = option(None, env="SESSION_ENDPOINTS", other_envs=("ENDPOINTS",), doc='Which endpoints to create: names, "all" or "allMinusOAuth".', shown="sign-up and sessions")
     template_dir: str = option("templates", env="TEMPLATE_DIR", doc="Folder with the application's own templates; what is not in it comes with the package.")
+    languages: list[str] | None = option(None, not_empty=True, env="LANGUAGES", doc="Languages of pages and mails, as tags: `de`, `en` and `fr` come with the package, `locale_dir` adds others. The first is the default; with several, the header `Accept-Language` of a request chooses.", shown="en")
+    locale_dir: str | None = option(None, not_empty=True, env="LOCALE_DIR", doc="Folder with the application's own translations, `{language}/LC_MESSAGES/crossauth.mo`. They replace those that come with the package, text by text.")
+    translate_json: bool = option(False, env="TRANSLATE_JSON", doc="Whether texts in JSON are in the language of the request too. Clients should rely on `errorCodeName`, which never changes.")
     error_page: str = _page("error.jinja2", "ERROR_PAGE", "error messages")
     login_page: str = _page("login.njk", "LOGIN_PAGE", "the login page")
     logout_page: str = _page("logout.njk", "LOGOUT_PAGE", "the page that asks before logging out")

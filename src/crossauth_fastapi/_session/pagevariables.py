@@ -19,7 +19,9 @@ from crossauth_fastapi._http.errors import error_variables, with_retry_after
 from crossauth_fastapi._middleware.identity import OIDC
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._middleware.whereabouts import here
-from crossauth_fastapi._pages.environment import SCRIPT, STYLESHEET, Pages, static_url
+from crossauth_fastapi._pages.brand import Brand
+from crossauth_fastapi._pages.environment import Pages
+from crossauth_fastapi._pages.script import script_url
 from crossauth_fastapi._session.source import SessionSource
 
 logger = logging.getLogger("crossauth.pages")
@@ -36,7 +38,11 @@ class LazyText:
 
 
 def page_variables(
-    state: RequestState, prefix: str, endpoints: Iterable[str] = (), source: SessionSource | None = None
+    state: RequestState,
+    prefix: str,
+    brand: Brand,
+    endpoints: Iterable[str] = (),
+    source: SessionSource | None = None,
 ) -> dict[str, Any]:
     """The variables common to all pages: where things are, who is logged in, and a CSRF token for forms."""
 
@@ -48,9 +54,9 @@ def page_variables(
 
     user = state["user"]
     return {
+        **brand.variables(state.url(prefix), state.url),
         "urlPrefix": state.url(prefix),
-        "stylesheet": static_url(state.url(prefix), STYLESHEET),
-        "script": static_url(state.url(prefix), SCRIPT),
+        "script": script_url(state.url(prefix)),
         "endpoints": frozenset(endpoints),
         "user": user,
         "sessionUser": None if user is not None and state["auth_type"] == OIDC else user,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
-from crossauth_fastapi._actions.context import ActionContext
 from crossauth_fastapi._http.errors import NO_STORE
 from crossauth_fastapi._http.openapi import needs, schemes
 from crossauth_fastapi._middleware.identity import OIDC
 from crossauth_fastapi._middleware.state import state_of
-from crossauth_fastapi._pages.environment import SCRIPT, STYLESHEET, static_file
+from crossauth_fastapi._pages.brand import FAVICON, STYLESHEET, Brand
+from crossauth_fastapi._pages.script import SCRIPT, script
 from crossauth_fastapi._session.bodies import CsrfAnswer, UserAnswer
 from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.groups import ACCOUNT_TAG
@@ -53,18 +53,23 @@ def csrf_routes(router: APIRouter, ctx: SessionContext) -> None:
         )  # fmt: skip
 
 
-def static_routes(router: APIRouter, ctx: ActionContext) -> None:
-    """The stylesheet and the script of the default pages. Their URLs change with the content, so they may be kept for a year."""
+def static_routes(router: APIRouter, prefix: str, brand: Brand) -> None:
+    """The stylesheet, the script and the icon of the default pages. Their URLs change with their content: kept for a year."""
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
-    async def css() -> Response:
-        return Response(static_file(STYLESHEET)[0], media_type="text/css", headers=headers)
+    async def stylesheet() -> Response:
+        return Response(brand.stylesheet[0], media_type="text/css", headers=headers)
 
-    async def js() -> Response:
-        return Response(static_file(SCRIPT)[0], media_type="text/javascript", headers=headers)
+    async def favicon() -> Response:
+        # Opened by itself it is a document, which may run nothing.
+        policy = {"Content-Security-Policy": "default-src 'none'"}
+        return Response(brand.favicon[0], media_type="image/svg+xml", headers=headers | policy)
 
-    router.add_api_route(ctx.prefix + STYLESHEET, css, methods=["GET"], include_in_schema=False)
-    router.add_api_route(ctx.prefix + SCRIPT, js, methods=["GET"], include_in_schema=False)
+    async def small_script() -> Response:
+        return Response(script()[0], media_type="text/javascript", headers=headers)
+
+    for name, content in ((STYLESHEET, stylesheet), (SCRIPT, small_script), (FAVICON, favicon)):
+        router.add_api_route(prefix + name, content, methods=["GET"], include_in_schema=False)
 
 
 def _operation_id(name: str, method: str) -> str:

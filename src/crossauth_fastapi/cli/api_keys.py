@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
@@ -10,20 +9,15 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 
 from crossauth_backend.api_keys.manager import ApiKeyManager
-from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.api_keys.record import ApiKey
+from crossauth_backend.users.reads import ANY_STATE
 from crossauth_backend.users.record import UserId
-from crossauth_fastapi.cli.target import load_server, with_server
+from crossauth_fastapi.cli.output import AsJson, show
+from crossauth_fastapi.cli.target import App, load_server, run, with_server
 from crossauth_fastapi.fastapiserver import FastApiServer
 
 T = TypeVar("T")
 NEVER: Final = "never"
-Target = Annotated[
-    str,
-    typer.Argument(
-        metavar="APP",
-        help="The application, as module or module:name: its FastApiServer, or the FastAPI application that has one.",
-    ),
-]
 Username = Annotated[str, typer.Option("--user", help="Username of the account that the keys belong to.")]
 
 api_keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke the API keys of a user.")
@@ -31,45 +25,52 @@ api_keys = typer.Typer(no_args_is_help=True, help="Create, list and revoke the A
 
 @api_keys.command("create")
 def create(
-    app: Target,
+    app: App,
     user: Username,
     name: Annotated[str, typer.Option(help="What the key is for; shown in lists.")],
     scope: Annotated[list[str] | None, typer.Option(help="A scope; may be given several times.")] = None,
     expires: Annotated[
-        str | None, typer.Option(help="Seconds until the key ends, or 'never'; by default as the server is configured.")
+        str | None,
+        typer.Option(help="Seconds until the key expires, or 'never'; by default as the server is configured."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Create an API key and print it. It is shown only now."""
     lifetime = _seconds(expires)
 
-    async def act(manager: ApiKeyManager, userid: UserId) -> str:
-        if expires is None:
-            return (await manager.create_key(name, userid, scope=scope)).token
-        return (await manager.create_key(name, userid, scope=scope, expiry=lifetime)).token
+    async def act(manager: ApiKeyManager, userid: UserId) -> dict[str, Any]:
+        more: dict[str, Any] = {} if expires is None else {"expiry": lifetime}
+        made = await manager.create_key(name, userid, scope=scope, **more)
+        return {**_public(made.key), "token": made.token}
 
-    print(_run(app, user, act))
+    made = _run(app, user, act)
+    show(made, as_json, made["token"])
 
 
 @api_keys.command("list")
-def list_(app: Target, user: Username) -> None:
-    """List the API keys of a user: id, beginning, name, scopes, last use and end."""
+def list_(app: App, user: Username, as_json: AsJson = False) -> None:
+    """List the API keys of a user: id, beginning, name, scopes, last use and expiry."""
 
-    async def act(manager: ApiKeyManager, userid: UserId) -> list[str]:
-        return [
-            "\t".join((
-                key.id, f"{key.hint}…", key.name, " ".join(key.scope or ()) or "-", f"used {_day(key.lastactive)}",
-                f"ends {_day(key.ends)}",
-            ))
-            for key in await manager.list_keys(userid)
-        ]  # fmt: skip
+    async def act(manager: ApiKeyManager, userid: UserId) -> list[ApiKey]:
+        return list(await manager.list_keys(userid))
 
-    for line in _run(app, user, act):
-        print(line)
+    keys = _run(app, user, act)
+    lines = (
+        "\t".join((
+            key.id, f"{key.hint}…", key.name, " ".join(key.scope or ()) or "-", f"used {_day(key.lastactive)}",
+            f"ends {_day(key.ends)}",
+        ))
+        for key in keys
+    )  # fmt: skip
+    show([_public(key) for key in keys], as_json, lines)
 
 
 @api_keys.command("revoke")
 def revoke(
-    app: Target, user: Username, id: Annotated[str, typer.Argument(metavar="ID", help="The key's id in the list.")]
+    app: App,
+    user: Username,
+    id: Annotated[str, typer.Argument(metavar="ID", help="The key's id in the list.")],
+    as_json: AsJson = False,
 ) -> None:
     """Revoke an API key at once."""
 
@@ -77,7 +78,7 @@ def revoke(
         await manager.revoke_key(userid, id)
 
     _run(app, user, act)
-    print(f"{id} is revoked")
+    show({"revoked": id}, as_json, f"{id} is revoked")
 
 
 def _run(target: str, username: str, act: Callable[[ApiKeyManager, UserId], Awaitable[T]]) -> T:
@@ -86,15 +87,18 @@ def _run(target: str, username: str, act: Callable[[ApiKeyManager, UserId], Awai
     async def inner() -> T:
         manager = _manager(server)
         assert manager.user_storage is not None
-        found = await manager.user_storage.get_user_by_username(
-            username, {"skip_active_check": True, "skip_email_verified_check": True}
-        )
+        found = await manager.user_storage.get_user_by_username(username, ANY_STATE)
         return await act(manager, found.user.id)
 
-    try:
-        return asyncio.run(with_server(server, inner))
-    except CrossauthError as e:
-        raise typer.BadParameter(e.message) from e
+    return run(with_server(server, inner))
+
+
+def _public(key: ApiKey) -> dict[str, Any]:
+    """What is printed of a key: nothing that could be used as one."""
+    return {
+        "id": key.id, "hint": key.hint, "name": key.name, "scope": list(key.scope or ()), "created": key.created,
+        "last_used": key.lastactive, "expires": key.ends,
+    }  # fmt: skip
 
 
 def _manager(server: FastApiServer) -> ApiKeyManager:

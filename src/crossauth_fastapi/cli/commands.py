@@ -5,11 +5,21 @@ from __future__ import annotations
 import typer
 
 from crossauth_fastapi.cli.api_keys import api_keys
-from crossauth_fastapi.cli.create_superuser import create_superuser
+from crossauth_fastapi.cli.create_superuser import create_admin, create_superuser
+from crossauth_fastapi.cli.db import db
+from crossauth_fastapi.cli.init import init
+from crossauth_fastapi.cli.sessions import sessions
+from crossauth_fastapi.cli.users import users
 
 cli = typer.Typer(
-    name="crossauth", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Looks after an application's accounts from the terminal.",
+    name="crossauth", no_args_is_help=True, pretty_exceptions_enable=False,
+    help="Create an application, check it, and manage its accounts from the terminal.\n\n"
+    "Exit codes: 0 done, 1 a check found something, 2 the command was refused; the reason is on standard error.",
 )  # fmt: skip
+cli.command("init")(init)
+cli.command("create-admin")(create_admin)
 cli.command("create-superuser")(create_superuser)
+cli.add_typer(users, name="users")
+cli.add_typer(sessions, name="sessions")
 cli.add_typer(api_keys, name="api-keys")
+cli.add_typer(db, name="db")

@@ -1,160 +1,161 @@
-"""`crossauth create-superuser`: the first superuser of an application, or one more."""
+"""`crossauth create-admin` and `crossauth create-superuser`: the first administrator of an application, or one more."""
 
 from __future__ import annotations
 
-import asyncio
 import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import typer
 from fastapi import FastAPI
-from pydantic import ConfigDict, ValidationError
 
-from crossauth_backend.core.errors import CrossauthError
-from crossauth_fastapi.cli import administrator
-from crossauth_fastapi.cli.target import UserManager, load, load_accounts, with_server, with_user_manager
-from crossauth_fastapi.fastapi_users._rules import FLAGS
-from crossauth_fastapi.fastapi_users.exceptions import (
-    ConstraintViolated,
-    InvalidPasswordException,
-    InvalidUserException,
-    UserAlreadyExists,
+from crossauth_backend.core.secrets import random_value
+from crossauth_fastapi.cli import administrator, superuser
+from crossauth_fastapi.cli.administrator import Administrator, further_fields
+from crossauth_fastapi.cli.output import AsJson, Refused, show
+from crossauth_fastapi.cli.target import (
+    UserManager,
+    accounts_of,
+    load,
+    load_accounts,
+    run,
+    with_server,
+    with_user_manager,
 )
 from crossauth_fastapi.fastapi_users.fastapi_users import FastAPIUsers
-from crossauth_fastapi.fastapi_users.schemas import BaseUserCreate, BaseUserUpdate
 from crossauth_fastapi.fastapiserver import FastApiServer
 
 PASSWORD_VARIABLE: Final = "CROSSAUTH_SUPERUSER_PASSWORD"
+GENERATED_BYTES: Final = 15
+LONGEST_LINE: Final = 4096
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="APP",
+        help="The application, as module or module:name: its FastAPIUsers, its FastApiServer, or the FastAPI application "
+        "that has one.",
+    ),
+]
+Email = Annotated[str | None, typer.Option(help="The email address; asked for where there is no --username.")]
+Username = Annotated[
+    str | None, typer.Option(help="With a FastApiServer: the name to log in with; by default the email address.")
+]
+Application = Annotated[
+    str | None,
+    typer.Option(
+        help="With a FastAPIUsers: its FastAPI application, as module:name; it is started first, for tables made at start-up."
+    ),
+]
+Fields = Annotated[list[str] | None, typer.Option(help="A further column, as name=value; may be given several times.")]
+Promote = Annotated[bool, typer.Option("--promote", help="Make an existing user an administrator; the password stays.")]
 
 
-class _SuperuserCreate(BaseUserCreate):
-    model_config = ConfigDict(extra="allow")
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Who is to be an administrator, and where."""
+
+    target: FastApiServer | FastAPIUsers[Any, Any]
+    app: FastAPI | None
+    email: str | None
+    username: str
+    fields: dict[str, str]
+
+
+def create_admin(
+    target: Target, email: Email = None, username: Username = None, app: Application = None, field: Fields = None,
+    make_existing: Promote = False,
+    from_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
+    ] = False,
+    generate: Annotated[
+        bool, typer.Option("--generate-password", help="Generate a password and print it, once.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Create an administrator: an active user with a verified address who may manage all accounts.
+
+    The password is asked for twice and not shown; it is never an argument, which other users of the machine could read. An
+    administrator who exists already is left alone, and that is no error.
+    """
+    if from_stdin + generate + make_existing > 1:
+        raise typer.BadParameter("choose one of --password-stdin, --generate-password and --promote")
+    wish = _wish(target, email, username, app, field)
+    generated = random_value(GENERATED_BYTES) if generate else None
+    source = (lambda: generated or "") if generate else _first_line if from_stdin else _password
+    done = _carry_out(wish, None if make_existing else source, keep=True)
+    secret = generated if done.created else None
+    told = {**done.to_dict(), **({"password": secret} if secret else {})}
+    show(told, as_json, [done.text, *([f"Password, shown only now: {secret}"] if secret else [])])
 
 
 def create_superuser(
-    users: Annotated[
-        str,
-        typer.Argument(
-            help="The application, as module or module:name: its FastAPIUsers, its FastApiServer, or the FastAPI application "
-            "that has one."
-        ),
-    ],
-    email: Annotated[str | None, typer.Option(help="Asked for where no name to log in with is given.")] = None,
-    username: Annotated[
-        str | None, typer.Option(help="With a FastApiServer: the name to log in with; by default the e-mail address.")
-    ] = None,
-    app: Annotated[
-        str | None,
-        typer.Option(
-            help="With a FastAPIUsers: its FastAPI application, as module:name; it is started first, for tables made at start-up."
-        ),
-    ] = None,
-    field: Annotated[
-        list[str] | None, typer.Option(help="A further column, as name=value; may be given several times.")
-    ] = None,
-    make_existing: Annotated[
-        bool, typer.Option("--promote", help="Make a user who exists a superuser; the password stays.")
-    ] = False,
-) -> None:
-    """Create a superuser: a user who may do everything, which a FastApiServer calls an administrator.
+    users: Target, email: Email = None, username: Username = None, app: Application = None, field: Fields = None,
+    make_existing: Promote = False,
+) -> None:  # fmt: skip
+    """The same as create-admin, by its earlier name; a user who exists is an error.
 
-    The password is asked for, or taken from the environment variable CROSSAUTH_SUPERUSER_PASSWORD; it is never an argument, for
-    those can be seen by everybody on the machine.
+    The password is asked for, or taken from the environment variable CROSSAUTH_SUPERUSER_PASSWORD.
     """
-    loaded = load_accounts(users)
+    wish = _wish(users, email, username, app, field)
+    print(_carry_out(wish, None if make_existing else _password, keep=False).text)
+
+
+def _wish(target: str, email: str | None, username: str | None, app: str | None, fields: list[str] | None) -> _Wish:
+    """What was typed, checked; an email address that is missing is asked for."""
+    loaded = load_accounts(target)
     application = load(app, FastAPI) if app is not None else None
-    more = dict(_pair(text) for text in field or ())
+    is_server = isinstance(loaded, FastApiServer)
     if isinstance(loaded, FastApiServer):
         if app is not None:
             raise typer.BadParameter("--app belongs to a FastAPIUsers; a FastApiServer knows its application")
-        administrator.accounts_of(loaded)
+        accounts_of(loaded)
     elif username is not None:
         raise typer.BadParameter(
             "--username belongs to a FastApiServer; the users of a FastAPIUsers log in with --email"
         )
+    further = further_fields(fields, administrator.DECIDED if is_server else superuser.DECIDED)
     if email is None and username is None:
-        email = str(typer.prompt("E-mail address"))
-    password = None if make_existing else os.environ.get(PASSWORD_VARIABLE) or _ask_password()
-    try:
-        if isinstance(loaded, FastApiServer):
-            print(_administrator(loaded, username or email or "", email, password, more))
-        else:
-            print(_superuser(loaded, application, email or "", password, more))
-    except CrossauthError as e:
-        raise typer.BadParameter(e.message) from e
+        email = str(typer.prompt("Email address"))
+    return _Wish(loaded, application, email, username or email or "", further)
 
 
-def _administrator(
-    server: FastApiServer, username: str, email: str | None, password: str | None, more: dict[str, str]
-) -> str:
-    """Create one at a session server; one who exists is promoted where there is no password."""
-    for name in more:
-        if name in administrator.DECIDED:
-            raise typer.BadParameter(f"--field sets further columns, not {name!r}: an administrator is active")
+def _carry_out(wish: _Wish, password: Callable[[], str] | None, *, keep: bool) -> Administrator:
+    """Create the administrator; without `password` make an existing user one."""
+    target = wish.target
+    if isinstance(target, FastApiServer):
+        server = target
 
-    async def act() -> str:
+        async def at_server() -> Administrator:
+            if password is None:
+                return await administrator.promote(server, wish.username)
+            return await administrator.create_administrator(
+                server, wish.username, wish.email, password, wish.fields, keep=keep
+            )
+
+        return run(with_server(server, at_server))
+
+    async def at_manager(manager: UserManager) -> Administrator:
         if password is None:
-            return await administrator.promote(server, username)
-        return await administrator.create_administrator(server, username, email, password, more)
+            return await superuser.promote(manager, wish.username)
+        return await superuser.create_superuser(manager, wish.username, password, wish.fields, keep=keep)
 
-    return asyncio.run(with_server(server, act))
-
-
-def _superuser(
-    users: FastAPIUsers[Any, Any], app: FastAPI | None, email: str, password: str | None, more: dict[str, str]
-) -> str:
-    """The same for the routes of a `FastAPIUsers`."""
-
-    async def act(manager: UserManager) -> str:
-        return await (_promote(manager, email) if password is None else _create(manager, email, password, more))
-
-    return asyncio.run(with_user_manager(users, app, act))
+    return run(with_user_manager(target, wish.app, at_manager))
 
 
-async def _create(manager: UserManager, email: str, password: str, more: dict[str, str]) -> str:
-    flags: dict[str, Any] = {"is_active": True, "is_superuser": True, "is_verified": True}
-    try:
-        user = await manager.create(
-            _SuperuserCreate.model_validate({**more, "email": email, "password": password, **flags})
-        )
-    except ValidationError as e:
-        raise typer.BadParameter("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in e.errors())) from e
-    except InvalidPasswordException as e:
-        raise typer.BadParameter(f"the password is refused: {e.reason}") from e
-    except InvalidUserException as e:
-        raise typer.BadParameter(f"the user is refused: {e.reason}") from e
-    except UserAlreadyExists as e:
-        raise typer.BadParameter(f"{email} exists already: add --promote to make that user a superuser") from e
-    except Exception as e:
-        # Of a database's error only what the driver said: the statement's values hold the hash.
-        cause = getattr(e, "orig", None) or e
-        raise typer.BadParameter(
-            f"the user cannot be stored ({type(cause).__name__}: {cause}); --field fills further columns"
-        ) from None
-    return f"{user.email} is a superuser, with the id {user.id}"
+def _password() -> str:
+    """The password in the environment, or else what is typed twice."""
+    return os.environ.get(PASSWORD_VARIABLE) or str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
-async def _promote(manager: UserManager, email: str) -> str:
-    user = await manager.user_db.get_by_email(email)
-    if user is None:
-        raise typer.BadParameter(f"there is no user {email}: leave --promote out to create one")
-    try:
-        user = await manager.update(BaseUserUpdate(is_superuser=True), user)
-    except InvalidUserException as e:
-        raise typer.BadParameter(f"the user is refused: {e.reason}") from e
-    except ConstraintViolated as e:
-        raise typer.BadParameter(f"the database refuses: {e}") from e
-    return f"{user.email} is a superuser now, with the id {user.id}"
+def _first_line() -> str:
+    """The first line of standard input.
 
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise typer.BadParameter(f"{text!r} must be name=value")
-    if name in (*FLAGS, "email", "password"):
-        raise typer.BadParameter(f"--field sets further columns, not {name!r}: a superuser is active and verified")
-    return name, value
-
-
-def _ask_password() -> str:
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    Raises:
+        Refused: there is none, or it is no password.
+    """
+    line = sys.stdin.readline(LONGEST_LINE).rstrip("\r\n")
+    if not line:
+        raise Refused("there is no password on standard input")
+    return line

@@ -1,21 +1,35 @@
 """What a command works on: an object of the application's, and its user manager as a request would get it."""
 
+import asyncio
 import importlib
 import inspect
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from types import ModuleType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from fastapi import Depends, FastAPI
 from starlette.routing import Mount
 
+from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_fastapi.cli.output import Refused
 from crossauth_fastapi.fastapi_users.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapiserver import FastApiServer, servers_of
 
+App = Annotated[
+    str,
+    typer.Argument(
+        metavar="APP",
+        help="The application, as module or module:name: its FastAPI application, its FastApiServer, or a function "
+        "that makes one.",
+    ),
+]
+# The command line acts for the operator of the server: events have no address, and no actor.
+COMMAND_LINE: Final = Origin(agent="crossauth command line")
 T = TypeVar("T")
 O = TypeVar("O")  # noqa: E741
 UserManager = BaseUserManager[Any, Any]
@@ -122,6 +136,46 @@ async def with_server(server: FastApiServer, act: Callable[[], Awaitable[T]]) ->
     app = server.app
     async with app.router.lifespan_context(app):
         return await act()
+
+
+def run(act: Awaitable[T]) -> T:
+    """What `act` returns; what the library refuses is said without a traceback.
+
+    Raises:
+        Refused: with the reason.
+    """
+
+    async def inner() -> T:
+        return await act
+
+    try:
+        return asyncio.run(inner())
+    except CrossauthError as e:
+        # What the database or the configuration says is for the operator, who types this; other details may hold values.
+        told = e.detail if e.code in (ErrorCode.Connection, ErrorCode.Configuration) and e.detail else None
+        raise Refused(e.message if told is None else f"{e.message} ({told})") from e
+
+
+def run_accounts(target: str, act: Callable[[Accounts], Awaitable[T]]) -> T:
+    """What `act` makes of the accounts of an application, while it is started.
+
+    Raises:
+        typer.BadParameter: there is no such application, or it has no accounts; `Refused` with another reason.
+    """
+    server = load_server(target)
+    accounts = accounts_of(server)
+    return run(with_server(server, lambda: act(accounts)))
+
+
+def accounts_of(server: FastApiServer) -> Accounts:
+    """The accounts of an application.
+
+    Raises:
+        typer.BadParameter: it has no users that log in.
+    """
+    if server.session_server is None or server.session_server.session_manager.user_storage is None:
+        raise typer.BadParameter("this command needs a session server with a storage of users")
+    return server.session_server.session_manager.accounts()
 
 
 async def with_user_manager(

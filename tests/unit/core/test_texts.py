@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 from jinja2 import Environment
 
-from crossauth_backend.core.texts import gettext, in_language, install, language, mark, ngettext
+from crossauth_backend.core.texts import (
+    direction,
+    gettext,
+    in_language,
+    install,
+    join,
+    language,
+    mark,
+    mark_plural,
+    ngettext,
+)
 
 
 def test_a_language_counts_inside_its_block_only() -> None:
@@ -28,3 +39,28 @@ def test_templates_escape_values_inside_texts() -> None:
     install(environment)
     made = environment.from_string('{{ _("Log in to %(site)s", site=site) }}').render(site="<b>")
     assert made == "Log in to &lt;b&gt;"
+
+
+def test_a_marked_text_has_values_and_keeps_them() -> None:
+    text = mark("Log in to %(site)s", site="Acme")
+    assert (text, gettext(text)) == ("Log in to Acme", "Log in to Acme")
+    assert [mark_plural("%(n)d try left", "%(n)d tries left", n) for n in (1, 2)] == ["1 try left", "2 tries left"]
+    assert join([mark("One"), "two"]) == "One. two"
+
+
+def test_a_percent_sign_in_a_text_without_values_is_only_that() -> None:
+    assert gettext(mark("100 %")) == "100 %"
+
+
+@pytest.mark.parametrize(
+    ("tag", "way"),
+    [("en", "ltr"), ("ar", "rtl"), ("he-IL", "rtl"), ("ar-Latn", "ltr"), ("az-Arab-IR", "rtl"), ("de-1996", "ltr")],
+)
+def test_the_direction_follows_from_the_tag(tag: str, way: str) -> None:
+    assert direction(tag) == way
+
+
+def test_an_empty_text_stays_empty() -> None:
+    """The catalogue's own header is the translation of an empty text."""
+    with in_language("de"):
+        assert gettext("") == ""

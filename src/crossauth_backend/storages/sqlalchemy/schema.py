@@ -91,7 +91,7 @@ class Schema:
             if not current and self.migrate:
                 await self._upgrade()
             async with self.engine.connect() as connection:
-                missing = await connection.run_sync(self._missing)
+                missing = await connection.run_sync(self.missing)
         except CrossauthError:
             raise
         except Exception as e:
@@ -114,7 +114,7 @@ class Schema:
         if not self.own:
             return []
         name = self.main.name
-        problems = self._missing(connection, (self.main,))
+        problems = self.missing(connection, (self.main,))
         if not problems:
             same = not_unique(sa.inspect(connection), name, self.unique)
             problems = [f"Table {name!r} needs a unique constraint or index on {column!r}" for column in same]
@@ -137,15 +137,15 @@ class Schema:
             await connection.commit()
 
     def _is_current(self, connection: sa.Connection) -> bool:
-        version, head = self._version(connection), HEADS[self.kind]
+        version, head = self.version(connection), HEADS[self.kind]
         if version is None or version < head:
             return False
-        missing = self._missing(connection)
+        missing = self.missing(connection)
         if version > head:
             self._check_newer(version, [] if self.extra and self.migrate else missing)
         return not missing
 
-    def _version(self, connection: sa.Connection) -> str | None:
+    def version(self, connection: sa.Connection) -> str | None:
         """The version of the tables as they are; `None` where they were not made by this library."""
         if self.version_table not in sa.inspect(connection).get_table_names():
             return None
@@ -165,7 +165,8 @@ class Schema:
             )
         logger.warning("table %r is of version %s, later than this library's %s", self._named, version, head)
 
-    def _missing(self, connection: sa.Connection, tables: Iterable[sa.Table] | None = None) -> list[str]:
+    def missing(self, connection: sa.Connection, tables: Iterable[sa.Table] | None = None) -> list[str]:
+        """What is missing of `tables`, by default of all, as texts."""
         inspector = sa.inspect(connection)
         present = inspector.get_table_names()
         problems = []
@@ -211,7 +212,7 @@ class Schema:
         config.set_main_option("script_location", str(_MIGRATIONS / self.kind))
         config.set_main_option("path_separator", "os")
         config.attributes.update(connection=connection, version_table=self.version_table, names=self.names)
-        version, present = self._version(connection), sa.inspect(connection).get_table_names()
+        version, present = self.version(connection), sa.inspect(connection).get_table_names()
         if (version or "") <= HEADS[self.kind]:
             if version is not None and any(table.name not in present for table in made_by_us(self)):
                 # A table is gone, or has another name by now: every migration once more.

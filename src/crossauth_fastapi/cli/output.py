@@ -1,0 +1,74 @@
+"""What commands print: text for people, JSON for programs, and errors without a traceback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import IntEnum
+from typing import Annotated, Any
+
+import typer
+
+
+class Exit(IntEnum):
+    """The exit codes of every command."""
+
+    done = 0
+    found = 1
+    """A check found something: `doctor` an error, `db check` a schema that is not up to date."""
+    refused = 2
+    """The command was wrong, or could not be carried out; the reason is on standard error."""
+
+
+class Refused(typer.BadParameter):
+    """A command that cannot be carried out, for a reason other than what was typed."""
+
+    def format_message(self) -> str:
+        """The reason, without "Invalid value"."""
+        return str(self.message)
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def show(data: Any, as_json: bool, text: str | Iterable[str]) -> None:
+    """Print `data` as JSON, or `text` for people.
+
+    Parameters:
+        data: what a program reads.
+        as_json: whether a program reads it.
+        text: the same for people, as one text or as lines.
+    """
+    if as_json:
+        print(json.dumps(data, indent=2, default=_json, ensure_ascii=False))
+        return
+    for line in (text,) if isinstance(text, str) else text:
+        print(line)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+    """Rows as lines of aligned text, with a line of titles; `None` is shown as a dash.
+
+    Parameters:
+        rows: what to show.
+        columns: which values, in which order; they are the titles, too.
+    """
+    cells = [[c.upper().replace("_", " ") for c in columns], *([_cell(row.get(c)) for c in columns] for row in rows)]
+    widths = [max(len(line[n]) for line in cells) for n in range(len(columns))]
+    return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
+def _json(value: Any) -> str:
+    """Times as RFC 3339 has them, ids and the like as texts."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _cell(value: Any) -> str:
+    """A value on one line: what a user chose as a name may not move the cursor of a terminal."""
+    text = "-" if value in (None, "") else str(value)
+    if isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif isinstance(value, datetime):
+        text = f"{value:%Y-%m-%d %H:%M}"
+    return "".join(c if c.isprintable() else "?" for c in text)

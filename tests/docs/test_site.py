@@ -1,0 +1,113 @@
+"""The documentation site builds without a warning, every link in it leads somewhere, and it loads nothing from another host."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+# Attributes from which a browser fetches something without being asked.
+FETCHED = {
+    ("script", "src"),
+    ("link", "href"),
+    ("img", "src"),
+    ("iframe", "src"),
+    ("source", "src"),
+    ("object", "data"),
+}
+# Links that say what a page is and fetch nothing.
+SAID = {"canonical", "prev", "next", "alternate"}
+
+
+class Page(HTMLParser):
+    """The ids, links and fetched addresses of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+        self.fetched: list[str] = []
+        self.classes: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.ids |= {given[name] for name in ("id", "name") if name in given}
+        self.classes |= set(given.get("class", "").split())
+        self.links += [given["href"]] if tag == "a" and "href" in given else []
+        if not SAID & set(given.get("rel", "").split()):
+            self.fetched += [given[name] for name in given if (tag, name) in FETCHED]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built from a copy so that the tree stays as it is."""
+    folder = tmp_path_factory.mktemp("site")
+    for name in ("mkdocs.yml", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "docs", folder / "docs")
+    (folder / "src").symlink_to(ROOT / "src")
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning" not in done.stdout + done.stderr, done.stdout + done.stderr
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[Path, Page]:
+    return {path: Page(path.read_text()) for path in sorted(site.rglob("*.html")) if path.name != "404.html"}
+
+
+def named(entry: object) -> Iterator[str]:
+    if isinstance(entry, str):
+        yield entry
+    elif isinstance(entry, dict | list):
+        for part in entry.values() if isinstance(entry, dict) else entry:
+            yield from named(part)
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    found = list(named(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
+    assert len(found) == len(set(found))
+    docs = ROOT / "docs"
+    assert set(found) == {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
+
+
+def test_the_site_has_every_page_and_a_search(site: Path, pages: dict[Path, Page]) -> None:
+    docs = ROOT / "docs"
+    expected = {path.relative_to(docs).with_suffix(".html") for path in docs.rglob("*.md")}
+    assert {path.relative_to(site) for path in pages} == expected
+    assert "Crossauth" in (site / "search.json").read_text()
+
+
+def test_every_link_leads_to_a_page_and_a_heading(site: Path, pages: dict[Path, Page]) -> None:
+    broken = []
+    for path, page in pages.items():
+        for link in (*page.links, *page.fetched):
+            address, anchor = urldefrag(link)
+            if re.match(r"[a-z]+:", address):
+                continue
+            target = (path.parent / unquote(address)).resolve() if address else path
+            if not target.exists():
+                broken.append(f"{path.relative_to(site)}: {link}")
+            elif anchor and target in pages and unquote(anchor) not in pages[target].ids:
+                broken.append(f"{path.relative_to(site)}: {link} (no such heading)")
+    assert broken == []
+
+
+def test_nothing_is_loaded_from_another_host(site: Path, pages: dict[Path, Page]) -> None:
+    for path, page in pages.items():
+        outside = [address for address in page.fetched if re.match(r"([a-z]+:)?//", address)]
+        assert outside == [], path.relative_to(site)
+        # The theme would load what draws these from another host.
+        assert "mermaid" not in page.classes, path.relative_to(site)
+    for sheet in site.rglob("*.css"):
+        assert re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//[^)]+", sheet.read_text()) == [], sheet.name

@@ -1,0 +1,1 @@
+"""Texts for people: languages, the catalogue and its translations."""
