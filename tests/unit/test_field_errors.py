@@ -14,7 +14,8 @@ E = ErrorCode
 @pytest.mark.parametrize(
     ("code", "shown", "field"),
     [
-        (E.InvalidEmail, SIGNUP, "user_email"), (E.InvalidEmail, ("email",), "email"), (E.InvalidPhoneNumber, SIGNUP, "user_phone"),
+        (E.InvalidEmail, SIGNUP, "user_email"), (E.InvalidEmail, ("email",), "email"),
+        (E.InvalidPhoneNumber, SIGNUP, "user_phone"),
         (E.PasswordFormat, SIGNUP, "password"), (E.PasswordFormat, CHANGE, "new_password"),
         (E.PasswordFormat, ("new_password", "repeat_password", "password"), "new_password"),
         (E.PasswordMatch, CHANGE, "repeat_password"), (E.InvalidToken, ("otp",), "otp"),
