@@ -47,13 +47,15 @@ class ClientSite:
         users: where users are.
         keys: where sessions are.
         sessions: whether there is a session server.
+        accounts: whether it has users.
         clients: several clients, instead of one.
         options: of the server.
     """
 
     def __init__(
         self, provider: FakeProvider, client: Mapping[str, Any] | None = None, *, users: UserStorage | None = None,
-        keys: KeyStorage | None = None, sessions: bool = True, clients: list[dict[str, Any]] | None = None, **options: Any,
+        keys: KeyStorage | None = None, sessions: bool = True, accounts: bool = True,
+        clients: list[dict[str, Any]] | None = None, **options: Any,
     ) -> None:  # fmt: skip
         self.provider = provider
         self.users = users or InMemoryUserStorage({"user_editable_fields": ["email"]})
@@ -69,6 +71,7 @@ class ClientSite:
             params = {"oauth_clients": clients}
         if sessions:
             params["session"] = {"key_storage": self.keys}
+        if sessions and accounts:
             local = LocalPasswordAuthenticator(self.users, CHEAP)
             shared |= {"authenticators": {"localpassword": local}, "user_storage": self.users}
         self.server = FastApiServer(params, {**shared, **options})

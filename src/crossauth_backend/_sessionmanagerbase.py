@@ -33,7 +33,7 @@ from crossauth_backend.factors.registry import NO_FACTOR2, Factors
 from crossauth_backend.factors.services import FactorServices
 from crossauth_backend.keys.data import KeyDataEntry, decode_data
 from crossauth_backend.keys.purge import Purger
-from crossauth_backend.keys.storage import KeyStorage, SupportsLifecycle, can_swap
+from crossauth_backend.keys.storage import KeyStorage, SupportsCounting, SupportsLifecycle, can_swap
 from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.limits.rules import Limit
 from crossauth_backend.sessions.claim import Claims
@@ -203,12 +203,13 @@ class SessionManagerBase:
         messages = KeyRing(encryption_keys(self.settings), "messages that wait")
         room = InKeys(self.email_token_storage, messages) if can_swap(self.email_token_storage) else None
         self.queue = DeliveryQueue(self._mail_failed, waiting=room, clock=self.session.now)
-        self.limits: AttemptLimits | None = None
+        can_count = isinstance(key_storage, SupportsCounting) or self.user_storage is not None
+        self.limits = AttemptLimits(key_storage, self.settings.attempt_limits, self.session.now) if can_count else None
         self.emails: TokenEmailer | None = None
-        if self.user_storage is not None:
-            self._put_accounts_together(self.user_storage)
+        if self.user_storage is not None and self.limits is not None:
+            self._put_accounts_together(self.user_storage, self.limits)
 
-    def _put_accounts_together(self, users: UserStorage) -> None:
+    def _put_accounts_together(self, users: UserStorage, limits: AttemptLimits) -> None:
         settings = self.settings
         offered = [f for name, f in self.authenticators.items() if name in self.allowed_factor2]
         check_storages(users, (self.key_storage, self.email_token_storage), settings, offered)
@@ -217,7 +218,6 @@ class SessionManagerBase:
         for storage in (users, self.session.user_storage):
             if storage is not None:
                 storage.add_credentials(self.factors.user_fields())
-        self.limits = AttemptLimits(self.key_storage, settings.attempt_limits, self.session.now)
         if settings.enable_email_verification or settings.enable_password_reset:
             self.emails = TokenEmailer(
                 users,
@@ -225,7 +225,7 @@ class SessionManagerBase:
                 settings,
                 self.queue,
                 self.session.now,
-                self.limits.mail_counter(self.events),
+                limits.mail_counter(self.events),
             )
         services = FactorServices(
             key_storage=self.key_storage, user_storage=users, ring=self.ring, queue=self.queue,

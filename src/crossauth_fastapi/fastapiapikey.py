@@ -20,7 +20,7 @@ from crossauth_fastapi._api_keys.options import (
     read_server_settings,
 )
 from crossauth_fastapi._api_keys.source import ApiKeySource
-from crossauth_fastapi._http.router import ExactRouter
+from crossauth_fastapi._http.router import ExactRouter, include
 from crossauth_fastapi._middleware.order import attach_source, servers_on
 
 __all__: Final = ["FastApiApiKeyServer", "FastApiApiKeyServerOptions"]
@@ -70,7 +70,7 @@ class FastApiApiKeyServer:
         if settings.enable_endpoints:
             router = ExactRouter()
             # Included first, so that our routes come before the application's; filled when there is a session server.
-            app.include_router(router)
+            include(app, router)
             with_accounts(app, lambda accounts: add_endpoints(router, manager, settings, accounts))
 
     @property

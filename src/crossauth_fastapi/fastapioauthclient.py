@@ -19,7 +19,7 @@ from crossauth_backend.oauth.client.responses import (
     OAuthTokenResponseWithExpiry,
 )
 from crossauth_fastapi._actions.accounts import accounts_on
-from crossauth_fastapi._http.router import ExactRouter
+from crossauth_fastapi._http.router import ExactRouter, include
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._oauth_client import answers, assembly
 from crossauth_fastapi._oauth_client.bodies import (
@@ -97,7 +97,7 @@ class FastApiOAuthClient(OAuthClient):
         if accounts is None:
             # Pages of ours need it, and there is no session server that has it.
             static_routes(router, self._ctx.prefix, pages.brand)
-        server.app.include_router(router)
+        include(server.app, router)
 
     @property
     def context(self) -> ClientContext:

@@ -23,7 +23,7 @@ from crossauth_fastapi._actions.routes import api_routes, page_routes
 from crossauth_fastapi._http.bodies import JsonOrFormData, get_body
 from crossauth_fastapi._http.cookies import toFastApiCookieOptions
 from crossauth_fastapi._http.replay import create_body, set_body
-from crossauth_fastapi._http.router import ExactRouter
+from crossauth_fastapi._http.router import ExactRouter, include
 from crossauth_fastapi._middleware.order import servers_on
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session import routes
@@ -79,7 +79,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
         attach(app, self._ctx, self._router)
         # Included first, so that our routes come before the application's; filled below, and later by `add_login_endpoints`:
         # an included router is looked up in as it is then.
-        app.include_router(self._router)
+        include(app, self._router)
         self.add_endpoints()
         servers_on(app).protections.add(partial(check_unread, app, self._ctx, options or {}))
 

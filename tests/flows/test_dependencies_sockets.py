@@ -179,7 +179,7 @@ def test_a_storage_that_is_away_closes_a_socket_for_now(
 
         server = shop.server.session_server
         assert server is not None
-        monkeypatch.setattr(server.session_manager.session, "read_session", away)
+        monkeypatch.setattr(server.session_manager.session, "read_stored", away)
         assert closed(socket) == (1013, "Connection")
 
 

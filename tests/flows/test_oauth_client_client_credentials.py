@@ -80,8 +80,10 @@ async def test_an_error_is_answered_as_the_options_say(provider: FakeProvider, f
         assert "<script>" not in page.text
 
 
-async def test_nobody_can_make_the_provider_be_asked_without_end(provider: FakeProvider) -> None:
-    async with ClientSite(provider, attempt_limits={"oauth_flow_address": (3, 900)}).open() as browser:
+@pytest.mark.parametrize("accounts", [True, False])
+async def test_nobody_can_make_the_provider_be_asked_without_end(provider: FakeProvider, accounts: bool) -> None:
+    limits = {"oauth_flow_address": (3, 900)}
+    async with ClientSite(provider, accounts=accounts, attempt_limits=limits).open() as browser:
         answers = [await browser.call("/clientcredflow") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert answers[-1].headers["retry-after"]

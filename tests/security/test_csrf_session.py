@@ -174,7 +174,7 @@ def test_whoever_is_known_by_a_header_needs_no_token(world: World) -> None:
     from crossauth_fastapi._middleware.order import attach_source
 
     class Bearer:
-        name, ambient = "bearer", False
+        name, ambient, header = "bearer", False, b"authorization"
 
         async def identify(self, scope, state):  # type: ignore[no-untyped-def]
             if state.header(b"authorization") != "Bearer good":

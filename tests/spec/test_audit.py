@@ -37,7 +37,7 @@ def refused(**options: Any) -> CrossauthError:
 class Bearer:
     """A source of who is asking that is no session."""
 
-    name, ambient = "bearer", False
+    name, ambient, header = "bearer", False, b"authorization"
 
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
         name = state.header(b"authorization").removeprefix("Bearer ")

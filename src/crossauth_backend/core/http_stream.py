@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 _MAX_LINE: Final = 16 * 1024
+# Bytes that are read from a server before it has to wait: less than this stops and starts it all the time.
+_READ_BUFFER: Final = 256 * 1024
 # Shorter than that of common servers (uvicorn: 5), so that none closes a connection in the moment in which it is used again.
 _KEEP_ALIVE: Final = 4
 # Nothing is added to what is passed on, but `Host` and what the length of the body needs.
@@ -165,6 +167,7 @@ class _Sessions:
             "connector": connector, "cookie_jar": client.DummyCookieJar(), "trust_env": False, "auto_decompress": False,
             "timeout": client.ClientTimeout(total=None, sock_connect=None, connect=None),
             "max_line_size": _MAX_LINE, "max_field_size": _MAX_LINE, "skip_auto_headers": _NOTHING_ADDED,
+            "read_bufsize": _READ_BUFFER,
         }  # fmt: skip
         self.requests: aiohttp.ClientSession = client.ClientSession(**shared)
         # Redirects of a handshake cannot be switched off, only refused.

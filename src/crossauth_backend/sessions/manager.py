@@ -182,7 +182,17 @@ class SessionCookie(HasCookie):
         Raises:
             CrossauthError: as `get_user_for_session_id`.
         """
-        value = self.hash_session_id(session_id)
+        return await self.read_stored(self.hash_session_id(session_id))
+
+    async def read_stored(self, value: str) -> KeyWithUser:
+        """As `read_session`, where the id has been hashed before.
+
+        Parameters:
+            value: the session id as `hash_session_id` makes it.
+
+        Raises:
+            CrossauthError: as `get_user_for_session_id`.
+        """
         found = await self._read(value)
         if found is None:
             raise CrossauthError(ErrorCode.InvalidSession)

@@ -16,6 +16,7 @@ from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.users.identities import IdentityStorage
 from crossauth_backend.users.record import User
 from crossauth_backend.users.storage import UserStorage
@@ -77,6 +78,11 @@ class AccountServices(Protocol):
     @property
     def events(self) -> Events:
         """Who is told of what happens."""
+        ...
+
+    @property
+    def limits(self) -> AttemptLimits:
+        """What counts attempts."""
         ...
 
     @property

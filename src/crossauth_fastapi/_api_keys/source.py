@@ -28,6 +28,7 @@ class ApiKeySource:
 
     name = "api_key"
     ambient = False
+    header: bytes | None = b"authorization"
 
     def __init__(self, manager: ApiKeyManager) -> None:
         self._manager = manager

@@ -26,8 +26,8 @@ from crossauth_fastapi._middleware.whereabouts import is_from_this_site
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
 # Where a browser's credential is, and where a program's is too.
-_BY_COOKIE: Final = ((b"vary", b"Cookie"),)
-_BY_HEADER: Final = (*_BY_COOKIE, (b"vary", b"Authorization"))
+_BY_COOKIE: Final = (b"Cookie",)
+_BY_HEADER: Final = (*_BY_COOKIE, b"Authorization")
 # Seconds after which a body has come later than the request that it belongs to.
 _LATE: Final = 0.005
 
@@ -73,7 +73,7 @@ class AuthenticationMiddleware:
         try:
             if not attached.lifecycle.running:
                 await attached.lifecycle.start()
-            for source in attached.sources if is_http else _for_socket(attached.sources, state):
+            for source in _to_ask(attached.sources if is_http else _for_socket(attached.sources, state), scope):
                 identity = await source.identify(scope, state)
                 if identity is not None:
                     state.add_identity(source.name, identity)
@@ -103,6 +103,12 @@ class AuthenticationMiddleware:
                 receive = _look_again_when_late(source, scope, state, receive)
         check = state.site.csrf_check
         return receive if check is None or is_known_by_header(state.principal) else await check(state, receive)
+
+
+def _to_ask(sources: Sequence[Source], scope: Scope) -> list[Source]:
+    """Those whose credential the request may hold."""
+    sent = {name for name, _ in scope["headers"]}
+    return [source for source in sources if source.header is None or source.header in sent]
 
 
 def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:
@@ -152,14 +158,16 @@ def _add_headers(message: Message, state: RequestState) -> None:
     if personal:
         differs = _BY_HEADER if state.site.challenges else _BY_COOKIE
         # Nearly every answer says nothing of that by itself.
-        present += differs if not varies else _not_named(differs, varies)
+        more = _not_named(differs, varies) if varies else differs
+        if more:
+            present.append((b"vary", b", ".join(more)))
     message["headers"] = present + headers
 
 
-def _not_named(differs: Sequence[tuple[bytes, bytes]], varies: bytes) -> list[tuple[bytes, bytes]]:
+def _not_named(differs: Sequence[bytes], varies: bytes) -> list[bytes]:
     """Those of `differs` that a response does not name in its own `Vary`."""
     named = {part.strip() for part in varies.split(b",")}
-    return [] if b"*" in named else [header for header in differs if header[1].lower() not in named]
+    return [] if b"*" in named else [header for header in differs if header.lower() not in named]
 
 
 def answer_refusals(app: FastAPI) -> None:

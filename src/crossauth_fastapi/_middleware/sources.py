@@ -19,12 +19,14 @@ class Source(Protocol):
     """Which of `PRECEDENCE` it is."""
     ambient: bool
     """Whether browsers send its credential by themselves, as they do cookies, also for a page of somebody else's."""
+    header: bytes | None
+    """The one header of a request that can hold its credential; `None` where it may be anywhere."""
 
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
         """What the request's credential of this kind says; `None` where it carries none.
 
-        Called for every request, so it must cost nothing where there is no such credential. One that was sent and is refused
-        is an identity with an `error`, unless nobody can tell it from another application's.
+        Called for every request that has `header`, so it must cost little where there is no such credential. One that was sent
+        and is refused is an identity with an `error`, unless nobody can tell it from another application's.
         """
         ...
 

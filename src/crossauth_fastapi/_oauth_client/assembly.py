@@ -233,8 +233,8 @@ def _ended(
 
 def _limits(accounts: AccountServices | None, keys: KeyStorage | None, clock: Callable[[], datetime]) -> AttemptLimits:
     """What counts attempts: as the session server does; without one by the defaults, and where nothing else can, in memory."""
-    if accounts is not None and accounts.accounts is not None:
-        return accounts.accounts.limits
+    if accounts is not None:
+        return accounts.limits
     return AttemptLimits(keys if isinstance(keys, SupportsCounting) else InMemoryKeyStorage(), {}, clock)
 
 

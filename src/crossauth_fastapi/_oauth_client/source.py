@@ -38,6 +38,7 @@ class IdTokenSource:
 
     name = NAME
     ambient = True
+    header: bytes | None = b"cookie"
 
     def __init__(self) -> None:
         self.clients: list[ClientContext] = []
@@ -123,6 +124,8 @@ class AdapterIdTokenSource(IdTokenSource):
 
     So they are asked right before the routes; whoever is logged in there goes before the ID token.
     """
+
+    header = None
 
     async def identify(self, scope: Scope, state: RequestState) -> Identity | None:
         """See `Source.identify`: it is too early to say."""

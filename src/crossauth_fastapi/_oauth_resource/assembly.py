@@ -15,6 +15,7 @@ from crossauth_backend.events.listeners import Events
 from crossauth_backend.oauth.resserver import OAuthResourceServer
 from crossauth_backend.users.matchfields import match_field_problems
 from crossauth_backend.users.storage import UserStorage
+from crossauth_fastapi._http.router import include
 from crossauth_fastapi._middleware.described import ListedGuard
 from crossauth_fastapi._middleware.order import attach_source, servers_on
 from crossauth_fastapi._middleware.protection import Target, all_targets, has_own_users, wrap
@@ -77,7 +78,7 @@ def attach(app: FastAPI, ctx: ResourceContext) -> None:
         servers_on(app).protections.add(protect)
     servers_on(app).lifecycle.add([_Closing(ctx.server)])
     if ctx.resources:
-        app.include_router(ctx.resources.router)
+        include(app, ctx.resources.router)
 
 
 def _is_seen_through(target: Target) -> bool:

@@ -20,7 +20,7 @@ from crossauth_backend.oauth.wire.resource_metadata import (
     metadata_url,
     resource_path,
 )
-from crossauth_fastapi._http.router import ExactRouter, route_path
+from crossauth_fastapi._http.router import ExactRouter, include, route_path
 from crossauth_fastapi._middleware.protection import serves_partly
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule
 from crossauth_fastapi._oauth_resource.options import wrong
@@ -129,7 +129,7 @@ class Resources:
         router = ExactRouter()
         for resource in self._longest_first:
             _add_document(router, _path_of(resource.name), resource)
-        outer.include_router(router)
+        include(outer, router)
         self._at_root = True
 
 

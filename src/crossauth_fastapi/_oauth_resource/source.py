@@ -50,6 +50,7 @@ class BearerSource:
 
     name = "bearer"
     ambient = False
+    header: bytes | None = b"authorization"
 
     def __init__(
         self, read: Read, challenge: Challenge, server: OAuthResourceServer, users: UserLookup, events: Events

@@ -61,6 +61,7 @@ class AdapterSource:
 
     name = "session"
     ambient = True
+    header: bytes | None = None
 
     def __init__(self, adapter: PlainAdapter) -> None:
         self._adapter = adapter

@@ -19,6 +19,8 @@ from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.keys.storage import KeyStorage
+from crossauth_backend.limits.manager import AttemptLimits
+from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
 from crossauth_backend.users.identities import IdentityStorage
 from crossauth_backend.users.reads import or_none
 from crossauth_backend.users.record import User
@@ -70,6 +72,14 @@ class SessionServices:
     def events(self) -> Events:
         """See `AccountServices.events`."""
         return self.context.manager.events
+
+    @property
+    def limits(self) -> AttemptLimits:
+        """See `AccountServices.limits`; in memory, where the key storage cannot count."""
+        manager = self.context.manager
+        if manager.limits is None:
+            return AttemptLimits(InMemoryKeyStorage(), manager.settings.attempt_limits, manager.session.now)
+        return manager.limits
 
     @property
     def now(self) -> datetime:

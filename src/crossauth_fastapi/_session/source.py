@@ -42,10 +42,10 @@ class SeenHeaders:
 
     def __init__(self, cookie: SignedCookie) -> None:
         self._cookie = cookie
-        self._places: dict[bytes, tuple[slice, bool]] = {}
+        self._places: dict[bytes, tuple[slice, bool, str]] = {}
 
-    def value(self, header: bytes, state: RequestState) -> str | None:
-        """The value, without its signature; `None` where the header has to be read.
+    def value(self, header: bytes, state: RequestState) -> tuple[str, str] | None:
+        """The value without its signature, and as its session is stored; `None` where the header has to be read.
 
         Parameters:
             header: all that the request says of cookies.
@@ -54,15 +54,16 @@ class SeenHeaders:
         found = self._places.get(digest(header))
         if found is None or (found[1] and not state.reads_local):
             return None
-        return header[found[0]].decode("latin-1")
+        return header[found[0]].decode("latin-1"), found[2]
 
-    def remember(self, header: bytes, value: str, state: RequestState) -> None:
-        """Keep where `value` is in `header`, the only one of its cookie that was sent, and signed."""
+    def remember(self, header: bytes, value: str, stored: str, state: RequestState) -> None:
+        """Keep where `value`, stored as `stored`, is in `header`: the only one of its cookie that was sent, and signed."""
         start = header.find(value.encode("latin-1"))
         if len(self._places) >= _MANY:
             # The oldest; whoever sends ever new headers only costs others that theirs are read.
             del self._places[next(iter(self._places))]
-        self._places[digest(header)] = slice(start, start + len(value)), self._cookie.remote.name not in state.cookies
+        is_local = self._cookie.remote.name not in state.cookies
+        self._places[digest(header)] = slice(start, start + len(value)), is_local, stored
 
 
 class SessionSource:
@@ -75,6 +76,7 @@ class SessionSource:
 
     name = "session"
     ambient = True
+    header: bytes | None = b"cookie"
 
     def __init__(self, manager: SessionManager, validate_session: Callable[..., Any] | None = None) -> None:
         self.sessions = manager.session
@@ -92,7 +94,7 @@ class SessionSource:
             return None
         seen = self._seen.value(header, state)
         if seen is not None:
-            identity = await self._read(seen, scope)
+            identity = await self._read(*seen, scope)
             if identity is None:
                 self.forget_session(state)
             return identity
@@ -103,10 +105,11 @@ class SessionSource:
             if session_id is None or session_id in tried or len(tried) == _MAX_SESSIONS:
                 continue
             tried.append(session_id)
-            identity = await self._read(session_id, scope)
+            stored = self.sessions.hash_session_id(session_id)
+            identity = await self._read(session_id, stored, scope)
             if identity is not None:
                 if len(values) == 1:
-                    self._seen.remember(header, session_id, state)
+                    self._seen.remember(header, session_id, stored, state)
                 return identity
         if tried:
             self.forget_session(state)
@@ -116,10 +119,16 @@ class SessionSource:
         """The token for a form on the page that is asked for; `None` where a request that changes something had none."""
         return self.csrf.token_for_page(state) if state.method_ in SAFE_METHODS else None
 
-    async def _read(self, session_id: str, scope: Scope) -> Identity | None:
-        """What a session says, if it is good."""
+    async def _read(self, session_id: str, stored: str, scope: Scope) -> Identity | None:
+        """What a session says, if it is good.
+
+        Parameters:
+            session_id: its id.
+            stored: its id as it is stored.
+            scope: the request.
+        """
         try:
-            key, user = await self.sessions.read_session(session_id)
+            key, user = await self.sessions.read_stored(stored)
         except CrossauthError as e:
             if e.http_status == 503:
                 raise
@@ -138,7 +147,8 @@ class SessionSource:
         known = state.identities.get(self.name)
         if known is None:
             return
-        identity = await self._read(known.fields["session_id"], scope)
+        session_id = known.fields["session_id"]
+        identity = await self._read(session_id, self.sessions.hash_session_id(session_id), scope)
         if identity is None:
             self.forget_session(state)
             raise CredentialEnded(ErrorCode.InvalidSession)
