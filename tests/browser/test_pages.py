@@ -82,7 +82,7 @@ async def test_every_page(browser: Browser, scheme: Any, width: int) -> None:
         await visitor.send("Log in", username="nobody", password="x")
         await visitor.look("login-refused")
         await visitor.visit("/signup", "signup")
-        await visitor.send("Sign up", username="x y", password="short", repeat_password="short")
+        await visitor.send("Sign up", username="xy", password="password1", repeat_password="password2")
         await visitor.look("signup-refused")
         await visitor.visit("/changepassword", "error")
         await visitor.page.goto(f"{url}/signup")
@@ -101,7 +101,7 @@ async def test_every_page(browser: Browser, scheme: Any, width: int) -> None:
         )
         await visitor.look("changepassword-done")
         await visitor.page.goto(f"{url}/deleteuser")
-        await visitor.send("Delete my account")
+        await visitor.send("Delete my account", confirm_username=LONG_NAME)
         await visitor.look("deleteuser-done")
         assert visitor.complaints == []
     await context.close()
@@ -182,7 +182,9 @@ async def test_every_page_of_factors_mail_and_administration(browser: Browser, s
         await page.get_by_role("link", name="Back to the API keys").click()
 
         await visitor.visit("/admin/createuser", "admin-createuser")
-        await visitor.send("Create", username="x y", user_email="any@body", password="a", repeat_password="b")
+        await visitor.send(
+            "Create", username="x y", user_email="any@body", password="password1", repeat_password="password2"
+        )
         await visitor.send("Continue", otp=world.code(secret))
         await visitor.look("admin-createuser-refused")
         await visitor.send("Create", username=LONG_NAME, user_email=email.replace("some", "any"), password="",
@@ -213,7 +215,7 @@ async def test_every_page_of_factors_mail_and_administration(browser: Browser, s
         await visitor.look("requestpasswordreset-done")
         await visitor.visit("/resetpassword?token=wrong", "resetpassword-wrong")
         await visitor.visit(person.link("bob@example.com"), "resetpassword")
-        await visitor.send("Save password", new_password="short", repeat_password="short")
+        await visitor.send("Save password", new_password="password1", repeat_password="password1")
         await visitor.look("resetpassword-refused")
         await visitor.send("Save password", new_password="Third1one", repeat_password="Third1one")
         await visitor.look("resetpassword-done")

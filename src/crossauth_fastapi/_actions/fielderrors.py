@@ -55,6 +55,9 @@ def _form_field(what: str, shown: Collection[str]) -> str | None:
     candidates = _CODES if what == "otp" else [prefix + what for prefix in _PREFIXES]
     found = [name for name in shown if name in candidates]
     # A new password is `new_password` where the form has both.
+    if not found and what == "username":
+        # Where the address is the username.
+        found = [name for name in shown if name == "user_email"]
     return "new_password" if what == "password" and "new_password" in found else next(iter(found), None)
 
 

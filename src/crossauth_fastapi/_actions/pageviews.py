@@ -129,9 +129,8 @@ def _here(call: AnyRequest) -> str:
 
 
 def _field_errors(action: AnyAction, call: AnyRequest, e: CrossauthError) -> dict[str, list[str]]:
-    # Browsers send what a form shows, in its order; a script may leave out what is missing.
-    declared = (name for name in action.body.model_fields if not name.startswith("user_"))
-    shown = list(dict.fromkeys([*call.form, *declared]))
+    # Browsers send what a form shows, in its order.
+    shown = list(call.form)
     login = not action.session and {"username", "password"} <= action.body.model_fields.keys()
     return field_errors(e, shown, action.own_password, login)
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, FastAPI, Request
 
 from crossauth_backend.accounts.fit import check_storages
+from crossauth_backend.accounts.login_names import check_login_by
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
 from crossauth_backend.core.text import with_slashes
@@ -83,6 +84,7 @@ def build_context(
     # More may come, by `add_login_endpoints` and its like: whoever asks for them asks this very set.
     endpoints = set(_checked_endpoints(settings, manager))
     _check_factors(settings, manager, options, endpoints)
+    check_login_by(settings.login_by, manager.user_storage, not endpoints.isdisjoint(("signup", "api/signup")))
     prefix, admin_prefix = with_slashes(settings.prefix), with_slashes(settings.admin_prefix)
     source = SessionSource(manager, settings.validate_session)
     brand = brand_of(settings, COMPONENT, settings.site_name, settings.site_url, title)

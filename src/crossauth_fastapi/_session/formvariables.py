@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from crossauth_backend.accounts.login_names import BY_EMAIL
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.password.authenticator import LocalPasswordAuthenticator
 from crossauth_backend.factors.password.rules import MIN_LENGTH, default_password_validator
@@ -25,4 +26,8 @@ def form_globals(settings: SessionServerSettings, authenticators: Mapping[str, A
         if isinstance(factor, LocalPasswordAuthenticator)
     ]
     ours = bool(validators) and all(validator is default_password_validator for validator in validators)
-    return {"passwordMinLength": MIN_LENGTH if ours else None}
+    return {
+        "passwordMinLength": MIN_LENGTH if ours else None,
+        "loginBy": settings.login_by,
+        "usernameFromEmail": settings.login_by == BY_EMAIL,
+    }

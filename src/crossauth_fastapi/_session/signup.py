@@ -7,6 +7,7 @@ from typing import Any, Final, TypedDict
 
 from crossauth_backend.accounts import factor2_setup, signup
 from crossauth_backend.accounts.credentials import proven
+from crossauth_backend.accounts.login_names import name_of_signup
 from crossauth_backend.accounts.pending import PENDING
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.email_tokens.rules import address_of
@@ -83,7 +84,7 @@ async def sign_up(call: Submitted[SignupBody]) -> Outcome:
     persist = persist_of(call, body.persist)
     user = await user_made(
         call,
-        {**call.form.to_dict(), "username": body.username},
+        {**call.form.to_dict(), "username": name_of_signup(ctx.accounts.login_by, body.username, call.form.to_dict())},
         list(ctx.users.user_editable_fields),
         list(ctx.settings.user_allowed_factor1),
         ("username", "state", "factor1"),
