@@ -20,12 +20,11 @@ from crossauth_backend.core.periodic import Periodic
 from crossauth_backend.core.secretoption import check_secret
 from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.delivery.mailer import Failure
-from crossauth_backend.delivery.messages import site_name
-from crossauth_backend.delivery.options import make_mailer, sender_name
+from crossauth_backend.delivery.options import make_mailer
 from crossauth_backend.delivery.queue import DeliveryQueue
 from crossauth_backend.delivery.waiting import InKeys
 from crossauth_backend.email_tokens.manager import TokenEmailer
-from crossauth_backend.email_tokens.options import TokenEmailerOptions, TokenEmailerSettings
+from crossauth_backend.email_tokens.options import TokenEmailerOptions, TokenEmailerSettings, mail_brand
 from crossauth_backend.events.audit import AuditListener, AuditStorage, SupportsAuditPurge
 from crossauth_backend.events.listeners import Events, LoggingListener
 from crossauth_backend.events.record import EventListener, EventName
@@ -238,7 +237,7 @@ class SessionManagerBase:
         services = FactorServices(
             key_storage=self.key_storage, user_storage=users, ring=self.ring, queue=self.queue,
             mailer=self.emails.mailer if self.emails else make_mailer(settings, "SessionManager"), clock=self.session.now,
-            site=settings.site_name or site_name(settings.site_url) or sender_name(settings),
+            brand=mail_brand(settings, "SessionManager"),
         )  # fmt: skip
         for factor in self.authenticators.values():
             factor.attach(services)

@@ -185,7 +185,7 @@ async def test_forgotten_password_change_of_address_and_the_other_browser(browse
             await alice.sees("link")
             await alice.go("/account")
             await alice.sees(ALICE)
-            assert "was asked for" in await alice.mail(ALICE)
+            assert "asked to change its email address" in await alice.mail(ALICE)
             await alice.follow("new@example.com")
             await alice.press("Change my email address")
             await alice.go("/account")

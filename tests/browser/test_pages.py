@@ -204,7 +204,7 @@ async def test_every_page_of_factors_mail_and_administration(browser: Browser, s
         await page.goto(f"{url}/admin/changepassword/2")
         await page.fill("#new_password", PASSWORD)
         await page.fill("#repeat_password", PASSWORD)
-        await page.get_by_role("main").get_by_role("button").first.click()
+        await page.locator("main button[type=submit]").first.click()
         await visitor.send("Continue", otp=world.code(secret))
         await visitor.look("admin-changepassword-done")
 

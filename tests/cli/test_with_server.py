@@ -82,6 +82,7 @@ def test_every_command_is_tried_here() -> None:
     there = {name: set(getattr(command, "commands", ())) for name, command in group.commands.items()}
     assert there == {
         "init": set(),
+        "doctor": set(),
         "create-admin": set(),
         "create-superuser": set(),
         "api-keys": {"create", "list", "revoke"},

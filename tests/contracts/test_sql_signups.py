@@ -149,7 +149,7 @@ async def test_in_an_own_table_with_unique_addresses_the_unfinished_gives_way(
             fresh = thief.sign_up("fresh", NEW, user_email="fresh@example.com", factor2="none")
             known = thief.sign_up("known", NEW, user_email=email, factor2="none")
             assert (known.status_code, known.json() | {"csrfToken": ""}) == (200, fresh.json() | {"csrfToken": ""})
-            assert owner.mail(email)[0]["subject"] == "You already have an account"
+            assert owner.mail(email)[0]["subject"] == "You already have an account at localhost"
             for name in ("fresh", "known", "thief"):
                 assert name_of(thief.log_in(name, PASSWORD if name == "thief" else NEW)) == "EmailNotVerified"
             # Whose address was given away can sign up again with it, and with another.

@@ -47,7 +47,7 @@ def test_an_address_is_proven_before_anybody_is_logged_in(world: World, browser:
     assert state_of(world) == UserState.awaiting_email_verification
     assert name_of(browser.log_in()) == "EmailNotVerified"
     mail = browser.mail(ALICE)[0]
-    assert mail["subject"] == "Please verify your email"
+    assert mail["subject"] == "Verify your email address for localhost"
     assert browser.link() in mail["html"]
     page = browser.get(browser.link())
     assert (page.status_code, "Verify my email address" in page.text, browser.who()) == (200, True, None)
@@ -109,7 +109,7 @@ def test_a_sign_up_with_a_known_address_is_answered_as_any_other(world: World, b
             assert (done.status_code, set(done.json())) == (
                 200, {"ok", "user", "emailVerificationNeeded", "recoveryCodes", "csrfToken"}
             ), answer.text  # fmt: skip
-    assert browser.mail(ALICE)[0]["subject"] == "You already have an account"
+    assert browser.mail(ALICE)[0]["subject"] == "You already have an account at localhost"
     owner = asyncio.run(world.users.get_user_by_email(ALICE)).user
     assert owner.username == "alice", "the account that was made holds no address"
 
@@ -174,7 +174,7 @@ def test_a_change_to_a_known_address_is_answered_as_any_other(browser: Browser, 
     known = browser.call("/api/updateuser", user_email="bob@example.com")
     fresh = browser.call("/api/updateuser", user_email="fresh@example.com")
     assert (known.status_code, known.json()) == (fresh.status_code, fresh.json())
-    assert browser.mail("bob@example.com")[0]["subject"] == "You already have an account"
+    assert browser.mail("bob@example.com")[0]["subject"] == "You already have an account at localhost"
 
 
 def test_of_two_who_want_an_address_the_first_to_prove_it_gets_it(browser: Browser, other: Browser) -> None:
@@ -192,7 +192,7 @@ def test_a_forgotten_password(world: World, browser: Browser, other: Browser) ->
     verified(browser)
     assert other.call("/api/requestpasswordreset", email=ALICE.upper()).json()["ok"] is True
     mail = other.mail(ALICE)[0]
-    assert mail["subject"] == "Password reset"
+    assert mail["subject"] == "Reset your localhost password"
     link = other.link(ALICE)
     page = other.get(link)
     assert (page.status_code, 'name="token"' in page.text) == (200, True)

@@ -83,8 +83,9 @@ async def test_its_user_is_told_by_mail(provider: FakeProvider) -> None:
         await browser.call("/api/linkedaccounts", account=account["account"])
         mails = (await browser.get("/api/outbox")).json()
         assert [mail["subject"] for mail in mails] == [
-            "An account was unlinked from yours", "An account was linked to yours",
-        ]  # fmt: skip
+            "A login method was removed from your localhost account",
+            "A login method was added to your localhost account",
+        ]
         assert all(mail["to"] == "wonder@example.com" for mail in mails)
         assert "http://localhost:8000/linkedaccounts" in mails[1]["text"]
         assert "127.0.0.1" in mails[1]["text"]

@@ -323,7 +323,7 @@ def test_0_55_0_and_0_63_4_sign_up_and_change_of_address_do_not_say_who_is_known
         known_totp = browser.sign_up("third", user_email="victim@example.org", factor2="totp").json()
         fresh_totp = browser.sign_up("fourth", user_email="fourth@example.org", factor2="totp").json()
         assert known_totp.keys() == fresh_totp.keys()
-        assert browser.mail("victim@example.org")[0]["subject"] == "You already have an account"
+        assert browser.mail("victim@example.org")[0]["subject"] == "You already have an account at localhost"
 
 
 def test_65_2_0_tries_of_a_code_are_counted_to_the_maximum_at_once() -> None:
@@ -354,9 +354,9 @@ def test_65_12_1_an_address_is_not_ones_own_before_it_is_proven() -> None:
         browser.call("/api/updateuser", user_email="new@example.org")
         assert browser.get("/api/userforsessionkey").json()["user"]["email"] == "old@example.org"
         other.call("/api/requestpasswordreset", email="new@example.org")
-        assert [m["subject"] for m in other.mail("new@example.org")] != ["Password reset"]
+        assert [m["subject"] for m in other.mail("new@example.org")] != ["Reset your localhost password"]
         other.call("/api/requestpasswordreset", email="old@example.org")
-        assert other.mail("old@example.org")[0]["subject"] == "Password reset"
+        assert other.mail("old@example.org")[0]["subject"] == "Reset your localhost password"
 
 
 def test_64_2_1_an_account_whose_address_is_not_proven_sets_up_no_second_factor() -> None:

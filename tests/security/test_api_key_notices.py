@@ -11,7 +11,7 @@ from tests.accounts import Browser, World
 from tests.support import CHEAP
 
 EMAIL = "alice@example.com"
-SUBJECTS = ["A new API key was created", "An API key was replaced"]
+SUBJECTS = ["A new API key was created for your localhost account", "An API key of your localhost account was replaced"]
 
 
 def a_world(**options: Any) -> World:

@@ -109,5 +109,10 @@ def test_both_look_ups_are_made_whatever_is_found(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("login_by", ["email", "phone"])
 def test_what_cannot_work_stops_the_start(login_by: str) -> None:
     with pytest.raises(CrossauthError, match="login_by") as refused:
-        World(InMemoryUserStorage({"user_editable_fields": []}), login_by=login_by, allowed_factor2=[], factor2_in_signup_form=False)
+        World(
+            InMemoryUserStorage({"user_editable_fields": []}),
+            login_by=login_by,
+            allowed_factor2=[],
+            factor2_in_signup_form=False,
+        )
     assert refused.value.code is ErrorCode.Configuration

@@ -589,21 +589,21 @@ def test_a_code_by_mail_names_site_and_account(options: dict[str, Any], site: st
         options["allowed_factor2"] = ["none", "email"]
     factor: Any = World(**options).manager.authenticators["email"]
     message = asyncio.run(factor._make(TO, {"otp": "123456", "username": "alice"}, utc_now()))
-    assert f"{site} alice is: 123456" in message.content["text"]
+    assert f"{site} alice:\n\n123456\n" in message.content["text"]
 
 
 def test_messages_name_site_and_account() -> None:
     world = World(enable_email_verification=True)
     with world.open() as url, Browser(url) as browser, Browser(url) as other:
         browser.sign_up("alice", user_email=TO, factor2="email")
-        assert "your localhost account alice is: " in browser.mail(TO)[0]["text"]
+        assert "your localhost account alice:\n" in browser.mail(TO)[0]["text"]
         browser.call("/api/configurefactor2", otp=browser.mailed_code(TO))
         other.sign_up("mallory", user_email=TO, factor2="none")
         note = browser.mail(TO)[0]
-        assert note["subject"] == "You already have an account"
-        assert "sign up at http://localhost:8000 with this email address" in note["text"]
-        assert "account there: alice." in note["text"]
+        assert note["subject"] == "You already have an account at localhost"
+        assert "sign up at localhost with this email address" in note["text"]
+        assert "Username: alice\n" in note["text"]
         assert "mallory" not in note["text"]
         other.sign_up("bob", user_email="bob@example.com", user_phone="+441632960961", factor2="sms")
         other.mail()  # waits for what is being sent
-        assert world.sms.messages[-1][1].startswith("Your localhost code is ")
+        assert world.sms.messages[-1][1][6:].startswith(" is your localhost code. Don't share it with anyone.\n")

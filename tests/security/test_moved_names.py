@@ -13,7 +13,7 @@ from tests.fastapi_users.test_core import Both, add_routes, name_of_refusal
 from tests.support import PASSWORD
 
 OLD, NEW = "old@example.com", "new@example.com"
-TAKEN = "Choose another username"
+TAKEN = "Choose another username for localhost"
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -115,7 +115,9 @@ def test_a_name_that_was_left_behind_is_told_to_the_owner_of_the_mailbox(factor2
         text = newcomer.mail(OLD)[0]["text"]
         assert "another username" in text
         assert NEW not in text, "whose name it is is not said"
-        assert subjects(newcomer, NEW) == ["Please verify your email"], "of that account nothing is sent to anybody"
+        assert subjects(newcomer, NEW) == ["Verify your email address for localhost"], (
+            "of that account nothing is sent to anybody"
+        )
         registered(newcomer, "newcomer", OLD)
 
 

@@ -105,7 +105,7 @@ def test_the_owner_of_a_verified_address_is_told_the_whole_name() -> None:
         assert "your localhost account john.doe." in owner.mail(VICTIM)[0]["text"]
         assert "<strong>john.doe</strong>" in owner.mail(VICTIM)[0]["html"]
         other.sign_up("bob", user_email=VICTIM, factor2="none")
-        assert "account there: john.doe" in whole(other.mail(VICTIM))
+        assert "Username: john.doe\n" in whole(other.mail(VICTIM))
 
 
 def test_an_applications_own_messages_have_the_variable_and_not_the_message() -> None:

@@ -204,7 +204,7 @@ def test_notes_to_an_address_that_is_taken_as_a_username_are_counted(world: Worl
                 assert len(browser.mail()) - before == 1
         notes = browser.mail()[: len(browser.mail()) - before]
         assert len(notes) == 10
-        assert {mail["subject"] for mail in notes} == {"You already have an account"}
+        assert {mail["subject"] for mail in notes} == {"You already have an account at localhost"}
 
 
 def test_links_of_a_sign_up_that_is_repeated_after_its_factor_was_set_up_are_counted(world: World, url: str) -> None:
@@ -264,16 +264,16 @@ def test_strangers_cannot_keep_from_an_owner_what_the_owner_needs(world: World, 
         world.later(minutes=1)
         use_up(stranger)
         assert stranger.call("/api/requestpasswordreset", email=VICTIM).status_code == 200
-        assert stranger.mail(VICTIM)[0]["subject"] == "Password reset"
+        assert stranger.mail(VICTIM)[0]["subject"] == "Reset your localhost password"
         browser.cookies.clear()
         browser.asked("alice")
-        assert stranger.mail(VICTIM)[0]["subject"] == "Login code"
+        assert stranger.mail(VICTIM)[0]["subject"].endswith(" is your localhost code")
         assert browser.give(browser.mailed_code(VICTIM)).status_code == 200
         asked = browser.call("/api/updateuser", user_email="new@example.com").json()
         assert asked.get("factor2Required") is True, asked
         done = browser.call("/api/factor2", otp=browser.mailed_code(VICTIM)).json()
         assert done["emailVerificationRequired"] is True, done
-        assert stranger.mail(VICTIM)[0]["subject"] == "A change of your e-mail address was asked for"
+        assert stranger.mail(VICTIM)[0]["subject"] == "A change of your localhost email address was requested"
 
 
 def test_reset_links_are_counted_by_mailbox(world: World, url: str) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from crossauth_backend import CrossauthError, ErrorCode
+from crossauth_backend.core.colors import Color
 from crossauth_fastapi._pages.brand import Brand, brand_of
-from crossauth_fastapi._pages.colors import Color
 from crossauth_fastapi._pages.options import BrandSettings
 from crossauth_fastapi._pages.policy import EVERY_PAGE, PagePolicy
 

@@ -19,6 +19,7 @@ from crossauth_backend.accounts.signup_rules import first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
 from crossauth_backend.core.text import normalize, same_mailbox
+from crossauth_backend.email_tokens import subjects
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.data import encode_data, get_json_data
@@ -227,6 +228,6 @@ def _tell(accounts: Accounts, user: User, iss: str, name: str, origin: Origin, *
     accounts.events.tell(event, user, address=origin.address, reason=iss)
     if accounts.emails is not None:
         provider = urlsplit(iss).hostname or iss
-        subject = f"An account was {'linked to' if linked else 'unlinked from'} yours"
+        subject = subjects.LINKED if linked else subjects.UNLINKED
         data = {"provider": provider, "name": name, "linked": linked}
         accounts.need_emails().send_note(user, subject, "identitynoticebody.jinja2", data, ("name",))

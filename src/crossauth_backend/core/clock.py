@@ -1,16 +1,31 @@
-"""The one clock. Time is aware UTC everywhere; a test hands in a clock of its own."""
+"""The one clock. Time is aware UTC everywhere; a test hands in a clock of its own, or replaces this one for a while."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 Clock = Callable[[], datetime]
 
 
+# Clocks that tests have put in the place of the system's; the last one counts.
+_replaced: list[Clock] = []
+
+
 def utc_now() -> datetime:
     """The current time, aware, in UTC."""
-    return datetime.now(UTC)
+    return _replaced[-1]() if _replaced else datetime.now(UTC)
+
+
+@contextmanager
+def time_from(clock: Clock) -> Iterator[None]:
+    """Let `utc_now` ask `clock` in the block, in the whole process; for tests."""
+    _replaced.append(clock)
+    try:
+        yield
+    finally:
+        _replaced.pop()
 
 
 def from_now(seconds: float, now: datetime) -> datetime:

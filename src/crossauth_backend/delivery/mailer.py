@@ -1,4 +1,4 @@
-"""What a message is, and what sends e-mail."""
+"""What a message is, and what sends email."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Failure: TypeAlias = Literal[Refusal, "expired", "stopped", "error", "too_many"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """One e-mail. Its `repr` shows no text, which may hold a code or a link that signs somebody in.
+    """One email. Its `repr` shows neither subject nor text, which may hold a code or a link that logs somebody in.
 
     Parameters:
         to: the address it goes to.
@@ -27,7 +27,7 @@ class Mail:
     """
 
     to: str
-    subject: str
+    subject: str = field(repr=False)
     text: str = field(repr=False)
     html: str | None = field(default=None, repr=False)
     from_name: str = ""
@@ -63,7 +63,7 @@ async def send_mail(mailer: Mailer, content: Mapping[str, Any]) -> None:
 
 @runtime_checkable
 class Mailer(Protocol):
-    """Sends e-mail. An application hands its own in by the option `mailer`."""
+    """Sends email. An application hands its own in by the option `mailer`."""
 
     async def send(self, mail: Mail) -> None:
         """Send it, or raise; what raised is tried again later.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -73,6 +74,16 @@ class DeliveryQueue:
     def add_channel(self, name: str, send: Channel) -> None:
         """Have messages of the channel `name` sent by `send`, which is handed their content. The name must outlive a restart."""
         self._channels[name] = send
+
+    @contextmanager
+    def diverted(self, divert: Callable[[Channel], Channel]) -> Iterator[None]:
+        """Let every channel send by what `divert` makes of it in the block; for tests."""
+        before = dict(self._channels)
+        self._channels |= {name: divert(send) for name, send in before.items()}
+        try:
+            yield
+        finally:
+            self._channels |= before
 
     def put(self, job: Job) -> None:
         """Have `job` make a message, and send it.

@@ -1,11 +1,11 @@
-"""Making, sending and taking tokens by e-mail."""
+"""Making, sending and taking tokens by email."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -15,13 +15,18 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import read_options
 from crossauth_backend.core.secrets import random_value
 from crossauth_backend.core.text import same_mailbox, with_slashes
+from crossauth_backend.core.texts import gettext
+from crossauth_backend.delivery.durations import duration_text
+from crossauth_backend.delivery.lines import one_line
 from crossauth_backend.delivery.mailer import Message, mail_message, send_mail
-from crossauth_backend.delivery.messages import Messages, site_name
+from crossauth_backend.delivery.messages import Messages
 from crossauth_backend.delivery.options import make_mailer
 from crossauth_backend.delivery.queue import DeliveryQueue
+from crossauth_backend.email_tokens import subjects
 from crossauth_backend.email_tokens.draft import Draft
-from crossauth_backend.email_tokens.options import TokenEmailerOptions, TokenEmailerSettings
+from crossauth_backend.email_tokens.options import TokenEmailerOptions, TokenEmailerSettings, mail_brand
 from crossauth_backend.email_tokens.rules import (
+    MAX_SHOWN,
     TOKEN_BYTES,
     EmailToken,
     address_of,
@@ -65,7 +70,7 @@ class Verification:
 
 
 class TokenEmailer:
-    """Sends links that prove an e-mail address, and takes the tokens in them.
+    """Sends links that verify an email address, and takes the tokens in them.
 
     A token is 256 random bits, stored as a hash, good once and for one purpose. Everything is made and sent in the background,
     and counted there, by the mailbox it goes to. What is over the limit is not sent; no answer says so, for it would say who has
@@ -100,10 +105,10 @@ class TokenEmailer:
         if mailer is None:
             raise CrossauthError(
                 ErrorCode.Configuration,
-                f"{component}: e-mail needs option 'smtp_host' and 'email_from', or 'mailer' (in development an Outbox)",
+                f"{component}: email needs option 'smtp_host' and 'email_from', or 'mailer' (in development an Outbox)",
             )
         if not options.site_url:
-            raise CrossauthError(ErrorCode.Configuration, f"{component}: e-mail needs option 'site_url' for its links")
+            raise CrossauthError(ErrorCode.Configuration, f"{component}: email needs option 'site_url' for its links")
         if not isinstance(key_storage, SupportsTake):
             raise CrossauthError(
                 ErrorCode.Configuration,
@@ -111,12 +116,10 @@ class TokenEmailer:
             )
         self.mailer = mailer
         self.queue = queue or DeliveryQueue()
-        site = options.site_name or site_name(options.site_url)
-        self.messages = Messages(options.views, options.render, site)
+        self.messages = Messages(options.views, options.render, mail_brand(options, component))
         self.queue.add_channel(CHANNEL, partial(send_mail, mailer))
-        for name in ("email_verification_text_body", "email_verification_html_body",
-                     "password_reset_text_body", "password_reset_html_body"):  # fmt: skip
-            self.messages.check(getattr(options, name) or None, name)
+        for name in (f"{kind}_{part}_body" for kind in subjects.DEFAULTS for part in ("text", "html")):
+            self.messages.check(getattr(options, name), name)
         self._users, self._keys, self._take = user_storage, key_storage, key_storage.take_key
         self._clock, self._count_mail = clock, count_mail
         self._site = {"siteUrl": options.site_url.rstrip("/"), "prefix": with_slashes(options.prefix)}
@@ -148,7 +151,7 @@ class TokenEmailer:
         *,
         stamp: str | None = None,
     ) -> None:
-        """Send a link that proves the user's address, or the address `new_email` that the user wants.
+        """Send a link that verifies the user's address, or the address `new_email` that the user wants.
 
         An address that another account has gets a note about that account instead, to where that account's mail goes: the
         answer to whoever asked is the same.
@@ -160,8 +163,7 @@ class TokenEmailer:
             stamp: the security stamp of the user as whoever asks has read it. The link rests on it, and is not sent where the
                 user has another one by now.
         """
-        s = self.settings
-        self._put(partial(self._verification, userid, new_email, dict(extra_data or {}), s.verify_email_expires, stamp))
+        self._put(partial(self._verification, userid, new_email, dict(extra_data or {}), stamp))
 
     def send_password_reset_token(
         self, email: str, extra_data: Mapping[str, Any] | None = None, *, always: bool = True
@@ -192,12 +194,12 @@ class TokenEmailer:
         Parameters:
             email: the address.
         """
-        self._put(partial(self._note, email, "Choose another username", "nametakenbody.jinja2", dict(self._site)))
+        self._put(partial(self._note, email, subjects.NAME_TAKEN, "nametakenbody.jinja2", dict(self._site)))
 
     def send_change_notice(self, user: User, old_email: str, changed: bool) -> None:
         """Tell the old address that it was changed, or is asked to be."""
         data = {**self._site, "username": name_in_mail(user, old_email), "changed": changed}
-        subject = "Your e-mail address was changed" if changed else "A change of your e-mail address was asked for"
+        subject = subjects.ADDRESS_CHANGED if changed else subjects.ADDRESS_CHANGE
         self._put(partial(self._note, old_email, subject, "emailchangenoticebody.jinja2", data, always=True))
 
     def send_note(
@@ -207,7 +209,8 @@ class TokenEmailer:
 
         Parameters:
             user: whose account.
-            subject, template: of the mail.
+            subject: of the mail, see `subjects`.
+            template: of its text.
             data: variables for the template.
             chosen: those that whoever did it could choose: where the address is not verified, a stranger may be sent them.
         """
@@ -215,7 +218,8 @@ class TokenEmailer:
         if address is None:
             return
         known = is_verified_address(user, address)
-        safe = {name: data[name] if known else name_for_strangers(data[name]) for name in chosen}
+        shorter = {name: one_line(data[name], MAX_SHOWN) for name in chosen}
+        safe = {name: text if known else name_for_strangers(text) for name, text in shorter.items()}
         data = {**self._site, "username": name_in_mail(user, address), **data, **safe}
         self._put(partial(self._note, address, subject, template, data, always=known))
 
@@ -268,7 +272,7 @@ class TokenEmailer:
         return await self._save(KeyPrefix.password_reset_token, token, self.settings.password_reset_expires)
 
     async def create_and_save_email_verification_token(self, userid: UserId, new_email: str = "") -> str:
-        """A token that proves an address, as the link would carry it."""
+        """A token that verifies an address, as the link would carry it."""
         return await self._verification_token(await self._users.get_user_by_id(userid, _ANY), new_email)
 
     async def _verification_token(self, found: UserAndSecrets, new_email: str) -> str:
@@ -302,7 +306,7 @@ class TokenEmailer:
         self, to: str, subject: str, template: str, data: dict[str, Any], *, always: bool = False, counted: bool = False
     ) -> Draft:
         async def make() -> Message:
-            return mail_message(CHANNEL, await self.messages.mail(to, subject, template, None, data))
+            return mail_message(CHANNEL, await self.messages.mail(to, gettext(subject), template, None, data))
 
         return Draft(to, make, always, counted)
 
@@ -314,16 +318,12 @@ class TokenEmailer:
 
         async def make() -> Message:
             token = await self.create_and_save_password_reset_token(user.id)
-            s, data = self.settings, self._data(user, address, token, self.settings.password_reset_expires, extra)
-            mail = await self.messages.mail(
-                address, s.password_reset_subject, s.password_reset_text_body, s.password_reset_html_body or None, data
-            )
-            return mail_message(CHANNEL, mail, self._ends(s.password_reset_expires))
+            return await self._with_link("password_reset", user, address, token, extra)
 
         return Draft(address, make, always)
 
     async def _verification(
-        self, userid: UserId, new_email: str, extra: dict[str, Any], seconds: int, stamp: str | None
+        self, userid: UserId, new_email: str, extra: dict[str, Any], stamp: str | None
     ) -> Draft | None:
         found = await self._users.get_user_by_id(userid, _ANY)
         user = found.user
@@ -339,20 +339,25 @@ class TokenEmailer:
 
         async def make() -> Message:
             token = await self._verification_token(found, new_email)
-            s, data = self.settings, self._data(user, address, token, seconds, extra)
-            mail = await self.messages.mail(
-                address, s.email_verification_subject, s.email_verification_text_body,
-                s.email_verification_html_body or None, data,
-            )  # fmt: skip
-            return mail_message(CHANNEL, mail, self._ends(seconds))
+            return await self._with_link("email_verification", user, address, token, extra)
 
         return Draft(address, make)
+
+    async def _with_link(self, kind: str, user: User, to: str, token: str, extra: dict[str, Any]) -> Message:
+        s = self.settings
+        own, text, html = (getattr(s, f"{kind}_{part}") for part in ("subject", "text_body", "html_body"))
+        seconds = s.verify_email_expires if kind == "email_verification" else s.password_reset_expires
+        ends = self._clock() + timedelta(seconds=seconds)
+        times = {"expires": f"{ends:%d %B %Y, %H:%M} UTC", "lasts": duration_text(seconds)}
+        data = {"username": name_in_mail(user, to), **extra, **self._site, "token": token, **times}
+        mail = await self.messages.mail(to, own or gettext(subjects.DEFAULTS[kind]), text, html, data)
+        return mail_message(CHANNEL, mail, ends)
 
     async def _account_exists(self, email: str, counted: bool = False) -> Draft:
         # Only to the account's own mailbox goes its name.
         owner = await self.owner_of(email)
         data = {**self._site, "username": None if owner is None else name_in_mail(owner, email)}
-        return await self._note(email, "You already have an account", "accountexistsbody.jinja2", data, counted=counted)
+        return await self._note(email, subjects.ACCOUNT_EXISTS, "accountexistsbody.jinja2", data, counted=counted)
 
     async def owner_of(self, email: str) -> User | None:
         """The account that has this address, as email address or as a username that is one.
@@ -373,13 +378,6 @@ class TokenEmailer:
         if found is None or not is_named_for_mailbox(found.user) or not same_mailbox(found.user.username, email):
             return None
         return found.user
-
-    def _data(self, user: User, to: str, token: str, seconds: int, extra: dict[str, Any]) -> dict[str, Any]:
-        expires = f"{self._ends(seconds):%d %B %Y, %H:%M} UTC"
-        return {"username": name_in_mail(user, to), **extra, **self._site, "token": token, "expires": expires}
-
-    def _ends(self, seconds: int) -> datetime:
-        return self._clock() + timedelta(seconds=seconds)
 
     def _put(self, draft: Callable[[], Awaitable[Draft | None]]) -> None:
         """The way of every message: it is counted by where it goes, and then made and sent."""

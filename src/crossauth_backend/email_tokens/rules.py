@@ -11,6 +11,7 @@ from typing import Final
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.delivery.lines import one_line
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.users.credentials import credential_stamp
@@ -21,6 +22,8 @@ from crossauth_backend.users.states import UNFINISHED, UserState
 
 TOKEN_BYTES: Final = 32
 MAX_TOKEN: Final = 200
+# Of a name in a mail.
+MAX_SHOWN: Final = 100
 RESETTABLE: Final = (
     UserState.active,
     UserState.password_reset_needed,
@@ -122,7 +125,7 @@ def name_in_mail(user: User, to: str) -> str:
     """What mail to an address may call the user: the username where the address is verified as the user's. Otherwise somebody
     else may read it, and it is said only where it carries nothing; else it is empty."""
     if is_verified_address(user, to):
-        return user.username
+        return one_line(user.username, MAX_SHOWN)
     return name_for_strangers(user.username)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing
+from crossauth_backend.delivery.brand import MailBrand
 from crossauth_backend.delivery.mailer import Mailer
 from crossauth_backend.delivery.queue import DeliveryQueue
 from crossauth_backend.keys.storage import KeyStorage
@@ -23,9 +24,9 @@ class FactorServices:
         user_storage: where secrets are that are encrypted anew.
         ring: encrypts secrets at rest.
         queue: sends in the background.
-        mailer: sends e-mail, where the server has one.
+        mailer: sends email, where the server has one.
         clock: what time it is.
-        site: the name of the site, for messages.
+        brand: the name, address, logo and colors of the site, for messages.
     """
 
     key_storage: KeyStorage
@@ -34,7 +35,7 @@ class FactorServices:
     queue: DeliveryQueue
     mailer: Mailer | None = None
     clock: Clock = utc_now
-    site: str = ""
+    brand: MailBrand = field(default_factory=MailBrand)
 
 
 class NoServices:

@@ -10,6 +10,7 @@ from typing import Final
 from crossauth_backend.api_keys.manager import Default
 from crossauth_backend.api_keys.record import ApiKey
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.email_tokens import subjects
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._actions.request import ActionRequest
 from crossauth_fastapi._api_keys.bodies import (
@@ -139,7 +140,7 @@ def _send_notice(call: KeyRequest, owner: Owner, key: ApiKey, *, replaced: bool)
     """Mail the user, where mail is configured: a stolen login must not leave a key behind that nobody knows of."""
     emails = call.ctx.accounts.emails(call.state.root_path)
     if emails is not None:
-        subject = "An API key was replaced" if replaced else "A new API key was created"
+        subject = subjects.KEY_REPLACED if replaced else subjects.KEY_CREATED
         data = {"name": key.name, "replaced": replaced}
         # Whoever made the key chose the name.
         emails.send_note(owner.user, subject, "apikeynoticebody.jinja2", data, chosen=("name",))

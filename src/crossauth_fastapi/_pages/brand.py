@@ -11,10 +11,10 @@ from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from crossauth_backend.core.colors import Accent, Color, accents, parse_accent
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_fastapi._http.localhost import is_local_host
-from crossauth_fastapi._pages.colors import Accent, Color, accents, parse_color
 from crossauth_fastapi._pages.options import BrandSettings
 from crossauth_fastapi._pages.policy import EVERY_PAGE, PagePolicy
 
@@ -115,7 +115,7 @@ def brand_of(settings: BrandSettings, component: str, site_name: str, site_url: 
         logo_url=settings.logo_url,
         favicon_url=settings.favicon_url,
         footer=settings.footer,
-        accent=_color(component, settings.accent_color),
+        accent=_ACCENT if settings.accent_color is None else parse_accent(settings.accent_color, component),
         policy=EVERY_PAGE if policy == EVERY_PAGE else policy,
     )
 
@@ -123,16 +123,6 @@ def brand_of(settings: BrandSettings, component: str, site_name: str, site_url: 
 def _host(site_url: str | None) -> str:
     host = urlsplit(site_url or "").hostname or ""
     return "" if is_local_host(host) else host
-
-
-def _color(component: str, text: str | None) -> Color:
-    found = _ACCENT if text is None else parse_color(text)
-    if found is None:
-        raise CrossauthError(
-            ErrorCode.Configuration,
-            f"{component}: option 'accent_color' must be a color such as '#2946c8' or '#24c', not {text!r:.40}",
-        )
-    return found
 
 
 def _image_source(component: str, name: str, url: str | None) -> tuple[str, ...]:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from fastapi import APIRouter, HTTPException, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.delivery.outbox import Outbox
 from crossauth_fastapi._http.errors import NO_STORE
 from crossauth_fastapi._http.localhost import is_local_host
 from crossauth_fastapi._session.context import SessionContext
+
+# A mail is a document that an application's templates wrote: it may have styles and the site's logo, and runs nothing. In the
+# sandbox it is of no origin, so that it reaches neither cookies nor pages; its links open as those of a mail do.
+MAIL_HEADERS: Final = {
+    **NO_STORE,
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def check_outbox(ctx: SessionContext) -> None:
@@ -36,7 +49,7 @@ def outbox_of(ctx: SessionContext) -> Outbox | None:
 
 
 def outbox_routes(router: APIRouter, ctx: SessionContext) -> None:
-    """The two routes; they are not there unless the mailer is an outbox."""
+    """The routes; they are not there unless the mailer is an outbox."""
     outbox = outbox_of(ctx)
     if outbox is None:
         return
@@ -51,7 +64,14 @@ def outbox_routes(router: APIRouter, ctx: SessionContext) -> None:
         ]
         return JSONResponse(shown, headers=NO_STORE)
 
-    for path, endpoint in (("outbox", page), ("api/outbox", api)):
+    async def html(request: Request) -> Response:
+        wanted = request.path_params["message_id"]
+        found = next((mail.html for mail, _ in outbox.sent if mail.message_id == wanted and mail.html), None)
+        if found is None:
+            raise HTTPException(404)
+        return HTMLResponse(found, headers=MAIL_HEADERS)
+
+    for path, endpoint in (("outbox", page), ("api/outbox", api), ("outbox/{message_id}", html)):
         router.add_api_route(ctx.prefix + path, _local_only(ctx, endpoint), methods=["GET"], include_in_schema=False)
 
 

@@ -76,8 +76,9 @@ def create_admin(
 ) -> None:  # fmt: skip
     """Create an administrator: an active user with a verified address who may manage all accounts.
 
-    The password is asked for twice and not shown; it is never an argument, which other users of the machine could read. An
-    administrator who exists already is left alone, and that is no error.
+    The password is asked for twice and not shown. It is never an argument, which other users of the machine could read.
+
+    An administrator who exists already is left alone, and that is no error.
     """
     if from_stdin + generate + make_existing > 1:
         raise typer.BadParameter("choose one of --password-stdin, --generate-password and --promote")
@@ -94,7 +95,7 @@ def create_superuser(
     users: Target, email: Email = None, username: Username = None, app: Application = None, field: Fields = None,
     make_existing: Promote = False,
 ) -> None:  # fmt: skip
-    """The same as create-admin, by its earlier name; a user who exists is an error.
+    """Create an administrator by the earlier name of create-admin; an existing user is an error.
 
     The password is asked for, or taken from the environment variable CROSSAUTH_SUPERUSER_PASSWORD.
     """

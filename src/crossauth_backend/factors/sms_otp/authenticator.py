@@ -71,7 +71,7 @@ class SmsAuthenticator(SentCodeAuthenticator):
                 ErrorCode.Configuration,
                 f"{type(self).__name__}: option 'sms_sender' must be an SmsSender, with a method `async send(to, body)`",
             )
-        self._messages = Messages(self.settings.views, self.settings.render, services.site)
+        self._messages = Messages(self.settings.views, self.settings.render, services.brand)
         services.queue.add_channel(self._channel, self._send_kept)
         self._messages.check(self.settings.sms_authenticator_body, "sms_authenticator_body")
 

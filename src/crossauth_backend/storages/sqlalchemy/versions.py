@@ -1,10 +1,12 @@
-"""Which version the tables of a storage have, for whoever upgrades them by hand."""
+"""What a database says of itself: the versions of its tables, its clock, its connection."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crossauth_backend.storages.sqlalchemy.engine import start_fault
 from crossauth_backend.storages.sqlalchemy.schema import HEADS, Prepared, Schema
@@ -34,6 +36,21 @@ class SchemaVersion:
     def is_behind(self) -> bool:
         """Whether the tables have to be upgraded. Tables that an application made itself, as they must be, do not."""
         return bool(self.missing) or (self.current is not None and self.current < self.head)
+
+
+class ServerFacts(NamedTuple):
+    """What a PostgreSQL server says: the time there, and whether our connection is encrypted; `None` where it does not say."""
+
+    time: float
+    encrypted: bool | None
+
+
+async def server_facts(engine: AsyncEngine) -> ServerFacts:
+    """Ask a PostgreSQL server about its clock and our connection."""
+    query = "SELECT extract(epoch from clock_timestamp()), (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())"
+    async with engine.connect() as connection:
+        seconds, encrypted = (await connection.execute(sa.text(query))).one()
+    return ServerFacts(float(seconds), None if encrypted is None else bool(encrypted))
 
 
 async def schema_versions(storage: object) -> list[SchemaVersion]:

@@ -1,10 +1,12 @@
-"""Colors of the pages that follow from one accent color, with the contrast that WCAG 2.2 asks of text (1.4.3, level AA)."""
+"""Colors of pages and mails that follow from one accent color, with the contrast that WCAG 2.2 asks of text (1.4.3, level AA)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 
 AA_TEXT: Final = 4.5
 _HEX: Final = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
@@ -53,6 +55,25 @@ def parse_color(text: str) -> Color | None:
         return None
     digits = text[1:] if len(text) == 7 else "".join(2 * digit for digit in text[1:])
     return Color(*(int(digits[at : at + 2], 16) for at in (0, 2, 4)))
+
+
+def parse_accent(text: str, component: str) -> Color:
+    """Return the color that the option `accent_color` says.
+
+    Parameters:
+        text: its value.
+        component: the class to which it was given, named in the message.
+
+    Raises:
+        CrossauthError: `Configuration` where it says none.
+    """
+    found = parse_color(text)
+    if found is None:
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            f"{component}: option 'accent_color' must be a color such as '#2946c8' or '#24c', not {text!r:.40}",
+        )
+    return found
 
 
 def contrast(one: Color, other: Color) -> float:

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from crossauth_fastapi._pages.colors import (
+from crossauth_backend.core.colors import (
     AA_TEXT,
     DARK_GROUNDS,
     LIGHT_GROUNDS,
