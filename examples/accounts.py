@@ -15,7 +15,7 @@ from crossauth_backend import (
     TotpAuthenticator,
     open_engine,
 )
-from crossauth_fastapi import CurrentUser, FastApiServer, FastApiServerOptions, UserView
+from crossauth_fastapi import CurrentUser, FastApiServer, FastApiServerOptions, OptionalUser, UserView
 from crossauth_fastapi.development import first_administrator, local_secret
 
 PORT = int(os.environ.get("PORT", "8000"))
@@ -51,28 +51,45 @@ server = FastApiServer(
 )
 first_administrator(app, users, passwords)
 TIPS = [
-    {"title": "Sign up", "text": "With a second factor, if you like.", "href": "/signup"},
-    {"title": "Read your mail", "text": "In development it is not sent but shown.", "href": "/outbox"},
-    {"title": "See a protected page", "text": "Only whoever is logged in gets there.", "href": "/account"},
-    {"title": "End a session", "text": "See where you are logged in.", "href": "/sessions"},
+    {"title": "Open a protected page", "text": "Only logged-in users can open it.", "href": "/account"},
+    {"title": "Log out a session", "text": "See where you're logged in.", "href": "/sessions"},
     {"title": "Create an API key", "text": "Let a program act for you, without your password.", "href": "/apikeys"},
-    {"title": "Look after users", "text": "As the administrator that the terminal names.", "href": "/admin/selectuser"},
-    {"title": "Log in at a provider", "text": "Run examples/oauth_client.py, and make provider beside it."},
-    {"title": "Call the API", "text": "Every page has a JSON twin.", "href": "/docs"},
+    {
+        "title": "Manage users",
+        "text": "Log in with the administrator shown in your terminal.",
+        "href": "/admin/selectuser",
+    },
+    {"title": "Log in with a provider", "text": "Run make provider and examples/oauth_client.py."},
+    {"title": "Call the API", "text": "Every page is also a JSON endpoint.", "href": "/docs"},
 ]
 
 
 @app.get("/", include_in_schema=False)
-async def home(request: Request) -> Response:
+async def home(request: Request, user: OptionalUser) -> Response:
     """A page for everybody."""
     root = request.scope.get("root_path", "")
-    tips = [{**tip, "href": root + tip["href"]} if "href" in tip else tip for tip in TIPS]
-    return server.render(request, "home.jinja2", {"tips": tips, "protectedUrl": f"{root}/account"})
+    steps = [
+        {"title": "Sign up", "text": "It takes a username, an email address and a password.", "href": f"{root}/signup"},
+        {"title": "Verify your email address", "text": "The email appears in the outbox.", "href": f"{root}/outbox"},
+        {
+            "title": "Turn on two-factor authentication",
+            "text": "With an app or by email.",
+            "href": f"{root}/changefactor2",
+        },
+    ]
+    done = (user is not None, user is not None, user is not None and bool(user.factor2))
+    shown = {
+        "version": app.version,
+        "steps": [{**step, "done": is_done} for step, is_done in zip(steps, done, strict=True)],
+        "tips": [{**tip, "href": root + tip["href"]} if "href" in tip else tip for tip in TIPS],
+        "protectedUrl": f"{root}/account",
+    }
+    return server.render(request, "home.jinja2", shown)
 
 
 @app.get("/account", include_in_schema=False)
 async def account(request: Request, user: CurrentUser) -> Response:
-    """A page for whoever is logged in."""
+    """A page for users who are logged in."""
     return server.render(request, "account.jinja2", {"sessionCreated": request.state.session_key.created})
 
 

@@ -27,9 +27,9 @@ server = FastApiServer(
     },
 )
 TIPS = [
-    {"title": "Sign up", "text": "Make an account; it is kept in the database.", "href": "/signup"},
-    {"title": "See a protected page", "text": "Only whoever is logged in gets there.", "href": "/account"},
-    {"title": "Call the API", "text": "Every page has a JSON twin.", "href": "/docs"},
+    {"title": "Sign up", "text": "Create an account; it is kept in the database.", "href": "/signup"},
+    {"title": "Open a protected page", "text": "Only logged-in users can open it.", "href": "/account"},
+    {"title": "Call the API", "text": "Every page is also a JSON endpoint.", "href": "/docs"},
 ]
 
 
@@ -41,7 +41,7 @@ async def home(request: Request) -> Response:
 
 @app.get("/account", include_in_schema=False)
 async def account(request: Request, user: CurrentUser) -> Response:
-    """A page for whoever is logged in."""
+    """A page for users who are logged in."""
     return server.render(request, "account.jinja2", {"sessionCreated": request.state.session_key.created})
 
 

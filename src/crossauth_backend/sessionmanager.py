@@ -32,6 +32,7 @@ from crossauth_backend.accounts.page_visit import Visit, complete_visit, start_v
 from crossauth_backend.accounts.pending import PENDING, VISIT
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.data import KeyDataEntry, get_json_data
 from crossauth_backend.keys.record import Key
@@ -254,7 +255,7 @@ class SessionManager(SessionManagerBase):
         """Forget the request that waits; returns what was kept of it, which is encrypted."""
         kept = get_json_data(await self.session.get_session_key(session_id)).get(VISIT)
         if not isinstance(kept, dict):
-            raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+            raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
         await self.delete_session_data(session_id, VISIT)
         return kept
 
@@ -285,4 +286,4 @@ class SessionManager(SessionManagerBase):
 
 def _first_only(factor_number: int) -> None:
     if factor_number != 1:
-        raise CrossauthError(ErrorCode.BadRequest, "A second factor is not changed but set up anew")
+        raise CrossauthError(ErrorCode.BadRequest, mark("A second factor can't be changed. Set it up again."))

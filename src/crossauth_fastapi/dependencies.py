@@ -21,6 +21,7 @@ from typing_extensions import TypeVar
 
 from crossauth_backend.api_keys.rules import checked_scopes
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.openapi import Guarded
 from crossauth_fastapi._middleware.decision import CLAIMS, RouteDemand, credential_of, decide
@@ -129,7 +130,7 @@ class Requirement(Guarded, Generic[R]):
         if isinstance(user, wanted):
             return
         if isinstance(user, ClaimedUser):
-            raise CrossauthError(ErrorCode.Forbidden, "There is no account for the user of this access token")
+            raise CrossauthError(ErrorCode.Forbidden, mark("There is no account for the user of this access token"))
         raise CrossauthError(
             ErrorCode.Configuration,
             detail=f"require({wanted.__name__}): the user is a {type(user).__name__}; give the user storage the option "

@@ -210,7 +210,7 @@ def test_what_happened_can_be_read(world: World, admin: Browser, other: Browser)
     assert (newest["name"], newest["username"]) == ("login_failed", None), "what was typed in vain is not kept"
     assert (known["name"], known["username"], known["reason"]) == ("login_failed", "bob", "UsernameOrPasswordInvalid")
     assert (made["name"], made["userid"], made["actor"]) == ("user_created", userid, 1)
-    assert "login_failed" in admin.get("/admin/audit").text
+    assert "Login failed" in admin.get("/admin/audit").text
     assert len(admin.get("/admin/api/audit?take=1&skip=1").json()["events"]) == 1
 
 

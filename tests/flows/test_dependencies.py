@@ -219,10 +219,10 @@ def test_a_token_says_when_and_how_its_user_logged_in(
     step_up = 'Bearer realm="api", error="insufficient_user_authentication", error_description='
     if fresh == 401:
         challenge = recent.headers.get_list("www-authenticate")[1]
-        assert challenge == f'{step_up}"The login is too old for this", max_age="600"'
+        assert challenge == f'{step_up}"You logged in too long ago to do this", max_age="600"'
     if factor2 == 401:
         challenge = with_factor2.headers.get_list("www-authenticate")[1]
-        assert challenge == f'{step_up}"This needs a login with a second factor"'
+        assert challenge == f'{step_up}"This requires a login with two-factor authentication"'
 
 
 def test_a_key_is_no_login(shop: Shop, client: TestClient) -> None:

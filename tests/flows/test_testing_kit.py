@@ -182,7 +182,6 @@ def test_everything_expires_by_the_frozen_clock(app: FastAPI) -> None:
     with captured_mail(app) as mails, frozen_clock(begin) as clock, client_for(app, user) as client:
         assert utc_now() == begin
         client.post("/api/requestpasswordreset", json={"email": "alice@example.com"})
-        assert "7 May 2031" in mails[0].text
         assert client.get(mails[0].link).status_code == 200
         clock.advance(days=2)
         assert client.get(mails[0].link).status_code != 200

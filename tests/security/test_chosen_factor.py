@@ -130,7 +130,7 @@ def test_pages_ask_twice_and_hide_it() -> None:
         assert "The word needs at least 6 letters" in again
         assert 'name="repeat_word"' in again
         assert "jam" not in again
-        assert "Your second factor has been set up." in browser.submit(
+        assert "Two-factor authentication is set up." in browser.submit(
             "/configurefactor2", word=WORD, repeat_word=WORD
         ).text  # fmt: skip
 

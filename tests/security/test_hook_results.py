@@ -27,7 +27,7 @@ def returns(value: Any) -> Hook:
 def refused(answer: Any, caplog: pytest.LogCaptureFixture, option: str) -> None:
     assert answer.status_code == 500
     assert name_of(answer) == "Configuration"
-    assert answer.json()["errorMessage"] == "The server is not configured correctly"
+    assert answer.json()["errorMessage"] == "The server isn't configured correctly"
     assert any(f"option '{option}': the function must" in record.getMessage() for record in caplog.records)
 
 

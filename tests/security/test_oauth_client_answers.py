@@ -228,7 +228,7 @@ async def test_mix_up_an_answer_of_another_server_is_no_login_and_none_of_its_wo
     back = await login.begin()
     refused = {
         "error": "access_denied",
-        "error_description": "The answer is not from the authorization server that was asked",
+        "error_description": "The response came from another authorization server",
     }
     for iss in ("https://elsewhere.example.com", login.provider.url + "/", login.provider.url.upper(), "", None):
         assert await login.finish({**back, "iss": iss}) == refused  # type: ignore[dict-item]

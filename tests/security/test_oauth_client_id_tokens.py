@@ -18,7 +18,7 @@ from crossauth_backend.testing import Fault, ProviderFault
 from tests.oauth_login import Login, login_at_provider
 from tests.resource import signed
 
-NOT_VALID = {"error": "access_denied", "error_description": "The ID token is not valid"}
+NOT_VALID = {"error": "access_denied", "error_description": "The ID token is invalid"}
 
 
 @pytest.fixture

@@ -218,7 +218,7 @@ def test_a_profile_does_not_take_somebody_elses_address_as_username(name: str) -
             if not more or each.isascii()
         ]
         assert {(a.status_code, name_of(a), a.json()["errorMessage"]) for a in answers} == {
-            (400, "FormEntry", "A username that is an email address must be the email address of the account")
+            (400, "FormEntry", "A username that is an email address must be the account's email address")
         }
         assert browser.call("/api/updateuser", user_username="eve2").status_code == 200
         assert browser.call("/api/updateuser", user_username="EVE@example.net").status_code == 200, "one's own"
@@ -237,7 +237,7 @@ def test_a_sign_up_does_not_take_a_name_that_compares_as_an_address(world: Here,
 def test_an_administrator_gives_a_username_that_is_an_address_with_that_address_only() -> None:
     """The owner of another could not sign up; the address that an administrator gives needs no link."""
     world = World(enable_email_verification=True)
-    rule = "A username that is an email address must be the email address of the account"
+    rule = "A username that is an email address must be the account's email address"
 
     async def act() -> None:
         accounts = world.manager.accounts()

@@ -27,14 +27,13 @@ SOURCE = ROOT / "src"
 ONLY_IN_THE_REFERENCE = set(
     """
     access_token_types algorithms audit_table auth_scheme clock_tolerance identity_table
-    email_authenticator_html_body email_authenticator_subject email_authenticator_text_body email_authenticator_token_expires
-    email_token_storage email_verification_html_body email_verification_subject enable_oauth_client_management
+    email_token_storage enable_oauth_client_management
     enable_secret_for_password_hash fetch_timeout fetcher
     friendly_name hash_session_id hashing_threads header_name httpOnly introspection_cache_seconds
     introspection_endpoint introspection_needs_audience jwks_max_age
     jwt_key_type jwt_secret_key_file key_length
-    password_reset_html_body password_reset_subject password_reset_text_body persist_access_token
-    sms_authenticator_body sms_authenticator_from sms_authenticator_token_expires smtp_port
+    persist_access_token
+    sms_authenticator_from smtp_port
     userid_foreign_key_column
     """.split()  # noqa: SIM905
 )

@@ -172,7 +172,7 @@ async def test_many_hashes_at_once_do_not_block_the_loop() -> None:
 
 def test_the_default_rules() -> None:
     assert default_password_validator({"password": PASSWORD}) == []
-    assert default_password_validator({}) == ["Password not provided"]
-    assert default_password_validator({"password": 7}) == ["Password not provided"]
+    assert default_password_validator({}) == ["Enter a password"]
+    assert default_password_validator({"password": 7}) == ["Enter a password"]
     assert default_password_validator({"password": "."}) == ["Password must be at least 8 characters"]
     assert default_password_validator({"password": "X1" + "y" * 2000}) == ["Password must be at most 1024 characters"]

@@ -10,6 +10,7 @@ from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_fa
 from crossauth_backend.accounts.form_fields import check_new_secrets, refusal
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.core.values import differs
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
@@ -22,7 +23,7 @@ from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserStat
 
 STATES = tuple(v for n, v in vars(UserState).items() if not n.startswith("_"))
 _DERIVED = ("id", "username_normalized", "email_normalized", STAMP)
-_NO_WAY_IN: Final = "Enter a password, or an email address so we can send a setup link"
+_NO_WAY_IN: Final = mark("Enter a password, or an email address so we can send a setup link")
 _BY_RESET = (UserState.password_reset_needed, UserState.password_and_factor2_reset_needed)
 MAX_PAGE = 100
 _TRIES = 20
@@ -65,7 +66,7 @@ async def create_user(
         if address_of(User(id=0, username=new["username"], email=new.get("email"))) is None:
             raise refusal("email", _NO_WAY_IN, "password")
         if not accounts.reset_password:
-            raise refusal("password", "Enter a password: this server sends no links to choose one")
+            raise refusal("password", mark("Enter a password. This site can't send setup links."))
         new["state"] = _BY_RESET[1] if new["factor2"] else _BY_RESET[0]
     if admin is not None:
         await check_still(accounts, admin)
@@ -178,7 +179,9 @@ async def _decide(
             if e.code not in (ErrorCode.InvalidKey, ErrorCode.UserNotActive):
                 raise
         user = await accounts.user(user.id)
-    raise CrossauthError(ErrorCode.Connection, "This account is being changed all the time; try again", status=503)
+    raise CrossauthError(
+        ErrorCode.Connection, mark("This account was changed at the same time. Try again."), status=503
+    )
 
 
 async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,10 +193,12 @@ async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, 
     wanted = await checked_user(accounts, wanted, user, trusted=True)
     fields = {n: v for n, v in wanted.items() if n not in _DERIVED and differs(v, user.get(n))}
     if "state" in fields and fields["state"] not in STATES:
-        raise CrossauthError(ErrorCode.BadRequest, f"There is no state {str(fields['state'])[:50]!r}")
+        raise CrossauthError(
+            ErrorCode.BadRequest, mark("There is no status %(state)s", state=repr(str(fields["state"])[:50]))
+        )
     if "factor2" in fields:
         if "state" in fields:
-            raise CrossauthError(ErrorCode.BadRequest, "Change the state and the second factor one after the other")
+            raise CrossauthError(ErrorCode.BadRequest, mark("Change the status and the second factor separately"))
         if fields["factor2"]:
             fields["state"] = UserState.factor2_reset_needed
     return fields
@@ -202,7 +207,7 @@ async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, 
 def _offered(accounts: Accounts, name: str) -> str | None:
     name = name.removeprefix(NO_FACTOR2)
     if name and name not in accounts.allowed_factor2:
-        raise CrossauthError(ErrorCode.Forbidden, "This second factor is not offered")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This second factor is not available"))
     return name or None
 
 

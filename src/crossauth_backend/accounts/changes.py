@@ -8,6 +8,7 @@ from typing import Any
 
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.email_tokens.rules import moves_address
 from crossauth_backend.keys.kinds import ENDING_WITH_PASSWORD
 from crossauth_backend.keys.record import KeyPrefix
@@ -85,7 +86,7 @@ async def _changed_meanwhile(accounts: Accounts, user: User, refusal: ErrorCode)
     found = await or_none(accounts.user(user.id))
     if found is not None and found.state == UserState.disabled:
         return CrossauthError(ErrorCode.UserNotActive)
-    said = "This account was changed meanwhile; log in again" if refusal is ErrorCode.InvalidSession else None
+    said = mark("This account has been changed. Log in again.") if refusal is ErrorCode.InvalidSession else None
     return CrossauthError(refusal, said)
 
 

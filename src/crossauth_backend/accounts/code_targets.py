@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import normalize
+from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.limits.rules import mailbox_of
@@ -17,9 +18,10 @@ from crossauth_backend.users.record import User
 
 _UNUSABLE: Final = (ErrorCode.InvalidEmail, ErrorCode.InvalidPhoneNumber)
 _RIGHT: Final = {
-    ErrorCode.InvalidEmail: "Email address: enter one such as name@example.com, for login codes are sent there",
-    ErrorCode.InvalidPhoneNumber: "Phone number: enter it with its country code, such as +441632960961, for login codes are "
-    "sent there",
+    ErrorCode.InvalidEmail: mark("Enter an email address such as name@example.com. We'll send login codes there."),
+    ErrorCode.InvalidPhoneNumber: mark(
+        "Enter a phone number with its country code, such as +441632960961. We'll send login codes there."
+    ),
 }
 _SEPARATORS: Final = re.compile(r"[\s()./-]")
 

@@ -10,6 +10,7 @@ from crossauth_backend.accounts.code_targets import count, is_reachable
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import masked
+from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.users.record import User
@@ -22,8 +23,8 @@ UNREACHABLE: Final = "unreachable"
 RESEND_AFTER: Final = 30
 # When a code was sent, and where to.
 _SENT: Final = "sent"
-UNREACHABLE_TEXT: Final = (
-    "No code was sent: this account has no valid phone number or email address to send it to. Use a recovery code."
+UNREACHABLE_TEXT: Final = mark(
+    "We couldn't send a code: this account has no valid phone number or email address. Use a recovery code."
 )
 
 

@@ -13,9 +13,10 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import normalize
+from crossauth_backend.core.texts import mark
 from crossauth_backend.delivery.queue import Send
 from crossauth_backend.email_tokens.manager import Verification
-from crossauth_backend.email_tokens.rules import address_of, is_named_for_address, is_named_for_mailbox
+from crossauth_backend.email_tokens.rules import BAD_LINK, address_of, is_named_for_address, is_named_for_mailbox
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
@@ -25,10 +26,10 @@ from crossauth_backend.users.rules import username_problems
 from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UserState
 
-VERIFY_FIRST: Final = (
+VERIFY_FIRST: Final = mark(
     "Verify your email address first. We've sent you a link; if you don't see it, check your spam folder."
 )
-_TAKEN: Final = "Another account has this email address. Log in to that account, or choose another address."
+_TAKEN: Final = mark("Another account has this email address. Log in to that account, or choose another address.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ async def check_link(accounts: Accounts, token: str, applied: bool = False) -> V
     """
     found = await accounts.need_emails().check_email_verification_token(token)
     if applied and not found.already:
-        raise CrossauthError(ErrorCode.InvalidKey)
+        raise CrossauthError(ErrorCode.InvalidKey, BAD_LINK)
     return found
 
 

@@ -18,6 +18,7 @@ from crossauth_backend.accounts.signup_rules import state_after_setup
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.core.texts import mark
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
@@ -26,7 +27,7 @@ from crossauth_backend.users.capabilities import SupportsSignupExpiry
 from crossauth_backend.users.reads import or_none
 from crossauth_backend.users.record import User, with_fields
 
-OTHER_BROWSER: Final = "This was begun in another browser; go on there, or begin it anew"
+OTHER_BROWSER: Final = mark("This was started in another browser. Continue there, or start again.")
 # Said of a secret that the user chooses: it is no guess, so it does not count as one.
 _UNFIT: Final = (ErrorCode.PasswordFormat, ErrorCode.PasswordMatch)
 
@@ -75,7 +76,7 @@ async def start_setup(
             `TooManyAttempts` where too many codes were sent.
     """
     if factor2 not in accounts.allowed_factor2:
-        raise CrossauthError(ErrorCode.Forbidden, "This second factor is not offered")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This second factor is not available"))
     factor, fields = accounts.factors[factor2], {**fields, "username": username}
     prepared = await sent_codes.prepare(accounts, factor, user, fields, purpose, origin)
     secrets = prepared.get("sessionData", {})
@@ -192,7 +193,7 @@ async def remove(accounts: Accounts, user: User, origin: Origin) -> User:
             changed since it was read.
     """
     if accounts.factor2_needed:
-        raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This site requires two-factor authentication"))
     changes = {"factor2": None, **_finished(accounts, user, proves=False)}
     stored = await replace_checked(accounts, user, changes, _emptied(accounts, user))
     await recovery.delete_codes(accounts, user)
@@ -205,7 +206,7 @@ async def _set_up_in(accounts: Accounts, key: Key | None) -> tuple[Pending, User
     """The factor that is being set up in a session, and whose it will be; see `complete_setup` for what refuses."""
     pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
     if pending.until is None or pending.is_expired(accounts.now):
-        raise CrossauthError(ErrorCode.Expired, "This was begun too long ago; begin it anew")
+        raise CrossauthError(ErrorCode.Expired, mark("This took too long. Start again."))
     if pending.userid is None:
         return pending, None
     user = await or_none(accounts.user(pending.userid))

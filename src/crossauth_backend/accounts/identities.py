@@ -19,6 +19,7 @@ from crossauth_backend.accounts.signup_rules import first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
 from crossauth_backend.core.text import normalize, same_mailbox
+from crossauth_backend.core.texts import mark
 from crossauth_backend.email_tokens import subjects
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
@@ -28,9 +29,13 @@ from crossauth_backend.users.identities import Identity, IdentityStorage, handle
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import MAX_USERNAME
 
-LAST_WAY: Final = "This is the only way to log in to your account. Set a password first, or link another account"
-UNPROVEN: Final = "An account here needs a verified email address, and the provider does not say that yours is verified"
-HAS_ACCOUNT: Final = "There is an account with this email address already. Log in to it, and link your account there"
+LAST_WAY: Final = mark("This is the only way to log in to your account. Set a password first, or link another account.")
+UNPROVEN: Final = mark(
+    "You need a verified email address to log in here, and the provider doesn't say that yours is verified."
+)
+HAS_ACCOUNT: Final = mark(
+    "There is already an account with this email address. Log in to it, and link this account there."
+)
 _SUFFIX_BYTES: Final = 6
 logger = logging.getLogger("crossauth.accounts")
 
@@ -114,7 +119,9 @@ async def unlink(
             return found
         if keep_last and await identities.find(found.iss, found.sub) is not None:
             raise CrossauthError(ErrorCode.ConstraintViolation, LAST_WAY, status=409)
-    raise CrossauthError(ErrorCode.BadRequest, "No such account is linked; it may have been unlinked", status=404)
+    raise CrossauthError(
+        ErrorCode.BadRequest, mark("This account isn't linked. It may have been unlinked already."), status=404
+    )
 
 
 async def unlink_unproven(accounts: Accounts, user: User, origin: Origin = NOWHERE) -> None:

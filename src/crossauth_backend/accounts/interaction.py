@@ -20,6 +20,7 @@ from typing import Any, Final
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
+from crossauth_backend.core.texts import mark
 from crossauth_backend.keys.data import decode_data, encode_data
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.spend import spend
@@ -31,8 +32,8 @@ MAX_DEPTH: Final = 32
 LASTS: Final = timedelta(hours=1)
 _HANDLE_BYTES: Final = 32
 _HANDLE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
-UNKNOWN: Final = "This request is not known. Go back to the application and start again"
-EXPIRED: Final = "This request has expired. Go back to the application and start again"
+UNKNOWN: Final = mark("This request is unknown. Go back to the application and start again.")
+EXPIRED: Final = mark("This request has expired. Go back to the application and start again.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +202,7 @@ def _as_json(record: Mapping[str, Any]) -> str:
     try:
         text = json.dumps(record, separators=(",", ":"))
     except ValueError as e:
-        raise CrossauthError(ErrorCode.BadRequest, "The request has a number that is too large") from e
+        raise CrossauthError(ErrorCode.BadRequest, mark("The request has a number that is too large")) from e
     if len(text) > MAX_BYTES:
         raise CrossauthError(
             ErrorCode.BadRequest, f"The request is too large: {len(text)} bytes, {MAX_BYTES} are allowed"

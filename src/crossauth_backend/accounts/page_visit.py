@@ -26,6 +26,7 @@ from crossauth_backend.accounts.pending import (
 )
 from crossauth_backend.accounts.second_factor import factor2_of, prove
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
@@ -130,7 +131,7 @@ def _read(accounts: Accounts, key: Key, user: User, slot: str) -> Pending:
     pending = read_pending(key, accounts.ring, slot, "visit")
     # What was held without an end, or without what it rests on, is from an older version.
     if str(pending.userid) != str(user.id) or pending.until is None or pending.proven is None:
-        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+        raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     return pending
 
 

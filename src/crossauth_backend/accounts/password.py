@@ -12,6 +12,7 @@ from crossauth_backend.accounts.identities import unlink_unproven
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password
 from crossauth_backend.core.secrets import equal, hash_token
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.limits.rules import mailbox_of
@@ -31,7 +32,7 @@ _AFTER_RESET = {
     UserState.password_and_factor2_reset_needed: UserState.factor2_reset_needed,
 }
 
-_SAME: Final = "The new password must be different from the old one"
+_SAME: Final = mark("The new password must be different from the old one")
 
 
 async def change_password(
@@ -70,18 +71,20 @@ async def _prove_old(accounts: Accounts, found: UserAndSecrets, old: Params) -> 
     try:
         return await prove_first_factor(accounts, found, old)
     except CrossauthError as e:
-        raise wrong_password("old_password") if e.code is ErrorCode.UsernameOrPasswordInvalid else e from e
+        wrong = e.code in (ErrorCode.UsernameOrPasswordInvalid, ErrorCode.PasswordInvalid)
+        raise wrong_password("old_password", e.detail) if wrong else e from e
 
 
-def wrong_password(field: str | None = None) -> CrossauthError:
+def wrong_password(field: str | None = None, detail: str | None = None) -> CrossauthError:
     """Return the refusal of a password that a user who is logged in was asked for.
 
     Parameters:
         field: the field of the form, where it is always the same.
+        detail: what the log says.
     """
-    text = "Your current password is incorrect"
+    text = mark("Your current password is incorrect")
     fields = None if field is None else {field: [text]}
-    return CrossauthError(ErrorCode.UsernameOrPasswordInvalid, text, fields=fields)
+    return CrossauthError(ErrorCode.UsernameOrPasswordInvalid, text, detail=detail, fields=fields)
 
 
 async def request_reset(accounts: Accounts, email: str, origin: Origin = NOWHERE) -> None:
@@ -140,7 +143,7 @@ async def reset_password(
 def _changeable(accounts: Accounts, user: User) -> Authenticator:
     factor = accounts.factor1(user)
     if not factor.can_update_secrets():
-        raise CrossauthError(ErrorCode.BadRequest, "This account has no password that could be changed here")
+        raise CrossauthError(ErrorCode.BadRequest, mark("This account has no password that you can change here"))
     return factor
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing, equal, random_value
+from crossauth_backend.core.texts import mark
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User, UserId
@@ -137,11 +138,11 @@ def read_pending(key: Key | None, ring: KeyRing, name: str, *purposes: Purpose) 
     """
     kept = get_json_data(key).get(name) if key is not None else None
     if not isinstance(kept, dict) or kept.get("purpose") not in purposes:
-        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+        raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     sealed = json.loads(ring.decrypt(kept["sealed"]))
     if "proven" not in sealed:
         # Kept by a version that did not say what a challenge rests on.
-        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+        raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     until = sealed["until"]
     return Pending(
         id=kept["id"], purpose=kept["purpose"], userid=kept["userid"], username=kept["username"],

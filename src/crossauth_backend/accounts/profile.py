@@ -13,6 +13,7 @@ from crossauth_backend.accounts.form_fields import refusal
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.core.texts import mark
 from crossauth_backend.core.values import differs
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
@@ -49,11 +50,11 @@ async def update_profile(
     new_email = None
     if unverified:
         if "username" in fields and address_of(current) == current.username:
-            raise refusal("username", "This username is an email address; it cannot be changed here")
+            raise refusal("username", mark("This username is an email address. You can't change it here."))
         if fields.get("email") and not same_mailbox(fields["email"], current.email or ""):
             new_email = fields.pop("email")
         elif "email" in fields and not fields["email"]:
-            raise refusal("email", "Enter an email address")
+            raise refusal("email", mark("Enter an email address"))
     if fields:
         current = await replace_checked(accounts, current, _keeping_verification(current, fields))
         accounts.events.tell(EventName.user_updated, current, address=origin.address)

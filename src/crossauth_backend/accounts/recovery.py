@@ -9,6 +9,7 @@ from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import clean_code
+from crossauth_backend.core.texts import mark
 from crossauth_backend.core.typedcodes import random_base32
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import SupportsTake
@@ -36,7 +37,9 @@ async def make_codes(accounts: Accounts, user: User) -> list[str]:
         # Whoever took the account back meanwhile has made codes too, or somebody did in another tab.
         await check_still(accounts, user)
         if set(await _codes_of(accounts, user)) != set(stored):
-            raise CrossauthError(ErrorCode.InvalidSession, "New codes were made elsewhere just now; make them again")
+            raise CrossauthError(
+                ErrorCode.InvalidSession, mark("New codes were just generated elsewhere. Generate them again.")
+            )
     except CrossauthError:
         for value in stored:
             await accounts.keys.delete_key(value)
@@ -62,7 +65,7 @@ async def take_code(accounts: Accounts, user: User, code: str) -> None:
     except CrossauthError as e:
         if e.code is not ErrorCode.InvalidKey:
             raise
-        raise CrossauthError(ErrorCode.InvalidToken, "Invalid code") from None
+        raise CrossauthError(ErrorCode.InvalidToken, mark("Invalid code")) from None
 
 
 async def count_codes(accounts: Accounts, user: User) -> int:

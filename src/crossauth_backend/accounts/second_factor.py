@@ -12,6 +12,7 @@ from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.pending import PENDING, WAITS, Pending, Purpose, new_pending, read_pending, seal
 from crossauth_backend.accounts.rewritten import as_rewritten
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
@@ -71,13 +72,13 @@ async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Or
             than those that were proven before.
     """
     if pending.userid is None:
-        raise CrossauthError(ErrorCode.InvalidToken, "Invalid code")
+        raise CrossauthError(ErrorCode.InvalidToken, mark("Invalid code"))
     found = await accounts.find(pending.userid)
     user = found.user
     if user.factor2 != pending.factor2 or not pending.rests_on(user):
         raise CrossauthError(ErrorCode.InvalidSession)
     if pending.is_expired(accounts.now):
-        raise CrossauthError(ErrorCode.Expired, "This was begun too long ago; begin it anew")
+        raise CrossauthError(ErrorCode.Expired, mark("This took too long. Start again."))
     async with accounts.limited(origin, user, **counted(pending, origin)):
         code, methods = str(params.get("recovery_code") or params.get("otp") or ""), methods_of(accounts, user)
         try:
@@ -143,4 +144,4 @@ async def use_up(accounts: Accounts, pending: Pending) -> None:
         CrossauthError: `InvalidToken` where it has counted.
     """
     if not await spend(accounts.keys, f"challenge {pending.id}", accounts.now, accounts.now + _SPENT_FOR):
-        raise CrossauthError(ErrorCode.InvalidToken, "This code was used already")
+        raise CrossauthError(ErrorCode.InvalidToken, mark("This code has already been used"))

@@ -21,6 +21,7 @@ from crossauth_backend.accounts.pending import (
 )
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.codes import SentCodeAuthenticator
@@ -83,9 +84,9 @@ async def resend(
     name, pending = _newest(accounts, key, claims)
     factor = accounts.factors[pending.factor2]
     if factor.mfa_type() != "oob":
-        raise CrossauthError(ErrorCode.BadRequest, "There is no code to send: your device makes it")
+        raise CrossauthError(ErrorCode.BadRequest, mark("There is no code to send: your app shows it"))
     if pending.is_expired(accounts.now):
-        raise CrossauthError(ErrorCode.Expired, "This login took too long. Log in again.")
+        raise CrossauthError(ErrorCode.Expired, mark("This login took too long. Log in again."))
     user = None if pending.userid is None else await or_none(accounts.user(pending.userid))
     if pending.userid is not None and (user is None or not pending.rests_on(user)):
         if not is_quiet(accounts, key, pending):
@@ -130,7 +131,7 @@ def _newest(accounts: Accounts, key: Key | None, claims: Callable[[str], str | N
             if claims is None or pending.is_claimed_by(claims(name)):
                 found.append((name, pending))
     if not found:
-        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+        raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     return max(found, key=lambda waiting: (not waiting[1].is_expired(accounts.now), waiting[1].begun))
 
 

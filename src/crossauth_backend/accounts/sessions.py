@@ -11,6 +11,7 @@ from crossauth_backend.accounts.changes import check_still, end_address_changes
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal, hash_token
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key, KeyPrefix
@@ -42,9 +43,11 @@ class SessionInfo:
     @property
     def browser(self) -> str:
         """The browser and its system as people call them; what it says of itself where that tells neither."""
-        name = next((name for mark, name in _BROWSERS if mark in self.agent), "")
-        system = next((name for mark, name in _SYSTEMS if mark in self.agent), "")
-        return f"{name or 'A browser'} on {system}" if system else name or self.agent
+        name = next((name for sign, name in _BROWSERS if sign in self.agent), "")
+        system = next((name for sign, name in _SYSTEMS if sign in self.agent), "")
+        if not system:
+            return name or self.agent
+        return mark("%(browser)s on %(system)s", browser=name or mark("A browser"), system=system)
 
 
 async def list_sessions(accounts: Accounts, user: User, current: str | None) -> list[SessionInfo]:
@@ -85,7 +88,7 @@ async def end_session(accounts: Accounts, user: User, handle: str, origin: Origi
             await accounts.keys.delete_key(key.value)
             accounts.events.tell(EventName.session_ended, user, address=origin.address)
             return
-    raise CrossauthError(ErrorCode.BadRequest, "There is no such session; it may have ended already")
+    raise CrossauthError(ErrorCode.BadRequest, mark("This session doesn't exist. It may have ended already."))
 
 
 async def end_other_sessions(accounts: Accounts, user: User, current: str | None, origin: Origin = NOWHERE) -> None:

@@ -20,6 +20,7 @@ from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.text import normalize, same_mailbox
+from crossauth_backend.core.texts import mark
 from crossauth_backend.email_tokens.rules import address_of, is_named_for_address
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
@@ -123,7 +124,7 @@ def _moves_name(current: User, checked: Mapping[str, Any]) -> bool:
 def _check_address_as_name(username: str, own: str | None) -> None:
     """Refuse a username that is an email address, or is compared as one, and is not the address `own`."""
     if (is_address(username) or is_address(normalize(username))) and not same_mailbox(username, own or ""):
-        raise refusal("username", "A username that is an email address must be the email address of the account")
+        raise refusal("username", mark("A username that is an email address must be the account's email address"))
 
 
 async def sign_up(
@@ -141,7 +142,7 @@ async def sign_up(
     new = await checked_user(accounts, user)
     factor = accounts.factors[new["factor1"]]
     if not factor.can_create_user():
-        raise CrossauthError(ErrorCode.Forbidden, "Accounts cannot be created with this way of logging in")
+        raise CrossauthError(ErrorCode.Forbidden, mark("You can't sign up with this login method"))
     wish = _checked_wish(accounts, new, skip_email_verification)
     await check_new_secrets(factor, params, repeat_params)
     secrets = await factor.create_persistent_secrets(new["username"], params, repeat_params)
@@ -159,11 +160,11 @@ async def sign_up(
 def _checked_wish(accounts: Accounts, new: dict[str, Any], skip_email_verification: bool) -> _Wish:
     factor2 = str(new.pop("factor2", None) or "").removeprefix(NO_FACTOR2)
     if factor2 and factor2 not in accounts.allowed_factor2:
-        raise CrossauthError(ErrorCode.Forbidden, "This second factor is not offered")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This second factor is not available"))
     verifies = accounts.verify_email and not skip_email_verification
     address = address_of(User(id=0, username=str(new["username"]), email=new.get("email")))
     if verifies and address is None:
-        raise refusal("email", "Enter an email address")
+        raise refusal("email", mark("Enter an email address"))
     proven = any(_proves_address(accounts, name) for name in (new["factor1"], factor2))
     return _Wish(new, factor2, verifies and not proven, address, verifies)
 

@@ -18,6 +18,7 @@ from crossauth_backend.api_keys.rows import TRIES, ApiKeyRows, RequestedBy, chan
 from crossauth_backend.api_keys.rules import MAX_GENERATIONS
 from crossauth_backend.api_keys.token import hint_of, new_token, stored
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.users.record import UserId
 
 logger = logging.getLogger("crossauth.api_keys")
@@ -58,7 +59,7 @@ async def _replaceable(rows: ApiKeyRows, userid: UserId | None, id: str, now: da
         wait = int((min(alive) - now).total_seconds()) + 1
         raise CrossauthError(
             ErrorCode.TooManyAttempts,
-            "This API key was rotated too often in a short time; try again later",
+            mark("This API key was rotated too often. Try again later."),
             retry_after=wait,
         )
     return old

@@ -12,6 +12,7 @@ from crossauth_backend.api_keys.record import ApiKey, api_key_of, with_data
 from crossauth_backend.api_keys.rules import count_keys, is_current, is_over
 from crossauth_backend.core.clock import Clock
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.keys.reading import find_user
 from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.storage import KeyStorage, can_swap
@@ -141,7 +142,8 @@ class ApiKeyRows:
     def _too_many(self) -> CrossauthError:
         most = self.settings.max_per_user
         return CrossauthError(
-            ErrorCode.ConstraintViolation, f"An account can have at most {most} API keys; revoke one that is not needed"
+            ErrorCode.ConstraintViolation,
+            mark("An account can have at most %(most)d API keys. Revoke one that you don't need.", most=most),
         )
 
 
@@ -161,13 +163,13 @@ def newest_of(family: list[ApiKey]) -> ApiKey:
 
 def no_such_key() -> CrossauthError:
     """The reason for whoever names a key that is not there, or not any more."""
-    return CrossauthError(ErrorCode.InvalidKey, "There is no such API key; it may have been revoked")
+    return CrossauthError(ErrorCode.InvalidKey, mark("This API key doesn't exist. It may have been revoked."))
 
 
 def changed_meanwhile() -> CrossauthError:
     """The reason for whoever was overtaken."""
     return CrossauthError(
-        ErrorCode.ConstraintViolation, "This API key was rotated or changed at the same time; look at it again"
+        ErrorCode.ConstraintViolation, mark("This API key was changed at the same time. Reload the page.")
     )
 
 

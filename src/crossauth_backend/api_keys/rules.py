@@ -11,6 +11,7 @@ from crossauth_backend.api_keys.record import ApiKey
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.lookalikes import has_control_characters
 from crossauth_backend.core.text import is_storable
+from crossauth_backend.core.texts import mark
 from crossauth_backend.limits.rules import Limit
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import refusal
@@ -61,7 +62,7 @@ def checked_name(name: str) -> str:
     """
     name = name.strip()
     if not name or len(name) > MAX_NAME or not is_storable(name) or has_control_characters(name):
-        text = f"Name the API key, in at most {MAX_NAME} characters, without line breaks"
+        text = mark("Name the API key, in at most %(most)d characters, without line breaks", most=MAX_NAME)
         raise CrossauthError(ErrorCode.FormEntry, text, fields={"name": [text]})
     return name
 
@@ -73,12 +74,15 @@ def checked_scopes(scopes: Collection[str]) -> list[str]:
         CrossauthError: `InvalidScope`.
     """
     if isinstance(scopes, str):
-        raise CrossauthError(ErrorCode.InvalidScope, "The scopes of an API key are a list of names")
+        raise CrossauthError(ErrorCode.InvalidScope, mark("The scopes of an API key are a list of names"))
     fits = len(scopes) <= MAX_SCOPES and all(isinstance(s, str) and _SCOPE.fullmatch(s) for s in scopes)
     if not fits:
         raise CrossauthError(
             ErrorCode.InvalidScope,
-            f"An API key has at most {MAX_SCOPES} scopes, of printable ASCII characters without blanks, quotes and backslashes",
+            mark(
+                "An API key has at most %(most)d scopes, of printable ASCII characters without spaces, quotes and backslashes",
+                most=MAX_SCOPES,
+            ),
         )
     return list(dict.fromkeys(scopes))
 
@@ -94,7 +98,7 @@ def checked_limit(limit: Limit | tuple[int, int] | None) -> Limit | None:
     pair = (limit.attempts, limit.seconds) if isinstance(limit, Limit) else limit
     if not (isinstance(pair, tuple) and len(pair) == 2 and all(type(n) is int and 0 < n <= 2**31 for n in pair)):
         raise CrossauthError(
-            ErrorCode.BadRequest, "The limit of an API key is (requests, seconds), whole numbers above 0"
+            ErrorCode.BadRequest, mark("The limit of an API key is (requests, seconds), whole numbers above 0")
         )
     return Limit(*pair)
 

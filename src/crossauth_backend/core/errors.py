@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from crossauth_backend.core.redaction import loggable
-from crossauth_backend.core.texts import join, mark
+from crossauth_backend.core.texts import join, mark, mark_plural
 
 
 class ErrorCode(Enum):
@@ -77,59 +77,60 @@ class _Reason(NamedTuple):
     text: str
 
 
+_MINUTE: Final = 60
 _C = ErrorCode
 _REASONS: dict[ErrorCode, _Reason] = {
     _C.UserNotExist: _Reason(401, mark("There is no such user")),
-    _C.PasswordInvalid: _Reason(401, mark("The password is wrong")),
-    _C.EmailNotExist: _Reason(401, mark("No user has this e-mail address")),
+    _C.PasswordInvalid: _Reason(401, mark("The password is incorrect")),
+    _C.EmailNotExist: _Reason(401, mark("No user has this email address")),
     _C.UsernameOrPasswordInvalid: _Reason(401, mark("Invalid username or password")),
-    _C.InvalidClientId: _Reason(401, mark("The client ID is not known")),
+    _C.InvalidClientId: _Reason(401, mark("The client ID is unknown")),
     _C.ClientExists: _Reason(409, mark("A client with this ID or name already exists")),
-    _C.InvalidClientSecret: _Reason(401, mark("The client secret is wrong")),
-    _C.InvalidClientIdOrSecret: _Reason(401, mark("The client ID or secret is wrong")),
+    _C.InvalidClientSecret: _Reason(401, mark("The client secret is incorrect")),
+    _C.InvalidClientIdOrSecret: _Reason(401, mark("The client ID or secret is incorrect")),
     _C.InvalidRedirectUri: _Reason(401, mark("The redirect URI is not registered for this client")),
-    _C.InvalidOAuthFlow: _Reason(500, mark("This OAuth flow is not known or not enabled")),
-    _C.UserNotActive: _Reason(403, mark("This account is not active")),
-    _C.EmailNotVerified: _Reason(403, mark("The e-mail address has not been verified")),
-    _C.TwoFactorIncomplete: _Reason(403, mark("Setting up the second factor has not been completed")),
+    _C.InvalidOAuthFlow: _Reason(500, mark("This OAuth flow is unknown or not enabled")),
+    _C.UserNotActive: _Reason(403, mark("This account isn't active")),
+    _C.EmailNotVerified: _Reason(403, mark("You haven't verified your email address yet")),
+    _C.TwoFactorIncomplete: _Reason(403, mark("You haven't finished setting up two-factor authentication")),
     _C.Unauthorized: _Reason(401, mark("You are not authorized to do this")),
     _C.UnauthorizedClient: _Reason(401, mark("The client is not authorized to do this")),
-    _C.InvalidScope: _Reason(403, mark("The requested scope is not valid")),
+    _C.InvalidScope: _Reason(403, mark("The requested scope is invalid")),
     _C.InsufficientScope: _Reason(403, mark("The granted scope does not cover this")),
-    _C.InsufficientPriviledges: _Reason(403, mark("You do not have the privileges to do this")),
+    _C.InsufficientPriviledges: _Reason(403, mark("You don't have permission to do this")),
     _C.Forbidden: _Reason(403, mark("This is not allowed")),
-    _C.InvalidKey: _Reason(401, mark("The key or token is not valid")),
-    _C.InvalidCsrf: _Reason(403, mark("The CSRF token is missing or not valid; reload the page and try again")),
-    _C.InvalidSession: _Reason(401, mark("The session is not valid; log in again")),
+    _C.InvalidKey: _Reason(401, mark("The key or token is invalid")),
+    _C.InvalidCsrf: _Reason(403, mark("Your session timed out. Reload the page and try again.")),
+    _C.InvalidSession: _Reason(401, mark("Your session has ended. Log in again.")),
     _C.Expired: _Reason(401, mark("The key or token has expired")),
-    _C.Connection: _Reason(503, mark("A service this server depends on could not be reached")),
-    _C.InvalidHash: _Reason(500, mark("A stored hash is not in a known format")),
+    _C.Connection: _Reason(503, mark("A service that this site depends on can't be reached")),
+    _C.InvalidHash: _Reason(500, mark("A stored hash has an unknown format")),
     _C.UnsupportedAlgorithm: _Reason(500, mark("The algorithm is not supported")),
     _C.KeyExists: _Reason(409, mark("The key already exists")),
-    _C.PasswordChangeNeeded: _Reason(403, mark("The password must be changed")),
-    _C.PasswordResetNeeded: _Reason(403, mark("The password must be reset")),
-    _C.Factor2ResetNeeded: _Reason(403, mark("The second factor must be set up again")),
-    _C.Configuration: _Reason(500, mark("The server is not configured correctly")),
-    _C.InvalidEmail: _Reason(400, mark("The e-mail address is not valid")),
-    _C.InvalidPhoneNumber: _Reason(400, mark("The phone number is not valid")),
-    _C.InvalidUsername: _Reason(400, mark("The username is not valid")),
-    _C.PasswordMatch: _Reason(400, mark("The two passwords are not the same")),
-    _C.InvalidToken: _Reason(401, mark("The token or code is not valid")),
-    _C.MfaRequired: _Reason(401, mark("A second factor is required")),
-    _C.PasswordFormat: _Reason(400, mark("The password does not meet the requirements")),
+    _C.PasswordChangeNeeded: _Reason(403, mark("You need to choose a new password")),
+    _C.PasswordResetNeeded: _Reason(403, mark("You need to reset your password")),
+    _C.Factor2ResetNeeded: _Reason(403, mark("You need to set up two-factor authentication again")),
+    _C.Configuration: _Reason(500, mark("The server isn't configured correctly")),
+    _C.InvalidEmail: _Reason(400, mark("Enter a valid email address")),
+    _C.InvalidPhoneNumber: _Reason(400, mark("Enter a valid phone number")),
+    _C.InvalidUsername: _Reason(400, mark("Enter a valid username")),
+    _C.PasswordMatch: _Reason(400, mark("The passwords don't match")),
+    _C.InvalidToken: _Reason(401, mark("The token or code is invalid")),
+    _C.MfaRequired: _Reason(401, mark("Two-factor authentication is required")),
+    _C.PasswordFormat: _Reason(400, mark("The password doesn't meet the requirements")),
     _C.DataFormat: _Reason(500, mark("Stored data is not in the expected format")),
-    _C.FetchError: _Reason(500, mark("Another server did not give a usable answer")),
-    _C.UserExists: _Reason(400, mark("This username or e-mail address is already in use")),
-    _C.FormEntry: _Reason(400, mark("A field is missing or not valid")),
-    _C.BadRequest: _Reason(400, mark("The request is not valid")),
-    _C.AuthorizationPending: _Reason(200, mark("The authorization has not been given yet")),
-    _C.SlowDown: _Reason(200, mark("Polling too fast; slow down")),
+    _C.FetchError: _Reason(500, mark("Another server sent an invalid response")),
+    _C.UserExists: _Reason(400, mark("This username or email address is already in use")),
+    _C.FormEntry: _Reason(400, mark("A field is missing or invalid")),
+    _C.BadRequest: _Reason(400, mark("The request is invalid")),
+    _C.AuthorizationPending: _Reason(200, mark("The authorization is still pending")),
+    _C.SlowDown: _Reason(200, mark("Polling too fast. Slow down.")),
     _C.ExpiredToken: _Reason(401, mark("The token has expired")),
     _C.ConstraintViolation: _Reason(409, mark("The change conflicts with stored data")),
     _C.NotImplemented: _Reason(500, mark("This is not implemented")),
-    _C.ValueError: _Reason(500, mark("A value is not valid")),
-    _C.UnknownError: _Reason(500, mark("An unknown error occurred")),
-    _C.TooManyAttempts: _Reason(429, mark("Too many attempts; try again later")),
+    _C.ValueError: _Reason(500, mark("A value is invalid")),
+    _C.UnknownError: _Reason(500, mark("Something went wrong on our side. Please try again.")),
+    _C.TooManyAttempts: _Reason(429, mark("Too many attempts. Try again later.")),
 }
 
 _FROM_OAUTH: dict[str, ErrorCode] = {
@@ -163,6 +164,18 @@ _TO_OAUTH: dict[ErrorCode, str] = {
 }
 
 
+def _later(seconds: int) -> str:
+    """When to try again, in words."""
+    if seconds < _MINUTE:
+        return mark_plural(
+            "Too many attempts. Try again in %(n)d second.", "Too many attempts. Try again in %(n)d seconds.", seconds
+        )
+    minutes = -(-seconds // _MINUTE)
+    return mark_plural(
+        "Too many attempts. Try again in %(n)d minute.", "Too many attempts. Try again in %(n)d minutes.", minutes
+    )
+
+
 class CrossauthError(Exception):
     """A refusal with a stable reason.
 
@@ -192,7 +205,7 @@ class CrossauthError(Exception):
     ) -> None:
         reason = _REASONS[code]
         if message is None:
-            messages = [reason.text]
+            messages = [reason.text if retry_after is None or code is not _C.TooManyAttempts else _later(retry_after)]
         elif isinstance(message, str):
             messages = [message]
         else:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias, TypeVar
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 
 MAX_WAITING: Final = 256
 RETRY_AFTER_SECONDS: Final = 5
@@ -114,7 +115,7 @@ class HashPool:
                 place.turn.set_result(None)
             elif self._waiting[rank] >= self._max_waiting:
                 raise CrossauthError(
-                    ErrorCode.Connection, "Too many people are logging in. Try again in a few seconds.",
+                    ErrorCode.Connection, mark("Too many people are logging in. Try again in a few seconds."),
                     status=503, retry_after=RETRY_AFTER_SECONDS, detail="too many passwords wait to be hashed",
                 )  # fmt: skip
             else:

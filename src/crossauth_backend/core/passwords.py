@@ -18,6 +18,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_cost import Argon2Parameters
 from crossauth_backend.core.hash_pool import MAX_WAITING, HashPool
 from crossauth_backend.core.legacy_hashes import verify_legacy
+from crossauth_backend.core.texts import mark
 
 MAX_PASSWORD_BYTES: Final = 4096
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class PasswordHasher:
         """As `hash`, on the thread that calls."""
         secret = self._prepared(composed_password(password))
         if secret is None:
-            raise CrossauthError(ErrorCode.PasswordFormat, "The password is too long or not valid text")
+            raise CrossauthError(ErrorCode.PasswordFormat, mark("The password is too long or not valid text"))
         return self._argon2.hash(secret)
 
     async def verify(self, password: str, encoded: str | None) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from jinja2.runtime import Context
 
 DOMAIN: Final = "crossauth"
 DEFAULT_LANGUAGE: Final = "en"
@@ -125,13 +126,32 @@ def ngettext(one: str, many: str, n: int) -> str:
 
 
 def install(environment: Environment) -> None:
-    """Give the templates of `environment` `_`, `gettext`, `ngettext` and `{% trans %}` (newstyle: values are `%(name)s`).
+    """Give the templates of `environment` `_`, `gettext`, `ngettext` and `{% trans %}`, with values as `%(name)s`.
 
-    Marked texts that they print are translated.
+    Marked texts that they print, or use as values, are translated.
     """
+    from jinja2 import pass_context
+    from markupsafe import Markup
+
+    def filled(context: Context, text: str, values: dict[str, object]) -> str:
+        safe = Markup(text) if context.eval_ctx.autoescape else text  # noqa: S704 (translations are ours; values are escaped)
+        try:
+            return safe % {name: _shown(value) for name, value in values.items()}
+        except (TypeError, ValueError, KeyError):
+            # Not written for values, such as the label of an application's own column that has a percent sign in it.
+            return text
+
+    @pass_context
+    def translated(context: Context, text: str, /, **values: object) -> str:
+        return gettext(text) if isinstance(text, Text) else filled(context, gettext(text), values)
+
+    @pass_context
+    def translated_plural(context: Context, one: str, many: str, n: int, /, **values: object) -> str:
+        return filled(context, ngettext(one, many, n), {"num": n, "n": n, **values})
+
     environment.add_extension("jinja2.ext.i18n")
-    install_callables = environment.install_gettext_callables  # type: ignore[attr-defined]
-    install_callables(gettext, ngettext, newstyle=True)
+    environment.newstyle_gettext = True  # type: ignore[attr-defined]
+    environment.globals.update(_=translated, gettext=translated, ngettext=translated_plural)
     environment.finalize = _shown
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.redaction import loggable
+from crossauth_backend.core.texts import mark
 from crossauth_backend.delivery.mailer import DeliveryRefused, Failure, Message
 from crossauth_backend.delivery.waiting import LEASE, InMemory, Waiting, WaitingRoom
 
@@ -96,7 +97,7 @@ class DeliveryQueue:
             CrossauthError: `Connection` with status 503 where ten thousand are waiting already.
         """
         if len(self._tasks) + len(self._mine) >= MAX_WAITING:
-            raise CrossauthError(ErrorCode.Connection, "Too many messages are waiting to be sent", status=503)
+            raise CrossauthError(ErrorCode.Connection, mark("Too many messages are waiting to be sent"), status=503)
         task = asyncio.get_running_loop().create_task(self._run(job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

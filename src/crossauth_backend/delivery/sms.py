@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Final, Protocol, runtime_checkable
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{7,14}", re.ASCII)
 
@@ -34,7 +35,9 @@ def valid_phone(number: object) -> str:
     """
     text = re.sub(r"[\s().-]", "", number) if isinstance(number, str) else ""
     if not _E164.fullmatch(text):
-        raise CrossauthError(ErrorCode.InvalidPhoneNumber, "Give the phone number with its country code: +441632960961")
+        raise CrossauthError(
+            ErrorCode.InvalidPhoneNumber, mark("Enter the phone number with its country code, such as +441632960961")
+        )
     try:
         phonenumbers = import_module("phonenumbers")
     except ModuleNotFoundError:

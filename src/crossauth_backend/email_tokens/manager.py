@@ -26,6 +26,8 @@ from crossauth_backend.email_tokens import subjects
 from crossauth_backend.email_tokens.draft import Draft
 from crossauth_backend.email_tokens.options import TokenEmailerOptions, TokenEmailerSettings, mail_brand
 from crossauth_backend.email_tokens.rules import (
+    BAD_LINK,
+    EXPIRED_LINK,
     MAX_SHOWN,
     TOKEN_BYTES,
     EmailToken,
@@ -51,8 +53,6 @@ from crossauth_backend.users.stamp import same_stamp
 from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorage
 
-BAD_LINK: Final = "This link is invalid or has already been used"
-EXPIRED_LINK: Final = "This link has expired"
 _ANY: Final[Any] = {"skip_active_check": True, "skip_email_verified_check": True}
 # The name under which the delivery queue knows what sends these.
 CHANNEL: Final = "mail"

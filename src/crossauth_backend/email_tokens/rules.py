@@ -11,6 +11,7 @@ from typing import Final
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.core.texts import mark
 from crossauth_backend.delivery.lines import one_line
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key, KeyPrefix
@@ -22,6 +23,8 @@ from crossauth_backend.users.states import UNFINISHED, UserState
 
 TOKEN_BYTES: Final = 32
 MAX_TOKEN: Final = 200
+BAD_LINK: Final = mark("This link is invalid or has already been used")
+EXPIRED_LINK: Final = mark("This link has expired")
 # Of a name in a mail.
 MAX_SHOWN: Final = 100
 RESETTABLE: Final = (
@@ -55,7 +58,7 @@ def stored_value(prefix: str, token: str) -> str:
         CrossauthError: `InvalidKey` for what can be no token.
     """
     if not token or len(token) > MAX_TOKEN:
-        raise CrossauthError(ErrorCode.InvalidKey)
+        raise CrossauthError(ErrorCode.InvalidKey, BAD_LINK)
     return prefix + hash_token(token)
 
 
@@ -76,7 +79,7 @@ def decode(key: Key) -> EmailToken:
         CrossauthError: `InvalidKey` for one that belongs to nobody.
     """
     if key.userid is None:
-        raise CrossauthError(ErrorCode.InvalidKey)
+        raise CrossauthError(ErrorCode.InvalidKey, BAD_LINK)
     data = json.loads(key.data or "{}")
     return EmailToken(key.userid, *(str(data.get(name, "")) for name in ("sent_to", "new_email", "stamp")))
 

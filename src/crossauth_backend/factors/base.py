@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal, TypedDict, cast
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.options import option, read_options
+from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.services import FactorServices, NoServices
 from crossauth_backend.users.record import User, UserSecrets
 
@@ -89,7 +90,7 @@ class SetupField:
 class AuthenticatorSettings:
     """`AuthenticatorOptions`, parsed."""
 
-    friendly_name: str | None = option(None, doc="How pages call this factor.")
+    friendly_name: str | None = option(None, doc="The name of this factor on pages.")
 
 
 class Authenticator(ABC):
@@ -99,7 +100,7 @@ class Authenticator(ABC):
         options: `friendly_name`, and what the class itself documents.
     """
 
-    default_friendly_name: ClassVar[str] = "Authenticator"
+    default_friendly_name: ClassVar[str] = mark("Authenticator")
     test_only: ClassVar[bool] = False
     # Names of RFC 8176 §2 for what this factor proves, such as `("hwk", "user")`; sessions and tokens say them as `amr`. Where a
     # class says none it counts as `pwd` for a first factor and as `otp` for a second one. A login has two factors, as
@@ -249,7 +250,7 @@ class Authenticator(ABC):
 
     def code_field(self) -> CodeField:
         """How pages ask for what proves this factor; a factor of an application's own says it here."""
-        return CodeField(hint=f"Enter what {self.friendly_name} asks for.")
+        return CodeField(hint=mark("Enter what %(factor)s asks for.", factor=self.friendly_name))
 
     def capabilities(self) -> AuthenticatorCapabilities:
         """The three `can_*` answers as one record."""
@@ -259,7 +260,7 @@ class Authenticator(ABC):
 class PasswordAuthenticator(Authenticator):
     """A factor whose one stored secret is a password."""
 
-    default_friendly_name = "Password"
+    default_friendly_name = mark("Password")
     amr = ("pwd",)
 
     def secret_names(self) -> list[str]:

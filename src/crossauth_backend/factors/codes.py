@@ -10,11 +10,16 @@ from typing import Any, Final, Literal
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import clean_code
+from crossauth_backend.core.texts import mark
 from crossauth_backend.core.typedcodes import random_digits
 from crossauth_backend.factors.base import Authenticator, CodeField, Params
 from crossauth_backend.users.record import User, UserSecrets
 
 DIGITS: Final = 6
+_SENT: Final = {
+    "email": mark("We sent you a code by email."), "sms": mark("We sent you a code by text message."),
+    "none": mark("We sent you a code."),
+}  # fmt: skip
 _CODE: Final = re.compile(r"[0-9]{6}", re.ASCII)
 
 
@@ -78,9 +83,9 @@ class SentCodeAuthenticator(Authenticator):
         sent = secrets.get("otp") if secrets is not None else None
         expiry = secrets.get("expiry") if secrets is not None else None
         if not isinstance(sent, str) or not _CODE.fullmatch(code) or not equal(sent, code):
-            raise CrossauthError(ErrorCode.InvalidToken, "Invalid code")
+            raise CrossauthError(ErrorCode.InvalidToken, mark("Invalid code"))
         if not isinstance(expiry, int) or self._now_ms() > expiry:
-            raise CrossauthError(ErrorCode.Expired, "The code has expired")
+            raise CrossauthError(ErrorCode.Expired, mark("The code has expired. Request a new one."))
 
     async def create_persistent_secrets(
         self, username: str, params: Params, repeat_params: Params | None = None
@@ -106,8 +111,8 @@ class SentCodeAuthenticator(Authenticator):
 
     def code_field(self) -> CodeField:
         """Six digits, by whatever channel."""
-        by = {"email": "by email", "sms": "by text message"}.get(self.mfa_channel(), "to you")
-        return CodeField(label="6-digit code", hint=f"We sent you a code {by}.", keyboard="numeric")
+        hint = _SENT.get(self.mfa_channel(), _SENT["none"])
+        return CodeField(label=mark("6-digit code"), hint=hint, keyboard="numeric")
 
     def mfa_type(self) -> Literal["none", "oob", "otp"]:
         """Out of band."""

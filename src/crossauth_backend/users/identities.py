@@ -14,6 +14,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.records import ItemReads, bad_field
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import is_storable
+from crossauth_backend.core.texts import mark
 from crossauth_backend.users.record import UserId
 from crossauth_backend.users.storage import UserStorage
 
@@ -136,7 +137,7 @@ def handle_of(identity: Identity) -> str:
 def taken() -> CrossauthError:
     """The refusal to link an account that is another user's."""
     return CrossauthError(
-        ErrorCode.ConstraintViolation, "This account is linked to another user here already", status=409
+        ErrorCode.ConstraintViolation, mark("This account is already linked to another user"), status=409
     )
 
 

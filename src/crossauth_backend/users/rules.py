@@ -12,6 +12,7 @@ from email_validator import validate_email as check_email
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.lookalikes import has_control_characters, has_invisible_characters, mixes_scripts
 from crossauth_backend.core.text import MAX_ADDRESS, is_storable, normalize
+from crossauth_backend.core.texts import mark
 from crossauth_backend.users.record import User
 
 MIN_USERNAME: Final = 2
@@ -33,23 +34,23 @@ def username_problems(username: object) -> list[str]:
     """
     # The length first: what follows takes time.
     if isinstance(username, str) and len(username) > MAX_USERNAME:
-        return [f"Username must be at most {MAX_USERNAME} characters"]
+        return [mark("Username must be at most %(most)d characters", most=MAX_USERNAME)]
     if not isinstance(username, str) or len(username.strip()) < MIN_USERNAME:
-        return [f"Username must be at least {MIN_USERNAME} characters"]
+        return [mark("Username must be at least %(least)d characters", least=MIN_USERNAME)]
     if not is_storable(username) or has_control_characters(username):
-        return ["Username must not contain control characters"]
+        return [mark("Username must not contain control characters")]
     if username != username.strip():
-        return ["Username must not begin or end with a blank"]
+        return [mark("Username must not begin or end with a space")]
     if has_invisible_characters(username):
-        return ["Username must not contain invisible characters"]
+        return [mark("Username must not contain invisible characters")]
     normalized = normalize(username)
     # Some signs are a blank and a mark.
     if not normalized.strip():
-        return ["Username must contain letters or digits"]
+        return [mark("Username must contain letters or digits")]
     if len(normalized) > MAX_NORMALIZED:
-        return ["Username is too long"]
+        return [mark("Username is too long")]
     if mixes_scripts(username):
-        return ["Username must not mix letters of different alphabets in one word"]
+        return [mark("Username must not mix letters of different alphabets in one word")]
     return []
 
 

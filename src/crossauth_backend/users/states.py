@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from crossauth_backend.core.errors import ErrorCode
+from crossauth_backend.core.texts import mark
 
 
 class UserState:
@@ -24,9 +25,8 @@ class UserState:
 # Not stored: the state of a record of whose row a part cannot be read, since another program wrote what its column does not
 # take. Nobody logs in to it, nothing of it is changed; it can be found and deleted.
 UNREADABLE: Final = "unreadable"
-UNREADABLE_TEXT: Final = (
-    "Part of what is stored for this account cannot be read. An administrator has to correct it in the database, or delete the "
-    "account"
+UNREADABLE_TEXT: Final = mark(
+    "Some data stored for this account can't be read. An administrator must correct it in the database, or delete the account."
 )
 
 # A sign-up that is not finished. Such an account has its name until `signup_expires`, and holds no email address: several may

@@ -10,6 +10,7 @@ from typing import Final
 from crossauth_backend.api_keys.manager import Default
 from crossauth_backend.api_keys.record import ApiKey
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.email_tokens import subjects
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._actions.request import ActionRequest
@@ -23,9 +24,9 @@ from crossauth_fastapi._api_keys.bodies import (
 from crossauth_fastapi._api_keys.context import ApiKeyContext, KeyRequest, Owner, Whose
 from crossauth_fastapi._api_keys.views import SCOPE_FIELD, key_json, key_variables, list_variables
 
-RENAMED: Final = "The API key has been renamed."
-REVOKED: Final = "The API key has been revoked. Requests with it are refused from now on."
-ALL_REVOKED: Final = "All API keys have been revoked. Requests with them are refused from now on."
+RENAMED: Final = mark("The API key has been renamed.")
+REVOKED: Final = mark("The API key has been revoked. Requests with it are refused from now on.")
+ALL_REVOKED: Final = mark("All API keys have been revoked. Requests with them are refused from now on.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class KeyHandlers:
             with _not_found():
                 await call.ctx.manager.revoke_key(owner.user.id, body.key, owner.by)
         else:
-            raise CrossauthError(ErrorCode.BadRequest, "Name a key, or all")
+            raise CrossauthError(ErrorCode.BadRequest, mark("Choose a key, or all keys"))
         left = await _list(call, owner)
         message = ALL_REVOKED if body.all else REVOKED
         answer = {"ok": True, "message": message, "apiKeys": [key_json(key) for key in left]}
@@ -148,7 +149,9 @@ def _send_notice(call: KeyRequest, owner: Owner, key: ApiKey, *, replaced: bool)
 
 def _no_such_key() -> CrossauthError:
     return CrossauthError(
-        ErrorCode.BadRequest, "There is no such API key; it may have been revoked or have expired", status=404
+        ErrorCode.BadRequest,
+        mark("This API key doesn't exist. It may have been revoked or may have expired."),
+        status=404,
     )
 
 
@@ -189,7 +192,9 @@ def _scopes(call: KeyRequest, text: str | None) -> list[str] | None:
     unknown = [scope for scope in wanted if scope not in offered]
     if unknown:
         names = ", ".join(offered) or "none"
-        raise CrossauthError(ErrorCode.InvalidScope, f"An API key cannot be given this scope; there are: {names}")
+        raise CrossauthError(
+            ErrorCode.InvalidScope, mark("An API key can't have this scope. Choose from: %(names)s", names=names)
+        )
     return wanted or None
 
 
@@ -202,5 +207,5 @@ def _limit(requests: int | None, seconds: int | None) -> tuple[int, int] | None:
     if requests is None and seconds is None:
         return None
     if requests is None or seconds is None:
-        raise CrossauthError(ErrorCode.BadRequest, "A limit is 'limit_requests' in 'limit_seconds': give both")
+        raise CrossauthError(ErrorCode.BadRequest, mark("A limit needs both 'limit_requests' and 'limit_seconds'"))
     return requests, seconds

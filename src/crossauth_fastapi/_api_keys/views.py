@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from crossauth_backend.api_keys.record import ApiKey
+from crossauth_backend.core.texts import mark, mark_plural
 from crossauth_fastapi._api_keys.context import KeyRequest, Owner
 
 SCOPE_FIELD: Final = "scope_"
 _DAY: Final = 86_400
 # Days that a page offers for the life of a key.
 _OFFERED: Final = (7, 30, 90, 180, 365)
-_UNITS: Final = ((_DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 # Seconds that a page offers for the old text after a rotation.
 _OVERLAPS: Final = (0, 3600, _DAY, 7 * _DAY)
 
@@ -43,15 +43,19 @@ def list_variables(call: KeyRequest, owner: Owner, keys: Sequence[ApiKey]) -> di
 def key_variables(call: KeyRequest, owner: Owner, key: ApiKey) -> dict[str, Any]:
     """What the page of one key shows."""
     default = call.ctx.manager.settings.rotation_overlap
-    overlaps = [(s, duration(s).removeprefix("1 ") if s else "") for s in sorted({*_OVERLAPS, default})]
+    overlaps = [(s, duration(s) if s else "") for s in sorted({*_OVERLAPS, default})]
     return {**_common(call, owner), "apiKey": key, "overlaps": overlaps, "overlap": default}
 
 
 def duration(seconds: int) -> str:
     """A time in words, such as `90 days`."""
-    size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0)
-    number = seconds // size
-    return f"{number} {unit}{'' if number == 1 else 's'}"
+    if seconds % _DAY == 0:
+        return mark_plural("%(n)d day", "%(n)d days", seconds // _DAY)
+    if seconds % 3600 == 0:
+        return mark_plural("%(n)d hour", "%(n)d hours", seconds // 3600)
+    if seconds % 60 == 0:
+        return mark_plural("%(n)d minute", "%(n)d minutes", seconds // 60)
+    return mark_plural("%(n)d second", "%(n)d seconds", seconds)
 
 
 def _common(call: KeyRequest, owner: Owner) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def _lifetimes(call: KeyRequest) -> list[tuple[int, str]]:
     longest, default = call.ctx.options.max_expiry, call.ctx.manager.settings.default_expiry
     offered = {days * _DAY for days in _OFFERED} | {s for s in (longest, default) if s is not None}
     fitting = sorted(s for s in offered if longest is None or s <= longest)
-    return [(s, duration(s)) for s in fitting] + ([(0, "Never expires")] if longest is None else [])
+    return [(s, duration(s)) for s in fitting] + ([(0, mark("Never expires"))] if longest is None else [])
 
 
 def _time(time: datetime | None) -> str | None:

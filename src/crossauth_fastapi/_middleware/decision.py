@@ -11,6 +11,7 @@ from crossauth_backend.accounts.context import has_factor2
 from crossauth_backend.accounts.freshness import is_fresh, is_two_factor
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState, refusal
 from crossauth_fastapi._http.errors import LoginRequired
@@ -70,7 +71,7 @@ async def decide(state: RequestState, demand: RouteDemand) -> User | None:
     else:
         _check_user(user, demand)
     if demand.credentials is not None and credential_of(state) not in demand.credentials:
-        raise _unknown(demand, "This credential is not accepted here")
+        raise _unknown(demand, mark("This credential is not accepted here"))
     check_csrf(state)
     if demand.scopes and principal is not None:
         check_scopes(principal, demand.scopes)
@@ -131,11 +132,11 @@ def csrf_refusal(state: RequestState) -> CrossauthError:
     return explain(state) if explain is not None else CrossauthError(ErrorCode.InvalidCsrf)
 
 
-def _unknown(demand: RouteDemand, text: str = "Log in first") -> LoginRequired:
+def _unknown(demand: RouteDemand, text: str = mark("Log in first")) -> LoginRequired:
     required = LoginRequired(text, scopes=demand.scopes, credentials=demand.credentials)
     if not required.by_session:
         required = LoginRequired(
-            "Send a credential that is accepted here", scopes=demand.scopes, credentials=demand.credentials
+            mark("Send a credential that is accepted here"), scopes=demand.scopes, credentials=demand.credentials
         )
     return required
 
@@ -144,7 +145,7 @@ def _check_client(principal: Identity | None, demand: RouteDemand) -> None:
     if principal is None or not principal.is_somebody:
         raise _unknown(demand)
     if demand.user:
-        raise CrossauthError(ErrorCode.Forbidden, "This needs a user, and the credential is that of a client alone")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This requires a user, but the credential belongs to a client"))
 
 
 def _check_user(user: User, demand: RouteDemand) -> None:
@@ -163,18 +164,22 @@ def _check_login(state: RequestState, user: User | None, demand: RouteDemand) ->
     too_old = within is not None and not is_fresh(auth.auth_time, utc_now(), within)
     if not too_old and not (demand.factor2 and not is_two_factor(auth.amr)):
         return
-    text = "The login is too old for this" if too_old else "This needs a login with a second factor"
+    text = (
+        mark("You logged in too long ago to do this")
+        if too_old
+        else mark("This requires a login with two-factor authentication")
+    )
     if credential == "bearer":
         scheme = state.site.challenges.get(credential, 'Bearer realm="api"')
         raise StepUpRequired(text, scheme, demand.fresh if too_old else None)
     if credential != "session" or user is None:
-        raise CrossauthError(ErrorCode.Forbidden, "This needs a login, which a key is not")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This requires a login. An API key is not accepted."))
     if not too_old and not has_factor2(user):
-        raise CrossauthError(ErrorCode.TwoFactorIncomplete, "Set up two-factor authentication to do this")
+        raise CrossauthError(ErrorCode.TwoFactorIncomplete, mark("Set up two-factor authentication to do this"))
     if too_old:
-        text, code = "You logged in some time ago; log in again to do this", ErrorCode.Unauthorized
+        text, code = mark("You logged in too long ago. Log in again to do this."), ErrorCode.Unauthorized
     else:
-        text, code = "Log in again, with your second factor, to do this", ErrorCode.MfaRequired
+        text, code = mark("Log in again with two-factor authentication to do this"), ErrorCode.MfaRequired
     raise LoginRequired(text, credentials=demand.credentials, again=True, code=code)
 
 

@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing, equal, hash_token, random_value
+from crossauth_backend.core.texts import mark
 from crossauth_backend.sessions.cookie import HOST_PREFIX, Cookie, SignedCookie
 from crossauth_backend.sessions.options import CookieSettings
 from crossauth_fastapi._http.jsonbody import BadFields, parse_fields
@@ -192,7 +193,9 @@ def _from_data(data: dict[str, Any]) -> Attempt:
 
 def _refused(detail: str) -> CrossauthError:
     return CrossauthError(
-        ErrorCode.Unauthorized, "This login was not begun in this browser, or it has ended; begin again", detail=detail
+        ErrorCode.Unauthorized,
+        mark("This login was started in another browser or has expired. Start again."),
+        detail=detail,
     )
 
 

@@ -17,6 +17,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fetch import is_secure_url
 from crossauth_backend.core.qr import qr_code
 from crossauth_backend.core.secrets import hash_token
+from crossauth_backend.core.texts import mark
 from crossauth_backend.oauth.client import OAuthDeviceAuthorizationResponse, OAuthFlows, OAuthTokenResponse
 from crossauth_fastapi._actions.request import read_body
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
@@ -53,8 +54,8 @@ _DEFAULT_SECONDS: Final = 600
 # RFC 8628 §3.5.
 _SLOWER: Final = 5
 _NOTICES: Final = {
-    "authorization_pending": "Not confirmed yet. Confirm the code on the other device, then try again",
-    "slow_down": "That was too early. Wait a few seconds, then try again",
+    "authorization_pending": mark("Not confirmed yet. Confirm the code on the other device, then try again."),
+    "slow_down": mark("That was too early. Wait a few seconds, then try again."),
 }
 
 
@@ -176,7 +177,7 @@ def _open(ctx: ClientContext, request: Request, sealed: str) -> dict[str, Any]:
     except CrossauthError as e:
         if e.code is not ErrorCode.Expired:
             raise
-        raise CrossauthError(ErrorCode.ExpiredToken, "The code has expired. Get a new one") from e
+        raise CrossauthError(ErrorCode.ExpiredToken, mark("The code has expired. Get a new one.")) from e
 
 
 async def _poll(ctx: ClientContext, request: Request, begun: Mapping[str, Any]) -> OAuthTokenResponse:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import is_storable
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi._actions.forms import CsrfBody
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
@@ -40,7 +41,7 @@ _ERRORS: Final = {
     403: "No valid CSRF token",
     413: "The body is too large",
     415: "The body is neither JSON nor a form",
-    502: "The authorization server did not give a usable answer",
+    502: mark("The authorization server sent an invalid response"),
     503: "The authorization server cannot be reached",
 }
 
@@ -240,7 +241,7 @@ def query_fields(request: Request) -> dict[str, str]:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
         fields = no_repeats(pairs)
     except ValueError as e:
-        raise bad_request(str(e) if isinstance(e, BadFields) else "The query is not valid") from None
+        raise bad_request(str(e) if isinstance(e, BadFields) else mark("The query is invalid")) from None
     for text in (*fields, *fields.values()):
         if not is_storable(text):
             raise bad_request("The query holds characters that are not text")

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.secrets import KeyRing, equal
+from crossauth_backend.core.texts import mark
 from crossauth_fastapi._http.bodies import bad_request
 from crossauth_fastapi._http.jsonbody import BadFields, parse_fields
 
@@ -68,4 +69,4 @@ class FormPosts:
 
 
 def _over() -> CrossauthError:
-    return bad_request("The answer of the authorization server is too old; begin again")
+    return bad_request(mark("The authorization server's response is too old. Start again."))

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from crossauth_backend.accounts import identities as linked
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.oauth.client.flownames import OAuthFlows
 from crossauth_backend.users.identities import Identity, IdentityStorage, handle_of
@@ -28,8 +29,8 @@ from crossauth_fastapi._oauth_client.logout_markers import mark_unlinked
 
 GROUP: Final = Group("linked_accounts", "accounts at providers")
 TEMPLATE: Final = "linkedaccounts.jinja2"
-LINKED: Final = "The account has been linked. You can log in with it from now on."
-UNLINKED: Final = "The account has been unlinked. It can no longer be used to log in."
+LINKED: Final = mark("The account has been linked. You can log in with it from now on.")
+UNLINKED: Final = mark("The account has been unlinked. It can no longer be used to log in.")
 _PASSWORD: Final = "Your own, where you logged in some time ago."
 
 
@@ -193,7 +194,7 @@ def _client_of(call: ActionRequest[LinksContext, LinkBody]) -> ClientContext:
     for client in clients:
         if client.name == name:
             return client
-    raise CrossauthError(ErrorCode.BadRequest, "Name one of the providers of the list")
+    raise CrossauthError(ErrorCode.BadRequest, mark("Choose one of the listed providers"))
 
 
 def _titles(client: ClientContext) -> Mapping[str, str]:

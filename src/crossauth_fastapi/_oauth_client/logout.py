@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.spend import spend
@@ -103,7 +104,9 @@ async def come_back(ctx: ClientContext, request: Request, form: JsonOrFormData) 
     cookie = _cookie(ctx, sent)
     if not 0 < len(sent) <= _LONGEST_STATE or not state.sent_values(cookie):
         raise CrossauthError(
-            ErrorCode.Unauthorized, "This logout was not begun in this browser", detail="logout: the state is another"
+            ErrorCode.Unauthorized,
+            mark("This logout was started in another browser"),
+            detail="logout: the state is another",
         )
     state.queue_deletion(cookie.shape(state.local).name, cookie.options(state.local))
     return ctx.render(request, ctx.options.logged_out_page, {"provider": provider_name(ctx)})
@@ -144,12 +147,12 @@ async def refuse_provider(ctx: ClientContext, request: Request, e: Exception) ->
 async def _use_once(keys: KeyStorage, token: LogoutToken, now: datetime) -> str:
     """Use up a logout token; the key that says so."""
     if token.iat < (now - OLDEST).timestamp():
-        raise InvalidRequest("The logout token is not valid", detail="logout token: iat")
+        raise InvalidRequest(mark("The logout token is invalid"), detail="logout token: iat")
     # Beyond this it is refused for its age.
     expires = datetime.fromtimestamp(token.iat, UTC) + OLDEST + timedelta(minutes=10)
     name = f"logout token {token.iss} {token.jti}"
     if not await spend(keys, name, now, expires):
-        raise InvalidRequest("The logout token is not valid", detail="logout token: jti")
+        raise InvalidRequest(mark("The logout token is invalid"), detail="logout token: jti")
     return KeyPrefix.spent + hash_token(name)
 
 

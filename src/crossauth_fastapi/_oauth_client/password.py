@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import normalize
+from crossauth_backend.core.texts import mark
 from crossauth_backend.oauth.client import OAuthFlows, OAuthMfaChallengeResponse, OAuthTokenResponse
 from crossauth_fastapi._actions.fielderrors import field_variables
 from crossauth_fastapi._actions.request import read_body
@@ -48,10 +49,10 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 _MFA: Final = "second factor"
 _OOB: Final = "out-of-band code"
-_NO_FACTOR: Final = "A second factor is needed to log in there, and none of yours can be used here"
+_NO_FACTOR: Final = mark("Logging in there requires a second factor, and none of yours can be used here")
 # What is no try: the provider could not look at what was sent, or waits for something else.
 _NOT_COUNTED: Final = (None, "mfa_required", *UNAVAILABLE, *WAITING)
-_PENDING: Final = "Not confirmed yet. Confirm it where the message arrived, then continue"
+_PENDING: Final = mark("Not confirmed yet. Confirm it where the message arrived, then continue.")
 
 
 async def show(ctx: ClientContext, request: Request, form: JsonOrFormData) -> Response:
@@ -75,7 +76,7 @@ async def submit_otp(ctx: ClientContext, request: Request, form: JsonOrFormData)
     shown = {"mfa_token": body.mfa_token, "scope": body.scope or "", "challenge_type": body.challenge_type or "otp"}
     try:
         if not body.otp:
-            raise bad_request("Enter the code")
+            raise bad_request(mark("Enter the code"))
         async with _one_try(ctx, request, sealed):
             response = await ctx.client.mfa_otp_complete(sealed["token"], body.otp, scope_of(ctx, body.scope) or None)
             _check_code(response)
@@ -98,7 +99,7 @@ async def submit_oob(ctx: ClientContext, request: Request, form: JsonOrFormData)
         async with _one_try(ctx, request, sealed):
             code = body.binding_code or body.oob or ""
             if sent["binding_method"] and not code:
-                raise bad_request("Enter the code")
+                raise bad_request(mark("Enter the code"))
             response = await ctx.client.mfa_oob_complete(
                 sealed["token"], sent["code"], code, scope_of(ctx, body.scope) or None
             )
@@ -113,7 +114,7 @@ async def submit_oob(ctx: ClientContext, request: Request, form: JsonOrFormData)
 
 async def _log_in(ctx: ClientContext, request: Request, body: PasswordBody) -> Response:
     if not body.username or not body.password:
-        raise bad_request("Enter your username and password")
+        raise bad_request(mark("Enter your username and password"))
     scope = scope_of(ctx, body.scope)
     account, address = counted_by(ctx, normalize(body.username)), ctx.origin(request).address
     async with limited(ctx, request, login_account=account, login_address=address, login_total_address=address):
@@ -180,7 +181,7 @@ def _check_code(response: OAuthTokenResponse) -> None:
     """Raise the error of a response, where it is about the code."""
     error = response.get("error")
     if error == "invalid_grant":
-        raise CrossauthError(ErrorCode.InvalidToken, "Invalid code")
+        raise CrossauthError(ErrorCode.InvalidToken, mark("Invalid code"))
     if error not in _NOT_COUNTED or error == "mfa_required":
         raise as_crossauth_error(response)
 
@@ -193,7 +194,7 @@ def _check_available(response: OAuthTokenResponse) -> None:
 
 def _open(ctx: ClientContext, request: Request, kind: str, text: str) -> dict[str, Any]:
     if not text:
-        raise bad_request(f"The {kind} is missing")
+        raise bad_request(mark("The %(kind)s is missing", kind=kind))
     return ctx.seals.open(kind, text, browser_of(ctx, request), ctx.now)
 
 

@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key
 from crossauth_fastapi._actions.accounts import AccountServices
@@ -116,7 +117,7 @@ class AdapterSessions:
             if e.code is not ErrorCode.InvalidSession:
                 raise
             raise CrossauthError(
-                ErrorCode.InvalidSession, "There is no session to keep the tokens in; allow cookies and try again"
+                ErrorCode.InvalidSession, mark("There is no session for the tokens. Allow cookies and try again.")
             ) from e
 
     def has(self, connection: HTTPConnection) -> bool:

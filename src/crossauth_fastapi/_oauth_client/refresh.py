@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal
+from crossauth_backend.core.texts import mark
 from crossauth_backend.oauth.client import OAuthFlows
 from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._actions.forms import CsrfBody
@@ -91,7 +92,7 @@ async def _renewed(ctx: ClientContext, request: Request, *, force: bool) -> Toke
         await count_flow(ctx, request)
     tokens = await ctx.tokens.fresh(request, force=force)
     if tokens is None or tokens.is_expired(ctx.now, timedelta(0)):
-        raise CrossauthError(ErrorCode.InvalidSession, "The tokens have ended; log in again")
+        raise CrossauthError(ErrorCode.InvalidSession, mark("Your tokens have expired. Log in again."))
     return tokens
 
 

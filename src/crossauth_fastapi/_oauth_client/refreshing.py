@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.single_flight import SingleFlight
+from crossauth_backend.core.texts import mark
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.spend import spend
 from crossauth_backend.keys.storage import KeyStorage
@@ -35,7 +36,7 @@ class TokensUnavailable(CrossauthError):
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(
-            ErrorCode.FetchError, "The authorization server cannot be reached; try again in a moment", detail=detail,
+            ErrorCode.FetchError, mark("The authorization server can't be reached. Try again in a moment."), detail=detail,
             status=502, retry_after=5,
         )  # fmt: skip
 

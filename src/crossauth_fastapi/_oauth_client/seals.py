@@ -14,12 +14,13 @@ from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing, equal, hash_token, random_value
+from crossauth_backend.core.texts import mark
 from crossauth_backend.sessions.cookie import Cookie, SignedCookie
 from crossauth_backend.sessions.options import CookieSettings
 
 PURPOSE: Final = "oauth client pages"
-OTHER_BROWSER: Final = "This login was started in another browser. Start again"
-_STRANGE: Final = "This login is not known here. Start again"
+OTHER_BROWSER: Final = mark("This login was started in another browser. Start again.")
+_STRANGE: Final = mark("This login is unknown here. Start again.")
 _BYTES: Final = 16
 _NAME: Final = 6
 # As long as the longest field that a form may have.
@@ -81,5 +82,5 @@ class Seals:
         if mark and not equal(mark, hash_token(browser)):
             raise CrossauthError(ErrorCode.Forbidden, OTHER_BROWSER)
         if expires <= now.timestamp():
-            raise CrossauthError(ErrorCode.Expired, "This took too long. Start again")
+            raise CrossauthError(ErrorCode.Expired, mark("This took too long. Start again."))
         return dict(fields)

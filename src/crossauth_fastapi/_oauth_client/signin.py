@@ -13,6 +13,7 @@ from crossauth_backend.accounts import identities as linked
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.identities import Claimed
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.oauth.client.emails import proven_email
 from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_backend.users.identities import check_identity, is_identity
@@ -25,8 +26,8 @@ from crossauth_fastapi._oauth_client.attempts import Attempt
 from crossauth_fastapi._oauth_client.context import ClientContext
 from crossauth_fastapi._oauth_client.users.create import attempt_by
 
-UNKNOWN = "No account here is linked to the one at the provider. Log in with your account here, and link it"
-NO_IDENTITY = "The provider does not say who has logged in"
+UNKNOWN = mark("No account here is linked to your account at the provider. Log in here, and link it.")
+NO_IDENTITY = mark("The provider didn't say who logged in")
 
 
 async def signed_in(

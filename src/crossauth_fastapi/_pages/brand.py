@@ -24,7 +24,7 @@ _ACCENT: Final = Color(0x29, 0x46, 0xC8)
 _PATH: Final = re.compile(r"/(?![/\\])[!#-&(-;=?-\[\]-~]*")
 _UNTITLED: Final = "FastAPI"
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.S)
-_BETWEEN: Final = re.compile(r"\s*([{};,>])\s*")
+_BETWEEN: Final = re.compile(r"\s*([{};,>])\s*|(:) ")
 _SHIELD: Final = "M16 5 8 8v6c0 5 3.400 8.700 8 10.300 4.600-1.600 8-5.300 8-10.300V8Z"
 
 
@@ -143,7 +143,7 @@ def _image_source(component: str, name: str, url: str | None) -> tuple[str, ...]
 def _base() -> bytes:
     """Return the stylesheet without comments and indentation."""
     text = (files("crossauth_fastapi") / "_pages" / "static" / STYLESHEET).read_text("utf-8")
-    return _BETWEEN.sub(r"\1", " ".join(_COMMENT.sub("", text).split())).encode()
+    return _BETWEEN.sub(r"\1\2", " ".join(_COMMENT.sub("", text).split())).replace(";}", "}").encode()
 
 
 def _theme(light: Accent, dark: Accent) -> str:

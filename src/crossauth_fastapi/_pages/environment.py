@@ -17,8 +17,10 @@ from jinja2 import BaseLoader, Environment, FileSystemLoader, TemplateNotFound
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.texts import current_language, direction, install
 from crossauth_fastapi._pages.brand import NO_BRAND, Brand
+from crossauth_fastapi._pages.humanwords import FILTERS
 from crossauth_fastapi._pages.policy import EVERY_PAGE, PagePolicy
 
 SUFFIXES: Final = (".jinja2", ".html", ".njk")
@@ -84,6 +86,8 @@ class Pages:
     ) -> None:
         environment = Environment(loader=PageLoader(template_dir), autoescape=True)
         install(environment)
+        environment.filters.update(FILTERS)
+        environment.globals["now"] = utc_now
         self.templates = Jinja2Templates(env=environment, context_processors=[common, _spoken])
         self.brand = brand
         self._policy = brand.policy.header

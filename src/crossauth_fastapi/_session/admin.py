@@ -7,6 +7,7 @@ from typing import Any
 from crossauth_backend.accounts import admin, profile
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import Event, EventName
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState
@@ -33,9 +34,9 @@ from crossauth_fastapi._session.services import user_by_id
 from crossauth_fastapi._session.signup import choice_of_factors
 from crossauth_fastapi._session.userhooks import user_changed, user_made
 
-UPDATED = "The user has been updated."
-UPDATED_AND_RESET = "The user has been updated and sent a link to choose a new password."
-PASSWORD_SET = "The password has been changed."
+UPDATED = mark("The user has been updated.")
+UPDATED_AND_RESET = mark("The user has been updated. We sent them a link to choose a new password.")
+PASSWORD_SET = mark("The password has been changed.")
 DEFAULT_TAKE = 10
 # Where `password` is the new user's.
 OWN = "current_"
@@ -59,9 +60,9 @@ async def create_user(call: Submitted[AdminCreateBody]) -> Outcome:
     if sent.state:
         user["state"] = sent.state
     if user["factor1"] not in allowed:
-        raise CrossauthError(ErrorCode.Forbidden, "This way of logging in is not offered")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This login method is not available"))
     if user["state"] not in admin.STATES:
-        raise CrossauthError(ErrorCode.BadRequest, "There is no such state")
+        raise CrossauthError(ErrorCode.BadRequest, mark("There is no such state"))
     repeat = secrets_of(call, "repeat_") or None
     done = await admin.create_user(ctx.accounts, who, user, secrets_of(call), repeat, call.origin)
     after = call.next_page(call.admin_url("selectuser"))
@@ -138,7 +139,7 @@ async def delete_user(call: SessionRequest) -> Outcome:
     """Delete a user; an administrator's own account is deleted where every user deletes theirs."""
     ctx, who, user = call.ctx, await _acting(call), await _user(call)
     if str(user.id) == str(who.id):
-        raise CrossauthError(ErrorCode.BadRequest, "This is your own account; delete it on its own page")
+        raise CrossauthError(ErrorCode.BadRequest, mark("This is your own account. Delete it on your account page."))
     check_confirmed(call, user)
     await profile.delete_account(ctx.accounts, user, call.origin, actor=who)
     after = call.next_page(call.admin_url("selectuser"))
@@ -169,7 +170,7 @@ async def _events(call: SessionRequest) -> tuple[list[Event], int, int]:
     await call.admin()
     audit = call.ctx.manager.audit
     if audit is None:
-        raise CrossauthError(ErrorCode.BadRequest, "No audit storage is configured")
+        raise CrossauthError(ErrorCode.BadRequest, mark("No audit storage is configured"))
     skip, take = _page(call, 50)
     return await audit.latest(skip, take + 1), skip, take
 

@@ -96,7 +96,9 @@ def build_context(
         return {**shared, **own, "haveAudit": manager.audit is not None}
 
     pages = Pages(settings.template_dir, common, awaited_variables, brand)
-    pages.templates.env.globals |= {"form_fields": form_fields, **form_globals(settings, authenticators)}
+    words = {name: factor.friendly_name for name, factor in manager.factors.items()}
+    pages.templates.env.globals.update(form_fields=form_fields, now=manager.session.clock, factorNames=words)
+    pages.templates.env.globals.update(form_globals(settings, authenticators))
     _check_templates(pages, settings, endpoints)
     ctx = SessionContext(
         settings=settings,

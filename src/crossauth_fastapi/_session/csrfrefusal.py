@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.sessions.cookie import SignedCookie
 from crossauth_fastapi._http.localhost import is_local_host
 from crossauth_fastapi._http.once import warn_once
@@ -43,7 +44,9 @@ def csrf_refusal(cookie: SignedCookie, state: RequestState) -> CrossauthError:
             ErrorCode.InvalidCsrf, f"No CSRF token cookie came with this request: {text}", detail=text
         )
     if not state.header(b"cookie"):
-        text = "No CSRF token cookie came with this request. Allow cookies for this site, reload the page and try again"
+        text = mark(
+            "No CSRF token cookie came with this request. Allow cookies for this site, reload the page and try again."
+        )
         return CrossauthError(ErrorCode.InvalidCsrf, text, detail="no cookie came with the request")
     return CrossauthError(ErrorCode.InvalidCsrf)
 

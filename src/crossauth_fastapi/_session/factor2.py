@@ -17,6 +17,7 @@ from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.users.record import User
@@ -41,8 +42,8 @@ from crossauth_fastapi._session.login import open_session, sign_in
 from crossauth_fastapi._session.renewal import current_attempt
 from crossauth_fastapi._session.signup import choice_of_factors, wait_for_link
 
-SET_UP = "Your second factor has been set up."
-REMOVED = "You now log in without a second factor."
+SET_UP = mark("Two-factor authentication is set up.")
+REMOVED = mark("Two-factor authentication is off.")
 
 
 def _is_set_up_pending(call: SessionRequest) -> bool:
@@ -74,7 +75,7 @@ async def get_setup_json(call: SessionRequest) -> Outcome:
     if not _is_set_up_pending(call):
         await whose_factor2(call)
         raise CrossauthError(
-            ErrorCode.BadRequest, "No second factor is being set up; POST here without a code begins anew"
+            ErrorCode.BadRequest, mark("There is no setup in progress; POST here without a code to start again")
         )
     shown = await _shown_again(call)
     return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Page())
@@ -240,7 +241,9 @@ async def make_codes(call: SessionRequest) -> Outcome:
     """Ten new codes; they are shown this once."""
     user = call.session_user()
     if user.factor2 in (None, "", NO_FACTOR2):
-        raise CrossauthError(ErrorCode.BadRequest, "Recovery codes stand in for a second factor; set one up first")
+        raise CrossauthError(
+            ErrorCode.BadRequest, mark("Recovery codes require two-factor authentication. Set it up first.")
+        )
     await require_recent_login(call, user)
     made = await recovery.make_codes(call.ctx.accounts, user)
     call.ctx.accounts.events.tell(EventName.recovery_codes_made, user, address=call.origin.address)
@@ -268,7 +271,7 @@ def _own_factor(call: SessionRequest) -> str:
     """
     factor2 = call.session_user().factor2
     if factor2 not in call.ctx.accounts.allowed_factor2:
-        raise CrossauthError(ErrorCode.BadRequest, "Choose a second factor first")
+        raise CrossauthError(ErrorCode.BadRequest, mark("Choose a second factor first"))
     return str(factor2)
 
 

@@ -14,12 +14,15 @@ from crossauth_backend.accounts.codes import (
     seconds_to_resend,
     sent_to,
 )
+from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import CodeField
 from crossauth_backend.users.record import User
 from crossauth_fastapi._session.context import SessionContext, SessionRequest
 
 CODE_UNSENT: Final = {
-    LIMITED: "No code was sent: too many were sent to this account. Use a recovery code, or ask for a new code later.",
+    LIMITED: mark(
+        "We couldn't send a code: this account has received too many. Use a recovery code, or request a new code later."
+    ),
     UNREACHABLE: UNREACHABLE_TEXT,
 }
 

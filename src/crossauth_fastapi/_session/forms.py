@@ -12,7 +12,7 @@ from jinja2.runtime import Context
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.jsonsafe import json_safe
-from crossauth_backend.core.texts import gettext, mark
+from crossauth_backend.core.texts import mark
 from crossauth_backend.users.record import User, UserInputFields, with_fields
 from crossauth_backend.users.states import UserState
 
@@ -68,7 +68,7 @@ def form_fields(context: Context, names: Sequence[str], user: User | None = None
 
 def shown_field(name: str, value: Any) -> dict[str, Any]:
     """Return what a page shows of one field of a user that may be edited."""
-    label = gettext(_LABELS[name]) if name in _LABELS else name.replace("_", " ").capitalize()
+    label = _LABELS.get(name, name.replace("_", " ").capitalize())
     return {"name": PREFIX + name, "label": label, "value": value, "type": _TYPES.get(name, "text")}
 
 
@@ -103,7 +103,7 @@ def default_create_user(
             raise CrossauthError(ErrorCode.BadRequest, f"Choose factor1: one of {', '.join(allowableFactor1)}")
         factor1 = allowableFactor1[0]
     if factor1 not in allowableFactor1:
-        raise CrossauthError(ErrorCode.Forbidden, "This way of logging in is not offered")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This login method is not available"))
     user = {"username": body.get("username"), "state": UserState.active, "factor1": factor1}
     return cast(UserInputFields, user | editable_values(body, [f for f in userEditableFields if f != "username"]))
 

@@ -15,6 +15,7 @@ from crossauth_backend.accounts.password import wrong_password
 from crossauth_backend.accounts.stages import require_fresh
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
+from crossauth_backend.core.texts import mark
 from crossauth_backend.users.credentials import CREDENTIALS
 from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_fastapi._http.errors import PasswordRequired
@@ -60,7 +61,9 @@ async def require_recent_login(call: SessionRequest, user: User, prefix: str = "
     accounts = call.ctx.accounts
     found = await accounts.find(user.id)
     if not can_be_asked(accounts, user) or not _has_secret(accounts, found):
-        raise CrossauthError(ErrorCode.Unauthorized, "You logged in some time ago; log out and in again to do this")
+        raise CrossauthError(
+            ErrorCode.Unauthorized, mark("You logged in too long ago. Log out and log in again to do this.")
+        )
     given = secrets_of(call, prefix)
     if not any(given.values()):
         raise PasswordRequired(f"{prefix}password")

@@ -14,6 +14,7 @@ from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
+from crossauth_backend.core.texts import mark
 from crossauth_backend.keys.data import KeyDataEntry, get_json_data
 from crossauth_backend.users.record import User
 from crossauth_fastapi._http.bodies import JsonOrFormData
@@ -49,7 +50,7 @@ def session_id(request: HTTPConnection) -> str:
     """
     found = state_of(request)["session_id"]
     if found is None:
-        raise CrossauthError(ErrorCode.InvalidSession, "There is no session")
+        raise CrossauthError(ErrorCode.InvalidSession, mark("There is no session"))
     return str(found)
 
 

@@ -14,6 +14,7 @@ from crossauth_backend.accounts import interaction as stored
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.accounts.interaction import Completion, Interaction
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_fastapi._actions.interactions import PARAMETER
 from crossauth_fastapi._http.address import Proxies, peer_address
@@ -21,7 +22,7 @@ from crossauth_fastapi._http.redirects import with_more_query, with_query
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._pages.policy import PagePolicy
 
-OTHER_BROWSER: Final = "This request was started in another browser. Go back to the application and start again"
+OTHER_BROWSER: Final = mark("This request was started in another browser. Go back to the application and start again.")
 # A page may lead to the login page, and that one on: so deep is a flow found in `next`.
 _DEPTH: Final = 4
 _MOST_PARAMETERS: Final = 100
@@ -150,5 +151,5 @@ def _check_end(ends_at: str | None) -> None:
         PagePolicy(form_action=() if ends_at is None else (ends_at,))
     except CrossauthError as e:
         raise CrossauthError(
-            ErrorCode.BadRequest, "The flow ends at a URL that no page can lead to", detail=e.message
+            ErrorCode.BadRequest, mark("The flow ends at a URL that no page can lead to"), detail=e.message
         ) from e

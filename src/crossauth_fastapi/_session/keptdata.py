@@ -13,6 +13,7 @@ from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.keys.data import KeyDataEntry, changed_data, get_json_data
 from crossauth_backend.keys.record import Key
 from crossauth_backend.keys.storage import can_swap
@@ -42,7 +43,7 @@ async def write_data(ctx: SessionContext, connection: HTTPConnection, data: Mapp
         await ctx.manager.update_many_session_data(session_id(connection), entries)
     except CrossauthError as e:
         if e.code is ErrorCode.InvalidKey:
-            raise CrossauthError(ErrorCode.InvalidSession, "The session has ended") from e
+            raise CrossauthError(ErrorCode.InvalidSession, mark("The session has ended")) from e
         raise
     state = state_of(connection)
     key: Key = state["session_key"]
@@ -70,7 +71,9 @@ async def swap_data(ctx: SessionContext, connection: HTTPConnection, name: str, 
         if await keys.swap_data(key.value, key.data, data):
             _say_anew(ctx, state, replace(key, data=data))
             return True
-    raise CrossauthError(ErrorCode.Connection, "The session is changed too often at once", status=503)
+    raise CrossauthError(
+        ErrorCode.Connection, mark("The session was changed too often at once. Try again."), status=503
+    )
 
 
 async def open_anonymous(ctx: SessionContext, request: Request, data: Mapping[str, Any]) -> None:
@@ -82,7 +85,7 @@ async def open_anonymous(ctx: SessionContext, request: Request, data: Mapping[st
     state, sessions = state_of(request), ctx.manager.session
     before: Key | None = state["session_key"]
     if before is not None and before.userid is not None:
-        raise CrossauthError(ErrorCode.BadRequest, "Somebody is logged in")
+        raise CrossauthError(ErrorCode.BadRequest, mark("A user is logged in"))
     # As it is by now: what was ended while this request was under way does not come back.
     kept = {} if before is None else await _data_of(ctx, before.value)
     key = await sessions.create_session_key(None, await ctx.extra_columns(request), {**kept, **data})

@@ -16,6 +16,7 @@ from crossauth_backend.accounts.pending import PENDING, read_pending
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.accounts.stages import Ask, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import Action, StepUp
@@ -36,7 +37,7 @@ from crossauth_fastapi._session.groups import BASIC, FACTOR2
 from crossauth_fastapi._session.nextpage import keep_next
 from crossauth_fastapi._session.renewal import current_attempt
 
-NEEDED = "This site needs a second factor. Set one up to log in."
+NEEDED = mark("This site requires two-factor authentication. Set it up to log in.")
 _PROMPTS: Final[frozenset[Prompt]] = frozenset(get_args(Prompt))
 _FORCED = {
     Ask.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),

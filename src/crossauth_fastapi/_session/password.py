@@ -10,6 +10,7 @@ from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.required_change import RequiredChange, required_change
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, StepUp
@@ -23,10 +24,10 @@ from crossauth_fastapi._session.login import open_session, sign_in
 from crossauth_fastapi._session.nextpage import keep_next, kept_next
 from crossauth_fastapi._session.renewal import current_attempt
 
-CHANGED = "Your password has been changed."
+CHANGED = mark("Your password has been changed.")
 # What makes a link useless, and another one useful.
 _BAD_LINKS: Final = (ErrorCode.InvalidKey, ErrorCode.Expired)
-RESET_SENT = "If there is an account with this address, we have sent it a link to choose a new password."
+RESET_SENT = mark("If there is an account with this email address, we've sent it a link to reset the password.")
 
 
 async def whose_password(call: SessionRequest) -> tuple[str, RequiredChange | None]:

@@ -7,6 +7,7 @@ from typing import Any
 from crossauth_backend.accounts import profile
 from crossauth_backend.accounts.form_fields import refusal
 from crossauth_backend.core.text import normalize
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import Action, StepUp
@@ -29,9 +30,9 @@ from crossauth_fastapi._session.renewal import renew_session
 from crossauth_fastapi._session.signup import choice_of_factors
 from crossauth_fastapi._session.userhooks import user_changed
 
-UPDATED = "Your details have been updated."
-LINK_SENT = "We've sent a link to your new address. Your email changes once you open the link and confirm it."
-DELETED = "Your account has been deleted."
+UPDATED = mark("Your details have been updated.")
+LINK_SENT = mark("We've sent a link to your new address. Your email changes once you open the link and confirm it.")
+DELETED = mark("Your account has been deleted.")
 
 
 async def get_profile_page(call: SessionRequest) -> Page | Redirect:
@@ -101,7 +102,7 @@ def check_confirmed(call: SessionRequest, user: User) -> None:
     """
     typed = call.form.getAsStr("confirm_username")
     if typed is not None and normalize(typed) != normalize(user.username):
-        raise refusal("confirm_username", "This is not the username of the account")
+        raise refusal("confirm_username", mark("This isn't the username of the account"))
 
 
 UPDATE_USER = Action(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from crossauth_backend.accounts import sent_codes
+from crossauth_backend.core.texts import mark
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.forms import CsrfBody
 from crossauth_fastapi._actions.outcome import Outcome, Page
@@ -15,7 +16,7 @@ from crossauth_fastapi._session.factorpages import ask_variables, factor_variabl
 from crossauth_fastapi._session.groups import FACTOR2
 from crossauth_fastapi._session.stepupcode import get_visit_page
 
-RESENT = "We've sent you a new code."
+RESENT = mark("We've sent you a new code.")
 
 
 async def resend(call: SessionRequest) -> Outcome:

@@ -16,6 +16,7 @@ from crossauth_backend.accounts.sessions import log_out
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secretoption import ring_for
 from crossauth_backend.core.secrets import KeyRing
+from crossauth_backend.core.texts import mark
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.keys.storage import KeyStorage
@@ -165,5 +166,5 @@ async def user_by_id(ctx: SessionContext, id: str) -> User:
     """
     found = await or_none(ctx.accounts.user(id))
     if found is None:
-        raise CrossauthError(ErrorCode.BadRequest, "There is no such user", status=404)
+        raise CrossauthError(ErrorCode.BadRequest, mark("There is no such user"), status=404)
     return found

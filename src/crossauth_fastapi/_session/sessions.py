@@ -7,6 +7,7 @@ from typing import Any
 from crossauth_backend.accounts import sessions
 from crossauth_backend.accounts.sessions import SessionInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
@@ -14,8 +15,8 @@ from crossauth_fastapi._session.bodies import SessionsAnswer, SessionsBody
 from crossauth_fastapi._session.context import SessionRequest, Submitted
 from crossauth_fastapi._session.groups import BASIC
 
-ENDED = "The session has been ended."
-ALL_ENDED = "All other sessions have been ended."
+ENDED = mark("The session has been logged out.")
+ALL_ENDED = mark("All other sessions have been logged out.")
 
 
 async def get_sessions_page(call: SessionRequest) -> Page | Redirect:
@@ -37,9 +38,9 @@ async def end_sessions(call: Submitted[SessionsBody]) -> Outcome:
     else:
         handle = call.body.session or ""
         if not handle:
-            raise CrossauthError(ErrorCode.BadRequest, "Name a session, or all")
+            raise CrossauthError(ErrorCode.BadRequest, mark("Choose a session, or all sessions"))
         if any(s.current and s.handle == handle for s in await _list(call)):
-            raise CrossauthError(ErrorCode.BadRequest, "This is the session you are using; log out instead")
+            raise CrossauthError(ErrorCode.BadRequest, mark("This is your current session. Log out instead."))
         await sessions.end_session(accounts, user, handle, call.origin)
         message = ENDED
     left = await _list(call)

@@ -10,6 +10,7 @@ from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.login_names import name_of_signup
 from crossauth_backend.accounts.pending import PENDING
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
@@ -27,7 +28,7 @@ from crossauth_fastapi._session.groups import BASIC
 from crossauth_fastapi._session.login import sign_in
 from crossauth_fastapi._session.userhooks import user_made
 
-CHECK_MAIL = "We've sent you an email. Open the link in it to finish signing up."
+CHECK_MAIL = mark("We've sent you an email. Open the link in it to finish signing up.")
 # In the data of an anonymous session: the sign-up that began in this browser.
 _BEGUN: Final = "signup"
 
@@ -66,7 +67,7 @@ def factor2_details(manager: SessionManager) -> list[AuthenticatorDetails]:
     details: list[AuthenticatorDetails] = []
     for name in manager.allowed_factor2:
         factor = manager.factors.get(name)
-        friendly, has_secrets = (factor.friendly_name, bool(factor.secret_names())) if factor else ("None", False)
+        friendly, has_secrets = (factor.friendly_name, bool(factor.secret_names())) if factor else (mark("None"), False)
         details.append({"name": name, "friendlyName": friendly, "hasSecrets": has_secrets})
     return details
 
@@ -116,7 +117,7 @@ def chosen_factor2(call: SessionRequest, user: Mapping[str, Any], asked: str | N
     allowed = call.ctx.manager.allowed_factor2
     chosen = (user["factor2"] or NO_FACTOR2) if "factor2" in user else asked or allowed[0]
     if chosen == NO_FACTOR2 and NO_FACTOR2 not in allowed:
-        raise CrossauthError(ErrorCode.Forbidden, "This site needs a second factor")
+        raise CrossauthError(ErrorCode.Forbidden, mark("This site requires two-factor authentication"))
     return chosen
 
 

@@ -9,6 +9,7 @@ from crossauth_backend.accounts import sessions
 from crossauth_backend.accounts.page_visit import newest_visit
 from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT, read_pending
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.data import get_json_data
 from crossauth_fastapi._actions.action import Action, StepUp
@@ -27,7 +28,7 @@ async def get_visit_page(call: SessionRequest) -> Page | Redirect:
     user = call.session_user()
     visit = newest_visit(call.ctx.accounts, call.state["session_key"], partial(claim_of, call.ctx, call.state))
     if visit is None:
-        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+        raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     # What only looks is asked for by GET, and a code is sent by POST.
     action = call.state.url(visit.path) if visit.slot == VISIT else call.url("factor2")
     secrets = read_pending(call.state["session_key"], call.ctx.accounts.ring, visit.slot, "visit").secrets
@@ -46,7 +47,7 @@ async def get_visit_page(call: SessionRequest) -> Page | Redirect:
 
 async def no_visit(call: SessionRequest) -> Outcome:
     """Reached only where nothing waits: what waits is answered before it comes here, by `gate`."""
-    raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+    raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
 
 
 async def cancel(call: SessionRequest) -> Outcome:
@@ -55,7 +56,7 @@ async def cancel(call: SessionRequest) -> Outcome:
     data = get_json_data(key) if key is not None else {}
     waiting = [name for name in (PENDING, VISIT, LOOK_VISIT) if name in data]
     if not waiting:
-        raise CrossauthError(ErrorCode.Unauthorized, "No second factor is being asked for")
+        raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     if call.user is None:
         await sessions.log_out(call.ctx.accounts, call.state["session_id"])
         call.ctx.end_session(call.request)

@@ -9,6 +9,7 @@ from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.email_change import Verified
 from crossauth_backend.accounts.stages import Ask
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action, StepUp
@@ -25,7 +26,7 @@ from crossauth_fastapi._session.nextpage import keep_next, kept_next
 from crossauth_fastapi._session.renewal import renew_session
 from crossauth_fastapi._session.signup import begun_here
 
-SENT_AGAIN = "If this account is waiting for its email address to be verified, we've sent it a new link."
+SENT_AGAIN = mark("If this account is waiting for its email address to be verified, we've sent it a new link.")
 # What makes a link useless, and another one useful.
 _BAD_LINKS = (ErrorCode.InvalidKey, ErrorCode.Expired, ErrorCode.UserExists)
 
@@ -90,7 +91,7 @@ async def request_link(call: Submitted[RequestVerificationBody]) -> Outcome:
     """Have a fresh link sent; the answer is the same whether or not there is such an account."""
     username = call.body.username or str(begun_here(call).get("username", ""))
     if not username:
-        raise CrossauthError(ErrorCode.BadRequest, "Enter your username")
+        raise CrossauthError(ErrorCode.BadRequest, mark("Enter your username"))
     await email_change.request_link(call.ctx.accounts, username, call.origin)
     await keep_next(call)
     return Outcome({"ok": True, "message": SENT_AGAIN}, Page({"message": SENT_AGAIN, "next": call.next_page("")}))

@@ -64,3 +64,20 @@ def test_an_empty_text_stays_empty() -> None:
     """The catalogue's own header is the translation of an empty text."""
     with in_language("de"):
         assert gettext("") == ""
+
+
+@pytest.mark.parametrize(
+    ("template", "made"),
+    [
+        ("{{ text }}", "100 %"),
+        ("{{ _(text) }}", "100 %"),
+        ("{{ _('Save %(what)s', what=text) }}", "Save 100 %"),
+        ("{{ _(label) }}", "Discount % &lt;b&gt;"),
+        ("{% trans what=text %}Save {{ what }} 50%{% endtrans %}", "Save 100 % 50%"),
+        ("{{ ngettext('%(n)d day', '%(num)d days', 2) }}", "2 days"),
+    ],
+)
+def test_templates_print_marked_texts_and_take_them_as_values(template: str, made: str) -> None:
+    environment = Environment(autoescape=True)
+    install(environment)
+    assert environment.from_string(template).render(text=mark("100 %"), label="Discount % <b>") == made

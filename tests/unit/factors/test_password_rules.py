@@ -27,7 +27,7 @@ def test_passwords_that_are_tried_first(password: str) -> None:
     "params", [{}, {"password": None}, {"password": ""}, {"password": 12345678}, {"password": ["a"] * 8}]
 )
 def test_what_is_no_password(params: dict[str, Any]) -> None:
-    assert default_password_validator(params) == ["Password not provided"]
+    assert default_password_validator(params) == ["Enter a password"]
 
 
 def test_length_is_counted_in_composed_characters() -> None:

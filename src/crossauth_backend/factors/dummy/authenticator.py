@@ -8,6 +8,7 @@ from crossauth_backend.core.clock import from_now, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal
 from crossauth_backend.core.text import clean_code
+from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import Authenticator, AuthenticatorOptions, Params
 from crossauth_backend.users.record import User, UserSecrets
 
@@ -52,9 +53,9 @@ class DummyFactor2Authenticator(Authenticator):
         """
         given, expiry = params.get("otp"), secrets.get("expiry") if secrets is not None else None
         if not isinstance(given, str) or not equal(clean_code(given), clean_code(self.code)):
-            raise CrossauthError(ErrorCode.InvalidToken, "Invalid code")
+            raise CrossauthError(ErrorCode.InvalidToken, mark("Invalid code"))
         if not isinstance(expiry, int) or utc_now().timestamp() * 1000 > expiry:
-            raise CrossauthError(ErrorCode.Expired, "The code has expired")
+            raise CrossauthError(ErrorCode.Expired, mark("The code has expired. Request a new one."))
 
     async def create_persistent_secrets(
         self, username: str, params: Params, repeat_params: Params | None = None

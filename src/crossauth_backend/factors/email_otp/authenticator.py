@@ -38,7 +38,7 @@ class EmailAuthenticatorOptions(MailOptions, total=False):
 class EmailAuthenticatorSettings(MailSettings):
     """`EmailAuthenticatorOptions`, parsed."""
 
-    friendly_name: str | None = option(None, doc="How pages call this factor.")
+    friendly_name: str | None = option(None, doc="The name of this factor on pages.")
     email_authenticator_text_body: str = option("emailauthenticationtextbody.njk", names=("email_authenticator_text_bod",), env="EMAIL_AUTHENTICATOR_TEXT_BODY", doc="Template.")  # fmt: skip
     email_authenticator_html_body: str | None = option(None, env="EMAIL_AUTHENTICATOR_HTML_BODY", shown="emailauthenticationhtmlbody.njk", doc="Template; empty for none. Without one of your own beside an `email_authenticator_text_body` of your own, the mail has no HTML.")  # fmt: skip
     email_authenticator_subject: str | None = option(None, env="EMAIL_AUTHENTICATORSUBJECT", shown="the code, and the site", doc="Subject; `{siteName}` and `{otp}` in it are the name of the site and the code.")  # fmt: skip
@@ -52,7 +52,7 @@ class EmailAuthenticator(SentCodeAuthenticator):
         options: see `EmailAuthenticatorOptions`; without anything that sends, the server's mailer does.
     """
 
-    default_friendly_name = "Code by e-mail"
+    default_friendly_name = mark("Email code")
     amr = ("otp",)
     settings_table = EmailAuthenticatorSettings
     settings: EmailAuthenticatorSettings

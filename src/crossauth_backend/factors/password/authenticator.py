@@ -10,6 +10,7 @@ from crossauth_backend.core.hooks import start_hook
 from crossauth_backend.core.passwords import PasswordHasher, Verdict, composed_password
 from crossauth_backend.core.secretoption import check_secret
 from crossauth_backend.core.secrets import equal
+from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import Params, PasswordAuthenticator
 from crossauth_backend.factors.password.options import LocalPasswordAuthenticatorOptions, LocalPasswordSettings
 from crossauth_backend.users.record import User, UserSecrets
@@ -79,7 +80,7 @@ class LocalPasswordAuthenticator(PasswordAuthenticator):
         """
         password = params.get("password")
         if not isinstance(password, str):
-            raise CrossauthError(ErrorCode.PasswordFormat, "Password not provided")
+            raise CrossauthError(ErrorCode.PasswordFormat, mark("Enter a password"))
         repeated = password if repeat_params is None else str(repeat_params.get("password", ""))
         if not equal(composed_password(password), composed_password(repeated)):
             raise CrossauthError(ErrorCode.PasswordMatch)

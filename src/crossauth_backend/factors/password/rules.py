@@ -9,10 +9,11 @@ from itertools import pairwise
 from typing import Any, Final
 
 from crossauth_backend.core.passwords import composed_password
+from crossauth_backend.core.texts import mark
 
 MIN_LENGTH = 8
 MAX_LENGTH = 1024
-TOO_COMMON: Final = "This password is too easy to guess; choose one that is less common"
+TOO_COMMON: Final = mark("This password is too easy to guess. Choose a less common one.")
 _LIST: Final = "common_passwords.txt"
 _DECORATION: Final = "0123456789 !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
@@ -25,12 +26,12 @@ def default_password_validator(params: Mapping[str, Any]) -> list[str]:
     """
     password = params.get("password")
     if not isinstance(password, str) or not password:
-        return ["Password not provided"]
+        return [mark("Enter a password")]
     password = composed_password(password)
     if len(password) < MIN_LENGTH:
-        return [f"Password must be at least {MIN_LENGTH} characters"]
+        return [mark("Password must be at least %(least)d characters", least=MIN_LENGTH)]
     if len(password) > MAX_LENGTH:
-        return [f"Password must be at most {MAX_LENGTH} characters"]
+        return [mark("Password must be at most %(most)d characters", most=MAX_LENGTH)]
     return [TOO_COMMON] if _is_common(password.casefold()) else []
 
 

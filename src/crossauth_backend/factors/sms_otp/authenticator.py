@@ -12,6 +12,7 @@ from typing import Any, Literal
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.options import MAX_SECONDS, option
+from crossauth_backend.core.texts import mark
 from crossauth_backend.delivery.mailer import Message
 from crossauth_backend.delivery.messages import Messages
 from crossauth_backend.delivery.sms import SmsSender, valid_phone
@@ -55,7 +56,7 @@ class SmsAuthenticator(SentCodeAuthenticator):
         options: see `SmsAuthenticatorOptions`.
     """
 
-    default_friendly_name = "Code by text message"
+    default_friendly_name = mark("Text message code")
     amr = ("sms",)
     settings_table = SmsAuthenticatorSettings
     settings: SmsAuthenticatorSettings

@@ -11,6 +11,7 @@ import pyotp
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing, equal
 from crossauth_backend.core.text import clean_code
+from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import Authenticator, AuthenticatorOptions, CodeField, Params
 from crossauth_backend.factors.totp.shown import STEP_SECONDS, shown_secret
 from crossauth_backend.keys.spend import spend
@@ -29,7 +30,7 @@ class TotpAuthenticator(Authenticator):
         options: `friendly_name`.
     """
 
-    default_friendly_name = "Authenticator application"
+    default_friendly_name = mark("Authenticator app")
     amr = ("otp",)
 
     def __init__(self, app_name: str, options: AuthenticatorOptions | None = None) -> None:
@@ -60,17 +61,19 @@ class TotpAuthenticator(Authenticator):
         stored = secrets.get("totpsecret") if secrets is not None else None
         code = clean_code(str(params.get("otp") or ""))
         if user is None or not isinstance(stored, str) or not stored or not _CODE.fullmatch(code):
-            raise CrossauthError(ErrorCode.InvalidToken, "Invalid code")
+            raise CrossauthError(ErrorCode.InvalidToken, mark("Invalid code"))
         totp, services = pyotp.TOTP(self._plain(stored), interval=STEP_SECONDS), self.services
         now = services.clock()
         current = int(now.timestamp()) // STEP_SECONDS
         matching = [current + n for n in STEPS if equal(totp.at((current + n) * STEP_SECONDS), code)]
         if not matching:
-            raise CrossauthError(ErrorCode.InvalidToken, "Invalid code")
+            raise CrossauthError(ErrorCode.InvalidToken, mark("Invalid code"))
         # Whoever reads a code over a shoulder must find it used (RFC 6238 §5.2).
         expires = now + timedelta(seconds=STEP_SECONDS * (len(STEPS) + 1))
         if not await spend(services.key_storage, f"totp {user.id} {matching[0]}", now, expires):
-            raise CrossauthError(ErrorCode.InvalidToken, "This code was used already; wait for the next one")
+            raise CrossauthError(
+                ErrorCode.InvalidToken, mark("This code has already been used. Wait for the next one.")
+            )
         await self._encrypt_anew(user, stored)
 
     async def create_persistent_secrets(
@@ -85,9 +88,8 @@ class TotpAuthenticator(Authenticator):
 
     def code_field(self) -> CodeField:
         """Six digits."""
-        return CodeField(
-            label="6-digit code", hint="Enter the 6-digit code that your authenticator app shows.", keyboard="numeric"
-        )
+        hint = mark("Enter the 6-digit code that your authenticator app shows.")
+        return CodeField(label=mark("6-digit code"), hint=hint, keyboard="numeric")
 
     def secret_names(self) -> list[str]:
         """`["totpsecret"]`."""

@@ -14,6 +14,7 @@ from crossauth_backend.core.fetch import FetchResponse, is_secure_url
 from crossauth_backend.core.jose import MAX_TOKEN
 from crossauth_backend.core.jose.verify import read_json
 from crossauth_backend.core.text import is_storable
+from crossauth_backend.core.texts import mark
 from crossauth_backend.oauth.client.responses import (
     OAuthDeviceAuthorizationResponse,
     OAuthMfaAuthenticator,
@@ -56,12 +57,12 @@ def failed(error: str, description: str = "") -> OAuthTokenResponse:
 
 def unavailable() -> OAuthTokenResponse:
     """The authorization server does not answer."""
-    return failed("temporarily_unavailable", "The authorization server does not answer at the moment. Try again later")
+    return failed("temporarily_unavailable", mark("The authorization server isn't responding. Try again later."))
 
 
 def unusable() -> OAuthTokenResponse:
     """The authorization server answers, and nobody can make anything of it."""
-    return failed("server_error", "The authorization server did not give a usable answer")
+    return failed("server_error", mark("The authorization server sent an invalid response"))
 
 
 def foreign_error(error: object, description: object) -> OAuthTokenResponse:

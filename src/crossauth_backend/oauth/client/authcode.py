@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fetch import is_secure_url
 from crossauth_backend.core.text import is_storable
+from crossauth_backend.core.texts import mark
 from crossauth_backend.oauth.client.answers import failed, foreign_error
 from crossauth_backend.oauth.client.connection import Connection
 from crossauth_backend.oauth.client.options import COMPONENT, ClientSettings, are_further
@@ -67,10 +68,10 @@ async def start_authorization(connection: Connection, request: AuthorizationRequ
     url = _authorization_endpoint(connection.settings, metadata)
     if url is None:
         connection.warn("%s has no authorization_endpoint")
-        return _failed("server_error", "The authorization server does not offer this")
+        return _failed("server_error", mark("The authorization server doesn't support this"))
     if request.code_challenge is not None and not can_prove(connection.settings, metadata):
         connection.warn("%s does not do PKCE with S256; nothing was begun")
-        return _failed("server_error", "The authorization server does not support PKCE with S256")
+        return _failed("server_error", mark("The authorization server doesn't support PKCE with S256"))
     query = urlencode(_parameters(connection.settings, request, redirect_uri, scope))
     return {"url": f"{url}{'&' if '?' in url else '?'}{query}"}
 
@@ -84,7 +85,7 @@ async def finish_authorization(connection: Connection, answer: AuthorizationAnsw
     if not is_from(answer.iss, connection.issuers.accepted, metadata):
         # Whoever it is from, none of its words are shown (RFC 9207 §2.4).
         connection.warn("%s: an authorization response is from another server, or does not say from which")
-        return failed("access_denied", "The answer is not from the authorization server that was asked")
+        return failed("access_denied", mark("The response came from another authorization server"))
     if answer.error:
         return foreign_error(answer.error, answer.error_description)
     if not answer.state or not answer.code:

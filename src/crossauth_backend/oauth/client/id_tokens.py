@@ -20,6 +20,7 @@ from crossauth_backend.core.jose import (
     read_unverified,
     verify,
 )
+from crossauth_backend.core.texts import mark
 from crossauth_backend.oauth.client.id_token_rules import Expected, check_id_token
 from crossauth_backend.oauth.client.logout import LogoutToken, read_logout_claims
 from crossauth_backend.oauth.client.options import COMPONENT, ClientSettings
@@ -87,7 +88,7 @@ class IdTokens:
         except JwtExpiredError:
             raise InvalidToken("The ID token has expired", detail="ID token: exp") from None
         except JwtInvalidError as e:
-            raise InvalidToken("The ID token is not valid", detail=f"ID token: {e}") from None
+            raise InvalidToken(mark("The ID token is invalid"), detail=f"ID token: {e}") from None
         return claims
 
     async def logout_token(self, token: str) -> LogoutToken:
@@ -100,7 +101,7 @@ class IdTokens:
         try:
             return read_logout_claims(await self._verified(token, _LOGOUT_TYPES, ("exp", "iat", "jti")))
         except JwtInvalidError as e:
-            raise InvalidRequest("The logout token is not valid", detail=f"logout token: {e}") from None
+            raise InvalidRequest(mark("The logout token is invalid"), detail=f"logout token: {e}") from None
 
     async def verify_user_info(self, token: str) -> dict[str, Any]:
         """The claims of a signed answer of the user-info endpoint (OpenID Connect Core §5.3.2).
@@ -112,7 +113,7 @@ class IdTokens:
         try:
             return await self._verified(token, None, ("iss", "aud", "sub"))
         except JwtInvalidError as e:
-            raise InvalidToken("The claims of the user are not valid", detail=f"user info: {e}") from None
+            raise InvalidToken(mark("The user claims are invalid"), detail=f"user info: {e}") from None
 
     def _template(self) -> str | None:
         return None if len(self._issuers.accepted) == 1 else self._issuers.published
@@ -137,7 +138,7 @@ class IdTokens:
             if e.code is not ErrorCode.Connection:
                 raise
             raise TemporarilyUnavailable(
-                "The keys of the authorization server cannot be had", detail=e.detail
+                mark("The authorization server's keys can't be loaded"), detail=e.detail
             ) from None
 
     async def _accepted_algorithms(self) -> tuple[str, ...]:

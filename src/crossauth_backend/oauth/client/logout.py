@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from crossauth_backend.core.texts import mark
 from crossauth_backend.core.values import is_sound
 from crossauth_backend.oauth.wire.errors import InvalidRequest
 
@@ -67,4 +68,4 @@ def _name(claims: Mapping[str, Any], name: str) -> str | None:
 
 
 def _invalid(claim: str) -> InvalidRequest:
-    return InvalidRequest("The logout token is not valid", detail=f"logout token: {claim}")
+    return InvalidRequest(mark("The logout token is invalid"), detail=f"logout token: {claim}")

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.fetch import FetchRequest
 from crossauth_backend.core.text import is_storable
+from crossauth_backend.core.texts import mark
 from crossauth_backend.oauth.client.answers import (
     Nonsense,
     failed,
@@ -75,7 +76,7 @@ async def ask(
         target = url or metadata.get(endpoint)
         if not isinstance(target, str):
             connection.warn("%s has no %s", endpoint)
-            return failed("server_error", "The authorization server does not offer this")
+            return failed("server_error", mark("The authorization server doesn't support this"))
         how = method or auth_method(connection.settings, metadata)
         if how is None:
             connection.warn("%s takes no client secret, neither by Basic nor in the body")

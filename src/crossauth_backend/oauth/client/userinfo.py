@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.fetch import FetchRequest, FetchResponse
+from crossauth_backend.core.texts import mark
 from crossauth_backend.core.values import is_sound
 from crossauth_backend.oauth.client.answers import Nonsense, failed, read_answer, unavailable, unusable
 from crossauth_backend.oauth.client.connection import Connection
@@ -24,7 +25,7 @@ _HINTS: Final = (None, "access_token", "refresh_token")
 async def fetch_user_info(connection: Connection, access_token: str, sub: str | None) -> dict[str, Any]:
     """The claims of the user (OpenID Connect Core §5.3), or an error."""
     if len(access_token) > MAX_FIELD or not is_b64token(access_token):
-        return dict(failed("invalid_token", "The access token is not valid"))
+        return dict(failed("invalid_token", mark("The access token is invalid")))
     provider = connection.settings.provider
     try:
         if provider is not None and provider.profile is not None:
@@ -35,7 +36,7 @@ async def fetch_user_info(connection: Connection, access_token: str, sub: str | 
         url = await connection.endpoint("userinfo_endpoint")
         if url is None:
             connection.warn("%s has no userinfo_endpoint")
-            return dict(failed("server_error", "The authorization server does not offer this"))
+            return dict(failed("server_error", mark("The authorization server doesn't support this")))
         headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
         claims = await _claims(connection, await connection.send(FetchRequest(url=url, headers=headers)))
     except CrossauthError as e:
@@ -117,5 +118,5 @@ def _of(connection: Connection, claims: dict[str, Any], sub: str | None) -> dict
         return dict(unusable())
     if sub is not None and said != sub:
         connection.warn("%s: the claims of userinfo_endpoint are about another user than the ID token")
-        return dict(failed("access_denied", "The claims of the user are another user's"))
+        return dict(failed("access_denied", mark("The user claims belong to another user")))
     return claims

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.jose import JwtInvalidError
+from crossauth_backend.core.texts import mark
 from crossauth_backend.oauth.client.answers import failed, unavailable
 from crossauth_backend.oauth.client.connection import Connection
 from crossauth_backend.oauth.client.id_token_rules import check_refreshed
@@ -67,7 +68,7 @@ async def with_payload(
     except (OAuthError, JwtInvalidError) as e:
         detail = e.detail if isinstance(e, OAuthError) else f"refreshed ID token: {e}"
         connection.warn("%s: %s is not valid", detail)
-        return failed("access_denied", "The ID token is not valid")
+        return failed("access_denied", mark("The ID token is invalid"))
     return await _with_user_info(connection, {**response, "id_payload": claims})
 
 

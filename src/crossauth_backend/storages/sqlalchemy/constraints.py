@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.texts import mark
 from crossauth_backend.storages.fields import name_taken
 from crossauth_backend.storages.sqlalchemy.engine import is_raised, refusals
 
@@ -93,7 +94,7 @@ def refused_change(e: DBAPIError) -> CrossauthError:
 
 def refused_deletion(e: DBAPIError) -> CrossauthError:
     """The refusal to delete a user to whom rows of the application's refer: `ConstraintViolation`, 409."""
-    return _refusal(violation(e), "This account cannot be deleted: there is something that still belongs to it", 409)
+    return _refusal(violation(e), mark("This account can't be deleted: other data still belongs to it"), 409)
 
 
 def _refusal(found: Violation, text: str | None, status: int) -> CrossauthError:

@@ -28,6 +28,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.redaction import hide_values, sqlstate_of
+from crossauth_backend.core.texts import mark
 from crossauth_backend.storages.sqlalchemy.badvalues import bad_value, is_bad_value
 
 _DRIVERS: Final = {
@@ -212,7 +213,11 @@ def unreachable(e: BaseException) -> CrossauthError:
     """The refusal for a database that does not answer; nothing of the exception is public."""
     hide_values(e)
     return CrossauthError(
-        ErrorCode.Connection, "The database cannot be reached", detail=repr(e), status=503, retry_after=RETRY_SECONDS
+        ErrorCode.Connection,
+        mark("The database cannot be reached"),
+        detail=repr(e),
+        status=503,
+        retry_after=RETRY_SECONDS,
     )
 
 
