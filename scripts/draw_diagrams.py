@@ -193,7 +193,7 @@ def roles_picture() -> Picture:
     picture.arrow((785, 197), (785, 236))
     picture.box(630, 237, 310, "Your route, with the user", "ok")
     picture.arrow((785, 118), (785, 66))
-    picture.box(630, 28, 310, "401: nobody, or 403: not allowed", "no")
+    picture.box(630, 28, 310, "401: not logged in, or 403: not allowed", "no")
     return picture
 
 

@@ -79,7 +79,7 @@ SCENES: Final = (
     Scene("home", "/", kept=True),
     Scene("home-alice", "/", "alice"),
     Scene("menu", "/account", "root", menu, kept=True),
-    Scene("login", "/login", kept=True),
+    Scene("login", "/login"),
     Scene("login-refused", "/login", act=send("Log in", username="alice", password="x"), kept=True),
     Scene("signup", "/signup"),
     Scene("signup-refused", "/signup", act=send("Sign up", username="x y", user_email="a@b", password="short",

@@ -63,7 +63,7 @@ class Gallery:
             if MAKING:
                 await page.screenshot(path=SHOTS / f"{scene.name}-{width}-{scheme}.png", full_page=True)
                 if scene.kept and (width, scheme) in CHECKED:
-                    await page.screenshot(path=PICTURES / f"{scene.name}-{width}-{scheme}.png", full_page=True)
+                    await page.screenshot(path=PICTURES / f"{scene.name}-{width}-{scheme}.png")
             await self._check(page, scene.name, width, scheme)
         await self._weigh(page, scene.name)
 
@@ -84,11 +84,16 @@ class Gallery:
             if results.violations_count:
                 self.problems.append(f"{name} {width} {scheme}: {results.generate_report()}")
 
+    async def _sent(self, page: Page, url: str) -> int:
+        """How many bytes of a file travel."""
+        answer = await page.request.get(url, headers={"Accept-Encoding": "gzip"})
+        return int(answer.headers["content-length"])
+
     async def _weigh(self, page: Page, name: str) -> None:
         weight = len((await page.content()).encode())
         for linked in await page.evaluate(LINKED):
             if linked not in self._weights:
-                self._weights[linked] = len(await (await page.request.get(linked)).body())
+                self._weights[linked] = await self._sent(page, linked)
             weight += self._weights[linked]
         if weight > MOST_BYTES:
             self.problems.append(f"{name} weighs {weight} bytes")

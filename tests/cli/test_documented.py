@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from typer.main import get_command
 
 from crossauth_fastapi.cli.commands import cli
@@ -83,6 +84,15 @@ def test_an_error_of_the_application_is_one_line(tmp_path: Path) -> None:
     shown = crossauth(tmp_path, "--traceback", "users", "list", "broken")
     assert shown.returncode == 1
     assert "Traceback" in shown.stderr
+
+
+def test_what_an_application_prints_is_not_in_the_result(shop: Path) -> None:
+    text = (shop / "shop.py").read_text()
+    loud = "app.router.on_startup.append(lambda: print('started'))" if hasattr(FastAPI().router, "on_startup") else ""
+    (shop / "shop.py").write_text(f"print('imported')\n{text}\n{loud}\n")
+    done = invoke(shop, "users", "list", "shop", "--json")
+    assert json.loads(done.stdout) == []
+    assert "imported" in done.stderr
 
 
 def test_the_shell_completes_commands(tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ def test_pages_are_those_of_the_application() -> None:
         assert "--fill:#ffd400" in sheet.text
 
 
+def test_the_stylesheet_is_compressed_where_the_browser_takes_that() -> None:
+    client = TestClient(make_server(**BRAND).app, base_url="https://testserver")
+    plain = client.get("/crossauth.css", headers={"Accept-Encoding": "identity"})
+    packed = client.get("/crossauth.css", headers={"Accept-Encoding": "br, gzip"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert plain.text == packed.text
+    assert int(packed.headers["content-length"]) < 6000 < int(plain.headers["content-length"])
+    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+
+
 def test_without_a_brand_pages_name_nobody_and_have_an_icon() -> None:
     client = TestClient(make_server().app, base_url="https://testserver")
     page = client.get("/login")

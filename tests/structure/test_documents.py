@@ -29,7 +29,7 @@ def test_every_path_and_link_exists(page: Path) -> None:
     paths = re.findall(r"`((?:src|tests|docs|examples|benchmarks|scripts)/[\w./*-]*)`", text)
     for path in paths:
         assert list(ROOT.glob(path)), f"{page.name} names {path}"
-    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text) + re.findall(r'<img src="([^":]+)"', text):
         assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 

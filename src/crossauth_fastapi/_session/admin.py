@@ -149,7 +149,7 @@ async def delete_user(call: SessionRequest) -> Outcome:
 
 async def get_audit_page(call: SessionRequest) -> Page | Redirect:
     """What happened, newest first."""
-    events, skip, take = await _events(call)
+    events, skip, take = await _events(call, 20)
     return Page({"events": events[:take], "skip": skip, "take": take, "haveNext": len(events) > take})
 
 
@@ -166,12 +166,12 @@ async def get_audit_json(call: SessionRequest) -> Outcome:
     return Outcome({"ok": True, "events": shown, "skip": skip, "take": take, "haveNext": len(events) > take}, Page())
 
 
-async def _events(call: SessionRequest) -> tuple[list[Event], int, int]:
+async def _events(call: SessionRequest, default: int = 50) -> tuple[list[Event], int, int]:
     await call.admin()
     audit = call.ctx.manager.audit
     if audit is None:
         raise CrossauthError(ErrorCode.BadRequest, mark("No audit storage is configured"))
-    skip, take = _page(call, 50)
+    skip, take = _page(call, default)
     return await audit.latest(skip, take + 1), skip, take
 
 

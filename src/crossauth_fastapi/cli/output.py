@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from datetime import datetime
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -30,6 +32,11 @@ class Refused(typer.BadParameter):
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def aside() -> redirect_stdout[TextIO]:
+    """Let what an application prints go to standard error, so that standard output has nothing but the result."""
+    return redirect_stdout(sys.stderr)
 
 
 def show(data: Any, as_json: bool, text: str | Iterable[str]) -> None:

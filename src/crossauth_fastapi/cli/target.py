@@ -15,7 +15,7 @@ from starlette.routing import Mount
 
 from crossauth_backend.accounts.context import Accounts, Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_fastapi.cli.output import Refused
+from crossauth_fastapi.cli.output import Refused, aside
 from crossauth_fastapi.fastapi_users.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapiserver import FastApiServer, servers_of
@@ -83,7 +83,8 @@ def _only(target: str, *kinds: type[O]) -> O:
     module_name, colon, _ = target.partition(":")
     if colon:
         named: Any = load(target, object)
-        places: list[object] = [named() if _is_factory(named) else named]
+        with aside():
+            places: list[object] = [named() if _is_factory(named) else named]
     else:
         places = list(vars(_module(module_name)).values())
     found = list(dict.fromkeys(one for place in places for one in _in(place, kinds)))
@@ -120,15 +121,16 @@ def _module(name: str) -> ModuleType:
     Raises:
         typer.BadParameter: there is none.
     """
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise typer.BadParameter(f"{name!r} is no name of a module")
     sys.path.insert(0, os.getcwd())
     try:
-        return importlib.import_module(name)
+        with aside():
+            return importlib.import_module(name)
     except ModuleNotFoundError as e:
         if e.name is None or not f"{name}.".startswith(f"{e.name}."):
             raise
         raise typer.BadParameter(f"there is no module {e.name!r} here") from e
-    except (ValueError, TypeError) as e:
-        raise typer.BadParameter(f"{name!r} is no name of a module") from e
 
 
 async def with_server(server: FastApiServer, act: Callable[[], Awaitable[T]]) -> T:
@@ -149,7 +151,8 @@ def run(act: Awaitable[T]) -> T:
         return await act
 
     try:
-        return asyncio.run(inner())
+        with aside():
+            return asyncio.run(inner())
     except CrossauthError as e:
         # What the database or the configuration says is for the operator, who types this; other details may hold values.
         told = e.detail if e.code in (ErrorCode.Connection, ErrorCode.Configuration) and e.detail else None
