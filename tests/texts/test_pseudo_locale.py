@@ -17,7 +17,7 @@ ANONYMOUS = ("login", "signup", "requestpasswordreset", "requestemailverificatio
 LOGGED_IN = ("", "updateuser", "changepassword", "changefactor2", "sessions", "recoverycodes", "deleteuser", "logout", "account")
 # What is filled in, and names.
 FILLED_IN = re.compile(
-    r"alice|example|com|localhost|127|http|python|httpx|UTC|Crossauth|csrf|otpauth|FastAPI|HTML|txt|html|KiB", re.IGNORECASE
+    r"alice|example|com|localhost|127|http|python|httpx|UTC|Crossauth|csrf|otpauth|FastAPI|HTML|txt|html|KiB|\b[A-Z2-7]{32}\b", re.IGNORECASE
 )
 WORD = re.compile(r"[A-Za-z]{3,}")
 
