@@ -13,11 +13,30 @@ from tests.texts.test_templates import Texts
 
 TAG = "ar-XB"
 ALICE = "alice@example.com"
-ANONYMOUS = ("login", "signup", "requestpasswordreset", "requestemailverification", "verifyemail/none", "resetpassword/none", "nothing")
-LOGGED_IN = ("", "updateuser", "changepassword", "changefactor2", "sessions", "recoverycodes", "deleteuser", "logout", "account")
+ANONYMOUS = (
+    "login",
+    "signup",
+    "requestpasswordreset",
+    "requestemailverification",
+    "verifyemail/none",
+    "resetpassword/none",
+    "nothing",
+)
+LOGGED_IN = (
+    "",
+    "updateuser",
+    "changepassword",
+    "changefactor2",
+    "sessions",
+    "recoverycodes",
+    "deleteuser",
+    "logout",
+    "account",
+)
 # What is filled in, and names.
 FILLED_IN = re.compile(
-    r"alice|example|com|localhost|127|http|python|httpx|UTC|Crossauth|csrf|otpauth|FastAPI|HTML|txt|html|KiB|\b[A-Z2-7]{32}\b", re.IGNORECASE
+    r"alice|example|com|localhost|127|http|python|httpx|UTC|Crossauth|csrf|otpauth|FastAPI|HTML|txt|html|KiB|\b[A-Z2-7]{32}\b",
+    re.IGNORECASE,
 )
 WORD = re.compile(r"[A-Za-z]{3,}")
 
