@@ -206,7 +206,7 @@ FEATURES: Final[dict[str, list[Section]]] = {
             "OAuthClient", "Its second argument; those of a `FastApiOAuthClient` stand beside its own.", ClientSettings
         ),
     ],
-    "REST routes for users": [Section("FastAPIUsers", "Its arguments that are given by name.", FastAPIUsersSettings)],
+    "REST routes for users": [Section("FastAPIUsers", "Its keyword arguments.", FastAPIUsersSettings)],
     "Storages": [
         Section("User storages", "The last argument of every user storage.", UserStorageSettings),
         Section("InMemoryUserStorage", "Besides those of every user storage.", InMemoryUserStorageSettings),

@@ -87,13 +87,13 @@ class SessionManagerSettings(TokenEmailerSettings):
         None, env="SECRET", doc="Signs the session and CSRF cookies; at least 32 characters. Required."
     )
     email_token_storage: KeyStorage | None = option(
-        None, doc="Where e-mail tokens are kept.", shown="the session key storage"
+        None, doc="Where email tokens are stored.", shown="the session key storage"
     )
     enable_email_verification: bool = option(
-        False, env="ENABLE_EMAIL_VERIFICATION", doc="Whether e-mail addresses must be proven."
+        False, env="ENABLE_EMAIL_VERIFICATION", doc="Whether email addresses must be verified."
     )
     enable_password_reset: bool = option(
-        False, env="ENABLE_PASSWORD_RESET", doc="Whether passwords can be reset by e-mail."
+        False, env="ENABLE_PASSWORD_RESET", doc="Whether passwords can be reset by email."
     )
     allowed_factor2: list[str] = option([], env="ALLOWED_FACTOR2", doc="Authenticators that may be second factors.")
     login_by: LoginBy = option(

@@ -148,7 +148,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
     async def cancel_factor2(
         self, request: Request, resp: Response, success_fn: Callable[[Response], Response]
     ) -> Response:
-        """Forget what waits for a second factor, and answer by `success_fn(resp)`.
+        """Cancel the pending two-factor challenge, and answer by `success_fn(resp)`.
 
         Raises:
             CrossauthError: `Unauthorized` where nothing waits.
@@ -189,7 +189,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
 
     @property
     def enable_email_verification(self) -> bool:
-        """Whether e-mail addresses must be proven."""
+        """Whether email addresses must be verified."""
         return self._ctx.settings.enable_email_verification
 
     @property

@@ -221,7 +221,7 @@ def test_a_user_comes_in_by_the_provider() -> None:
                 log_in_with(client, provider, path="/elsewhere")
 
 
-@pytest.mark.parametrize("database", ["sqlite_url", "postgres_url", "memory"])
+@pytest.mark.parametrize("database", ["sqlite_url", "memory"])
 def test_the_helpers_work_with_a_database_on_any_event_loop(database: str, request: pytest.FixtureRequest) -> None:
     engine = open_engine("sqlite://" if database == "memory" else request.getfixturevalue(database))
     app = make_app(SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine))
@@ -234,6 +234,15 @@ def test_the_helpers_work_with_a_database_on_any_event_loop(database: str, reque
         assert len(set_up_totp(app, alice)) >= 32
         delete_user(app, bob)
         assert client.get("/me").status_code == 401
+
+
+def test_users_are_made_in_a_database_before_the_application_starts(postgres_url: str) -> None:
+    engine = open_engine(postgres_url)
+    app = make_app(SqlAlchemyUserStorage(engine), SqlAlchemyKeyStorage(engine))
+    alice = create_user(app, email="alice@example.com")
+    assert len(set_up_totp(app, alice)) >= 32
+    delete_user(app, alice)
+    assert create_user(app, email="alice@example.com").id != alice.id
 
 
 async def test_each_helper_has_an_async_twin(app: FastAPI) -> None:

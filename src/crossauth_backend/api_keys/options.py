@@ -42,7 +42,8 @@ class ApiKeySettings:
         doc="Checks keys of the format `data.signature`, which are still read. Required; at least 32 characters.",
     )
     user_storage: UserStorage | None = option(
-        None, doc="Where the users of keys are. Without one nobody knows whether a key's user is disabled or deleted."
+        None,
+        doc="Where the users of keys are. Without one it isn't checked whether a key's user is disabled or deleted.",
     )
     key_length: int = option(32, at_least=16, at_most=64, env="APIKEY_LENGTH", doc="Bytes of randomness in a new key.")
     prefix: str = option(
@@ -60,7 +61,7 @@ class ApiKeySettings:
         at_most=MAX_SECONDS,
         none=True,
         env="APIKEY_EXPIRY",
-        doc="Seconds after which a key ends for which nothing else is said; `None` for never.",
+        doc="Seconds after which a key expires by default; `None` for never.",
     )
     rotation_overlap: int = option(
         3600,

@@ -37,9 +37,9 @@ class MailSettings:
     email_from: str | None = option(
         None,
         env="EMAIL_FROM",
-        doc="Sender of e-mail: an address, or `Shop <shop@example.com>`. Without a name it is the host of `site_url`.",
+        doc="Sender of email: an address, or `Shop <shop@example.com>`. Without a name it is the host of `site_url`.",
     )
-    mailer: Mailer | None = option(None, kind="object with `async send(mail)`", doc="What sends e-mail, instead of the SMTP options: a `Mailer`, or an `Outbox` in development.")  # fmt: skip
+    mailer: Mailer | None = option(None, kind="object with `async send(mail)`", doc="What sends email, instead of the SMTP options: a `Mailer`, or an `Outbox` in development.")  # fmt: skip
     smtp_host: str | None = option(None, not_with="mailer", not_empty=True, env="SMTP_HOST", doc="Mail server.")
     smtp_port: int | None = option(None, needs="smtp_host", not_with="mailer", at_least=1, at_most=65535, env="SMTP_PORT", doc="Port of the mail server.", shown="587; 465 for tls, 25 for none")  # fmt: skip
     smtp_security: SmtpSecurity | None = option(None, needs="smtp_host", not_with="mailer", env="SMTP_SECURITY", doc="How the connection to the mail server is protected: `starttls`, `tls` from the first byte, or `none`.", shown='"starttls"')  # fmt: skip

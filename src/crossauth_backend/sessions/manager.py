@@ -103,7 +103,7 @@ class SessionCookie(HasCookie):
 
     @property
     def idle_timeout(self) -> int:
-        """Seconds without a request after which a user's session ends; 0 for never."""
+        """Seconds without a request after which a user's session expires; 0 for never."""
         return self.settings.idle_timeout
 
     @property

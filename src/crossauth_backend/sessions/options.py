@@ -72,14 +72,14 @@ class SessionCookieSettings(CookieSettings):
         at_most=MAX_SECONDS,
         env="SESSION_COOKIE_MAX_AGE",
         other_envs=("SESSION_COOKIE_maxAge",),
-        doc="Seconds after which a session ends, however much it is used; 0 for never.",
+        doc="Seconds after which a session expires, however much it is used; 0 for never.",
     )
     idle_timeout: int = option(
         0,
         at_least=0,
         at_most=MAX_SECONDS,
         env="SESSION_IDLE_TIMEOUT",
-        doc="Seconds without a request after which a user's session ends; 0 for never. Precise to a minute.",
+        doc="Seconds without a request after which a user's session expires; 0 for never. Precise to a minute.",
     )
     persist: bool = option(
         True,
@@ -95,7 +95,7 @@ class SessionCookieSettings(CookieSettings):
     httpOnly: bool = cookie_option(True, "SESSION_COOKIE_HTTPONLY", "HttpOnly attribute.", "SESSIONCOOKIE_HTTPONLY")
     secret: str | None = option(None, env="SECRET", doc="Signs the cookie; at least 32 characters.")
     filter_function: Callable[[Key], bool] | None = option(
-        None, names=("filterFunction",), doc="A session key for which this is false signs nobody in; plain or `async`."
+        None, names=("filterFunction",), doc="A session for which this returns false is refused; plain or `async`."
     )
     hash_session_id: bool = option(True, doc="Only true is accepted: ids are always stored hashed.")
     user_storage: UserStorage | None = option(

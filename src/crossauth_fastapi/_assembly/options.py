@@ -89,7 +89,7 @@ class ServerParams:
     """`FastApiServerParams`, parsed."""
 
     session: dict[str, Any] | None = option(None, doc="Creates a session server.")
-    session_adapter: FastApiSessionAdapter | None = option(None, doc="Sessions that are not ours.")
+    session_adapter: FastApiSessionAdapter | None = option(None, doc="Sessions of another framework.")
     options: dict[str, Any] = option({}, doc="Options for every component.")
     oauth_client: dict[str, Any] | None = option(None, doc="Creates an OAuth client.")
     oauth_clients: list[dict[str, Any]] | None = option(None, doc="Creates several of them.")

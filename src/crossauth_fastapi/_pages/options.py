@@ -29,5 +29,5 @@ class BrandSettings:
     accent_color: str | None = option(None, env="ACCENT_COLOR", doc="Color of buttons and links, as `#rrggbb` or `#rgb`. What is too light or too dark to be read is darkened or lightened, and dark pages get a variant of their own.")
     footer: str | None = option(None, env="FOOTER", doc="Text at the foot of every page.")
     favicon_url: str | None = option(None, env="FAVICON_URL", shown="the first letter of the name", doc="Icon of the browser's tab: a path of the application's own, or an `https` URL.")
-    page_policy: PagePolicy | None = option(None, doc="What every page may load beyond what ours need, such as `PagePolicy(font_src=(\"https://fonts.example\",))`: widens the content security policy of each.")
+    page_policy: PagePolicy | None = option(None, doc="What pages may load beyond what the built-in ones need, such as `PagePolicy(font_src=(\"https://fonts.example\",))`: widens the content security policy of each.")
 # fmt: on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
@@ -106,6 +107,8 @@ async def _closing(app: FastAPI, work: Callable[[], Coroutine[Any, Any, T]]) -> 
         servers = getattr(app.state, SOURCES_ATTRIBUTE, None)
         if servers is not None and not servers.lifecycle.running and not _is_in_memory(manager_of(app).key_storage):
             await servers.lifecycle.close()
+            # Sockets are closed by callbacks, for which the event loop has to go on a little.
+            await asyncio.sleep(0.1)
 
 
 def _is_in_memory(storage: Any) -> bool:
