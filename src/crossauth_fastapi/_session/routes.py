@@ -68,8 +68,8 @@ def static_routes(router: APIRouter, prefix: str, brand: Brand) -> None:
         policy = {"Content-Security-Policy": "default-src 'none'"}
         return Response(brand.favicon[0], media_type="image/svg+xml", headers=headers | policy)
 
-    async def small_script() -> Response:
-        return Response(script()[0], media_type="text/javascript", headers=headers)
+    async def small_script(request: Request) -> Response:
+        return _packed(request, script()[0], "text/javascript", headers)
 
     for name, content in ((STYLESHEET, stylesheet), (SCRIPT, small_script), (FAVICON, favicon)):
         router.add_api_route(prefix + name, content, methods=["GET"], include_in_schema=False)
