@@ -100,6 +100,9 @@ GROUPS: Final[dict[str, dict[str, str]]] = {
     },
 }
 COMMON_VARIABLES: Final[dict[str, str]] = {
+    "badLink": "Whether the link that opened the page can't be used.",
+    "fieldErrors": "After a refusal: the texts by the name of the field that they are about.",
+    "script": "The URL of the script, which pages do not need.",
     "tab": "The tab of the account area that is open; a template sets it.",
     "tablist": "The tabs of the account area.",
     "request": "The request, as Starlette passes it to templates.",
@@ -126,6 +129,12 @@ COMMON_VARIABLES: Final[dict[str, str]] = {
     "user": "The user who is logged in, or whom a page of an administrator is about.",
 }
 VARIABLES: Final[dict[str, str]] = {
+    "codeSentTo": "Where the code was sent, partly hidden.",
+    "factor2InForm": "Whether the sign-up form asks for a second factor.",
+    "loginBy": "What users log in with.",
+    "mail": "A message in the outbox.",
+    "resendIn": "Seconds until a new code can be sent.",
+    "usernameFromEmail": "Whether the email address is the username.",
     "factorNames": "The names of second factors for people, by their names in code.",
     "now": "The time at which the page is made.",
     "steps": "What to do next, on the sample's home page.",
