@@ -132,7 +132,7 @@ VARIABLES: Final[dict[str, str]] = {
     "codeSentTo": "Where the code was sent, partly hidden.",
     "factor2InForm": "Whether the sign-up form asks for a second factor.",
     "loginBy": "What users log in with.",
-    "mail": "A message in the outbox.",
+    "mail": "The address in bold; the template sets it.",
     "resendIn": "Seconds until a new code can be sent.",
     "usernameFromEmail": "Whether the email address is the username.",
     "factorNames": "The names of second factors for people, by their names in code.",
