@@ -160,7 +160,7 @@ class SessionManager(SessionManagerBase):
         return await password.reset_password(self.accounts(), token, params, repeat_params)
 
     async def apply_email_verification_token(self, token: str) -> User:
-        """Apply a token that came by e-mail; see `accounts.email_change.verify_email`."""
+        """Apply a token that came by email; see `accounts.email_change.verify_email`."""
         return (await email_change.verify_email(self.accounts(), token)).user
 
     async def initiate_two_factor_signup(

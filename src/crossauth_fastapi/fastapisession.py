@@ -146,7 +146,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
     async def cancel_factor2(
         self, request: Request, resp: Response, success_fn: Callable[[Response], Response]
     ) -> Response:
-        """Forget what waits for a second factor, and answer by `success_fn(resp)`.
+        """Cancel the pending two-factor challenge, and answer by `success_fn(resp)`.
 
         Raises:
             CrossauthError: `Unauthorized` where nothing waits.

@@ -137,7 +137,7 @@ async def change_password(
 
 
 async def find_users(accounts: Accounts, search: str, skip: int, take: int) -> list[User]:
-    """Users in the order of their ids; with `search` those of exactly this username or e-mail address."""
+    """Users in the order of their ids; with `search` those of exactly this username or email address."""
     if not search:
         return await accounts.users.get_users(skip, take)
     found: dict[Any, User] = {}

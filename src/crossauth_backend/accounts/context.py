@@ -92,13 +92,13 @@ class Accounts:
         return self.factors[user.factor1]
 
     def need_emails(self) -> TokenEmailer:
-        """What sends links by e-mail; they lead to where the request found the application.
+        """What sends links by email; they lead to where the request found the application.
 
         Raises:
-            CrossauthError: `Configuration` where e-mail is not configured.
+            CrossauthError: `Configuration` where email is not configured.
         """
         if self.emails is None:
-            raise CrossauthError(ErrorCode.Configuration, detail="no e-mail is configured")
+            raise CrossauthError(ErrorCode.Configuration, detail="no email is configured")
         return self.emails.at(self.root_path)
 
     async def user(self, userid: UserId) -> User:

@@ -31,7 +31,7 @@ _SYSTEMS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """One session as its user sees it. `handle` names it and is worth nothing as a cookie."""
+    """One session as its user sees it. `handle` identifies it and can't be used as a cookie."""
 
     handle: str
     created: datetime

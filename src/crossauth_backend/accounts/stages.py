@@ -1,6 +1,6 @@
 """What stands between a proven first factor and a session.
 
-Every way of signing in (password, link by e-mail, and later passkey, social login) enters `LOGIN_STAGES` at the top, so none can
+Every way of signing in (password, link by email, and later passkey, social login) enters `LOGIN_STAGES` at the top, so none can
 skip a stage. A stage is a pure function: it lets the attempt pass, asks for something, or refuses.
 """
 

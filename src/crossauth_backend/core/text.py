@@ -36,7 +36,7 @@ def with_slashes(path: str) -> str:
 
 
 def normalize(value: str) -> str:
-    """The form in which usernames and e-mail addresses are compared: NFKD, marks stripped, lower case.
+    """The form in which usernames and email addresses are compared: NFKD, marks stripped, lower case.
 
     `"Zoë"`, `"zoe"` and `"ＺＯＥ"` are one name. Whether two addresses are one mailbox is for `same_mailbox` to say.
     Stored names were made by it, so it must give the same for them for ever; what a new name may be is judged by `users.rules`.
@@ -63,7 +63,7 @@ def folded(text: str) -> str:
 
 
 def same_mailbox(a: str, b: str) -> bool:
-    """Whether two e-mail addresses are one mailbox, so that what was proven of one is proven of the other.
+    """Whether two email addresses are one mailbox, so that what was proven of one is proven of the other.
 
     Nothing but composition and case may differ. `normalize` is no answer to this question: two domains that it takes for one
     name, `bücher.example` and `bucher.example`, belong to two people.

@@ -1,1 +1,1 @@
-"""Floor 1: messages to users, by e-mail and by SMS."""
+"""Floor 1: messages to users, by email and by SMS."""

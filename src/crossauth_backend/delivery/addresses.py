@@ -1,4 +1,4 @@
-"""E-mail addresses as they travel."""
+"""Email addresses as they travel."""
 
 from __future__ import annotations
 

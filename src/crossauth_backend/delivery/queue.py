@@ -1,4 +1,4 @@
-"""Sending in the background, so that no answer waits for a mail server, nor tells by its time whether there was mail to send."""
+"""Sending in the background, so that response times don't reveal whether there was a message to send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""E-mail by SMTP."""
+"""Email by SMTP."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SmtpMailer:
             aiosmtplib = import_module("aiosmtplib")
         except ModuleNotFoundError as e:
             raise CrossauthError(
-                ErrorCode.Configuration, "Sending e-mail needs aiosmtplib: install crossauth[email]"
+                ErrorCode.Configuration, "Sending email needs aiosmtplib: install crossauth[email]"
             ) from e
         sender, recipient = on_the_wire(parse_sender(self.sender)[1]), on_the_wire(mail.to)
         message = as_message(mail, self.sender)

@@ -1,1 +1,1 @@
-"""Floor 2: links that prove an e-mail address."""
+"""Floor 2: links that prove an email address."""

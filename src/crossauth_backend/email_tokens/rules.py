@@ -1,4 +1,4 @@
-"""What a token by e-mail is, and when it is good. Pure."""
+"""What a token by email is, and when it is good. Pure."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def name_in_mail(user: User, to: str) -> str:
 
 
 def address_of(user: User) -> str | None:
-    """Where mail for `user` goes: the e-mail address, else a username that is one."""
+    """Where mail for `user` goes: the email address, else a username that is one."""
     if user.email:
         return user.email
     try:

@@ -226,7 +226,7 @@ class Authenticator(ABC):
         return True
 
     def skip_email_verification_on_signup(self) -> bool:
-        """Whether setting this factor up proves the e-mail address already."""
+        """Whether setting this factor up proves the email address already."""
         return False
 
     def require_user_entry(self) -> bool:

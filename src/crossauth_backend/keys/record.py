@@ -41,7 +41,7 @@ class KeyPrefix:
 class Key(ItemReads):
     """A stored key.
 
-    `value` is prefix and hash, never what the client holds. `data` is JSON text (for e-mail tokens, plain text).
+    `value` is prefix and hash, never what the client holds. `data` is JSON text (for email tokens, plain text).
     `consumed` is when a single-use key was used: what is left is a tombstone. `stamp` is the security stamp of the user's that
     the key rests on. `extra` holds further columns of the application's table.
     """

@@ -56,7 +56,7 @@ class UserStorageContract:
         assert found.secrets.userid == made.id
 
     async def test_names_are_found_without_case_and_accents(self, users: UserStorage) -> None:
-        """By username and by e-mail address."""
+        """By username and by email address."""
         made = await users.create_user(new("Zoë", email="Zoe@Example.com"))
         for name in ("zoe", "ZOË", "Ｚoe"):
             assert (await users.get_user_by_username(name)).user.id == made.id

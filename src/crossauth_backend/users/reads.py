@@ -38,7 +38,7 @@ async def or_none(lookup: Awaitable[T]) -> T | None:
 def refuse_inactive(state: str, options: UserStorageGetOptions | None) -> None:
     """Raise the reason for which a read refuses a user in `state`, in the documented order.
 
-    Second-factor set-up is never skipped over, e-mail verification by `skip_email_verified_check`, any other state but
+    Second-factor set-up is never skipped over, email verification by `skip_email_verified_check`, any other state but
     active by `skip_active_check`.
     """
     options = options or {}

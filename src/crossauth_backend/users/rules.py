@@ -1,4 +1,4 @@
-"""What a username and an e-mail address must be. Pure."""
+"""What a username and an email address must be. Pure."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class UserStorage(ABC):
         empty, so that the address may be stored more than once.
 
         Raises:
-            CrossauthError: `UserExists` where the username or e-mail address is taken, also by a request that runs at
+            CrossauthError: `UserExists` where the username or email address is taken, also by a request that runs at
                 the same time: the storage's uniqueness decides, not a look beforehand. `BadRequest` for an unknown field.
         """
 

@@ -183,7 +183,7 @@ ENDPOINTS: Final = (
         name=CALLBACK,
         method="GET",
         handler=come_back,
-        summary="Redirect URI: finish an authorization code flow",
+        summary="Redirect URI: complete the authorization code flow",
         operation_id="oauth_client_callback",
         at_redirect_uri=True,
         flows=FLOWS,
@@ -204,13 +204,13 @@ ENDPOINTS: Final = (
         page=True,
     ),
     *_starters(
-        "authzcodeflow", OAuthFlows.AuthorizationCode, start, "oauth_client_start", "Begin the authorization code flow"
+        "authzcodeflow", OAuthFlows.AuthorizationCode, start, "oauth_client_start", "Start the authorization code flow"
     ),
     *_starters(
         "authzcodeflowpkce",
         OAuthFlows.AuthorizationCodeWithPKCE,
         start_with_pkce,
         "oauth_client_start_pkce",
-        "Begin the authorization code flow with PKCE",
+        "Start the authorization code flow with PKCE",
     ),
 )

@@ -28,7 +28,7 @@ async def begin(ctx: ClientContext, request: Request, form: JsonOrFormData) -> R
 ENDPOINTS: Final = (
     ClientEndpoint(
         name="clientcredflow", method="POST", handler=begin, flows=(OAuthFlows.ClientCredentials,),
-        summary="Get tokens of the application's own", operation_id="oauth_client_credentials_flow",
+        summary="Get tokens for the application itself", operation_id="oauth_client_credentials_flow",
         body=ScopeBody, answer=TokensGiven, limits=("oauth_flow_address",),
     ),
 )  # fmt: skip

@@ -226,22 +226,22 @@ def _page(ctx: ClientContext, request: Request, variables: Mapping[str, Any], st
 _FLOW: Final = (OAuthFlows.DeviceCode,)
 _BEGIN: Final = ClientEndpoint(
     name="devicecodeflow", option="device_code_flow_url", method="POST", handler=begin_page, flows=_FLOW, page=True,
-    summary="Begin the device code flow, and show the code", operation_id="oauth_client_device_code_flow_page",
+    summary="Start the device code flow and show the code", operation_id="oauth_client_device_code_flow_page",
     body=DeviceCodeBodyType, templates=("device_code_flow_page",), limits=("oauth_flow_address",),
 )  # fmt: skip
 _API_BEGIN: Final = ClientEndpoint(
     name="devicecodeflow", option="device_code_flow_url", api=True, method="POST", handler=begin_json, flows=_FLOW,
-    refused=refuse_json, summary="Begin the device code flow", operation_id="oauth_client_device_code_flow",
+    refused=refuse_json, summary="Start the device code flow", operation_id="oauth_client_device_code_flow",
     body=DeviceCodeBodyType, answer=DeviceCodeFlowResponse, limits=("oauth_flow_address",),
 )  # fmt: skip
 _POLL: Final = ClientEndpoint(
     name="devicecodepoll", option="device_code_poll_url", method="POST", handler=poll_page, flows=_FLOW,
-    summary="Ask whether the device code flow is complete, and go on as after any flow",
+    summary="Poll the device code flow and continue when it is complete",
     operation_id="oauth_client_device_code_poll_page", body=DeviceCodePollBodyType, answer=TokensGiven, limits=("device_poll",),
 )  # fmt: skip
 _API_POLL: Final = ClientEndpoint(
     name="devicecodepoll", option="device_code_poll_url", api=True, method="POST", handler=poll_json, flows=_FLOW,
-    refused=refuse_json, summary="Ask whether the device code flow is complete", operation_id="oauth_client_device_code_poll",
+    refused=refuse_json, summary="Poll the device code flow", operation_id="oauth_client_device_code_poll",
     body=DeviceCodePollBodyType, answer=TokensGiven, limits=("device_poll",),
 )  # fmt: skip
 ENDPOINTS: Final = (_BEGIN, _API_BEGIN, _POLL, _API_POLL)

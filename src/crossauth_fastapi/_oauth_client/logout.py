@@ -88,7 +88,7 @@ async def log_out(ctx: ClientContext, request: Request, form: JsonOrFormData) ->
 
 
 async def log_out_in_json(ctx: ClientContext, request: Request, form: JsonOrFormData) -> Response:
-    """Log out here, and say where to log out at the provider."""
+    """Log out here and get the provider's logout URL."""
     tokens = await ctx.tokens.load(request)
     url = await _end(ctx, request, tokens)
     return JSONResponse({"ok": True, "url": url}, headers=NO_STORE, background=_revoking(ctx, tokens))
@@ -208,7 +208,7 @@ _FLOWS: Final = (OAuthFlows.OidcAuthorizationCode,)
 ENDPOINTS: Final[tuple[ClientEndpoint, ...]] = (
     ClientEndpoint(
         name="logoutoidc", option="logout_oidc_url", method="GET", handler=ask, flows=_FLOWS, enabled=_has_sessions,
-        needs_login=False, page=True, summary="Ask whether to log out, here and at the provider",
+        needs_login=False, page=True, summary="Confirm logging out here and at the provider",
         operation_id="oauth_logout_page", templates=("confirm_logout_page",),
     ),
     ClientEndpoint(
@@ -219,19 +219,19 @@ ENDPOINTS: Final[tuple[ClientEndpoint, ...]] = (
     ClientEndpoint(
         name="logoutoidc", option="logout_oidc_url", api=True, method="POST", handler=log_out_in_json, flows=_FLOWS,
         enabled=_has_sessions, needs_login=False, refused=refuse_in_json,
-        summary="Log out here, and say where to log out at the provider", operation_id="oauth_logout",
+        summary="Log out here and get the provider's logout URL", operation_id="oauth_logout",
         body=CsrfBody, answer=LogoutAnswer, events=(EventName.logged_out,),
     ),
     ClientEndpoint(
         name=LOGGED_OUT, method="GET", handler=come_back, flows=_FLOWS, needs_login=False, page=True,
         enabled=lambda ctx: ctx.has_sessions and ctx.options.post_logout_redirect_uri is None,
-        summary="Come back from logging out at the provider", operation_id="oauth_logged_out",
+        summary="Return from logging out at the provider", operation_id="oauth_logged_out",
         templates=("logged_out_page",),
     ),
     ClientEndpoint(
         name="backchannellogout", option="backchannel_logout_url", method="POST", handler=told_by_provider, flows=_FLOWS,
         enabled=hears_of_logouts, csrf=False, needs_login=False, refused=refuse_provider,
-        summary="Be told by the provider that a login there has ended", operation_id="oauth_backchannel_logout",
+        summary="Receive a back-channel logout from the provider", operation_id="oauth_backchannel_logout",
         body=LogoutTokenBody, for_servers=True, events=(EventName.logged_out,), limits=(_LIMIT,),
     ),
 )  # fmt: skip

@@ -231,12 +231,12 @@ _SUBMIT: Final = ClientEndpoint(
 _TRIES: Final = ("factor2_challenge", "factor2_account", "factor2_address")
 _OTP_ENDPOINT: Final = ClientEndpoint(
     name="passwordotp", also=("passwordflowotp",), option="password_otp_url", method="POST", handler=submit_otp,
-    flows=(OAuthFlows.PasswordMfa,), summary="Give the one-time code that a login with a password asks for",
+    flows=(OAuthFlows.PasswordMfa,), summary="Complete a password login with a one-time code",
     operation_id="oauth_client_password_otp", body=OtpBody, answer=TokensGiven, templates=("mfa_otp_page",), limits=_TRIES,
 )  # fmt: skip
 _OOB_ENDPOINT: Final = ClientEndpoint(
     name="passwordoob", also=("passwordflowoob",), option="password_oob_url", method="POST", handler=submit_oob,
-    flows=(OAuthFlows.PasswordMfa,), summary="Give the code that was sent when a login with a password asked for it",
+    flows=(OAuthFlows.PasswordMfa,), summary="Complete a password login with a code that was sent",
     operation_id="oauth_client_password_oob", body=OobBody, answer=TokensGiven, templates=("mfa_oob_page",),
     limits=(*_TRIES, "device_poll"),
 )  # fmt: skip

@@ -121,7 +121,7 @@ def _of_session(name: str, *, force: bool, summary: str, operation_id: str) -> t
     limits = ("oauth_flow_address",) if force else ()
     page = ClientEndpoint(
         name=name, method="POST", handler=renewing(force=force), flows=(_FLOW,), enabled=_has_sessions,
-        summary=f"{summary}, and go on as after any flow", operation_id=f"{operation_id}_page",
+        summary=f"{summary} and continue", operation_id=f"{operation_id}_page",
         body=CsrfBody, answer=TokensGiven, templates=("authorized_page",), limits=limits,
     )  # fmt: skip
     api = ClientEndpoint(
@@ -134,14 +134,14 @@ def _of_session(name: str, *, force: bool, summary: str, operation_id: str) -> t
 
 ENDPOINTS: Final = (
     ClientEndpoint(
-        name="refreshtokenflow", method="POST", handler=begin, flows=(_FLOW,), summary="Renew tokens",
+        name="refreshtokenflow", method="POST", handler=begin, flows=(_FLOW,), summary="Refresh tokens",
         operation_id="oauth_client_refresh_token_flow", body=RefreshBody, answer=TokensGiven, limits=("oauth_flow_address",),
     ),
     *_of_session(
-        "refreshtokensifexpired", force=False, summary="Renew the tokens of the session where they have ended",
+        "refreshtokensifexpired", force=False, summary="Refresh the tokens of the session if they have expired",
         operation_id="oauth_client_refresh_tokens_if_expired",
     ),
     *_of_session(
-        "refreshtokens", force=True, summary="Renew the tokens of the session", operation_id="oauth_client_refresh_tokens",
+        "refreshtokens", force=True, summary="Refresh the tokens of the session", operation_id="oauth_client_refresh_tokens",
     ),
 )  # fmt: skip

@@ -129,17 +129,17 @@ ENDPOINTS: Final = (
     ),
     ClientEndpoint(
         name="deletetokens", option="delete_tokens_get_url", only_named=True, method="GET", handler=show_deletion,
-        page=True, summary="Ask whether to forget the tokens of the session", operation_id="oauth_client_delete_tokens_page",
+        page=True, summary="Confirm deleting the tokens of the session", operation_id="oauth_client_delete_tokens_page",
         templates=("delete_tokens_page",),
     ),
     ClientEndpoint(
         name="deletetokens", option="delete_tokens_post_url", only_named=True, method="POST", handler=delete, page=True,
-        refused=refuse_deletion, summary="Forget the tokens of the session, and show a page",
+        refused=refuse_deletion, summary="Delete the tokens of the session and show a page",
         operation_id="oauth_client_delete_tokens_form", templates=("delete_tokens_page",),
     ),
     ClientEndpoint(
         name="api/deletetokens", option="api_delete_tokens_post_url", only_named=True, method="POST",
-        handler=delete_in_json, refused=refuse_in_json, summary="Forget the tokens of the session",
+        handler=delete_in_json, refused=refuse_in_json, summary="Delete the tokens of the session",
         operation_id="oauth_client_delete_tokens", answer=Ok,
     ),
 )  # fmt: skip

@@ -94,7 +94,7 @@ async def get_request_page(call: SessionRequest) -> Page | Redirect:
 
 
 async def request_reset(call: Submitted[RequestResetBody]) -> Outcome:
-    """Have a link sent; the answer is the same whether or not there is such an account."""
+    """Request a password reset; the response is the same whether or not there is such an account."""
     email = call.body.email
     await password.request_reset(call.ctx.accounts, email, call.origin)
     await keep_next(call)
@@ -141,7 +141,7 @@ CHANGE_PASSWORD = Action(
     events=(EventName.password_changed, EventName.login_succeeded, EventName.factor2_asked),
     limits=("password_account",),
     step_up=StepUp.SUBMIT,
-    summary="Change one's password",
+    summary="Change your password",
     submit=change_password,
     get_page=get_password_page,
     page_option="change_password_page",
@@ -157,7 +157,7 @@ REQUEST_RESET = Action(
     events=(EventName.password_reset_requested,),
     limits=("reset_account", "reset_address", "mail_target"),
     step_up=StepUp.SUBMIT,
-    summary="Have a link sent to choose a new password",
+    summary="Request a password reset",
     submit=request_reset,
     get_page=get_request_page,
     page_option="request_reset_password_page",
@@ -177,7 +177,7 @@ RESET_PASSWORD = Action(
     ),
     limits=("token_credential", "token_address"),
     step_up=StepUp.SUBMIT,
-    summary="Choose a new password by the token in a link",
+    summary="Reset the password with the token from a link",
     submit=reset_password,
     get_page=get_reset_page,
     parameter=OPTIONAL_TOKEN,

@@ -32,7 +32,7 @@ def session_routes(router: APIRouter, ctx: SessionContext) -> None:
     for method in ("GET", "POST"):
         router.add_api_route(
             f"{ctx.prefix}api/userforsessionkey", user_for_session_key, methods=[method], response_model=None,
-            name=f"userforsessionkey:{method.lower()}", summary="Who is logged in",
+            name=f"userforsessionkey:{method.lower()}", summary="Get the current user",
             operation_id=_operation_id("account_current_user", method),
             responses={200: {"model": UserAnswer}}, tags=[ACCOUNT_TAG], openapi_extra=needs(session=True),
         )  # fmt: skip

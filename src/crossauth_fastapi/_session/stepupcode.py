@@ -45,7 +45,7 @@ async def no_visit(call: SessionRequest) -> Outcome:
 
 
 async def cancel(call: SessionRequest) -> Outcome:
-    """Forget what waits for a code: a login, or a request."""
+    """Cancel a pending two-factor challenge: of a login, or of a request."""
     key = call.state["session_key"]
     data = get_json_data(key) if key is not None else {}
     waiting = [name for name in (PENDING, VISIT, LOOK_VISIT) if name in data]
@@ -67,7 +67,7 @@ FACTOR2_CODE = Action(
     events=(EventName.factor2_failed, EventName.recovery_code_used),
     limits=("factor2_challenge", "factor2_account", "factor2_address"),
     step_up=StepUp.NEVER,
-    summary="Give the second factor of a request that waits for it; answers as that request",
+    summary="Complete a pending two-factor challenge; answers as the pending request",
     submit=no_visit,
     get_page=get_visit_page,
     page_option="factor2_page",
@@ -82,7 +82,7 @@ CANCEL_FACTOR2 = Action(
     group=FACTOR2,
     operation_id="account_cancel_factor2",
     step_up=StepUp.NEVER,
-    summary="Forget what waits for a second factor",
+    summary="Cancel a pending two-factor challenge",
     submit=cancel,
     get_page=None,
     body=CsrfBody,

@@ -1,4 +1,4 @@
-"""How e-mail addresses and names are looked for, and which address can be one. Pure."""
+"""How email addresses and names are looked for, and which address can be one. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a provider says that an e-mail address is proven. Pure; whatever is not said plainly is not proven."""
+"""Whether a provider says that an email address is proven. Pure; whatever is not said plainly is not proven."""
 
 from __future__ import annotations
 

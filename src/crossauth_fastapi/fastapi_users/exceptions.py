@@ -14,7 +14,7 @@ class InvalidID(FastAPIUsersException):
 
 
 class UserAlreadyExists(FastAPIUsersException):
-    """Another user has the e-mail address."""
+    """Another user has the email address."""
 
 
 class UserNotExists(FastAPIUsersException):
@@ -55,7 +55,7 @@ class UserInactive(FastAPIUsersException):
 
 
 class UserAlreadyVerified(FastAPIUsersException):
-    """The e-mail address was proven before."""
+    """The email address was proven before."""
 
 
 class InvalidVerifyToken(FastAPIUsersException):

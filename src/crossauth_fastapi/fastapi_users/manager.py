@@ -91,7 +91,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         return _found(await self.user_db.get(id))
 
     async def get_by_email(self, user_email: str) -> UP:
-        """The user of this e-mail address.
+        """The user of this email address.
 
         Raises:
             UserNotExists: there is none.
@@ -222,7 +222,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
     async def update(
         self, user_update: BaseUserUpdate, user: UP, safe: bool = False, request: Request | None = None
     ) -> UP:
-        """Change a user. Another e-mail address is unproven, unless a superuser says otherwise.
+        """Change a user. Another email address is unproven, unless a superuser says otherwise.
 
         Parameters:
             user_update: what to change.

@@ -24,7 +24,7 @@ class ProviderClient:
     """A provider for `get_oauth_router` and `get_oauth_associate_router`, with the methods of httpx-oauth's `BaseOAuth2`.
 
     What httpx-oauth leaves out is done: the ID token is verified, `nonce` and `iss` (RFC 9207) included, PKCE is always used, and
-    an e-mail address counts as proven only by rules that fit the provider.
+    an email address counts as proven only by rules that fit the provider.
 
     Parameters:
         provider: one of `PROVIDERS` by name, a `Provider`, or what `provider_options` returned.

@@ -88,11 +88,11 @@ class DummyFactor2Authenticator(Authenticator):
         return False
 
     def mfa_type(self) -> Literal["none", "oob", "otp"]:
-        """As a code sent by e-mail would be."""
+        """As a code sent by email would be."""
         return "oob"
 
     def mfa_channel(self) -> Literal["none", "email", "sms"]:
-        """As a code sent by e-mail would be."""
+        """As a code sent by email would be."""
         return "email"
 
     def _secrets(self) -> dict[str, Any]:

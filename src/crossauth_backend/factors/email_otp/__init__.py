@@ -1,1 +1,1 @@
-"""Codes by e-mail."""
+"""Codes by email."""

@@ -1,4 +1,4 @@
-"""Whether a provider has proven the e-mail address that it names. Pure; what is not said plainly is not proven."""
+"""Whether a provider has proven the email address that it names. Pure; what is not said plainly is not proven."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 For the application's own issuer the subject is the id of a user. For any other it is the account that is linked to issuer and
 subject, which never change hands (OpenID Connect Core §5.7); or, where the application has named both, the one whose field
-equals a claim. An e-mail address counts only where the issuer has verified it and the account has too.
+equals a claim. An email address counts only where the issuer has verified it and the account has too.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ async def _by_address(storage: UserStorage, payload: Mapping[str, Any], field: s
 
 
 async def account_by(storage: UserStorage, field: str, value: Any) -> User | None:
-    """The user whose field has exactly this value, in whatever state; an e-mail address may be written in another case.
+    """The user whose field has exactly this value, in whatever state; an email address may be written in another case.
 
     Raises:
         CrossauthError: the storage does not answer.

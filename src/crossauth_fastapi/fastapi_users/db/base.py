@@ -22,7 +22,7 @@ class BaseUserDatabase(Generic[UP, ID]):
         raise NotImplementedError
 
     async def get_by_email(self, email: str) -> UP | None:
-        """The user of this e-mail address, whatever the case of its letters."""
+        """The user of this email address, whatever the case of its letters."""
         raise NotImplementedError
 
     async def get_by_oauth_account(self, oauth: str, account_id: str) -> UP | None:
@@ -95,7 +95,7 @@ class SupportsPasswordRules(Protocol):
 
 @runtime_checkable
 class SupportsFields(Protocol):
-    """A database that finds users by other unique fields than the e-mail address."""
+    """A database that finds users by other unique fields than the email address."""
 
     async def get_by_field(self, name: str, value: str) -> Any | None:
         """The user whose field `name` is `value`."""

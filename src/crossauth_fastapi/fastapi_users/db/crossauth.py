@@ -116,7 +116,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         return named if named is not None and same_mailbox(named.email, email) else None
 
     async def get_by_field(self, name: str, value: Any) -> CrossauthUser | None:
-        """The user whose id, e-mail address, username or other unique column is `value`.
+        """The user whose id, email address, username or other unique column is `value`.
 
         A sign-up whose time is up has only its id left: its name is the next one's.
         """

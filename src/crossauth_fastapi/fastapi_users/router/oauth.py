@@ -140,7 +140,7 @@ def get_oauth_router(
         get_user_manager: a dependency that gives the user manager.
         state_secret: signs what binds a flow to a browser.
         redirect_url: where the provider sends the user back to.
-        associate_by_email: whether a user of the same e-mail address is linked to the account. `None`: if the provider says
+        associate_by_email: whether a user of the same email address is linked to the account. `None`: if the provider says
             that the address is proven, and the user has proven it here. `True`: always. `False`: never. A password that was not
             set by a link in a mail is replaced then, see `BaseUserManager.oauth_callback`.
         is_verified_by_default: whether the address of a new user counts as proven.

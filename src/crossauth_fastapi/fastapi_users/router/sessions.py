@@ -58,7 +58,7 @@ def get_sessions_router(
         "/sessions",
         response_model=list[SessionRead],
         name="sessions:list",
-        summary="Where one is logged in",
+        summary="List your sessions",
         responses=about,
     )
     async def sessions(user: Any = Depends(current), logins: Logins = Depends(authenticator.logins)) -> object:

@@ -150,7 +150,7 @@ def _add_superuser_routes(
         return user_schema.model_validate(user)
 
     @router.patch(
-        "/{id}", response_model=user_schema, dependencies=superusers, name="users:patch_user", summary="Change a user",
+        "/{id}", response_model=user_schema, dependencies=superusers, name="users:patch_user", summary="Update a user",
         responses={**changing, 400: describe(*_UPDATE_CODES, *own.codes_of_superusers), **_CONFLICT, **TOO_MANY},
     )  # fmt: skip
     async def update_user(

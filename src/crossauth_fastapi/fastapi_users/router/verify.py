@@ -1,4 +1,4 @@
-"""Proving an e-mail address with a token from the mailbox."""
+"""Proving an email address with a token from the mailbox."""
 
 import logging
 from typing import Any

@@ -55,7 +55,7 @@ class SQLAlchemyUserDatabase(BaseUserDatabase[UP, ID], Generic[UP, ID]):
         return await self._first(_by_id(self.user_table), {"id": id})
 
     async def get_by_email(self, email: str) -> UP | None:
-        """The user of this e-mail address, whatever the case of its letters."""
+        """The user of this email address, whatever the case of its letters."""
         return await self.get_by_field("email", email)
 
     async def get_by_field(self, name: str, value: str) -> UP | None:
