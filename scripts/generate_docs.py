@@ -92,7 +92,7 @@ FEATURES: Final[dict[str, list[Section]]] = {
         Section("The CSRF cookie", "Given as `double_submit_cookie_options`.", CsrfSettings),
         of_sessions(
             "Login and sign-up",
-            "user_allowed_factor1 login_redirect logout_redirect login_page logout_page signup_page create_user_fn "
+            "login_by user_allowed_factor1 login_redirect logout_redirect login_page logout_page signup_page create_user_fn "
             "validate_user_fn",
         ),
         of_sessions(
@@ -119,8 +119,8 @@ FEATURES: Final[dict[str, list[Section]]] = {
         Section("LocalPasswordAuthenticator", "Its second argument.", LocalPasswordSettings),
         of_sessions(
             "Second factors",
-            "allowed_factor2 enable_known_devices factor2_protected_page_endpoints factor2_protected_api_endpoints factor2_page "
-            "configure_factor2_page change_factor2_page recovery_codes_page",
+            "allowed_factor2 factor2_in_signup_form enable_known_devices factor2_protected_page_endpoints "
+            "factor2_protected_api_endpoints factor2_page configure_factor2_page change_factor2_page recovery_codes_page",
         ),
         Section(
             "EmailAuthenticator",

@@ -80,6 +80,7 @@ class World:
                 "sms": self.sms,
             },
             "allowed_factor2": ["none", "totp", "email", "sms"],
+            "factor2_in_signup_form": True,
             "enable_admin_endpoints": True,
             "enable_password_reset": True,
             "mailer": self.outbox,

@@ -11,6 +11,7 @@ from crossauth_backend.accounts.changes import end_address_changes
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.fit import check_factors, check_storages, check_way_in
 from crossauth_backend.accounts.freshness import lacks_factor2
+from crossauth_backend.accounts.login_names import LoginBy
 from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -62,6 +63,7 @@ class SessionManagerOptions(TokenEmailerOptions, total=False):
     enable_email_verification: bool
     enable_password_reset: bool
     allowed_factor2: list[str]
+    login_by: LoginBy
     encryption_keys: list[str]
     attempt_limits: Mapping[str, Limit | tuple[int, int] | None]
     event_listeners: list[EventListener]
@@ -94,6 +96,12 @@ class SessionManagerSettings(TokenEmailerSettings):
         False, env="ENABLE_PASSWORD_RESET", doc="Whether passwords can be reset by email."
     )
     allowed_factor2: list[str] = option([], env="ALLOWED_FACTOR2", doc="Authenticators that may be second factors.")
+    login_by: LoginBy = option(
+        "username",
+        env="LOGIN_BY",
+        doc="What users log in with, in the field `username`. An email address counts where one account has it, and, with "
+        '`enable_email_verification`, has verified it. With "email" a sign-up needs no username: the address is the username.',
+    )
     encryption_keys: list[str] = option(
         [],
         env="ENCRYPTION_KEYS",
@@ -254,7 +262,7 @@ class SessionManagerBase:
             allowed_factor2=tuple(f for f in self.allowed_factor2 if f != NO_FACTOR2),
             factor2_optional=NO_FACTOR2 in self.allowed_factor2, validate_user=self.validate_user,
             normalize_username=self.user_storage.normalize_username, before_delete_user=self.settings.before_delete_user,
-            identities=self.identities,
+            identities=self.identities, login_by=self.settings.login_by,
         )  # fmt: skip
 
     def parts(self) -> list[SupportsLifecycle]:

@@ -29,6 +29,7 @@ from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session import routes
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.assembly import attach, build_context, tell_login
+from crossauth_fastapi._session.codesfile import codes_file_route
 from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
 from crossauth_fastapi._session.login import LOGIN, LOGIN_FACTOR2
@@ -85,6 +86,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
     def add_endpoints(self) -> None:
         """Add every endpoint that the options switch on; called by the constructor."""
         self._add("static", lambda router, ctx: routes.static_routes(router, ctx.prefix, ctx.pages.brand))
+        self._add("codesfile", codes_file_route)
         self.add_api_getcsrftoken_endpoints()
         if "api/userforsessionkey" in self._ctx.endpoints:
             self.add_api_user_for_session_key_endpoints()

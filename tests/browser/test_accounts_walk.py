@@ -167,9 +167,9 @@ async def test_forgotten_password_change_of_address_and_the_other_browser(browse
 
             await elsewhere.go("/login")
             await elsewhere.page.get_by_role("link", name="Forgot your password?").click()
-            await elsewhere.fill("Send me a link", email=ALICE)
+            await elsewhere.fill("Send link", email=ALICE)
             await elsewhere.follow(ALICE)
-            await elsewhere.fill("Save the new password", new_password=NEW, repeat_password=NEW)
+            await elsewhere.fill("Save password", new_password=NEW, repeat_password=NEW)
             await elsewhere.sees("Your password has been changed.")
             await elsewhere.is_in()
             await alice.is_out()

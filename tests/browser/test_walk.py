@@ -63,6 +63,7 @@ async def test_sign_up_log_out_log_in_change_password_delete_account(browser: Br
         await page.goto(f"{url}/account")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
         await page.get_by_role("link", name="Delete account").click()
+        await page.fill("#confirm_username", "alice")
         await page.get_by_role("button", name="Delete my account").click()
         await expect(page.get_by_role("status")).to_have_text("Your account has been deleted.")
         await page.goto(f"{url}/login")

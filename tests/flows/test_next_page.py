@@ -85,7 +85,7 @@ def test_a_login_comes_back_after_its_code_was_sent_again() -> None:
         assert walker.call("/api/configurefactor2", otp=walker.mailed_code(ALICE)).status_code == 200
         walker.cookies.clear()
         walker.open(START).press("Log in", username="alice", password=PASSWORD)
-        walker.press("Send a new code")
+        walker.press("Resend code")
         walker.press("Continue", otp=walker.mailed_code(ALICE))
         assert code_of(walker) == "code-of-alice"
 
@@ -190,8 +190,8 @@ def test_a_client_may_ask_for_the_sign_up_page() -> None:
 def test_a_newcomer_verifies_the_address_in_the_same_browser(kind: str, request: pytest.FixtureRequest) -> None:
     with walking(kind, request, enable_email_verification=True) as (_, walker, _other):
         walker.open(START).click("Sign up").press("Sign up", **SIGNUP, factor2="none")
-        assert walker.heading() == "Check your email"
-        walker.press("Send the email again")
+        assert walker.heading() == "Check your inbox"
+        walker.press("Resend email")
         walker.open(walker.link(ALICE)).press("Verify my email address")
         assert code_of(walker) == "code-of-alice"
 
@@ -212,7 +212,7 @@ def test_a_newcomer_sets_up_a_factor_and_verifies_the_address() -> None:
         walker.open(START).click("Sign up").press("Sign up", **SIGNUP, factor2="totp")
         secret = _secret(walker)
         walker.press("Confirm", otp=world.code(secret))
-        assert walker.heading() == "Check your email"
+        assert walker.heading() == "Check your inbox"
         walker.open(walker.link(ALICE)).press("Verify my email address")
         walker.click("Continue with two-factor authentication").press("Continue", otp=world.code(secret))
         assert code_of(walker) == "code-of-alice"
@@ -241,7 +241,7 @@ def test_a_login_that_waits_for_its_address_comes_back_by_the_link() -> None:
 def test_another_link_may_be_asked_for_on_the_way() -> None:
     with walking(enable_email_verification=True) as (_, walker, other):
         other.open("/signup").press("Sign up", **SIGNUP, factor2="none")
-        walker.open(START).click("Get a new verification email").press("Send me a new link", username="alice")
+        walker.open(START).click("Get a new verification email").press("Send a new link", username="alice")
         walker.click("Back to login").click("Get a new verification email")
         walker.open(walker.link(ALICE)).press("Verify my email address")
         walker.click("Log in").press("Log in", username="alice", password=PASSWORD)
@@ -252,10 +252,10 @@ def test_another_link_may_be_asked_for_on_the_way() -> None:
 def test_a_password_that_was_forgotten_is_chosen_anew_on_the_way(kind: str, request: pytest.FixtureRequest) -> None:
     with walking(kind, request) as (_, walker, _other):
         make_alice(walker)
-        walker.open(START).click("Forgot your password?").press("Send me a link", email=ALICE)
+        walker.open(START).click("Forgot your password?").press("Send link", email=ALICE)
         walker.click("Back to login").click("Forgot your password?")
-        walker.open(walker.link(ALICE)).press("Save the new password", new_password="x", repeat_password="x")
-        walker.press("Save the new password", new_password=NEW, repeat_password=NEW).click("Continue")
+        walker.open(walker.link(ALICE)).press("Save password", new_password="x", repeat_password="x")
+        walker.press("Save password", new_password=NEW, repeat_password=NEW).click("Continue")
         assert code_of(walker) == "code-of-alice"
 
 
@@ -264,8 +264,8 @@ def test_a_password_that_was_forgotten_is_chosen_anew_before_a_second_factor() -
         assert walker.sign_up(user_email=ALICE, factor2="none").status_code == 200
         secret, _codes = walker.add_totp(world)
         walker.cookies.clear()
-        walker.open(START).click("Forgot your password?").press("Send me a link", email=ALICE)
-        walker.open(walker.link(ALICE)).press("Save the new password", new_password=NEW, repeat_password=NEW)
+        walker.open(START).click("Forgot your password?").press("Send link", email=ALICE)
+        walker.open(walker.link(ALICE)).press("Save password", new_password=NEW, repeat_password=NEW)
         walker.press("Continue", otp=world.code(secret))
         assert code_of(walker) == "code-of-alice"
 
@@ -273,8 +273,8 @@ def test_a_password_that_was_forgotten_is_chosen_anew_before_a_second_factor() -
 def test_a_password_is_chosen_anew_in_another_browser_which_was_going_nowhere() -> None:
     with walking() as (_, walker, other):
         make_alice(walker)
-        walker.open(START).click("Forgot your password?").press("Send me a link", email=ALICE)
-        other.open(walker.link(ALICE)).press("Save the new password", new_password=NEW, repeat_password=NEW)
+        walker.open(START).click("Forgot your password?").press("Send link", email=ALICE)
+        other.open(walker.link(ALICE)).press("Save password", new_password=NEW, repeat_password=NEW)
         assert "interaction" not in other.page.text
         other.click("Continue")
         assert other.who() == "alice"
@@ -285,21 +285,21 @@ def test_a_password_is_chosen_anew_in_another_browser_which_was_going_nowhere() 
 def test_a_link_that_does_not_work_leads_on_to_another_one() -> None:
     with walking() as (world, walker, _):
         make_alice(walker)
-        walker.open(START).click("Forgot your password?").press("Send me a link", email=ALICE)
+        walker.open(START).click("Forgot your password?").press("Send link", email=ALICE)
         link = walker.link(ALICE)
         world.later(days=1, seconds=60)
         # The flow has ended as well by then; a path of the application's has not.
-        walker.open("/login?next=/shop/1").click("Forgot your password?").press("Send me a link", email=ALICE)
+        walker.open("/login?next=/shop/1").click("Forgot your password?").press("Send link", email=ALICE)
         assert walker.open(link).page.status_code == 401
-        walker.click("Send me a new link").press("Send me a link", email=ALICE)
-        walker.open(walker.link(ALICE)).press("Save the new password", new_password=NEW, repeat_password=NEW)
+        walker.click("Send a new link").press("Send link", email=ALICE)
+        walker.open(walker.link(ALICE)).press("Save password", new_password=NEW, repeat_password=NEW)
         assert walker.click("Continue").page.json() == {"here": "/shop/1", "query": ""}
 
 
 def test_where_nothing_was_to_go_on_to_no_session_is_kept_for_it() -> None:
     with walking() as (_, walker, _other):
         make_alice(walker)
-        walker.open("/login").click("Forgot your password?").press("Send me a link", email=ALICE)
+        walker.open("/login").click("Forgot your password?").press("Send link", email=ALICE)
         assert "SESSIONID" not in walker.cookies
 
 

@@ -120,7 +120,7 @@ def test_headings_of_links() -> None:
 
     with World(enable_email_verification=True).open() as url, Client(url) as client:
         page = client.get("/resetpassword?token=garbage").text
-        assert "<h1>This link does not work</h1>" in page
+        assert "<h1>This link doesn't work</h1>" in page
         assert "InvalidKey" not in page
 
 

@@ -45,7 +45,7 @@ def test_all_others_end_at_once(world: World, url: str) -> None:
         second.log_in()
         third.log_in()
         page = first.submit("/sessions", all="true")
-        assert "All other sessions have been ended" in page.text
+        assert "All other sessions have been logged out" in page.text
         assert (first.who(), second.who(), third.who()) == ("alice", None, None)
         assert "sessions_ended" in world.heard.names
 

@@ -136,7 +136,7 @@ def test_a_link_says_what_to_do_when_its_time_is_up(world: World, url: str) -> N
         world.later(hours=25)
         for answer in (browser.get(link), browser.submit(link)):
             assert answer.status_code == 401
-            assert "Send me a new link" in answer.text
+            assert "Send a new link" in answer.text
             assert "has expired" in answer.text
             assert "Please log in" not in answer.text
         assert name_of(browser.get(f"/api{link}")) == "Expired"

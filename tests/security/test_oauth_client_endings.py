@@ -316,7 +316,7 @@ async def test_a_user_can_log_out_wherever_the_provider_does_so(provider: FakePr
         await log_in(browser, provider)
         page = await browser.get("/logoutoidc", headers=HTML)
         assert page.status_code == 200, page.text
-        assert "script-src" not in page.headers["content-security-policy"]
+        assert page.headers["content-security-policy"].count("script-src") == 1
         answer = await browser.press(page, "Log out")
         assert (answer.status_code, answer.headers["location"][:12]) == (303, f"https://{host}"[:12])
         assert not await has_tokens(browser)

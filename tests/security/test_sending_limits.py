@@ -144,7 +144,7 @@ def test_a_code_is_sent_again_on_request(world: World, url: str) -> None:
         assert browser.call("/api/configurefactor2", otp=second).status_code == 200
         other.asked("alice")
         page = other.get("/loginfactor2")
-        assert "Send a new code" in page.text
+        assert "Resend code" in page.text
         page = other.submit("/resendcode")
         assert (page.status_code, "sent you a new code" in page.text) == (200, True)
         world.later(minutes=6)
@@ -162,7 +162,7 @@ def test_a_device_that_makes_its_own_codes_is_sent_none(world: World, url: str) 
     with Browser(url) as browser:
         browser.sign_up("alice", user_email=VICTIM, factor2="totp")
         assert name_of(browser.call("/api/resendcode")) == "BadRequest"
-        assert "Send a new code" not in browser.get("/configurefactor2").text
+        assert "Resend code" not in browser.get("/configurefactor2").text
 
 
 def test_asking_for_a_link_is_limited_for_a_name_that_nobody_has_too(world: World, url: str) -> None:

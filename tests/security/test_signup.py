@@ -349,7 +349,7 @@ def test_a_sign_up_that_waits_for_its_link_can_be_finished(
         if happening == "time up":
             world.later(hours=25)
             page = browser.get(old)
-            assert (page.status_code, "Send me a new link" in page.text) == (401, True)
+            assert (page.status_code, "Send a new link" in page.text) == (401, True)
         if happening == "browser closed":
             browser.cookies.clear()
         if happening != "mail lost":

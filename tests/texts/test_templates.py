@@ -17,7 +17,7 @@ COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 # Blocks that name a class or an endpoint.
 NAMING = re.compile(r"\{%-? block \w+ -?%\}[a-z/]*\{%-? endblock -?%\}")
 # The end of a URL, and attributes that a macro writes.
-ENDING = re.compile(r"\}\}[a-z/]+|\?[a-z]+=|[a-z-]+=\"[^\"]*\"(?=\s*(?:\{%|$))", re.MULTILINE)
+ENDING = re.compile(r"\}\}[a-z/]+|\?[a-z]+=|aria-(?:describedby|invalid)=\"[^\"]*\"|\}\s*autofocus\b", re.MULTILINE)
 MARKUP = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 CALL = re.compile(r"""(?:\b_|\bgettext|\bngettext)\(\s*("[^"]*"|'[^']*')(?:\s*,\s*("[^"]*"|'[^']*'))?""")
 STRING = re.compile(r""""([^"]*)"|'([^']*)'""")
@@ -55,7 +55,10 @@ def bare_texts(template: str, is_html: bool = True) -> list[str]:
     source = NAMING.sub("", TRANSLATED.sub("", COMMENT.sub("", template)))
     expressions = [CALL.sub("", found.group()) for found in MARKUP.finditer(source)]
     strings = [a or b for text in expressions for a, b in STRING.findall(text)]
-    plain = MARKUP.sub("", ENDING.sub(lambda found: "}}" * found.group().startswith("}}"), source))
+    plain = MARKUP.sub(
+        "",
+        ENDING.sub(lambda found: found.group().startswith("}}") * "}}" or found.group().startswith("}") * "}", source),
+    )
     if not is_html:
         return [line.strip() for line in plain.splitlines() if WORD.search(line)] + sentences(strings)
     parser = Texts()

@@ -8,7 +8,8 @@ from crossauth_backend import CrossauthError, ErrorCode
 from crossauth_fastapi._pages.policy import EVERY_PAGE, SELF, PagePolicy
 
 STRICT = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 HASH = "'sha256-" + "A" * 43 + "='"
 
@@ -45,7 +46,7 @@ def test_every_directive_is_widened_by_itself() -> None:
     )  # fmt: skip
     assert directives(policy) == {
         "default-src": "'none'", "style-src": "'self' https://cdn.example", "img-src": "'self' https://img.example",
-        "script-src": HASH, "font-src": "'self'", "connect-src": "'self' https://api.example:444",
+        "script-src": f"'self' {HASH}", "font-src": "'self'", "connect-src": "'self' https://api.example:444",
         "form-action": "'self' https://rp.example", "base-uri": "'none'", "frame-ancestors": "'none'",
     }  # fmt: skip
 

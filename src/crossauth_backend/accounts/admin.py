@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from crossauth_backend.accounts.changes import check_still, end_sessions, replace_checked
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
+from crossauth_backend.accounts.form_fields import check_new_secrets, refusal
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
@@ -22,6 +23,7 @@ from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserStat
 
 STATES = tuple(v for n, v in vars(UserState).items() if not n.startswith("_"))
 _DERIVED = ("id", "username_normalized", "email_normalized", STAMP)
+_NO_WAY_IN: Final = mark("Enter a password, or an email address so we can send a setup link")
 _BY_RESET = (UserState.password_reset_needed, UserState.password_and_factor2_reset_needed)
 MAX_PAGE = 100
 _TRIES = 20
@@ -56,19 +58,15 @@ async def create_user(
     factor = accounts.factors[new["factor1"]]
     secrets: dict[str, Any] = {}
     if any(params.values()):
-        problems = await factor.secret_problems(params)
-        if problems:
-            raise CrossauthError(ErrorCode.PasswordFormat, problems)
+        await check_new_secrets(factor, params, repeat)
         secrets = await factor.create_persistent_secrets(new["username"], params, repeat)
         if new["factor2"] and new["state"] == UserState.active:
             new["state"] = UserState.factor2_reset_needed
     elif factor.secret_names():
         if address_of(User(id=0, username=new["username"], email=new.get("email"))) is None:
-            raise CrossauthError(
-                ErrorCode.FormEntry, mark("Enter a password, or an email address so we can send a setup link")
-            )
+            raise refusal("email", _NO_WAY_IN, "password")
         if not accounts.reset_password:
-            raise CrossauthError(ErrorCode.FormEntry, mark("Enter a password. This site can't send setup links."))
+            raise refusal("password", mark("Enter a password. This site can't send setup links."))
         new["state"] = _BY_RESET[1] if new["factor2"] else _BY_RESET[0]
     if admin is not None:
         await check_still(accounts, admin)
@@ -121,9 +119,7 @@ async def change_password(
         CrossauthError: `PasswordFormat`, `PasswordMatch`.
     """
     factor = accounts.factor1(user)
-    problems = await factor.secret_problems(new)
-    if problems:
-        raise CrossauthError(ErrorCode.PasswordFormat, problems)
+    await check_new_secrets(factor, new, repeat)
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)
 
     async def change(user: User) -> dict[str, Any]:

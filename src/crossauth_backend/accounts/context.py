@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import KeyRing
@@ -67,6 +67,7 @@ class Accounts:
     allowed_factor2: tuple[str, ...] = ()
     factor2_optional: bool = True
     normalize_username: bool = True
+    login_by: Literal["username", "email", "username_or_email"] = "username"
     root_path: str = ""
     validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
     before_delete_user: Callable[[User], Any] | None = None

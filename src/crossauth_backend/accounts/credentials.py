@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 
 from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.login_names import find_for_login
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
-from crossauth_backend.users.reads import ANY_STATE, or_none
 from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_backend.users.rules import MAX_USERNAME, is_address
 from crossauth_backend.users.stamp import is_digest, with_stamp
@@ -67,7 +67,7 @@ def says_nothing(accounts: Accounts, user: User) -> bool:
 
 
 async def _named(accounts: Accounts, username: str) -> UserAndSecrets | None:
-    found = await or_none(accounts.users.get_user_by_username(username, ANY_STATE))
+    found = await find_for_login(accounts, username)
     return None if found is None else with_stamp(found, accounts.users.credentials)
 
 

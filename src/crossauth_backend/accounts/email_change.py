@@ -97,7 +97,7 @@ async def _apply(accounts: Accounts, asked: Verification) -> User | None:
     except CrossauthError as e:
         if e.code is ErrorCode.InvalidKey:
             return None
-        raise CrossauthError(e.code, _TAKEN) if e.code is ErrorCode.UserExists else e from e
+        raise CrossauthError(e.code, _TAKEN, fields=e.wrong_fields) if e.code is ErrorCode.UserExists else e from e
 
 
 async def _store(accounts: Accounts, user: User, changes: dict[str, Any]) -> User:

@@ -10,6 +10,7 @@ from crossauth_backend.accounts import recovery, sent_codes
 from crossauth_backend.accounts.changes import end_sessions, replace_checked
 from crossauth_backend.accounts.code_targets import is_reachable
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.form_fields import REPEAT, check_new_secrets
 from crossauth_backend.accounts.pending import PENDING, WAITS, Pending, Purpose, new_pending, read_pending, seal
 from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.second_factor import counted, use_up
@@ -147,11 +148,13 @@ async def _confirmed(
 ) -> dict[str, Any]:
     """The secrets to store, once the answer was right; see `Authenticator.confirm_configuration`."""
     chosen = {field.name: params.get(field.name) for field in factor.setup_fields()}
-    problems = [f"{field.label} is required" for field in factor.setup_fields() if not chosen[field.name]]
-    if chosen and not problems:
-        problems = await factor.secret_problems(chosen)
-    if problems:
-        raise CrossauthError(ErrorCode.PasswordFormat, problems)
+    missing = {f.name: [f"{f.label} is required"] for f in factor.setup_fields() if not chosen[f.name]}
+    if missing:
+        raise CrossauthError(
+            ErrorCode.PasswordFormat, [text for texts in missing.values() for text in texts], fields=missing
+        )
+    if chosen:
+        await check_new_secrets(factor, chosen, _repeated(factor, params))
     # A code counts once for a user; here for the challenge, or all who are nobody would share one.
     nobody = User(id=f"challenge {pending.id}", username=pending.username)
     unfit: CrossauthError | None = None
@@ -168,6 +171,11 @@ async def _confirmed(
     if unfit is not None:
         raise unfit
     return {name: secrets.get(name) for name in factor.secret_names()}
+
+
+def _repeated(factor: Authenticator, params: Params) -> Params | None:
+    names = [field.name for field in factor.setup_fields() if f"{REPEAT}{field.name}" in params]
+    return {name: params[f"{REPEAT}{name}"] for name in names} or None
 
 
 def _given_address(factor: Authenticator, pending: Pending, user: User) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from crossauth_backend.accounts.changes import end_sessions, replace_checked
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.credentials import prove_first_factor
+from crossauth_backend.accounts.form_fields import check_new_secrets
 from crossauth_backend.accounts.identities import unlink_unproven
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password
@@ -17,7 +18,7 @@ from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.limits.rules import mailbox_of
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
 from crossauth_backend.users.reads import ANY_STATE
-from crossauth_backend.users.record import User
+from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_backend.users.rules import valid_email
 from crossauth_backend.users.stamp import with_stamp
 from crossauth_backend.users.states import UNFINISHED, UserState
@@ -30,6 +31,8 @@ _AFTER_RESET = {
     UserState.password_reset_needed: UserState.active,
     UserState.password_and_factor2_reset_needed: UserState.factor2_reset_needed,
 }
+
+_SAME: Final = mark("The new password must be different from the old one")
 
 
 async def change_password(
@@ -51,18 +54,11 @@ async def change_password(
     factor = _changeable(accounts, user)
     # Successes count too: each ends the links that were sent, and who sits in somebody's account must not go on with that.
     await accounts.counted(origin, user, password_account=str(user.id))
-    try:
-        user = (await prove_first_factor(accounts, found, old)).user
-    except CrossauthError as e:
-        raise _in_their_words(e) from e
+    user = (await _prove_old(accounts, found, old)).user
     if user.state not in MAY_CHANGE:
         raise CrossauthError(ErrorCode.UserNotActive)
-    problems = await factor.secret_problems(new)
-    same = [n for n in factor.secret_names() if n in new and _equal(str(new[n]), str(old.get(n, "")))]
-    if not problems and same:
-        problems = [mark("The new password must be different from the old one")]
-    if problems:
-        raise CrossauthError(ErrorCode.PasswordFormat, problems)
+    same = any(n in new and _equal(str(new[n]), str(old.get(n, ""))) for n in factor.secret_names())
+    await check_new_secrets(factor, new, repeat, [_SAME] if same else ())
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)
     stored = await replace_checked(accounts, user, {"state": UserState.active}, secrets)
     await end_sessions(accounts, user.id)
@@ -70,11 +66,25 @@ async def change_password(
     return stored
 
 
-def _in_their_words(e: CrossauthError) -> CrossauthError:
-    """A refusal of the old password, for somebody who is logged in."""
-    wrong = e.code in (ErrorCode.UsernameOrPasswordInvalid, ErrorCode.PasswordInvalid)
-    code = ErrorCode.UsernameOrPasswordInvalid
-    return CrossauthError(code, mark("Your current password is incorrect"), detail=e.detail) if wrong else e
+async def _prove_old(accounts: Accounts, found: UserAndSecrets, old: Params) -> UserAndSecrets:
+    """As `prove_first_factor`, in words that leave the username out."""
+    try:
+        return await prove_first_factor(accounts, found, old)
+    except CrossauthError as e:
+        wrong = e.code in (ErrorCode.UsernameOrPasswordInvalid, ErrorCode.PasswordInvalid)
+        raise wrong_password("old_password", e.detail) if wrong else e from e
+
+
+def wrong_password(field: str | None = None, detail: str | None = None) -> CrossauthError:
+    """Return the refusal of a password that a user who is logged in was asked for.
+
+    Parameters:
+        field: the field of the form, where it is always the same.
+        detail: what the log says.
+    """
+    text = mark("Your current password is incorrect")
+    fields = None if field is None else {field: [text]}
+    return CrossauthError(ErrorCode.UsernameOrPasswordInvalid, text, detail=detail, fields=fields)
 
 
 async def request_reset(accounts: Accounts, email: str, origin: Origin = NOWHERE) -> None:
@@ -115,9 +125,7 @@ async def reset_password(
     """
     user = await user_for_reset(accounts, token, origin)
     factor = _changeable(accounts, user)
-    problems = await factor.secret_problems(new)
-    if problems:
-        raise CrossauthError(ErrorCode.PasswordFormat, problems)
+    await check_new_secrets(factor, new, repeat)
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)
     user = await accounts.need_emails().take_password_reset_token(token)
     # It rests on state and mailbox, not on the password: whoever else changes that at this moment loses.

@@ -9,8 +9,8 @@ from crossauth_backend.accounts.changes import check_still, replace_checked
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.email_change import forget_links, request_change
 from crossauth_backend.accounts.forget import forget_user
+from crossauth_backend.accounts.form_fields import refusal
 from crossauth_backend.accounts.signup import checked_user
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.core.texts import mark
@@ -50,13 +50,11 @@ async def update_profile(
     new_email = None
     if unverified:
         if "username" in fields and address_of(current) == current.username:
-            raise CrossauthError(
-                ErrorCode.FormEntry, mark("This username is an email address. You can't change it here.")
-            )
+            raise refusal("username", mark("This username is an email address. You can't change it here."))
         if fields.get("email") and not same_mailbox(fields["email"], current.email or ""):
             new_email = fields.pop("email")
         elif "email" in fields and not fields["email"]:
-            raise CrossauthError(ErrorCode.FormEntry, mark("Enter an email address"))
+            raise refusal("email", mark("Enter an email address"))
     if fields:
         current = await replace_checked(accounts, current, _keeping_verification(current, fields))
         accounts.events.tell(EventName.user_updated, current, address=origin.address)

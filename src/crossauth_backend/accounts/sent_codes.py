@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from crossauth_backend.accounts.code_targets import count, is_reachable
-from crossauth_backend.accounts.codes import UNREACHABLE_TEXT, UNSENT, one_time_secrets
+from crossauth_backend.accounts.codes import UNREACHABLE_TEXT, UNSENT, note_of_sending, one_time_secrets
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
 from crossauth_backend.accounts.pending import (
     HELD_REQUEST,
@@ -46,12 +46,14 @@ async def prepare(
     """
     within = await count(accounts, factor, user, fields, purpose, origin)
     address = await _known_address(accounts, factor, user, fields) if purpose == "signup" else None
+    note = note_of_sending(accounts, factor, fields)
     if not isinstance(factor, SentCodeAuthenticator) or (within and address is None):
-        return await factor.prepare_configuration(fields) or {}
+        made = await factor.prepare_configuration(fields) or {}
+        return {**made, "sessionData": {**made.get("sessionData", {}), **note}} if note else made
     if within and address is not None:
         accounts.need_emails().send_account_exists(address, counted=True)
     prepared = factor.prepare_unsent(fields)
-    return {**prepared, "sessionData": {**prepared["sessionData"], UNSENT: True}}
+    return {**prepared, "sessionData": {**prepared["sessionData"], UNSENT: True, **note}}
 
 
 def shown_again(factor: Authenticator, pending: Pending) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from crossauth_backend.accounts.code_targets import check_reachable
 from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
 from crossauth_backend.accounts.credentials import says_nothing
 from crossauth_backend.accounts.email_change import signup_lasts
+from crossauth_backend.accounts.form_fields import check_new_secrets, refusal, taken
 from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import problems_of
@@ -88,13 +89,12 @@ async def checked_user(
         CrossauthError: `FormEntry` with everything that is wrong; `InvalidEmail`, `InvalidPhoneNumber`, also where the second
             factor of the user sends its codes there and could not.
     """
-    problems = username_problems(user.get("username"))
-    problems += [p for p in await problems_of(accounts.validate_user, user) if p not in problems]
+    named = username_problems(user.get("username"))
+    problems = named + [p for p in await problems_of(accounts.validate_user, user) if p not in named]
     if current is not None and current.username == user.get("username"):
-        old = username_problems(current.username)
-        problems = [p for p in problems if p not in old]
+        problems, named = [p for p in problems if p not in named], []
     if problems:
-        raise CrossauthError(ErrorCode.FormEntry, problems)
+        raise CrossauthError(ErrorCode.FormEntry, problems, fields={"username": named} if named else None)
     email = user.get("email")
     # An address that stays is not judged again: rules made after it was stored keep nobody from changing something else.
     stays = current is not None and email == current.email
@@ -103,7 +103,7 @@ async def checked_user(
     if current is not None and trusted and accounts.verify_email and not renamed and _moves_name(current, checked):
         checked["username"], renamed = checked["email"], True
         if problems := username_problems(checked["username"]):
-            raise CrossauthError(ErrorCode.FormEntry, problems)
+            raise CrossauthError(ErrorCode.FormEntry, problems, fields={"username": problems})
     if accounts.verify_email and renamed:
         name = str(checked["username"])
         given = User(id=0, username=name, email=checked["email"])
@@ -124,9 +124,7 @@ def _moves_name(current: User, checked: Mapping[str, Any]) -> bool:
 def _check_address_as_name(username: str, own: str | None) -> None:
     """Refuse a username that is an email address, or is compared as one, and is not the address `own`."""
     if (is_address(username) or is_address(normalize(username))) and not same_mailbox(username, own or ""):
-        raise CrossauthError(
-            ErrorCode.FormEntry, mark("A username that is an email address must be the account's email address")
-        )
+        raise refusal("username", mark("A username that is an email address must be the account's email address"))
 
 
 async def sign_up(
@@ -146,9 +144,7 @@ async def sign_up(
     if not factor.can_create_user():
         raise CrossauthError(ErrorCode.Forbidden, mark("You can't sign up with this login method"))
     wish = _checked_wish(accounts, new, skip_email_verification)
-    problems = await factor.secret_problems(params)
-    if problems:
-        raise CrossauthError(ErrorCode.PasswordFormat, problems)
+    await check_new_secrets(factor, params, repeat_params)
     secrets = await factor.create_persistent_secrets(new["username"], params, repeat_params)
     if new["state"] == UserState.active:
         new["state"] = first_state(bool(wish.factor2), wish.verify)
@@ -168,7 +164,7 @@ def _checked_wish(accounts: Accounts, new: dict[str, Any], skip_email_verificati
     verifies = accounts.verify_email and not skip_email_verification
     address = address_of(User(id=0, username=str(new["username"]), email=new.get("email")))
     if verifies and address is None:
-        raise CrossauthError(ErrorCode.FormEntry, mark("Enter an email address"))
+        raise refusal("email", mark("Enter an email address"))
     proven = any(_proves_address(accounts, name) for name in (new["factor1"], factor2))
     return _Wish(new, factor2, verifies and not proven, address, verifies)
 
@@ -180,7 +176,7 @@ async def _create(accounts: Accounts, wish: _Wish, secrets: Mapping[str, Any]) -
         CrossauthError: `UserExists` where the name is taken, or the address where that may be said.
     """
     if not wish.neutral and wish.new.get("email") and await signup_names.has_owner(accounts, wish.new["email"]):
-        raise CrossauthError(ErrorCode.UserExists)
+        raise taken("email")
     return await create_signup(accounts, wish.new, secrets, wish.neutral)
 
 
@@ -230,7 +226,7 @@ async def _name_taken(
         return await _resume(accounts, wish, user, origin)
     address = None if found is None else address_of(User(id=0, username=found.username))
     if not wish.neutral or found is None or address is None:
-        raise CrossauthError(ErrorCode.UserExists)
+        raise taken("email" if found is None else "username")
     # Where a code would verify the address, a note to its owner goes in the place of the code.
     signup_names.leave_to_mailbox(accounts, found, secrets, address, tell_owner=wish.verify)
     return SignedUp(None, wish.factor2, wish.verify)
@@ -259,10 +255,10 @@ async def _resume(accounts: Accounts, wish: _Wish, user: User, origin: Origin) -
         wish = _Wish(wish.new, wish.factor2, False, wish.address, wish.neutral)
         changes["state"] = first_state(bool(wish.factor2), False)
     if not wish.neutral and wish.address and await signup_names.has_owner(accounts, wish.address):
-        raise CrossauthError(ErrorCode.UserExists)
+        raise taken("email")
     expected = {"state": user.state, **({"security_stamp": user.security_stamp} if user.security_stamp else {})}
     if not await accounts.users.replace_user(user.id, expected, changes):
-        raise CrossauthError(ErrorCode.UserExists)
+        raise taken("username")
     stored = (await accounts.users.get_user_by_id(user.id, ANY_STATE)).user
     if wish.verify and not wish.factor2:
         accounts.need_emails().send_email_verification_token(stored.id)

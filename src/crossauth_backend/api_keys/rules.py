@@ -62,10 +62,8 @@ def checked_name(name: str) -> str:
     """
     name = name.strip()
     if not name or len(name) > MAX_NAME or not is_storable(name) or has_control_characters(name):
-        raise CrossauthError(
-            ErrorCode.FormEntry,
-            mark("Name the API key, in at most %(most)d characters, without line breaks", most=MAX_NAME),
-        )
+        text = mark("Name the API key, in at most %(most)d characters, without line breaks", most=MAX_NAME)
+        raise CrossauthError(ErrorCode.FormEntry, text, fields={"name": [text]})
     return name
 
 

@@ -7,7 +7,7 @@ into `detail`, which is logged and never sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -187,6 +187,8 @@ class CrossauthError(Exception):
         status: another HTTP status than the code's own, for the few codes that stand for several (a body that is too
             large is a `BadRequest` with 413).
         retry_after: seconds after which the same request may succeed (RFC 9110 §10.2.3).
+        fields: the fields that are wrong, with the public texts that a page shows beside each: `username`, `email`, `phone`,
+            `password` (a new one), `repeat_password`, or the name of a column or form field.
     """
 
     isCrossAuthError = True
@@ -199,6 +201,7 @@ class CrossauthError(Exception):
         detail: str | None = None,
         status: int | None = None,
         retry_after: int | None = None,
+        fields: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
         reason = _REASONS[code]
         if message is None:
@@ -214,6 +217,7 @@ class CrossauthError(Exception):
         self.message = messages[0] if len(messages) == 1 else join(messages)
         self.detail = detail
         self.retry_after = retry_after
+        self.wrong_fields = {name: list(texts) for name, texts in (fields or {}).items()}
         super().__init__(self.message)
 
     @property

@@ -9,6 +9,9 @@ from typing import Final
 _UNSAFE = re.compile("[\x00\ud800-\udfff]")
 MAX_ADDRESS: Final = 320
 MAX_CODE: Final = 64
+_DOTS: Final = "•••"
+_DIGITS_SHOWN: Final = 2
+_MOST_SHOWN: Final = 64
 _MINUS: Final = "\u2212"
 _IN_CODES: Final = ("Pd", "Cf", "Cc")
 
@@ -69,3 +72,14 @@ def same_mailbox(a: str, b: str) -> bool:
     name, `bücher.example` and `bucher.example`, belong to two people.
     """
     return folded(a) == folded(b)
+
+
+def masked(address: str) -> str:
+    """Return an email address with the first letter of its name, or a phone number with its last two digits.
+
+    `"alice@example.com"` becomes `"a•••@example.com"`, `"+441632960961"` becomes `"•••61"`.
+    """
+    name, at, domain = address.strip().rpartition("@")
+    if at:
+        return f"{name[:1]}{_DOTS}@{domain[-_MOST_SHOWN:]}"
+    return f"{_DOTS}{address.strip()[-_DIGITS_SHOWN:]}"

@@ -111,7 +111,8 @@ class SentCodeAuthenticator(Authenticator):
 
     def code_field(self) -> CodeField:
         """Six digits, by whatever channel."""
-        return CodeField(hint=_SENT.get(self.mfa_channel(), _SENT["none"]), keyboard="numeric")
+        hint = _SENT.get(self.mfa_channel(), _SENT["none"])
+        return CodeField(label=mark("6-digit code"), hint=hint, keyboard="numeric")
 
     def mfa_type(self) -> Literal["none", "oob", "otp"]:
         """Out of band."""

@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, Final, cast
 
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.records import bad_field
 from crossauth_backend.core.text import normalize, normalize_address
 from crossauth_backend.users.credentials import replaces_credential
@@ -184,3 +185,15 @@ def secrets_from(values: Mapping[str, Any]) -> UserSecrets:
 def same(value: Any) -> Callable[[Any], bool]:
     """Equality as a database sees it: a truth value is no number, and nothing equals a missing value."""
     return lambda other: type(other) is type(value) and bool(other == value)
+
+
+def name_taken(column: str, detail: str) -> CrossauthError:
+    """Return the refusal of a user whose name or address is in use.
+
+    Parameters:
+        column: the column, or the index, that has the value already; empty where it is not known.
+        detail: what the log says.
+    """
+    text = CrossauthError(ErrorCode.UserExists).message
+    known = next((name for name in ("email", "username") if name in column.lower()), None)
+    return CrossauthError(ErrorCode.UserExists, detail=detail, fields=None if known is None else {known: [text]})

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._actions.action import AnyAction, Handler, PageHandler
 from crossauth_fastapi._actions.context import ActionContext
+from crossauth_fastapi._actions.fielderrors import field_errors, field_variables
 from crossauth_fastapi._actions.interactions import PARAMETER
 from crossauth_fastapi._actions.outcome import Page, Redirect
 from crossauth_fastapi._actions.request import ActionRequest, AnyRequest
@@ -127,6 +128,13 @@ def _here(call: AnyRequest) -> str:
     return url if "?" in url else with_query(url, next=after)
 
 
+def _field_errors(action: AnyAction, call: AnyRequest, e: CrossauthError) -> dict[str, list[str]]:
+    # Browsers send what a form shows, in its order.
+    shown = list(call.form)
+    login = not action.session and {"username", "password"} <= action.body.model_fields.keys()
+    return field_errors(e, shown, action.own_password, login)
+
+
 def _refuse(action: AnyAction | None, call: AnyRequest, e: CrossauthError, shown: Page) -> Response:
     """A refusal: the action's own form again, with what was wrong and what was typed; or the error page."""
     variables = {**error_variables(e), "httpStatus": e.http_status, **shown.variables}
@@ -134,6 +142,7 @@ def _refuse(action: AnyAction | None, call: AnyRequest, e: CrossauthError, shown
         # A wrong password is asked for again.
         if isinstance(e, PasswordRequired) or call.form.get(action.own_password):
             variables["passwordNeeded"] = True
+        variables |= field_variables(_field_errors(action, call, e))
         variables |= {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
     page = _template_of(action, call.ctx)
     return with_retry_after(call.ctx.render(call.request, page, variables, e.http_status, shown.policy), e)

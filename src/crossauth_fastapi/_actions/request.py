@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from crossauth_backend.accounts.context import Origin
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
+from crossauth_backend.core.texts import mark
 from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.context import C
 from crossauth_fastapi._actions.forms import B, readable_fields
@@ -179,7 +180,7 @@ def read_body(model: type[B], form: JsonOrFormData) -> B:
         if later:
             values[name] = value or ""
         elif required and value in (None, ""):
-            raise bad_request(f"{name} is missing")
+            raise CrossauthError(ErrorCode.BadRequest, f"{name} is missing", fields={name: [mark("This is required")]})
         elif form.has(name):
             values[name] = value
     try:

@@ -17,6 +17,7 @@ from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.text import normalize
 from crossauth_backend.core.texts import mark
 from crossauth_backend.oauth.client import OAuthFlows, OAuthMfaChallengeResponse, OAuthTokenResponse
+from crossauth_fastapi._actions.fielderrors import field_variables
 from crossauth_fastapi._actions.request import read_body
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
 from crossauth_fastapi._http.errors import NO_STORE, as_reason, with_retry_after
@@ -43,6 +44,9 @@ from crossauth_fastapi._oauth_client.steps import (
 )
 
 _FLOWS: Final = (OAuthFlows.Password, OAuthFlows.PasswordMfa)
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "password_flow_page": ("username", "password"), "mfa_otp_page": ("otp",), "mfa_oob_page": ("binding_code",),
+}  # fmt: skip
 _MFA: Final = "second factor"
 _OOB: Final = "out-of-band code"
 _NO_FACTOR: Final = mark("Logging in there requires a second factor, and none of yours can be used here")
@@ -199,7 +203,16 @@ def _again(ctx: ClientContext, request: Request, page: str, shown: Mapping[str, 
     if not is_users(e) or wants_json(request):
         raise e
     reason = as_reason(e)
-    return with_retry_after(_page(ctx, request, page, {**shown, **page_error(reason)}, reason.http_status), reason)
+    return with_retry_after(
+        _page(ctx, request, page, {**shown, **page_error(reason), **_wrong_fields(page, reason)}, reason.http_status),
+        reason,
+    )
+
+
+def _wrong_fields(page: str, e: CrossauthError) -> dict[str, object]:
+    """The fields that a page marks. A provider does not say which it means; what it counts is about none."""
+    names = () if e.http_status == 429 else _FIELDS.get(page, ())
+    return field_variables({name: e.messages if name == names[-1] else [] for name in names})
 
 
 def _page(ctx: ClientContext, request: Request, page: str, variables: Mapping[str, Any], status: int = 200) -> Response:

@@ -17,7 +17,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 # What no page can change: nothing is loaded that is not named, no page is framed, no relative URL leads elsewhere.
 _ALWAYS: Final = {"default-src": "'none'", "base-uri": "'none'", "frame-ancestors": "'none'"}
 # What every page has. Whatever is missing here falls back to `default-src`.
-_EVERY_PAGE: Final = {"style-src": "'self'", "img-src": "'self'", "form-action": "'self'"}
+_EVERY_PAGE: Final = {"style-src": "'self'", "img-src": "'self'", "script-src": "'self'", "form-action": "'self'"}
 _ORDER: Final = (
     "default-src", "style-src", "img-src", "script-src", "font-src", "connect-src", "form-action", "base-uri",
     "frame-ancestors",

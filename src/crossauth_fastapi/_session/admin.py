@@ -28,7 +28,7 @@ from crossauth_fastapi._session.bodies import (
 from crossauth_fastapi._session.context import SessionRequest, Submitted, secrets_of
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
 from crossauth_fastapi._session.groups import ADMIN
-from crossauth_fastapi._session.profile import DELETED
+from crossauth_fastapi._session.profile import DELETED, check_confirmed
 from crossauth_fastapi._session.renewal import renew_session
 from crossauth_fastapi._session.services import user_by_id
 from crossauth_fastapi._session.signup import choice_of_factors
@@ -140,6 +140,7 @@ async def delete_user(call: SessionRequest) -> Outcome:
     ctx, who, user = call.ctx, await _acting(call), await _user(call)
     if str(user.id) == str(who.id):
         raise CrossauthError(ErrorCode.BadRequest, mark("This is your own account. Delete it on your account page."))
+    check_confirmed(call, user)
     await profile.delete_account(ctx.accounts, user, call.origin, actor=who)
     after = call.next_page(call.admin_url("selectuser"))
     shown = Page({"message": DELETED, "userid": user.id, "isAdmin": True, "next": after})

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, FastAPI, Request
 
 from crossauth_backend.accounts.fit import check_storages
+from crossauth_backend.accounts.login_names import check_login_by
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
 from crossauth_backend.core.text import with_slashes
@@ -32,6 +33,7 @@ from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.csrfrefusal import csrf_refusal
 from crossauth_fastapi._session.endpoints import GET_CSRF_TOKEN, enabled_endpoints
 from crossauth_fastapi._session.forms import form_fields
+from crossauth_fastapi._session.formvariables import form_globals
 from crossauth_fastapi._session.groups import ADMIN, FACTOR2, RESET, VERIFICATION
 from crossauth_fastapi._session.landing import attach_landing_page
 from crossauth_fastapi._session.options import SessionServerSettings
@@ -82,6 +84,7 @@ def build_context(
     # More may come, by `add_login_endpoints` and its like: whoever asks for them asks this very set.
     endpoints = set(_checked_endpoints(settings, manager))
     _check_factors(settings, manager, options, endpoints)
+    check_login_by(settings.login_by, manager.user_storage, not endpoints.isdisjoint(("signup", "api/signup")))
     prefix, admin_prefix = with_slashes(settings.prefix), with_slashes(settings.admin_prefix)
     source = SessionSource(manager, settings.validate_session)
     brand = brand_of(settings, COMPONENT, settings.site_name, settings.site_url, title)
@@ -95,6 +98,7 @@ def build_context(
     pages = Pages(settings.template_dir, common, awaited_variables, brand)
     words = {name: factor.friendly_name for name, factor in manager.factors.items()}
     pages.templates.env.globals.update(form_fields=form_fields, now=manager.session.clock, factorNames=words)
+    pages.templates.env.globals.update(form_globals(settings, authenticators))
     _check_templates(pages, settings, endpoints)
     ctx = SessionContext(
         settings=settings,

@@ -34,7 +34,7 @@ from crossauth_fastapi._session.bodies import (
 )
 from crossauth_fastapi._session.claims import claim_of, new_claim
 from crossauth_fastapi._session.context import SessionRequest, Submitted, code_of
-from crossauth_fastapi._session.factorpages import factor_variables
+from crossauth_fastapi._session.factorpages import begun_variables, factor_variables
 from crossauth_fastapi._session.forms import editable_values
 from crossauth_fastapi._session.freshness import needs_password, require_recent_login
 from crossauth_fastapi._session.groups import FACTOR2
@@ -58,7 +58,8 @@ async def get_setup_page(call: SessionRequest) -> Page | Redirect:
     """
     if _is_set_up_pending(call):
         shown = await _shown_again(call)
-        return Page({**factor_variables(call, str(shown["factor2"])), **shown, "next": call.next_page("")})
+        secrets = read_pending(call.state["session_key"], call.ctx.accounts.ring, PENDING, "signup", "setup").secrets
+        return Page({**factor_variables(call, str(shown["factor2"]), secrets), **shown, "next": call.next_page("")})
     user, forced = await whose_factor2(call)
     if forced or user.factor2 not in call.ctx.accounts.allowed_factor2:
         return Redirect(with_query(call.url("changefactor2"), next=call.next_page("")))
@@ -258,7 +259,7 @@ async def _begin_setup(
         new_claim(ctx, call.state, PENDING),
     )  # fmt: skip
     await ctx.keep(call.request, data)
-    page = {**factor_variables(call, factor2), **shown, "next": call.next_page("")}
+    page = {**begun_variables(call, factor2), **shown, "next": call.next_page("")}
     return Outcome({"ok": True, **shown}, Page(page, "configure_factor2_page"))
 
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from crossauth_backend.accounts.code_targets import is_reachable
-from crossauth_backend.accounts.codes import LIMITED, UNREACHABLE, UNREACHABLE_TEXT
+from crossauth_backend.accounts.codes import (
+    LIMITED,
+    RESEND_AFTER,
+    UNREACHABLE,
+    UNREACHABLE_TEXT,
+    seconds_to_resend,
+    sent_to,
+)
 from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import CodeField
 from crossauth_backend.users.record import User
@@ -20,18 +28,28 @@ CODE_UNSENT: Final = {
 
 
 def ask_variables(
-    call: SessionRequest, factor2: str, action: str, after: str, persist: bool | None = None
-) -> dict[str, Any]:
-    """What the page that asks for a second factor is given."""
+    call: SessionRequest, factor2: str, action: str, after: str, persist: bool | None = None,
+    secrets: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """What the page that asks for a second factor is given.
+
+    Parameters:
+        call: the request.
+        factor2: the factor.
+        action: where its form goes.
+        after: where the browser goes then.
+        persist: whether the login is to outlive the browser.
+        secrets: what is kept with the challenge, which says when and where a code was sent.
+    """
     return {
-        **factor_variables(call, factor2),
+        **factor_variables(call, factor2, secrets),
         "action": action,
         "next": after,
         "persist": "on" if persist else "",
     }
 
 
-def factor_variables(call: SessionRequest, factor2: str) -> dict[str, Any]:
+def factor_variables(call: SessionRequest, factor2: str, secrets: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What a page says of a second factor, in the factor's own words."""
     factor = call.ctx.manager.factors.get(factor2)
     field = factor.code_field() if factor else CodeField()
@@ -44,7 +62,15 @@ def factor_variables(call: SessionRequest, factor2: str) -> dict[str, Any]:
         "factor2Keyboard": field.keyboard,
         "factor2Fields": factor.setup_fields() if factor else [],
         "canResend": sends_codes(call, factor2),
+        "resendIn": seconds_to_resend(secrets or {}, call.ctx.accounts.now),
+        "codeSentTo": sent_to(secrets or {}),
     }
+
+
+def begun_variables(call: SessionRequest, factor2: str) -> dict[str, Any]:
+    """What a page says of a second factor whose set-up begins now: where it sends codes, one was sent."""
+    shown = factor_variables(call, factor2)
+    return {**shown, "resendIn": RESEND_AFTER if shown["canResend"] else 0}
 
 
 def unreachable_text(ctx: SessionContext, user: User) -> str | None:

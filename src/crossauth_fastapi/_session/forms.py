@@ -18,7 +18,7 @@ from crossauth_backend.users.states import UserState
 
 PREFIX: Final = "user_"
 _TYPES: Final = {"email": "email", "phone": "tel"}
-_LABELS: Final = {"email": mark("Email address"), "phone": mark("Phone number")}
+_LABELS: Final = {"email": mark("Email address"), "phone": mark("Phone number"), "username": mark("Username")}
 # Never from a form, even where an application lists them as editable: they are the server's to set.
 _RESERVED: Final = (
     "id", "state", "factor1", "factor2", "admin", "username_normalized", "email_normalized", "security_stamp",
@@ -61,14 +61,15 @@ def form_fields(context: Context, names: Sequence[str], user: User | None = None
     """
     shown = [name for name in names if name not in _RESERVED and name != "username"]
     return [
-        {
-            "name": PREFIX + name,
-            "label": _LABELS.get(name, name.replace("_", " ").capitalize()),
-            "value": context.get(PREFIX + name, "" if user is None else shown_value(user.get(name, ""))),
-            "type": _TYPES.get(name, "text"),
-        }
+        shown_field(name, context.get(PREFIX + name, "" if user is None else shown_value(user.get(name, ""))))
         for name in shown
     ]
+
+
+def shown_field(name: str, value: Any) -> dict[str, Any]:
+    """Return what a page shows of one field of a user that may be edited."""
+    label = _LABELS.get(name, name.replace("_", " ").capitalize())
+    return {"name": PREFIX + name, "label": label, "value": value, "type": _TYPES.get(name, "text")}
 
 
 def shown_value(value: Any) -> Any:

@@ -11,6 +11,7 @@ from crossauth_backend.accounts.authentication import AUTH, OURS, auth_facts
 from crossauth_backend.accounts.context import Accounts, has_factor2
 from crossauth_backend.accounts.credentials import prove_first_factor, proven
 from crossauth_backend.accounts.freshness import can_be_asked
+from crossauth_backend.accounts.password import wrong_password
 from crossauth_backend.accounts.stages import require_fresh
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
@@ -67,13 +68,20 @@ async def require_recent_login(call: SessionRequest, user: User, prefix: str = "
     if not any(given.values()):
         raise PasswordRequired(f"{prefix}password")
     async with accounts.limited(call.origin, user, password_account=str(user.id)):
-        await prove_first_factor(accounts, found, given)
+        await _prove(accounts, found, given)
     known = current_attempt(call, user).auth
     sid = known.sid if known is not None else None
     auth = auth_facts(accounts.now, proven(accounts, user).methods, sid=sid)
     call.state.auth = auth
     if call.state["auth_type"] == "cookie":
         await call.ctx.keep(call.request, {f"{OURS}.{AUTH}": auth.to_data()})
+
+
+async def _prove(accounts: Accounts, found: UserAndSecrets, given: Mapping[str, str]) -> None:
+    try:
+        await prove_first_factor(accounts, found, given)
+    except CrossauthError as e:
+        raise wrong_password() if e.code is ErrorCode.UsernameOrPasswordInvalid else e from e
 
 
 def _has_secret(accounts: Accounts, found: UserAndSecrets) -> bool:

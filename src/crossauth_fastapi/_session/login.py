@@ -78,7 +78,7 @@ async def get_factor2_page(call: SessionRequest) -> Page | Redirect:
         return Redirect(call.next_page(call.ctx.settings.login_redirect))
     pending = read_pending(call.state["session_key"], call.ctx.accounts.ring, PENDING, "login")
     after = call.next_page(call.ctx.settings.login_redirect)
-    return Page(ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist))
+    return Page(ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist, pending.secrets))
 
 
 async def give_factor2(call: Submitted[LoginFactor2Body]) -> Outcome:
@@ -130,7 +130,10 @@ async def sign_in(
         factor2 = result.user.factor2
         unsent = CODE_UNSENT.get(result.code_unsent)
         told = {"message": unsent} if unsent else {}
-        asked = ask_variables(call, str(factor2), "loginfactor2", after, persist) if call.is_page else {}
+        asked = {}
+        if call.is_page:
+            secrets = read_pending(result.session, ctx.accounts.ring, PENDING, "login").secrets
+            asked = ask_variables(call, str(factor2), "loginfactor2", after, persist, secrets)
         page = Page({**asked, **({"errorMessage": unsent, "factor2Hint": ""} if unsent else {})}, "factor2_page")
         return Outcome({"ok": True, "twoFactorRequired": True, "factor2": factor2, **told, **(more or {})}, page)
     endpoint, code = _FORCED[result.asked]

@@ -51,6 +51,7 @@ class FastApiSessionServerOptions(SessionManagerOptions, BrandOptions, total=Fal
     enable_oauth_client_management: bool
     endpoints: list[str]
     error_page: str
+    factor2_in_signup_form: bool
     factor2_page: str
     factor2_protected_api_endpoints: list[str]
     factor2_protected_page_endpoints: list[str]
@@ -149,6 +150,7 @@ class SessionServerSettings(SessionManagerSettings, BrandSettings):
     client_serach_dn: Callable[..., Any] | None = option(None, names=("client_search_fn",), planned=True, doc="Finds OAuth clients for administrators. Refused: not available in this version.")
     factor2_protected_page_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_PAGE_ENDPOINTS", doc="Paths of pages that ask for the second factor again, of users who have one: from the root of the application, with parameters (`/transfer/{id}`) and, where only one method is meant, the method (`POST /pay`). Built-in pages ask when their form is sent. A path of no route stops the start; one that only fits behind `prefix` is taken so.", shown=_protected(json=False))
     factor2_protected_api_endpoints: list[str] | None = option(None, env="FACTOR2_PROTECTED_API_ENDPOINTS", doc="The same for JSON endpoints.", shown=_protected(json=True))
+    factor2_in_signup_form: bool = option(False, needs="allowed_factor2", env="FACTOR2_IN_SIGNUP_FORM", doc="Whether the sign-up form lets new users choose a second factor. Without it they are offered one after they have logged in. It is asked for at sign-up in any case where `allowed_factor2` does not begin with \"none\".")
     enable_known_devices: bool = option(False, needs="allowed_factor2", env="ENABLE_KNOWN_DEVICES", doc="Whether a browser in which the second factor was given is not asked for it again by those.")
     reauthentication_seconds: int | None = option(3600, none=True, at_least=0, at_most=MAX_SECONDS, env="REAUTHENTICATION_SECONDS", doc="Seconds after a login in which a user without a second factor may change the email address or username, set up or remove a second factor, delete the account or administer users; later the password is asked for again. 0 asks always, `None` never.")
     trusted_proxies: list[str] = option([], env="TRUSTED_PROXIES", doc="Addresses or networks of proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed.")

@@ -21,6 +21,7 @@ from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._middleware.whereabouts import here
 from crossauth_fastapi._pages.brand import Brand
 from crossauth_fastapi._pages.environment import Pages
+from crossauth_fastapi._pages.script import script_url
 from crossauth_fastapi._session.source import SessionSource
 
 logger = logging.getLogger("crossauth.pages")
@@ -55,6 +56,7 @@ def page_variables(
     return {
         **brand.variables(state.url(prefix), state.url),
         "urlPrefix": state.url(prefix),
+        "script": script_url(state.url(prefix)),
         "endpoints": frozenset(endpoints),
         "user": user,
         "sessionUser": None if user is not None and state["auth_type"] == OIDC else user,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from crossauth_backend.accounts import profile
+from crossauth_backend.accounts.form_fields import refusal
+from crossauth_backend.core.text import normalize
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
@@ -16,7 +18,7 @@ from crossauth_fastapi._http.redirects import with_query
 from crossauth_fastapi._session.bodies import DeleteUserBody, UpdateUserAnswer, UpdateUserBody
 from crossauth_fastapi._session.context import SessionRequest
 from crossauth_fastapi._session.editing import editor_of
-from crossauth_fastapi._session.forms import shown_value
+from crossauth_fastapi._session.forms import shown_field, shown_value
 from crossauth_fastapi._session.freshness import (
     changes_credential,
     moves_credential,
@@ -41,12 +43,7 @@ async def get_profile_page(call: SessionRequest) -> Page | Redirect:
 def profile_variables(call: SessionRequest, user: User) -> dict[str, Any]:
     """What the form shows."""
     fields = [
-        {
-            "name": f"user_{name}",
-            "label": {"email": mark("Email address")}.get(name, name.replace("_", " ").capitalize()),
-            "value": call.form.get(f"user_{name}", shown_value(user.get(name, ""))),
-            "type": "email" if name == "email" else "text",
-        }
+        shown_field(name, call.form.get(f"user_{name}", shown_value(user.get(name, ""))))
         for name in call.ctx.users.user_editable_fields
     ]
     return {"user": user, "userEditableFields": fields, "allowedFactor2": choice_of_factors(call), "isAdmin": False}
@@ -82,6 +79,7 @@ async def delete_account(call: SessionRequest) -> Outcome:
     """Delete the account, its sessions and its keys."""
     user = editor_of(call)
     await require_recent_login(call, user)
+    check_confirmed(call, user)
     await profile.delete_account(call.ctx.accounts, user, call.origin)
     if call.state["auth_type"] == "cookie":
         call.ctx.end_session(call.request)
@@ -92,6 +90,19 @@ async def delete_account(call: SessionRequest) -> Outcome:
         "userid": user.id,
     }
     return Outcome({"ok": True, "userid": call.ctx.public(user)["id"]}, Page(shown))
+
+
+def check_confirmed(call: SessionRequest, user: User) -> None:
+    """Refuse to delete an account by mistake: the page asks for its username, where it asks for no password.
+
+    A request without the field, such as a script's, means what it says.
+
+    Raises:
+        CrossauthError: `FormEntry` where the name is another one.
+    """
+    typed = call.form.getAsStr("confirm_username")
+    if typed is not None and normalize(typed) != normalize(user.username):
+        raise refusal("confirm_username", mark("This isn't the username of the account"))
 
 
 UPDATE_USER = Action(

@@ -30,15 +30,19 @@ async def resend(call: SessionRequest) -> Outcome:
     if pending.purpose in ("signup", "setup"):
         factor = ctx.manager.factors[pending.factor2]
         shown = {
-            **factor_variables(call, pending.factor2), **sent_codes.shown_again(factor, pending), "next": after, "notice": RESENT,
+            **factor_variables(call, pending.factor2, pending.secrets), **sent_codes.shown_again(factor, pending),
+            "next": after, "notice": RESENT,
         }  # fmt: skip
         return Outcome(answer, Page(shown, "configure_factor2_page"))
     if pending.purpose == "visit":
         page = await get_visit_page(call)
         if isinstance(page, Page):
-            page = Page({**page.variables, "codeUnsent": False, "notice": RESENT})
+            sent = factor_variables(call, pending.factor2, pending.secrets)
+            page = Page({**page.variables, **sent, "codeUnsent": False, "notice": RESENT})
         return Outcome(answer, page)
-    asked = ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist) if call.is_page else {}
+    asked = {}
+    if call.is_page:
+        asked = ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist, pending.secrets)
     return Outcome(answer, Page({**asked, "notice": RESENT}))
 
 

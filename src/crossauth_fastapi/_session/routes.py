@@ -1,4 +1,4 @@
-"""The routes of a session server that are no actions: what a script asks, and the stylesheet."""
+"""The routes of a session server that are no actions: what a script asks, the stylesheet and the script."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from crossauth_fastapi._http.openapi import needs, schemes
 from crossauth_fastapi._middleware.identity import OIDC
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.brand import FAVICON, STYLESHEET, Brand
+from crossauth_fastapi._pages.script import SCRIPT, script
 from crossauth_fastapi._session.bodies import CsrfAnswer, UserAnswer
 from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.groups import ACCOUNT_TAG
@@ -56,7 +57,7 @@ def csrf_routes(router: APIRouter, ctx: SessionContext) -> None:
 
 
 def static_routes(router: APIRouter, prefix: str, brand: Brand) -> None:
-    """The stylesheet and the icon of the default pages. Their URLs change with their content, so they may be kept for a year."""
+    """The stylesheet, the script and the icon of the default pages. Their URLs change with their content: kept for a year."""
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
     async def stylesheet(request: Request) -> Response:
@@ -67,7 +68,10 @@ def static_routes(router: APIRouter, prefix: str, brand: Brand) -> None:
         policy = {"Content-Security-Policy": "default-src 'none'"}
         return Response(brand.favicon[0], media_type="image/svg+xml", headers=headers | policy)
 
-    for name, content in ((STYLESHEET, stylesheet), (FAVICON, favicon)):
+    async def small_script(request: Request) -> Response:
+        return _packed(request, script()[0], "text/javascript", headers)
+
+    for name, content in ((STYLESHEET, stylesheet), (SCRIPT, small_script), (FAVICON, favicon)):
         router.add_api_route(prefix + name, content, methods=["GET"], include_in_schema=False)
 
 

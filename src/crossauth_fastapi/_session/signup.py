@@ -7,20 +7,23 @@ from typing import Any, Final, TypedDict
 
 from crossauth_backend.accounts import factor2_setup, signup
 from crossauth_backend.accounts.credentials import proven
+from crossauth_backend.accounts.login_names import name_of_signup
 from crossauth_backend.accounts.pending import PENDING
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
+from crossauth_backend.email_tokens.rules import address_of
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.users.record import User
+from crossauth_backend.users.rules import is_address, valid_email
 from crossauth_fastapi._actions.action import Action, StepUp
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import SignupAnswer, SignupBody
 from crossauth_fastapi._session.claims import new_claim
 from crossauth_fastapi._session.context import SessionRequest, Submitted, persist_of, secrets_of
-from crossauth_fastapi._session.factorpages import factor_variables
+from crossauth_fastapi._session.factorpages import begun_variables
 from crossauth_fastapi._session.groups import BASIC
 from crossauth_fastapi._session.login import sign_in
 from crossauth_fastapi._session.userhooks import user_made
@@ -41,7 +44,14 @@ def form_variables(call: SessionRequest) -> dict[str, Any]:
         "allowedFactor2": choice_of_factors(call),
         "userEditableFields": call.ctx.users.user_editable_fields,
         "emailRequired": call.ctx.settings.enable_email_verification,
+        "factor2InForm": _chooses_factor2(call),
     }
+
+
+def _chooses_factor2(call: SessionRequest) -> bool:
+    """Whether the form asks for the second factor: where an option says so, or a new user needs one or gets one unasked."""
+    allowed = call.ctx.manager.allowed_factor2
+    return call.ctx.settings.factor2_in_signup_form or (bool(allowed) and allowed[0] != NO_FACTOR2)
 
 
 class AuthenticatorDetails(TypedDict):
@@ -75,7 +85,7 @@ async def sign_up(call: Submitted[SignupBody]) -> Outcome:
     persist = persist_of(call, body.persist)
     user = await user_made(
         call,
-        {**call.form.to_dict(), "username": body.username},
+        {**call.form.to_dict(), "username": name_of_signup(ctx.accounts.login_by, body.username, call.form.to_dict())},
         list(ctx.users.user_editable_fields),
         list(ctx.settings.user_allowed_factor1),
         ("username", "state", "factor1"),
@@ -141,9 +151,19 @@ async def wait_for_link(
     ctx.start_session(call.request, key, None, False)
     if previous is not None:
         await ctx.manager.delete_session(previous)
-    shown = {"message": CHECK_MAIL, "next": after, **form_variables(call), **(more or {})}
+    shown = {
+        "message": CHECK_MAIL, "address": _mail_goes_to(user, username), "next": after, **form_variables(call),
+        **(more or {}),
+    }  # fmt: skip
     answer = {"ok": True, "user": None, "emailVerificationNeeded": True, **(more or {})}
     return Outcome(answer, Page(shown, "signup_page"))
+
+
+def _mail_goes_to(user: User | None, username: str) -> str:
+    """The address that a page names; it says the same whether or not there is a new user, whose name is the address then."""
+    if is_address(username):
+        return valid_email(username)
+    return "" if user is None else address_of(user) or ""
 
 
 def begun_here(call: SessionRequest) -> Mapping[str, Any]:
@@ -169,7 +189,7 @@ async def _set_factor2_up(
     if previous is not None:
         await ctx.manager.delete_session(previous)
     answer = {"ok": True, "user": None, "emailVerificationNeeded": done.verify, **shown}
-    page = {**factor_variables(call, done.factor2), **shown, "next": after}
+    page = {**begun_variables(call, done.factor2), **shown, "next": after}
     return Outcome(answer, Page(page, "configure_factor2_page"))
 
 

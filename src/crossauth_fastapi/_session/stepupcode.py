@@ -7,12 +7,13 @@ from typing import Any
 
 from crossauth_backend.accounts import sessions
 from crossauth_backend.accounts.page_visit import newest_visit
-from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
+from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT, read_pending
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.data import get_json_data
 from crossauth_fastapi._actions.action import Action, StepUp
+from crossauth_fastapi._actions.fielderrors import field_errors, field_variables
 from crossauth_fastapi._actions.forms import CsrfBody, Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._session.bodies import Factor2Body
@@ -30,12 +31,17 @@ async def get_visit_page(call: SessionRequest) -> Page | Redirect:
         raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     # What only looks is asked for by GET, and a code is sent by POST.
     action = call.state.url(visit.path) if visit.slot == VISIT else call.url("factor2")
-    shown: dict[str, Any] = {**ask_variables(call, str(user.factor2), action, ""), "codeUnsent": visit.unsent}
+    secrets = read_pending(call.state["session_key"], call.ctx.accounts.ring, visit.slot, "visit").secrets
+    shown: dict[str, Any] = {
+        **ask_variables(call, str(user.factor2), action, "", secrets=secrets),
+        "codeUnsent": visit.unsent,
+    }
     unsent, code = unreachable_text(call.ctx, user), call.request.query_params.get("error", "")
     if unsent is not None:
         shown |= {"errorMessage": unsent, "factor2Hint": "", "codeUnsent": False}
     if code in ErrorCode.__members__:
-        shown |= {"errorCodeName": code, "errorMessage": CrossauthError(ErrorCode[code]).message}
+        e = CrossauthError(ErrorCode[code])
+        shown |= {"errorCodeName": code, "errorMessage": e.message, **field_variables(field_errors(e, ("otp",)))}
     return Page(shown)
 
 

@@ -12,6 +12,7 @@ from crossauth_backend.core.text import (
     clean_code,
     folded,
     is_storable,
+    masked,
     normalize,
     normalize_address,
     same_mailbox,
@@ -112,3 +113,19 @@ def test_mailboxes_that_are_one(a: str, b: str, same: bool) -> None:
 def test_text_too_long_for_an_address_is_not_composed() -> None:
     assert folded("e\u0301") == "é"
     assert folded("E\u0301" * 500) == "e\u0301" * 500
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("alice@example.com", "a•••@example.com"), (" a@x.test ", "a•••@x.test"), ("+441632960961", "•••61"), ("", "•••"),
+        ('"a@b"@example.com', '"•••@example.com'),
+    ],
+)  # fmt: skip
+def test_an_address_is_shown_without_most_of_its_name(address: str, shown: str) -> None:
+    assert masked(address) == shown
+
+
+@given(ANY)
+def test_a_masked_address_is_short(text: str) -> None:
+    assert len(masked(text + "@" + text)) <= 70

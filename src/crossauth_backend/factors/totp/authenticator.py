@@ -88,7 +88,8 @@ class TotpAuthenticator(Authenticator):
 
     def code_field(self) -> CodeField:
         """Six digits."""
-        return CodeField(hint=mark("Enter the 6-digit code that your authenticator app shows."), keyboard="numeric")
+        hint = mark("Enter the 6-digit code that your authenticator app shows.")
+        return CodeField(label=mark("6-digit code"), hint=hint, keyboard="numeric")
 
     def secret_names(self) -> list[str]:
         """`["totpsecret"]`."""

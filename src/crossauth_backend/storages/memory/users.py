@@ -14,6 +14,7 @@ from crossauth_backend.core.text import normalize_address
 from crossauth_backend.storages.fields import (
     MAX_ID,
     changed_user_values,
+    name_taken,
     new_user_values,
     number_id,
     same,
@@ -190,7 +191,7 @@ class InMemoryUserStorage(UserStorage):
     def _refuse_taken(self, values: Mapping[str, Any], id: int | None) -> None:
         for name, taken in self._taken.items():
             if values.get(name) is not None and taken.get(values[name], id) != id:
-                raise CrossauthError(ErrorCode.UserExists, detail=f"{name} is taken")
+                raise name_taken(name, f"{name} is taken")
 
     def _store(self, id: int, columns: dict[str, Any]) -> User:
         record = user_from(self._record, columns)

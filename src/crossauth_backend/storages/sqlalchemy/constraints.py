@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
+from crossauth_backend.storages.fields import name_taken
 from crossauth_backend.storages.sqlalchemy.engine import is_raised, refusals
 
 logger = logging.getLogger("crossauth.storage")
@@ -69,7 +70,7 @@ def refused_write(e: DBAPIError) -> CrossauthError:
     """
     found = violation(e)
     if found.kind == "UNIQUE" and found.name and (not found.columns or _NAMES.search(f"{found.columns} {found.name}")):
-        return CrossauthError(ErrorCode.UserExists, detail=f"{found.kind} {found.name}")
+        return name_taken(f"{found.columns} {found.name}", f"{found.kind} {found.name}")
     texts = {
         "UNIQUE": f"Field {found.columns!r} has a value that is taken" if found.columns else "A value is taken",
         "NOT NULL": f"Field {found.columns!r} is required",
