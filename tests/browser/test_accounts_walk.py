@@ -64,7 +64,7 @@ class Person:
 
     async def is_out(self) -> None:
         await self.go("/account")
-        await expect(self.page.get_by_role("heading", level=1)).to_have_text("Log in")
+        await expect(self.page.get_by_role("heading", level=1)).to_contain_text("Log in")
 
     async def mail(self, to: str) -> str:
         """The newest mail to an address, read in the outbox in another tab."""
