@@ -65,7 +65,7 @@ async def me(user: CurrentUser) -> dict[str, str]:
 @app.post("/visits")
 async def visits(user: CurrentUser, request: Request) -> dict[str, int]:
     """Session data through the server's own methods."""
-    count = (await server.get_session_data(request, "visits") or 0) + 1  # type: ignore[operator]
+    count = (await server.get_session_data(request, "visits") or 0) + 1
     await server.update_session_data(request, "visits", count)
     return {"visits": count}
 

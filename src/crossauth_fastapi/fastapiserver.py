@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
+from crossauth_backend.sessionmanager import SessionManager
 from crossauth_fastapi._assembly.components import Assembly, assemble
 from crossauth_fastapi._assembly.options import (
     COMPONENT,
@@ -117,6 +118,20 @@ class FastApiServer(FastApiServerBase):
         return self._made.session_adapter
 
     @property
+    def session_manager(self) -> SessionManager:
+        """The session manager of the session server.
+
+        Raises:
+            CrossauthError: `Configuration` where this application has no session server.
+        """
+        if self.session_server is None:
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                "FastApiServer: there is no session server; give 'session': {'key_storage': ...}",
+            )
+        return self.session_server.session_manager
+
+    @property
     def have_session_server(self) -> bool:
         """Whether there is a session server."""
         return self._made.session_server is not None
@@ -167,10 +182,9 @@ class FastApiServer(FastApiServerBase):
         """See `FastApiSessionAdapter.delete_session_data`."""
         await call_hook(self._require_adapter().delete_session_data, request, name)
 
-    async def get_session_data(self, request: Request, name: str) -> dict[str, Any] | None:
+    async def get_session_data(self, request: Request, name: str) -> Any:
         """See `FastApiSessionAdapter.get_session_data`."""
-        found: dict[str, Any] | None = await call_hook(self._require_adapter().get_session_data, request, name)
-        return found
+        return await call_hook(self._require_adapter().get_session_data, request, name)
 
     def get_session_cookie_value(self, request: Request) -> str | None:
         """See `FastApiSessionServer.get_session_cookie_value`; `None` where there is only a session adapter."""

@@ -73,7 +73,7 @@ class FastApiServerBase(ABC):
         """Remove one entry of the session data."""
 
     @abstractmethod
-    async def get_session_data(self, request: Request, name: str) -> dict[str, Any] | None:
+    async def get_session_data(self, request: Request, name: str) -> Any:
         """One entry of the session data."""
 
     @abstractmethod

@@ -51,5 +51,5 @@ class FastApiSessionAdapter(ABC):
         """Remove one entry of the session data, leaving the others."""
 
     @abstractmethod
-    async def get_session_data(self, request: Request, name: str) -> dict[str, Any] | None:
+    async def get_session_data(self, request: Request, name: str) -> Any:
         """One entry of the session data, or `None`."""

@@ -83,3 +83,37 @@ DRIVERS = "aiohttp aiosmtplib aiosqlite alembic asyncpg bcrypt httpx2 httpx_oaut
 def test_a_star_import_brings_what_is_installed(missing: str) -> None:
     done = subprocess.run([sys.executable, "-c", STAR, missing], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# What an application pays for only where it asks for it.
+HEAVY = {
+    "aiohttp", "aiosmtplib", "aiosqlite", "alembic", "asyncpg", "babel", "httpx", "httpx2", "httpx_oauth", "phonenumbers",
+    "pytest", "redis", "sqlalchemy", "starlette.testclient", "typer", "uvicorn", "webauthn",
+    "crossauth_fastapi.cli", "crossauth_fastapi.testing", "crossauth_backend.testing",
+}  # fmt: skip
+
+
+def test_nothing_optional_is_imported_before_it_is_asked_for() -> None:
+    code = "import sys, crossauth_backend, crossauth_fastapi; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & HEAVY == set()
+
+
+def test_a_server_imports_no_helper_for_tests() -> None:
+    code = """
+import sys
+from fastapi import FastAPI
+from crossauth_backend import InMemoryKeyStorage, InMemoryUserStorage, LocalPasswordAuthenticator
+from crossauth_fastapi import FastApiServer
+users = InMemoryUserStorage()
+FastApiServer(
+    {"session": {"key_storage": InMemoryKeyStorage()}},
+    {
+        "app": FastAPI(), "secret": "s" * 40, "user_storage": users,
+        "authenticators": {"localpassword": LocalPasswordAuthenticator(users)},
+    },
+)
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & (HEAVY - {"babel"}) == set()

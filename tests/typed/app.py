@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 
 from crossauth_backend import (
     EmailAuthenticator,
@@ -16,7 +16,7 @@ from crossauth_backend import (
     TwilioAuthenticator,
     User,
 )
-from crossauth_fastapi import AdminUser, CurrentUser, OptionalUser, Principal, require
+from crossauth_fastapi import AdminUser, CurrentUser, FastApiServer, OptionalUser, Principal, require
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,15 @@ class Account(User):
 async def account(user: Annotated[Account, Depends(require(Account))]) -> UUID:
     reveal_type(user.id)
     return user.id
+
+
+server = FastApiServer({"session": {"key_storage": InMemoryKeyStorage()}}, {"app": app, "enable_admin_endpoints": True})
+reveal_type(server.session_manager)
+
+
+@app.get("/count")
+async def count(request: Request) -> int:
+    return (await server.get_session_data(request, "visits") or 0) + 1
 
 
 reveal_type(require(Shopper))

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 TYPED = ROOT / "tests" / "typed"
 REVEALED = [
     "Shopper", "int", "str", "Principal[Shopper]", "Shopper | None", "tuple[str, ...] | None", "User | None", "str | int | UUID",
-    "User | None", "User", "UUID", "Requirement[Shopper]", "Requirement[User]", "Requirement[Principal[Shopper]]",
+    "User | None", "User", "UUID", "SessionManager", "Requirement[Shopper]",
+    "Requirement[User]", "Requirement[Principal[Shopper]]",
 ]  # fmt: skip
 
 

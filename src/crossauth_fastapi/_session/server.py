@@ -166,7 +166,7 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
         """See `FastApiSessionAdapter.delete_session_data`."""
         await guards.update_session_data(self._ctx, request, [{"data_name": name}])
 
-    async def get_session_data(self, request: HTTPConnection, name: str) -> dict[str, Any] | None:
+    async def get_session_data(self, request: HTTPConnection, name: str) -> Any:
         """See `FastApiSessionAdapter.get_session_data`."""
         data: dict[str, Any] | None = await guards.get_session_data(self._ctx, request, name)
         return data

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
-from starlette.testclient import TestClient
 
 from crossauth_backend.users.record import User
 from crossauth_fastapi._session.source import SessionSource
 from crossauth_fastapi.testing.applications import base_url_of, is_local, set_cookie, source_of
 from crossauth_fastapi.testing.logins import alogin_as, login_as
 
-try:
-    import httpx2 as httpx
-except ModuleNotFoundError:
-    import httpx  # type: ignore[no-redef, import-not-found, unused-ignore]
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 _SAFE: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
 
@@ -36,6 +33,9 @@ def client_for(app: FastAPI, user: User | None = None, **login: Any) -> Iterator
     Raises:
         CrossauthError: `Configuration` where the application has no session server.
     """
+    # Imported here, for it needs httpx2, which an application without such tests need not have.
+    from starlette.testclient import TestClient
+
     with TestClient(app, base_url=base_url_of(app), follow_redirects=False) as client:
         _send_csrf(client, app)
         if user is not None:
@@ -50,6 +50,11 @@ async def aclient_for(app: FastAPI, user: User | None = None, **login: Any) -> A
 
     It does not start the application: what your lifespan function does is yours to call.
     """
+    try:
+        import httpx2 as httpx
+    except ModuleNotFoundError:
+        import httpx  # type: ignore[no-redef, import-not-found, unused-ignore]
+
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=base_url_of(app), follow_redirects=False) as client:
         _send_csrf(client, app)
