@@ -45,6 +45,8 @@ texts: $(VENV)/.dev  ## collect the texts for people and update the translations
 
 docs: $(VENV)/.dev  ## write the pages that are generated from the code, and build the documentation site into site/
 	$(BIN)/python scripts/generate_docs.py
+	$(BIN)/python scripts/generate_reference.py
+	$(BIN)/python scripts/draw_diagrams.py
 	$(BIN)/python scripts/list_attacks.py
 	$(BIN)/python -m zensical build --clean --strict
 

@@ -68,7 +68,11 @@ def test_every_option_is_read() -> None:
 
 
 def test_every_option_is_on_the_page_of_its_feature() -> None:
-    pages = "\n".join(page.read_text() for page in (ROOT / "docs").rglob("*.md") if page.name != "options.md")
+    pages = "\n".join(
+        page.read_text()
+        for page in (ROOT / "docs").rglob("*.md")
+        if page.name != "options.md" and page.parent.name != "reference"
+    )
     fields = [f for table in TABLES for f in table.__dataclass_fields__.values() if "doc" in f.metadata]
     names = {f.name for f in fields if not (f.metadata["planned"] or f.name.endswith("_page"))}
     missing = {name for name in names if not re.search(rf"\b{name}\b", pages)}
