@@ -130,7 +130,7 @@ def templates() -> str:
     options, rows, met = template_options(), [], set()
     for path in sorted(PAGES.rglob("*.jinja2")):
         name = path.relative_to(PAGES).with_suffix("").as_posix()
-        if name in ("_macros", "layout"):
+        if name == "layout" or name.startswith("_"):
             continue
         tree = parsed(path)
         own = [variable for variable in variables(tree) if variable not in common]

@@ -176,4 +176,4 @@ def test_a_refusal_of_the_middleware_may_be_any_exception() -> None:
         client.sign_up()
         source.identify = broken
         with httpx2.Client(base_url=url, trust_env=False) as other:
-            assert other.get("/maybe", headers={"Origin": ORIGIN, CSRF: "x"}).status_code == 500
+            assert other.get("/maybe", headers={"Origin": ORIGIN, "Cookie": "a=b", CSRF: "x"}).status_code == 500

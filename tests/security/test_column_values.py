@@ -302,7 +302,7 @@ def test_one_row_that_cannot_be_read_fails_no_list_and_can_be_deleted(
         assert alice.get("/me").status_code == 401
         answer = again.log_in("alice")
         assert answer.status_code == 403
-        assert "cannot be read" in answer.json()["errorMessage"]
+        assert "can't be read" in answer.json()["errorMessage"]
         assert again.log_in("alice", password="Wrong1wrong").status_code == 401
         # Everybody else
         assert root.who() == "root"

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MOST_FILES = 45
-MOST_LINES = 6_150
+MOST_FILES = 47
+MOST_LINES = 6_300
 
 
 def test_a_login_with_password_and_totp_runs_through_no_more_code_than_it_did() -> None:

@@ -41,7 +41,7 @@ class EmailAuthenticatorSettings(MailSettings):
     friendly_name: str | None = option(None, doc="The name of this factor on pages.")
     email_authenticator_text_body: str = option("emailauthenticationtextbody.njk", names=("email_authenticator_text_bod",), env="EMAIL_AUTHENTICATOR_TEXT_BODY", doc="Template.")  # fmt: skip
     email_authenticator_html_body: str | None = option(None, env="EMAIL_AUTHENTICATOR_HTML_BODY", shown="emailauthenticationhtmlbody.njk", doc="Template; empty for none. Without one of your own beside an `email_authenticator_text_body` of your own, the mail has no HTML.")  # fmt: skip
-    email_authenticator_subject: str | None = option(None, env="EMAIL_AUTHENTICATORSUBJECT", shown="the code, and the site", doc="Subject; `{siteName}` and `{otp}` in it are the name of the site and the code.")  # fmt: skip
+    email_authenticator_subject: str | None = option(None, env="EMAIL_AUTHENTICATOR_SUBJECT", shown="the code, and the site", doc="Subject; `{siteName}` and `{otp}` in it are the name of the site and the code.")  # fmt: skip
     email_authenticator_token_expires: int = option(300, at_least=1, at_most=MAX_SECONDS, env="EMAIL_AUTHENTICATOR_TOKEN_EXPIRES", doc="Seconds a code is good for.")  # fmt: skip
 
 
