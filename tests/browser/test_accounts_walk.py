@@ -141,7 +141,7 @@ async def test_sign_up_with_verification_and_totp_and_every_way_to_log_in(browse
             await alice.recover(codes[3])
             await alice.is_in()
             await alice.go("/recoverycodes")
-            await alice.sees("You have 9 left")
+            await alice.sees("You have 9 recovery codes left.")
 
             # The factor is changed: to codes by e-mail; the old factor is asked for first.
             await alice.go("/changefactor2")
@@ -154,7 +154,7 @@ async def test_sign_up_with_verification_and_totp_and_every_way_to_log_in(browse
             await alice.log_out()
 
             await alice.log_in()
-            await alice.sees("We sent you a code by email.")
+            await alice.sees("We sent a code to a•••@example.com.")
             await alice.fill("Continue", otp=await alice.mailed_code(ALICE))
             await alice.is_in()
 
@@ -237,7 +237,10 @@ async def test_an_administrator_creates_changes_disables_and_deletes_a_user(brow
 
             await root.go("/admin/selectuser?search=bob")
             await root.page.get_by_role("link", name="Delete bob").click()
-            await root.page.get_by_role("main").get_by_role("button").first.click()
+            await root.fill("Delete the account", confirm_username="bobby")
+            await expect(root.page.get_by_role("alert")).to_be_visible()
+            await root.fill("Delete the account", confirm_username="bob")
+            await expect(root.page.get_by_role("status")).to_be_visible()
             await root.go("/admin/selectuser?search=bob")
             await root.sees("No users match “bob”.")
             await root.choose("Security log")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from fastapi import Request, Response
-from playwright.async_api import Browser, ConsoleMessage, Page
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
 from crossauth_fastapi import FastApiServer
 from crossauth_fastapi.fastapisession import default_create_user
@@ -254,10 +254,11 @@ async def test_a_form_can_be_sent_from_the_keyboard(browser: Browser) -> None:
     with serve(sample()) as url:
         context = await browser.new_context(java_script_enabled=False)
         page = await context.new_page()
-        await page.goto(f"{url}/login")
+        await page.goto(url)
         await page.keyboard.press("Tab")
         assert await page.locator(":focus").inner_text() == "Skip to the content"
-        await page.focus("#username")
+        await page.goto(f"{url}/login")
+        await expect(page.locator("#username")).to_be_focused()
         await page.keyboard.type("nobody")
         await page.keyboard.press("Tab")
         await page.keyboard.type("x")
