@@ -82,7 +82,7 @@ def test_a_reset_link_is_sent(people: Path) -> None:
         (("users", "show", "shop", "carol"), "There is no user 'carol'"),
         (("users", "show", "shop", "9", "--id"), "There is no user '9'"),
         (("users", "show", "shop", "9" * 40, "--id"), "There is no user"),
-        (("users", "set-state", "shop", "alice", "happy"), "There is no state 'happy'"),
+        (("users", "set-state", "shop", "alice", "happy"), "There is no status 'happy'"),
         (("users", "reset", "shop", "bob"), "bob has no email address"),
         (("users", "list", "shop", "--take", "0"), "--take"),
         (("users", "list", "nowhere"), "there is no module 'nowhere'"),

@@ -78,7 +78,7 @@ def test_a_form_waits_too(world: World, browser: Browser) -> None:
     assert 'action="/transfer"' in page.text
     wrong = browser.submit("/transfer", otp="000000")
     assert (wrong.status_code, wrong.headers["location"]) == (303, "/factor2?error=InvalidToken")
-    assert "not valid" in browser.get(wrong.headers["location"]).text
+    assert "is invalid" in browser.get(wrong.headers["location"]).text
     done = browser.submit("/transfer", otp=code(world, browser))
     assert done.json()["type"] == "application/x-www-form-urlencoded"
     assert "to=bob" in done.json()["body"]

@@ -145,7 +145,7 @@ def test_a_forced_password_change(sqlite_url: str) -> None:
         assert change.startswith("/changepassword?required=true&next=%2Flogin")
         assert client.who() is None, "the question is not an answer"
         page = client.get(change)
-        assert "must choose a new password" in page.text
+        assert "You need to choose a new password" in page.text
         new = {"old_password": PASSWORD, "new_password": "Another1one", "repeat_password": "Another1one"}
         done = client.submit("/changepassword", **new, next="/login?next=/maybe", required="true")
         assert (done.status_code, done.headers["location"]) == (303, "/login?next=/maybe")

@@ -156,7 +156,7 @@ async def test_page_error(provider: FakeProvider, spelling: str, tmp_path: Path)
     async with ClientSite(provider, {**OIDC, "error_response_type": spelling}).open() as browser:
         answer = await browser.get("/authzcode?state=x&code=y", headers=HTML)
         assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (401, "text/html")
-        assert "begin again" in answer.text
+        assert "Start again" in answer.text
     (tmp_path / "mine.html").write_text("{{ status }} {{ error_message }} {{ error_code }} {{ error_code_name }}")
     own = {"error_response_type": spelling, "error_page": "mine.html", "template_dir": str(tmp_path)}
     async with ClientSite(provider, {**OIDC, **own}).open() as browser:

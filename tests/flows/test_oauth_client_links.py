@@ -151,7 +151,7 @@ async def test_who_has_no_password_logs_in_again_to_confirm(provider: FakeProvid
         here.later(hours=1)
         answer = await browser.call("/api/linkaccount")
         assert refused(answer) == (401, "Unauthorized")
-        assert "log out and in again" in answer.text
+        assert "Log out and log in again" in answer.text
         await come(browser, provider)
         await link(browser, provider, "bob")
         assert len(await listed(browser)) == 2

@@ -62,7 +62,7 @@ def test_a_user_from_before_it_was_needed_has_to_set_one_up() -> None:
     with world.open() as url, Browser(url) as browser:
         answer = browser.log_in()
         assert (answer.status_code, name_of(answer)) == (403, "Factor2ResetNeeded")
-        assert "Set one up" in answer.json()["errorMessage"]
+        assert "Set it up" in answer.json()["errorMessage"]
         check_only_set_up(browser)
         set_up(world, browser)
         assert browser.who() == "alice"

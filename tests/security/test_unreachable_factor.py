@@ -15,7 +15,7 @@ from tests.support import PASSWORD
 
 PHONE = "+4915112345678"
 NATIONAL = "0151 12345678"
-RIGHT = "Phone number: enter it with its country code, such as +441632960961"
+RIGHT = "Enter a phone number with its country code, such as +441632960961"
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_an_address_that_no_code_could_go_to_is_refused(browser: Both) -> None:
     browser.call("/api/updateuser", user_email="")
     refused = browser.call("/api/factor2", otp=browser.mailed_code())
     assert (refused.status_code, name_of(refused)) == (400, "InvalidEmail")
-    assert "Email address: enter one" in refused.json()["errorMessage"]
+    assert "Enter an email address such as" in refused.json()["errorMessage"]
     browser.call("/api/logout")
     browser.asked()
 

@@ -92,14 +92,14 @@ def test_somebody_elses_address_is_no_name() -> None:
     """`/register` and `PATCH /me` take the address of somebody else as a username, so that its owner cannot sign up"""
     world = world_with_routes(enable_email_verification=True)
     with world.open() as url, Both(url) as thief, Both(url) as victim:
-        check_refused(register(thief, "evil@evil.example", username=VICTIM), "must be the email address")
+        check_refused(register(thief, "evil@evil.example", username=VICTIM), "must be the account's email address")
         thief.sign_up("mallory", user_email="evil@evil.example")
         thief.mail()
         thief.call("/api/verifyemail", token=thief.link("evil@evil.example").rsplit("/", 1)[1].rpartition("=")[2])
         header = thief.header("evil@evil.example")
         for change in ({"username": VICTIM}, {"username": VICTIM, "email": VICTIM}):
             proven = {**change, "old_password": PASSWORD}
-            check_refused(thief.patch("/rest/me", headers=header, json=proven), "must be the email address")
+            check_refused(thief.patch("/rest/me", headers=header, json=proven), "must be the account's email address")
         assert stored(world).user.username == "mallory"
         assert register(victim, VICTIM).status_code == 201
 

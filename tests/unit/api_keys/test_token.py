@@ -70,7 +70,7 @@ async def test_what_is_no_key_is_refused_without_a_read() -> None:
 async def test_any_text_is_refused(text: str) -> None:
     manager = ApiKeyManager(Interrupted(), {"secret": SECRET})
     for call in (manager.get_key, manager.validate_token):
-        with pytest.raises(Exception, match="not valid") as refused:
+        with pytest.raises(Exception, match="is invalid") as refused:
             await call(text)
         assert refused.value.code is ErrorCode.InvalidKey
     assert ApiKeyManager.hashSignedApiKeyValue(text).startswith("api:")
@@ -118,7 +118,7 @@ async def test_the_scheme_of_the_header_counts() -> None:
         f" ApiKey {token}",
         f"ApiKey\t{token}",
     ):
-        with pytest.raises(Exception, match="not valid"):
+        with pytest.raises(Exception, match="is invalid"):
             await keeper.manager.validate_token(header)
     own = Keeper(keeper.keys, keeper.users, auth_scheme="Token")
     assert (await own.manager.validate_token(f"Token {token}")).name == "ci"
