@@ -20,6 +20,7 @@ wheel_ran_on: list[str] = []
 # What takes longest begins first: begun last, it would run on one worker while the others have nothing left.
 LONGEST = (
     "tests/browser/",
+    "tests/docs/test_tutorial.py",
     "tests/flows/test_examples_schema.py",
     "tests/security/test_bodies.py",
     "tests/security/test_column_values.py",

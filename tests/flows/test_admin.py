@@ -161,7 +161,7 @@ def test_an_administrator_changes_a_user(world: World, admin: Browser, other: Br
     stored = asyncio.run(world.users.get_user_by_id(userid)).user
     assert (stored.id, stored.admin, stored.state) == (userid, False, "active"), "C20: only what may be edited"
     reset = admin.call(f"/admin/api/updateuser/{userid}", state=UserState.password_reset_needed)
-    assert "sent a link" in reset.json()["message"]
+    assert "sent them a link" in reset.json()["message"]
     assert admin.mail("robert@example.com")
 
 
