@@ -33,7 +33,7 @@ from tests.services.smtp import certificate, smtp_server
 from tests.services.uvicorn import serve
 from tests.support import CHEAP
 
-UNREACHABLE = "could not be reached"
+UNREACHABLE = "can't be reached"
 MAIL = Mail(to="alice@example.com", subject="Grüße", text="Hello ✓\n", html="<p>Hello ✓</p>")
 
 

@@ -139,7 +139,7 @@ def test_a_recent_login(shop: Shop, client: TestClient) -> None:
     csrf = login_as(client, shop.alice, minutes_ago=10)
     refused = client.get("/fresh")
     assert (refused.status_code, refused.json()["errorCodeName"]) == (401, "Unauthorized")
-    assert "log in again" in refused.json()["errorMessage"]
+    assert "Log in again" in refused.json()["errorMessage"]
     # A browser goes to the login form, which is there for one who is logged in too, and back.
     to_form = client.get("/fresh?x=1", headers=HTML)
     assert (to_form.status_code, to_form.headers["location"]) == (302, "/login?next=%2Ffresh%3Fx%3D1&prompt=login")

@@ -247,7 +247,7 @@ def test_giving_it_up_through_the_manager_is_refused() -> None:
     """The documented manager gives a second factor up that is needed"""
     world = needing()
     user = asyncio.run(world.users.get_user_by_username("alice")).user
-    with pytest.raises(CrossauthError, match="needs a second factor"):
+    with pytest.raises(CrossauthError, match="requires two-factor authentication"):
         asyncio.run(world.manager.initiate_two_factor_setup(user, None, "x"))
     tokens = asyncio.run(world.manager.login("alice", {"password": PASSWORD}))
     assert tokens.user is None
