@@ -58,8 +58,10 @@ class Seals:
             browser: what marks the browser that may send it back; empty for whoever has it.
             expires: when it ends.
         """
-        mark = hash_token(browser) if browser else ""
-        return self._ring.encrypt(json.dumps([self._client, kind, mark, int(expires.timestamp()), dict(fields)]))
+        browser_mark = hash_token(browser) if browser else ""
+        return self._ring.encrypt(
+            json.dumps([self._client, kind, browser_mark, int(expires.timestamp()), dict(fields)])
+        )
 
     def open(self, kind: str, text: str, browser: str, now: datetime) -> dict[str, Any]:
         """What was sealed.
@@ -74,12 +76,14 @@ class Seals:
             CrossauthError: `BadRequest` for what was not sealed as this; `Forbidden` in another browser; `Expired`.
         """
         try:
-            client, found, mark, expires, fields = json.loads(self._ring.decrypt(text if len(text) <= _MOST else ""))
+            client, found, browser_mark, expires, fields = json.loads(
+                self._ring.decrypt(text if len(text) <= _MOST else "")
+            )
         except (CrossauthError, ValueError) as e:
             raise CrossauthError(ErrorCode.BadRequest, _STRANGE, detail=f"no sealed {kind}") from e
         if client != self._client or found != kind:
             raise CrossauthError(ErrorCode.BadRequest, _STRANGE, detail=f"something else instead of a sealed {kind}")
-        if mark and not equal(mark, hash_token(browser)):
+        if browser_mark and not equal(browser_mark, hash_token(browser)):
             raise CrossauthError(ErrorCode.Forbidden, OTHER_BROWSER)
         if expires <= now.timestamp():
             raise CrossauthError(ErrorCode.Expired, mark("This took too long. Start again."))

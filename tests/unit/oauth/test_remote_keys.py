@@ -228,7 +228,7 @@ async def test_a_fetcher_of_the_application_is_held_to_the_limits(clock: FakeClo
             return FetchResponse(status=200, headers={"content-type": "application/json"}, body=b" " * 300_000 + b"{}")
 
     for fetcher, reason in ((Broken(), "KeyError"), (Huge(), "more than 262144 bytes")):
-        with pytest.raises(CrossauthError, match="could not be reached") as refused:
+        with pytest.raises(CrossauthError, match="can't be reached") as refused:
             await RemoteKeys("https://a.example", fetcher, clock, LIMITS).keys()
         assert refused.value.code is ErrorCode.Connection
         assert str(refused.value.detail) == f"a.example: {reason}"
