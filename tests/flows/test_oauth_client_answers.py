@@ -161,7 +161,7 @@ async def test_page_error(provider: FakeProvider, spelling: str, tmp_path: Path)
     own = {"error_response_type": spelling, "error_page": "mine.html", "template_dir": str(tmp_path)}
     async with ClientSite(provider, {**OIDC, **own}).open() as browser:
         answer = await browser.get("/authzcode?state=x&code=y", headers=HTML)
-        assert answer.text.startswith("401 This login was not begun")
+        assert answer.text.startswith("401 This login was started")
         assert answer.text.endswith("14 Unauthorized")
 
 
