@@ -88,7 +88,10 @@ class World:
             "event_listeners": [self.heard],
             "audit_storage": InMemoryAuditStorage(),
         }
-        self.server: FastApiServer = make_server(self.users, self.keys, **(given | options))
+        given |= options
+        if not given["allowed_factor2"]:
+            del given["factor2_in_signup_form"]
+        self.server: FastApiServer = make_server(self.users, self.keys, **given)
         assert self.server.session_server is not None
         self.manager = self.server.session_server.session_manager
         self.manager.session.clock = lambda: utc_now() + self.ahead

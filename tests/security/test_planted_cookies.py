@@ -314,7 +314,8 @@ def test_cookie_headers_are_remembered_in_bounds_and_without_secrets(monkeypatch
     seen = session_cookies.SeenHeaders(cookie)
     headers = [f"a={n}; __Host-SESSIONID={cookie.make('session' + str(n), False).value}".encode() for n in range(5)]
     for n, header in enumerate(headers):
-        seen.remember(header, f"session{n}", RequestState({"headers": [(b"cookie", header)]}))
+        seen.remember(header, f"session{n}", f"stored{n}", RequestState({"headers": [(b"cookie", header)]}))
     state = RequestState({"headers": []})
-    assert [seen.value(header, state) for header in headers] == [None, None, "session2", "session3", "session4"]
+    known = [None, None, *((f"session{n}", f"stored{n}") for n in (2, 3, 4))]
+    assert [seen.value(header, state) for header in headers] == known
     assert "session" not in repr(vars(seen)["_places"])
