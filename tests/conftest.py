@@ -3,8 +3,10 @@
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from pathlib import Path
 
+import httpcore2
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
@@ -13,6 +15,9 @@ from tests.services.browser import chromium
 from tests.services.postgres import PostgresServer, postgres_server
 from tests.services.redis import RedisServer, redis_cluster, redis_server
 from tests.services.wheel import build_wheel
+
+# A client reads all certificates of the machine when it is made, and the tests make thousands: they share one context.
+httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 skipped: list[str] = []
 wheel_ran_on: list[str] = []

@@ -200,7 +200,7 @@ def test_a_newcomer_verifies_the_address_in_another_browser() -> None:
     with walking(enable_email_verification=True) as (_, walker, other):
         walker.open(START).click("Sign up").press("Sign up", **SIGNUP, factor2="none")
         other.open(walker.link(ALICE)).press("Verify my email address")
-        assert (other.arrived, other.heading()) == ("", "Thank you")
+        assert (other.arrived, other.heading()) == ("", "Email address verified")
         assert "interaction" not in other.page.text
         # The first one goes on where it was.
         walker.click("Log in").press("Log in", username="alice", password=PASSWORD)

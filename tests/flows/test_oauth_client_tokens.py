@@ -185,7 +185,7 @@ async def test_a_token_that_is_still_good_is_used_where_the_provider_is_away(pro
 
 async def test_a_worker_that_died_while_it_refreshed_stops_nobody_for_long(provider: FakeProvider) -> None:
     provider.settings.token_lifetime = 60
-    site = ClientSite(provider, {**OIDC, "fetch_timeout": 1})
+    site = ClientSite(provider, {**OIDC, "fetch_timeout": 5})
     with_token_route(site.server)
     async with site.open() as browser:
         await log_in(browser, provider)

@@ -26,7 +26,7 @@ def test_every_change_needs_a_token(client: Client, other: Client, face: str, na
     sent = {"none": {}, "garbage": {CSRF: "AAAA.AAAA"}, "another browser's": {CSRF: other.token()}}[token]
     answer = client.post(f"/{face}{name}", data=FORMS[name], headers=sent)
     assert answer.status_code == 403
-    assert "CSRF" in answer.text
+    assert "Reload the page and try again" in answer.text
     client.call("/api/logout")
     assert client.log_in().status_code == 200, "nothing may have changed"
 

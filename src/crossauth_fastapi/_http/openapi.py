@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from typing import Any, Final
 
 from fastapi.security import APIKeyCookie, APIKeyHeader
@@ -30,6 +32,11 @@ def session_scheme(name: str = _COOKIE, secure_name: str = f"__Host-{_COOKIE}") 
 SESSION_SCHEME: Final[dict[str, Any]] = session_scheme()
 
 
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
 def form_or_json(model: type[BaseModel], *, form_only: bool = False) -> dict[str, Any]:
     """The description of a body that may be JSON or a form.
 
@@ -37,7 +44,7 @@ def form_or_json(model: type[BaseModel], *, form_only: bool = False) -> dict[str
         model: its fields.
         form_only: whether JSON is refused.
     """
-    schema, kinds = model.model_json_schema(), (_FORM,) if form_only else _BODY_KINDS
+    schema, kinds = deepcopy(_schema(model)), (_FORM,) if form_only else _BODY_KINDS
     return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}}
 
 

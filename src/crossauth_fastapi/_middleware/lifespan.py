@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -48,8 +48,9 @@ class Lifecycle:
 
         @asynccontextmanager
         async def lifespan(app: Any) -> AsyncIterator[Any]:
-            await self._open()
             try:
+                # What was opened before a part that says no is closed too, or the process would not end.
+                await self._open()
                 async with inner(app) as state:
                     self._ready()
                     self.running = True
@@ -60,11 +61,12 @@ class Lifecycle:
         app.router.lifespan_context = lifespan
 
     async def close(self) -> None:
-        """Close every part, last first."""
+        """Close every part, last first, whatever another one raises."""
         self.running = False
         self._open_parts.clear()
-        for part in reversed(self._parts):
-            await part.close()
+        async with AsyncExitStack() as stack:
+            for part in self._parts:
+                stack.push_async_callback(part.close)
 
     async def start(self) -> None:
         """Open what is not open. Requests that come meanwhile wait for it; the next one tries again where it failed.

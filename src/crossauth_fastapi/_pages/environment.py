@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from fastapi import Request
 from fastapi.templating import Jinja2Templates
-from jinja2 import BaseLoader, Environment, FileSystemLoader, TemplateNotFound
+from jinja2 import BaseLoader, BytecodeCache, Environment, FileSystemLoader, TemplateNotFound
+from jinja2.bccache import Bucket
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -63,6 +64,24 @@ class PageLoader(BaseLoader):
         raise TemplateNotFound(template)
 
 
+class CompiledTemplates(BytecodeCache):
+    """Templates that were compiled once need not be again for the next server of the process, such as that of the next test."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[str, Any]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Find what was compiled of the same source."""
+        checksum, code = self._found.get(bucket.key, ("", None))
+        if checksum == bucket.checksum:
+            bucket.code = code
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep what was compiled."""
+        self._found[bucket.key] = bucket.checksum, bucket.code
+
+
+_COMPILED: Final = CompiledTemplates()
 Variables = dict[str, Any]
 Complete = Callable[[], Awaitable[Variables]]
 
@@ -84,7 +103,7 @@ class Pages:
         more: Callable[[Request], Complete | None] = lambda request: None,
         brand: Brand = NO_BRAND,
     ) -> None:
-        environment = Environment(loader=PageLoader(template_dir), autoescape=True)
+        environment = Environment(loader=PageLoader(template_dir), autoescape=True, bytecode_cache=_COMPILED)
         install(environment)
         environment.filters.update(FILTERS)
         environment.globals["now"] = utc_now
