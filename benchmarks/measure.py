@@ -51,7 +51,7 @@ class Server:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         command = [self.python, "-m", "uvicorn", self.app, "--port", str(port), "--log-level", "error"]
-        environment = {**os.environ, **self.environment}
+        environment = {**os.environ, "BENCH_ROUTE": self.path, **self.environment}
         self.process = psutil.Popen([*command, *self.options], cwd=SERVERS, env=environment, stdout=subprocess.DEVNULL)
         self.process.cpu_affinity([self.core])
         self._wait()

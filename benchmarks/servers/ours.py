@@ -83,29 +83,31 @@ server = FastApiServer(
 )
 
 
-@app.get("/public")
 async def public() -> dict[str, str]:
     """The same as the bare application's `/me`: nothing asks who is asking."""
     return {"username": "alice"}
 
 
-@app.get("/me")
 async def me(request: Request) -> dict[str, Any]:
     user = request.state.user
     return {"username": user.username if user else None}
 
 
-@app.get("/current")
 async def current(user: CurrentUser) -> dict[str, Any]:
     return {"username": user.username}
 
 
-@app.get("/required")
 async def required(
     user: Annotated[User, Depends(require(scope="orders", credentials=["session", "bearer"]))],
 ) -> dict[str, Any]:
     """Everything that a route can require and a session of the benchmark has."""
     return {"username": user.username}
+
+
+ROUTES: dict[str, Any] = {"/public": public, "/me": me, "/current": current, "/required": required}
+# What is measured is the first route of its application, as it is of the bare one: what comes before costs each time.
+for path in sorted(ROUTES, key=lambda path: path != os.environ.get("BENCH_ROUTE")):
+    app.get(path)(ROUTES[path])
 
 
 @app.get("/sessions-in-rotation")

@@ -6,11 +6,14 @@ request would pay for all of them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Match
 from starlette.types import Scope
+
+# Nobody writes to the second part of an answer of no.
+_NO_MATCH: Final[tuple[Match, Scope]] = (Match.NONE, {})
 
 
 class ExactRouter(APIRouter):
@@ -33,11 +36,11 @@ class ExactRouter(APIRouter):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether one of the routes is meant."""
-        return super().matches(scope) if self.may_match(scope) else (Match.NONE, {})
+        return super().matches(scope) if self.may_match(scope) else _NO_MATCH
 
     def may_match(self, scope: Scope) -> bool:
         """Whether one of the routes has the path of a request, or one that begins as a route does."""
-        path = route_path(scope)
+        path = route_path(scope) if scope.get("root_path") else scope["path"]
         return path in self._paths or path.startswith(self._beginnings)
 
 
@@ -51,7 +54,7 @@ def include(app: FastAPI, router: ExactRouter) -> None:
     look = included.matches
 
     def matches(scope: Scope) -> tuple[Match, Scope]:
-        return look(scope) if router.may_match(scope) else (Match.NONE, {})
+        return look(scope) if router.may_match(scope) else _NO_MATCH
 
     included.matches = matches  # type: ignore[method-assign]
 

@@ -107,7 +107,7 @@ class AuthenticationMiddleware:
 
 def _to_ask(sources: Sequence[Source], scope: Scope) -> list[Source]:
     """Those whose credential the request may hold."""
-    sent = {name for name, _ in scope["headers"]}
+    sent = dict(scope["headers"])
     return [source for source in sources if source.header is None or source.header in sent]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import OrderedDict
 from hashlib import sha256
+from sys import getsizeof
 from threading import Lock
 from typing import Any, Final, TypeAlias
 
@@ -84,13 +84,14 @@ def size_of(value: Any, depth: int = MAX_DEPTH) -> int:
     Raises:
         ValueError: for what no token of ours holds: deeper nesting than `depth`, infinity, a lone surrogate.
     """
-    kind, size = type(value), sys.getsizeof(value)
+    kind, size = type(value), getsizeof(value)
     if kind is dict or kind is list:
         if depth == 0:
             raise ValueError("nested too deep")
         for part in (*value, *value.values()) if kind is dict else value:
-            is_plain = type(part) is str and part.isascii()
-            size += sys.getsizeof(part) if is_plain else size_of(part, depth - 1)
+            inner = type(part)
+            is_plain = inner is int or (inner is str and part.isascii())
+            size += getsizeof(part) if is_plain else size_of(part, depth - 1)
     elif kind is str:
         value.encode()
     elif kind is float and not math.isfinite(value):
