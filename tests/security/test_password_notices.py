@@ -20,7 +20,7 @@ def notices(person: Browser, to: str = EMAIL) -> list[dict[str, Any]]:
 
 
 def test_the_owner_is_told_of_every_new_password() -> None:
-    """Changed, reset with a link, or set by an administrator: each is one mail, without the password, to the account's address."""
+    """Changed, reset with a link, or set by an administrator: each is one mail to the account, without the password."""
     world = World()
     with world.open() as url, Browser(url) as alice, Browser(url) as root:
         alice.sign_up("alice", user_email=EMAIL, factor2="none")

@@ -26,10 +26,24 @@ KEY: Final = Thing(
     id=1, name="", hint="1", scope=(), created=AT, lastactive=AT, ends=AT, replaced_until=None,
     limit=Thing(attempts=1, seconds=1),
 )  # fmt: skip
-FIELD: Final = Thing(name="user_1", label=SOME, type="text", value=SOME, hint=SOME, autocomplete="off", hidden=True, repeat=True)
+FIELD: Final = Thing(
+    name="user_1", label=SOME, type="text", value=SOME, hint=SOME, autocomplete="off", hidden=True, repeat=True
+)
 _FACTORS: Final = [{"name": name, "friendlyName": SOME} for name in ("none", "1")]
 _URLS: Final = dict.fromkeys(
-    ("list", "edit", "rotate", "revoke", "password", "otp", "oob", "device", "devicepoll", "deletetokens", "logoutoidc"),
+    (
+        "list",
+        "edit",
+        "rotate",
+        "revoke",
+        "password",
+        "otp",
+        "oob",
+        "device",
+        "devicepoll",
+        "deletetokens",
+        "logoutoidc",
+    ),
     "/",
 )
 

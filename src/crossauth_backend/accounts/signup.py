@@ -142,7 +142,9 @@ async def sign_up(
     try:
         new = await checked_user(accounts, user)
     except CrossauthError as e:
-        raise await with_secret_problems(accounts.factors.get(str(user.get("factor1"))), e, params, repeat_params) from e
+        raise await with_secret_problems(
+            accounts.factors.get(str(user.get("factor1"))), e, params, repeat_params
+        ) from e
     factor = accounts.factors[new["factor1"]]
     if not factor.can_create_user():
         raise CrossauthError(ErrorCode.Forbidden, mark("You can't sign up with this login method"))
