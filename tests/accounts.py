@@ -37,7 +37,7 @@ NEW = "Another1one"
 FIELDS = ["email", "phone"]
 
 
-class Heard:
+class RecordingListener:
     """A listener that remembers."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class World:
     def __init__(self, users: UserStorage | None = None, keys: KeyStorage | None = None, **options: Any) -> None:
         self.users = users or InMemoryUserStorage({"user_editable_fields": FIELDS})
         self.keys = keys or InMemoryKeyStorage()
-        self.sms, self.heard, self.outbox = DummySmsAuthenticator(), Heard(), Outbox()
+        self.sms, self.heard, self.outbox = DummySmsAuthenticator(), RecordingListener(), Outbox()
         # The clock begins at a full hour, so that no window of a limit ends while a test counts.
         self.ahead = timedelta(seconds=3600 - utc_now().timestamp() % 3600)
         given = {

@@ -230,7 +230,7 @@ class Tokens:
             return None
         return TokenSet(access_token=f"token-{self.number}", issuer="https://as.test", saved_at=0, flow="test")
 
-    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+    async def recheck(self, connection: HTTPConnection) -> TokenSet | None:
         return await self.load(connection)
 
     async def access_token(self, connection: HTTPConnection) -> str | None:

@@ -21,7 +21,7 @@ from crossauth_backend import (
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.testing import FakeProvider
 from crossauth_fastapi import CurrentUser
-from tests.accounts import Heard
+from tests.accounts import RecordingListener
 from tests.oauthclient import HTML, IN_SESSION, ClientSite, Visitor
 from tests.support import CHEAP
 
@@ -46,7 +46,7 @@ class PeopleSite(ClientSite):
         users: UserStorage | None = None,
         **options: Any,
     ) -> None:
-        self.identities, self.heard, self.outbox = InMemoryIdentityStorage(), Heard(), Outbox()
+        self.identities, self.heard, self.outbox = InMemoryIdentityStorage(), RecordingListener(), Outbox()
         users = users or InMemoryUserStorage({"user_editable_fields": ["email"]})
         given = {
             "authenticators": {

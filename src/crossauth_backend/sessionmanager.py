@@ -26,10 +26,10 @@ from crossauth_backend.accounts import (
     signup,
 )
 from crossauth_backend.accounts.attempt import Attempt
-from crossauth_backend.accounts.context import NOWHERE
+from crossauth_backend.accounts.challenge import PENDING, VISIT
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT
 from crossauth_backend.accounts.credentials import check_credentials, proven, says_nothing
-from crossauth_backend.accounts.page_visit import Visit, complete_visit, start_visit
-from crossauth_backend.accounts.pending import PENDING, VISIT
+from crossauth_backend.accounts.held_request import HeldRequest, complete_held_request, hold_request
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
@@ -194,7 +194,7 @@ class SessionManager(SessionManagerBase):
             What the user is to be shown.
         """
         if not new_factor2:
-            await factor2_setup.remove(self.accounts(), user, NOWHERE)
+            await factor2_setup.remove(self.accounts(), user, UNKNOWN_CLIENT)
             return {}
         shown, data = await factor2_setup.start_setup(
             self.accounts(), user, user.username, new_factor2, "setup", user.to_dict()
@@ -209,7 +209,7 @@ class SessionManager(SessionManagerBase):
             CrossauthError: `Unauthorized`, `InvalidToken`, `Expired`, `TooManyAttempts`, `UserExists`.
         """
         key = await self.session.get_session_key(session_id)
-        done = await factor2_setup.complete_setup(self.accounts(), key, params, NOWHERE)
+        done = await factor2_setup.complete_setup(self.accounts(), key, params, UNKNOWN_CLIENT)
         if done.user is None:
             raise CrossauthError(ErrorCode.UserExists)
         return done.user
@@ -231,7 +231,7 @@ class SessionManager(SessionManagerBase):
             CrossauthError: `Unauthorized`, `InvalidToken`, `Expired`, `TooManyAttempts`.
         """
         key = await self.session.get_session_key(session_id)
-        attempt, _ = await second_factor.complete_login(self.accounts(), key, params, NOWHERE)
+        attempt, _ = await second_factor.complete_login(self.accounts(), key, params, UNKNOWN_CLIENT)
         return await self._sign_in(attempt, extra_fields, persist, key)
 
     async def initiate_two_factor_page_visit(
@@ -239,8 +239,8 @@ class SessionManager(SessionManagerBase):
     ) -> SessionTokens:
         """Ask for the second factor of a user who is logged in, before the request `POST url` is made."""
         path, _, query = (url or "").partition("?")
-        visit = Visit("POST", path, query, content_type or "", request_body)
-        await self._keep(session_id, await start_visit(self.accounts(), user, visit))
+        visit = HeldRequest("POST", path, query, content_type or "", request_body)
+        await self._keep(session_id, await hold_request(self.accounts(), user, visit))
         return SessionTokens(user=user)
 
     async def complete_two_factor_page_visit(self, params: Params, session_id: str) -> None:
@@ -248,7 +248,7 @@ class SessionManager(SessionManagerBase):
         found = await self.session.get_user_for_session_id(session_id)
         if found.user is None:
             raise CrossauthError(ErrorCode.Unauthorized)
-        await complete_visit(self.accounts(), found.key, found.user, params, NOWHERE)
+        await complete_held_request(self.accounts(), found.key, found.user, params, UNKNOWN_CLIENT)
         await self.delete_session_data(session_id, VISIT)
 
     async def cancel_two_factor_page_visit(self, session_id: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 
 They read what the middleware found, and cost no query. Each works with every credential that the application takes, on HTTP and
 on WebSockets, and OpenAPI says what it takes. A refusal closes a WebSocket with 1008, and so does the end of the credential that
-opened it, see `_middleware/sockets.py`. A cookie opens one only from a page of this site, as the header `Origin` says.
+opened it, see `_middleware/sockets.py`. A cookie opens one only from a page of this site, as the header `ClientInfo` says.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def test_whoever_is_known_by_a_header_needs_no_token(world: World) -> None:
             found = await world.users.get_user_by_username("alice")
             return Identity("oauth", found.user, scopes=("edit",))
 
-        async def look_again(self, scope, state):  # type: ignore[no-untyped-def]
+        async def recheck(self, scope, state):  # type: ignore[no-untyped-def]
             pass
 
     edits = World(users=world.users, edit_user_scope="edit")

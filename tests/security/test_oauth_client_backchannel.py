@@ -179,14 +179,14 @@ async def test_it_survives_a_refresh_and_a_new_session_id(provider: FakeProvider
 
 
 async def test_it_is_told(provider: FakeProvider) -> None:
-    class Heard:
+    class RecordingListener:
         def __init__(self) -> None:
             self.events: list[Any] = []
 
         async def on_event(self, event: Any) -> None:
             self.events.append(event)
 
-    heard = Heard()
+    heard = RecordingListener()
     async with ClientSite(provider, OIDC, event_listeners=[heard]).open() as browser:
         await tell(browser, provider, sub="alice")
         async with asyncio.timeout(10):

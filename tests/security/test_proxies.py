@@ -18,7 +18,7 @@ from crossauth_backend import InMemoryAuditStorage
 from crossauth_fastapi._http.address import peer_address, read_address
 from crossauth_fastapi._http.once import warn_once
 from crossauth_fastapi._http.proxies import believe_proxies, read_proxies
-from tests.accounts import Heard
+from tests.accounts import RecordingListener
 from tests.services.uvicorn import Server
 from tests.support import CSRF, PASSWORD, Client, make_server
 
@@ -124,7 +124,7 @@ def test_whose_address_counts(client: Any, hops: list[str], trusted: list[str], 
 
 def test_visitors_cannot_choose_their_address_behind_an_unnamed_proxy() -> None:
     """uvicorn as it comes believes X-Forwarded-For of its own machine, and nginx as it comes passes it on."""
-    heard = Heard()
+    heard = RecordingListener()
     server = make_server(attempt_limits={"login_account": None}, event_listeners=[heard], site_url=LOCALHOST)
     with as_users_run_it(server.app) as url, Client(url) as client:
         token = client.token()

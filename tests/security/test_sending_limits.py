@@ -183,7 +183,7 @@ def verified(browser: Browser, world: World, name: str = "owner", **fields: Any)
     return len(browser.mail())
 
 
-def use_up(browser: Browser) -> None:
+def consume(browser: Browser) -> None:
     """A stranger signs up with the victim's address, more often than anything is sent there."""
     for n in range(12):
         browser.cookies.clear()
@@ -247,7 +247,7 @@ def test_a_change_of_address_is_counted_and_refused_in_silence(world: World, url
     with Browser(url) as browser, Browser(url) as other:
         browser.sign_up("alice", user_email="alice@example.com", factor2="none")
         browser.call(f"/api{browser.link('alice@example.com')}")
-        use_up(other)
+        consume(other)
         before = len(browser.mail(VICTIM))
         answer = browser.call("/api/updateuser", user_email=VICTIM).json()
         assert answer["emailVerificationRequired"] is True
@@ -262,7 +262,7 @@ def test_strangers_cannot_keep_from_an_owner_what_the_owner_needs(world: World, 
         browser.call("/api/changefactor2", factor2="email")
         assert browser.call("/api/configurefactor2", otp=browser.mailed_code(VICTIM)).status_code == 200
         world.later(minutes=1)
-        use_up(stranger)
+        consume(stranger)
         assert stranger.call("/api/requestpasswordreset", email=VICTIM).status_code == 200
         assert stranger.mail(VICTIM)[0]["subject"] == "Reset your localhost password"
         browser.cookies.clear()

@@ -19,7 +19,7 @@ from crossauth_backend import (
 from crossauth_backend.testing import FakeIssuer
 from crossauth_fastapi import AdminUser, FastApiOAuthResourceServer, FastApiServer, FastApiSessionServer
 from crossauth_fastapi.testing import issue_token
-from tests.accounts import Heard
+from tests.accounts import RecordingListener
 from tests.resource import AUDIENCE, Answer, ask, close_consumers, consumer_of
 from tests.shop import ISSUER
 from tests.support import CHEAP, SECRET
@@ -140,7 +140,7 @@ def test_a_field_that_names_somebody_does_not(field: str) -> None:
 
 def test_a_good_token_that_an_account_refuses_is_told_once() -> None:
     """The tokens of a disabled user that are used on are an event, and not one for each request; garbage is none."""
-    heard, users = Heard(), InMemoryUserStorage()
+    heard, users = RecordingListener(), InMemoryUserStorage()
     asyncio.run(users.create_user(ALICE))
     server = FastApiServer(
         {

@@ -45,7 +45,7 @@ class Bearer:
             return None
         return Identity("oauth", User(id=1, username=name, state="active", factor1="localpassword"))
 
-    async def look_again(self, scope: Scope, state: RequestState) -> None:
+    async def recheck(self, scope: Scope, state: RequestState) -> None:
         """A signed token stands until it ends."""
 
 

@@ -298,7 +298,7 @@ class ApiKeyManager:
         return None if seconds is None else now + timedelta(seconds=_checked_seconds("expiry", seconds, 1))
 
     def _tell(self, name: EventName, user: User | None, key: ApiKey, by: RequestedBy) -> None:
-        self.events.tell(name, user, address=by.address, actor=by.actor, client=key.id)
+        self.events.emit(name, user, address=by.address, actor=by.actor, client=key.id)
 
 
 def _application_data(data: Mapping[str, Any] | None, scope: Collection[str] | None) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class AttemptLimits:
             reached = [c for c in stage if counts.get(c.counter.value, c.counter.most + 2) > c.counter.most]
             first = [c.name for c in reached if counts.get(c.counter.value) == c.counter.most + 1]
             if first:
-                events.tell(EventName.attempts_limited, user, address=address, reason=", ".join(first))
+                events.emit(EventName.attempts_limited, user, address=address, reason=", ".join(first))
             if reached:
                 seconds = max(int((c.counter.expires - now).total_seconds()) for c in reached) + 1
                 names = ", ".join(c.name for c in reached)

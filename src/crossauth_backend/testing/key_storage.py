@@ -9,9 +9,9 @@ from typing import Any
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import ErrorCode
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key
-from crossauth_backend.keys.spend import spend
 from crossauth_backend.keys.storage import (
     Counter,
     KeyStorage,
@@ -314,9 +314,9 @@ class KeyStorageContract:
         """Among any number of calls at once."""
         now = utc_now()
         soon = now + timedelta(hours=1)
-        first = await asyncio.gather(*(spend(keys, "thing", now, soon) for _ in range(20)))
+        first = await asyncio.gather(*(consume_once(keys, "thing", now, soon) for _ in range(20)))
         assert first.count(True) == 1
-        assert await spend(keys, "other thing", now, soon)
+        assert await consume_once(keys, "other thing", now, soon)
 
     async def test_touches_are_written_together(self, keys: KeyStorage) -> None:
         """And never back in time; they bring no deleted key back."""

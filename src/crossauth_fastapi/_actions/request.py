@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeAlias
 from fastapi import Request
 from pydantic import ValidationError
 
-from crossauth_backend.accounts.context import Origin
+from crossauth_backend.accounts.context import ClientInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.texts import mark
@@ -85,7 +85,7 @@ class ActionRequest(Generic[C, B]):
         return read_body(self.model, self.form)
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> ClientInfo:
         """Where the request comes from."""
         return self.ctx.origin(self.request)
 

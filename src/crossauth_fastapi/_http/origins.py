@@ -32,7 +32,7 @@ def is_own_page(
 ) -> bool:
     """Whether a request comes from a page of this site, or from no page at all.
 
-    Browsers send `Origin` with every request that is not GET or HEAD and with every WebSocket (Fetch §3.1), and most of them
+    Browsers send `ClientInfo` with every request that is not GET or HEAD and with every WebSocket (Fetch §3.1), and most of them
     `Sec-Fetch-Site` as well. No page can choose either. Clients that are no browsers send neither, and hold no cookie that
     somebody else could use.
 
@@ -80,7 +80,7 @@ def read_origins(option: str, given: Any, secure: bool) -> frozenset[str]:
         secure: whether what they may use is for https only; `http://` is then for this machine.
 
     Raises:
-        CrossauthError: `Configuration` for what no browser sends as an `Origin`, or would be unsafe.
+        CrossauthError: `Configuration` for what no browser sends as an `ClientInfo`, or would be unsafe.
     """
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise _wrong(option, given, "is no list")
@@ -114,7 +114,7 @@ def _is_origin(text: str) -> bool:
 
 @lru_cache(maxsize=16)
 def _site(url: str) -> tuple[str, str]:
-    """Scheme and host of a site as an `Origin` has them (RFC 6454 §6.2), without a default port."""
+    """Scheme and host of a site as an `ClientInfo` has them (RFC 6454 §6.2), without a default port."""
     try:
         parts = urlsplit(url)
         host = parts.netloc

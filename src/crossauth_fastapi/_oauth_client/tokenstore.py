@@ -31,7 +31,7 @@ class TokenStore(Protocol):
         """
         ...
 
-    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+    async def recheck(self, connection: HTTPConnection) -> TokenSet | None:
         """As `load`, for a request that lasts, whose session was looked at again: nothing is remembered of the first look."""
         ...
 
@@ -179,8 +179,8 @@ class StoredTokens:
         await self.delete(connection)
         return True
 
-    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
-        """See `TokenStore.look_again`."""
+    async def recheck(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.recheck`."""
         connection.scope.get(_SCOPE, {}).pop(self._name, None)
         return await self.load(connection)
 
@@ -304,8 +304,8 @@ class NoTokens:
         """See `TokenStore.load`."""
         return None
 
-    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
-        """See `TokenStore.look_again`."""
+    async def recheck(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.recheck`."""
         return None
 
     async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from fastapi import Request
 from pydantic import BaseModel
 
-from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.accounts.context import Accounts, ClientInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.jsonsafe import PLAIN, json_safe
@@ -124,11 +124,13 @@ class SessionContext(ActionContext):
         state.add_identity(self.source.name, session_identity(key.value, stored, user))
         self.source.csrf.new_token(state)
 
-    def origin(self, request: Request) -> Origin:
+    def origin(self, request: Request) -> ClientInfo:
         """Where a request comes from, and the browser that its cookie names."""
         state, devices = state_of(request), self.manager.devices
         device = devices.read(state.signed_value(devices.cookie), self.manager.session.clock())
-        return Origin(peer_address(request.scope, self.proxies), device, state.header(b"user-agent"), state.root_path)
+        return ClientInfo(
+            peer_address(request.scope, self.proxies), device, state.header(b"user-agent"), state.root_path
+        )
 
     async def remember_device(self, request: Request, user: User, factor2_passed: bool) -> None:
         """Know this browser again as one in which `user` was logged in, until one of the user's credentials is another."""

@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from crossauth_backend.accounts import email_change, factor2_setup, recovery
+from crossauth_backend.accounts.challenge import PENDING, is_setup_pending, read_challenge
 from crossauth_backend.accounts.code_targets import is_reachable
 from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.fit import fields_given_with_choice
-from crossauth_backend.accounts.pending import PENDING, is_set_up_pending, read_pending
 from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.second_factor import methods_of
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.accounts.signup_rules import SETTING_UP
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
@@ -48,7 +48,7 @@ REMOVED = mark("Two-factor authentication is off.")
 
 def _is_set_up_pending(call: SessionRequest) -> bool:
     accounts = call.ctx.accounts
-    return is_set_up_pending(call.state["session_key"], accounts.ring, accounts.now)
+    return is_setup_pending(call.state["session_key"], accounts.ring, accounts.now)
 
 
 async def get_setup_page(call: SessionRequest) -> Page | Redirect:
@@ -58,7 +58,7 @@ async def get_setup_page(call: SessionRequest) -> Page | Redirect:
     """
     if _is_set_up_pending(call):
         shown = await _shown_again(call)
-        secrets = read_pending(call.state["session_key"], call.ctx.accounts.ring, PENDING, "signup", "setup").secrets
+        secrets = read_challenge(call.state["session_key"], call.ctx.accounts.ring, PENDING, "signup", "setup").secrets
         return Page({**factor_variables(call, str(shown["factor2"]), secrets), **shown, "next": call.next_page("")})
     user, forced = await whose_factor2(call)
     if forced or user.factor2 not in call.ctx.accounts.allowed_factor2:
@@ -88,8 +88,8 @@ async def _shown_again(call: SessionRequest) -> dict[str, Any]:
         CrossauthError: `Unauthorized` for another browser.
     """
     accounts, key = call.ctx.accounts, call.state["session_key"]
-    pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
-    if not pending.is_claimed_by(_claim_of(call)):
+    challenge = read_challenge(key, accounts.ring, PENDING, "signup", "setup")
+    if not challenge.is_claimed_by(_claim_of(call)):
         raise CrossauthError(ErrorCode.Unauthorized, factor2_setup.OTHER_BROWSER)
     return await factor2_setup.show_setup(accounts, key)
 
@@ -217,7 +217,7 @@ async def whose_factor2(call: SessionRequest) -> tuple[User, bool]:
         CrossauthError: `Unauthorized` where nobody is logged in and none did.
     """
     if call.user is None:
-        required = await required_change(call.ctx.accounts, call.state["session_key"], Ask.FACTOR2_CHANGE)
+        required = await required_change(call.ctx.accounts, call.state["session_key"], Requirement.FACTOR2_CHANGE)
         if required is not None:
             if required.user.state not in (UserState.active, UserState.factor2_reset_needed, *SETTING_UP):
                 raise CrossauthError(ErrorCode.UserNotActive)
@@ -246,7 +246,7 @@ async def make_codes(call: SessionRequest) -> Outcome:
         )
     await require_recent_login(call, user)
     made = await recovery.make_codes(call.ctx.accounts, user)
-    call.ctx.accounts.events.tell(EventName.recovery_codes_made, user, address=call.origin.address)
+    call.ctx.accounts.events.emit(EventName.recovery_codes_made, user, address=call.origin.address)
     return Outcome({"ok": True, "recoveryCodes": made}, Page({"recoveryCodes": made, "left": len(made)}))
 
 

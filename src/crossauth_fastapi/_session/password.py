@@ -8,7 +8,7 @@ from crossauth_backend.accounts import password
 from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.required_change import RequiredChange, required_change
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
@@ -30,7 +30,7 @@ _BAD_LINKS: Final = (ErrorCode.InvalidKey, ErrorCode.Expired)
 RESET_SENT = mark("If there is an account with this email address, we've sent it a link to reset the password.")
 
 
-async def whose_password(call: SessionRequest) -> tuple[str, RequiredChange | None]:
+async def password_subject(call: SessionRequest) -> tuple[str, RequiredChange | None]:
     """The name of the user whose password may be changed, and the change that a login demanded, if it is that.
 
     That is whoever is logged in, or was sent here by a login that demanded it.
@@ -39,7 +39,7 @@ async def whose_password(call: SessionRequest) -> tuple[str, RequiredChange | No
         CrossauthError: `Unauthorized` where there is neither.
     """
     if call.user is None:
-        required = await required_change(call.ctx.accounts, call.state["session_key"], Ask.PASSWORD_CHANGE)
+        required = await required_change(call.ctx.accounts, call.state["session_key"], Requirement.PASSWORD_CHANGE)
         if required is not None:
             return required.user.username, required
     return call.session_user().username, None
@@ -47,7 +47,7 @@ async def whose_password(call: SessionRequest) -> tuple[str, RequiredChange | No
 
 async def get_password_page(call: SessionRequest) -> Page | Redirect:
     """The form."""
-    username, _ = await whose_password(call)
+    username, _ = await password_subject(call)
     required = call.user is None or call.request.query_params.get("required") == "true"
     return Page({"next": call.next_page(""), "required": required, "isAdmin": False, "username": username})
 
@@ -56,7 +56,7 @@ async def change_password(call: SessionRequest) -> Outcome:
     """Check the old password, store the new one, and end every other session."""
     ctx = call.ctx
     await ctx.extra_columns(call.request)
-    username, forced = await whose_password(call)
+    username, forced = await password_subject(call)
     user = await password.change_password(
         ctx.accounts,
         username,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 
 from crossauth_backend.accounts import factor2_setup, signup
+from crossauth_backend.accounts.challenge import PENDING
 from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.login_names import name_of_signup
-from crossauth_backend.accounts.pending import PENDING
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.data import get_json_data
@@ -163,7 +163,7 @@ def _mail_goes_to(user: User | None, username: str) -> str:
     """The address that a page names; it says the same whether or not there is a new user, whose name is the address then."""
     if is_address(username):
         return valid_email(username)
-    return "" if user is None else address_of(user) or ""
+    return "" if user is None else contact_address(user) or ""
 
 
 def begun_here(call: SessionRequest) -> Mapping[str, Any]:

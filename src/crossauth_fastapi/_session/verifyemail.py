@@ -7,7 +7,7 @@ from typing import Any
 from crossauth_backend.accounts import email_change
 from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.email_change import Verified
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
@@ -71,11 +71,11 @@ async def verify_email(call: Submitted[VerifyBody]) -> Outcome:
         attempt = proven(ctx.accounts, done.user)
         asked = (await open_session(ctx, call.request, attempt, begun.get("persist"))).asked
     answer = _answer(call, done.user, True)
-    if asked is Ask.FACTOR2:
+    if asked is Requirement.FACTOR2:
         answer["twoFactorRequired"] = True
-    if asked is Ask.FACTOR2_CHANGE and "changefactor2" in ctx.endpoints:
+    if asked is Requirement.FACTOR2_CHANGE and "changefactor2" in ctx.endpoints:
         return Outcome(answer, Redirect(with_query(call.url("changefactor2"), required="true", next=after)))
-    shown = {**_page_of(call, done), "factor2Needed": asked is Ask.FACTOR2, "next": after}
+    shown = {**_page_of(call, done), "factor2Needed": asked is Requirement.FACTOR2, "next": after}
     if call.user is not None and not shown["otherUser"] and flow_in(after) is not None:
         # Somebody is on the way elsewhere: the flow goes on by itself.
         return Outcome(answer, Redirect(after))

@@ -109,7 +109,7 @@ async def promote(server: FastApiServer, username: str) -> Administrator:
     if found is None:
         raise Refused(f"there is no user {username}: leave --promote out to create one")
     await accounts.users.update_user({"id": found.user.id, "admin": True})
-    accounts.events.tell(EventName.user_updated, found.user, address=COMMAND_LINE.address)
+    accounts.events.emit(EventName.user_updated, found.user, address=COMMAND_LINE.address)
     return await _done(server, await accounts.user(found.user.id), created=False)
 
 

@@ -20,15 +20,15 @@ from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.fetch import is_secure_url
 from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, sign
 from crossauth_backend.core.text import is_storable, same_mailbox
-from crossauth_backend.keys.spend import spend
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.sessions.cookie import HOST_PREFIX
 from crossauth_fastapi._http.localhost import is_local
 from crossauth_fastapi.fastapi_users._addresses import valid_address
-from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._cookies import cookie_value
 from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users._errors import ErrorCode, FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._provenemail import in_list, in_profile
-from crossauth_fastapi.fastapi_users._records import login_mark
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint
 from crossauth_fastapi.fastapi_users.authentication.transport.cookie import CookieTransport
 from crossauth_fastapi.fastapi_users.jwt import (
     JwtExpiredError,
@@ -123,7 +123,7 @@ class CsrfCookie:
         scope = request.scope
         if scope["scheme"] == "http" and request.headers.get("host") == _TEST_CLIENT:
             return True
-        # Whatever the `Origin`: a front end may ask on one port, and the provider sends back to another.
+        # Whatever the `ClientInfo`: a front end may ask on one port, and the provider sends back to another.
         version, client = scope.get("http_version", ""), scope.get("client")
         return is_local(scope["scheme"], version, client, scope["headers"], any_origin=True)
 
@@ -243,7 +243,7 @@ class Flow:
         if claims.get("mark") != wanted.get("mark"):
             raise refused(ErrorCode.OAUTH_INVALID_STATE)
         expires = datetime.fromtimestamp(claims["exp"], UTC)
-        if not await spend(self.core.keys, f"oauth state {claims.get('jti')}", utc_now(), expires):
+        if not await consume_once(self.core.keys, f"oauth state {claims.get('jti')}", utc_now(), expires):
             raise refused(ErrorCode.OAUTH_INVALID_STATE)
         verifier = self._verifier(str(csrf)) if self._takes_pkce else None
         further: dict[str, Any] = {}
@@ -369,7 +369,7 @@ class Flow:
 
 def _claims_of(user: Any) -> dict[str, str]:
     """What the state of a flow says of whoever began it."""
-    return {"sub": str(user.id), "mark": hash_token(login_mark(user))[:22]} if user is not None else {}
+    return {"sub": str(user.id), "mark": hash_token(credential_fingerprint(user))[:22]} if user is not None else {}
 
 
 def _provider_refusal(error: str | None) -> HTTPException:

@@ -16,7 +16,7 @@ from crossauth_fastapi.fastapi_users._constraints import may_be_taken, storing
 from crossauth_fastapi.fastapi_users._ids import IntegerIDMixin, UUIDIDMixin
 from crossauth_fastapi.fastapi_users._named import named_user
 from crossauth_fastapi.fastapi_users._oauthaccounts import OAuthAccounts
-from crossauth_fastapi.fastapi_users._records import login_mark, reset_mark
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint, reset_mark
 from crossauth_fastapi.fastapi_users._rules import fingerprint, sent_values
 from crossauth_fastapi.fastapi_users.db.base import (
     BaseUserDatabase,
@@ -322,7 +322,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         """Hook: a user was deleted."""
 
     async def _update(self, user: UP, update_dict: dict[str, Any]) -> UP:
-        values, guarded, before = dict(update_dict), {}, login_mark(user)
+        values, guarded, before = dict(update_dict), {}, credential_fingerprint(user)
         email, password = values.get("email"), values.pop("password", None)
         await self._refuse_taken(values, user)
         if email is not None and email != user.email:
@@ -341,7 +341,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
                 raise
         if changed is None:
             raise UserChanged
-        if login_mark(changed) != before or values.get("is_active") is False:
+        if credential_fingerprint(changed) != before or values.get("is_active") is False:
             await self._end_logins(changed)
         return changed
 

@@ -14,7 +14,7 @@ from crossauth_backend.core.text import clean_code
 from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import Authenticator, AuthenticatorOptions, CodeField, Params
 from crossauth_backend.factors.totp.shown import STEP_SECONDS, shown_secret
-from crossauth_backend.keys.spend import spend
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.users.record import User, UserSecrets
 
 # The step before and the one after, for clocks that are not quite right and people who type slowly (RFC 6238 §5.2).
@@ -70,7 +70,7 @@ class TotpAuthenticator(Authenticator):
             raise CrossauthError(ErrorCode.InvalidToken, mark("Invalid code"))
         # Whoever reads a code over a shoulder must find it used (RFC 6238 §5.2).
         expires = now + timedelta(seconds=STEP_SECONDS * (len(STEPS) + 1))
-        if not await spend(services.key_storage, f"totp {user.id} {matching[0]}", now, expires):
+        if not await consume_once(services.key_storage, f"totp {user.id} {matching[0]}", now, expires):
             raise CrossauthError(
                 ErrorCode.InvalidToken, mark("This code has already been used. Wait for the next one.")
             )

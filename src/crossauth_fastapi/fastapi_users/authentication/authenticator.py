@@ -16,8 +16,8 @@ from fastapi.security import APIKeyCookie, HTTPBearer, OAuth2
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_fastapi.fastapi_users._answers import FurtherErrorCode, describe, http_error
 from crossauth_fastapi.fastapi_users._caching import depends_on_cookie, keep_private, private_refusal
+from crossauth_fastapi.fastapi_users._errors import FurtherErrorCode, describe, http_error
 from crossauth_fastapi.fastapi_users._origins import foreign_page, may_log_in, may_use_cookie
 from crossauth_fastapi.fastapi_users._records import may_stay
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend

@@ -26,7 +26,7 @@ from crossauth_fastapi.fastapi_users.authentication import (
     RedisStrategy,
 )
 from crossauth_fastapi.fastapi_users.authentication.authenticator import DuplicateBackendNamesError
-from tests.accounts import Heard
+from tests.accounts import RecordingListener
 from tests.fastapi_users.app import SECRET, Site
 from tests.fastapi_users.conftest import Api, detail, open_site
 from tests.services.redis import RedisServer, redis_server
@@ -230,7 +230,7 @@ def test_backends_that_count_for_a_request(tmp_path: Path) -> None:
 
 
 def test_events(tmp_path: Path) -> None:
-    heard = Heard()
+    heard = RecordingListener()
     with open_site(tmp_path, event_listeners=[heard]) as api:
         api.register()
         api.log_in(password="x")
