@@ -231,7 +231,8 @@ class Core:
             raise CrossauthError(
                 ErrorCode.Configuration,
                 f"FastAPIUsers: {name} of the backend {backend.name!r} does not say that its tokens end with the password and "
-                "second factor, which the session server changes: let it check login_mark, and set checks_login_mark = True",
+                "second factor, which the session server changes: let it store a fingerprint of the credentials with "
+                "each token, refuse the token when it differs, and set checks_login_mark = True",
             )
 
     def claim_client(self, client: Any, get_user_manager: Any) -> None:

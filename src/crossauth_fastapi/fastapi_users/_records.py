@@ -59,7 +59,7 @@ def credential_fingerprint(user: Any) -> str:
     return hash_token(f"{user.id}\n{user.hashed_password}\n{factor2}")
 
 
-def reset_mark(user: Any) -> str:
+def reset_fingerprint(user: Any) -> str:
     """What a link to choose a new password rests on: the password; of a session server's users all that their logins do."""
     return user.hashed_password if getattr(user, "crossauth_record", None) is None else credential_fingerprint(user)
 

@@ -16,7 +16,7 @@ from crossauth_fastapi.fastapi_users._constraints import may_be_taken, storing
 from crossauth_fastapi.fastapi_users._ids import IntegerIDMixin, UUIDIDMixin
 from crossauth_fastapi.fastapi_users._named import named_user
 from crossauth_fastapi.fastapi_users._oauthaccounts import OAuthAccounts
-from crossauth_fastapi.fastapi_users._records import credential_fingerprint, reset_mark
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint, reset_fingerprint
 from crossauth_fastapi.fastapi_users._rules import fingerprint, sent_values
 from crossauth_fastapi.fastapi_users.db.base import (
     BaseUserDatabase,
@@ -381,7 +381,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         return found
 
     def _reset_fingerprint(self, user: UP) -> str:
-        return fingerprint(secret_value(self.reset_password_token_secret), reset_mark(user), folded(user.email))
+        return fingerprint(secret_value(self.reset_password_token_secret), reset_fingerprint(user), folded(user.email))
 
 
 UserManagerDependency: TypeAlias = DependencyCallable[BaseUserManager[UP, ID]]
