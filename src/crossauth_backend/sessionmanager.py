@@ -169,11 +169,11 @@ class SessionManager(SessionManagerBase):
         """Create a user and begin to set up `user["factor2"]`, in the anonymous session `session_id`."""
         accounts = self.accounts()
         done = await signup.sign_up(accounts, user, params, repeat_params)
-        shown, data = await factor2_setup.start_setup(
+        view, data = await factor2_setup.start_setup(
             accounts, done.user, str(user["username"]), done.factor2, "signup", user
         )
         await self._keep(session_id, data)
-        return UserIdAndData(done.user.id if done.user else None, shown, {})
+        return UserIdAndData(done.user.id if done.user else None, view, {})
 
     async def repeat_two_factor_signup(self, session_id: str) -> UserIdAndData:
         """Show again what `initiate_two_factor_signup` showed; a code that is sent is sent anew, within limits."""
@@ -184,8 +184,8 @@ class SessionManager(SessionManagerBase):
             _, data = await sent_codes.resend(accounts, key)
             await self._keep(session_id, data)
             key = await self.session.get_session_key(session_id)
-        shown = await factor2_setup.show_setup(accounts, key)
-        return UserIdAndData(get_json_data(key)[PENDING]["userid"], shown, {})
+        view = await factor2_setup.show_setup(accounts, key)
+        return UserIdAndData(get_json_data(key)[PENDING]["userid"], view, {})
 
     async def initiate_two_factor_setup(self, user: User, new_factor2: str | None, session_id: str) -> dict[str, Any]:
         """Begin to set up `new_factor2` for a user who is logged in; `None` gives the second factor up.
@@ -196,11 +196,11 @@ class SessionManager(SessionManagerBase):
         if not new_factor2:
             await factor2_setup.remove(self.accounts(), user, UNKNOWN_CLIENT)
             return {}
-        shown, data = await factor2_setup.start_setup(
+        view, data = await factor2_setup.start_setup(
             self.accounts(), user, user.username, new_factor2, "setup", user.to_dict()
         )
         await self._keep(session_id, data)
-        return shown
+        return view
 
     async def complete_two_factor_setup(self, params: Params, session_id: str) -> User:
         """Check the first code of a factor that is being set up; every session of the user ends.
@@ -253,11 +253,11 @@ class SessionManager(SessionManagerBase):
 
     async def cancel_two_factor_page_visit(self, session_id: str) -> dict[str, Any]:
         """Forget the request that waits; returns what was kept of it, which is encrypted."""
-        kept = get_json_data(await self.session.get_session_key(session_id)).get(VISIT)
-        if not isinstance(kept, dict):
+        stored = get_json_data(await self.session.get_session_key(session_id)).get(VISIT)
+        if not isinstance(stored, dict):
             raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
         await self.delete_session_data(session_id, VISIT)
-        return kept
+        return stored
 
     async def _sign_in(
         self,

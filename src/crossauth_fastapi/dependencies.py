@@ -126,15 +126,15 @@ class Requirement(Guarded, Generic[R]):
         return result
 
     def _check_class(self, user: User) -> None:
-        wanted = self._user_class
-        if isinstance(user, wanted):
+        requested = self._user_class
+        if isinstance(user, requested):
             return
         if isinstance(user, ClaimedUser):
             raise CrossauthError(ErrorCode.Forbidden, mark("There is no account for the user of this access token"))
         raise CrossauthError(
             ErrorCode.Configuration,
-            detail=f"require({wanted.__name__}): the user is a {type(user).__name__}; give the user storage the option "
-            f"'record': {wanted.__name__}",
+            detail=f"require({requested.__name__}): the user is a {type(user).__name__}; give the user storage the option "
+            f"'record': {requested.__name__}",
         )
 
 

@@ -185,13 +185,13 @@ async def _decide(
 
 
 async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = user.to_dict() | dict(changed)
+    requested = user.to_dict() | dict(changed)
     if "factor2" in changed:
         current = user.factor2 or ""
-        given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)
-        wanted["factor2"] = user.factor2 if given == current else _offered(accounts, given)
-    wanted = await checked_user(accounts, wanted, user, trusted=True)
-    fields = {n: v for n, v in wanted.items() if n not in _DERIVED and differs(v, user.get(n))}
+        provided = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)
+        requested["factor2"] = user.factor2 if provided == current else _offered(accounts, provided)
+    requested = await checked_user(accounts, requested, user, trusted=True)
+    fields = {n: v for n, v in requested.items() if n not in _DERIVED and differs(v, user.get(n))}
     if "state" in fields and fields["state"] not in STATES:
         raise CrossauthError(
             ErrorCode.BadRequest, mark("There is no status %(state)s", state=repr(str(fields["state"])[:50]))

@@ -136,17 +136,17 @@ def read_challenge(key: Key | None, ring: KeyRing, name: str, *purposes: Purpose
     Raises:
         CrossauthError: `Unauthorized` where there is none, or it is for something else.
     """
-    kept = get_json_data(key).get(name) if key is not None else None
-    if not isinstance(kept, dict) or kept.get("purpose") not in purposes:
+    stored = get_json_data(key).get(name) if key is not None else None
+    if not isinstance(stored, dict) or stored.get("purpose") not in purposes:
         raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
-    sealed = json.loads(ring.decrypt(kept["sealed"]))
+    sealed = json.loads(ring.decrypt(stored["sealed"]))
     if "proven" not in sealed:
         # Kept by a version that did not say what a challenge rests on.
         raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     until = sealed["until"]
     return Challenge(
-        id=kept["id"], purpose=kept["purpose"], userid=kept["userid"], username=kept["username"],
-        factor2=kept["factor2"], persist=kept.get("persist"), secrets=sealed["secrets"], proven=sealed["proven"],
+        id=stored["id"], purpose=stored["purpose"], userid=stored["userid"], username=stored["username"],
+        factor2=stored["factor2"], persist=stored.get("persist"), secrets=sealed["secrets"], proven=sealed["proven"],
         until=None if until is None else datetime.fromtimestamp(until, UTC), claim=sealed.get("claim"),
         # An older version did not say it, and knew passwords only.
         methods=tuple(sealed.get("methods", ("pwd",))),

@@ -86,8 +86,8 @@ async def _changed_meanwhile(accounts: Accounts, user: User, refusal: ErrorCode)
     found = await or_none(accounts.user(user.id))
     if found is not None and found.state == UserState.disabled:
         return CrossauthError(ErrorCode.UserNotActive)
-    said = mark("This account has been changed. Log in again.") if refusal is ErrorCode.InvalidSession else None
-    return CrossauthError(refusal, said)
+    message = mark("This account has been changed. Log in again.") if refusal is ErrorCode.InvalidSession else None
+    return CrossauthError(refusal, message)
 
 
 async def end_sessions(accounts: Accounts, userid: UserId, keep: Collection[str] = ()) -> None:

@@ -88,12 +88,12 @@ async def start_setup(
     factor, fields = accounts.factors[factor2], {**fields, "username": username}
     prepared = await sent_codes.prepare(accounts, factor, user, fields, purpose, origin)
     secrets = prepared.get("sessionData", {})
-    shown = prepared.get("userData", {"username": username, "factor2": factor2})
+    view = prepared.get("userData", {"username": username, "factor2": factor2})
     kind: Purpose = "signup" if purpose == "signup" else "setup"
     if user is not None and user.security_stamp is None:
         user = await accounts.user(user.id)
     challenge = new_challenge(kind, user, username, factor2, secrets, persist, accounts.now + WAITS[kind], claim)
-    return shown, {PENDING: encrypt_challenge(challenge, accounts.ring)}
+    return view, {PENDING: encrypt_challenge(challenge, accounts.ring)}
 
 
 async def show_setup(accounts: Accounts, key: Key | None) -> dict[str, Any]:
@@ -107,10 +107,8 @@ async def show_setup(accounts: Accounts, key: Key | None) -> dict[str, Any]:
     if factor.mfa_type() == "oob":
         return sent_codes.shown_again(factor, challenge)
     again = await factor.reprepare_configuration(challenge.username, challenge.secrets)
-    shown: dict[str, Any] = (again or {}).get(
-        "userData", {"username": challenge.username, "factor2": challenge.factor2}
-    )
-    return shown
+    view: dict[str, Any] = (again or {}).get("userData", {"username": challenge.username, "factor2": challenge.factor2})
+    return view
 
 
 async def complete_setup(
@@ -143,9 +141,9 @@ async def complete_setup(
     secrets = await _confirmed(accounts, factor, challenge, user, params, origin)
     if user is None:
         return SetUp(None, challenge.purpose, persist=challenge.persist, username=challenge.username)
-    given = _given_address(factor, challenge, user)
-    proves = proves_address(factor, challenge, with_fields(user, given))
-    changes = {"factor2": challenge.factor2, **_finished(accounts, user, proves), **given}
+    provided = _given_address(factor, challenge, user)
+    proves = proves_address(factor, challenge, with_fields(user, provided))
+    changes = {"factor2": challenge.factor2, **_finished(accounts, user, proves), **provided}
     stored = await replace_checked(accounts, user, changes, {**_emptied(accounts, user), **secrets})
     await end_sessions(accounts, user.id)
     recovery_codes = await recovery.make_codes(accounts, stored)

@@ -95,8 +95,8 @@ def waiting_request(accounts: Accounts, key: Key | None, slot: str, claim: str |
     """The request of the browser that has `claim`, if one waits in a session under this name."""
     try:
         challenge = read_challenge(key, accounts.ring, slot, "visit")
-        kept = challenge.secrets[HELD_REQUEST]
-        visit = HeldRequest(**{**kept, "body": base64.b64decode(kept["body"])})
+        stored = challenge.secrets[HELD_REQUEST]
+        visit = HeldRequest(**{**stored, "body": base64.b64decode(stored["body"])})
         return visit if challenge.is_claimed_by(claim) else None
     except (CrossauthError, TypeError):
         # Or it was kept by a version that knew less of it; then it is asked anew.

@@ -226,9 +226,9 @@ def _noted(user: User, iss: str, sub: str) -> str:
 def _names(claimed: Claimed) -> list[str]:
     """Usernames to try, one after the other; the last is nobody's."""
     # A name with an `@` may be an address, of which nobody has said that it is theirs.
-    wanted = claimed.username[:MAX_USERNAME] if "@" not in normalize(claimed.username) else ""
+    requested = claimed.username[:MAX_USERNAME] if "@" not in normalize(claimed.username) else ""
     free = f"user-{random_value(_SUFFIX_BYTES).lower().replace('_', 'x').replace('-', 'x')}"
-    return [name for name in (wanted, claimed.email or "", free) if name]
+    return [name for name in (requested, claimed.email or "", free) if name]
 
 
 def _tell(accounts: Accounts, user: User, iss: str, name: str, origin: ClientInfo, *, linked: bool) -> None:

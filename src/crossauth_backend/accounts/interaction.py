@@ -173,14 +173,14 @@ async def _found(accounts: Accounts, flow: str | None, handle: str) -> Interacti
 
 def _read(accounts: Accounts, key: Key, flow: str | None, handle: str) -> Interaction:
     sealed = decode_data(key.data).get("sealed")
-    kept = json.loads(accounts.ring.decrypt(sealed)) if isinstance(sealed, str) else {}
-    if "flow" not in kept or (flow is not None and kept["flow"] != flow):
+    stored = json.loads(accounts.ring.decrypt(sealed)) if isinstance(sealed, str) else {}
+    if "flow" not in stored or (flow is not None and stored["flow"] != flow):
         raise _unknown()
     if key.expires is None or key.expires <= accounts.now:
         raise CrossauthError(ErrorCode.Expired, EXPIRED, status=400)
     return Interaction(
-        handle=handle, flow=kept["flow"], request=kept["request"], resume=kept["resume"], ends_at=kept["ends_at"],
-        pushed=kept["pushed"], begun=key.created, expires=key.expires, completed=key.consumed,
+        handle=handle, flow=stored["flow"], request=stored["request"], resume=stored["resume"], ends_at=stored["ends_at"],
+        pushed=stored["pushed"], begun=key.created, expires=key.expires, completed=key.consumed,
     )  # fmt: skip
 
 

@@ -125,12 +125,12 @@ async def _waiting_data(
     if required.ask is Requirement.LOGIN:
         raise CrossauthError(ErrorCode.Unauthorized)
     before = _before(previous)
-    kept = {OURS: {_BEFORE: before}} if before is not None else {}
+    stored = {OURS: {_BEFORE: before}} if before is not None else {}
     if required.ask is not Requirement.FACTOR2:
-        return kept | waiting_change(accounts, required.attempt, required.ask), ""
+        return stored | waiting_change(accounts, required.attempt, required.ask), ""
     attempt = required.attempt
     data, unsent = await second_factor.pending_login(accounts, attempt.user, persist, origin, methods=attempt.methods)
-    return kept | data, unsent
+    return stored | data, unsent
 
 
 def _data(accounts: Accounts, decided: SignedIn, previous: Key | None, origin: ClientInfo) -> dict[str, Any]:

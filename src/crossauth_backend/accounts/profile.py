@@ -43,10 +43,10 @@ async def update_profile(
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `BadRequest` for a field the storage does not have;
             `InvalidSession` where the account was changed since `current` was read.
     """
-    given = changed.to_dict() if isinstance(changed, User) else dict(changed)
+    provided = changed.to_dict() if isinstance(changed, User) else dict(changed)
     unverified = accounts.verify_email and not skip_email_verification
-    wanted = await checked_user(accounts, current.to_dict() | given, current, trusted=not unverified)
-    fields = {n: v for n, v in wanted.items() if n not in _DERIVED and differs(v, current.get(n))}
+    requested = await checked_user(accounts, current.to_dict() | provided, current, trusted=not unverified)
+    fields = {n: v for n, v in requested.items() if n not in _DERIVED and differs(v, current.get(n))}
     new_email = None
     if unverified:
         if "username" in fields and contact_address(current) == current.username:

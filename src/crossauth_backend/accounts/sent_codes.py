@@ -59,8 +59,8 @@ async def prepare(
 def shown_again(factor: Authenticator, challenge: Challenge) -> dict[str, Any]:
     """What was shown when a code was sent, without sending another."""
     names = dict.fromkeys(("email", "phone", *factor.user_fields()))
-    kept = {name: challenge.secrets[name] for name in names if name in challenge.secrets}
-    return {**kept, "username": challenge.username, "factor2": challenge.factor2}
+    stored = {name: challenge.secrets[name] for name in names if name in challenge.secrets}
+    return {**stored, "username": challenge.username, "factor2": challenge.factor2}
 
 
 async def resend(

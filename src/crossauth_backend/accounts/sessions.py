@@ -58,14 +58,14 @@ async def list_sessions(accounts: Accounts, user: User, current: str | None) -> 
         user: whose.
         current: id of the session that asks.
     """
-    mine = accounts.sessions.hash_session_id(current) if current else None
+    own = accounts.sessions.hash_session_id(current) if current else None
     found = []
     for key in await _keys(accounts, user):
         told = get_json_data(key).get("crossauth")
         told = told if isinstance(told, dict) else {}
         found.append(SessionInfo(
             _handle(key), key.created, key.lastactive, str(told.get("agent", "")), str(told.get("address", "")),
-            key.value == mine,
+            key.value == own,
         ))  # fmt: skip
     return sorted(found, key=lambda s: (s.current, s.last_active or s.created), reverse=True)
 

@@ -106,8 +106,8 @@ async def checked_user(
             raise CrossauthError(ErrorCode.FormEntry, problems, fields={"username": problems})
     if accounts.verify_email and renamed:
         name = str(checked["username"])
-        given = User(id=0, username=name, email=checked["email"])
-        _check_address_as_name(name, contact_address(given if current is None or trusted else current))
+        provided = User(id=0, username=name, email=checked["email"])
+        _check_address_as_name(name, contact_address(provided if current is None or trusted else current))
     check_reachable(accounts, checked, current)
     return checked
 
@@ -247,8 +247,8 @@ async def _resume(accounts: Accounts, wish: _Wish, user: User, origin: ClientInf
         wish = _Wish(wish.new, "", True, wish.address, wish.neutral)
     changes: dict[str, Any] = {"state": first_state(bool(wish.factor2), wish.verify)}
     if user.signup_expires is not None:
-        kept = ("username", "factor1", "state", "admin", "id")
-        changes |= {n: v for n, v in wish.new.items() if n not in kept and v is not None and v != user.get(n)}
+        saved = ("username", "factor1", "state", "admin", "id")
+        changes |= {n: v for n, v in wish.new.items() if n not in saved and v is not None and v != user.get(n)}
         changes["signup_expires"] = accounts.now + signup_lasts(accounts)
         changes = _reachable(accounts, user, changes, quiet)
     if user.email_verified_at is not None and "email" not in changes:

@@ -104,9 +104,9 @@ def leave_to_mailbox(
                 emails.send_name_taken(address)
             return
         if not accounts.reset_password or any(found.secrets.get(name) for name in names):
-            kept = dict.fromkeys(names) if accounts.reset_password else secrets
+            stored = dict.fromkeys(names) if accounts.reset_password else secrets
             try:
-                await replace_checked(accounts, user, {"state": user.state}, kept, refusal=ErrorCode.InvalidKey)
+                await replace_checked(accounts, user, {"state": user.state}, stored, refusal=ErrorCode.InvalidKey)
             except CrossauthError:
                 # It was finished at this moment, by a link that had come before.
                 return

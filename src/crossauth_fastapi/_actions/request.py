@@ -129,8 +129,8 @@ class ActionRequest(Generic[C, B]):
         Parameters:
             default: where else; a path from the application's own root gets the root path.
         """
-        wanted = self.form.getAsStr("next") or self.request.query_params.get("next")
-        return local_path(wanted, self.state.link(default))
+        requested = self.form.getAsStr("next") or self.request.query_params.get("next")
+        return local_path(requested, self.state.link(default))
 
     def session_user(self) -> User:
         """The user logged in by cookie.

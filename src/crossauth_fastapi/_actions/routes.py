@@ -70,12 +70,12 @@ def _api_routes(router: APIRouter, ctx: C, action: Action[C, Any], path: str) ->
     tags: list[str | Enum] = [action.group.tag]
     responses: dict[int | str, dict[str, Any]] = {200: {"model": action.answer}, **_ERRORS}
     if action.get_json is not None:
-        shown = responses | {200: {"model": action.json_answer or action.answer}}
+        view = responses | {200: {"model": action.json_answer or action.answer}}
         router.add_api_route(
             path, JsonView(ctx, action, action.get_json), methods=["GET"],
             name=f"{action.api_endpoint}:get", summary=action.json_summary or action.summary, response_model=None,
             operation_id=_operation_id(action.json_operation_id or action.operation_id, path),
-            description="Changes nothing.", responses=shown, tags=tags,
+            description="Changes nothing.", responses=view, tags=tags,
             openapi_extra=security_requirement(session=action.session) | _in_path(path),
         )  # fmt: skip
     if action.submit is not None:

@@ -64,11 +64,11 @@ def is_own_page(
     here = is_local_host(page.netloc.lower())
     if page.scheme == "http" and (scheme in ("https", "wss") or (secure_cookie and not here)):
         return False
-    wanted = _bare(page.scheme, page.netloc)
+    expected = _bare(page.scheme, page.netloc)
     own = _site(site_url) if site_url else None
-    if own is not None and (page.scheme, wanted) == own:
+    if own is not None and (page.scheme, expected) == own:
         return True
-    return bool(wanted) and wanted == _bare(page.scheme, host) and (own is None or (here and is_local_host(own[1])))
+    return bool(expected) and expected == _bare(page.scheme, host) and (own is None or (here and is_local_host(own[1])))
 
 
 def read_origins(option: str, given: Any, secure: bool) -> frozenset[str]:

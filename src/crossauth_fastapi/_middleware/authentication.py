@@ -146,13 +146,13 @@ def _add_headers(message: Message, state: RequestState) -> None:
     if not headers and not personal:
         return
     present = list(message.get("headers", ()))
-    kept, varies = False, b""
+    stored, varies = False, b""
     for name, value in present:
         if name == b"cache-control":
-            kept = True
+            stored = True
         elif name == b"vary":
             varies += b"," + value.lower()
-    if not kept and (personal or state.sets_cookies):
+    if not stored and (personal or state.sets_cookies):
         # An answer that is one browser's: no cache on the way may keep it, nor a browser for whoever uses it next.
         present.append(_NO_STORE)
     if personal:

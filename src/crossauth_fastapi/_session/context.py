@@ -107,13 +107,15 @@ class SessionContext(ActionContext):
             return {}
         state = state_of(request)
         if state.extra_columns is None:
-            given = await call_hook(self.settings.add_to_session, request)
-            if given is not None and not (isinstance(given, Mapping) and all(isinstance(name, str) for name in given)):
+            provided = await call_hook(self.settings.add_to_session, request)
+            if provided is not None and not (
+                isinstance(provided, Mapping) and all(isinstance(name, str) for name in provided)
+            ):
                 raise CrossauthError(
                     ErrorCode.Configuration,
                     detail="option 'add_to_session': the function must return a dictionary of further columns, or None",
                 )
-            state.extra_columns = dict(given or {})
+            state.extra_columns = dict(provided or {})
         return state.extra_columns
 
     def start_session(self, request: Request, key: Key, user: User | None, persist: bool | None) -> None:
@@ -167,7 +169,7 @@ class SessionContext(ActionContext):
 
 def public_user(user: User, editable: Iterable[str]) -> dict[str, Any]:
     """See `SessionContext.public`; `editable` are the names of the extra fields."""
-    shown: dict[str, Any] = {
+    view: dict[str, Any] = {
         "id": user.id if isinstance(user.id, int) else str(user.id),
         "username": user.username,
         "email": user.email,
@@ -176,11 +178,11 @@ def public_user(user: User, editable: Iterable[str]) -> dict[str, Any]:
         "factor2": user.factor2 or "",
         "admin": user.admin,
     }
-    shown |= {name: user.get(name) for name in editable if name not in shown}
+    view |= {name: user.get(name) for name in editable if name not in view}
     # Almost always; asked in one step, for this is a part of many answers.
-    if PLAIN.issuperset(map(type, shown.values())):
-        return shown
-    return {name: json_safe(value) for name, value in shown.items()}
+    if PLAIN.issuperset(map(type, view.values())):
+        return view
+    return {name: json_safe(value) for name, value in view.items()}
 
 
 B = TypeVar("B", bound=BaseModel)

@@ -57,9 +57,9 @@ async def get_setup_page(call: SessionRequest) -> Page | Redirect:
     Nothing is sent, and nothing begins.
     """
     if _is_set_up_pending(call):
-        shown = await _shown_again(call)
+        view = await _shown_again(call)
         secrets = read_challenge(call.state["session_key"], call.ctx.accounts.ring, PENDING, "signup", "setup").secrets
-        return Page({**factor_variables(call, str(shown["factor2"]), secrets), **shown, "next": call.next_page("")})
+        return Page({**factor_variables(call, str(view["factor2"]), secrets), **view, "next": call.next_page("")})
     user, forced = await whose_factor2(call)
     if forced or user.factor2 not in call.ctx.accounts.allowed_factor2:
         return Redirect(with_query(call.url("changefactor2"), next=call.next_page("")))
@@ -77,8 +77,8 @@ async def get_setup_json(call: SessionRequest) -> Outcome:
         raise CrossauthError(
             ErrorCode.BadRequest, mark("There is no setup in progress; POST here without a code to start again")
         )
-    shown = await _shown_again(call)
-    return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Page())
+    view = await _shown_again(call)
+    return Outcome({"ok": True, **view, "csrfToken": call.state["csrf_token"]}, Page())
 
 
 async def _shown_again(call: SessionRequest) -> dict[str, Any]:
@@ -137,7 +137,7 @@ async def configure(call: SessionRequest) -> Outcome:
     if call.user is None:
         return signed_in
     # Also after a sign-up: the codes can be shown only now, so the page shows them, and leads on.
-    shown = {
+    view = {
         "message": SET_UP,
         "next": after,
         "required": False,
@@ -145,7 +145,7 @@ async def configure(call: SessionRequest) -> Outcome:
         "recoveryCodes": done.recovery_codes,
     }
     answer = {**signed_in.json, "emailVerificationNeeded": False, "recoveryCodes": done.recovery_codes}
-    return Outcome(answer, Page(shown))
+    return Outcome(answer, Page(view))
 
 
 async def get_change_page(call: SessionRequest) -> Page | Redirect:
@@ -160,8 +160,8 @@ async def change(call: Submitted[ChangeFactor2Body]) -> Outcome:
     if not forced:
         await require_recent_login(call, user)
     await ctx.extra_columns(call.request)
-    wanted = call.body.factor2.removeprefix(NO_FACTOR2)
-    if not wanted:
+    requested = call.body.factor2.removeprefix(NO_FACTOR2)
+    if not requested:
         stored = await factor2_setup.remove(ctx.accounts, user, call.origin)
         if stored.state == UserState.awaiting_email_verification:
             await email_change.send_link_again(ctx.accounts, stored, call.origin)
@@ -171,13 +171,13 @@ async def change(call: Submitted[ChangeFactor2Body]) -> Outcome:
             first = proven(ctx.accounts, stored)
             return await sign_in(call, first, False, call.next_page(ctx.settings.login_redirect))
         await open_session(ctx, call.request, current_attempt(call, stored), False)
-        shown = {**_change_variables(call, stored), "message": REMOVED}
-        return Outcome({"ok": True, "message": REMOVED}, Page(shown))
-    purpose, given = "setup", await _given_address(call, user, wanted) if forced else {}
-    if user.state in SETTING_UP and wanted in ctx.accounts.allowed_factor2:
+        view = {**_change_variables(call, stored), "message": REMOVED}
+        return Outcome({"ok": True, "message": REMOVED}, Page(view))
+    purpose, provided = "setup", await _given_address(call, user, requested) if forced else {}
+    if user.state in SETTING_UP and requested in ctx.accounts.allowed_factor2:
         # A sign-up that goes on: its address is not verified, and may have an account.
-        purpose, given = "signup", {}
-    return await _begin_setup(call, user, wanted, purpose, given)
+        purpose, provided = "signup", {}
+    return await _begin_setup(call, user, requested, purpose, provided)
 
 
 async def _given_address(call: SessionRequest, user: User, factor2: str) -> dict[str, Any]:
@@ -193,11 +193,11 @@ async def _given_address(call: SessionRequest, user: User, factor2: str) -> dict
     if factor is None or is_reachable(factor, user):
         return {}
     sent = editable_values(call.form.to_dict(), fields_given_with_choice(call.ctx.users, factor))
-    given = {name: value for name, value in sent.items() if value}
-    if given:
-        checked = await checked_user(accounts, {**user.to_dict(), **given}, user, trusted=True)
-        given = {name: checked[name] for name in given}
-    return given
+    provided = {name: value for name, value in sent.items() if value}
+    if provided:
+        checked = await checked_user(accounts, {**user.to_dict(), **provided}, user, trusted=True)
+        provided = {name: checked[name] for name in provided}
+    return provided
 
 
 def _missing_fields(call: SessionRequest, user: User, forced: bool) -> list[str]:
@@ -254,13 +254,13 @@ async def _begin_setup(
     call: SessionRequest, user: User, factor2: str, purpose: str = "setup", given: Mapping[str, Any] | None = None
 ) -> Outcome:
     ctx, fields = call.ctx, {**user.to_dict(), **(given or {})}
-    shown, data = await factor2_setup.start_setup(
+    view, data = await factor2_setup.start_setup(
         ctx.accounts, user, user.username, factor2, purpose, fields, False, call.origin,
         new_claim(ctx, call.state, PENDING),
     )  # fmt: skip
     await ctx.keep(call.request, data)
-    page = {**begun_variables(call, factor2), **shown, "next": call.next_page("")}
-    return Outcome({"ok": True, **shown}, Page(page, "configure_factor2_page"))
+    page = {**begun_variables(call, factor2), **view, "next": call.next_page("")}
+    return Outcome({"ok": True, **view}, Page(page, "configure_factor2_page"))
 
 
 def _own_factor(call: SessionRequest) -> str:

@@ -94,8 +94,8 @@ def check_names(names: list[str], reserved: Collection[str] = ()) -> None:
 
 def sent_csrf_token(ctx: SessionContext, form: JsonOrFormData, headers: Mapping[str, str]) -> object:
     """The token that a request sent, by header or field."""
-    wanted = ctx.manager.csrf_header_name.lower()
-    header = next((value for name, value in headers.items() if name.lower() == wanted), None)
+    requested = ctx.manager.csrf_header_name.lower()
+    header = next((value for name, value in headers.items() if name.lower() == requested), None)
     return header or next((form.get(name) for name in CSRF_FIELDS if form.get(name)), None)
 
 

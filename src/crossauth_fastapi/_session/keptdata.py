@@ -87,8 +87,8 @@ async def open_anonymous(ctx: SessionContext, request: Request, data: Mapping[st
     if before is not None and before.userid is not None:
         raise CrossauthError(ErrorCode.BadRequest, mark("A user is logged in"))
     # As it is by now: what was ended while this request was under way does not come back.
-    kept = {} if before is None else await _data_of(ctx, before.value)
-    key = await sessions.create_session_key(None, await ctx.extra_columns(request), {**kept, **data})
+    stored = {} if before is None else await _data_of(ctx, before.value)
+    key = await sessions.create_session_key(None, await ctx.extra_columns(request), {**stored, **data})
     ctx.start_session(request, key, None, False)
     if before is not None:
         await ctx.manager.key_storage.delete_key(before.value)

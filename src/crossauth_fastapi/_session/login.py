@@ -172,8 +172,8 @@ async def open_session(
     signed_in: User | None = result.user if result.asked is None else None
     ctx.start_session(request, result.session, signed_in, persist if signed_in else False)
     if signed_in is not None:
-        given = attempt.factor2_passed if factor2_given is None else factor2_given
-        await ctx.remember_device(request, signed_in, given)
+        provided = attempt.factor2_passed if factor2_given is None else factor2_given
+        await ctx.remember_device(request, signed_in, provided)
     return result
 
 

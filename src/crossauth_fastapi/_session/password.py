@@ -69,8 +69,8 @@ async def change_password(call: SessionRequest) -> Outcome:
     if forced is not None:
         return await _sign_in_after(call, Attempt(user, forced.methods, forced.factor2_passed), after)
     # Every session is gone, this one too: whoever copied its cookie is out, and the browser gets a new one.
-    given = call.state.factor2_given
-    await open_session(ctx, call.request, current_attempt(call, user), False, factor2_given=given)
+    provided = call.state.factor2_given
+    await open_session(ctx, call.request, current_attempt(call, user), False, factor2_given=provided)
     page = Page({"message": CHANGED, "next": after, "required": False})
     return Outcome({"ok": True, "message": CHANGED}, page)
 
@@ -98,8 +98,8 @@ async def request_reset(call: Submitted[RequestResetBody]) -> Outcome:
     email = call.body.email
     await password.request_reset(call.ctx.accounts, email, call.origin)
     await keep_next(call)
-    shown = {"message": RESET_SENT, "email": email, "next": call.next_page("")}
-    return Outcome({"ok": True, "message": RESET_SENT, "email": email}, Page(shown))
+    view = {"message": RESET_SENT, "email": email, "next": call.next_page("")}
+    return Outcome({"ok": True, "message": RESET_SENT, "email": email}, Page(view))
 
 
 async def get_reset_page(call: Submitted[ResetBody]) -> Page | Redirect:
@@ -113,8 +113,8 @@ async def get_reset_page(call: Submitted[ResetBody]) -> Page | Redirect:
     except CrossauthError as e:
         if e.code not in _BAD_LINKS:
             raise
-        shown = {**error_variables(e), "httpStatus": e.http_status, "badLink": True, "next": kept_next(call)}
-        return Page(shown, status=e.http_status)
+        view = {**error_variables(e), "httpStatus": e.http_status, "badLink": True, "next": kept_next(call)}
+        return Page(view, status=e.http_status)
     return Page({"token": token, "username": user.username, "next": call.next_page("") or kept_next(call)})
 
 
@@ -130,8 +130,8 @@ async def reset_password(call: Submitted[ResetBody]) -> Outcome:
     result = await _sign_in_after(call, proven(ctx.accounts, user), after)
     if call.user is None:
         return result
-    shown: dict[str, Any] = {"message": CHANGED, "user": call.user, "next": after}
-    return Outcome({"message": CHANGED, **result.json}, Page(shown))
+    view: dict[str, Any] = {"message": CHANGED, "user": call.user, "next": after}
+    return Outcome({"message": CHANGED, **result.json}, Page(view))
 
 
 CHANGE_PASSWORD = Action(

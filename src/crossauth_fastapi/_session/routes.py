@@ -27,8 +27,8 @@ def session_routes(router: APIRouter, ctx: SessionContext) -> None:
         user, token = state["user"], ctx.source.csrf.token_for_page(state)
         # Whoever is known by an ID token alone is not logged in here.
         is_here = user is not None and state["auth_type"] != OIDC
-        shown = {"ok": True, "user": ctx.public(user) if is_here else None, "csrfToken": token}
-        return JSONResponse(shown, headers=NO_STORE)
+        view = {"ok": True, "user": ctx.public(user) if is_here else None, "csrfToken": token}
+        return JSONResponse(view, headers=NO_STORE)
 
     for method in ("GET", "POST"):
         router.add_api_route(

@@ -151,12 +151,12 @@ async def wait_for_link(
     ctx.start_session(call.request, key, None, False)
     if previous is not None:
         await ctx.manager.delete_session(previous)
-    shown = {
+    view = {
         "message": CHECK_MAIL, "address": _mail_goes_to(user, username), "next": after, **form_variables(call),
         **(more or {}),
     }  # fmt: skip
     answer = {"ok": True, "user": None, "emailVerificationNeeded": True, **(more or {})}
-    return Outcome(answer, Page(shown, "signup_page"))
+    return Outcome(answer, Page(view, "signup_page"))
 
 
 def _mail_goes_to(user: User | None, username: str) -> str:
@@ -179,7 +179,7 @@ async def _set_factor2_up(
 ) -> Outcome:
     ctx = call.ctx
     fields = done.user.to_dict() if done.user else user
-    shown, data = await factor2_setup.start_setup(
+    view, data = await factor2_setup.start_setup(
         ctx.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, persist, call.origin,
         new_claim(ctx, call.state, PENDING),
     )  # fmt: skip
@@ -188,8 +188,8 @@ async def _set_factor2_up(
     ctx.start_session(call.request, key, None, False)
     if previous is not None:
         await ctx.manager.delete_session(previous)
-    answer = {"ok": True, "user": None, "emailVerificationNeeded": done.verify, **shown}
-    page = {**begun_variables(call, done.factor2), **shown, "next": after}
+    answer = {"ok": True, "user": None, "emailVerificationNeeded": done.verify, **view}
+    page = {**begun_variables(call, done.factor2), **view, "next": after}
     return Outcome(answer, Page(page, "configure_factor2_page"))
 
 

@@ -32,17 +32,17 @@ async def get_visit_page(call: SessionRequest) -> Page | Redirect:
     # What only looks is asked for by GET, and a code is sent by POST.
     action = call.state.url(visit.path) if visit.slot == VISIT else call.url("factor2")
     secrets = read_challenge(call.state["session_key"], call.ctx.accounts.ring, visit.slot, "visit").secrets
-    shown: dict[str, Any] = {
+    view: dict[str, Any] = {
         **ask_variables(call, str(user.factor2), action, "", secrets=secrets),
         "codeUnsent": visit.unsent,
     }
     unsent, code = unreachable_text(call.ctx, user), call.request.query_params.get("error", "")
     if unsent is not None:
-        shown |= {"errorMessage": unsent, "factor2Hint": "", "codeUnsent": False}
+        view |= {"errorMessage": unsent, "factor2Hint": "", "codeUnsent": False}
     if code in ErrorCode.__members__:
         e = CrossauthError(ErrorCode[code])
-        shown |= {"errorCodeName": code, "errorMessage": e.message, **field_variables(field_errors(e, ("otp",)))}
-    return Page(shown)
+        view |= {"errorCodeName": code, "errorMessage": e.message, **field_variables(field_errors(e, ("otp",)))}
+    return Page(view)
 
 
 async def no_visit(call: SessionRequest) -> Outcome:

@@ -83,9 +83,9 @@ async def create_administrator(
         raise Refused(f"{username} exists already: add --promote to make that user an administrator")
     decided = {"username": username, "state": UserState.active, "factor1": factor.factor_name, "admin": True}
     address = {} if email is None else {"email": email}
-    given = {**fields, **decided, **address}
+    provided = {**fields, **decided, **address}
     try:
-        made = await create_user(accounts, None, given, {"password": password()}, None, COMMAND_LINE)
+        made = await create_user(accounts, None, provided, {"password": password()}, None, COMMAND_LINE)
     except CrossauthError as e:
         if e.code is not ErrorCode.UserExists:
             raise

@@ -156,8 +156,8 @@ class Core:
             keep_shown: whether the login that asks goes on.
         """
         await logins.end_all(user, keep_shown=keep_shown)
-        kept = await logins.ids() if keep_shown else set()
-        await end_refresh_tokens(self.keys, user, except_sids=kept)
+        stored = await logins.ids() if keep_shown else set()
+        await end_refresh_tokens(self.keys, user, except_sids=stored)
         if self.accounts is not None:
             await end_sessions(self.accounts(), key_owner(user), keep=TOKEN_PREFIXES)
 

@@ -172,8 +172,8 @@ def with_refresh_token(response: Response, token: str) -> Response:
     """The answer of a bearer transport with a refresh token in it."""
     content = {**json.loads(bytes(response.body)), "refresh_token": token}
     answer = JSONResponse(content, response.status_code, background=response.background)
-    kept = [pair for pair in response.raw_headers if pair[0] not in (b"content-length", b"content-type")]
-    answer.raw_headers += kept
+    stored = [pair for pair in response.raw_headers if pair[0] not in (b"content-length", b"content-type")]
+    answer.raw_headers += stored
     return answer
 
 

@@ -237,10 +237,10 @@ class Flow:
         csrf = claims.get(CSRF_TOKEN_KEY)
         if not self.cookie.holds(request, csrf) or claims.get("flow") != self._flow:
             raise refused(ErrorCode.OAUTH_INVALID_STATE)
-        wanted = _claims_of(user)
-        if claims.get("sub") != wanted.get("sub"):
+        requested = _claims_of(user)
+        if claims.get("sub") != requested.get("sub"):
             raise HTTPException(400)
-        if claims.get("mark") != wanted.get("mark"):
+        if claims.get("mark") != requested.get("mark"):
             raise refused(ErrorCode.OAUTH_INVALID_STATE)
         expires = datetime.fromtimestamp(claims["exp"], UTC)
         if not await consume_once(self.core.keys, f"oauth state {claims.get('jti')}", utc_now(), expires):
@@ -302,12 +302,12 @@ class Flow:
 
     def _read_token(self, token: object) -> ProviderToken:
         """What of a provider's answer can be kept."""
-        given = token if isinstance(token, Mapping) else {}
-        access, refresh, expires = (given.get(name) for name in ("access_token", "refresh_token", "expires_at"))
+        provided = token if isinstance(token, Mapping) else {}
+        access, refresh, expires = (provided.get(name) for name in ("access_token", "refresh_token", "expires_at"))
         if not isinstance(access, str) or not access or not is_storable(access):
             raise self._failed("get_access_token", "no access token")
         own = isinstance(self.client, ProviderClient)
-        claims = given.get("id_payload") if own else None
+        claims = provided.get("id_payload") if own else None
         if own and not isinstance(claims, Mapping):
             raise self._failed("get_access_token", "it does not say who has logged in")
         sensible = isinstance(expires, (int, float)) and not isinstance(expires, bool) and 0 < expires <= _MAX_TIME

@@ -363,9 +363,9 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         if cause is not None and not may_be_taken(self.user_db, cause):
             return
         fields = dict.fromkeys(("email", *self.login_fields))
-        for wanted in {str(values[field]) for field in fields if values.get(field) is not None}:
+        for requested in {str(values[field]) for field in fields if values.get(field) is not None}:
             for field in fields:
-                owner = await self._by_field(field, wanted)
+                owner = await self._by_field(field, requested)
                 if owner is not None and (own is None or owner.id != own.id):
                     raise UserAlreadyExists from cause
 

@@ -40,17 +40,17 @@ class TotpAuthenticator(Authenticator):
     async def prepare_configuration(self, user: Params | User) -> dict[str, dict[str, Any]] | None:
         """A new secret: as QR code, as `otpauth:` URI and as text; encrypted in the session until it is confirmed."""
         secret = pyotp.random_base32()
-        shown = shown_secret(self.app_name, self.factor_name, str(user["username"]), secret)
-        kept = {"username": shown["username"], "factor2": self.factor_name, "totpsecret": self._ring.encrypt(secret)}
-        return {"userData": shown, "sessionData": kept}
+        view = shown_secret(self.app_name, self.factor_name, str(user["username"]), secret)
+        stored = {"username": view["username"], "factor2": self.factor_name, "totpsecret": self._ring.encrypt(secret)}
+        return {"userData": view, "sessionData": stored}
 
     async def reprepare_configuration(self, username: str, session_data: Params) -> dict[str, dict[str, Any]] | None:
         """The same secret again."""
         stored = session_data.get("totpsecret")
         if not isinstance(stored, str):
             return None
-        shown = shown_secret(self.app_name, self.factor_name, username, self._plain(stored))
-        return {"userData": shown, "secrets": {"totpsecret": stored}, "newSessionData": dict(session_data)}
+        view = shown_secret(self.app_name, self.factor_name, username, self._plain(stored))
+        return {"userData": view, "secrets": {"totpsecret": stored}, "newSessionData": dict(session_data)}
 
     async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:
         """Compare `params["otp"]` with the codes of this moment.

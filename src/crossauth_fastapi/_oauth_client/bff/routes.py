@@ -202,8 +202,8 @@ def _description(passage: Passage, path: str, method: str, name: str, ours: bool
         more["parameters"] = [{"name": "path", "in": "path", "required": True, "schema": schema}]
     if not is_safe:
         more["requestBody"] = {"content": {"*/*": {"schema": {}}}}
-    shown = path.partition("{")[0].removeprefix(passage.prefix).strip("/")
-    slug = re.sub(r"\W+", "_", f"{shown}_below" if "{" in path else shown).strip("_") or "root"
+    view = path.partition("{")[0].removeprefix(passage.prefix).strip("/")
+    slug = re.sub(r"\W+", "_", f"{view}_below" if "{" in path else view).strip("_") or "root"
     return {
         "summary": f"{method} {path.removeprefix(passage.prefix)} of the API",
         "description": "Passed on to the API with the access token of the session; the answer is the API's.",

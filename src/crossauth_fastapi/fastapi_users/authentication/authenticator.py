@@ -337,7 +337,7 @@ def _keyword(name: str, dependency: Any) -> Parameter:
 
 
 def _parameter_name(name: str) -> str:
-    kept = re.sub(r"[^A-Za-z0-9_]", "", name)
-    if keyword.iskeyword(kept):
-        return f"{kept}_"
-    return f"_{kept}" if kept[:1].isdigit() or not kept else kept
+    stored = re.sub(r"[^A-Za-z0-9_]", "", name)
+    if keyword.iskeyword(stored):
+        return f"{stored}_"
+    return f"_{stored}" if stored[:1].isdigit() or not stored else stored

@@ -186,8 +186,8 @@ def _add_associate_callback(
 
         async def proves(user: Any, email: str) -> bool:
             # The password was given where the flow began, and is the same: the state rests on it.
-            given = own().asks_password and await has_own_password(flow.core.keys, user)
-            return given or await flow.proves(token, user, email)
+            provided = own().asks_password and await has_own_password(flow.core.keys, user)
+            return provided or await flow.proves(token, user, email)
 
         try:
             with knowing_links(Links(flow.core.keys, proves)):

@@ -143,7 +143,7 @@ async def _authenticate(
 
 def _as_status(responses: OpenAPIResponseType, status_code: int) -> OpenAPIResponseType:
     """The description of answers, of which an empty one has this status."""
-    return {(status_code if status == 204 else status): said for status, said in responses.items()}
+    return {(status_code if status == 204 else status): declared for status, declared in responses.items()}
 
 
 def _add_logout(

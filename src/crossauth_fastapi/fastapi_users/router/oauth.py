@@ -77,10 +77,10 @@ class _Linking:
         associate = self.associate_by_email
         if associate is None:
             associate = await self._email_verified_on_both_sides(flow, user_manager, token, account)
-        said = self.associate_by_email is None and associate
+        declared = self.associate_by_email is None and associate
 
         async def proves(user: Any, email: str) -> bool:
-            return (said and same_mailbox(user.email, email)) or await flow.proves(token, user, email)
+            return (declared and same_mailbox(user.email, email)) or await flow.proves(token, user, email)
 
         try:
             with (

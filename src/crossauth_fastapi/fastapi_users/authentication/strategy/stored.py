@@ -95,9 +95,9 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
 
     async def list_tokens(self, user: Any, current: str | None = None) -> Sequence[TokenInfo]:
         """See `SupportsTokenLists`."""
-        mine = _stored(current) if current else None
+        own = _stored(current) if current else None
         found = [
-            TokenInfo(_handle(key), key.created, key.expires, key.value == mine, _sid(key))
+            TokenInfo(_handle(key), key.created, key.expires, key.value == own, _sid(key))
             for key in await self._keys(user)
         ]
         return sorted(found, key=lambda t: t.created, reverse=True)

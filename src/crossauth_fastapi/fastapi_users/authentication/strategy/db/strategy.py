@@ -162,10 +162,10 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
                 type(self.database).__name__,
             )
             return
-        kept = next((row for row in await self._rows(user) if _is_of(row, except_token)), None)
-        await self.database.delete_all_for_user(user.id, kept.token if kept is not None else None)
-        if kept is not None and kept.token.startswith(_STORED) and not self._is_live(kept, user):
-            await self.database.update(kept, {"token": _marked(kept.token, credential_fingerprint(user))})
+        stored = next((row for row in await self._rows(user) if _is_of(row, except_token)), None)
+        await self.database.delete_all_for_user(user.id, stored.token if stored is not None else None)
+        if stored is not None and stored.token.startswith(_STORED) and not self._is_live(stored, user):
+            await self.database.update(stored, {"token": _marked(stored.token, credential_fingerprint(user))})
 
     async def _end_surplus(self, user: Any, new: str) -> None:
         """Delete the oldest rows of a user beyond `max_per_user`, a few at a time: a table that is old may have any number."""
