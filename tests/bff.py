@@ -258,8 +258,8 @@ class Site:
         self.tokens = Tokens()
         self.allowance = options.pop("allowance", None)
         site_url = options.pop("site_url", "http://localhost")
-        given = {"site_url": site_url, **(server or {})}
-        self.server: FastApiServer = make_server(app=options.pop("app", None) or FastAPI(), **given)
+        provided = {"site_url": site_url, **(server or {})}
+        self.server: FastApiServer = make_server(app=options.pop("app", None) or FastAPI(), **provided)
         settings = ClientServerSettings(
             site_url=site_url, token_response_type="save_in_session_and_load",
             **{"bff_base_url": f"{api_url}/v1", "bff_endpoints": list(ENDPOINTS), **options},

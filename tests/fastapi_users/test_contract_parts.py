@@ -136,9 +136,9 @@ def test_a_token_is_for_one_purpose(api: Api) -> None:
     api.register()
     access, sent = api.bearer(), mailed(api)
     tokens = {**sent, "access": access["Authorization"].removeprefix("Bearer ")}
-    for purpose, said in BAD.items():
+    for purpose, response in BAD.items():
         for other in tokens.keys() - {purpose}:
-            assert detail(consume_once(api, purpose, tokens[other])) == said, (purpose, other)
+            assert detail(consume_once(api, purpose, tokens[other])) == response, (purpose, other)
         assert api.get("/hello", headers={"Authorization": f"Bearer {sent[purpose]}"}).status_code == 401
     assert api.get("/hello", headers=access).status_code == 200
     assert [consume_once(api, purpose, sent[purpose]).status_code for purpose in ("verify", "reset")] == [200, 200]

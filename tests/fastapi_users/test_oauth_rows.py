@@ -162,11 +162,11 @@ ROWS: dict[str, tuple[Requirement, int, Any]] = {
 
 @pytest.mark.parametrize("name", ROWS)
 def test_row(api: Api, says: Says, name: str) -> None:
-    ask, status, said = ROWS[name]
+    ask, status, response = ROWS[name]
     answer = ask(api, says)
     assert answer.status_code == status, answer.text
     if status >= 400:
-        assert detail(answer) == said
+        assert detail(answer) == response
         assert "a secret" not in answer.text
-    elif said is not None:
-        assert answer.json()[said]
+    elif response is not None:
+        assert answer.json()[response]

@@ -221,9 +221,9 @@ def test_row(api: Api, name: str) -> None:
     answer = ask(api)
     assert answer.status_code == status, answer.text
     if isinstance(body, dict) and status < 300:
-        shown = answer.json()
-        assert uuid.UUID(shown.pop("id"))
-        assert shown == body
+        displayed = answer.json()
+        assert uuid.UUID(displayed.pop("id"))
+        assert displayed == body
     elif status == 422:
         assert {"type", "loc", "msg"} <= set(detail(answer)[0])
     elif status < 300 and body is not None:
@@ -259,8 +259,8 @@ def test_the_attributes_of_the_cookie(api: Api) -> None:
 
 
 def test_the_order_of_a_user(api: Api) -> None:
-    shown = [name for name in api.register().json() if name != "oauth_accounts"]
-    assert shown == ["id", "email", "is_active", "is_superuser", "is_verified"]
+    displayed = [name for name in api.register().json() if name != "oauth_accounts"]
+    assert displayed == ["id", "email", "is_active", "is_superuser", "is_verified"]
 
 
 def test_the_hooks_in_their_order(api: Api) -> None:

@@ -73,8 +73,8 @@ async def test_a_bad_token_ends_nothing(provider: FakeProvider) -> None:
     async with ClientSite(provider, OIDC).open() as browser:
         await log_in(browser, provider)
         for name, (fault, claims) in BAD.items():
-            said = {"sub": "alice", "sid": provider.sessions["alice"], **claims}
-            answer = await tell(browser, provider, fault=fault, **said)
+            response = {"sub": "alice", "sid": provider.sessions["alice"], **claims}
+            answer = await tell(browser, provider, fault=fault, **response)
             told = (answer.status_code, answer.headers["cache-control"], answer.json()["error"])
             assert told == (400, "no-store", "invalid_request"), name
         assert await has_tokens(browser)

@@ -286,9 +286,9 @@ def test_scheme_and_host_of_an_unnamed_proxy_are_not_believed(shop: Any) -> None
 )  # fmt: skip
 def test_what_is_no_scheme_or_host_is_left_alone(name: str, value: str) -> None:
     headers = [(b"host", b"real.test"), (name.encode(), value.encode())]
-    given = {"client": ("10.0.0.5", 5), "scheme": "http", "headers": headers}
-    believe_proxies(given, read_proxies(["10.0.0.0/8"]))
-    assert (given["scheme"], dict(given["headers"])[b"host"]) == ("http", b"real.test")
+    provided = {"client": ("10.0.0.5", 5), "scheme": "http", "headers": headers}
+    believe_proxies(provided, read_proxies(["10.0.0.0/8"]))
+    assert (provided["scheme"], dict(provided["headers"])[b"host"]) == ("http", b"real.test")
 
 
 def test_of_a_list_the_nearest_proxy_counts() -> None:
@@ -297,9 +297,9 @@ def test_of_a_list_the_nearest_proxy_counts() -> None:
         (b"x-forwarded-proto", b"http, https"),
         (b"x-forwarded-host", b"forged.test, shop.test"),
     ]
-    given = {"client": ("10.0.0.5", 5), "scheme": "http", "headers": headers}
-    believe_proxies(given, read_proxies(["10.0.0.0/8"]))
-    assert (given["scheme"], dict(given["headers"])[b"host"]) == ("https", b"shop.test")
+    provided = {"client": ("10.0.0.5", 5), "scheme": "http", "headers": headers}
+    believe_proxies(provided, read_proxies(["10.0.0.0/8"]))
+    assert (provided["scheme"], dict(provided["headers"])[b"host"]) == ("https", b"shop.test")
 
 
 def test_a_test_client_on_plain_http_is_told_why_every_form_fails(caplog: pytest.LogCaptureFixture) -> None:

@@ -167,9 +167,7 @@ def issuer_of(ctx: ClientContext, response: OAuthTokenResponse) -> str:
 def go_on(ctx: ClientContext, request: Request, target: str = "") -> Response:
     """Send a browser on after a flow: to `target`, or to what the option `authorized_url` says."""
     state, url = state_of(request), ctx.options.authorized_url
-    to = target or (
-        state.link(requested) if requested.startswith("/") or "://" in requested else state.url(ctx.prefix + requested)
-    )
+    to = target or (state.link(url) if url.startswith("/") or "://" in url else state.url(ctx.prefix + url))
     return found(to) if request.method in SAFE_METHODS else see_other(to)
 
 

@@ -44,9 +44,9 @@ def test_what_is_read_is_what_was_kept() -> None:
 
 
 def test_nothing_secret_lies_open() -> None:
-    kept = json.dumps(encrypt_challenge(challenge(claim="browser"), RING))
+    stored = json.dumps(encrypt_challenge(challenge(claim="browser"), RING))
     for secret in ("JBSW", "stamp 1", "browser"):
-        assert secret not in kept
+        assert secret not in stored
     assert "JBSW" not in repr(challenge())
 
 
@@ -98,10 +98,10 @@ def test_it_ends_at_its_end_and_not_before() -> None:
 def test_it_is_the_browsers_that_began_it() -> None:
     assert challenge().is_claimed_by(None)
     assert challenge().is_claimed_by("anybody")
-    mine = challenge(claim="mine")
-    assert mine.is_claimed_by("mine")
-    assert not mine.is_claimed_by("yours")
-    assert not mine.is_claimed_by(None)
+    own = challenge(claim="mine")
+    assert own.is_claimed_by("mine")
+    assert not own.is_claimed_by("yours")
+    assert not own.is_claimed_by(None)
 
 
 @pytest.mark.parametrize(

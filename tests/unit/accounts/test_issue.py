@@ -100,8 +100,8 @@ async def test_a_session_that_goes_on_keeps_its_facts_and_data(world: World) -> 
 async def test_a_session_of_an_older_version_gets_a_sid_and_no_later_time(world: World) -> None:
     alice, accounts = await user_of(world), world.manager.accounts()
     first = await log_in(world, alice)
-    for kept, auth_time in (({"at": 1, "amr": ["pwd"]}, 1), (None, None)):
-        await world.keys.update_data(first.value, "crossauth", {"auth": kept} if kept else {})
+    for stored, auth_time in (({"at": 1, "amr": ["pwd"]}, 1), (None, None)):
+        await world.keys.update_data(first.value, "crossauth", {"auth": stored} if stored else {})
         old = await world.keys.get_key(first.value)
         done = await sign_in(accounts, attempt_of(alice, old), origin=HERE)
         assert facts(done.session).auth_time == auth_time
