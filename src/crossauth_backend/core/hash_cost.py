@@ -40,20 +40,15 @@ class Argon2Parameters:
 LEAST_COST: Final = Argon2Parameters(memory_cost=8, time_cost=1)
 """The least that a hash can cost; it protects nothing."""
 
-# How many blocks of `least_cost` are open.
-_open: list[None] = []
-
-
-def costs_least() -> bool:
-    """Return whether new hashes cost as little as they can at present."""
-    return bool(_open)
+# One entry for each block of `least_cost` that is open.
+least_cost_blocks: Final[list[None]] = []
 
 
 @contextmanager
 def least_cost() -> Iterator[None]:
     """Create hashes at the least cost in the block, in the whole process. For tests; nothing that serves uses it."""
-    _open.append(None)
+    least_cost_blocks.append(None)
     try:
         yield
     finally:
-        _open.pop()
+        least_cost_blocks.pop()

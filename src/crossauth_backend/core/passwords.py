@@ -15,7 +15,7 @@ from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.hash_cost import LEAST_COST, Argon2Parameters, costs_least
+from crossauth_backend.core.hash_cost import LEAST_COST, Argon2Parameters, least_cost_blocks
 from crossauth_backend.core.hash_pool import MAX_WAITING, HashPool
 from crossauth_backend.core.legacy_hashes import verify_legacy
 from crossauth_backend.core.texts import mark
@@ -135,7 +135,7 @@ class PasswordHasher:
 
     @property
     def _argon2(self) -> Argon2:
-        return _CHEAP if costs_least() else self._configured
+        return _CHEAP if least_cost_blocks else self._configured
 
     def _is_behind(self, password: str, encoded: str | None) -> bool:
         secret = self._prepared(password)
