@@ -100,7 +100,7 @@ def reissued(challenge: Challenge, secrets: Mapping[str, Any]) -> Challenge:
     return replace(challenge, id=random_value(_ID_BYTES), secrets=secrets)
 
 
-def encrypt_challenge(challenge: Challenge, ring: KeyRing) -> dict[str, Any]:
+def encrypt(challenge: Challenge, ring: KeyRing) -> dict[str, Any]:
     """The challenge as it is kept."""
     userid, until = challenge.userid, challenge.until
     sealed = {
@@ -124,13 +124,13 @@ def encrypt_challenge(challenge: Challenge, ring: KeyRing) -> dict[str, Any]:
 def is_setup_pending(key: Key | None, ring: KeyRing, now: datetime) -> bool:
     """Whether a second factor is being set up in a session, and was not abandoned for too long."""
     try:
-        challenge = read_challenge(key, ring, PENDING, "signup", "setup")
+        challenge = decrypt(key, ring, PENDING, "signup", "setup")
     except CrossauthError:
         return False
     return challenge.until is not None and not challenge.is_expired(now)
 
 
-def read_challenge(key: Key | None, ring: KeyRing, name: str, *purposes: Purpose) -> Challenge:
+def decrypt(key: Key | None, ring: KeyRing, name: str, *purposes: Purpose) -> Challenge:
     """The challenge in a session.
 
     Raises:

@@ -7,15 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from crossauth_backend.accounts import recovery, sent_codes
-from crossauth_backend.accounts.challenge import (
-    PENDING,
-    WAITS,
-    Challenge,
-    Purpose,
-    encrypt_challenge,
-    new_challenge,
-    read_challenge,
-)
+from crossauth_backend.accounts.challenge import PENDING, WAITS, Challenge, Purpose, decrypt, encrypt, new_challenge
 from crossauth_backend.accounts.changes import end_sessions, replace_checked
 from crossauth_backend.accounts.code_targets import is_reachable
 from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
@@ -93,7 +85,7 @@ async def start_setup(
     if user is not None and user.security_stamp is None:
         user = await accounts.user(user.id)
     challenge = new_challenge(kind, user, username, factor2, secrets, persist, accounts.now + WAITS[kind], claim)
-    return view, {PENDING: encrypt_challenge(challenge, accounts.ring)}
+    return view, {PENDING: encrypt(challenge, accounts.ring)}
 
 
 async def show_setup(accounts: Accounts, key: Key | None) -> dict[str, Any]:
@@ -217,7 +209,7 @@ async def remove(accounts: Accounts, user: User, origin: ClientInfo) -> User:
 
 async def _set_up_in(accounts: Accounts, key: Key | None) -> tuple[Challenge, User | None]:
     """The factor that is being set up in a session, and whose it will be; see `complete_setup` for what refuses."""
-    challenge = read_challenge(key, accounts.ring, PENDING, "signup", "setup")
+    challenge = decrypt(key, accounts.ring, PENDING, "signup", "setup")
     if challenge.until is None or challenge.is_expired(accounts.now):
         raise CrossauthError(ErrorCode.Expired, mark("This took too long. Start again."))
     if challenge.userid is None:

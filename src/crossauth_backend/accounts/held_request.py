@@ -17,9 +17,9 @@ from crossauth_backend.accounts.challenge import (
     VISIT,
     WAITS,
     Challenge,
-    encrypt_challenge,
+    decrypt,
+    encrypt,
     new_challenge,
-    read_challenge,
     reissued,
 )
 from crossauth_backend.accounts.codes import secrets_if_reachable
@@ -76,7 +76,7 @@ async def hold_request(accounts: Accounts, user: User, visit: HeldRequest, claim
     secrets = {**secrets, HELD_REQUEST: _kept(visit, unsent, accounts.now.timestamp())}
     until = accounts.now + WAITS["visit"]
     challenge = new_challenge("visit", user, user.username, factor.factor_name, secrets, None, until, claim)
-    return {visit.slot: encrypt_challenge(challenge, accounts.ring)}
+    return {visit.slot: encrypt(challenge, accounts.ring)}
 
 
 async def send_code(accounts: Accounts, key: Key, user: User, visit: HeldRequest) -> dict[str, Any]:
@@ -88,13 +88,13 @@ async def send_code(accounts: Accounts, key: Key, user: User, visit: HeldRequest
     challenge = _read(accounts, key, user, visit.slot)
     sent = await secrets_if_reachable(accounts, factor2_of(accounts, user), user)
     request = {**challenge.secrets[HELD_REQUEST], "unsent": False}
-    return {visit.slot: encrypt_challenge(reissued(challenge, {**sent, HELD_REQUEST: request}), accounts.ring)}
+    return {visit.slot: encrypt(reissued(challenge, {**sent, HELD_REQUEST: request}), accounts.ring)}
 
 
 def waiting_request(accounts: Accounts, key: Key | None, slot: str, claim: str | None) -> HeldRequest | None:
     """The request of the browser that has `claim`, if one waits in a session under this name."""
     try:
-        challenge = read_challenge(key, accounts.ring, slot, "visit")
+        challenge = decrypt(key, accounts.ring, slot, "visit")
         stored = challenge.secrets[HELD_REQUEST]
         visit = HeldRequest(**{**stored, "body": base64.b64decode(stored["body"])})
         return visit if challenge.is_claimed_by(claim) else None
@@ -128,7 +128,7 @@ async def complete_held_request(
 
 
 def _read(accounts: Accounts, key: Key, user: User, slot: str) -> Challenge:
-    challenge = read_challenge(key, accounts.ring, slot, "visit")
+    challenge = decrypt(key, accounts.ring, slot, "visit")
     # What was held without an end, or without what it rests on, is from an older version.
     if str(challenge.userid) != str(user.id) or challenge.until is None or challenge.proven is None:
         raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))

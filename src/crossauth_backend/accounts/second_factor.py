@@ -7,15 +7,7 @@ from typing import Any, Final
 
 from crossauth_backend.accounts import recovery
 from crossauth_backend.accounts.attempt import Attempt
-from crossauth_backend.accounts.challenge import (
-    PENDING,
-    WAITS,
-    Challenge,
-    Purpose,
-    encrypt_challenge,
-    new_challenge,
-    read_challenge,
-)
+from crossauth_backend.accounts.challenge import PENDING, WAITS, Challenge, Purpose, decrypt, encrypt, new_challenge
 from crossauth_backend.accounts.codes import UNSENT, login_secrets
 from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.accounts.rewritten import as_rewritten
@@ -51,7 +43,7 @@ async def pending_login(
     secrets = await login_secrets(accounts, factor, user, origin)
     until = accounts.now + WAITS[purpose]
     challenge = new_challenge(purpose, user, user.username, factor.factor_name, secrets, persist, until, None, methods)
-    return {PENDING: encrypt_challenge(challenge, accounts.ring)}, secrets.get(UNSENT, "")
+    return {PENDING: encrypt(challenge, accounts.ring)}, secrets.get(UNSENT, "")
 
 
 async def complete_login(
@@ -62,7 +54,7 @@ async def complete_login(
     Raises:
         CrossauthError: `Unauthorized` where none is waiting; `InvalidToken`, `Expired`, `TooManyAttempts`.
     """
-    challenge = read_challenge(key, accounts.ring, PENDING, "login")
+    challenge = decrypt(key, accounts.ring, PENDING, "login")
     user, methods = await prove(accounts, challenge, params, origin)
     # How an application has proven somebody by its own means is not known; that there were two factors is (RFC 8176 §2).
     first = challenge.methods or ("mfa",)

@@ -12,8 +12,8 @@ from crossauth_backend.accounts.challenge import (
     READ_REQUEST,
     VISIT,
     Challenge,
-    encrypt_challenge,
-    read_challenge,
+    decrypt,
+    encrypt,
     reissued,
 )
 from crossauth_backend.accounts.code_targets import count, is_reachable
@@ -106,7 +106,7 @@ async def resend(
     else:
         raise CrossauthError(ErrorCode.Unauthorized)
     challenge = reissued(challenge, secrets)
-    return challenge, {name: encrypt_challenge(challenge, accounts.ring)}
+    return challenge, {name: encrypt(challenge, accounts.ring)}
 
 
 def is_quiet(accounts: Accounts, key: Key | None, challenge: Challenge) -> bool:
@@ -130,7 +130,7 @@ def _newest(accounts: Accounts, key: Key | None, claims: Callable[[str], str | N
     found: list[tuple[str, Challenge]] = []
     for name in (PENDING, VISIT, READ_REQUEST):
         with suppress(CrossauthError):
-            challenge = read_challenge(key, accounts.ring, name, "login", "signup", "setup", "visit")
+            challenge = decrypt(key, accounts.ring, name, "login", "signup", "setup", "visit")
             if claims is None or challenge.is_claimed_by(claims(name)):
                 found.append((name, challenge))
     if not found:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossauth_backend.accounts.challenge import PENDING, read_challenge
+from crossauth_backend.accounts.challenge import PENDING, decrypt
 from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.accounts.second_factor import pending_login, prove
 from crossauth_backend.factors.base import Params
@@ -29,5 +29,5 @@ async def complete_step_up(accounts: Accounts, key: Key | None, params: Params, 
     Raises:
         CrossauthError: as `complete_login`, also for the challenge of a login.
     """
-    user, _ = await prove(accounts, read_challenge(key, accounts.ring, PENDING, "step_up"), params, origin)
+    user, _ = await prove(accounts, decrypt(key, accounts.ring, PENDING, "step_up"), params, origin)
     return user

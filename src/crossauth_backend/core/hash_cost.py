@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,20 +33,3 @@ class Argon2Parameters:
                     ErrorCode.Configuration,
                     f"Argon2Parameters: {name!r} must be a whole number, at least {bound} and at most {most}",
                 )
-
-
-LEAST_COST: Final = Argon2Parameters(memory_cost=8, time_cost=1)
-"""The least that a hash can cost; it protects nothing."""
-
-# One entry for each block of `least_cost` that is open.
-least_cost_blocks: Final[list[None]] = []
-
-
-@contextmanager
-def least_cost() -> Iterator[None]:
-    """Create hashes at the least cost in the block, in the whole process. For tests; nothing that serves uses it."""
-    least_cost_blocks.append(None)
-    try:
-        yield
-    finally:
-        least_cost_blocks.pop()

@@ -107,15 +107,13 @@ class SessionContext(ActionContext):
             return {}
         state = state_of(request)
         if state.extra_columns is None:
-            provided = await call_hook(self.settings.add_to_session, request)
-            if provided is not None and not (
-                isinstance(provided, Mapping) and all(isinstance(name, str) for name in provided)
-            ):
+            extra = await call_hook(self.settings.add_to_session, request)
+            if extra is not None and not (isinstance(extra, Mapping) and all(isinstance(name, str) for name in extra)):
                 raise CrossauthError(
                     ErrorCode.Configuration,
                     detail="option 'add_to_session': the function must return a dictionary of further columns, or None",
                 )
-            state.extra_columns = dict(provided or {})
+            state.extra_columns = dict(extra or {})
         return state.extra_columns
 
     def start_session(self, request: Request, key: Key, user: User | None, persist: bool | None) -> None:

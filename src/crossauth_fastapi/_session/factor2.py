@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from crossauth_backend.accounts import email_change, factor2_setup, recovery
-from crossauth_backend.accounts.challenge import PENDING, is_setup_pending, read_challenge
+from crossauth_backend.accounts.challenge import PENDING, decrypt, is_setup_pending
 from crossauth_backend.accounts.code_targets import is_reachable
 from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.fit import fields_given_with_choice
@@ -58,7 +58,7 @@ async def get_setup_page(call: SessionRequest) -> Page | Redirect:
     """
     if _is_set_up_pending(call):
         view = await _shown_again(call)
-        secrets = read_challenge(call.state["session_key"], call.ctx.accounts.ring, PENDING, "signup", "setup").secrets
+        secrets = decrypt(call.state["session_key"], call.ctx.accounts.ring, PENDING, "signup", "setup").secrets
         return Page({**factor_variables(call, str(view["factor2"]), secrets), **view, "next": call.next_page("")})
     user, forced = await whose_factor2(call)
     if forced or user.factor2 not in call.ctx.accounts.allowed_factor2:
@@ -88,7 +88,7 @@ async def _shown_again(call: SessionRequest) -> dict[str, Any]:
         CrossauthError: `Unauthorized` for another browser.
     """
     accounts, key = call.ctx.accounts, call.state["session_key"]
-    challenge = read_challenge(key, accounts.ring, PENDING, "signup", "setup")
+    challenge = decrypt(key, accounts.ring, PENDING, "signup", "setup")
     if not challenge.is_claimed_by(_claim_of(call)):
         raise CrossauthError(ErrorCode.Unauthorized, factor2_setup.OTHER_BROWSER)
     return await factor2_setup.show_setup(accounts, key)

@@ -10,7 +10,7 @@ from fastapi import Request
 
 from crossauth_backend.accounts import issue, login, second_factor
 from crossauth_backend.accounts.attempt import Attempt, Demand, Prompt
-from crossauth_backend.accounts.challenge import PENDING, read_challenge
+from crossauth_backend.accounts.challenge import PENDING, decrypt
 from crossauth_backend.accounts.context import has_factor2
 from crossauth_backend.accounts.credentials import check_credentials, proven
 from crossauth_backend.accounts.signup_rules import SETTING_UP
@@ -76,7 +76,7 @@ async def get_factor2_page(call: SessionRequest) -> Page | Redirect:
     """The form that asks for the code, where a login waits for one."""
     if call.user is not None:
         return Redirect(call.next_page(call.ctx.settings.login_redirect))
-    challenge = read_challenge(call.state["session_key"], call.ctx.accounts.ring, PENDING, "login")
+    challenge = decrypt(call.state["session_key"], call.ctx.accounts.ring, PENDING, "login")
     after = call.next_page(call.ctx.settings.login_redirect)
     return Page(ask_variables(call, challenge.factor2, "loginfactor2", after, challenge.persist, challenge.secrets))
 
@@ -132,7 +132,7 @@ async def sign_in(
         told = {"message": unsent} if unsent else {}
         asked = {}
         if call.is_page:
-            secrets = read_challenge(result.session, ctx.accounts.ring, PENDING, "login").secrets
+            secrets = decrypt(result.session, ctx.accounts.ring, PENDING, "login").secrets
             asked = ask_variables(call, str(factor2), "loginfactor2", after, persist, secrets)
         page = Page({**asked, **({"errorMessage": unsent, "factor2Hint": ""} if unsent else {})}, "factor2_page")
         return Outcome({"ok": True, "twoFactorRequired": True, "factor2": factor2, **told, **(more or {})}, page)

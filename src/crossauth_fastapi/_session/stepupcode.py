@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from crossauth_backend.accounts import sessions
-from crossauth_backend.accounts.challenge import PENDING, READ_REQUEST, VISIT, read_challenge
+from crossauth_backend.accounts.challenge import PENDING, READ_REQUEST, VISIT, decrypt
 from crossauth_backend.accounts.held_request import newest_held_request
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
@@ -31,7 +31,7 @@ async def get_visit_page(call: SessionRequest) -> Page | Redirect:
         raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     # What only looks is asked for by GET, and a code is sent by POST.
     action = call.state.url(visit.path) if visit.slot == VISIT else call.url("factor2")
-    secrets = read_challenge(call.state["session_key"], call.ctx.accounts.ring, visit.slot, "visit").secrets
+    secrets = decrypt(call.state["session_key"], call.ctx.accounts.ring, visit.slot, "visit").secrets
     view: dict[str, Any] = {
         **ask_variables(call, str(user.factor2), action, "", secrets=secrets),
         "codeUnsent": visit.unsent,

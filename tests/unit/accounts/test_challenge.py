@@ -13,10 +13,10 @@ from crossauth_backend.accounts.challenge import (
     WAITS,
     Challenge,
     Purpose,
-    encrypt_challenge,
+    decrypt,
+    encrypt,
     is_setup_pending,
     new_challenge,
-    read_challenge,
     reissued,
 )
 from crossauth_backend.core.secrets import KeyRing
@@ -32,19 +32,19 @@ def challenge(purpose: Purpose = "login", **changed: Any) -> Challenge:
 
 
 def session(waiting: Challenge, name: str = PENDING, **changed: Any) -> Key:
-    data = {name: {**encrypt_challenge(waiting, RING), **changed}}
+    data = {name: {**encrypt(waiting, RING), **changed}}
     return Key(value="s:x", created=NOW, data=json.dumps(data))
 
 
 def test_what_is_read_is_what_was_kept() -> None:
     for purpose in WAITS:
         one = challenge(purpose, claim="browser")
-        assert read_challenge(session(one), RING, PENDING, purpose) == one
+        assert decrypt(session(one), RING, PENDING, purpose) == one
         assert one.begun == NOW
 
 
 def test_nothing_secret_lies_open() -> None:
-    stored = json.dumps(encrypt_challenge(challenge(claim="browser"), RING))
+    stored = json.dumps(encrypt(challenge(claim="browser"), RING))
     for secret in ("JBSW", "stamp 1", "browser"):
         assert secret not in stored
     assert "JBSW" not in repr(challenge())
@@ -55,7 +55,7 @@ def test_a_code_is_good_for_one_purpose(purpose: Purpose) -> None:
     others: tuple[Purpose, ...] = tuple(other for other in WAITS if other != purpose)
     for purposes in (others, ()):
         with pytest.raises(CrossauthError) as refused:
-            read_challenge(session(challenge(purpose)), RING, PENDING, *purposes)
+            decrypt(session(challenge(purpose)), RING, PENDING, *purposes)
         assert refused.value.code is ErrorCode.Unauthorized
 
 
@@ -64,25 +64,25 @@ def test_a_code_is_good_for_one_purpose(purpose: Purpose) -> None:
 )
 def test_a_session_in_which_nothing_waits_refuses(data: str) -> None:
     with pytest.raises(CrossauthError) as refused:
-        read_challenge(Key(value="s:x", created=NOW, data=data), RING, PENDING, "login")
+        decrypt(Key(value="s:x", created=NOW, data=data), RING, PENDING, "login")
     assert refused.value.code is ErrorCode.Unauthorized
     with pytest.raises(CrossauthError):
-        read_challenge(None, RING, PENDING, "login")
+        decrypt(None, RING, PENDING, "login")
     with pytest.raises(CrossauthError):
-        read_challenge(session(challenge("visit"), name=VISIT), RING, PENDING, "visit")
+        decrypt(session(challenge("visit"), name=VISIT), RING, PENDING, "visit")
 
 
 def test_what_an_older_version_sealed_without_a_stamp_is_void() -> None:
     sealed = RING.encrypt(json.dumps({"secrets": {}, "until": None}))
     with pytest.raises(CrossauthError) as refused:
-        read_challenge(session(challenge(), sealed=sealed), RING, PENDING, "login")
+        decrypt(session(challenge(), sealed=sealed), RING, PENDING, "login")
     assert refused.value.code is ErrorCode.Unauthorized
 
 
 def test_what_somebody_else_sealed_is_refused() -> None:
     other = KeyRing(["another secret, also long enough for a test"], "test")
     with pytest.raises(CrossauthError):
-        read_challenge(session(challenge()), other, PENDING, "login")
+        decrypt(session(challenge()), other, PENDING, "login")
 
 
 def test_it_ends_at_its_end_and_not_before() -> None:
