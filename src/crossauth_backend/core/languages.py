@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -73,10 +74,15 @@ def read_languages(
         component: whose options they are, for messages.
 
     Raises:
-        CrossauthError: `Configuration` for what is no language tag, is said twice, or has no catalogue.
+        CrossauthError: `Configuration` for what is no language tag, is said twice, or has no catalogue, and for a folder that
+            is not there.
     """
     if tags is None and folder is None and not in_json:
         return None
+    if folder is not None and not Path(folder).is_dir():
+        raise CrossauthError(
+            ErrorCode.Configuration, f"{component}: option 'locale_dir': there is no folder {folder!r:.200}"
+        )
     tags = [DEFAULT_LANGUAGE] if tags is None else list(tags)
     if len({tag.lower() for tag in tags}) != len(tags):
         raise _wrong(component, "a language is given twice")
