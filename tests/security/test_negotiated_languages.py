@@ -1,5 +1,7 @@
 """`Accept-Language` chooses among the languages of a site, whatever is in it, and no cache mixes up what it chose."""
 
+from pathlib import Path
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -56,3 +58,33 @@ def test_a_folder_of_texts_that_is_not_there_stops_the_start() -> None:
         with pytest.raises(CrossauthError, match="option 'locale_dir'") as refused:
             make_server(languages=["en", "de"], locale_dir=folder)
         assert refused.value.code is ErrorCode.Configuration
+
+
+def test_a_catalogue_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
+    """Every page in its language would answer 500 otherwise."""
+    folder = tmp_path / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    for content in (b"garbage", b"", b"\xde\x12\x04\x95" + b"\xff" * 40):
+        (folder / "crossauth.mo").write_bytes(content)
+        with pytest.raises(CrossauthError, match="option 'locale_dir': the texts in 'de' cannot be read") as refused:
+            make_server(languages=["en", "de"], locale_dir=str(tmp_path))
+        assert refused.value.code is ErrorCode.Configuration
+
+
+def test_a_translation_that_is_not_written_for_its_values_does_not_hide_the_refusal(tmp_path: Path) -> None:
+    folder = tmp_path / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    one, many = (f"Too many attempts. Try again in %(n)d {unit}." for unit in ("minute", "minutes"))
+    (folder / "crossauth.po").write_text(
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n\n'
+        f'msgid "{one}"\nmsgid_plural "{many}"\nmsgstr[0] "%(x)d %"\nmsgstr[1] "%(x)d %"\n'
+    )
+    server = make_server(languages=["en", "de"], locale_dir=str(tmp_path), translate_json=True)
+
+    @server.app.get("/many")
+    async def many_attempts() -> None:
+        raise CrossauthError(ErrorCode.TooManyAttempts, retry_after=120)
+
+    client = TestClient(server.app, base_url="https://testserver")
+    answer = client.get("/many", headers={"Accept-Language": "de"})
+    assert (answer.status_code, answer.json()["errorMessage"]) == (429, "Too many attempts. Try again in 2 minutes.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.texts import DEFAULT_LANGUAGE, Language, is_translated
+from crossauth_backend.core.texts import DEFAULT_LANGUAGE, Language, is_translated, unreadable_catalogue
 
 # What browsers send is shorter by far. Longer ones are not read at all, so that nobody makes us work.
 MAX_HEADER: Final = 512
@@ -89,6 +89,10 @@ def read_languages(
     for tag in tags:
         if not _TAG.fullmatch(tag):
             raise _wrong(component, f"{tag!r} is not a language tag such as 'de' or 'pt-BR'")
+        if why := unreadable_catalogue(tag, folder or ""):
+            raise CrossauthError(
+                ErrorCode.Configuration, f"{component}: option 'locale_dir': the texts in {tag!r} cannot be read ({why:.200})"
+            )
         if not is_translated(tag, folder or ""):
             raise _wrong(
                 component,
