@@ -103,7 +103,8 @@ class Pages:
         more: Callable[[Request], Complete | None] = lambda request: None,
         brand: Brand = NO_BRAND,
     ) -> None:
-        environment = Environment(loader=PageLoader(template_dir), autoescape=True, bytecode_cache=_COMPILED)
+        self._loader = PageLoader(template_dir)
+        environment = Environment(loader=self._loader, autoescape=True, bytecode_cache=_COMPILED)
         install(environment)
         environment.filters.update(FILTERS)
         environment.globals["now"] = utc_now
@@ -119,9 +120,15 @@ class Pages:
         return pages
 
     def has(self, template: str) -> bool:
-        """Whether there is such a template."""
+        """Whether there is such a template.
+
+        One of the application's own is compiled, so that a mistake in it is known at the start; ours when they are used.
+        """
+        environment = self.templates.env
         try:
-            self.templates.env.get_template(template)
+            _, filename, _ = self._loader.get_source(environment, template)
+            if not Path(filename or "").is_relative_to(_OURS):
+                environment.get_template(template)
         except TemplateNotFound:
             return False
         return True
