@@ -59,7 +59,9 @@ def test_an_image_that_is_none_of_the_sites_stops_the_start(name: str, url: str)
     assert f"option {name!r} must be a path such as" in refusal(**{name: url})
 
 
-@pytest.mark.parametrize("color", ["red", "#12", "#fff;}*{display:none", "#123456\n", "#\uff11\uff12\uff13", "url(//evil)"])
+@pytest.mark.parametrize(
+    "color", ["red", "#12", "#fff;}*{display:none", "#123456\n", "#\uff11\uff12\uff13", "url(//evil)"]
+)
 def test_a_color_that_is_more_than_a_color_stops_the_start(color: str) -> None:
     assert "option 'accent_color' must be a color" in refusal(accent_color=color)
 
@@ -72,7 +74,8 @@ def test_sources_of_a_policy_that_are_no_texts_are_refused_by_name(value: Any) -
 
 
 @pytest.mark.parametrize(
-    "source", ["https://a.example; script-src *", "https://a.example\n", "*", "https:", "data:", "'unsafe-inline'", "'nonce-x'"]
+    "source",
+    ["https://a.example; script-src *", "https://a.example\n", "*", "https:", "data:", "'unsafe-inline'", "'nonce-x'"],
 )
 @pytest.mark.parametrize("directive", ["script_src", "img_src", "style_src", "font_src", "connect_src"])
 def test_no_source_of_a_policy_is_another_directive_or_everything(directive: str, source: str) -> None:
@@ -82,7 +85,7 @@ def test_no_source_of_a_policy_is_another_directive_or_everything(directive: str
 
 def test_markup_in_options_is_text_on_pages() -> None:
     marked = "<img src=x onerror=alert(1)>\"'"
-    options = {"site_name": marked, "footer": marked, "logo_url": "https://cdn.example/\"onerror=\"alert(1)"}
+    options = {"site_name": marked, "footer": marked, "logo_url": 'https://cdn.example/"onerror="alert(1)'}
     client = TestClient(make_server(**options).app, base_url="https://testserver")
     page = client.get("/login").text
     assert "<img src=x" not in page

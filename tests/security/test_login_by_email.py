@@ -58,7 +58,10 @@ def test_an_address_that_is_anothers_username_does_not_take_its_place(login_by: 
         assert (page.status_code, 'id="user_email-error"' in page.text) == (400, True)
         if login_by == "username_or_email":
             # What is not changed is not looked at again, so that nobody is kept from changing something else.
-            assert attacker.call("/api/updateuser", user_email="m@example.com", user_phone="+441632960961").status_code == 200
+            assert (
+                attacker.call("/api/updateuser", user_email="m@example.com", user_phone="+441632960961").status_code
+                == 200
+            )
         attacker.call("/api/logout")
         assert victim.log_in("victim@example.com").status_code == 200
         assert victim.who() == "victim@example.com"
@@ -87,7 +90,13 @@ def test_other_ways_to_write_an_address_are_no_further_attempts() -> None:
     with world.open() as url, Browser(url) as victim, Browser(url) as attacker:
         signed_up(victim, username="victim", user_email="victim@example.com")
         victim.call("/api/logout")
-        spellings = ["victim@example.com", "VICTIM@example.com", " victim@example.com", "victim@EXAMPLE.com\t", "Victim@example.com"]
+        spellings = [
+            "victim@example.com",
+            "VICTIM@example.com",
+            " victim@example.com",
+            "victim@EXAMPLE.com\t",
+            "Victim@example.com",
+        ]
         for typed in spellings:
             assert name_of(attacker.log_in(typed, NEW)) == "UsernameOrPasswordInvalid"
         for typed in (*spellings, "vIctim@example.com"):

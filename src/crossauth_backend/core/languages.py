@@ -91,7 +91,8 @@ def read_languages(
             raise _wrong(component, f"{tag!r} is not a language tag such as 'de' or 'pt-BR'")
         if why := unreadable_catalogue(tag, folder or ""):
             raise CrossauthError(
-                ErrorCode.Configuration, f"{component}: option 'locale_dir': the texts in {tag!r} cannot be read ({why:.200})"
+                ErrorCode.Configuration,
+                f"{component}: option 'locale_dir': the texts in {tag!r} cannot be read ({why:.200})",
             )
         if not is_translated(tag, folder or ""):
             raise _wrong(

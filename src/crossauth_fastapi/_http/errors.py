@@ -116,7 +116,9 @@ def json_headers() -> dict[str, str]:
 def error_json(e: CrossauthError, extra: dict[str, Any] | None = None) -> Response:
     """The JSON form of a refusal."""
     return with_retry_after(
-        JSONResponse(for_json({"ok": False, **error_variables(e), **(extra or {})}), e.http_status, headers=json_headers()),
+        JSONResponse(
+            for_json({"ok": False, **error_variables(e), **(extra or {})}), e.http_status, headers=json_headers()
+        ),
         e,
     )
 

@@ -111,8 +111,8 @@ def brand_of(settings: BrandSettings, component: str, site_name: str, site_url: 
         title: the title of the FastAPI application.
 
     Raises:
-        CrossauthError: `Configuration` for a color that is none, for text that a page cannot show, and for an image that it cannot
-            load.
+        CrossauthError: `Configuration` for a color that is none, for text that a page cannot show, and for an image that it
+            cannot load.
     """
     _check_text(component, "site_name", site_name, _MOST_NAME)
     _check_text(component, "footer", settings.footer or "", _MOST_FOOTER)
