@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
-from crossauth_backend.accounts.login_names import find_for_login
+from crossauth_backend.accounts.login_names import counted_name, find_for_login
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
-from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.users.record import User, UserAndSecrets
@@ -39,7 +38,7 @@ async def check_credentials(
     # Whose browser it is shows only when the user was read. Of others nothing is read before they are counted.
     found = await _named(accounts, username) if origin.device is not None and possible else None
     device = origin.device_of(found.user if found else None)
-    name = (normalize(username) if accounts.normalize_username else username) if possible else None
+    name = counted_name(accounts, username) if possible else None
     # A browser in which the user was logged in before is counted by itself: guesses from elsewhere cannot lock it out.
     counted = {"login_device": device} if device else {"login_account": name}
     addresses = {"login_address": origin.address, "login_total_address": origin.address}

@@ -18,7 +18,7 @@ from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.texts import for_json
 from crossauth_backend.oauth.client.responses import OAuthTokenResponse
 from crossauth_backend.oauth.client.token_set import TokenSet
-from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_variables, with_retry_after
+from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_variables, json_headers, with_retry_after
 from crossauth_fastapi._http.redirects import found, see_other
 from crossauth_fastapi._middleware.state import SAFE_METHODS, state_of
 from crossauth_fastapi._oauth_client.context import ClientContext, TokenAnswer
@@ -217,7 +217,7 @@ async def answer_error(ctx: ClientContext, request: Request, e: Exception) -> Re
 def error_json(e: CrossauthError) -> Response:
     """An error as JSON, with `ok` false and the documented fields."""
     return with_retry_after(
-        JSONResponse(for_json({"ok": False, **error_fields(e)}), e.http_status, headers=NO_STORE), e
+        JSONResponse(for_json({"ok": False, **error_fields(e)}), e.http_status, headers=json_headers()), e
     )
 
 

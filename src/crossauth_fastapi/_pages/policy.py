@@ -56,6 +56,13 @@ class PagePolicy:
     connect_src: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            values = getattr(self, f.name)
+            if not isinstance(values, (tuple, list)) or not all(isinstance(value, str) for value in values):
+                raise CrossauthError(
+                    ErrorCode.Configuration,
+                    f"PagePolicy: {f.name} must be a tuple of texts, such as ('https://example.com',), not {values!r:.80}",
+                )
         self._widened()
 
     def __or__(self, other: PagePolicy) -> PagePolicy:

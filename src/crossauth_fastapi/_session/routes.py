@@ -58,21 +58,34 @@ def csrf_routes(router: APIRouter, ctx: SessionContext) -> None:
 
 def static_routes(router: APIRouter, prefix: str, brand: Brand) -> None:
     """The stylesheet, the script and the icon of the default pages. Their URLs change with their content: kept for a year."""
-    headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
     async def stylesheet(request: Request) -> Response:
-        return _packed(request, brand.stylesheet[0], "text/css", headers)
+        content, version = brand.stylesheet
+        return _packed(request, content, "text/css", _kept(request, version))
 
-    async def favicon() -> Response:
+    async def favicon(request: Request) -> Response:
+        content, version = brand.favicon
         # Opened by itself it is a document, which may run nothing.
         policy = {"Content-Security-Policy": "default-src 'none'"}
-        return Response(brand.favicon[0], media_type="image/svg+xml", headers=headers | policy)
+        return Response(content, media_type="image/svg+xml", headers=_kept(request, version) | policy)
 
     async def small_script(request: Request) -> Response:
-        return _packed(request, script()[0], "text/javascript", headers)
+        content, version = script()
+        return _packed(request, content, "text/javascript", _kept(request, version))
 
     for name, content in ((STYLESHEET, stylesheet), (SCRIPT, small_script), (FAVICON, favicon)):
         router.add_api_route(prefix + name, content, methods=["GET"], include_in_schema=False)
+
+
+def _kept(request: Request, version: str) -> dict[str, str]:
+    """How long caches may keep a file of ours: a year at the URL of its content, else not at all.
+
+    While an update is rolled out, an old worker is asked for the files of new pages. Its answer must not stay in caches under
+    their URLs, nor may anybody put it there before.
+    """
+    known = request.query_params.get("v") == version
+    lasts = "public, max-age=31536000, immutable" if known else "no-cache"
+    return {"Cache-Control": lasts, "X-Content-Type-Options": "nosniff"}
 
 
 def _packed(request: Request, content: bytes, media_type: str, headers: dict[str, str]) -> Response:

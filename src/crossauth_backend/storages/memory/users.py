@@ -56,7 +56,7 @@ class InMemoryUserStorage(UserStorage):
     @classmethod
     def own_options(cls) -> Mapping[str, str]:
         """The names of the options that only this class has."""
-        return option_names(InMemoryUserStorageSettings)
+        return dict(option_names(InMemoryUserStorageSettings))
 
     def user_or_none(self, id: UserId | None) -> User | None:
         """The user of this id without a check of the state; for reading a key together with its user."""

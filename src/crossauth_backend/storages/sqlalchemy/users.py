@@ -102,7 +102,7 @@ class SqlAlchemyUserStorage(UserStorage):
     @classmethod
     def own_options(cls) -> Mapping[str, str]:
         """The options that only this class has."""
-        return option_names(SqlUserSettings)
+        return dict(option_names(SqlUserSettings))
 
     @property
     def userid_column(self) -> sa.Column[Any]:
