@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from tests.models import share_models
 from tests.services.browser import chromium
 from tests.services.postgres import PostgresServer, postgres_server
 from tests.services.redis import RedisServer, redis_cluster, redis_server
@@ -18,6 +19,7 @@ from tests.services.wheel import build_wheel
 
 # A client reads all certificates of the machine when it is made, and the tests make thousands: they share one context.
 httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
+share_models()
 
 skipped: list[str] = []
 wheel_ran_on: list[str] = []
