@@ -9,23 +9,32 @@ from datetime import UTC, datetime, timedelta
 Clock = Callable[[], datetime]
 
 
-# Clocks that tests have put in the place of the system's; the last one counts.
-_replaced: list[Clock] = []
+class _Replacement:
+    """A clock in the place of the system's."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+
+# Those that tests have put there; the last one counts.
+_replaced: list[_Replacement] = []
 
 
 def utc_now() -> datetime:
     """The current time, aware, in UTC."""
-    return _replaced[-1]() if _replaced else datetime.now(UTC)
+    return _replaced[-1].clock() if _replaced else datetime.now(UTC)
 
 
 @contextmanager
 def time_from(clock: Clock) -> Iterator[None]:
     """Let `utc_now` ask `clock` in the block, in the whole process; for tests."""
-    _replaced.append(clock)
+    own = _Replacement(clock)
+    _replaced.append(own)
     try:
         yield
     finally:
-        _replaced.pop()
+        # Its own, whichever block ends first: else the clock of another one would stay.
+        _replaced[:] = [entry for entry in _replaced if entry is not own]
 
 
 def from_now(seconds: float, now: datetime) -> datetime:
