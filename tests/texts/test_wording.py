@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 PHRASES = (
     r"Forgotten your password", r"Have an account already\?", r"No account yet\?", r"Repeat the (new )?password",
     r"At least eight characters, with a capital", r"This is what you log in with", r"Your second factor\b(?! has)",
-    r"Set up your second factor", r"[Aa]uthenticator application", r"Code by e-?mail", r"a stolen password is not enough to get in",
+    r"Set up your second factor", r"[Aa]uthenticator application", r"Code by e-?mail",
+    r"a stolen password is not enough to get in",
     r"Scan this with an authenticator application", r"Cannot scan it\?", r"One more step", r"Lost it\? One of",
     r"Never mind", r"Log in as somebody else", r"Keep them where you keep important papers", r"Make ten new codes",
     r"All earlier ones have stopped", r"Where you are logged in", r"End all the others", r"It becomes yours when you open it",
@@ -78,7 +79,9 @@ def names(path: Path) -> set[str]:
 
 
 def test_private_names_are_terms_of_the_field() -> None:
-    sources = [path for folder in ("src", "tests", "scripts", "examples") for path in sorted((ROOT / folder).rglob("*.py"))]
+    sources = [
+        path for folder in ("src", "tests", "scripts", "examples") for path in sorted((ROOT / folder).rglob("*.py"))
+    ]
     sources = [path for path in sources if "node_modules" not in path.parts]
     assert {path.name for path in sources} & MODULES == set()
     found = {str(path.relative_to(ROOT)): sorted(names(path) & NAMES) for path in sources}

@@ -16,7 +16,7 @@ from crossauth_fastapi._http.openapi import TITLED
 
 logger = logging.getLogger("crossauth.http")
 NO_STORE: Final = {"Cache-Control": "no-store"}
-_LOG_IN: Final = mark("Log in first")
+_LOG_IN: Final = mark("Log in to continue")
 
 
 class ErrorBody(BaseModel):
