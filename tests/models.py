@@ -8,6 +8,9 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+# What FastAPI gives every field of an answer, where there is nothing in it.
+_PLAIN = {"annotation", "default", "alias"}
+
 
 @cache
 def _of_model(model: type[BaseModel]) -> TypeAdapter[Any]:
@@ -20,9 +23,12 @@ def share_models() -> None:
 
     def shared(field: v2.ModelField) -> None:
         info = field.field_info
-        model, plain = info.annotation, FieldInfo(annotation=info.annotation, default=PydanticUndefined)
+        model = info.annotation
         ours = isinstance(model, type) and issubclass(model, BaseModel) and model.__module__.startswith("crossauth_")
-        if ours and field.mode == "serialization" and field.config is None and repr(info) == repr(plain):
+        says_more = (
+            info.metadata or info.alias or info.default is not PydanticUndefined or info._attributes_set.keys() - _PLAIN
+        )
+        if ours and not says_more and field.mode == "serialization" and field.config is None:
             field._type_adapter = _of_model(model)
         else:
             read(field)
