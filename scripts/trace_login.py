@@ -135,8 +135,8 @@ class Login:
     async def sign_up(self) -> None:
         """A user with TOTP who is logged out."""
         await self.send("/api/signup", username="alice", password=PASSWORD, repeat_password=PASSWORD, factor2="none")
-        shown = await self.send("/api/changefactor2", factor2="totp")
-        self.totp = pyotp.TOTP(shown["totpsecret"])
+        displayed = await self.send("/api/changefactor2", factor2="totp")
+        self.totp = pyotp.TOTP(displayed["totpsecret"])
         await self.send("/api/configurefactor2", otp=self.code())
         await self.send("/api/logout")
 

@@ -57,10 +57,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def crossauth(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    given = {"CROSSAUTH_SECRET": SECRET, "CROSSAUTH_SUPERUSER_PASSWORD": PASSWORD, **variables}
+    provided = {"CROSSAUTH_SECRET": SECRET, "CROSSAUTH_SUPERUSER_PASSWORD": PASSWORD, **variables}
     return subprocess.run(
         [str(Path(sys.executable).parent / "crossauth"), *arguments], cwd=folder,
-        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", **given}, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", **provided}, capture_output=True, text=True, timeout=60,
         check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 

@@ -330,9 +330,9 @@ async def test_a_worker_that_died_while_sending_loses_nothing() -> None:
     room = InKeys(keys, RING)
     message = Message(channel="mail", to=TO, content={"to": TO, "subject": "a", "text": "b"})
     ends = clock.now + timedelta(hours=1)
-    kept = await room.add(Waiting(message=message, tries=1, due=clock.now, ends=ends), clock.now)
-    assert kept is not None
-    assert await room.lease(kept.name, clock.now) is not None, "and nothing comes back of this worker"
+    stored = await room.add(Waiting(message=message, tries=1, due=clock.now, ends=ends), clock.now)
+    assert stored is not None
+    assert await room.lease(stored.name, clock.now) is not None, "and nothing comes back of this worker"
     with smtp_server() as (mailbox, port):
         worker = Worker(port, keys, clock)
         await worker.queue.deliver_due()

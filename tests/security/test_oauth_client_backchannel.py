@@ -73,8 +73,8 @@ async def test_a_bad_token_ends_nothing(provider: FakeProvider) -> None:
     async with ClientSite(provider, OIDC).open() as browser:
         await log_in(browser, provider)
         for name, (fault, claims) in BAD.items():
-            said = {"sub": "alice", "sid": provider.sessions["alice"], **claims}
-            answer = await tell(browser, provider, fault=fault, **said)
+            response = {"sub": "alice", "sid": provider.sessions["alice"], **claims}
+            answer = await tell(browser, provider, fault=fault, **response)
             told = (answer.status_code, answer.headers["cache-control"], answer.json()["error"])
             assert told == (400, "no-store", "invalid_request"), name
         assert await has_tokens(browser)
@@ -179,14 +179,14 @@ async def test_it_survives_a_refresh_and_a_new_session_id(provider: FakeProvider
 
 
 async def test_it_is_told(provider: FakeProvider) -> None:
-    class Heard:
+    class RecordingListener:
         def __init__(self) -> None:
             self.events: list[Any] = []
 
         async def on_event(self, event: Any) -> None:
             self.events.append(event)
 
-    heard = Heard()
+    heard = RecordingListener()
     async with ClientSite(provider, OIDC, event_listeners=[heard]).open() as browser:
         await tell(browser, provider, sub="alice")
         async with asyncio.timeout(10):

@@ -200,8 +200,8 @@ async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(
 
         path, fields = "/api/refreshtokens", {}
         if sent:
-            shown = (await browser.call("/refresh_token", decode=False)).json()
-            path, fields = "/refreshtokenflow", {"refresh_token": shown["token"]}
+            displayed = (await browser.call("/refresh_token", decode=False)).json()
+            path, fields = "/refreshtokenflow", {"refresh_token": displayed["token"]}
         keys.before = act
         answer = await browser.post(path, json=fields, headers={CSRF: token})
         assert keys.before is None
@@ -211,8 +211,8 @@ async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(
             assert provider.refresh_tokens == {}, "nor is there one that is still good"
         else:
             assert answer.status_code == (303 if sent else 200)
-            shown = (await browser.call("/id_token")).json()
-            assert shown["sub"] == ("bob" if way == "somebody else" else "alice")
+            displayed = (await browser.call("/id_token")).json()
+            assert displayed["sub"] == ("bob" if way == "somebody else" else "alice")
 
 
 async def join(browser: Visitor) -> None:
@@ -238,8 +238,8 @@ async def test_an_account_that_is_unlinked_takes_its_sessions_with_it(
         await come(thief, provider, "mallory")
         await became(thief, provider)
         assert await who(thief) == "alice"
-        (mine,) = [one for one in await listed(owner) if one["subject"] == "mallory"]
-        assert (await owner.call("/api/linkedaccounts", account=mine["account"])).status_code == 200
+        (own,) = [one for one in await listed(owner) if one["subject"] == "mallory"]
+        assert (await owner.call("/api/linkedaccounts", account=own["account"])).status_code == 200
         assert [await who(b) for b in (owner, thief)] == ["alice", None]
         here.later(seconds=2)
         await come(slow, provider, "alice")

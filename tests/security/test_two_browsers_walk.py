@@ -178,10 +178,10 @@ class Walk:
         """The owner sets a second factor up, also where an administrator demanded it."""
         self.owner.cookies.clear()
         self.owner.submit("/login", username=self.name, password=PASSWORD)
-        shown = self.owner.call("/api/changefactor2", factor2="totp")
-        if shown.status_code != 200 or "totpsecret" not in shown.json():
+        displayed = self.owner.call("/api/changefactor2", factor2="totp")
+        if displayed.status_code != 200 or "totpsecret" not in displayed.json():
             return False
-        code = self.world.code(shown.json()["totpsecret"])
+        code = self.world.code(displayed.json()["totpsecret"])
         return bool(self.owner.call("/api/configurefactor2", otp=code).status_code == 200)
 
     def by_administrator(self) -> bool:
@@ -251,10 +251,10 @@ RECOVERIES: list[Callable[[Walk], bool]] = [
 
 @pytest.fixture(params=[1, 2, 3, 4])
 def walk(request: pytest.FixtureRequest) -> Iterator[Walk]:
-    given = storages(request, "memory")
-    passwords = Pausing(given["users"], CHEAP)
+    provided = storages(request, "memory")
+    passwords = Pausing(provided["users"], CHEAP)
     world = World(
-        **given, enable_email_verification=True, attempt_limits=dict.fromkeys(DEFAULT_LIMITS),
+        **provided, enable_email_verification=True, attempt_limits=dict.fromkeys(DEFAULT_LIMITS),
         authenticators={"localpassword": passwords, "totp": TotpAuthenticator("Test"), "email": EmailAuthenticator()},
         allowed_factor2=["none", "totp", "email"],
     )  # fmt: skip

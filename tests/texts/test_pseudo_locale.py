@@ -66,8 +66,10 @@ def test_no_page_has_a_text_that_is_not_translated(browser: Browser) -> None:
         "/changepassword", old_password="wrong", new_password=PASSWORD, repeat_new_password=PASSWORD
     )
     pages["factor"] = browser.submit("/changefactor2", factor2="totp")
-    shown = [page for page in pages.values() if page.headers.get("content-type", "").startswith("text/html")]
-    assert len(shown) >= 16
-    for page in shown:
+    displayed = [page for page in pages.values() if page.headers.get("content-type", "").startswith("text/html")]
+    assert len(displayed) >= 16
+    for page in displayed:
         assert f'lang="{TAG}" dir="rtl"' in page.text
-    assert {name: found for name, page in pages.items() if page in shown and (found := untranslated(page.text))} == {}
+    assert {
+        name: found for name, page in pages.items() if page in displayed and (found := untranslated(page.text))
+    } == {}

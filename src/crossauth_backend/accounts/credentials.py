@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from crossauth_backend.accounts.attempt import Attempt
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.accounts.login_names import counted_name, find_for_login
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
@@ -17,7 +17,7 @@ from crossauth_backend.users.stamp import is_digest, with_stamp
 
 
 async def check_credentials(
-    accounts: Accounts, username: str, params: Params, origin: Origin = NOWHERE,
+    accounts: Accounts, username: str, params: Params, origin: ClientInfo = UNKNOWN_CLIENT,
     refuse: Callable[[User], Awaitable[None]] | None = None,
 ) -> User:  # fmt: skip
     """The user whose first factor `params` prove, in whatever state.
@@ -70,7 +70,7 @@ async def _named(accounts: Accounts, username: str) -> UserAndSecrets | None:
     return None if found is None else with_stamp(found, accounts.users.credentials)
 
 
-async def _check(accounts: Accounts, found: UserAndSecrets | None, params: Params, origin: Origin) -> User:
+async def _check(accounts: Accounts, found: UserAndSecrets | None, params: Params, origin: ClientInfo) -> User:
     try:
         if found is None:
             await check_nobody(accounts, params)
@@ -79,7 +79,7 @@ async def _check(accounts: Accounts, found: UserAndSecrets | None, params: Param
     except CrossauthError as e:
         user = found.user if found else None
         if e.code is not ErrorCode.Connection:  # a login that was not looked at is no failed one
-            accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=e.code_name)
+            accounts.events.emit(EventName.login_failed, user, address=origin.address, reason=e.code_name)
         raise
 
 

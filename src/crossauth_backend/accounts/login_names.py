@@ -9,7 +9,7 @@ from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.form_fields import taken
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import normalize, normalize_address, same_mailbox
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
 from crossauth_backend.users.reads import ANY_STATE, or_none
 from crossauth_backend.users.record import User, UserAndSecrets
@@ -65,7 +65,7 @@ async def find_for_login(accounts: Accounts, typed: str) -> UserAndSecrets | Non
 
 def counts(accounts: Accounts, user: User, address: str) -> bool:
     """Whether the email address of `user` is one to log in by: that of a finished account, verified where addresses are."""
-    if user.state in UNFINISHED or not same_mailbox(address_of(user) or "", address):
+    if user.state in UNFINISHED or not same_mailbox(contact_address(user) or "", address):
         return False
     known = isinstance(accounts.users, SupportsSignupExpiry)
     return not accounts.verify_email or not known or user.email_verified_at is not None

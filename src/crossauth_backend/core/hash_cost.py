@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,25 +33,3 @@ class Argon2Parameters:
                     ErrorCode.Configuration,
                     f"Argon2Parameters: {name!r} must be a whole number, at least {bound} and at most {most}",
                 )
-
-
-LEAST_COST: Final = Argon2Parameters(memory_cost=8, time_cost=1)
-"""The least that a hash can cost; it protects nothing."""
-
-# How many blocks of `least_cost` are open.
-_open: list[None] = []
-
-
-def costs_least() -> bool:
-    """Return whether new hashes cost as little as they can at present."""
-    return bool(_open)
-
-
-@contextmanager
-def least_cost() -> Iterator[None]:
-    """Create hashes at the least cost in the block, in the whole process. For tests; nothing that serves uses it."""
-    _open.append(None)
-    try:
-        yield
-    finally:
-        _open.pop()

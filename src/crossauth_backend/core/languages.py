@@ -49,10 +49,10 @@ class Languages:
         return self.tags, self.folder, self.in_json
 
     def _choose(self, header: str) -> Language:
-        wanted = parse_accept_language(header)
-        refused = {tag for tag, quality in wanted if quality == 0}
+        requested = parse_accept_language(header)
+        refused = {tag for tag, quality in requested if quality == 0}
         allowed = [tag for tag in self.tags if tag.lower() not in refused]
-        for tag, quality in wanted:
+        for tag, quality in requested:
             found = _best(tag, allowed) if quality else None
             if found is not None:
                 return self._language(found)

@@ -143,11 +143,11 @@ def overridden(tables: Iterable[type], given: Mapping[str, Any], own: Mapping[st
     tables = tuple(tables)
     spellings = {spelling: name for table in tables for spelling, name in _spellings(table).items()}
     takes = {name for table in tables for name in takes_none(table)}
-    said = {n: v for n, v in own.items() if v is not None or spellings.get(n) in takes}
-    again = {spellings.get(name, name) for name in said}
+    declared = {n: v for n, v in own.items() if v is not None or spellings.get(n) in takes}
+    again = {spellings.get(name, name) for name in declared}
     # What says nothing is kept, so that a name which nobody knows is refused all the same.
-    silent = {name: value for name, value in own.items() if name not in said and name not in given}
-    return {n: v for n, v in given.items() if spellings.get(n, n) not in again} | silent | said
+    silent = {name: value for name, value in own.items() if name not in declared and name not in given}
+    return {n: v for n, v in given.items() if spellings.get(n, n) not in again} | silent | declared
 
 
 def takes_none(table: type) -> frozenset[str]:
@@ -250,8 +250,8 @@ def _spellings(table: type) -> Mapping[str, str]:
 
 
 def _shown(spec: Field[Any]) -> str | None:
-    shown: str | Callable[[], str] | None = spec.metadata["shown"]
-    return shown() if callable(shown) else shown
+    view: str | Callable[[], str] | None = spec.metadata["shown"]
+    return view() if callable(view) else view
 
 
 def _default(spec: Field[Any]) -> str:

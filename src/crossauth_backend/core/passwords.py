@@ -15,7 +15,7 @@ from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.hash_cost import LEAST_COST, Argon2Parameters, costs_least
+from crossauth_backend.core.hash_cost import Argon2Parameters
 from crossauth_backend.core.hash_pool import MAX_WAITING, HashPool
 from crossauth_backend.core.legacy_hashes import verify_legacy
 from crossauth_backend.core.texts import mark
@@ -49,13 +49,6 @@ def password_forms(password: str) -> tuple[str, ...]:
     return (composed,) if composed == password else (composed, password)
 
 
-def _argon2_at(cost: Argon2Parameters) -> Argon2:
-    return Argon2(time_cost=cost.time_cost, memory_cost=cost.memory_cost, parallelism=cost.parallelism)
-
-
-_CHEAP: Final = _argon2_at(LEAST_COST)
-
-
 class PasswordHasher:
     """Makes and checks password hashes in a small thread pool of its own, see `HashPool`.
 
@@ -77,10 +70,10 @@ class PasswordHasher:
         max_waiting: int = MAX_WAITING,
     ) -> None:
         cost = parameters or Argon2Parameters()
-        self._configured = _argon2_at(cost)
+        self._argon2 = Argon2(time_cost=cost.time_cost, memory_cost=cost.memory_cost, parallelism=cost.parallelism)
         self._pepper = pepper
         self._pool = HashPool(threads, max_waiting)
-        self._dummies: dict[Argon2, str] = {}
+        self._dummy: str | None = None
 
     async def hash(self, password: str) -> str:
         """The encoded argon2id hash of `password`.
@@ -117,8 +110,7 @@ class PasswordHasher:
     def needs_rehash(self, encoded: str) -> bool:
         """Whether a correct password should be hashed anew: older algorithm or other cost."""
         try:
-            # In tests with cheap hashes, one of the configured cost is not replaced by a cheap one.
-            return all(costs.check_needs_rehash(encoded) for costs in (self._argon2, self._configured))
+            return self._argon2.check_needs_rehash(encoded)
         except InvalidHashError:
             return True
 
@@ -132,10 +124,6 @@ class PasswordHasher:
             if self._is_behind(form, encoded):
                 return Verdict(True, number > 0 or self.needs_rehash(encoded or ""))
         return Verdict(False)
-
-    @property
-    def _argon2(self) -> Argon2:
-        return _CHEAP if costs_least() else self._configured
 
     def _is_behind(self, password: str, encoded: str | None) -> bool:
         secret = self._prepared(password)
@@ -151,10 +139,9 @@ class PasswordHasher:
 
     def _verify_nobody(self, secret: bytes) -> bool:
         """The work of a wrong password."""
-        argon2 = self._argon2
-        if argon2 not in self._dummies:
-            self._dummies[argon2] = argon2.hash(b"nobody has this password")
-        self._matches(self._dummies[argon2], secret)
+        if self._dummy is None:
+            self._dummy = self._argon2.hash(b"nobody has this password")
+        self._matches(self._dummy, secret)
         return False
 
     def _matches(self, encoded: str, secret: bytes) -> bool:

@@ -48,14 +48,14 @@ def form_or_json(model: type[BaseModel], *, form_only: bool = False) -> dict[str
     return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}}
 
 
-def needs(*, session: bool = False, csrf: bool = False) -> dict[str, Any]:
+def security_requirement(*, session: bool = False, csrf: bool = False) -> dict[str, Any]:
     """The description of what a call must carry: all of it, which dependencies cannot say."""
     names = ([_SESSION] if session else []) + ([_CSRF] if csrf else [])
     return {"security": [{name: [] for name in names}]}
 
 
 def schemes(csrf_header: str, session: dict[str, Any]) -> list[Any]:
-    """Dependencies that do nothing but make the names known that `needs` uses.
+    """Dependencies that do nothing but make the names known that `security_requirement` uses.
 
     Parameters:
         csrf_header: the header with the CSRF token.

@@ -112,7 +112,7 @@ def check_csrf(state: RequestState) -> None:
     Raises:
         CrossauthError: `InvalidCsrf`.
     """
-    if state.method_ not in SAFE_METHODS and state["auth_type"] in AMBIENT:
+    if state.method not in SAFE_METHODS and state["auth_type"] in AMBIENT:
         check_csrf_token(state)
 
 
@@ -122,7 +122,7 @@ def check_csrf_token(state: RequestState) -> None:
     Raises:
         CrossauthError: `InvalidCsrf`.
     """
-    if state.method_ not in SAFE_METHODS and not state.csrf_checked and not state["csrf_token"]:
+    if state.method not in SAFE_METHODS and not state.csrf_checked and not state["csrf_token"]:
         raise csrf_refusal(state)
 
 

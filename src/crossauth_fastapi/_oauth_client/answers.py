@@ -166,8 +166,8 @@ def issuer_of(ctx: ClientContext, response: OAuthTokenResponse) -> str:
 
 def go_on(ctx: ClientContext, request: Request, target: str = "") -> Response:
     """Send a browser on after a flow: to `target`, or to what the option `authorized_url` says."""
-    state, wanted = state_of(request), ctx.options.authorized_url
-    to = target or (state.link(wanted) if wanted.startswith("/") or "://" in wanted else state.url(ctx.prefix + wanted))
+    state, url = state_of(request), ctx.options.authorized_url
+    to = target or (state.link(url) if url.startswith("/") or "://" in url else state.url(ctx.prefix + url))
     return found(to) if request.method in SAFE_METHODS else see_other(to)
 
 
@@ -246,11 +246,11 @@ def as_crossauth_error(response: Mapping[str, Any]) -> CrossauthError:
     Parameters:
         response: has `error`, and perhaps `error_description`.
     """
-    error, said = response.get("error"), response.get("error_description")
+    error, declared = response.get("error"), response.get("error_description")
     code, status = _REASONS.get(error, (_C.FetchError, 502)) if isinstance(error, str) else (_C.FetchError, 502)
     name = error if isinstance(error, str) and error.isascii() and error.isprintable() else "no error name"
     # A failure of the other side is said in our words: its own are for whoever runs it.
-    public = _clean(said) if status < 500 or code is _C.Connection else None
+    public = _clean(declared) if status < 500 or code is _C.Connection else None
     return CrossauthError(code, public, detail=f"the authorization server says: {name[:_LONGEST]}", status=status)
 
 
@@ -266,8 +266,8 @@ def log_tokens_of(response: Mapping[str, Any]) -> None:
 def _clean(text: object) -> str | None:
     if not isinstance(text, str):
         return None
-    kept = "".join(c for c in text[:_LONGEST] if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF).strip()
-    return kept or None
+    stored = "".join(c for c in text[:_LONGEST] if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF).strip()
+    return stored or None
 
 
 def _none(*args: Any) -> None:

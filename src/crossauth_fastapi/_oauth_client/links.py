@@ -150,8 +150,8 @@ async def link(call: ActionRequest[LinksContext, LinkBody]) -> Outcome:
 
 
 async def _lists(call: LinksRequest) -> dict[str, Any]:
-    shown = await _variables(call)
-    found: list[Identity] = shown["identities"]
+    view = await _variables(call)
+    found: list[Identity] = view["identities"]
     accounts = [
         {
             "account": handle_of(one),
@@ -162,18 +162,18 @@ async def _lists(call: LinksRequest) -> dict[str, Any]:
         }
         for one in found
     ]
-    return {"linkedAccounts": accounts, "providers": shown["providers"]}
+    return {"linkedAccounts": accounts, "providers": view["providers"]}
 
 
 async def _variables(call: LinksRequest) -> dict[str, Any]:
     user, ctx = call.session_user(), call.ctx
     found = [one for storage in ctx.storages for one in await storage.of_user(user.id)]
     titles = {issuer: title_of(client) for client in ctx.clients for issuer in client.client.issuers}
-    shown = [
+    view = [
         {"handle": handle_of(one), "title": titles.get(one.iss) or host_of(one.iss), "identity": one} for one in found
     ]
     return {
-        "identities": found, "linkedAccounts": shown, "providers": [_titles(client) for client in ctx.clients],
+        "identities": found, "linkedAccounts": view, "providers": [_titles(client) for client in ctx.clients],
         "passwordNeeded": ctx.services.needs_password(call, user),
     }  # fmt: skip
 

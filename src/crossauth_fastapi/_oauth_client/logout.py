@@ -18,8 +18,8 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.keys.spend import spend
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.oauth.client.flownames import OAuthFlows
 from crossauth_backend.oauth.client.logout import LogoutToken
@@ -133,7 +133,7 @@ async def told_by_provider(ctx: ClientContext, request: Request, form: JsonOrFor
         # The provider sends it again.
         await keys.delete_key(used)
         raise
-    ctx.events.tell(
+    ctx.events.emit(
         EventName.logged_out, None, address=ctx.origin(request).address, reason=f"at the provider {ctx.client.issuer}"
     )
     return Response(status_code=200, headers=NO_STORE)
@@ -151,9 +151,9 @@ async def _use_once(keys: KeyStorage, token: LogoutToken, now: datetime) -> str:
     # Beyond this it is refused for its age.
     expires = datetime.fromtimestamp(token.iat, UTC) + OLDEST + timedelta(minutes=10)
     name = f"logout token {token.iss} {token.jti}"
-    if not await spend(keys, name, now, expires):
+    if not await consume_once(keys, name, now, expires):
         raise InvalidRequest(mark("The logout token is invalid"), detail="logout token: jti")
-    return KeyPrefix.spent + hash_token(name)
+    return KeyPrefix.consumed + hash_token(name)
 
 
 async def _end(ctx: ClientContext, request: Request, tokens: TokenSet | None) -> str:

@@ -141,14 +141,14 @@ class Pages:
                 self._policy if policy is EVERY_PAGE else (self.brand.policy | policy).header
             )
         # What a page is given wins, as it would not over a context processor: for an administrator `user` is somebody else.
-        given = {**self._common(request), **_language_variables(), **(variables or {})}
+        provided = {**self._common(request), **_language_variables(), **(variables or {})}
         headers |= _language_headers()
         complete = self._more(request)
         if complete is None:
-            return self._plain.TemplateResponse(request, template, given, status, headers)
+            return self._plain.TemplateResponse(request, template, provided, status, headers)
 
         def make(more: Variables) -> Response:
-            return self._plain.TemplateResponse(request, template, {**given, **more}, status)
+            return self._plain.TemplateResponse(request, template, {**provided, **more}, status)
 
         return LatePage(make, complete, status, headers)
 

@@ -78,8 +78,8 @@ class PagePolicy:
         return "; ".join(f"{directive} {sources[directive]}" for directive in _ORDER if directive in sources)
 
     def _widened(self) -> dict[str, list[str]]:
-        given = {f.name.replace("_", "-"): getattr(self, f.name) for f in fields(self)}
-        return {name: [_source(name, value) for value in values] for name, values in given.items() if values}
+        provided = {f.name.replace("_", "-"): getattr(self, f.name) for f in fields(self)}
+        return {name: [_source(name, value) for value in values] for name, values in provided.items() if values}
 
 
 EVERY_PAGE: Final = PagePolicy()

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from crossauth_fastapi._http.errors import NO_STORE
-from crossauth_fastapi._http.openapi import needs, schemes
+from crossauth_fastapi._http.openapi import schemes, security_requirement
 from crossauth_fastapi._middleware.identity import OIDC
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.brand import FAVICON, STYLESHEET, Brand
@@ -27,15 +27,15 @@ def session_routes(router: APIRouter, ctx: SessionContext) -> None:
         user, token = state["user"], ctx.source.csrf.token_for_page(state)
         # Whoever is known by an ID token alone is not logged in here.
         is_here = user is not None and state["auth_type"] != OIDC
-        shown = {"ok": True, "user": ctx.public(user) if is_here else None, "csrfToken": token}
-        return JSONResponse(shown, headers=NO_STORE)
+        view = {"ok": True, "user": ctx.public(user) if is_here else None, "csrfToken": token}
+        return JSONResponse(view, headers=NO_STORE)
 
     for method in ("GET", "POST"):
         router.add_api_route(
             f"{ctx.prefix}api/userforsessionkey", user_for_session_key, methods=[method], response_model=None,
             name=f"userforsessionkey:{method.lower()}", summary="Get the current user",
             operation_id=_operation_id("account_current_user", method),
-            responses={200: {"model": UserAnswer}}, tags=[ACCOUNT_TAG], openapi_extra=needs(session=True),
+            responses={200: {"model": UserAnswer}}, tags=[ACCOUNT_TAG], openapi_extra=security_requirement(session=True),
         )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def csrf_routes(router: APIRouter, ctx: SessionContext) -> None:
             f"{ctx.prefix}api/getcsrftoken", get_csrf_token, methods=[method], response_model=None,
             name=f"getcsrftoken:{method.lower()}", summary="Get a CSRF token",
             operation_id=_operation_id("account_csrf_token", method),
-            responses={200: {"model": CsrfAnswer}}, tags=[ACCOUNT_TAG], openapi_extra=needs(),
+            responses={200: {"model": CsrfAnswer}}, tags=[ACCOUNT_TAG], openapi_extra=security_requirement(),
             dependencies=[Depends(scheme) for scheme in schemes(ctx.manager.csrf_header_name, ctx.session_scheme)],
         )  # fmt: skip
 

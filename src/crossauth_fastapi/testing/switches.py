@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from crossauth_backend.core.clock import time_from, utc_now
-from crossauth_backend.core.hash_cost import least_cost
 from crossauth_backend.limits.switch import without_limits
 from crossauth_backend.testing.clock import FakeClock
+from crossauth_backend.testing.passwords import cheap_hashes
 
 
 @contextmanager
@@ -44,5 +44,5 @@ def cheap_passwords() -> Iterator[None]:
     Only a call of this function does so: there is no option and no environment variable. A hash that is created in the block
     protects nothing; outside of it, it is replaced at the next login.
     """
-    with least_cost():
+    with cheap_hashes():
         yield
