@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from crossauth_backend.accounts.changes import check_still, end_sessions, replace_checked
 from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo, has_factor2
 from crossauth_backend.accounts.form_fields import check_new_secrets, refusal
+from crossauth_backend.accounts.password import send_password_notice
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
@@ -129,6 +130,7 @@ async def change_password(
     stored = await _decide(accounts, admin, user, change, secrets)
     await end_sessions(accounts, user.id)
     accounts.events.emit(EventName.password_changed, user, address=origin.address, actor=admin)
+    send_password_notice(accounts, stored)
     return stored
 
 

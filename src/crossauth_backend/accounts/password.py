@@ -13,6 +13,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password
 from crossauth_backend.core.secrets import equal, hash_token
 from crossauth_backend.core.texts import mark
+from crossauth_backend.email_tokens import subjects
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.limits.rules import mailbox_of
@@ -68,7 +69,20 @@ async def change_password(
     stored = await replace_checked(accounts, user, {"state": UserState.active}, secrets)
     await end_sessions(accounts, user.id)
     accounts.events.emit(EventName.password_changed, user, address=origin.address)
+    send_password_notice(accounts, stored)
     return stored
+
+
+def send_password_notice(accounts: Accounts, user: User) -> None:
+    """Mail the user, where mail is configured: whoever changes a password to take an account over must not go unnoticed.
+
+    Parameters:
+        accounts: the account services.
+        user: as stored with the new password.
+    """
+    if accounts.emails is not None:
+        data = {"canReset": accounts.reset_password}
+        accounts.need_emails().send_note(user, subjects.PASSWORD_CHANGED, "passwordnoticebody.jinja2", data)
 
 
 async def _prove_old(accounts: Accounts, found: UserAndSecrets, old: Params) -> UserAndSecrets:
@@ -142,6 +156,7 @@ async def reset_password(
     await end_sessions(accounts, user.id)
     await unlink_unproven(accounts, stored, origin)
     accounts.events.emit(EventName.password_reset, user, address=origin.address)
+    send_password_notice(accounts, stored)
     return stored
 
 

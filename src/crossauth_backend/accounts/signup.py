@@ -15,7 +15,7 @@ from crossauth_backend.accounts.code_targets import check_reachable
 from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo, has_factor2
 from crossauth_backend.accounts.credentials import says_nothing
 from crossauth_backend.accounts.email_change import signup_lasts
-from crossauth_backend.accounts.form_fields import check_new_secrets, refusal, taken
+from crossauth_backend.accounts.form_fields import check_new_secrets, refusal, taken, with_secret_problems
 from crossauth_backend.accounts.new_names import check_names_apart
 from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -141,7 +141,12 @@ async def sign_up(
             second factor that is not offered, `TooManyAttempts`.
     """
     await accounts.counted(origin, None, signup_address=origin.address)
-    new = await checked_user(accounts, user)
+    try:
+        new = await checked_user(accounts, user)
+    except CrossauthError as e:
+        raise await with_secret_problems(
+            accounts.factors.get(str(user.get("factor1"))), e, params, repeat_params
+        ) from e
     factor = accounts.factors[new["factor1"]]
     if not factor.can_create_user():
         raise CrossauthError(ErrorCode.Forbidden, mark("You can't sign up with this login method"))

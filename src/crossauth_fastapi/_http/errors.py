@@ -15,7 +15,7 @@ from crossauth_backend.oauth.wire.errors import OAuthError
 
 logger = logging.getLogger("crossauth.http")
 NO_STORE: Final = {"Cache-Control": "no-store"}
-_LOG_IN: Final = mark("Log in first")
+_LOG_IN: Final = mark("Log in to continue")
 
 
 class ErrorBody(BaseModel):

@@ -132,7 +132,7 @@ def csrf_refusal(state: RequestState) -> CrossauthError:
     return explain(state) if explain is not None else CrossauthError(ErrorCode.InvalidCsrf)
 
 
-def _unknown(demand: RouteDemand, text: str = mark("Log in first")) -> LoginRequired:
+def _unknown(demand: RouteDemand, text: str = mark("Log in to continue")) -> LoginRequired:
     required = LoginRequired(text, scopes=demand.scopes, credentials=demand.credentials)
     if not required.by_session:
         required = LoginRequired(

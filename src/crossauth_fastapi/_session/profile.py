@@ -46,7 +46,13 @@ def profile_variables(call: SessionRequest, user: User) -> dict[str, Any]:
         shown_field(name, call.form.get(f"user_{name}", shown_value(user.get(name, ""))))
         for name in call.ctx.users.user_editable_fields
     ]
-    return {"user": user, "userEditableFields": fields, "allowedFactor2": choice_of_factors(call), "isAdmin": False}
+    return {
+        "user": user,
+        "userEditableFields": fields,
+        "allowedFactor2": choice_of_factors(call),
+        "emailRequired": call.ctx.settings.enable_email_verification,
+        "isAdmin": False,
+    }
 
 
 async def update_profile(call: SessionRequest) -> Outcome:
