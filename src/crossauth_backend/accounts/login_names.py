@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 from crossauth_backend.accounts.context import Accounts
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import normalize, normalize_address, same_mailbox
 from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
@@ -13,35 +12,10 @@ from crossauth_backend.users.reads import ANY_STATE, or_none
 from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_backend.users.rules import is_address
 from crossauth_backend.users.states import UNFINISHED
-from crossauth_backend.users.storage import UserStorage
 
 LoginBy: TypeAlias = Literal["username", "email", "username_or_email"]
 BY_USERNAME: Final[LoginBy] = "username"
 BY_EMAIL: Final[LoginBy] = "email"
-
-
-def check_login_by(login_by: LoginBy, users: UserStorage | None, signs_up: bool) -> None:
-    """Make sure that users can be found as `login_by` says.
-
-    Parameters:
-        login_by: the option.
-        users: where users are; `None` without any.
-        signs_up: whether users sign up on this server.
-
-    Raises:
-        CrossauthError: `Configuration` where there is no email address, or a sign-up could not give one.
-    """
-    if users is None or login_by == BY_USERNAME:
-        return
-    problems = users.unfit_fields({"email": str})
-    if not problems and login_by == BY_EMAIL and signs_up and "email" not in users.user_editable_fields:
-        problems = [
-            "a sign-up must be able to give an address: list 'email' in 'user_editable_fields' of the user storage"
-        ]
-    if problems:
-        raise CrossauthError(
-            ErrorCode.Configuration, f"SessionManager: option 'login_by' is {login_by!r}, but {'; '.join(problems)}"
-        )
 
 
 async def find_for_login(accounts: Accounts, typed: str) -> UserAndSecrets | None:

@@ -1,4 +1,4 @@
-"""The names of new accounts: what users log in by, and not what another logs in by."""
+"""What the names by which users log in must be, so that each means one account."""
 
 from __future__ import annotations
 
@@ -8,10 +8,36 @@ from typing import Any
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.form_fields import taken
 from crossauth_backend.accounts.login_names import BY_EMAIL, BY_USERNAME, LoginBy
+from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.reads import ANY_STATE, or_none
 from crossauth_backend.users.record import User
 from crossauth_backend.users.rules import is_address
 from crossauth_backend.users.states import UNFINISHED
+from crossauth_backend.users.storage import UserStorage
+
+
+def check_login_by(login_by: LoginBy, users: UserStorage | None, signs_up: bool) -> None:
+    """Make sure that users can be found as `login_by` says.
+
+    Parameters:
+        login_by: the option.
+        users: where users are; `None` without any.
+        signs_up: whether users sign up on this server.
+
+    Raises:
+        CrossauthError: `Configuration` where there is no email address, or a sign-up could not give one.
+    """
+    if users is None or login_by == BY_USERNAME:
+        return
+    problems = users.unfit_fields({"email": str})
+    if not problems and login_by == BY_EMAIL and signs_up and "email" not in users.user_editable_fields:
+        problems = [
+            "a sign-up must be able to give an address: list 'email' in 'user_editable_fields' of the user storage"
+        ]
+    if problems:
+        raise CrossauthError(
+            ErrorCode.Configuration, f"SessionManager: option 'login_by' is {login_by!r}, but {'; '.join(problems)}"
+        )
 
 
 async def check_names_apart(accounts: Accounts, user: Mapping[str, Any], current: User | None) -> None:
