@@ -1,4 +1,4 @@
-"""Counts how much code a login with a password and an authenticator application runs through.
+"""Counts how much code a login with a password and an authenticator app runs through.
 
     python scripts/trace_login.py            the figures
     python scripts/trace_login.py --files    and each file, with its lines and those of them that ran
@@ -86,7 +86,7 @@ class Trace:
 
 
 class Login:
-    """A server and one user of it, who has an authenticator application."""
+    """A server and one user of it, who has an authenticator app."""
 
     def __init__(self) -> None:
         users = InMemoryUserStorage({"user_editable_fields": ["email"]})

@@ -16,7 +16,7 @@ from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientI
 from crossauth_backend.accounts.credentials import says_nothing
 from crossauth_backend.accounts.email_change import signup_lasts
 from crossauth_backend.accounts.form_fields import check_new_secrets, refusal, taken, with_secret_problems
-from crossauth_backend.accounts.login_names import check_names_apart
+from crossauth_backend.accounts.login_name_rules import check_names_apart
 from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import problems_of

@@ -12,6 +12,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.redaction import loggable
 from crossauth_backend.core.texts import current_language, for_json, mark
 from crossauth_backend.oauth.wire.errors import OAuthError
+from crossauth_fastapi._http.openapi import TITLED
 
 logger = logging.getLogger("crossauth.http")
 NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -21,6 +22,7 @@ _LOG_IN: Final = mark("Log in to continue")
 class ErrorBody(BaseModel):
     """Error response."""
 
+    model_config = TITLED
     ok: bool = Field(False, description="Always false.")
     errorMessage: str = Field(description="What was wrong, for people.")
     errorMessages: list[str] = Field(description="The same, one text per reason.")

@@ -20,7 +20,7 @@ from crossauth_fastapi._actions.forms import CsrfBody
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.jsonbody import MAX_FIELDS, BadFields, no_repeats
-from crossauth_fastapi._http.openapi import form_or_json, security_requirement
+from crossauth_fastapi._http.openapi import TITLED, form_or_json, security_requirement
 from crossauth_fastapi._http.origins import is_own_page
 from crossauth_fastapi._http.redirects import found, with_query
 from crossauth_fastapi._middleware.decision import csrf_refusal
@@ -49,6 +49,7 @@ _ERRORS: Final = {
 class ClientErrorBody(BaseModel):
     """How the JSON endpoints of an OAuth client say no."""
 
+    model_config = TITLED
     ok: bool = Field(False, description="Always false.")
     status: int = Field(description="The HTTP status.")
     error_message: str = Field(description="What was wrong, for people.")
@@ -60,6 +61,7 @@ class ClientErrorBody(BaseModel):
 class OAuthErrorBody(BaseModel):
     """How an error is answered to another server (RFC 6749 §5.2)."""
 
+    model_config = TITLED
     error: str = Field(description="Its code.")
     error_description: str | None = Field(None, description="What was wrong, for developers.")
 

@@ -31,6 +31,7 @@ from crossauth_fastapi._actions.forms import CsrfBody, Ok
 from crossauth_fastapi._http.bodies import FORM_TYPE, JsonOrFormData, content_type
 from crossauth_fastapi._http.errors import NO_STORE
 from crossauth_fastapi._http.oautherrors import oauth_json
+from crossauth_fastapi._http.openapi import TITLED
 from crossauth_fastapi._http.redirects import see_other
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._oauth_client.context import ClientContext
@@ -56,6 +57,7 @@ class LogoutAnswer(Ok):
 class LogoutTokenBody(BaseModel):
     """What a provider sends when a login there has ended."""
 
+    model_config = TITLED
     logout_token: str = Field(description="A signed logout token (OpenID Connect Back-Channel Logout §2.4).")
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, FastAPI, Request
 
 from crossauth_backend.accounts.fit import check_storages
-from crossauth_backend.accounts.login_names import check_login_by
+from crossauth_backend.accounts.login_name_rules import check_login_by
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
 from crossauth_backend.core.text import with_slashes

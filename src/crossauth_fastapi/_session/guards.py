@@ -120,7 +120,7 @@ async def login_with_user(
     resp: Response,
     success_fn: Callable[[Response, User], Any],
 ) -> Response:
-    """Sign in a user who has been proven by other means, through the same stages as every login.
+    """Log in a user who has been proven by other means, through the same stages as every login.
 
     Raises:
         CrossauthError: the reason for which the account's state refuses; `MfaRequired` where the second factor is waited for

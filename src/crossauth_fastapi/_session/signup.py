@@ -8,7 +8,7 @@ from typing import Any, Final, TypedDict
 from crossauth_backend.accounts import factor2_setup, signup
 from crossauth_backend.accounts.challenge import PENDING
 from crossauth_backend.accounts.credentials import proven
-from crossauth_backend.accounts.login_names import name_of_signup
+from crossauth_backend.accounts.login_name_rules import name_of_signup
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.email_tokens.rules import contact_address

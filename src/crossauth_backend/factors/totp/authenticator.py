@@ -1,4 +1,4 @@
-"""A second factor from an authenticator application (RFC 6238)."""
+"""A second factor from an authenticator app (RFC 6238)."""
 
 from __future__ import annotations
 
