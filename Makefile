@@ -10,7 +10,7 @@ INSTALL := UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/p
 
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help run provider test coverage test-all check format bench texts docs clean
+.PHONY: help run provider test test-long coverage test-all check format bench texts docs clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -25,7 +25,11 @@ test: $(VENV)/.dev $(PEERS)/.package-lock.json  ## run every test, on real servi
 	scripts/install-services.sh
 	$(PYTEST) $(ARGS)
 
-coverage: $(VENV)/.dev $(PEERS)/.package-lock.json  ## the same, and which lines and branches ran; takes more than twice as long
+test-long: $(VENV)/.dev  ## run the random walks and the floods of requests again, for several times as long
+	scripts/install-services.sh
+	TEST_LONG=1 $(PYTEST) $$(grep -rl --include='test_*.py' 'tests.extent import' tests) $(ARGS)
+
+coverage: $(VENV)/.dev $(PEERS)/.package-lock.json  ## run every test, and say which lines and branches ran; takes more than twice as long
 	scripts/install-services.sh
 	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 

@@ -27,7 +27,11 @@ wheel_ran_on: list[str] = []
 # What takes longest begins first: begun last, it would run on one worker while the others have nothing left.
 LONGEST = (
     "tests/browser/",
+    "tests/cli/test_create_superuser.py",
     "tests/docs/test_tutorial.py",
+    "tests/fastapi_users/test_core.py",
+    "tests/flows/test_bff_workers.py",
+    "tests/flows/test_deployments.py",
     "tests/flows/test_examples_schema.py",
     "tests/security/test_bodies.py",
     "tests/security/test_column_values.py",
@@ -36,6 +40,11 @@ LONGEST = (
     "tests/security/test_mail.py",
     "tests/security/test_step_up_routes.py",
     "tests/security/test_two_browsers_walk.py",
+    "tests/structure/test_package.py",
+    "tests/structure/test_wheel.py",
+    "tests/unit/test_api_keys_docs.py",
+    "tests/unit/test_readme.py",
+    "tests/unit/test_typing.py",
 )
 
 
