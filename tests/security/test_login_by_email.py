@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from crossauth_backend import CrossauthError, ErrorCode, InMemoryUserStorage
+from crossauth_fastapi.fastapi_users._userrules import checked_columns
+from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists
 from tests.accounts import NEW, Browser, World, name_of, storages
 from tests.support import PASSWORD
 
@@ -72,6 +74,17 @@ def test_a_username_that_is_anothers_address_is_taken() -> None:
         signed_up(victim, username="victim", user_email="victim@example.com")
         taken = attacker.call("/api/signup", username="victim@example.com", password=NEW, user_email="x@example.com")
         assert name_of(taken) == "UserExists"
+
+
+async def test_so_it_is_for_users_that_another_part_stores() -> None:
+    world = World(login_by="username_or_email")
+    accounts = world.manager.accounts()
+    named = {"username": "victim@example.com", "factor1": "localpassword", "state": "active"}
+    await world.users.create_user(named, {})
+    columns = {**named, "username": "mallory", "email": "Victim@example.com"}
+    with pytest.raises(UserAlreadyExists):
+        await checked_columns(accounts, columns)
+    assert await checked_columns(accounts, {**columns, "email": "m@example.com"})
 
 
 def test_a_sign_up_by_address_goes_on_where_it_was_left() -> None:

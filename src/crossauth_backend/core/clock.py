@@ -9,26 +9,19 @@ from datetime import UTC, datetime, timedelta
 Clock = Callable[[], datetime]
 
 
-class _Replacement:
-    """A clock in the place of the system's."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-
-
-# Those that tests have put there; the last one counts.
-_replaced: list[_Replacement] = []
+# Clocks that tests have put in the place of the system's, each in a list of its own; the last one counts.
+_replaced: list[list[Clock]] = []
 
 
 def utc_now() -> datetime:
     """The current time, aware, in UTC."""
-    return _replaced[-1].clock() if _replaced else datetime.now(UTC)
+    return _replaced[-1][0]() if _replaced else datetime.now(UTC)
 
 
 @contextmanager
 def time_from(clock: Clock) -> Iterator[None]:
     """Let `utc_now` ask `clock` in the block, in the whole process; for tests."""
-    own = _Replacement(clock)
+    own = [clock]
     _replaced.append(own)
     try:
         yield
