@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 PEERS := tests/peers/node_modules
 INSTALL := UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: help run provider test test-all check format bench texts docs clean
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+
+.PHONY: help run provider test test-long coverage test-all check format bench texts docs clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -21,7 +23,15 @@ provider: $(PEERS)/.package-lock.json  ## serve an OpenID provider at http://loc
 
 test: $(VENV)/.dev $(PEERS)/.package-lock.json  ## run every test, on real services and a real browser
 	scripts/install-services.sh
-	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-long: $(VENV)/.dev  ## run the random walks and the floods of requests again, for several times as long
+	scripts/install-services.sh
+	TEST_LONG=1 $(PYTEST) $$(grep -rl --include='test_*.py' 'tests.extent import' tests) $(ARGS)
+
+coverage: $(VENV)/.dev $(PEERS)/.package-lock.json  ## run every test, and say which lines and branches ran; takes more than twice as long
+	scripts/install-services.sh
+	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
 test-all: test  ## the same, then on every other Python that is here, without browser and peers
 	$(BIN)/python scripts/test_other_pythons.py

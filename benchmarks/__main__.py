@@ -182,7 +182,7 @@ def plain_shares(everything: list[Server], rounds: int, seconds: float) -> dict[
 
 def login_waits(everything: list[Server], seconds: float) -> list[tuple[str, Waits | str]]:
     """The wait of an unrelated request at one server of each kind."""
-    wanted = {
+    expected = {
         "Crossauth, session on SQLite": enter.crossauth_login,
         "Crossauth, session on PostgreSQL": enter.crossauth_login,
         "Crossauth, database strategy on SQLite": enter.fastapi_users_login,
@@ -193,12 +193,12 @@ def login_waits(everything: list[Server], seconds: float) -> list[tuple[str, Wai
     }
     found: list[tuple[str, Waits | str]] = []
     for server in everything:
-        if server.name in wanted:
+        if server.name in expected:
             if server.why_not is not None:
                 found.append((server.name, server.why_not))
                 continue
             try:
-                found.append((server.name, waits(server, [wanted[server.name](server)], seconds, 200)))
+                found.append((server.name, waits(server, [expected[server.name](server)], seconds, 200)))
             except Exception as e:
                 found.append((server.name, f"did not run: {type(e).__name__}: {str(e)[:80]}"))
     return found

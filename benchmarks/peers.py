@@ -36,8 +36,8 @@ def newer_python() -> str | None:
     for candidate in candidates:
         if candidate is None:
             continue
-        wanted = "import sys; sys.exit(sys.version_info < (3, 12))"
-        if subprocess.run([candidate, "-c", wanted], capture_output=True, check=False).returncode == 0:
+        expected = "import sys; sys.exit(sys.version_info < (3, 12))"
+        if subprocess.run([candidate, "-c", expected], capture_output=True, check=False).returncode == 0:
             return candidate
     return None
 

@@ -95,11 +95,11 @@ class Report:
                 continue
             (share, wall), (rate, _) = middle(server.shares), middle(server.absolute)
             target = TARGETS.get(server.name)
-            wanted = "" if target is None else f"{target:.2f} {'holds' if share >= target else '**missed**'}"
+            expected = "" if target is None else f"{target:.2f} {'holds' if share >= target else '**missed**'}"
             low, high = quartiles(server.shares)
             plain = f"{self.plain[server.name]:.2f}" if server.name in self.plain else ""
             out.append(
-                f"| {server.name} | {share:.2f} | {low:.2f}–{high:.2f} | {wall:.2f} | {rate:,.0f} | {plain} | {wanted} |"
+                f"| {server.name} | {share:.2f} | {low:.2f}–{high:.2f} | {wall:.2f} | {rate:,.0f} | {plain} | {expected} |"
             )
         return out
 

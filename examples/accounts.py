@@ -78,13 +78,13 @@ async def home(request: Request, user: OptionalUser) -> Response:
         },
     ]
     done = (user is not None, user is not None, user is not None and bool(user.factor2))
-    shown = {
+    displayed = {
         "version": app.version,
         "steps": [{**step, "done": is_done} for step, is_done in zip(steps, done, strict=True)],
         "tips": [{**tip, "href": root + tip["href"]} if "href" in tip else tip for tip in TIPS],
         "protectedUrl": f"{root}/account",
     }
-    return server.render(request, "home.jinja2", shown)
+    return server.render(request, "home.jinja2", displayed)
 
 
 @app.get("/account", include_in_schema=False)

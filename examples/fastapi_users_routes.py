@@ -43,7 +43,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, uuid.UUID]):
         print(f"To {user.email}: choose a new password with the token {token}")  # an application sends mail here
 
     async def on_after_request_verify(self, user: User, token: str, request: Request | None = None) -> None:
-        print(f"To {user.email}: prove your address with the token {token}")
+        print(f"To {user.email}: verify your address with the token {token}")
 
 
 async def get_user_manager() -> AsyncIterator[UserManager]:

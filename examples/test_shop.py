@@ -10,6 +10,7 @@ from crossauth_backend import User
 from crossauth_fastapi.testing import (
     PASSWORD,
     captured_mail,
+    cheap_passwords,
     client_for,
     create_user,
     delete_user,
@@ -24,8 +25,8 @@ LOGIN = {"username": "alice", "password": PASSWORD}
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[FastAPI]:
-    """The shop, in which nothing is limited."""
-    with no_limits():
+    """The shop, in which nothing is limited and passwords cost next to nothing."""
+    with no_limits(), cheap_passwords():
         yield create_app()
 
 

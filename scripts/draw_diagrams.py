@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from crossauth_backend.accounts.attempt import Attempt
-from crossauth_backend.accounts.stages import LOGIN_STAGES, Ask, Refuse, next_step
+from crossauth_backend.accounts.stages import LOGIN_STAGES, Refuse, Requirement, next_step
 from crossauth_backend.keys.kinds import KINDS
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.record import User
@@ -99,10 +99,10 @@ def result(state: str, factor2: str) -> tuple[str, str]:
 
 
 ASKS: Final = {
-    Ask.LOGIN: "asked to log in again",
-    Ask.FACTOR2: "asked for the second factor",
-    Ask.PASSWORD_CHANGE: "asked to choose a password",
-    Ask.FACTOR2_CHANGE: "asked to set up a second factor",
+    Requirement.LOGIN: "asked to log in again",
+    Requirement.FACTOR2: "asked for the second factor",
+    Requirement.PASSWORD_CHANGE: "asked to choose a password",
+    Requirement.FACTOR2_CHANGE: "asked to set up a second factor",
 }
 STAGES: Final = {
     "check_state": ("Is the account active?", "no: refused"),

@@ -205,14 +205,14 @@ def walk(found: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], A
 def command(path: tuple[str, ...], found: Any) -> str:
     """The section of one command."""
     arguments = [p for p in found.params if p.param_type_name == "argument"]
-    shown = [
+    displayed = [
         p
         for p in found.params
         if p.param_type_name == "option" and not getattr(p, "hidden", False) and p.name != "help"
     ]
-    usage = " ".join([*path, *(argument_name(a) for a in arguments), *(["[OPTIONS]"] if shown else [])])
+    usage = " ".join([*path, *(argument_name(a) for a in arguments), *(["[OPTIONS]"] if displayed else [])])
     rows = [[code(argument_name(p)), getattr(p, "help", "") or ""] for p in arguments]
-    rows += [[code(*p.opts, *p.secondary_opts), option_help(p)] for p in shown]
+    rows += [[code(*p.opts, *p.secondary_opts), option_help(p)] for p in displayed]
     table = "\n" + markdown_table(["", "what it is"], rows) if rows else ""
     help_text = inspect.cleandoc(found.help or "").replace("\b\n", "")
     return f"\n## {' '.join(path)}\n\n```text\n{usage}\n```\n\n{help_text}\n{table}"

@@ -240,6 +240,7 @@ MESSAGES: Final[dict[str, str]] = {
     "emailverificationtextbody": "The link that verifies an address.",
     "identitynoticebody": "When an account at a provider is linked or unlinked.",
     "nametakenbody": "At a sign-up with an address as username that another account has as username.",
+    "passwordnoticebody": "When the password is changed or reset.",
     "passwordresettextbody": "The link that resets a password.",
     "smsauthenticationbody": "A login code, as a text message.",
 }
@@ -249,6 +250,7 @@ MESSAGE_VARIABLES: Final[dict[str, str]] = {
     "lang": "The language of the message, such as `en`.",
     "logoUrl": "The URL of the logo, if there is one.",
     "subject": "The subject.",
+    "canReset": "Whether users can reset their password by mail.",
     "changed": "Whether the address was changed already, or only asked for.",
     "expires": "When the link stops working, as text.",
     "lasts": "How long the link works, as text.",

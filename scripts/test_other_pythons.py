@@ -15,8 +15,8 @@ def interpreter(minor: int) -> str | None:
     candidates = [shutil.which(f"python3.{minor}")]
     candidates += [str(p) for p in sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python"))]
     for candidate in filter(None, candidates):
-        wanted = f"import sys; sys.exit(sys.version_info[:2] != (3, {minor}))"
-        if subprocess.run([candidate, "-c", wanted], capture_output=True, check=False).returncode == 0:
+        expected = f"import sys; sys.exit(sys.version_info[:2] != (3, {minor}))"
+        if subprocess.run([candidate, "-c", expected], capture_output=True, check=False).returncode == 0:
             return candidate
     return None
 

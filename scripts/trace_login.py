@@ -1,4 +1,4 @@
-"""Counts how much code a login with a password and an authenticator application runs through.
+"""Counts how much code a login with a password and an authenticator app runs through.
 
     python scripts/trace_login.py            the figures
     python scripts/trace_login.py --files    and each file, with its lines and those of them that ran
@@ -86,7 +86,7 @@ class Trace:
 
 
 class Login:
-    """A server and one user of it, who has an authenticator application."""
+    """A server and one user of it, who has an authenticator app."""
 
     def __init__(self) -> None:
         users = InMemoryUserStorage({"user_editable_fields": ["email"]})
@@ -135,8 +135,8 @@ class Login:
     async def sign_up(self) -> None:
         """A user with TOTP who is logged out."""
         await self.send("/api/signup", username="alice", password=PASSWORD, repeat_password=PASSWORD, factor2="none")
-        shown = await self.send("/api/changefactor2", factor2="totp")
-        self.totp = pyotp.TOTP(shown["totpsecret"])
+        displayed = await self.send("/api/changefactor2", factor2="totp")
+        self.totp = pyotp.TOTP(displayed["totpsecret"])
         await self.send("/api/configurefactor2", otp=self.code())
         await self.send("/api/logout")
 

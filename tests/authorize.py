@@ -94,14 +94,14 @@ class Walker(Browser):
     def click(self, text: str) -> "Walker":
         """Follow the last link that reads `text`: those of the page come behind those of the header."""
         links = re.findall(r'<a\b[^>]*href="([^"]*)"[^>]*>\s*([^<]*?)\s*</a>', self.page.text)
-        found = [href for href, shown in links if unescape(shown) == text]
-        assert found, f"no link {text!r} on {self.trail[-1]}: {[shown for _, shown in links]}"
+        found = [href for href, displayed in links if unescape(displayed) == text]
+        assert found, f"no link {text!r} on {self.trail[-1]}: {[displayed for _, displayed in links]}"
         return self._come_to("GET", unescape(found[-1]))
 
     def click_first(self, text: str) -> "Walker":
         """Follow the first link that reads `text`, as the one in the header is."""
         links = re.findall(r'<a\b[^>]*href="([^"]*)"[^>]*>\s*([^<]*?)\s*</a>', self.page.text)
-        return self._come_to("GET", unescape(next(href for href, shown in links if unescape(shown) == text)))
+        return self._come_to("GET", unescape(next(href for href, displayed in links if unescape(displayed) == text)))
 
     def press(self, button: str, **fields: str) -> "Walker":
         """Fill in the form with this button, and press it."""

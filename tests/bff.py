@@ -230,7 +230,7 @@ class Tokens:
             return None
         return TokenSet(access_token=f"token-{self.number}", issuer="https://as.test", saved_at=0, flow="test")
 
-    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+    async def recheck(self, connection: HTTPConnection) -> TokenSet | None:
         return await self.load(connection)
 
     async def access_token(self, connection: HTTPConnection) -> str | None:
@@ -258,8 +258,8 @@ class Site:
         self.tokens = Tokens()
         self.allowance = options.pop("allowance", None)
         site_url = options.pop("site_url", "http://localhost")
-        given = {"site_url": site_url, **(server or {})}
-        self.server: FastApiServer = make_server(app=options.pop("app", None) or FastAPI(), **given)
+        provided = {"site_url": site_url, **(server or {})}
+        self.server: FastApiServer = make_server(app=options.pop("app", None) or FastAPI(), **provided)
         settings = ClientServerSettings(
             site_url=site_url, token_response_type="save_in_session_and_load",
             **{"bff_base_url": f"{api_url}/v1", "bff_endpoints": list(ENDPOINTS), **options},

@@ -47,11 +47,11 @@ class Cloud:
 
     def _id_token(self) -> str:
         now = int(utc_now().timestamp())
-        said = {
+        response = {
             "iss": self.document["issuer"], "sub": "7", "aud": SETTINGS[self.name.partition("_")[0]]["client_id"], "iat": now,
             "exp": now + 60, "nonce": self.nonce, **self.claims,
         }  # fmt: skip
-        return sign({name: value for name, value in said.items() if value is not None}, self.key, TokenType.JWT)
+        return sign({name: value for name, value in response.items() if value is not None}, self.key, TokenType.JWT)
 
     @property
     def posted(self) -> dict[str, str]:

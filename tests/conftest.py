@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from tests.models import share_models
 from tests.services.browser import chromium
 from tests.services.postgres import PostgresServer, postgres_server
 from tests.services.redis import RedisServer, redis_cluster, redis_server
@@ -18,6 +19,7 @@ from tests.services.wheel import build_wheel
 
 # A client reads all certificates of the machine when it is made, and the tests make thousands: they share one context.
 httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
+share_models()
 
 skipped: list[str] = []
 wheel_ran_on: list[str] = []
@@ -25,7 +27,11 @@ wheel_ran_on: list[str] = []
 # What takes longest begins first: begun last, it would run on one worker while the others have nothing left.
 LONGEST = (
     "tests/browser/",
+    "tests/cli/test_create_superuser.py",
     "tests/docs/test_tutorial.py",
+    "tests/fastapi_users/test_core.py",
+    "tests/flows/test_bff_workers.py",
+    "tests/flows/test_deployments.py",
     "tests/flows/test_examples_schema.py",
     "tests/security/test_bodies.py",
     "tests/security/test_column_values.py",
@@ -34,6 +40,11 @@ LONGEST = (
     "tests/security/test_mail.py",
     "tests/security/test_step_up_routes.py",
     "tests/security/test_two_browsers_walk.py",
+    "tests/structure/test_package.py",
+    "tests/structure/test_wheel.py",
+    "tests/unit/test_api_keys_docs.py",
+    "tests/unit/test_readme.py",
+    "tests/unit/test_typing.py",
 )
 
 

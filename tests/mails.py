@@ -29,6 +29,7 @@ MAILS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "username-taken": (subjects.NAME_TAKEN, "nametakenbody.jinja2", SITE),
     "address-change": (subjects.ADDRESS_CHANGE, "emailchangenoticebody.jinja2", {**NOTE, "changed": False}),
     "address-changed": (subjects.ADDRESS_CHANGED, "emailchangenoticebody.jinja2", {**NOTE, "changed": True}),
+    "password-changed": (subjects.PASSWORD_CHANGED, "passwordnoticebody.jinja2", {**NOTE, "canReset": True}),
     "api-key-created": (
         subjects.KEY_CREATED,
         "apikeynoticebody.jinja2",

@@ -22,8 +22,8 @@ class Login:
         self.client = self.another()
 
     def another(self, **options: Any) -> OAuthClient:
-        given: Any = {"redirect_uri": BACK, "fetch_timeout": 1, **self.provider.client_options, **options}
-        client = OAuthClient(self.provider.url, {n: v for n, v in given.items() if v is not None}, clock=self.clock)
+        provided: Any = {"redirect_uri": BACK, "fetch_timeout": 1, **self.provider.client_options, **options}
+        client = OAuthClient(self.provider.url, {n: v for n, v in provided.items() if v is not None}, clock=self.clock)
         self._clients.append(client)
         return client
 
@@ -42,8 +42,8 @@ class Login:
 
     async def finish(self, back: dict[str, str], client: OAuthClient | None = None, **more: Any) -> OAuthTokenResponse:
         """What the client makes of it."""
-        given = {"code_verifier": self.verifier, "nonce": "the nonce", **back, **more}
-        return await (client or self.client).redirect_endpoint(**given)
+        provided = {"code_verifier": self.verifier, "nonce": "the nonce", **back, **more}
+        return await (client or self.client).redirect_endpoint(**provided)
 
     async def walk(
         self, client: OAuthClient | None = None, scope: str = "openid email", **more: Any

@@ -64,8 +64,8 @@ class ClientSite:
         self.ahead = timedelta(seconds=3600 - utc_now().timestamp() % 3600) if sessions else timedelta()
         # What is issued at a time is good for a time: both go by one clock.
         provider._clock = lambda: utc_now() + self.ahead
-        given = {**provider.client_options, "valid_flows": ["all"], "fetch_timeout": 2, **(client or {})}
-        params: dict[str, Any] = {"oauth_client": {"auth_server_base_url": provider.url, "options": given}}
+        provided = {**provider.client_options, "valid_flows": ["all"], "fetch_timeout": 2, **(client or {})}
+        params: dict[str, Any] = {"oauth_client": {"auth_server_base_url": provider.url, "options": provided}}
         shared: dict[str, Any] = {"app": FastAPI(), "secret": SECRET, "site_url": "http://localhost:8000"}
         if clients is not None:
             params = {"oauth_clients": clients}

@@ -21,7 +21,7 @@ from crossauth_backend import (
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.testing import FakeProvider
 from crossauth_fastapi import CurrentUser
-from tests.accounts import Heard
+from tests.accounts import RecordingListener
 from tests.oauthclient import HTML, IN_SESSION, ClientSite, Visitor
 from tests.support import CHEAP
 
@@ -46,9 +46,9 @@ class PeopleSite(ClientSite):
         users: UserStorage | None = None,
         **options: Any,
     ) -> None:
-        self.identities, self.heard, self.outbox = InMemoryIdentityStorage(), Heard(), Outbox()
+        self.identities, self.heard, self.outbox = InMemoryIdentityStorage(), RecordingListener(), Outbox()
         users = users or InMemoryUserStorage({"user_editable_fields": ["email"]})
-        given = {
+        provided = {
             "authenticators": {
                 "localpassword": LocalPasswordAuthenticator(users, CHEAP),
                 "totp": TotpAuthenticator("Test"),
@@ -59,7 +59,7 @@ class PeopleSite(ClientSite):
             "event_listeners": [self.heard],
         }
         super().__init__(
-            provider, {"identity_storage": self.identities, **(client or {})}, users=users, **(given | options)
+            provider, {"identity_storage": self.identities, **(client or {})}, users=users, **(provided | options)
         )
         add_routes(self.server.app)
 
@@ -82,13 +82,13 @@ class PeopleSite(ClientSite):
     async def with_totp(self, browser: Visitor, sub: str = "alice") -> str:
         """Make an account with a password and a second factor that is linked; its secret."""
         await browser.sign_up()
-        shown = (await browser.call("/api/changefactor2", factor2="totp")).json()
-        done = await browser.call("/api/configurefactor2", otp=self.code(shown["totpsecret"]))
+        displayed = (await browser.call("/api/changefactor2", factor2="totp")).json()
+        done = await browser.call("/api/configurefactor2", otp=self.code(displayed["totpsecret"]))
         assert done.status_code == 200, done.text
         user = (await self.users.get_user_by_username("alice")).user
         await self.identities.link(self.issuer, sub, user.id)
         await browser.call("/api/logout")
-        return cast(str, shown["totpsecret"])
+        return cast(str, displayed["totpsecret"])
 
     def code(self, secret: str) -> str:
         """The next code of an authenticator application; each call moves to the next step, for each counts once."""

@@ -164,5 +164,5 @@ def signed(issuer: FakeIssuer, header: Any, payload: Any) -> str:
 def claims_of(issuer: FakeIssuer, **claims: Any) -> dict[str, Any]:
     """The claims of a good token; `None` leaves one out."""
     body = issuer.issue_token(AUDIENCE).split(".")[1]
-    said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    return {name: value for name, value in {**said, **claims}.items() if value is not None}
+    response: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return {name: value for name, value in {**response, **claims}.items() if value is not None}

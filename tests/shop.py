@@ -74,8 +74,8 @@ class Shop:
 
     def user(self, username: str, **fields: Any) -> Any:
         """A new user."""
-        given: Any = {"username": username, "state": "active", "factor1": "localpassword", **fields}
-        return asyncio.run(self.users.create_user(given))
+        provided: Any = {"username": username, "state": "active", "factor1": "localpassword", **fields}
+        return asyncio.run(self.users.create_user(provided))
 
     def change(self, user: User, **fields: Any) -> None:
         """Change a user."""

@@ -28,7 +28,7 @@ app = FastAPI(lifespan=lifespan)
 @app.get("/bff/{path:path}")
 async def proxy(path: str, request: Request) -> StreamingResponse:
     answer = await open_sessions[0].get(f"{UPSTREAM}/{path}", headers=HEADERS)
-    kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
+    stored = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
 
     async def body() -> AsyncIterator[bytes]:
         try:
@@ -37,7 +37,7 @@ async def proxy(path: str, request: Request) -> StreamingResponse:
         finally:
             answer.release()
 
-    return StreamingResponse(body(), answer.status, kept)
+    return StreamingResponse(body(), answer.status, stored)
 
 
 @app.get("/ping")

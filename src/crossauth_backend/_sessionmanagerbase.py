@@ -245,7 +245,7 @@ class SessionManagerBase:
         self.factors.require(self.allowed_factor2, "SessionManager: option 'allowed_factor2'")
 
     def _mail_failed(self, reason: Failure) -> None:
-        self.events.tell(EventName.mail_failed, reason=reason)
+        self.events.emit(EventName.mail_failed, reason=reason)
 
     def accounts(self) -> Accounts:
         """What the account services work with.

@@ -26,10 +26,10 @@ from crossauth_backend.accounts import (
     signup,
 )
 from crossauth_backend.accounts.attempt import Attempt
-from crossauth_backend.accounts.context import NOWHERE
+from crossauth_backend.accounts.challenge import PENDING, VISIT
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT
 from crossauth_backend.accounts.credentials import check_credentials, proven, says_nothing
-from crossauth_backend.accounts.page_visit import Visit, complete_visit, start_visit
-from crossauth_backend.accounts.pending import PENDING, VISIT
+from crossauth_backend.accounts.held_request import HeldRequest, complete_held_request, hold_request
 from crossauth_backend.accounts.signup_rules import SETTING_UP
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
@@ -169,11 +169,11 @@ class SessionManager(SessionManagerBase):
         """Create a user and begin to set up `user["factor2"]`, in the anonymous session `session_id`."""
         accounts = self.accounts()
         done = await signup.sign_up(accounts, user, params, repeat_params)
-        shown, data = await factor2_setup.start_setup(
+        view, data = await factor2_setup.start_setup(
             accounts, done.user, str(user["username"]), done.factor2, "signup", user
         )
         await self._keep(session_id, data)
-        return UserIdAndData(done.user.id if done.user else None, shown, {})
+        return UserIdAndData(done.user.id if done.user else None, view, {})
 
     async def repeat_two_factor_signup(self, session_id: str) -> UserIdAndData:
         """Show again what `initiate_two_factor_signup` showed; a code that is sent is sent anew, within limits."""
@@ -184,8 +184,8 @@ class SessionManager(SessionManagerBase):
             _, data = await sent_codes.resend(accounts, key)
             await self._keep(session_id, data)
             key = await self.session.get_session_key(session_id)
-        shown = await factor2_setup.show_setup(accounts, key)
-        return UserIdAndData(get_json_data(key)[PENDING]["userid"], shown, {})
+        view = await factor2_setup.show_setup(accounts, key)
+        return UserIdAndData(get_json_data(key)[PENDING]["userid"], view, {})
 
     async def initiate_two_factor_setup(self, user: User, new_factor2: str | None, session_id: str) -> dict[str, Any]:
         """Begin to set up `new_factor2` for a user who is logged in; `None` gives the second factor up.
@@ -194,13 +194,13 @@ class SessionManager(SessionManagerBase):
             What the user is to be shown.
         """
         if not new_factor2:
-            await factor2_setup.remove(self.accounts(), user, NOWHERE)
+            await factor2_setup.remove(self.accounts(), user, UNKNOWN_CLIENT)
             return {}
-        shown, data = await factor2_setup.start_setup(
+        view, data = await factor2_setup.start_setup(
             self.accounts(), user, user.username, new_factor2, "setup", user.to_dict()
         )
         await self._keep(session_id, data)
-        return shown
+        return view
 
     async def complete_two_factor_setup(self, params: Params, session_id: str) -> User:
         """Check the first code of a factor that is being set up; every session of the user ends.
@@ -209,7 +209,7 @@ class SessionManager(SessionManagerBase):
             CrossauthError: `Unauthorized`, `InvalidToken`, `Expired`, `TooManyAttempts`, `UserExists`.
         """
         key = await self.session.get_session_key(session_id)
-        done = await factor2_setup.complete_setup(self.accounts(), key, params, NOWHERE)
+        done = await factor2_setup.complete_setup(self.accounts(), key, params, UNKNOWN_CLIENT)
         if done.user is None:
             raise CrossauthError(ErrorCode.UserExists)
         return done.user
@@ -231,7 +231,7 @@ class SessionManager(SessionManagerBase):
             CrossauthError: `Unauthorized`, `InvalidToken`, `Expired`, `TooManyAttempts`.
         """
         key = await self.session.get_session_key(session_id)
-        attempt, _ = await second_factor.complete_login(self.accounts(), key, params, NOWHERE)
+        attempt, _ = await second_factor.complete_login(self.accounts(), key, params, UNKNOWN_CLIENT)
         return await self._sign_in(attempt, extra_fields, persist, key)
 
     async def initiate_two_factor_page_visit(
@@ -239,8 +239,8 @@ class SessionManager(SessionManagerBase):
     ) -> SessionTokens:
         """Ask for the second factor of a user who is logged in, before the request `POST url` is made."""
         path, _, query = (url or "").partition("?")
-        visit = Visit("POST", path, query, content_type or "", request_body)
-        await self._keep(session_id, await start_visit(self.accounts(), user, visit))
+        visit = HeldRequest("POST", path, query, content_type or "", request_body)
+        await self._keep(session_id, await hold_request(self.accounts(), user, visit))
         return SessionTokens(user=user)
 
     async def complete_two_factor_page_visit(self, params: Params, session_id: str) -> None:
@@ -248,16 +248,16 @@ class SessionManager(SessionManagerBase):
         found = await self.session.get_user_for_session_id(session_id)
         if found.user is None:
             raise CrossauthError(ErrorCode.Unauthorized)
-        await complete_visit(self.accounts(), found.key, found.user, params, NOWHERE)
+        await complete_held_request(self.accounts(), found.key, found.user, params, UNKNOWN_CLIENT)
         await self.delete_session_data(session_id, VISIT)
 
     async def cancel_two_factor_page_visit(self, session_id: str) -> dict[str, Any]:
         """Forget the request that waits; returns what was kept of it, which is encrypted."""
-        kept = get_json_data(await self.session.get_session_key(session_id)).get(VISIT)
-        if not isinstance(kept, dict):
+        stored = get_json_data(await self.session.get_session_key(session_id)).get(VISIT)
+        if not isinstance(stored, dict):
             raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
         await self.delete_session_data(session_id, VISIT)
-        return kept
+        return stored
 
     async def _sign_in(
         self,

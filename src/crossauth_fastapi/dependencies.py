@@ -5,7 +5,7 @@
 
 They read what the middleware found, and cost no query. Each works with every credential that the application takes, on HTTP and
 on WebSockets, and OpenAPI says what it takes. A refusal closes a WebSocket with 1008, and so does the end of the credential that
-opened it, see `_middleware/sockets.py`. A cookie opens one only from a page of this site, as the header `Origin` says.
+opened it, see `_middleware/sockets.py`. A cookie opens one only from a page of this site, as the header `ClientInfo` says.
 """
 
 from __future__ import annotations
@@ -126,15 +126,15 @@ class Requirement(Guarded, Generic[R]):
         return result
 
     def _check_class(self, user: User) -> None:
-        wanted = self._user_class
-        if isinstance(user, wanted):
+        requested = self._user_class
+        if isinstance(user, requested):
             return
         if isinstance(user, ClaimedUser):
             raise CrossauthError(ErrorCode.Forbidden, mark("There is no account for the user of this access token"))
         raise CrossauthError(
             ErrorCode.Configuration,
-            detail=f"require({wanted.__name__}): the user is a {type(user).__name__}; give the user storage the option "
-            f"'record': {wanted.__name__}",
+            detail=f"require({requested.__name__}): the user is a {type(user).__name__}; give the user storage the option "
+            f"'record': {requested.__name__}",
         )
 
 

@@ -30,9 +30,9 @@ def local_secret(database_url: str, site_url: str) -> str:
     Raises:
         CrossauthError: `Configuration` where the site is not on localhost and there is no secret.
     """
-    given = os.environ.get("CROSSAUTH_SECRET")
-    if given:
-        return given
+    provided = os.environ.get("CROSSAUTH_SECRET")
+    if provided:
+        return provided
     if not is_local_host(urlsplit(site_url).hostname or ""):
         raise CrossauthError(
             ErrorCode.Configuration,
@@ -76,14 +76,14 @@ def first_administrator(app: FastAPI, users: UserStorage, passwords: LocalPasswo
 
 
 async def _make_administrator(users: UserStorage, passwords: LocalPasswordAuthenticator) -> None:
-    given = os.environ.get("CROSSAUTH_ADMIN")
-    name, colon, password = (given or "admin:").partition(":")
-    if given is not None and not (name and colon and password):
+    provided = os.environ.get("CROSSAUTH_ADMIN")
+    name, colon, password = (provided or "admin:").partition(":")
+    if provided is not None and not (name and colon and password):
         raise CrossauthError(ErrorCode.Configuration, "CROSSAUTH_ADMIN must be name:password")
     refused = username_problems(name)
     if refused:
         raise CrossauthError(ErrorCode.Configuration, f"CROSSAUTH_ADMIN: {'; '.join(refused)}")
-    if given is None and await users.get_users(0, 1):
+    if provided is None and await users.get_users(0, 1):
         return
     problems = await passwords.secret_problems({"password": password}) if password else []
     if problems:
@@ -97,5 +97,5 @@ async def _make_administrator(users: UserStorage, passwords: LocalPasswordAuthen
         if e.code is not ErrorCode.UserExists:
             raise
         return
-    if given is None:
+    if provided is None:
         print(f"The administrator is {name!r} with the password {password}", file=sys.stderr, flush=True)

@@ -52,10 +52,10 @@ class FastApiApiKeyServer:
         options: FastApiApiKeyServerOptions | None = None,
         events: Events | None = None,
     ) -> None:
-        given = options or {}
-        settings = read_server_settings(given)
+        provided = options or {}
+        settings = read_server_settings(provided)
         self._app = app
-        self._manager = manager = ApiKeyManager(key_storage, manager_options(given), events=events)
+        self._manager = manager = ApiKeyManager(key_storage, manager_options(provided), events=events)
         if manager.user_storage is None:
             raise CrossauthError(
                 ErrorCode.Configuration,

@@ -80,18 +80,18 @@ class FastApiOAuthClient(OAuthClient):
             raise wrong("it is created by FastApiServer: give {'oauth_client': {…}} in its parameters")
         if have_session_server and not server.have_session_server:
             raise wrong("argument 'have_session_server' is true, and there is no session server")
-        given: Mapping[str, Any] = options or {}
+        provided: Mapping[str, Any] = options or {}
         protocol = option_names(ClientSettings)
-        settings = read_options(ClientServerSettings, given, component=COMPONENT, also_known=protocol)
+        settings = read_options(ClientServerSettings, provided, component=COMPONENT, also_known=protocol)
         check_site(settings)
         accounts = accounts_on(server.app)
-        theirs: Any = _protocol_options(given, settings)
+        theirs: Any = _protocol_options(provided, settings)
         super().__init__(auth_server_base_url, theirs, clock=assembly.clock_of(accounts))
         self._server = server
         pages = _pages(settings, server.app.title) if accounts is None else accounts.context.pages
-        if accounts is not None and given.get("template_dir") is not None:
+        if accounts is not None and provided.get("template_dir") is not None:
             pages = pages.in_folder(settings.template_dir)
-        self._ctx = assembly.build(self, server, settings, accounts, pages, names_given(given))
+        self._ctx = assembly.build(self, server, settings, accounts, pages, names_given(provided))
         router = ExactRouter()
         assembly.attach(server.app, router, self._ctx)
         if accounts is None:
@@ -207,8 +207,8 @@ class FastApiOAuthClient(OAuthClient):
         Raises:
             CrossauthError: the response is an error, or there are no sessions.
         """
-        given: Any = session_data
-        await answers.keep(self._ctx, request, TokenAnswer(given, answers.ANY_FLOW))
+        provided: Any = session_data
+        await answers.keep(self._ctx, request, TokenAnswer(provided, answers.ANY_FLOW))
 
     async def aclose(self) -> None:
         """Close connections; the application does when it ends."""
@@ -360,5 +360,5 @@ def log_tokens(oauth_response: OAuthTokenResponse | OAuthDeviceResponse, client:
 def _answer(
     oauth_response: OAuthTokenResponse | OAuthDeviceResponse, client: FastApiOAuthClient, request: Request
 ) -> tuple[ClientContext, Request, TokenAnswer]:
-    given: Any = oauth_response
-    return client.context.at(state_of(request).root_path), request, TokenAnswer(given, answers.ANY_FLOW)
+    provided: Any = oauth_response
+    return client.context.at(state_of(request).root_path), request, TokenAnswer(provided, answers.ANY_FLOW)

@@ -73,13 +73,13 @@ class FastApiOAuthResourceServer(OAuthResourceServer):
         options: FastApiOAuthResourceServerOptions | None = None,
         events: Events | None = None,
     ) -> None:
-        given, shared = options or {}, option_names(ResourceServerSettings)
-        settings = read_options(FastApiResourceServerSettings, given, component=COMPONENT, also_known=shared)
+        provided, shared = options or {}, option_names(ResourceServerSettings)
+        settings = read_options(FastApiResourceServerSettings, provided, component=COMPONENT, also_known=shared)
         if settings.token_consumers is not None or settings.tenants is not None:
             raise wrong(
                 "options 'token_consumers' and 'tenants' have no effect: give one token consumer for each as an argument"
             )
-        inherited: Any = {name: value for name, value in given.items() if name in shared}
+        inherited: Any = {name: value for name, value in provided.items() if name in shared}
         super().__init__(token_consumers, inherited)
         _attach_sessions(app, settings.session_adapter)
         self._ctx = build(app, self, settings, events or Events([LoggingListener()]))

@@ -27,7 +27,7 @@ from crossauth_fastapi._assembly.options import (
 from crossauth_fastapi._assembly.unread import read_server_options
 from crossauth_fastapi._http.errors import error_json
 from crossauth_fastapi._middleware.languages import languages_of
-from crossauth_fastapi._middleware.order import tell_site
+from crossauth_fastapi._middleware.order import set_site_facts
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.brand import brand_of
 from crossauth_fastapi._pages.environment import Pages
@@ -87,9 +87,9 @@ class FastApiServer(FastApiServerBase):
         self.is_admin_fn = self._made.settings.is_admin_fn
         remember_server(self.app, self)
         self._pages = self.session_server.pages if self.session_server else self._bare_pages()
-        tell_site(self.app, is_admin_fn=self.is_admin_fn, **languages_of(self._made.settings, COMPONENT))
+        set_site_facts(self.app, is_admin_fn=self.is_admin_fn, **languages_of(self._made.settings, COMPONENT))
         if self.session_server is None:
-            tell_site(self.app, error_page=self._error_page)
+            set_site_facts(self.app, error_page=self._error_page)
             static_routes(self.app.router, "/", self._pages.brand)
 
     @property

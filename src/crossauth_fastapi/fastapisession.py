@@ -28,7 +28,7 @@ from crossauth_fastapi._middleware.order import servers_on
 from crossauth_fastapi._pages.environment import Pages
 from crossauth_fastapi._session import routes
 from crossauth_fastapi._session.actions import ACTIONS
-from crossauth_fastapi._session.assembly import attach, build_context, tell_login
+from crossauth_fastapi._session.assembly import attach, build_context, set_login_page
 from crossauth_fastapi._session.codesfile import codes_file_route
 from crossauth_fastapi._session.context import SessionContext
 from crossauth_fastapi._session.forms import default_create_user, default_update_user
@@ -228,7 +228,7 @@ class FastApiSessionServer(FastApiSessionServerBase):
 
     def _add_page(self, action: Action[SessionContext, Any]) -> None:
         if action is LOGIN:
-            tell_login(self._app, self._ctx)
+            set_login_page(self._app, self._ctx)
         self._ctx.endpoints.add(action.page_endpoint)
         self._add(action.page_endpoint, lambda router, ctx: page_routes(router, ctx, action))
 

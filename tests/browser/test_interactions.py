@@ -62,11 +62,11 @@ async def test_a_second_factor_arrives_at_the_client(page: Page) -> None:
         Provider(world.server.app, (f"{client}/callback",))
         with world.open() as url, Client(url) as person:
             assert person.sign_up(user_email="alice@example.com", factor2="none").status_code == 200
-            shown = person.call("/api/changefactor2", factor2="totp").json()
-            assert person.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).status_code == 200
+            displayed = person.call("/api/changefactor2", factor2="totp").json()
+            assert person.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"])).status_code == 200
             await page.goto(f"{url}/authorize?state=s1")
             await log_in(page)
-            await page.fill("#otp", world.code(shown["totpsecret"]))
+            await page.fill("#otp", world.code(displayed["totpsecret"]))
             await page.get_by_role("main").get_by_role("button", name="Continue").click()
             await page.wait_for_url(f"{client}/callback?*")
 

@@ -45,8 +45,8 @@ async def test_every_mail(browser: Browser, scheme: Any, width: int) -> None:
 
 def test_every_mail_has_its_pictures_in_the_docs() -> None:
     """Made by `scripts/mail_pictures.py`."""
-    wanted = {picture_name(name, scheme, width) for name in MAILS for scheme in SCHEMES for width in WIDTHS}
-    assert {path.name for path in PICTURES.iterdir()} == wanted
+    expected = {picture_name(name, scheme, width) for name in MAILS for scheme in SCHEMES for width in WIDTHS}
+    assert {path.name for path in PICTURES.iterdir()} == expected
     assert sum(path.stat().st_size for path in PICTURES.iterdir()) < 1_000_000
 
 

@@ -265,3 +265,22 @@ async def test_a_form_can_be_sent_from_the_keyboard(browser: Browser) -> None:
         await page.keyboard.press("Enter")
         await page.wait_for_selector("[role=alert]")
         await context.close()
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_new_password_that_is_shown_need_not_be_typed_again(browser: Browser) -> None:
+    with serve(sample()) as url:
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(f"{url}/signup")
+        await page.fill("#username", "alice")
+        await page.get_by_role("button", name="Show: Password").click()
+        await expect(page.locator("#repeat_password")).to_be_hidden()
+        await page.fill("#password", PASSWORD)
+        await page.get_by_role("button", name="Hide: Password").click()
+        await expect(page.locator("#repeat_password")).to_be_visible()
+        await expect(page.locator("#repeat_password")).to_have_value(PASSWORD)
+        await page.get_by_role("button", name="Show: Password").click()
+        await page.get_by_role("main").get_by_role("button", name="Sign up").click()
+        await expect(page.locator(".who")).to_have_text("alice")
+        await context.close()

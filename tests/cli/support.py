@@ -29,10 +29,10 @@ def crossauth(
         typed: standard input.
         variables: further environment variables.
     """
-    given = variables if secret is None else {"CROSSAUTH_SECRET": secret, **variables}
+    provided = variables if secret is None else {"CROSSAUTH_SECRET": secret, **variables}
     return subprocess.run(
         [str(Path(sys.executable).parent / "crossauth"), *arguments], cwd=folder,
-        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", **given}, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", **provided}, capture_output=True, text=True, timeout=60,
         check=False, input=typed or "",
     )  # fmt: skip
 
@@ -49,10 +49,10 @@ def invoke(folder: Path, *arguments: str, typed: str | None = None, **variables:
     before, path, modules = Path.cwd(), list(sys.path), set(sys.modules)
     os.chdir(folder)
     try:
-        given = {"CROSSAUTH_SECRET": SECRET, "COLUMNS": "200", "TERM": "dumb", **variables}
+        provided = {"CROSSAUTH_SECRET": SECRET, "COLUMNS": "200", "TERM": "dumb", **variables}
         # In a thread: a command has an event loop of its own, and so may the test.
         with ThreadPoolExecutor(1) as pool:
-            result = pool.submit(CliRunner().invoke, cli, list(arguments), input=typed or "", env=given).result()
+            result = pool.submit(CliRunner().invoke, cli, list(arguments), input=typed or "", env=provided).result()
     finally:
         os.chdir(before)
         sys.path[:] = path

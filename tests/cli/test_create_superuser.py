@@ -108,19 +108,19 @@ def test_the_password_is_asked_for_on_a_terminal_and_not_shown(tmp_path: Path) -
         start_new_session=True,
     )  # fmt: skip
     os.close(theirs)
-    shown = b""
+    displayed = b""
     # The blank is written when the terminal shows no more of what is typed.
     for waited in (b"Password: ", b"Repeat for confirmation: ", b"is a superuser"):
-        while waited not in shown:
-            assert select.select([ours], [], [], 60)[0], shown
-            shown += os.read(ours, 1024)
+        while waited not in displayed:
+            assert select.select([ours], [], [], 60)[0], displayed
+            displayed += os.read(ours, 1024)
         if waited.endswith(b": "):
             os.write(ours, f"{PASSWORD}\n".encode())
     assert asked.wait(60) == 0
     os.close(ours)
-    assert b"is a superuser" in shown
-    assert b"hook Ambrosius" in shown
-    assert PASSWORD.encode() not in shown
+    assert b"is a superuser" in displayed
+    assert b"hook Ambrosius" in displayed
+    assert PASSWORD.encode() not in displayed
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,9 @@ def test_an_error_of_the_application_is_one_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[0] == "Error: KeyError: 'NO_SUCH_VARIABLE'"
     assert "Traceback" not in done.stderr
-    shown = crossauth(tmp_path, "--traceback", "users", "list", "broken")
-    assert shown.returncode == 1
-    assert "Traceback" in shown.stderr
+    displayed = crossauth(tmp_path, "--traceback", "users", "list", "broken")
+    assert displayed.returncode == 1
+    assert "Traceback" in displayed.stderr
 
 
 def test_what_an_application_prints_is_not_in_the_result(shop: Path) -> None:

@@ -86,3 +86,9 @@ def test_as_json(tmp_path: Path) -> None:
     assert set(told["files"]) == FILES
     assert told["folder"] == str(tmp_path / "shop")
     assert told["next"][0] == "cd shop && pip install -r requirements.txt"
+
+
+def test_the_command_that_is_to_be_copied_runs_nothing_else(tmp_path: Path) -> None:
+    made = crossauth(tmp_path, "init", "my app; touch pwned", secret=None)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.splitlines()[-2] == "  cd 'my app; touch pwned' && pip install -r requirements.txt"

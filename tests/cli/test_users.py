@@ -49,10 +49,10 @@ def test_users_are_listed_and_shown_without_secrets(people: Path) -> None:
     assert [user["username"] for user in found] == ["alice"]
     assert "No users found" in invoke(people, "users", "list", "shop", "--search", "carol").stdout
     for who in (("alice",), (EMAIL,), ("1", "--id")):
-        shown = invoke(people, "users", "show", "shop", *who)
-        assert "username: alice" in shown.stdout
-        assert "sessions: 0" in shown.stdout
-        assert "hash" not in shown.stdout
+        displayed = invoke(people, "users", "show", "shop", *who)
+        assert "username: alice" in displayed.stdout
+        assert "sessions: 0" in displayed.stdout
+        assert "hash" not in displayed.stdout
 
 
 def test_states_change_as_by_an_administrator(people: Path) -> None:

@@ -1,8 +1,6 @@
 """Every command works with an application that `FastApiServer` built, however the application is named."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,10 @@ from typer.main import get_command
 
 from crossauth_backend import SqlAlchemyKeyStorage, SqlAlchemyUserStorage, open_engine
 from crossauth_fastapi.cli.commands import cli
+from tests.cli.support import crossauth as typed
+from tests.cli.support import invoke, unwrapped
 from tests.services.uvicorn import serve
-from tests.support import SECRET, Client, make_server
+from tests.support import Client, make_server
 
 PASSWORD = "nimue and the lake"
 SMALL = """
@@ -57,17 +57,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def crossauth(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    given = {"CROSSAUTH_SECRET": SECRET, "CROSSAUTH_SUPERUSER_PASSWORD": PASSWORD, **variables}
-    return subprocess.run(
-        [str(Path(sys.executable).parent / "crossauth"), *arguments], cwd=folder,
-        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", **given}, capture_output=True, text=True, timeout=60,
-        check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-def unwrapped(text: str) -> str:
-    """What a box on the terminal says, on one line."""
-    return " ".join(text.replace("│", " ").split())
+    done = invoke(folder, *arguments, **{"CROSSAUTH_SUPERUSER_PASSWORD": PASSWORD, **variables})
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
 
 async def stored(folder: Path) -> list[Any]:
@@ -103,6 +94,18 @@ async def test_the_server_is_found(folder: Path, target: str) -> None:
     assert (user.username, user.state, user.admin, user.email) == ("merlin", "active", True, None)
     listed = crossauth(folder, "api-keys", "list", target, "--user", "merlin")
     assert (listed.returncode, listed.stdout) == (0, ""), listed.stderr
+
+
+async def test_the_server_is_found_by_the_program_that_is_installed(folder: Path) -> None:
+    made = typed(
+        folder, "create-superuser", "both:app", "--username", "merlin", CROSSAUTH_SUPERUSER_PASSWORD=PASSWORD
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert [user.username for user in await stored(folder)] == ["merlin"]
+    refused = typed(folder, "create-superuser", "nowhere", "--username", "x", CROSSAUTH_SUPERUSER_PASSWORD=PASSWORD)
+    assert refused.returncode == 2
+    assert "no module 'nowhere'" in unwrapped(refused.stderr)
+    assert "Traceback" not in refused.stderr
 
 
 def test_the_keys_of_its_server_are_created_listed_and_revoked(folder: Path) -> None:

@@ -81,9 +81,9 @@ async def test_of_many_rotations_at_once_one_succeeds(keeper: Keeper) -> None:
 async def test_of_many_keys_made_at_once_there_are_never_too_many(keeper: Keeper) -> None:
     alice = await keeper.alice()
     await asyncio.gather(*(outcome(keeper.manager.create_key(str(n), alice.id)) for n in range(20)))
-    kept = await keeper.manager.list_keys(alice.id)
-    assert len(kept) <= 5
-    assert len(await keeper.keys.get_all_for_user(alice.id)) == len(kept)
+    stored = await keeper.manager.list_keys(alice.id)
+    assert len(stored) <= 5
+    assert len(await keeper.keys.get_all_for_user(alice.id)) == len(stored)
 
 
 async def test_what_is_revoked_among_rotations_ends(keeper: Keeper) -> None:

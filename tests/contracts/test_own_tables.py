@@ -59,8 +59,8 @@ def customer(*columns: sa.Column[Any], lacks: str = "", id_: sa.Column[Any] = KE
         text("email_normalized", unique=unique), text("state"), text("factor1"), text("factor2"),
         sa.Column("admin", sa.Boolean),
     ]  # fmt: skip
-    kept = [column for column in usual if column.name not in lacks.split()]
-    return sa.Table("customer", sa.MetaData(), id_._copy(), *(column._copy() for column in (*kept, *columns)))
+    stored = [column for column in usual if column.name not in lacks.split()]
+    return sa.Table("customer", sa.MetaData(), id_._copy(), *(column._copy() for column in (*stored, *columns)))
 
 
 async def create(engine: AsyncEngine, table: sa.Table) -> None:
@@ -119,11 +119,11 @@ def test_a_factor_whose_field_the_table_lacks_is_found_at_the_start_whatever_it_
     factor: Any, lacks: str, missing: str
 ) -> None:
     engine = open_engine("sqlite+aiosqlite://")
-    wanted = {"authenticators": factors("mine", factor), "allowed_factor2": ["mine"], "site_url": "http://localhost"}
+    expected = {"authenticators": factors("mine", factor), "allowed_factor2": ["mine"], "site_url": "http://localhost"}
 
     def start(table: sa.Table) -> None:
         users = SqlAlchemyUserStorage(engine, {"table": table, "normalize_email": False})
-        make_server(users, InMemoryKeyStorage(), **wanted)
+        make_server(users, InMemoryKeyStorage(), **expected)
 
     with pytest.raises(CrossauthError, match=rf"lacks the columns {missing}\b") as caught:
         start(customer(lacks=lacks))

@@ -50,11 +50,11 @@ async def test_the_tables_have_the_documented_names_or_the_applications(engine: 
     await users.start()
     await keys.start()
     assert {"User", "UserSecrets", "Key"} <= await tables(engine)
-    mine = SqlAlchemyUserStorage(
+    own = SqlAlchemyUserStorage(
         engine, {"user_table": "people", "user_secrets_table": "people_secrets", "userid_foreign_key_column": "person"}
     )
     others = SqlAlchemyKeyStorage(engine, {"key_table": "people_keys", "userid_foreign_key_column": "person"})
-    made = await mine.create_user(NEW, {"password": "p"})
+    made = await own.create_user(NEW, {"password": "p"})
     await others.save_key(made.id, "s:1", NOW)
     assert (await others.get_all_for_user(made.id))[0].userid == made.id
     assert {"people", "people_secrets", "people_keys"} <= await tables(engine)
@@ -122,8 +122,8 @@ async def test_a_table_of_the_applications_own(engine: AsyncEngine) -> None:
     assert (found[0].userid, found[1]) == (made.id, made)
     assert not await users.replace_user(made.id, {"shoe_size": 1.0, "state": "active"}, {"shoe_size": 43.0})
     assert not await users.replace_user(made.id, {"state": "disabled"}, {"shoe_size": 43.0})
-    kept = {"shoe_size": 42.5, "state": "active", "admin": False, "factor2": None, "email": "a@example.com"}
-    assert await users.replace_user(str(made.id), kept, {"shoe_size": 43.0, "email": None})
+    saved = {"shoe_size": 42.5, "state": "active", "admin": False, "factor2": None, "email": "a@example.com"}
+    assert await users.replace_user(str(made.id), saved, {"shoe_size": 43.0, "email": None})
     assert (await users.get_user_by_id(made.id)).user["shoe_size"] == 43.0
     for wrong in ({"unknown": None}, {"unknown": 1}):
         with pytest.raises(CrossauthError) as refused:

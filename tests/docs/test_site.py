@@ -38,12 +38,12 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        self.ids |= {given[name] for name in ("id", "name") if name in given}
-        self.classes |= set(given.get("class", "").split())
-        self.links += [given["href"]] if tag == "a" and "href" in given else []
-        if not SAID & set(given.get("rel", "").split()):
-            self.fetched += [given[name] for name in given if (tag, name) in FETCHED]
+        provided = {name: value or "" for name, value in attrs}
+        self.ids |= {provided[name] for name in ("id", "name") if name in provided}
+        self.classes |= set(provided.get("class", "").split())
+        self.links += [provided["href"]] if tag == "a" and "href" in provided else []
+        if not SAID & set(provided.get("rel", "").split()):
+            self.fetched += [provided[name] for name in provided if (tag, name) in FETCHED]
 
 
 @pytest.fixture(scope="module")

@@ -111,10 +111,10 @@ class Walk:
     def run(self, script: str) -> None:
         """Run the commands of a block without output; `uvicorn` goes on running, and a new one takes the place of the old."""
         command = self._here(script)
-        wanted = re.fullmatch(r'pip install(?: "?crossauth\[([\w,]+)\]"?)?((?: [\w-]+)*)\n', command)
-        if wanted is not None:
-            self._extras |= set(filter(None, (wanted[1] or "").split(",")))
-            install(self._python, self._wheel, ",".join(sorted(self._extras)), *wanted[2].split())
+        expected = re.fullmatch(r'pip install(?: "?crossauth\[([\w,]+)\]"?)?((?: [\w-]+)*)\n', command)
+        if expected is not None:
+            self._extras |= set(filter(None, (expected[1] or "").split(",")))
+            install(self._python, self._wheel, ",".join(sorted(self._extras)), *expected[2].split())
         elif "uvicorn " in command:
             self.serve(command)
         else:

@@ -80,19 +80,19 @@ def test_methods_that_are_not_there(api: Api) -> None:
 def test_a_deprecated_hash_is_renewed_for_inactive_users_too(api: Api) -> None:
     api.register()
     api.set(hashed_password=OLD_HASH, is_active=0)
-    for password, kept in (("wrong", True), ("guinevere", False)):
+    for password, stored in (("wrong", True), ("guinevere", False)):
         answer = api.log_in(password=password)
         assert (answer.status_code, detail(answer)) == (400, "LOGIN_BAD_CREDENTIALS")
-        assert (api.sql('SELECT hashed_password FROM "user"')[0][0] == OLD_HASH) is kept
+        assert (api.sql('SELECT hashed_password FROM "user"')[0][0] == OLD_HASH) is stored
     api.set(is_active=1)
     assert api.log_in().status_code == 200
 
 
 def test_grant_type(api: Api) -> None:
     api.register()
-    for given, status in (("password", 200), ("Password", 422), ("xpassword", 422), ("code", 422)):
-        form = {**FORM, "scope": "a b", "client_id": "c", "client_secret": "s", "grant_type": given}
-        assert api.post("/auth/jwt/login", data=form).status_code == status, given
+    for provided, status in (("password", 200), ("Password", 422), ("xpassword", 422), ("code", 422)):
+        form = {**FORM, "scope": "a b", "client_id": "c", "client_secret": "s", "grant_type": provided}
+        assert api.post("/auth/jwt/login", data=form).status_code == status, provided
 
 
 def test_logout_is_a_no_op_for_a_jwt(api: Api) -> None:
@@ -145,17 +145,17 @@ def test_unverified_users_where_verification_is_required(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("purpose", ["login", "link"])
 def test_the_cookie_of_a_flow_is_as_the_application_says(tmp_path: Path, purpose: str) -> None:
-    wanted = ("mine", "/c", "camelot.bt", False, False, "strict")
+    expected = ("mine", "/c", "camelot.bt", False, False, "strict")
     names = ("name", "path", "domain", "secure", "httponly", "samesite")
     with open_site(tmp_path) as api:
         users = api.site.users
         api.register()
         header = api.bearer()
         if purpose == "login":
-            named: Any = {f"csrf_token_cookie_{n}": value for n, value in zip(names, wanted, strict=True)}
+            named: Any = {f"csrf_token_cookie_{n}": value for n, value in zip(names, expected, strict=True)}
             router = users.get_oauth_router(Plain(), api.site.jwt, SECRET, **named)
         else:
-            every: Any = (SECRET, None, False, *wanted)
+            every: Any = (SECRET, None, False, *expected)
             router = users.get_oauth_associate_router(Plain(), UserRead, *every)
         api.site.app.include_router(router, prefix="/c")
         flow = Flow(api, "/c", header)
@@ -196,10 +196,10 @@ def test_the_current_user_and_token(api: Api) -> None:
     add("/cookie", optional=True, get_enabled_backends=only_cookie)
     api.register()
     header, by_cookie = api.bearer(), api.cookie_login()
-    token, kept = header["Authorization"].removeprefix("Bearer "), by_cookie["Cookie"].partition("=")[2]
+    token, stored = header["Authorization"].removeprefix("Bearer "), by_cookie["Cookie"].partition("=")[2]
     assert api.get("/strict", headers=header).json() == api.get("/optional", headers=header).json() == [EMAIL, token]
-    assert api.get("/strict", headers=by_cookie).json() == [EMAIL, kept]
-    assert api.get("/cookie", headers={**header, **by_cookie}).json() == [EMAIL, kept]
+    assert api.get("/strict", headers=by_cookie).json() == [EMAIL, stored]
+    assert api.get("/cookie", headers={**header, **by_cookie}).json() == [EMAIL, stored]
     assert api.get("/cookie", headers=header).json() == api.get("/optional").json() == [None, None]
     api.set(is_active=0)
     assert api.get("/optional", headers=header).json() == [None, None]
@@ -330,8 +330,8 @@ class Memory(BaseUserDatabase[Any, uuid.UUID]):
         return self._first(lambda user: user.email.lower() == email.lower())
 
     async def get_by_oauth_account(self, oauth: str, account_id: str) -> Knight | None:
-        wanted = (oauth, account_id)
-        return self._first(lambda user: wanted in [(a.oauth_name, a.account_id) for a in user.oauth_accounts])
+        expected = (oauth, account_id)
+        return self._first(lambda user: expected in [(a.oauth_name, a.account_id) for a in user.oauth_accounts])
 
     async def create(self, create_dict: dict[str, Any]) -> Knight:
         return await self.update(Knight(id=uuid.uuid4()), create_dict)

@@ -123,7 +123,7 @@ def mailed(api: Api) -> dict[str, str]:
     return {"reset": api.token("forgot"), "verify": api.token("request_verify")}
 
 
-def spend(api: Api, purpose: str, token: str) -> Any:
+def consume_once(api: Api, purpose: str, token: str) -> Any:
     path, more = {"reset": ("reset-password", {"password": "merlin"}), "verify": ("verify", {})}[purpose]
     return api.post(f"/auth/{path}", json={"token": token, **more})
 
@@ -136,12 +136,12 @@ def test_a_token_is_for_one_purpose(api: Api) -> None:
     api.register()
     access, sent = api.bearer(), mailed(api)
     tokens = {**sent, "access": access["Authorization"].removeprefix("Bearer ")}
-    for purpose, said in BAD.items():
+    for purpose, response in BAD.items():
         for other in tokens.keys() - {purpose}:
-            assert detail(spend(api, purpose, tokens[other])) == said, (purpose, other)
+            assert detail(consume_once(api, purpose, tokens[other])) == response, (purpose, other)
         assert api.get("/hello", headers={"Authorization": f"Bearer {sent[purpose]}"}).status_code == 401
     assert api.get("/hello", headers=access).status_code == 200
-    assert [spend(api, purpose, sent[purpose]).status_code for purpose in ("verify", "reset")] == [200, 200]
+    assert [consume_once(api, purpose, sent[purpose]).status_code for purpose in ("verify", "reset")] == [200, 200]
 
 
 @pytest.mark.parametrize("purpose", ["reset", "verify"])
@@ -155,5 +155,5 @@ def test_how_long_a_token_is_good(api: Api, purpose: str) -> None:
     assert begun + lifetime <= claims["exp"] <= int(time.time()) + lifetime
     endless = {name: value for name, value in claims.items() if name != "exp"}
     for wrong in (generate_jwt(claims | {"exp": begun - 1}, SECRET), generate_jwt(endless, SECRET)):
-        assert detail(spend(api, purpose, wrong)) == BAD[purpose]
-    assert spend(api, purpose, generate_jwt(endless, SECRET, 60)).status_code == 200
+        assert detail(consume_once(api, purpose, wrong)) == BAD[purpose]
+    assert consume_once(api, purpose, generate_jwt(endless, SECRET, 60)).status_code == 200

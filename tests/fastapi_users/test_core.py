@@ -164,14 +164,14 @@ def test_limits_are_counted_together(both: Both) -> None:
 def test_a_new_password_ends_what_both_faces_opened(both: Both) -> None:
     both.sign_up("alice", user_email=EMAIL)
     assert both.who() == "alice"
-    mine, other = both.header(), both.header()
-    refused = both.patch("/rest/me", headers=mine, json={"password": NEW})
+    own, other = both.header(), both.header()
+    refused = both.patch("/rest/me", headers=own, json={"password": NEW})
     assert name_of_refusal(refused) == "UPDATE_USER_OLD_PASSWORD_INVALID", "as the session server asks for it"
-    weak = both.patch("/rest/me", headers=mine, json={"password": "x", "old_password": PASSWORD})
+    weak = both.patch("/rest/me", headers=own, json={"password": "x", "old_password": PASSWORD})
     assert name_of_refusal(weak) == "UPDATE_USER_INVALID_PASSWORD", "its rules count here too"
     change = {"password": NEW, "old_password": PASSWORD}
-    assert both.patch("/rest/me", headers=mine, json=change).status_code == 200
-    assert [both.get("/rest/me", headers=h).status_code for h in (mine, other)] == [200, 401]
+    assert both.patch("/rest/me", headers=own, json=change).status_code == 200
+    assert [both.get("/rest/me", headers=h).status_code for h in (own, other)] == [200, 401]
     assert both.who() is None
     assert both.log_in("alice", NEW).status_code == 200
     changed = both.call("/api/changepassword", old_password=NEW, new_password=PASSWORD, repeat_password=PASSWORD)
@@ -426,15 +426,15 @@ def stored_hash(world: World) -> str:
 
 def test_a_login_with_an_old_hash_logs_nobody_out(world: World, both: Both) -> None:
     both.sign_up("alice", user_email=EMAIL)
-    mine = both.rest_login().json()
+    own = both.rest_login().json()
     weaken(world)
     old = stored_hash(world)
     with Both(str(both.base_url)) as elsewhere:
         assert elsewhere.rest_login().status_code == 200
     assert stored_hash(world) != old, "it was replaced"
     assert both.who() == "alice"
-    assert both.get("/rest/me", headers={"Authorization": f"Bearer {mine['access_token']}"}).status_code == 200
-    assert both.post("/rest/refresh", data={"refresh_token": mine["refresh_token"]}).status_code == 200
+    assert both.get("/rest/me", headers={"Authorization": f"Bearer {own['access_token']}"}).status_code == 200
+    assert both.post("/rest/refresh", data={"refresh_token": own["refresh_token"]}).status_code == 200
 
 
 def test_a_login_with_an_old_hash_ends_no_login_that_is_under_way(world: World, both: Both) -> None:
@@ -463,9 +463,9 @@ async def test_a_password_that_was_replaced_meanwhile_is_not_rewritten(world: Wo
 async def test_a_storage_that_cannot_rewrite_keeps_the_old_hash() -> None:
     database = CrossauthUserDatabase(World(PlainUserStorage()).manager)
     user = await database.create({"email": EMAIL, "hashed_password": "old"})
-    kept = await database.rewrite_password(user, "stronger")
-    assert kept is not None
-    assert kept.hashed_password == "old"
+    stored = await database.rewrite_password(user, "stronger")
+    assert stored is not None
+    assert stored.hashed_password == "old"
 
 
 @pytest.mark.parametrize("event", ["factor", "state", "password", "hash"])

@@ -178,7 +178,7 @@ def test_values_nested_too_deep(knights: Knights, opens: str, closes: str) -> No
     headers = {**knights.log_in("arthur"), "Content-Type": "application/json"}
     # How deep Python's own parser goes depends on its version; beyond that it is 400.
     deep = {400, 422}
-    for depth, wanted in (
+    for depth, expected in (
         (40, {200, 201}),
         (60, {422}),
         (300, {422}),
@@ -188,9 +188,9 @@ def test_values_nested_too_deep(knights: Knights, opens: str, closes: str) -> No
         (9_000, deep),
     ):
         deeds = f'{{"deeds": {{"x": {opens * depth}1{closes * depth}}}}}'
-        assert knights.patch("/users/me", headers=headers, content=deeds).status_code in wanted, depth
+        assert knights.patch("/users/me", headers=headers, content=deeds).status_code in expected, depth
         new = f'{{"username": "n{depth}", "email": "n{depth}@b.co", "password": "guinevere", {deeds[1:]}'
-        assert knights.post("/register", headers=headers, content=new).status_code in wanted, depth
+        assert knights.post("/register", headers=headers, content=new).status_code in expected, depth
     assert knights.get("/users/me", headers=headers).status_code == 200
 
 

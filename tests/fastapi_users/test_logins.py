@@ -75,30 +75,30 @@ def test_a_refresh_token_that_comes_back_ends_stored_tokens_too(api: Api) -> Non
 
 
 def test_ending_other_logins_leaves_the_one_that_asks(api: Api) -> None:
-    mine, my_refresh = enter(api, "stored")
+    own, my_refresh = enter(api, "stored")
     other, other_refresh = enter(api, "stored")
     cookie = api.cookie_login()
-    assert len(api.get("/auth/sessions", headers=mine).json()) == 3, "by whatever backend"
-    assert api.delete("/auth/sessions", headers=mine).status_code == 204
-    assert [api.get("/hello", headers=h).status_code for h in (mine, other, cookie)] == [200, 401, 401]
+    assert len(api.get("/auth/sessions", headers=own).json()) == 3, "by whatever backend"
+    assert api.delete("/auth/sessions", headers=own).status_code == 204
+    assert [api.get("/hello", headers=h).status_code for h in (own, other, cookie)] == [200, 401, 401]
     assert refresh(api, other_refresh, "stored").status_code == 400
     assert refresh(api, my_refresh, "stored").status_code == 200
 
 
 def test_ending_one_login_ends_what_would_renew_it(api: Api) -> None:
-    mine, _ = enter(api, "stored")
+    own, _ = enter(api, "stored")
     _, other_refresh = enter(api, "stored")
-    handle = next(s["handle"] for s in api.get("/auth/sessions", headers=mine).json() if not s["current"])
-    assert api.delete(f"/auth/sessions/{handle}", headers=mine).status_code == 204
+    handle = next(s["handle"] for s in api.get("/auth/sessions", headers=own).json() if not s["current"])
+    assert api.delete(f"/auth/sessions/{handle}", headers=own).status_code == 204
     assert refresh(api, other_refresh, "stored").status_code == 400
 
 
 @pytest.mark.parametrize("by", ["stored", "cookie"])
 def test_the_login_that_changes_the_password_goes_on(api: Api, by: str) -> None:
-    mine = api.cookie_login() if by == "cookie" else enter(api, by)[0]
-    assert api.patch("/users/me", headers=mine, json={"password": "merlin"}).status_code == 200
-    assert api.patch("/users/me", headers=mine, json={"password": "lancelot"}).status_code == 200
-    assert api.get("/hello", headers=mine).status_code == 200
+    own = api.cookie_login() if by == "cookie" else enter(api, by)[0]
+    assert api.patch("/users/me", headers=own, json={"password": "merlin"}).status_code == 200
+    assert api.patch("/users/me", headers=own, json={"password": "lancelot"}).status_code == 200
+    assert api.get("/hello", headers=own).status_code == 200
 
 
 def test_a_logout_with_a_cookie_and_a_token_ends_both(api: Api) -> None:
@@ -184,12 +184,12 @@ def claims(tmp_path: Path) -> Iterator[Api]:
 
 def test_claims_are_known_without_a_storage(claims: Api) -> None:
     header = claims.bearer(by="roles")
-    said = claims.get("/claims", headers=header).json()
-    assert (said["sub"], said["roles"], said["aud"]) == (
+    response = claims.get("/claims", headers=header).json()
+    assert (response["sub"], response["roles"], response["aud"]) == (
         claims.get("/users/me", headers=header).json()["id"], ["knight"], ["fastapi-users:auth"],
     )  # fmt: skip
     claims.sql('DROP TABLE "user"')
-    assert claims.get("/claims", headers=header).json() == said
+    assert claims.get("/claims", headers=header).json() == response
     assert claims.get("/perhaps", headers=header).json() is True
     for wrong in ({}, {"Authorization": "Bearer x"}, claims_of_nobody(header)):
         assert (claims.get("/claims", headers=wrong).status_code, detail(claims.get("/claims", headers=wrong))) == (
@@ -239,5 +239,5 @@ def test_no_token_is_in_a_repr() -> None:
     from crossauth_fastapi.fastapi_users.authentication.logins import Logins
 
     token = ProviderToken(access_token="THE-TOKEN", refresh_token="THE-TOKEN", expires_at=1)
-    for shown in (token, LoggedIn(None, "THE-TOKEN", None, None), Logins([(None, None, "THE-TOKEN")])):  # type: ignore[arg-type, list-item, type-var]
-        assert "THE-TOKEN" not in repr(shown)
+    for displayed in (token, LoggedIn(None, "THE-TOKEN", None, None), Logins([(None, None, "THE-TOKEN")])):  # type: ignore[arg-type, list-item, type-var]
+        assert "THE-TOKEN" not in repr(displayed)

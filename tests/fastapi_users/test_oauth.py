@@ -198,12 +198,12 @@ def test_a_provider_that_gives_no_address(api: Api, provider: OidcProvider) -> N
 
 
 def test_a_provider_that_refuses(api: Api, provider: OidcProvider) -> None:
-    for query, said in (
+    for query, response in (
         ({}, "Bad Request"), ({"error": "access_denied"}, "access_denied"),
         ({"error": "<script>"}, "OAUTH_PROVIDER_ERROR"), ({"error": "x" * 5000}, "OAUTH_PROVIDER_ERROR"),
     ):  # fmt: skip
         answer = api.get(f"{LOGIN}/callback", params=query)
-        assert (answer.status_code, detail(answer)) == (400, said)
+        assert (answer.status_code, detail(answer)) == (400, response)
     answer = Flow(api).sign_in(provider).come_back(code="not the code")
     assert (answer.status_code, detail(answer)) == (400, "OAUTH_PROVIDER_ERROR")
 
@@ -230,7 +230,7 @@ def test_cve_2025_68481_a_callback_in_another_browser(api: Api, provider: OidcPr
 def test_cve_2025_14546_states_that_are_not_ours(api: Api, provider: OidcProvider) -> None:
     flow = Flow(api).sign_in(provider)
     csrf = flow.cookie.partition("=")[2]
-    for state, said in (
+    for state, response in (
         ("", "ACCESS_TOKEN_DECODE_ERROR"), ("x.y.z", "ACCESS_TOKEN_DECODE_ERROR"),
         (flow.given["state"][:-3], "ACCESS_TOKEN_DECODE_ERROR"),
         (generate_state_token({"csrftoken": csrf}, SECRET + "x"), "ACCESS_TOKEN_DECODE_ERROR"),
@@ -240,7 +240,7 @@ def test_cve_2025_14546_states_that_are_not_ours(api: Api, provider: OidcProvide
         (api_token(api), "ACCESS_TOKEN_DECODE_ERROR"),
     ):  # fmt: skip
         answer = flow.come_back(state=state)
-        assert (answer.status_code, detail(answer)) == (400, said)
+        assert (answer.status_code, detail(answer)) == (400, response)
     missing = api.get(f"{LOGIN}/callback", params={"code": flow.given["code"]}, headers={"Cookie": flow.cookie})
     assert (missing.status_code, detail(missing)) == (400, "ACCESS_TOKEN_DECODE_ERROR")
 

@@ -16,7 +16,7 @@ from tests.fastapi_users.test_oauth import COOKIE, LINK, LOGIN, Flow, api_token,
 from tests.fastapi_users.test_providers import Says
 
 EMAIL = "arthur@camelot.bt"
-Ask = Callable[[Api, Says], httpx2.Response]
+Requirement = Callable[[Api, Says], httpx2.Response]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def api(tmp_path: Path, says: Says) -> Iterator[Api]:
         yield api
 
 
-def back(path: str = LOGIN, headers: Callable[[Api], dict[str, str]] | None = None, **changed: Any) -> Ask:
+def back(path: str = LOGIN, headers: Callable[[Api], dict[str, str]] | None = None, **changed: Any) -> Requirement:
     """Come back from the provider, with what a test changes."""
 
     def ask(api: Api, says: Says) -> httpx2.Response:
@@ -44,7 +44,7 @@ def back(path: str = LOGIN, headers: Callable[[Api], dict[str, str]] | None = No
     return ask
 
 
-def state(*args: Any, **claims: Any) -> Ask:
+def state(*args: Any, **claims: Any) -> Requirement:
     """Come back with a state of one's own making, for the right cookie."""
 
     def ask(api: Api, says: Says) -> httpx2.Response:
@@ -55,7 +55,7 @@ def state(*args: Any, **claims: Any) -> Ask:
     return ask
 
 
-def first(before: Callable[[Api, Says], object], ask: Ask) -> Ask:
+def first(before: Callable[[Api, Says], object], ask: Requirement) -> Requirement:
     def asked(api: Api, says: Says) -> httpx2.Response:
         before(api, says)
         return ask(api, says)
@@ -121,7 +121,7 @@ def access_token_as_state(api: Api, says: Says) -> httpx2.Response:
     return Flow(api).come_back(code="c", state=api_token(api))
 
 
-ROWS: dict[str, tuple[Ask, int, Any]] = {
+ROWS: dict[str, tuple[Requirement, int, Any]] = {
     # 1.6 OAuth (login) router
     "authorize": (lambda a, s: a.get(f"{LOGIN}/authorize"), 200, "authorization_url"),
     "authorize, scopes": (lambda a, s: a.get(f"{LOGIN}/authorize?scopes=a&scopes=b"), 200, "authorization_url"),
@@ -162,11 +162,11 @@ ROWS: dict[str, tuple[Ask, int, Any]] = {
 
 @pytest.mark.parametrize("name", ROWS)
 def test_row(api: Api, says: Says, name: str) -> None:
-    ask, status, said = ROWS[name]
+    ask, status, response = ROWS[name]
     answer = ask(api, says)
     assert answer.status_code == status, answer.text
     if status >= 400:
-        assert detail(answer) == said
+        assert detail(answer) == response
         assert "a secret" not in answer.text
-    elif said is not None:
-        assert answer.json()[said]
+    elif response is not None:
+        assert answer.json()[response]

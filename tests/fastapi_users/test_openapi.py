@@ -84,10 +84,10 @@ CODES = {
 
 @pytest.mark.parametrize(("path", "method", "status"), CODES)
 def test_every_code_has_an_example(description: Any, path: str, method: str, status: int) -> None:
-    said = description["paths"][path][method]["responses"][str(status)]["content"]["application/json"]
-    assert list(said["examples"]) == CODES[path, method, status]
-    assert said["schema"]["$ref"].endswith("/ErrorModel")
-    for code, example in said["examples"].items():
+    response = description["paths"][path][method]["responses"][str(status)]["content"]["application/json"]
+    assert list(response["examples"]) == CODES[path, method, status]
+    assert response["schema"]["$ref"].endswith("/ErrorModel")
+    for code, example in response["examples"].items():
         detail = example["value"]["detail"]
         assert code in (detail, detail["code"] if isinstance(detail, dict) else None)
 

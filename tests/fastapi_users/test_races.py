@@ -116,9 +116,9 @@ def test_an_address_is_changed_while_it_is_proven(api: Api) -> None:
 
 @pytest.mark.parametrize("how", ["reset", "change", "delete", "deactivate"])
 def test_a_hook_that_fails_leaves_no_login_behind(api: Api, how: str) -> None:
-    mine, others = api.cookie_login(), [api.cookie_login(), api.bearer(), api.bearer(by="stored")]
+    own, others = api.cookie_login(), [api.cookie_login(), api.bearer(), api.bearer(by="stored")]
     refresh = api.log_in(by="long").json()["refresh_token"]
-    me = api.get("/users/me", headers=mine).json()["id"]
+    me = api.get("/users/me", headers=own).json()["id"]
     boss = api.superuser()
 
     async def fails(self: Any, *args: Any) -> None:
@@ -131,7 +131,7 @@ def test_a_hook_that_fails_leaves_no_login_behind(api: Api, how: str) -> None:
     if how == "reset":
         answer = api.post("/auth/reset-password", json={"token": token, "password": "merlin"})
     elif how == "change":
-        answer = api.patch("/users/me", headers=mine, json={"password": "merlin"})
+        answer = api.patch("/users/me", headers=own, json={"password": "merlin"})
     elif how == "delete":
         answer = api.delete(f"/users/{me}", headers=boss)
     else:

@@ -13,14 +13,14 @@ from tests.fastapi_users.conftest import Api, detail, open_site
 
 EMAIL = "arthur@camelot.bt"
 OTHER = "lancelot@camelot.bt"
-Ask = Callable[[Api], httpx2.Response]
+Requirement = Callable[[Api], httpx2.Response]
 
 
 def user_id(api: Api, email: str = EMAIL) -> str:
     return str(api.sql('SELECT id FROM "user" WHERE email = ?', email)[0][0])
 
 
-def arthur(ask: Callable[[Api, dict[str, str]], httpx2.Response]) -> Ask:
+def arthur(ask: Callable[[Api, dict[str, str]], httpx2.Response]) -> Requirement:
     """Ask as a user who has registered and logged in."""
 
     def asked(api: Api) -> httpx2.Response:
@@ -30,7 +30,7 @@ def arthur(ask: Callable[[Api, dict[str, str]], httpx2.Response]) -> Ask:
     return asked
 
 
-def merlin(ask: Callable[[Api, dict[str, str], str], httpx2.Response]) -> Ask:
+def merlin(ask: Callable[[Api, dict[str, str], str], httpx2.Response]) -> Requirement:
     """Ask as a superuser about a user."""
 
     def asked(api: Api) -> httpx2.Response:
@@ -40,7 +40,7 @@ def merlin(ask: Callable[[Api, dict[str, str], str], httpx2.Response]) -> Ask:
     return asked
 
 
-def with_token(hook: str, ask: Callable[[Api, str], httpx2.Response]) -> Ask:
+def with_token(hook: str, ask: Callable[[Api, str], httpx2.Response]) -> Requirement:
     """Ask with the token that was mailed to a user."""
     path = {"forgot": "/auth/forgot-password", "request_verify": "/auth/request-verify-token"}[hook]
 
@@ -52,7 +52,7 @@ def with_token(hook: str, ask: Callable[[Api, str], httpx2.Response]) -> Ask:
     return asked
 
 
-def first(before: Callable[[Api], object], ask: Ask) -> Ask:
+def first(before: Callable[[Api], object], ask: Requirement) -> Requirement:
     """Do something before."""
 
     def asked(api: Api) -> httpx2.Response:
@@ -70,7 +70,7 @@ def inactive(api: Api) -> None:
 REASON = "Password should be at least 3 characters"
 ARTHUR = {"email": EMAIL, "is_active": True, "is_superuser": False, "is_verified": False, "oauth_accounts": []}
 TOKEN_OF_NOBODY = generate_jwt({"sub": str(uuid.uuid4()), "aud": ["fastapi-users:auth"]}, SECRET, 60)
-ROWS: dict[str, tuple[Ask, int, Any]] = {
+ROWS: dict[str, tuple[Requirement, int, Any]] = {
     # 1.1 auth router
     "login, bearer": (first(Api.register, lambda a: a.log_in()), 200, None),
     "login, cookie": (first(Api.register, lambda a: a.log_in(by="cookie")), 204, ""),
@@ -221,9 +221,9 @@ def test_row(api: Api, name: str) -> None:
     answer = ask(api)
     assert answer.status_code == status, answer.text
     if isinstance(body, dict) and status < 300:
-        shown = answer.json()
-        assert uuid.UUID(shown.pop("id"))
-        assert shown == body
+        displayed = answer.json()
+        assert uuid.UUID(displayed.pop("id"))
+        assert displayed == body
     elif status == 422:
         assert {"type", "loc", "msg"} <= set(detail(answer)[0])
     elif status < 300 and body is not None:
@@ -259,8 +259,8 @@ def test_the_attributes_of_the_cookie(api: Api) -> None:
 
 
 def test_the_order_of_a_user(api: Api) -> None:
-    shown = [name for name in api.register().json() if name != "oauth_accounts"]
-    assert shown == ["id", "email", "is_active", "is_superuser", "is_verified"]
+    displayed = [name for name in api.register().json() if name != "oauth_accounts"]
+    assert displayed == ["id", "email", "is_active", "is_superuser", "is_verified"]
 
 
 def test_the_hooks_in_their_order(api: Api) -> None:

@@ -154,8 +154,8 @@ def test_a_page_says_what_its_form_needs_of_the_policy(world: World) -> None:
     world.server.app.include_router(router)
     wide = PAGE_POLICY.replace("form-action 'self'", "form-action 'self' https://rp.example")
     with world.open() as url, Browser(url) as browser:
-        shown = browser.get("/c/consent")
-        assert (shown.status_code, shown.headers["content-security-policy"]) == (200, wide)
+        displayed = browser.get("/c/consent")
+        assert (displayed.status_code, displayed.headers["content-security-policy"]) == (200, wide)
         again = browser.post("/c/consent", data={})
         assert (again.status_code, again.headers["content-security-policy"]) == (400, wide)
         refused = browser.get("/c/consent?who=x")
@@ -191,9 +191,9 @@ def test_a_page_with_one_form_needs_no_template_of_its_own(alice: Browser) -> No
     assert "<h1>Your notes</h1>" in page
     assert "Everything you wrote." in page
     assert ">Show them</button>" in page
-    shown = alice.post("/n/exportnotes", data={}, headers=header(alice)).text
-    assert "&lt;b&gt;" in shown
-    assert "</form>" not in shown
+    displayed = alice.post("/n/exportnotes", data={}, headers=header(alice)).text
+    assert "&lt;b&gt;" in displayed
+    assert "</form>" not in displayed
 
 
 def test_json_that_is_read_asks_for_the_second_factor_where_the_action_says_so(world: World, alice: Browser) -> None:

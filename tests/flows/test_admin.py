@@ -32,8 +32,8 @@ def other(admin: Browser) -> Iterator[Browser]:
 
 
 def create(admin: Browser, username: str = "bob", **fields: object) -> int:
-    given = {"username": username, "password": PASSWORD, "repeat_password": PASSWORD, "user_email": BOB} | fields
-    made = admin.call("/admin/api/createuser", **given)
+    provided = {"username": username, "password": PASSWORD, "repeat_password": PASSWORD, "user_email": BOB} | fields
+    made = admin.call("/admin/api/createuser", **provided)
     assert made.status_code == 200, made.text
     return int(made.json()["user"]["id"])
 
@@ -105,8 +105,8 @@ def test_a_user_created_with_a_second_factor_sets_it_up_at_the_first_login(
 ) -> None:
     userid = create(admin, factor2="totp")
     assert name_of(other.log_in("bob")) == "Factor2ResetNeeded"
-    shown = other.call("/api/changefactor2", factor2="totp").json()
-    assert other.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).json()["user"]["id"] == userid
+    displayed = other.call("/api/changefactor2", factor2="totp").json()
+    assert other.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"])).json()["user"]["id"] == userid
 
 
 def test_users_are_found_page_by_page(admin: Browser) -> None:

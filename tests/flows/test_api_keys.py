@@ -60,8 +60,8 @@ def add_routes(app: FastAPI) -> None:
     @app.get("/state")
     async def state(request: Request) -> dict[str, Any]:
         state, key = request.state, request.state.apiKey
-        said = {"auth_type": state.auth_type, "scope": state.scope, "error": state.auth_error}
-        return said | ({"name": key["name"], "customer": key.get("customer")} if key else {})
+        response = {"auth_type": state.auth_type, "scope": state.scope, "error": state.auth_error}
+        return response | ({"name": key["name"], "customer": key.get("customer")} if key else {})
 
     @app.websocket("/talk")
     async def talk(socket: WebSocket, user: Annotated[User, Depends(require(scope="read"))]) -> None:
@@ -174,8 +174,8 @@ def test_keys_work_without_a_session_server() -> None:
 
 def test_the_state_of_a_request_says_what_the_key_is(shop: Shop, client: Client) -> None:
     token = shop.key(data={"customer": "acme", "scope": ["read"]})
-    said = client.get("/state", headers=with_key(token)).json()
-    assert said == {"auth_type": "apiKey", "scope": ["read"], "error": None, "name": "script", "customer": "acme"}
+    response = client.get("/state", headers=with_key(token)).json()
+    assert response == {"auth_type": "apiKey", "scope": ["read"], "error": None, "name": "script", "customer": "acme"}
     assert client.get("/state", headers=with_key(shop.key())).json()["scope"] is None
     refused = client.get("/state", headers=with_key("xa_bad")).json()
     assert refused == {"auth_type": None, "scope": None, "error": "InvalidKey"}

@@ -168,10 +168,10 @@ def test_another_kind_of_401_is_the_apis_own(world: World) -> None:
 
 def test_answers_are_for_one_browser(world: World) -> None:
     client, api, _ = world
-    for said, kept in ((b"public, max-age=60, s-maxage=900", "private, max-age=60"), (b"", "no-store")):
-        api.answer = (200, [(b"cache-control", said)] if said else [], b"mine")
+    for response, stored in ((b"public, max-age=60, s-maxage=900", "private, max-age=60"), (b"", "no-store")):
+        api.answer = (200, [(b"cache-control", response)] if response else [], b"mine")
         answer = client.get("/bff/answer")
-        assert answer.headers["cache-control"] == kept
+        assert answer.headers["cache-control"] == stored
         assert "cookie" in answer.headers["vary"].lower()
 
 

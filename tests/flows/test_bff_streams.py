@@ -253,17 +253,17 @@ def test_a_stream_ends_with_its_session_also_where_the_body_has_no_end(
 
 def test_a_look_that_fails_is_not_the_last_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     client, api, site = world
-    looks, look_again = 0, site.tokens.look_again
+    looks, recheck = 0, site.tokens.recheck
 
     async def fails_once(connection: HTTPConnection) -> TokenSet | None:
         nonlocal looks
         looks += 1
         if looks == 1:
             raise RuntimeError("the sessions of another framework are away")
-        return await look_again(connection)
+        return await recheck(connection)
 
     monkeypatch.setattr(watch, "RECHECK_SECONDS", 0.1)
-    monkeypatch.setattr(site.tokens, "look_again", fails_once)
+    monkeypatch.setattr(site.tokens, "recheck", fails_once)
     with client.stream("GET", "/bff/stream/events") as answer:
         events = answer.iter_raw()
         assert next(events)

@@ -119,14 +119,14 @@ async def test_a_hundred_calls_at_once_make_one_refresh(
 async def test_where_nobody_can_say_the_tokens_are_kept(provider: FakeProvider, api: Api) -> None:
     async with logged_in(provider, api) as (site, browser):
         site.later(seconds=provider.settings.token_lifetime + 1)
-        kept = dict(provider.refresh_tokens)
+        stored = dict(provider.refresh_tokens)
         for fault in (Fault.UNAVAILABLE, Fault.DIES, Fault.REDIRECT):
             provider.faults["token"] = fault
             answer = await browser.get("/bff/echo")
             assert (answer.status_code, answer.json()["ok"]) == (502, False), fault
         del provider.faults["token"]
         # It has not done what it was asked for.
-        provider.refresh_tokens.update(kept)
+        provider.refresh_tokens.update(stored)
         provider.used.clear()
         assert bearer(await browser.get("/bff/echo"))
 
@@ -134,10 +134,10 @@ async def test_where_nobody_can_say_the_tokens_are_kept(provider: FakeProvider, 
 async def test_tokens_that_are_gone_for_good_are_forgotten(provider: FakeProvider, api: Api) -> None:
     async with logged_in(provider, api) as (site, browser):
         site.later(seconds=provider.settings.token_lifetime + 1)
-        kept = dict(provider.refresh_tokens)
+        stored = dict(provider.refresh_tokens)
         provider.refresh_tokens.clear()
         assert (await browser.get("/bff/echo")).status_code == 401
-        provider.refresh_tokens.update(kept)
+        provider.refresh_tokens.update(stored)
         assert (await browser.get("/bff/echo")).status_code == 401
 
 

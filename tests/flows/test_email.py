@@ -75,15 +75,15 @@ def test_a_link_expires(world: World, browser: Browser) -> None:
 
 
 def test_sign_up_with_verification_and_a_second_factor(world: World, browser: Browser) -> None:
-    shown = browser.sign_up(user_email=ALICE, factor2="totp").json()
+    displayed = browser.sign_up(user_email=ALICE, factor2="totp").json()
     assert browser.mail() == [], "the mail comes when the factor is set up"
-    done = browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).json()
+    done = browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"])).json()
     assert (done["user"], done["emailVerificationNeeded"], len(done["recoveryCodes"])) == (None, True, 10)
     verified = browser.call(f"/api{browser.link()}").json()
     assert verified.pop("csrfToken")
     assert verified == {"ok": True, "verified": True, "user": None, "twoFactorRequired": True}
     assert browser.who() is None, "a link by mail is no second factor"
-    assert browser.give(world.code(shown["totpsecret"])).json()["user"]["username"] == "alice"
+    assert browser.give(world.code(displayed["totpsecret"])).json()["user"]["username"] == "alice"
 
 
 def test_a_factor_by_email_proves_the_address(world: World, browser: Browser) -> None:
@@ -104,8 +104,8 @@ def test_a_sign_up_with_a_known_address_is_answered_as_any_other(world: World, b
     if factor2 == "totp":
         for name, answer in (("mallory", known), ("bob", fresh)):
             browser.sign_up(name, user_email=ALICE if name == "mallory" else "bob2@example.com", factor2="totp")
-            shown = browser.get("/api/configurefactor2").json()
-            done = browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"]))
+            displayed = browser.get("/api/configurefactor2").json()
+            done = browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"]))
             assert (done.status_code, set(done.json())) == (
                 200, {"ok", "user", "emailVerificationNeeded", "recoveryCodes", "csrfToken"}
             ), answer.text  # fmt: skip

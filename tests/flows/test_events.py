@@ -133,8 +133,8 @@ def test_the_audit_page_shows_what_a_request_left(audit: AuditStorage) -> None:
         asyncio.run(world.users.update_user({"id": 1, "admin": True}))
         browser.call("/api/logout")
         browser.log_in("root")
-        shown = browser.get("/admin/api/audit").json()["events"]
-        assert [e["name"] for e in shown][:3] == ["login_succeeded", "logged_out", "login_succeeded"]
+        displayed = browser.get("/admin/api/audit").json()["events"]
+        assert [e["name"] for e in displayed][:3] == ["login_succeeded", "logged_out", "login_succeeded"]
         assert "Logged in" in browser.get("/admin/audit").text
 
 

@@ -30,20 +30,20 @@ def other(browser: Browser) -> Iterator[Browser]:
 
 def test_totp_is_set_up_and_asked_for(world: World, browser: Browser) -> None:
     browser.sign_up(factor2="none")
-    shown = browser.call("/api/changefactor2", factor2="totp").json()
-    assert shown["qr"].startswith("data:image/png;base64,")
-    assert shown["qrSvg"].startswith("<svg")
-    assert shown["otpauthUri"].startswith("otpauth://totp/Test:alice?secret=" + shown["totpsecret"])
+    displayed = browser.call("/api/changefactor2", factor2="totp").json()
+    assert displayed["qr"].startswith("data:image/png;base64,")
+    assert displayed["qrSvg"].startswith("<svg")
+    assert displayed["otpauthUri"].startswith("otpauth://totp/Test:alice?secret=" + displayed["totpsecret"])
     assert browser.call("/api/configurefactor2", otp="000000").status_code == 401
     assert asyncio.run(world.users.get_user_by_id(1)).user.factor2 is None, "not before it is confirmed"
-    done = browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"]))
+    done = browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"]))
     assert done.json()["user"]["factor2"] == "totp"
     assert len(set(done.json()["recoveryCodes"])) == 10
     browser.call("/api/logout")
     browser.asked()
     assert browser.get("/me").status_code == 401
     assert name_of(browser.give("123456")) == "InvalidToken"
-    assert browser.give(world.code(shown["totpsecret"])).json()["user"]["username"] == "alice"
+    assert browser.give(world.code(displayed["totpsecret"])).json()["user"]["username"] == "alice"
     assert browser.who() == "alice"
 
 
@@ -78,21 +78,23 @@ def test_the_totp_secret_is_encrypted_at_rest_and_its_key_can_be_rotated() -> No
     world = World(encryption_keys=[old])
     with world.open() as url, Browser(url) as browser:
         browser.sign_up(factor2="none")
-        shown = browser.call("/api/changefactor2", factor2="totp").json()
+        displayed = browser.call("/api/changefactor2", factor2="totp").json()
         key = asyncio.run(world.keys.get_all_for_user(1))[0]
-        assert shown["totpsecret"] not in key.data
-        browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"]))
+        assert displayed["totpsecret"] not in key.data
+        browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"]))
         stored = asyncio.run(world.users.get_user_by_id(1)).secrets.totpsecret
         assert stored is not None
-        assert shown["totpsecret"] not in stored
-        assert KeyRing([old], "stored secrets").decrypt(stored) == shown["totpsecret"]
+        assert displayed["totpsecret"] not in stored
+        assert KeyRing([old], "stored secrets").decrypt(stored) == displayed["totpsecret"]
     rotated = World(world.users, InMemoryKeyStorage(), encryption_keys=[new, old])
     with rotated.open() as url, Browser(url) as browser:
         browser.asked()
-        assert browser.give(rotated.code(shown["totpsecret"])).status_code == 200
+        assert browser.give(rotated.code(displayed["totpsecret"])).status_code == 200
     stored = asyncio.run(world.users.get_user_by_id(1)).secrets.totpsecret
     assert stored is not None
-    assert KeyRing([new], "stored secrets").decrypt(stored) == shown["totpsecret"], "encrypted anew when it was used"
+    assert KeyRing([new], "stored secrets").decrypt(stored) == displayed["totpsecret"], (
+        "encrypted anew when it was used"
+    )
     with pytest.raises(CrossauthError, match=r"InvalidKey|is invalid"):
         KeyRing([old], "stored secrets").decrypt(stored)
 
@@ -163,8 +165,8 @@ def test_new_recovery_codes_replace_the_old(world: World, browser: Browser) -> N
 
 
 def test_sign_up_with_a_second_factor(world: World, browser: Browser, other: Browser) -> None:
-    shown = browser.sign_up(factor2="totp").json()
-    assert shown["user"] is None
+    displayed = browser.sign_up(factor2="totp").json()
+    assert displayed["user"] is None
     assert asyncio.run(world.users.get_user_by_id(1, {"skip_active_check": True})).user.state == (
         UserState.awaiting_two_factor_setup
     )
@@ -245,9 +247,10 @@ def test_a_factor_that_an_administrator_reset_is_set_up_anew(world: World, brows
     assert where.startswith("/changefactor2?required=true&next=%2Flogin")
     assert "Set up two-factor authentication to continue" in browser.get(where).text
     assert browser.who() is None
-    shown = browser.call("/api/changefactor2", factor2="totp").json()
+    displayed = browser.call("/api/changefactor2", factor2="totp").json()
     assert (
-        browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).json()["user"]["state"] == "active"
+        browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"])).json()["user"]["state"]
+        == "active"
     )
     assert browser.who() == "alice"
 

@@ -47,10 +47,10 @@ def start(app: FastAPI | None = None, servers: dict[str, Any] | None = None, **o
     """An application with these options, started once."""
     app = app or FastAPI()
     users = options.pop("users", None) or InMemoryUserStorage()
-    given = {"secret": SECRET, "authenticators": {"localpassword": LocalPasswordAuthenticator(users)}, **options}
+    provided = {"secret": SECRET, "authenticators": {"localpassword": LocalPasswordAuthenticator(users)}, **options}
     FastApiServer(
         {"session": {"key_storage": InMemoryKeyStorage()}, **(servers or {})},  # type: ignore[typeddict-item]
-        {"app": app, "user_storage": users, **{k: v for k, v in given.items() if v is not None}},  # type: ignore[typeddict-item]
+        {"app": app, "user_storage": users, **{k: v for k, v in provided.items() if v is not None}},  # type: ignore[typeddict-item]
     )
     with TestClient(app, base_url="https://testserver"):
         pass

@@ -43,6 +43,10 @@ def page_of(world: World, browser: Browser, path: str, **fields: str) -> Any:
         ({"username": "taken"}, {"username": None}),
         ({"repeat_password": OTHER}, {"repeat_password": None}),
         ({"password": "password1", "repeat_password": OTHER}, {"password": None, "repeat_password": None}),
+        (
+            {"user_email": "a@b", "password": "password1", "repeat_password": OTHER},
+            {"user_email": "Enter a valid email address", "password": None, "repeat_password": None},
+        ),
     ],
 )  # fmt: skip
 def test_a_refused_sign_up_marks_what_is_wrong(fields: dict[str, str], wrong: dict[str, str | None]) -> None:

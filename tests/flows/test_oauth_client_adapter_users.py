@@ -42,7 +42,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Any:
 def application(provider: FakeProvider, adapter: Any, outside: bool, **client: Any) -> FastAPI:
     """An application whose own sessions come before our middleware, or after it."""
     app = FastAPI()
-    given = {
+    provided = {
         **provider.client_options,
         "valid_flows": ["all"],
         "fetch_timeout": 2,
@@ -54,7 +54,7 @@ def application(provider: FakeProvider, adapter: Any, outside: bool, **client: A
     if not outside:
         app.add_middleware(SessionMiddleware, **keep)
     FastApiServer(
-        {"session_adapter": adapter, "oauth_client": {"auth_server_base_url": provider.url, "options": given}},
+        {"session_adapter": adapter, "oauth_client": {"auth_server_base_url": provider.url, "options": provided}},
         {"app": app, "site_url": "http://localhost:8000"},
     )
     if outside:

@@ -227,8 +227,8 @@ async def test_a_scope_that_cannot_be_one_is_refused(provider: FakeProvider, sco
 async def test_what_the_provider_says_no_to_is_said(provider: FakeProvider) -> None:
     async with ClientSite(provider, OIDC).open() as browser:
         state = query_of(await start(browser))["state"]
-        said = {"error": "access_denied", "error_description": "You said no", "state": state, "iss": provider.url}
-        refused = await browser.get("/authzcode", params=said)
+        response = {"error": "access_denied", "error_description": "You said no", "state": state, "iss": provider.url}
+        refused = await browser.get("/authzcode", params=response)
         assert (refused.status_code, refused.json()["error_message"]) == (401, "You said no")
         again = await browser.get("/authzcode", params={"error": "access_denied", "state": state, "iss": provider.url})
         assert (again.status_code, "has expired" in again.text) == (401, True), "it was used"

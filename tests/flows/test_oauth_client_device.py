@@ -29,8 +29,8 @@ async def test_the_page_shows_the_code_and_goes_on_when_it_was_confirmed(provide
         page = await browser.submit("/devicecodeflow", scope="openid email")
         code = user_code_of(provider)
         assert page.status_code == 200
-        for shown in (code, f"{provider.base}/device", "<svg "):
-            assert shown in page.text
+        for displayed in (code, f"{provider.base}/device", "<svg "):
+            assert displayed in page.text
         assert page.text.count("<script") == page.text.count('<script src="/crossauth.js') == 1
         waiting = await browser.press(page, CONFIRMED)
         assert (waiting.status_code, "Not confirmed yet" in waiting.text, code in waiting.text) == (200, True, True)

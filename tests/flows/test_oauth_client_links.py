@@ -58,10 +58,10 @@ async def test_the_same_by_pages(provider: FakeProvider) -> None:
         await browser.sign_up("wonder")
         page = await browser.get("/linkedaccounts", headers=HTML)
         assert "No accounts are linked yet" in page.text
-        shown = await browser.press(page, "Link 127.0.0.1")
-        assert shown.status_code == 200
-        url = re.search(r'http-equiv="refresh" content="0; url=([^"]*)"', shown.text)
-        assert url is not None, shown.text
+        displayed = await browser.press(page, "Link 127.0.0.1")
+        assert displayed.status_code == 200
+        url = re.search(r'http-equiv="refresh" content="0; url=([^"]*)"', displayed.text)
+        assert url is not None, displayed.text
         back = await finish(browser, provider, html.unescape(url.group(1)), "alice")
         page = await browser.get(back.headers["location"], headers=HTML)
         assert "The account has been linked" in page.text
@@ -135,9 +135,9 @@ async def test_the_last_way_to_log_in_stays(provider: FakeProvider) -> None:
             "ConstraintViolation",
         )
         page = await browser.get("/linkedaccounts", headers=HTML)
-        shown = await browser.press(page, "Unlink")
-        assert shown.status_code == 409
-        assert "the only way to log in" in shown.text
+        displayed = await browser.press(page, "Unlink")
+        assert displayed.status_code == 409
+        assert "the only way to log in" in displayed.text
         await link(browser, provider, "bob")
         first, second = await listed(browser)
         assert (await browser.call("/api/linkedaccounts", account=first["account"])).status_code == 200

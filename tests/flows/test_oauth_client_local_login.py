@@ -65,8 +65,8 @@ async def test_the_second_factor_is_asked_for_and_the_tokens_come_with_it(provid
         assert (await browser.call("/have_access_token")).json()["ok"] is False
         page = await browser.get(sent.headers["location"], headers=HTML)
         assert page.status_code == 200
-        given = await browser.submit("/loginfactor2", otp=here.code(secret), next="/asking")
-        assert (given.status_code, given.headers["location"]) == (303, "/asking")
+        provided = await browser.submit("/loginfactor2", otp=here.code(secret), next="/asking")
+        assert (provided.status_code, provided.headers["location"]) == (303, "/asking")
         assert await who(browser) == "alice"
         assert (await browser.call("/have_access_token")).json()["ok"] is True
         assert (await asking(browser))["sub"] == "alice"

@@ -34,8 +34,8 @@ async def log_in(browser: Visitor, provider: FakeProvider, user: str = "alice") 
 
 
 async def has_tokens(browser: Visitor) -> bool:
-    said: bool = (await browser.call("/have_access_token")).json()["ok"]
-    return said
+    response: bool = (await browser.call("/have_access_token")).json()["ok"]
+    return response
 
 
 async def leave(browser: Visitor) -> dict[str, str]:

@@ -39,13 +39,13 @@ def make(
     users = InMemoryUserStorage()
     one: dict[str, Any] = {"auth_server_base_url": PROVIDER, "options": {**CLIENT, **(options or {})}}
     params: dict[str, Any] = {"oauth_client": one} if clients is None else {"oauth_clients": clients}
-    given: dict[str, Any] = {"app": FastAPI(), "secret": SECRET, "site_url": "https://shop.example.com"}
+    provided: dict[str, Any] = {"app": FastAPI(), "secret": SECRET, "site_url": "https://shop.example.com"}
     if sessions:
         params["session"] = {"key_storage": InMemoryKeyStorage()}
-        given |= {
+        provided |= {
             "authenticators": {"localpassword": LocalPasswordAuthenticator(users, CHEAP)}, "user_storage": users,
         }  # fmt: skip
-    return FastApiServer(params, {**given, **shared})
+    return FastApiServer(params, {**provided, **shared})
 
 
 def refused(**how: Any) -> str:
@@ -179,12 +179,12 @@ def test_a_client_that_nobody_assembled_is_refused() -> None:
 def test_the_documented_properties() -> None:
     client = make({**IN_SESSION, "delete_tokens_get_url": "gone", "jwt_tokens": ["id"]}).oauth_client
     assert client is not None
-    shown = {name: getattr(client, name) for name in (
+    displayed = {name: getattr(client, name) for name in (
         "api_delete_tokens_post_url", "authorized_page", "authorized_url", "delete_tokens_get_url", "delete_tokens_page",
         "delete_tokens_post_url", "device_code_flow_page", "error_page", "id_token_match_field", "jwt_tokens",
         "mfa_oob_page", "mfa_otp_page", "password_flow_page", "session_data_name", "user_creation_type", "user_match_field",
     )}  # fmt: skip
-    assert shown == {
+    assert displayed == {
         "api_delete_tokens_post_url": None, "authorized_page": "authorized.jinja2", "authorized_url": "authorized",
         "delete_tokens_get_url": "gone", "delete_tokens_page": "deletetokens.jinja2", "delete_tokens_post_url": None,
         "device_code_flow_page": "devicecodeflow.jinja2", "error_page": "error.jinja2", "id_token_match_field": "sub",

@@ -48,8 +48,8 @@ def walk(visitor: PublicVisitor, provider: FakeProvider) -> None:
     assert "Disconnected" in press(visitor, question).text
     # Of a mounted application nobody runs the lifespan, which would close it.
     assert visitor.send("POST", f"{root}/close").status_code == 200
-    for shown in (page, asked, wrong, question):
-        links, forms = targets(shown.text)
+    for displayed in (page, asked, wrong, question):
+        links, forms = targets(displayed.text)
         assert all(link.startswith((f"{root}/", "https://")) for link in links)
         assert all(action.startswith(f"{root}/") for _, action in forms)
 

@@ -69,8 +69,8 @@ async def test_tokens_that_are_good_are_renewed_only_where_that_is_asked_for(pro
     async with ClientSite(provider, {**IN_SESSION, **TOKENS}).open() as browser:
         await browser.log_in_by_password()
         before = await held(browser)
-        kept = await browser.call("/api/refreshtokensifexpired")
-        assert kept.json()["ok"] is True
+        stored = await browser.call("/api/refreshtokensifexpired")
+        assert stored.json()["ok"] is True
         assert (await held(browser)) == before
         new = await browser.call("/api/refreshtokens")
         assert new.json().keys() == {"ok", "expires_at"}

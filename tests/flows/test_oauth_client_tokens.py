@@ -119,10 +119,10 @@ async def test_a_hundred_requests_at_two_workers_make_one_refresh(
     request: pytest.FixtureRequest, provider: FakeProvider, kind: str
 ) -> None:
     # Each worker has connections of its own, to one database.
-    kept = [storages(request, kind)]
-    kept.append(kept[0] if kind == "memory" else storages(request, kind))
+    saved = [storages(request, kind)]
+    saved.append(saved[0] if kind == "memory" else storages(request, kind))
     provider.settings.token_lifetime = 60
-    workers = [ClientSite(provider, {**OIDC, "fetch_timeout": 10}, **one) for one in kept]
+    workers = [ClientSite(provider, {**OIDC, "fetch_timeout": 10}, **one) for one in saved]
     for worker in workers:
         with_token_route(worker.server)
         worker.ahead = workers[0].ahead

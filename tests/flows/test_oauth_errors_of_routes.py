@@ -66,10 +66,10 @@ async def test_a_route_may_raise_an_oauth_error(issuer: FakeIssuer) -> None:
             answer = await client.get(f"/raise/{name}")
             assert (answer.status_code, answer.json()) == (status, error.body()), name
             assert answer.headers["cache-control"] == "no-store"
-            said = answer.headers.get("www-authenticate", "")
-            assert said.startswith(f'Bearer realm="api", error="{error.name}"') is challenged, said
-            assert bool(said) is challenged
-            assert "secret" not in answer.text + said
+            response = answer.headers.get("www-authenticate", "")
+            assert response.startswith(f'Bearer realm="api", error="{error.name}"') is challenged, response
+            assert bool(response) is challenged
+            assert "secret" not in answer.text + response
         answer = await client.get("/own", headers=bearer(issuer.issue_token(AUDIENCE, scope="read")))
         assert answer.status_code == 403
         assert 'scope="read write"' in answer.headers["www-authenticate"]

@@ -21,10 +21,10 @@ class Outer:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        mine = scope.setdefault("state", {})
-        mine["trace"] = "t1"
+        own = scope.setdefault("state", {})
+        own["trace"] = "t1"
         await self.app(scope, receive, send)
-        self.seen.append(dict(mine))
+        self.seen.append(dict(own))
 
 
 def observed() -> tuple[FastAPI, list[dict[str, Any]]]:

@@ -193,12 +193,12 @@ async def test_a_route_that_serves_more_than_is_protected_must_be_named(issuer: 
             app.mount("/", StaticFiles(directory=tmp_path, html=True))
         return app
 
-    for fallback, said in ((True, "/{path:path}"), (False, "/")):
+    for fallback, response in ((True, "/{path:path}"), (False, "/")):
         with pytest.raises(CrossauthError, match="serves other URLs besides"):
             await started(made({}, fallback))
-        async with serving(made({said: {"public": True}}, fallback)) as client:
+        async with serving(made({response: {"public": True}}, fallback)) as client:
             assert await statuses(client, "/api/x", "/") == [401, 200]
-        async with serving(made({said: {}}, fallback)) as client:
+        async with serving(made({response: {}}, fallback)) as client:
             assert await statuses(client, "/api/x", "/", "/api/unknown") == [401, 401, 401]
 
 

@@ -249,11 +249,11 @@ async def test_a_websocket_takes_a_session_only_from_a_page_of_this_site(issuer:
         url = str(browser.base_url).replace("http", "ws").rstrip("/") + "/ws"
         cookies = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
         here = f"http://{browser.base_url.netloc.decode()}"
-        for kept in (None, issuer.issue_token(AUDIENCE)):
-            if kept:
-                await browser.keep(kept)
+        for stored in (None, issuer.issue_token(AUDIENCE)):
+            if stored:
+                await browser.keep(stored)
             async with connect(url, additional_headers={**cookies, "Origin": here}) as socket:
-                assert await socket.recv() == ("oauth" if kept else "cookie")
+                assert await socket.recv() == ("oauth" if stored else "cookie")
             with pytest.raises(InvalidStatus):
                 async with connect(url, additional_headers={**cookies, "Origin": "https://evil.example.com"}):
                     pass

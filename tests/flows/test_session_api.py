@@ -64,8 +64,8 @@ def test_nothing_secret_is_in_the_user(client: Client) -> None:
     ],
 )
 def test_sign_up_refuses(client: Client, fields: dict[str, object], expected: tuple[int, str]) -> None:
-    given = {"username": "alice", "password": PASSWORD, "repeat_password": fields.get("password", PASSWORD)} | fields
-    assert error_of(client.call("/api/signup", **given)) == expected
+    provided = {"username": "alice", "password": PASSWORD, "repeat_password": fields.get("password", PASSWORD)} | fields
+    assert error_of(client.call("/api/signup", **provided)) == expected
     assert client.who() is None
 
 
@@ -133,8 +133,8 @@ def test_change_password(client: Client, other: Client) -> None:
 )
 def test_change_password_refuses(client: Client, fields: dict[str, str], expected: tuple[int, str]) -> None:
     client.sign_up()
-    given = {"old_password": PASSWORD, "new_password": "Another1one"} | fields
-    assert error_of(client.call("/api/changepassword", **given)) == expected
+    provided = {"old_password": PASSWORD, "new_password": "Another1one"} | fields
+    assert error_of(client.call("/api/changepassword", **provided)) == expected
     client.call("/api/logout")
     assert client.log_in().json()["ok"] is True, "the old password must still be good"
 

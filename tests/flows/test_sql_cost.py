@@ -109,8 +109,8 @@ async def test_a_login_with_a_second_factor_is_one_read_of_the_user_in_each_step
     ahead = timedelta(0)
     clock = counted.manager.session.clock
     counted.manager.session.clock = lambda: clock() + ahead
-    shown = (await counted.call("POST", "/api/changefactor2", factor2="totp")).json()
-    code = pyotp.TOTP(shown["totpsecret"])
+    displayed = (await counted.call("POST", "/api/changefactor2", factor2="totp")).json()
+    code = pyotp.TOTP(displayed["totpsecret"])
     await counted.call("POST", "/api/configurefactor2", otp=code.at(utc_now()))
     await counted.call("POST", "/api/logout")
     ahead = timedelta(seconds=60)

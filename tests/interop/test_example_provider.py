@@ -45,8 +45,8 @@ async def client(provider: OidcProvider) -> AsyncIterator[OAuthClient]:
 async def logged_in(client: OAuthClient, provider: OidcProvider, scope: str, **extra: str) -> Any:
     challenge, verifier = client.code_challenge_and_verifier()
     start = await client.start_authorization_code_flow("s", scope, challenge, True, nonce="n", extra=extra)
-    said = parse_qs(urlsplit(provider.sign_in(start["url"], "alice")).query)
-    return await client.redirect_endpoint(said["code"][0], "s", verifier, nonce="n", iss=said["iss"][0])
+    response = parse_qs(urlsplit(provider.sign_in(start["url"], "alice")).query)
+    return await client.redirect_endpoint(response["code"][0], "s", verifier, nonce="n", iss=response["iss"][0])
 
 
 async def accepted(provider: OidcProvider, audience: str, token: str) -> dict[str, Any] | None:

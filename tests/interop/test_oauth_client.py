@@ -66,10 +66,12 @@ async def begun(client: OAuthClient, scope: str = "openid email", **more: Any) -
 
 async def finished(client: OAuthClient, back: str, verifier: str | None, nonce: str | None = "n") -> Any:
     assert back.startswith(BACK)
-    said = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
-    assert said["state"] == "s"
-    assert said["iss"] == client.issuer
-    return await client.redirect_endpoint(said.get("code"), said["state"], verifier, nonce=nonce, iss=said["iss"])
+    response = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
+    assert response["state"] == "s"
+    assert response["iss"] == client.issuer
+    return await client.redirect_endpoint(
+        response.get("code"), response["state"], verifier, nonce=nonce, iss=response["iss"]
+    )
 
 
 async def logged_in(client: OAuthClient, provider: OidcProvider, name: str = "alice", **more: Any) -> Any:
@@ -123,9 +125,9 @@ async def test_a_refusal_comes_back_as_its_error(provider: OidcProvider) -> None
     """With `prompt=none` nobody is asked, and nobody is logged in."""
     async with a_client(provider) as client:
         url, _ = await begun(client, extra={"prompt": "none"})
-        said = parse_qs(urlsplit(httpx2.get(url, trust_env=False).headers["location"]).query)
+        response = parse_qs(urlsplit(httpx2.get(url, trust_env=False).headers["location"]).query)
         answer = await client.redirect_endpoint(
-            None, "s", None, said["error"][0], said["error_description"][0], iss=said["iss"][0]
+            None, "s", None, response["error"][0], response["error_description"][0], iss=response["iss"][0]
         )
         assert answer["error"] == "login_required"
 
@@ -218,8 +220,8 @@ async def test_a_logout_token_of_the_provider_is_accepted_by_the_client_it_is_fo
                     payload = (await finished(client, back, verifier))["id_payload"]
                     await asyncio.to_thread(browser.log_out, await client.end_session_url() or "")
                 (token,) = channel.told
-                said = await client.verify_logout_token(token)
-                assert (said.iss, said.sub, said.sid) == (provider.url, "alice", payload["sid"])
+                response = await client.verify_logout_token(token)
+                assert (response.iss, response.sub, response.sid) == (provider.url, "alice", payload["sid"])
                 with pytest.raises(InvalidRequest):
                     await other.verify_logout_token(token)
                 assert await client.validate_id_token(token) is None

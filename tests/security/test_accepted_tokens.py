@@ -44,10 +44,10 @@ def served(*consumers: OAuthTokenConsumer) -> FastAPI:
     @app.get("/orders")
     async def orders(request: Request) -> list[str]:
         claims = request.state.access_token_payload
-        said = [claims["sub"], *claims["roles"]]
+        response = [claims["sub"], *claims["roles"]]
         claims["sub"], claims["roles"] = "somebody else", [*claims["roles"], "admin"]
         claims["roles"].append("admin")
-        return said
+        return response
 
     return app
 

@@ -409,8 +409,8 @@ def test_own_findings_a_body_sets_no_reserved_session_data(name: str) -> None:
         for path in ("updateuser", "configurefactor2", "changefactor2", "changepassword", "factor2", "deletesession"):
             assert browser.call(f"/api/{path}", **fields).status_code < 500
         session = world.manager.get_session_id(browser.cookies["SESSIONID"])
-        kept = asyncio.run(world.manager.data_for_session_id(session)) or {}
-        assert "victim" not in str(kept)
+        stored = asyncio.run(world.manager.data_for_session_id(session)) or {}
+        assert "victim" not in str(stored)
         browser.call("/api/logout")
         for path in ("login", "signup", "loginfactor2", "requestpasswordreset", "resetpassword"):
             assert browser.call(f"/api/{path}", username="mallory", password=PASSWORD, **fields).status_code < 500

@@ -184,9 +184,9 @@ def test_no_log_and_no_event_has_the_text_of_a_key(site: Site, caplog: pytest.Lo
         new = site.alice.call("/api/rotateapikey", key=made["apiKey"]["id"]).json()["token"]
         site.alice.call("/api/revokeapikey", all=True)
         site.alice.get("/me", headers=with_key(new))
-    said = caplog.text + repr(site.world.heard.events) + repr(site.world.server.api_key_server)
+    response = caplog.text + repr(site.world.heard.events) + repr(site.world.server.api_key_server)
     for token in (made["token"], new):
-        assert token[7:] not in said
+        assert token[7:] not in response
 
 
 def test_workers_know_each_others_keys(tmp_path: Path) -> None:

@@ -298,11 +298,11 @@ async def test_many_who_look_and_write_at_once_lose_no_event(engine: Any) -> Non
     storage = SqlAlchemyAuditStorage(engine)
     listener = AuditListener(storage)
 
-    async def tell(number: int) -> None:
+    async def notify(number: int) -> None:
         listener.on_event(event(number))
         await listener.latest()
 
-    await asyncio.gather(*(tell(n) for n in range(40)))
+    await asyncio.gather(*(notify(n) for n in range(40)))
     await listener.close()
     assert sorted(int(e.reason) for e in await storage.latest(take=100)) == list(range(40))
     await storage.close()

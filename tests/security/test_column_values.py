@@ -172,14 +172,14 @@ def test_a_value_of_any_type_is_stored_and_shown_or_refused_by_name(engine: Asyn
             return (alice.submit if as_form else alice.call)("/api/updateuser", **{f"user_{name}": value})
 
         for name, (_, taken, refused, says) in ROWS.items():
-            for value, shown in taken:
+            for value, displayed in taken:
                 for as_form in (False, True)[: 2 if isinstance(value, str) else 1]:
                     answer = send(name, value, as_form)
                     assert answer.status_code == 200, (name, value, answer.text)
                     user = alice.get("/api/userforsessionkey").json()["user"]
-                    if shown is not None or value in (None, ""):
-                        assert user[name] == shown, (name, value)
-                        assert type(user[name]) is type(shown) or isinstance(shown, float), (name, value)
+                    if displayed is not None or value in (None, ""):
+                        assert user[name] == displayed, (name, value)
+                        assert type(user[name]) is type(displayed) or isinstance(displayed, float), (name, value)
             before = alice.get("/api/userforsessionkey").json()["user"]
             for value in refused:
                 for as_form in (False, True)[: 2 if isinstance(value, str) else 1]:
@@ -194,8 +194,8 @@ def test_a_value_of_any_type_is_stored_and_shown_or_refused_by_name(engine: Asyn
         page = alice.get("/updateuser")
         assert page.status_code == 200
         assert 'value="1990-01-02"' not in page.text
-        shown = alice.get("/api/userforsessionkey").json()["user"]
-        assert shown["prefs"] is None
+        displayed = alice.get("/api/userforsessionkey").json()["user"]
+        assert displayed["prefs"] is None
         assert alice.submit("/updateuser", user_prefs='{"a": [1]}').status_code == 200
         assert "{&#34;a&#34;: [1]}" in alice.get("/updateuser").text
         assert root.get("/admin/api/selectuser").status_code == 200
@@ -261,15 +261,15 @@ def test_whatever_python_has_is_said_as_json() -> None:
     deep: Any = []
     for _ in range(100):
         deep = [deep]
-    for value, shown in (
+    for value, displayed in (
         (Plan.PRO, "pro plan"), (Decimal("1.80"), 1.8), (Decimal("2"), 2),
         (Decimal("0.1234567890123456789"), "0.1234567890123456789"),
         (Decimal("1e1000000"), "1E+1000000"), (Decimal("nan"), None), (float("inf"), None), (uuid.UUID(UUID), UUID),
         (datetime.date(2000, 1, 2), "2000-01-02"), (datetime.timedelta(minutes=1), 60.0),
         (b"\x00\xff", base64.b64encode(b"\x00\xff").decode()), ({"a": {Plan.FREE}, 5: (1,)}, {"a": ["free"], "5": [1]}),
     ):  # fmt: skip
-        assert json_safe(value) == shown
-        assert type(json_safe(value)) is type(shown)
+        assert json_safe(value) == displayed
+        assert type(json_safe(value)) is type(displayed)
     assert json_safe(deep) is not None
     assert isinstance(json_safe(object()), str)
 

@@ -7,7 +7,7 @@ import pytest
 from crossauth_backend import CrossauthError, ErrorCode
 from crossauth_backend.events.listeners import Events
 from crossauth_backend.limits.manager import AttemptLimits
-from tests.accounts import PASSWORD, Browser, Heard, World, name_of, storages
+from tests.accounts import PASSWORD, Browser, RecordingListener, World, name_of, storages
 from tests.support import CSRF
 
 STORES = ["memory", "sqlite", "postgres", "redis"]
@@ -44,7 +44,7 @@ def test_what_an_address_is_refused_leaves_no_row_and_one_event(request: pytest.
 async def test_a_refused_attempt_writes_nothing(request: pytest.FixtureRequest, kind: str) -> None:
     """Where the limit that refuses is beyond already, whichever it is."""
     store = storages(request, kind)["keys"]
-    limits, heard = AttemptLimits(store, {"login_account": (3, 900), "login_address": (5, 900)}), Heard()
+    limits, heard = AttemptLimits(store, {"login_account": (3, 900), "login_address": (5, 900)}), RecordingListener()
     events = Events([heard])
     refusals: list[tuple[ErrorCode, bool]] = []
 

@@ -225,8 +225,8 @@ def test_the_columns_behind_the_flags_are_no_users_own_whatever_the_schema_names
         made = alice.post("/rest/register", json=new).json()
         assert alice.user(made["id"]).admin is False
         asyncio.run(alice.world.users.update_user({"id": 1, "admin": True}))
-        given = {"admin": True, "old_password": PASSWORD}
-        assert alice.patch(f"/rest/{made['id']}", headers=header, json=given).json()["is_superuser"] is True
+        provided = {"admin": True, "old_password": PASSWORD}
+        assert alice.patch(f"/rest/{made['id']}", headers=header, json=provided).json()["is_superuser"] is True
 
 
 @pytest.mark.parametrize("field", ["user_phone", "user_username"])

@@ -77,16 +77,16 @@ def test_a_token_from_before_the_login_is_worth_nothing_after_it(client: Client)
 
 def test_every_json_answer_that_changes_the_token_says_the_new_one(world: World, browser: Browser) -> None:
     """One token after the other, as a script without pages has them; never asked for again."""
-    said = browser.get("/api/userforsessionkey").json()["csrfToken"]
+    response = browser.get("/api/userforsessionkey").json()["csrfToken"]
 
     def call(path: str, **fields: object) -> dict[str, object]:
-        nonlocal said
-        answer = browser.post(path, json=fields, headers={CSRF: said})
+        nonlocal response
+        answer = browser.post(path, json=fields, headers={CSRF: response})
         body: dict[str, object] = answer.json()
         assert answer.status_code == 200, (path, body)
         changed = any(c.startswith("CSRFTOKEN=") for c in answer.headers.get_list("set-cookie"))
         assert changed == ("csrfToken" in body), path
-        said = str(body.get("csrfToken", said))
+        response = str(body.get("csrfToken", response))
         return body
 
     def changes(path: str, **fields: object) -> dict[str, object]:
@@ -182,7 +182,7 @@ def test_whoever_is_known_by_a_header_needs_no_token(world: World) -> None:
             found = await world.users.get_user_by_username("alice")
             return Identity("oauth", found.user, scopes=("edit",))
 
-        async def look_again(self, scope, state):  # type: ignore[no-untyped-def]
+        async def recheck(self, scope, state):  # type: ignore[no-untyped-def]
             pass
 
     edits = World(users=world.users, edit_user_scope="edit")

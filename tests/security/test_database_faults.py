@@ -254,9 +254,9 @@ def test_nothing_waits_for_ever_by_default(postgres_url: str) -> None:
     """And an application can say otherwise."""
 
     def bounds(**options: Any) -> tuple[Any, ...]:
-        given: dict[str, Any] = {}
+        provided: dict[str, Any] = {}
         engine = open_engine(postgres_url, **options)
-        event.listen(engine.sync_engine, "do_connect", lambda *a: given.update(a[3]))
+        event.listen(engine.sync_engine, "do_connect", lambda *a: provided.update(a[3]))
 
         async def run() -> None:
             async with engine.connect():
@@ -264,7 +264,7 @@ def test_nothing_waits_for_ever_by_default(postgres_url: str) -> None:
             await engine.dispose()
 
         asyncio.run(run())
-        return engine.pool.timeout(), given["timeout"], given["command_timeout"]  # type: ignore[attr-defined]
+        return engine.pool.timeout(), provided["timeout"], provided["command_timeout"]  # type: ignore[attr-defined]
 
     assert bounds() == (5, 5, 10)
     assert bounds(pool_timeout=7, connect_args={"command_timeout": None}) == (7, 5, None)

@@ -267,7 +267,7 @@ def test_many_requests_at_once_do_not_mix_users_up(shop: Shop, client: Client) -
             answers = await asyncio.gather(*(many.get("/user", headers=keys[name]) for name in names))
             return [(name, answer.json()) for name, answer in zip(names, answers, strict=True)]
 
-    assert all(name == said for name, said in asyncio.run(all_at_once()))
+    assert all(name == response for name, response in asyncio.run(all_at_once()))
 
 
 def test_a_login_that_leaves_the_second_factor_out_has_none() -> None:

@@ -144,10 +144,10 @@ def test_a_link_says_what_to_do_when_its_time_is_up(world: World, url: str) -> N
 
 def test_a_link_with_a_second_factor_asks_for_it_where_the_sign_up_began(world: World, url: str) -> None:
     with Browser(url) as browser, Browser(url) as telephone:
-        shown = browser.sign_up("alice", user_email=EMAIL, factor2="totp").json()
-        browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"]))
+        displayed = browser.sign_up("alice", user_email=EMAIL, factor2="totp").json()
+        browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"]))
         link = browser.link(EMAIL)
         assert telephone.get(f"/api{link}").json() == {"ok": True, "verified": False, "user": None}
         answer = browser.call(f"/api{link}").json()
         assert (answer["twoFactorRequired"], answer["user"], browser.who()) == (True, None, None)
-        assert browser.give(world.code(shown["totpsecret"])).json()["user"]["username"] == "alice"
+        assert browser.give(world.code(displayed["totpsecret"])).json()["user"]["username"] == "alice"

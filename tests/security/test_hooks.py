@@ -289,9 +289,9 @@ def test_add_to_session_that_refuses_changes_no_second_factor(variant: Variant) 
     world = World(add_to_session=variant(lambda request: refuse() if refusing else {}))
     with world.open() as url, Browser(url) as browser:
         browser.sign_up(factor2="none")
-        shown = browser.call("/api/changefactor2", factor2="totp").json()
+        displayed = browser.call("/api/changefactor2", factor2="totp").json()
         refusing.append(True)
-        code = world.code(shown["totpsecret"])
+        code = world.code(displayed["totpsecret"])
         assert name_of(browser.call("/api/configurefactor2", otp=code)) == "Forbidden"
         assert asyncio.run(world.users.get_user_by_id(1)).user.factor2 is None
         assert browser.who() == "alice"

@@ -70,9 +70,9 @@ def test_the_cookie_of_one_flow_says_nothing_of_another() -> None:
         walker.open("/authorize")
         thief.open("/authorize")
         stolen = handle_in(walker)
-        mine = next(c for c in walker.cookies.jar if c.name.startswith("CLAIM-"))
+        own = next(c for c in walker.cookies.jar if c.name.startswith("CLAIM-"))
         his = next(c for c in thief.cookies.jar if c.name.startswith("CLAIM-"))
-        thief.cookies.set(mine.name, str(his.value), domain="127.0.0.1")
+        thief.cookies.set(own.name, str(his.value), domain="127.0.0.1")
         thief.open(f"{RESUME}?interaction={stolen}")
         assert refused(thief) == (403, OTHER_BROWSER)
 
@@ -98,9 +98,9 @@ def test_a_flow_ends_after_an_hour(kind: str, request: pytest.FixtureRequest) ->
     """A flow that was left open overnight"""
     with flows(kind, request) as (world, provider, walker, _other):
         walker.open("/authorize")
-        kept = [(c.name, str(c.value)) for c in walker.cookies.jar]
+        stored = [(c.name, str(c.value)) for c in walker.cookies.jar]
         world.later(minutes=61)
-        for name, value in kept:
+        for name, value in stored:
             walker.cookies.set(name, value, domain="127.0.0.1")
         log_in(walker)
         assert refused(walker) == (400, EXPIRED)
@@ -131,9 +131,9 @@ def test_garbage_for_a_handle_is_refused(handle: str) -> None:
         walker.open(f"{RESUME}?interaction={handle}")
         assert refused(walker) == (400, UNKNOWN)
         # The pages that lead on to it work, and lead nowhere else.
-        shown = walker.get(f"/login?next={quote(f'{RESUME}?interaction={handle}')}")
-        assert shown.status_code == 200
-        assert "form-action 'self';" in shown.headers["content-security-policy"]
+        displayed = walker.get(f"/login?next={quote(f'{RESUME}?interaction={handle}')}")
+        assert displayed.status_code == 200
+        assert "form-action 'self';" in displayed.headers["content-security-policy"]
 
 
 @KINDS

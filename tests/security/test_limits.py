@@ -13,6 +13,7 @@ from crossauth_backend.limits.rules import read_limits
 from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.proxies import read_proxies
 from tests.accounts import Browser, World, name_of
+from tests.extent import extent
 from tests.support import PASSWORD, SECRET, make_server
 
 
@@ -74,7 +75,7 @@ def test_where_names_are_not_normalised_another_spelling_is_another_account() ->
         assert tries(browser, 1, "ALICE") == [401]
 
 
-@pytest.mark.parametrize(("trusted", "count"), [([], 10_000), (["127.0.0.1"], 1_000)])
+@pytest.mark.parametrize(("trusted", "count"), [([], extent(1_000, 10_000)), (["127.0.0.1"], extent(300, 1_000))])
 def test_forged_forwarding_headers_gain_nothing(trusted: list[str], count: int) -> None:
     counts = []
     for forge in (False, True):

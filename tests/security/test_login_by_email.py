@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from crossauth_backend import CrossauthError, ErrorCode, InMemoryUserStorage
+from crossauth_fastapi.fastapi_users._userrules import checked_columns
+from crossauth_fastapi.fastapi_users.exceptions import UserAlreadyExists
 from tests.accounts import NEW, Browser, World, name_of, storages
 from tests.support import PASSWORD
 
@@ -43,6 +45,75 @@ def test_a_username_that_is_the_address_of_another_account_does_not_take_its_pla
         assert victim.log_in("victim@example.com").status_code == 200
         assert victim.who() == "victim"
         assert name_of(attacker.log_in("victim@example.com", NEW)) == "UsernameOrPasswordInvalid", answer.text
+
+
+@pytest.mark.parametrize("login_by", ["email", "username_or_email"])
+def test_an_address_that_is_anothers_username_does_not_take_its_place(login_by: str) -> None:
+    """Where addresses are not verified, the owner of the name could not log in any more."""
+    with World(login_by=login_by).open() as url, Browser(url) as victim, Browser(url) as attacker:
+        signed_up(victim, username="victim@example.com")
+        victim.call("/api/logout")
+        taken = attacker.call("/api/signup", username="mallory", password=NEW, user_email="Victim@example.com ")
+        assert name_of(taken) == "UserExists"
+        signed_up(attacker, username="mallory", user_email="m@example.com")
+        page = attacker.submit("/updateuser", user_email="victim@example.com")
+        assert (page.status_code, 'id="user_email-error"' in page.text) == (400, True)
+        if login_by == "username_or_email":
+            # What is not changed is not looked at again, so that nobody is kept from changing something else.
+            assert (
+                attacker.call("/api/updateuser", user_email="m@example.com", user_phone="+441632960961").status_code
+                == 200
+            )
+        attacker.call("/api/logout")
+        assert victim.log_in("victim@example.com").status_code == 200
+        assert victim.who() == "victim@example.com"
+
+
+def test_a_username_that_is_anothers_address_is_taken() -> None:
+    with World(login_by="username_or_email").open() as url, Browser(url) as victim, Browser(url) as attacker:
+        signed_up(victim, username="victim", user_email="victim@example.com")
+        taken = attacker.call("/api/signup", username="victim@example.com", password=NEW, user_email="x@example.com")
+        assert name_of(taken) == "UserExists"
+
+
+async def test_so_it_is_for_users_that_another_part_stores() -> None:
+    world = World(login_by="username_or_email")
+    accounts = world.manager.accounts()
+    named = {"username": "victim@example.com", "factor1": "localpassword", "state": "active"}
+    await world.users.create_user(named, {})
+    columns = {**named, "username": "mallory", "email": "Victim@example.com"}
+    with pytest.raises(UserAlreadyExists):
+        await checked_columns(accounts, columns)
+    assert await checked_columns(accounts, {**columns, "email": "m@example.com"})
+
+
+def test_a_sign_up_by_address_goes_on_where_it_was_left() -> None:
+    with World(login_by="email").open() as url, Browser(url) as browser:
+        for _ in range(2):
+            begun = browser.call("/api/signup", user_email="a@example.com", password=PASSWORD, factor2="totp")
+            assert begun.json()["ok"] is True
+            assert "totpsecret" in begun.json()
+
+
+def test_other_ways_to_write_an_address_are_no_further_attempts() -> None:
+    """Every spelling of it finds the account, also where usernames are compared as they are."""
+    users = InMemoryUserStorage({"user_editable_fields": ["email"], "normalize_username": False})
+    limits = {"login_account": (5, 900), "login_address": None, "login_total_address": None}
+    world = World(users, login_by="username_or_email", attempt_limits=limits)
+    with world.open() as url, Browser(url) as victim, Browser(url) as attacker:
+        signed_up(victim, username="victim", user_email="victim@example.com")
+        victim.call("/api/logout")
+        spellings = [
+            "victim@example.com",
+            "VICTIM@example.com",
+            " victim@example.com",
+            "victim@EXAMPLE.com\t",
+            "Victim@example.com",
+        ]
+        for typed in spellings:
+            assert name_of(attacker.log_in(typed, NEW)) == "UsernameOrPasswordInvalid"
+        for typed in (*spellings, "vIctim@example.com"):
+            assert attacker.log_in(typed, NEW).status_code == 429, typed
 
 
 def test_without_the_option_an_address_is_no_name() -> None:

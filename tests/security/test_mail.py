@@ -330,9 +330,9 @@ async def test_a_worker_that_died_while_sending_loses_nothing() -> None:
     room = InKeys(keys, RING)
     message = Message(channel="mail", to=TO, content={"to": TO, "subject": "a", "text": "b"})
     ends = clock.now + timedelta(hours=1)
-    kept = await room.add(Waiting(message=message, tries=1, due=clock.now, ends=ends), clock.now)
-    assert kept is not None
-    assert await room.lease(kept.name, clock.now) is not None, "and nothing comes back of this worker"
+    stored = await room.add(Waiting(message=message, tries=1, due=clock.now, ends=ends), clock.now)
+    assert stored is not None
+    assert await room.lease(stored.name, clock.now) is not None, "and nothing comes back of this worker"
     with smtp_server() as (mailbox, port):
         worker = Worker(port, keys, clock)
         await worker.queue.deliver_due()
@@ -489,7 +489,7 @@ def test_sigterm_while_the_mail_server_refuses_or_is_away_loses_nothing(
 
     def run() -> subprocess.Popen[bytes]:
         process = subprocess.Popen([sys.executable, "-c", program], env=environment, cwd=tmp_path)
-        wait_until(lambda: _answers(http))
+        wait_until(lambda: _responds(http))
         return process
 
     def sign_ups() -> None:
@@ -530,7 +530,7 @@ def test_sigkill_while_a_mail_is_first_tried_does_not_lose_it(tmp_path: Path, sq
         program = APPLICATION.format(root=str(root), database=sqlite_url, port=port, http=http)
         process = subprocess.Popen([sys.executable, "-c", program], env=environment, cwd=tmp_path)
         try:
-            wait_until(lambda: _answers(http))
+            wait_until(lambda: _responds(http))
             with Browser(f"http://localhost:{http}") as browser:
                 assert browser.sign_up(factor2="none", user_email=TO).status_code == 200
             assert held.reached.wait(20)
@@ -551,7 +551,7 @@ def test_sigkill_while_a_mail_is_first_tried_does_not_lose_it(tmp_path: Path, sq
     assert str(mailbox.messages[0]["to"]) == TO
 
 
-def _answers(port: int) -> bool:
+def _responds(port: int) -> bool:
     try:
         return httpx2.get(f"http://localhost:{port}/api/getcsrftoken", trust_env=False).status_code == 200
     except httpx2.HTTPError:

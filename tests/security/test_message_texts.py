@@ -107,14 +107,14 @@ def test_the_html_of_the_outbox_runs_nothing_and_is_there_for_this_machine_only(
         assert alice.mail(TO)
         path = f"/outbox/{world.outbox.sent[0].mail.message_id}"
         assert path in alice.get("/outbox").text
-        shown = alice.get(path)
-        policy = shown.headers["content-security-policy"]
+        displayed = alice.get(path)
+        policy = displayed.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "script-src" not in policy
         assert "allow-scripts" not in policy
         assert "allow-same-origin" not in policy
         assert "sandbox" in policy
-        assert shown.headers["cache-control"] == "no-store"
-        assert shown.text == world.outbox.sent[0].mail.html
+        assert displayed.headers["cache-control"] == "no-store"
+        assert displayed.text == world.outbox.sent[0].mail.html
         assert alice.get(path, headers={"Host": "evil.example"}).status_code == 404
         assert alice.get("/outbox/unknown").status_code == 404

@@ -82,8 +82,8 @@ def test_an_administrator_moves_the_name_with_the_address_as_well() -> None:
 
     async def act() -> list[tuple[str, str | None]]:
         accounts = world.manager.accounts()
-        given = {"username": OLD, "email": OLD, "state": "active", "admin": True}
-        user = await users.create_user(given, {})
+        provided = {"username": OLD, "email": OLD, "state": "active", "admin": True}
+        user = await users.create_user(provided, {})
         seen = []
         # The form of an administrator sends every field, changed or not.
         for changed in ({"username": OLD, "email": NEW}, {"username": "alice"}, {"email": OLD}):

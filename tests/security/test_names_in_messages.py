@@ -38,11 +38,11 @@ def whole(mails: list[dict[str, Any]]) -> str:
 
 
 def check(mails: list[dict[str, Any]], count: int) -> None:
-    said = whole(mails)
+    response = whole(mails)
     assert len(mails) == count
-    assert "evil" not in said
-    assert "won" not in said.casefold()
-    assert "localhost account" in said or "localhost:8000" in said
+    assert "evil" not in response
+    assert "won" not in response.casefold()
+    assert "localhost account" in response or "localhost:8000" in response
 
 
 @pytest.mark.parametrize("factor2", ["none", "email"])

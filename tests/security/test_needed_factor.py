@@ -30,8 +30,8 @@ def needing(*names: str, **options: Any) -> World:
 
 def set_up(world: World, browser: Browser) -> None:
     """Set up TOTP, as the login has demanded."""
-    shown = browser.call("/api/changefactor2", factor2="totp").json()
-    done = browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).json()
+    displayed = browser.call("/api/changefactor2", factor2="totp").json()
+    done = browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"])).json()
     assert done["user"]["factor2"] == "totp", done
 
 
@@ -108,12 +108,12 @@ def test_a_user_that_an_administrator_created_has_to_set_one_up() -> None:
     asyncio.run(world.users.update_user({"id": 1, "admin": True}))
     with world.open() as url, Browser(url) as admin, Browser(url) as bob:
         admin.log_in()
-        shown = admin.call("/api/changefactor2", factor2="totp").json()
-        admin.call("/api/configurefactor2", otp=world.code(shown["totpsecret"]))
+        displayed = admin.call("/api/changefactor2", factor2="totp").json()
+        admin.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"]))
 
         def as_admin(path: str, **fields: Any) -> Any:
             assert admin.call(path, **fields).json()["factor2Required"] is True
-            return admin.call("/api/factor2", otp=world.code(shown["totpsecret"]))
+            return admin.call("/api/factor2", otp=world.code(displayed["totpsecret"]))
 
         assert as_admin("/admin/api/createuser", username="bob", password=PASSWORD).status_code == 200
         assert name_of(bob.log_in("bob")) == "Factor2ResetNeeded"
@@ -271,8 +271,8 @@ def test_whoever_has_no_address_for_it_gives_one_with_the_choice(
         assert f'name="{next(iter(fields))}"' in browser.get(page.headers["location"]).text
         for sent in ({}, bad):
             assert browser.call("/api/changefactor2", factor2=factor2, **sent).status_code == 400
-        shown = browser.call("/api/changefactor2", factor2=factor2, **fields)
-        assert shown.status_code == 200, shown.text
+        displayed = browser.call("/api/changefactor2", factor2=factor2, **fields)
+        assert displayed.status_code == 200, displayed.text
         stored = asyncio.run(world.users.get_user_by_id(1)).user
         assert (stored.email, stored.get("phone")) == (None, None), "nothing is stored before the code has come"
         browser.mail()
@@ -289,8 +289,8 @@ def test_an_address_that_is_known_is_not_replaced_by_the_choice() -> None:
     asyncio.run(world.users.update_user({"id": 1, "phone": PHONE}))
     with world.open() as url, Browser(url) as thief:
         thief.log_in()
-        shown = thief.call("/api/changefactor2", factor2="sms", user_phone="+4366600000001").json()
-        assert shown["phone"] == PHONE
+        displayed = thief.call("/api/changefactor2", factor2="sms", user_phone="+4366600000001").json()
+        assert displayed["phone"] == PHONE
 
 
 def test_where_none_is_a_choice_nobody_is_asked() -> None:

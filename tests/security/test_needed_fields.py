@@ -58,19 +58,19 @@ def test_a_column_of_a_factors_own_is_given_with_the_choice_too() -> None:
 
 def test_a_needed_factor_whose_field_is_the_administrators_stops_the_start() -> None:
     """Every user needs text messages, and only administrators may set phone numbers: whoever has none could not log in"""
-    kept: Any = {"user_editable_fields": ["email"], "admin_editable_fields": ["phone"]}
+    stored: Any = {"user_editable_fields": ["email"], "admin_editable_fields": ["phone"]}
     with pytest.raises(CrossauthError, match="'sms' needs 'phone', which 'admin_editable_fields' keeps") as refused:
-        World(InMemoryUserStorage(kept), allowed_factor2=["sms"])
+        World(InMemoryUserStorage(stored), allowed_factor2=["sms"])
     assert refused.value.code is ErrorCode.Configuration
-    World(InMemoryUserStorage(kept), allowed_factor2=["sms", "totp"])
-    World(InMemoryUserStorage(kept), allowed_factor2=["sms", "none"])
-    World(InMemoryUserStorage({**kept, "user_editable_fields": FIELDS}), allowed_factor2=["sms"])
+    World(InMemoryUserStorage(stored), allowed_factor2=["sms", "totp"])
+    World(InMemoryUserStorage(stored), allowed_factor2=["sms", "none"])
+    World(InMemoryUserStorage({**stored, "user_editable_fields": FIELDS}), allowed_factor2=["sms"])
 
 
 def test_a_number_that_is_the_administrators_is_not_asked_for() -> None:
     """A user of whom an administrator knows no number gives one, where numbers are the administrators' to set"""
-    kept: Any = {"user_editable_fields": ["email"], "admin_editable_fields": ["phone"]}
-    users, keys = InMemoryUserStorage(kept), InMemoryKeyStorage()
+    stored: Any = {"user_editable_fields": ["email"], "admin_editable_fields": ["phone"]}
+    users, keys = InMemoryUserStorage(stored), InMemoryKeyStorage()
     with World(users, keys).open() as url, Both(url) as alice:
         alice.sign_up(user_email=EMAIL)
     world = World(users, keys, allowed_factor2=["sms", "totp"])

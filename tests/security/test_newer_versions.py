@@ -42,6 +42,6 @@ def test_events_of_a_newer_version_are_listed_by_their_raw_name(request: pytest.
     with world.open() as site, Browser(site) as admin:
         admin.sign_up()
         asyncio.run(world.users.update_user({"id": 1, "admin": True}))
-        shown = admin.get("/admin/api/audit").json()["events"]
-        assert {"planet_moved", "login_failed"} <= {event["name"] for event in shown}
+        displayed = admin.get("/admin/api/audit").json()["events"]
+        assert {"planet_moved", "login_failed"} <= {event["name"] for event in displayed}
         assert "planet_moved" in admin.get("/admin/audit").text

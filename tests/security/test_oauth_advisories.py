@@ -185,8 +185,8 @@ async def test_cve_2026_32597_cve_2025_59420_and_python_jose_413_nothing_unknown
 def test_cve_2026_48526_and_cve_2024_37568_a_key_file_is_no_secret(secret: str, tmp_path: Path) -> None:
     """The text of a public key is no HMAC secret, as an option or in a file."""
     (tmp_path / "key").write_text(secret)
-    for given in ({"jwt_secret_key": secret}, {"jwt_secret_key_file": str(tmp_path / "key")}):
-        options: Any = {"auth_server_base_url": "https://issuer.example.com", "jwt_key_type": "HS256", **given}
+    for provided in ({"jwt_secret_key": secret}, {"jwt_secret_key_file": str(tmp_path / "key")}):
+        options: Any = {"auth_server_base_url": "https://issuer.example.com", "jwt_key_type": "HS256", **provided}
         with pytest.raises(CrossauthError, match="text of its own"):
             OAuthTokenConsumer("api", options)
 

@@ -99,8 +99,8 @@ async def test_authlib_1_6_10_and_1_7_1_an_error_leads_nowhere_else(provider: Fa
 
 async def test_authlib_1_7_0_a_challenge_is_always_sent(provider: FakeProvider) -> None:
     """PKCE with S256 does not depend on what the metadata leave out, nor on the URL that begins a login."""
-    for said in (["S256"], ["plain", "S256"], None):
-        provider.settings.metadata["code_challenge_methods_supported"] = said
+    for response in (["S256"], ["plain", "S256"], None):
+        provider.settings.metadata["code_challenge_methods_supported"] = response
         async with ClientSite(provider).open() as browser:
             for path in ("/authzcodeflow", "/authzcodeflowpkce"):
                 for more in ({}, {"code_challenge_method": "plain", "code_challenge": "x"}):
@@ -249,11 +249,11 @@ async def test_django_allauth_65_16_1_every_provider_is_sent_a_state() -> None:
     for name, more in settings.items():
         options = provider_options(name, client_id="c", client_secret="a secret of the client", **more)
         options.setdefault("oidc_config", documents.get(name))
-        given = {
+        provided = {
             n: v for n, v in options.items() if n not in ("prefix", "session_data_name", "valid_flows", "default_scope")
         }
         client = OAuthClient(
-            given.pop("auth_server_base_url"), {**given, "redirect_uri": "https://shop.example.com/cb"}
+            provided.pop("auth_server_base_url"), {**provided, "redirect_uri": "https://shop.example.com/cb"}
         )
         started = await client.start_authorization_code_flow("the state", "openid", "c" * 43, True)
         assert query_of(started["url"])["state"] == "the state", name

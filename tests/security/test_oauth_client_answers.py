@@ -110,14 +110,14 @@ METADATA = {
 
 
 def a_client(says: Says, **options: Any) -> OAuthClient:
-    given: Any = {
+    provided: Any = {
         "client_id": "client",
         "client_secret": "secret",
         "redirect_uri": BACK,
         "oidc_config": METADATA,
         "fetcher": says,
     }
-    return OAuthClient(URL, {**given, **options})
+    return OAuthClient(URL, {**provided, **options})
 
 
 GOOD = {"access_token": "a", "token_type": "Bearer", "expires_in": 60}

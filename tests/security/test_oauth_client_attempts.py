@@ -56,10 +56,10 @@ async def test_an_attempt_that_is_moved_to_another_browser_needs_that_browser_s_
         first, second = await start(one), await start(two)
         back = query_of(provider.sign_in(first, "alice"))
         name = next(c.name for c in two.cookies.jar if "OAUTH-" in c.name)
-        mine = next(c for c in one.cookies.jar if "OAUTH-" in c.name)
+        own = next(c for c in one.cookies.jar if "OAUTH-" in c.name)
         # The cookie of another attempt under the name of this one.
         async with one.another() as third:
-            third.cookies.set(mine.name, two.cookies[name])
+            third.cookies.set(own.name, two.cookies[name])
             assert (await returned(third, **back)).status_code == 401
         assert second != first
 
@@ -68,10 +68,10 @@ async def test_a_state_is_used_once(provider: FakeProvider) -> None:
     async with ClientSite(provider, OIDC).open() as browser:
         url = await start(browser)
         back = query_of(provider.sign_in(url, "alice"))
-        kept = dict(browser.cookies)
+        stored = dict(browser.cookies)
         assert (await returned(browser, **back)).headers["location"] == "/welcome"
         asked = provider.requests["token"]
-        browser.cookies.update(kept)
+        browser.cookies.update(stored)
         again = query_of(provider.sign_in(url, "alice"))
         assert again["code"] != back["code"]
         assert (await returned(browser, **again)).status_code == 401, "with a new code of the same state"
@@ -81,11 +81,11 @@ async def test_a_state_is_used_once(provider: FakeProvider) -> None:
 async def test_an_answer_with_an_error_uses_the_state_up_as_well(provider: FakeProvider) -> None:
     async with ClientSite(provider, OIDC).open() as browser:
         url = await start(browser)
-        back, kept = query_of(provider.sign_in(url, "alice")), dict(browser.cookies)
+        back, stored = query_of(provider.sign_in(url, "alice")), dict(browser.cookies)
         assert (
             await returned(browser, error="access_denied", state=back["state"], iss=provider.url)
         ).status_code == 401
-        browser.cookies.update(kept)
+        browser.cookies.update(stored)
         assert (await returned(browser, **back)).status_code == 401
 
 
@@ -112,8 +112,8 @@ async def test_the_answer_of_another_provider_is_not_taken_to_this_one(provider:
             assert answer.status_code == 401
             # It says that it is another one (RFC 9207), and what it says besides is not shown.
             third = query_of((await browser.get("/good/authzcodeflow")).headers["location"])
-            shown = {"state": third["state"], "error": "x", "error_description": "call 555-1234", "iss": evil.url}
-            refused = await browser.get(f"/good/authzcode?{urlencode(shown)}")
+            displayed = {"state": third["state"], "error": "x", "error_description": "call 555-1234", "iss": evil.url}
+            refused = await browser.get(f"/good/authzcode?{urlencode(displayed)}")
             assert refused.status_code == 401
             assert "555" not in refused.text
             fourth = (await browser.get("/good/authzcodeflow")).headers["location"]

@@ -28,7 +28,7 @@ async def provider() -> AsyncIterator[FakeProvider]:
         yield provider
 
 
-async def tell(browser: Visitor, provider: FakeProvider, **said: Any) -> httpx2.Response:
+async def notify(browser: Visitor, provider: FakeProvider, **said: Any) -> httpx2.Response:
     """The provider sends a logout token: nothing of a browser goes along."""
     async with httpx2.AsyncClient(base_url=str(browser.base_url), trust_env=False) as sender:
         return await sender.post(URL, data={"logout_token": provider.logout_token(**said)})
@@ -38,7 +38,7 @@ async def test_a_good_token(provider: FakeProvider) -> None:
     """oidcc-client-test-rp-backchannel-rpinitlogout"""
     async with ClientSite(provider, OIDC).open() as browser:
         await log_in(browser, provider)
-        answer = await tell(browser, provider, sub="alice", sid=provider.sessions["alice"])
+        answer = await notify(browser, provider, sub="alice", sid=provider.sessions["alice"])
         assert (answer.status_code, answer.headers["cache-control"], answer.content) == (200, "no-store", b"")
         assert "set-cookie" not in answer.headers
         assert not await has_tokens(browser)
@@ -73,8 +73,8 @@ async def test_a_bad_token_ends_nothing(provider: FakeProvider) -> None:
     async with ClientSite(provider, OIDC).open() as browser:
         await log_in(browser, provider)
         for name, (fault, claims) in BAD.items():
-            said = {"sub": "alice", "sid": provider.sessions["alice"], **claims}
-            answer = await tell(browser, provider, fault=fault, **said)
+            response = {"sub": "alice", "sid": provider.sessions["alice"], **claims}
+            answer = await notify(browser, provider, fault=fault, **response)
             told = (answer.status_code, answer.headers["cache-control"], answer.json()["error"])
             assert told == (400, "no-store", "invalid_request"), name
         assert await has_tokens(browser)
@@ -129,11 +129,11 @@ async def test_it_is_about_one_session_or_about_all(provider: FakeProvider) -> N
         first = provider.sessions.pop("alice")
         await log_in(two, provider)
         await log_in(bob, provider, "bob")
-        assert (await tell(one, provider, sid=first)).status_code == 200
+        assert (await notify(one, provider, sid=first)).status_code == 200
         assert [await has_tokens(b) for b in (one, two, bob)] == [False, True, True]
-        assert (await tell(one, provider, sub="alice", sid="another")).status_code == 200
+        assert (await notify(one, provider, sub="alice", sid="another")).status_code == 200
         assert await has_tokens(two), "with a sid, a session that is not this one"
-        assert (await tell(one, provider, sub="alice")).status_code == 200
+        assert (await notify(one, provider, sub="alice")).status_code == 200
         assert [await has_tokens(b) for b in (one, two, bob)] == [False, False, True]
         site.later(seconds=2)
         await log_in(two, provider)
@@ -149,7 +149,7 @@ async def test_another_issuer_with_the_same_user_is_not_meant(provider: FakeProv
         async with site.open() as one, other.open() as two:
             await log_in(one, provider)
             await log_in(two, second)
-            assert (await tell(one, provider, sub="alice")).status_code == 200
+            assert (await notify(one, provider, sub="alice")).status_code == 200
             assert (await two.post(URL, data={"logout_token": provider.logout_token(sub="alice")})).status_code == 400
             assert not await has_tokens(one)
             assert await has_tokens(two)
@@ -160,9 +160,9 @@ async def test_a_login_whose_id_token_names_no_session(provider: FakeProvider) -
     provider.settings.claims["sid"] = None
     async with ClientSite(provider, OIDC).open() as browser:
         await log_in(browser, provider)
-        assert (await tell(browser, provider, sub="bob", sid="s")).status_code == 200
+        assert (await notify(browser, provider, sub="bob", sid="s")).status_code == 200
         assert await has_tokens(browser)
-        assert (await tell(browser, provider, sub="alice", sid="s")).status_code == 200
+        assert (await notify(browser, provider, sub="alice", sid="s")).status_code == 200
         assert not await has_tokens(browser)
 
 
@@ -174,21 +174,21 @@ async def test_it_survives_a_refresh_and_a_new_session_id(provider: FakeProvider
         site.later(minutes=30)
         assert (await browser.submit("/refreshtokensifexpired")).status_code in (200, 303, 302)
         assert await has_tokens(browser)
-        assert (await tell(browser, provider, sid=sid)).status_code == 200
+        assert (await notify(browser, provider, sid=sid)).status_code == 200
         assert not await has_tokens(browser)
 
 
 async def test_it_is_told(provider: FakeProvider) -> None:
-    class Heard:
+    class RecordingListener:
         def __init__(self) -> None:
             self.events: list[Any] = []
 
         async def on_event(self, event: Any) -> None:
             self.events.append(event)
 
-    heard = Heard()
+    heard = RecordingListener()
     async with ClientSite(provider, OIDC, event_listeners=[heard]).open() as browser:
-        await tell(browser, provider, sub="alice")
+        await notify(browser, provider, sub="alice")
         async with asyncio.timeout(10):
             while not heard.events:
                 await asyncio.sleep(0.01)
@@ -202,7 +202,7 @@ async def test_wrong_tokens_are_counted_and_good_ones_are_not(provider: FakeProv
     limits = {"attempt_limits": {"logout_token_address": (4, 900)}}
     async with ClientSite(provider, OIDC, **limits).open() as browser:
         for _ in range(12):
-            assert (await tell(browser, provider, sub="alice")).status_code == 200
+            assert (await notify(browser, provider, sub="alice")).status_code == 200
         answers = [await browser.post(URL, data={"logout_token": "x"}) for _ in range(8)]
         assert {answer.status_code for answer in answers} == {400, 429}
         assert int(answers[-1].headers["retry-after"]) > 0
@@ -239,7 +239,7 @@ async def test_a_storage_that_fails_does_not_use_the_token_up(provider: FakeProv
 async def test_nothing_of_the_user_is_in_the_storage(provider: FakeProvider) -> None:
     keys = InMemoryKeyStorage()
     async with ClientSite(provider, OIDC, keys=keys).open() as browser:
-        await tell(browser, provider, sub="alice", sid="of alice")
+        await notify(browser, provider, sub="alice", sid="of alice")
     found = [key for key in await keys.get_all_for_user(None) if key.value.startswith("plo:")]
     assert len(found) == 2
     assert "alice" not in repr([(key.value, key.data) for key in found])
@@ -261,7 +261,7 @@ async def test_a_local_session_that_the_login_opened_ends_in_the_same_request(pr
         await by_password.sign_up("alice")
         await log_in(browser, provider)
         assert [(await b.get("/who")).json()["user"] for b in (browser, by_password)] == ["alice", "alice"]
-        assert (await tell(browser, provider, sub="alice")).status_code == 200
+        assert (await notify(browser, provider, sub="alice")).status_code == 200
         assert (await browser.get("/who")).json()["user"] is None
         assert (await by_password.get("/who")).json()["user"] == "alice", (
             "who logged in by password has nothing to do with it"
@@ -279,6 +279,6 @@ async def test_it_counts_in_every_worker_on_a_database(provider: FakeProvider, t
         await log_in(browser, provider)
         elsewhere.cookies.update(browser.cookies)
         assert await has_tokens(elsewhere)
-        assert (await tell(browser, provider, sub="alice")).status_code == 200
+        assert (await notify(browser, provider, sub="alice")).status_code == 200
         assert not await has_tokens(elsewhere)
         assert not await has_tokens(browser)

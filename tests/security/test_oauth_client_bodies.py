@@ -74,13 +74,13 @@ async def test_no_query_is_a_fault_of_the_server(provider: FakeProvider, query: 
 
 async def test_what_is_shown_again_is_no_markup(provider: FakeProvider) -> None:
     script = "\"><script>alert(1)</script>'"
-    shown: list[tuple[str, dict[str, Any]]] = [
+    displayed: list[tuple[str, dict[str, Any]]] = [
         ("/passwordflow", {"username": script, "password": "x", "scope": script}),
         ("/devicecodeflow", {"scope": script}),
         ("/deletetokens", {"next": script}),
     ]
     async with ClientSite(provider, {**IN_SESSION, **TOKENS}).open() as browser:
-        for path, fields in shown:
+        for path, fields in displayed:
             page = await browser.submit(path, **fields)
             assert page.headers["content-type"].startswith("text/html"), page.text
             assert "<script>" not in page.text

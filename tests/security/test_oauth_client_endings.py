@@ -34,7 +34,7 @@ async def provider() -> AsyncIterator[FakeProvider]:
         yield provider
 
 
-async def tell(browser: Visitor, provider: FakeProvider, **said: Any) -> httpx2.Response:
+async def notify(browser: Visitor, provider: FakeProvider, **said: Any) -> httpx2.Response:
     """The provider sends a logout token."""
     async with httpx2.AsyncClient(base_url=str(browser.base_url), trust_env=False) as sender:
         return await sender.post("/backchannellogout", data={"logout_token": provider.logout_token(**said)})
@@ -76,7 +76,7 @@ async def test_a_local_session_ends_with_its_login_whatever_became_of_the_tokens
         await log_in(browser, provider)
         await become(browser, provider)
         assert await who(browser) == "alice"
-        assert (await tell(browser, provider, sub="alice", sid=provider.sessions["alice"])).status_code == 200
+        assert (await notify(browser, provider, sub="alice", sid=provider.sessions["alice"])).status_code == 200
         assert [await who(b) for b in (browser, owner)] == [None, "alice"]
 
 
@@ -95,7 +95,7 @@ async def test_a_local_session_ends_with_its_login_where_the_application_keeps_t
         assert (await browser.get(back.removeprefix("http://localhost:8000"))).status_code == 302
         assert await has_tokens(browser)
         assert await who(browser) == "alice"
-        assert (await tell(browser, provider, sub="alice")).status_code == 200
+        assert (await notify(browser, provider, sub="alice")).status_code == 200
         assert await who(browser) is None
 
 
@@ -116,7 +116,7 @@ async def test_a_storage_that_fails_in_the_middle_leaves_no_session_of_a_login_t
     async with ClientSite(provider, LOCAL, keys=keys).open() as browser, browser.another() as owner:
         await owner.sign_up("alice")
         await log_in(browser, provider)
-        assert (await tell(browser, provider, sub="alice")).status_code == 200
+        assert (await notify(browser, provider, sub="alice")).status_code == 200
         keys.fails = True
         assert (await browser.get("/api/userforsessionkey")).status_code == 503
         keys.fails = False
@@ -200,8 +200,8 @@ async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(
 
         path, fields = "/api/refreshtokens", {}
         if sent:
-            shown = (await browser.call("/refresh_token", decode=False)).json()
-            path, fields = "/refreshtokenflow", {"refresh_token": shown["token"]}
+            displayed = (await browser.call("/refresh_token", decode=False)).json()
+            path, fields = "/refreshtokenflow", {"refresh_token": displayed["token"]}
         keys.before = act
         answer = await browser.post(path, json=fields, headers={CSRF: token})
         assert keys.before is None
@@ -211,8 +211,8 @@ async def test_a_refresh_that_ends_after_that_brings_no_tokens_back(
             assert provider.refresh_tokens == {}, "nor is there one that is still good"
         else:
             assert answer.status_code == (303 if sent else 200)
-            shown = (await browser.call("/id_token")).json()
-            assert shown["sub"] == ("bob" if way == "somebody else" else "alice")
+            displayed = (await browser.call("/id_token")).json()
+            assert displayed["sub"] == ("bob" if way == "somebody else" else "alice")
 
 
 async def join(browser: Visitor) -> None:
@@ -238,8 +238,8 @@ async def test_an_account_that_is_unlinked_takes_its_sessions_with_it(
         await come(thief, provider, "mallory")
         await became(thief, provider)
         assert await who(thief) == "alice"
-        (mine,) = [one for one in await listed(owner) if one["subject"] == "mallory"]
-        assert (await owner.call("/api/linkedaccounts", account=mine["account"])).status_code == 200
+        (own,) = [one for one in await listed(owner) if one["subject"] == "mallory"]
+        assert (await owner.call("/api/linkedaccounts", account=own["account"])).status_code == 200
         assert [await who(b) for b in (owner, thief)] == ["alice", None]
         here.later(seconds=2)
         await come(slow, provider, "alice")
@@ -328,7 +328,7 @@ async def test_tokens_are_found_whatever_they_are_kept_under(provider: FakeProvi
     async with ClientSite(provider, {**OIDC, "session_data_name": name}).open() as browser:
         await log_in(browser, provider)
         assert await has_tokens(browser)
-        assert (await tell(browser, provider, sub="alice")).status_code == 200
+        assert (await notify(browser, provider, sub="alice")).status_code == 200
         assert not await has_tokens(browser)
 
 

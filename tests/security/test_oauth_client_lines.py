@@ -265,15 +265,15 @@ async def test_cookies_are_for_one_host_and_no_script() -> None:
             cookie = attempt.partition(";")[0]
             done = await browser.get(f"/authzcode?{back.query}", headers={"Cookie": cookie})
             cookies = [attempt, *done.headers.get_list("set-cookie")]
-    kept = [text for text in cookies if "max-age=0" not in text.lower() and '=""' not in text]
-    assert len(kept) >= 2
-    for text in kept:
+    stored = [text for text in cookies if "max-age=0" not in text.lower() and '=""' not in text]
+    assert len(stored) >= 2
+    for text in stored:
         name, _, attributes = text.partition("=")
-        said = {part.strip().lower() for part in attributes.split(";")[1:]}
+        response = {part.strip().lower() for part in attributes.split(";")[1:]}
         assert name.startswith("__Host-"), text
-        assert {"secure", "httponly", "path=/"} <= said, text
-        assert {"samesite=lax", "samesite=strict"} & said, text
-        assert not any(part.startswith("domain") for part in said), text
+        assert {"secure", "httponly", "path=/"} <= response, text
+        assert {"samesite=lax", "samesite=strict"} & response, text
+        assert not any(part.startswith("domain") for part in response), text
 
 
 async def test_several_tabs_log_in_at_once(provider: FakeProvider) -> None:
@@ -300,9 +300,9 @@ async def test_no_token_leaves_the_server_in_a_whole_walk(
     respond = provider.token_response
 
     def recorded(*args: Any, **more: Any) -> dict[str, Any]:
-        said = respond(*args, **more)
-        issued.update(value for name, value in said.items() if name.endswith("_token"))
-        return said
+        response = respond(*args, **more)
+        issued.update(value for name, value in response.items() if name.endswith("_token"))
+        return response
 
     monkeypatch.setattr(provider, "token_response", recorded)
     seen: list[str] = []

@@ -175,9 +175,9 @@ async def test_linking_is_not_begun_by_a_link_to_a_page_or_without_a_fresh_login
             begun = await browser.get(path, params={"scope": "openid", "link": "1", "purpose": "link", "userid": "1"})
             await finish(browser, provider, begun.headers["location"], "mallory")
         assert await here.identities.of_user(1) == []
-        shown = await browser.get("/linkaccount", headers=HTML)
-        assert shown.status_code == 200
-        assert provider.url not in shown.text.replace("http-equiv", "")
+        displayed = await browser.get("/linkaccount", headers=HTML)
+        assert displayed.status_code == 200
+        assert provider.url not in displayed.text.replace("http-equiv", "")
         here.later(hours=1)
         assert refused(await browser.call("/api/linkaccount")) == (401, "Unauthorized")
 
@@ -371,8 +371,8 @@ async def test_an_account_named_by_an_id_token_has_no_pages(provider: FakeProvid
             answer = await browser.call(f"/api/{path}", email="m@example.com", account="x", factor2="totp")
             assert answer.status_code == 401, (path, answer.text)
         for path in ("updateuser", "deleteuser", "linkedaccounts", "sessions", "account"):
-            shown = await browser.get(f"/{path}", headers=HTML)
-            assert shown.status_code in (302, 401, 404), path
+            displayed = await browser.get(f"/{path}", headers=HTML)
+            assert displayed.status_code in (302, 401, 404), path
         login = await browser.get("/login", headers=HTML)
         assert login.status_code == 200, "and one can log in"
 

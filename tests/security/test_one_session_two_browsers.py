@@ -73,9 +73,9 @@ def test_the_owners_code_does_not_confirm_what_a_thief_asked_for(pair: Pair, ste
 def test_a_page_asks_only_for_what_its_own_browser_sent(pair: Pair) -> None:
     pair.steal()
     assert asks(pair.thief.call("/api/updateuser", user_email=EVIL))
-    shown = pair.owner.get("/factor2")
-    assert shown.status_code == 401
-    assert 'name="otp"' not in shown.text
+    displayed = pair.owner.get("/factor2")
+    assert displayed.status_code == 401
+    assert 'name="otp"' not in displayed.text
     refused = pair.owner.submit("/factor2", otp=code(pair))
     assert EVIL not in refused.text
     assert asyncio.run(pair.world.users.get_user_by_id(1)).user.email == ALICE
@@ -99,10 +99,10 @@ def test_a_secret_that_is_being_set_up_is_shown_again_in_its_own_browser_only(ha
     pair.owner.call("/api/changefactor2", factor2="totp")
     pair.owner.call("/api/cancelfactor2")
     pair.steal(everything)
-    shown = pair.owner.call("/api/changefactor2", factor2="totp")
+    displayed = pair.owner.call("/api/changefactor2", factor2="totp")
     if had == "a factor":
-        shown = pair.owner.call("/api/factor2", otp=code(pair))
-    secret = shown.json()["totpsecret"]
+        displayed = pair.owner.call("/api/factor2", otp=code(pair))
+    secret = displayed.json()["totpsecret"]
     assert pair.owner.get("/api/configurefactor2").json()["totpsecret"] == secret
     assert secret in pair.owner.get("/configurefactor2").text
     for path in ("/api/configurefactor2", "/configurefactor2"):

@@ -27,8 +27,8 @@ class WordAuthenticator(Authenticator):
     default_friendly_name = "Word of the day"
 
     async def prepare_configuration(self, user: Any) -> dict[str, dict[str, Any]]:
-        shown = {"username": user["username"], "factor2": self.factor_name}
-        return {"userData": shown, "sessionData": {**shown, "word": WORD}}
+        displayed = {"username": user["username"], "factor2": self.factor_name}
+        return {"userData": displayed, "sessionData": {**displayed, "word": WORD}}
 
     async def authenticate_user(self, user: Any, secrets: Any, params: Any) -> None:
         if secrets.get("word") != str(params.get("otp", "")):

@@ -18,7 +18,7 @@ from crossauth_backend import InMemoryAuditStorage
 from crossauth_fastapi._http.address import peer_address, read_address
 from crossauth_fastapi._http.once import warn_once
 from crossauth_fastapi._http.proxies import believe_proxies, read_proxies
-from tests.accounts import Heard
+from tests.accounts import RecordingListener
 from tests.services.uvicorn import Server
 from tests.support import CSRF, PASSWORD, Client, make_server
 
@@ -124,7 +124,7 @@ def test_whose_address_counts(client: Any, hops: list[str], trusted: list[str], 
 
 def test_visitors_cannot_choose_their_address_behind_an_unnamed_proxy() -> None:
     """uvicorn as it comes believes X-Forwarded-For of its own machine, and nginx as it comes passes it on."""
-    heard = Heard()
+    heard = RecordingListener()
     server = make_server(attempt_limits={"login_account": None}, event_listeners=[heard], site_url=LOCALHOST)
     with as_users_run_it(server.app) as url, Client(url) as client:
         token = client.token()
@@ -286,9 +286,9 @@ def test_scheme_and_host_of_an_unnamed_proxy_are_not_believed(shop: Any) -> None
 )  # fmt: skip
 def test_what_is_no_scheme_or_host_is_left_alone(name: str, value: str) -> None:
     headers = [(b"host", b"real.test"), (name.encode(), value.encode())]
-    given = {"client": ("10.0.0.5", 5), "scheme": "http", "headers": headers}
-    believe_proxies(given, read_proxies(["10.0.0.0/8"]))
-    assert (given["scheme"], dict(given["headers"])[b"host"]) == ("http", b"real.test")
+    provided = {"client": ("10.0.0.5", 5), "scheme": "http", "headers": headers}
+    believe_proxies(provided, read_proxies(["10.0.0.0/8"]))
+    assert (provided["scheme"], dict(provided["headers"])[b"host"]) == ("http", b"real.test")
 
 
 def test_of_a_list_the_nearest_proxy_counts() -> None:
@@ -297,9 +297,9 @@ def test_of_a_list_the_nearest_proxy_counts() -> None:
         (b"x-forwarded-proto", b"http, https"),
         (b"x-forwarded-host", b"forged.test, shop.test"),
     ]
-    given = {"client": ("10.0.0.5", 5), "scheme": "http", "headers": headers}
-    believe_proxies(given, read_proxies(["10.0.0.0/8"]))
-    assert (given["scheme"], dict(given["headers"])[b"host"]) == ("https", b"shop.test")
+    provided = {"client": ("10.0.0.5", 5), "scheme": "http", "headers": headers}
+    believe_proxies(provided, read_proxies(["10.0.0.0/8"]))
+    assert (provided["scheme"], dict(provided["headers"])[b"host"]) == ("https", b"shop.test")
 
 
 def test_a_test_client_on_plain_http_is_told_why_every_form_fails(caplog: pytest.LogCaptureFixture) -> None:

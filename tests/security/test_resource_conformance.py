@@ -106,10 +106,10 @@ async def test_pages_of_any_site_may_read_the_metadata_of_a_resource(issuer: Fak
     )
     for method, headers, status in (("GET", [origin], 200), ("OPTIONS", asks, 204)):
         answer = await ask(app, WELL_KNOWN, *headers, method=method)
-        said = dict(answer.headers)
-        assert (answer.status, said["access-control-allow-origin"]) == (status, "*")
-        assert "access-control-allow-credentials" not in said
-    assert said["access-control-allow-headers"] == "*"
+        response = dict(answer.headers)
+        assert (answer.status, response["access-control-allow-origin"]) == (status, "*")
+        assert "access-control-allow-credentials" not in response
+    assert response["access-control-allow-headers"] == "*"
     for answer in (await ask(app, "/orders", origin), await answer_of(app, issuer)):
         assert not [name for name, _ in answer.headers if name.startswith("access-control")]
 
@@ -228,9 +228,9 @@ async def test_every_url_of_the_protocol_is_https(issuer: FakeIssuer) -> None:
         {"auth_server_base_url": "https://issuer.example.com",
          "oidc_config": {"issuer": "https://issuer.example.com", "jwks_uri": "http://issuer.example.com/jwks"}},
     ):  # fmt: skip
-        given: Any = options
+        provided: Any = options
         with pytest.raises(CrossauthError, match="https"):
-            OAuthTokenConsumer(AUDIENCE, given)
+            OAuthTokenConsumer(AUDIENCE, provided)
     with pytest.raises(CrossauthError, match="https"):
         an_app(issuer, resources=[{"resource": "http://api.example.com"}])
     issuer.fault = Fault.INSECURE_KEYS
@@ -251,16 +251,16 @@ async def test_a_challenge_names_the_metadata_and_all_scopes(issuer: FakeIssuer)
     """A 401 says where to read more and which scopes to ask for (RFC 9728 §5.1, RFC 6750 §3)."""
     app = an_app(issuer, resources=[{"resource": HOST}])
     for headers in ([], [token_header("bad")]):
-        said = dict(attributes((await ask(app, "/orders", *headers)).challenge))
-        assert (said["resource_metadata"], said["scope"]) == (f"{HOST}{WELL_KNOWN}", "read list")
+        response = dict(attributes((await ask(app, "/orders", *headers)).challenge))
+        assert (response["resource_metadata"], response["scope"]) == (f"{HOST}{WELL_KNOWN}", "read list")
 
 
 async def test_a_403_names_all_scopes_of_the_operation(issuer: FakeIssuer) -> None:
     """`insufficient_scope` names what the operation needs, also what the token has, and nothing else (RFC 6750 §3.1)."""
     refused = await answer_of(an_app(issuer, resources=[{"resource": HOST}]), issuer, scope="read unrelated")
-    said = dict(attributes(refused.challenge))
-    assert (refused.status, said["error"], said["scope"]) == (403, "insufficient_scope", "read list")
-    assert said["resource_metadata"] == f"{HOST}{WELL_KNOWN}"
+    response = dict(attributes(refused.challenge))
+    assert (refused.status, response["error"], response["scope"]) == (403, "insufficient_scope", "read list")
+    assert response["resource_metadata"] == f"{HOST}{WELL_KNOWN}"
 
 
 async def test_a_scope_that_includes_others_counts_for_them(issuer: FakeIssuer) -> None:
@@ -290,9 +290,9 @@ async def test_offline_access_is_no_scope_of_a_resource(issuer: FakeIssuer) -> N
         {"protected": {"/orders": {"scope": ["offline_access"]}}},
         {"resources": [{"resource": HOST, "scopes_supported": ["offline_access"]}]},
     ):
-        given: Any = options
+        provided: Any = options
         with pytest.raises(CrossauthError, match="offline_access"):
-            an_app(issuer, **given)
+            an_app(issuer, **provided)
 
 
 async def test_the_id_of_a_session_authenticates_nobody(issuer: FakeIssuer) -> None:

@@ -148,8 +148,8 @@ async def test_a_token_of_another_kind_opens_no_route(issuer: FakeIssuer) -> Non
         (jwt, {"nonce": "n"}), (jwt, {"type": "id"}), (jwt, {"type": "refresh"}), (jwt, {"type": "state"}), (jwt, {}),
         (TokenType.LOGOUT, {"events": {}}), (TokenType.LOGOUT, {}), (TokenType.CLIENT_AUTHENTICATION, {}),
     ]  # fmt: skip
-    for kind, said in others:
-        assert await status(app, issuer.issue_token(AUDIENCE, kind=kind, **said)) == 401, (kind, said)
+    for kind, response in others:
+        assert await status(app, issuer.issue_token(AUDIENCE, kind=kind, **response)) == 401, (kind, response)
     assert await status(app, issuer.issue_token(AUDIENCE)) == 200
 
 
@@ -168,10 +168,10 @@ async def test_what_introspection_says_is_taken_at_its_word(issuer: FakeIssuer) 
     issuer.tokens["opaque"] = {"aud": AUDIENCE, "sub": "7"}
     app = an_app(issuer, **ASKS)
     assert await status(app, "opaque") == 200
-    for said in ODD_ANSWERS:
-        issuer.tokens["opaque"] = {"aud": AUDIENCE, "sub": "7", **said}
+    for response in ODD_ANSWERS:
+        issuer.tokens["opaque"] = {"aud": AUDIENCE, "sub": "7", **response}
         for path in ("/orders", "/me"):
-            assert await status(app, "opaque", path) in (401, 503), said
+            assert await status(app, "opaque", path) in (401, 503), response
 
 
 @pytest.mark.parametrize("fault", [Fault.HUGE, Fault.CHUNKS, Fault.DEEP, Fault.REDIRECT, Fault.DRIPS, Fault.HANGS])

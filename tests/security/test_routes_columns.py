@@ -124,18 +124,18 @@ def test_a_value_that_its_column_does_not_take_is_refused_by_name(url: str) -> N
         refused = register(client, size="huge")
         assert (refused.status_code, refused.json()["detail"]) == (400, "Field 'size' must be one of s, m")
         assert register(client, size="s").status_code == 201
-        mine = bearer(client)
+        own = bearer(client)
         for name, value, says in (
             ("plan", "gold", "must be one of free, pro"), ("size", 5, "must be one of s, m"), ("height", "x", "must be a number"),
             ("height", 1e9, "at most 3 digits"), ("born", "soon", "must be a date"),
         ):  # fmt: skip
-            answer = client.patch("/users/me", json={name: value}, headers=mine)
+            answer = client.patch("/users/me", json={name: value}, headers=own)
             assert answer.status_code == 400, (name, value, answer.text)
             assert answer.json()["detail"].startswith(f"Field '{name}' {says}") or says in answer.json()["detail"]
         for name, value in (("plan", "pro"), ("height", "1.80"), ("born", "1990-01-02")):
-            answer = client.patch("/users/me", json={name: value}, headers=mine)
+            answer = client.patch("/users/me", json={name: value}, headers=own)
             assert answer.status_code == 200, answer.text
-        assert client.get("/users/me", headers=mine).json()["plan"] == "pro"
+        assert client.get("/users/me", headers=own).json()["plan"] == "pro"
 
 
 @pytest.mark.parametrize("value", [2, 1, "2", "true", 1.0])
@@ -144,12 +144,12 @@ def test_a_superuser_cannot_set_a_flag_to_what_is_no_bool(url: str, value: Any) 
     with served(url) as client:
         register(client)
         client.post("/sql", params={"statement": "UPDATE knight SET is_superuser = (1 = 1)"})
-        mine, id = bearer(client), client.get("/users/me", headers=bearer(client)).json()["id"]
-        answer = client.patch(f"/users/{id}", json={"is_verified": value}, headers=mine)
+        own, id = bearer(client), client.get("/users/me", headers=bearer(client)).json()["id"]
+        answer = client.patch(f"/users/{id}", json={"is_verified": value}, headers=own)
         assert (answer.status_code, answer.json()["detail"]) == (400, "Field 'is_verified' must be true or false")
-        assert client.patch(f"/users/{id}", json={"is_superuser": value}, headers=mine).status_code == 422
-        assert client.get("/users/me", headers=mine).json()["is_verified"] is False
-        assert client.patch(f"/users/{id}", json={"is_verified": True}, headers=mine).json()["is_verified"] is True
+        assert client.patch(f"/users/{id}", json={"is_superuser": value}, headers=own).status_code == 422
+        assert client.get("/users/me", headers=own).json()["is_verified"] is False
+        assert client.patch(f"/users/{id}", json={"is_verified": True}, headers=own).json()["is_verified"] is True
 
 
 def test_a_row_that_cannot_be_read_is_nobodys(url: str) -> None:
@@ -157,9 +157,9 @@ def test_a_row_that_cannot_be_read_is_nobodys(url: str) -> None:
     with served(url) as client:
         register(client)
         register(client, "lancelot@camelot.bt")
-        mine, other = bearer(client), bearer(client, "lancelot@camelot.bt")
+        own, other = bearer(client), bearer(client, "lancelot@camelot.bt")
         client.post("/sql", params={"statement": "UPDATE knight SET plan = 'gold' WHERE email LIKE 'arthur%'"})
-        assert client.get("/users/me", headers=mine).status_code == 401
+        assert client.get("/users/me", headers=own).status_code == 401
         answer = client.post("/auth/login", data=FORM)
         assert (answer.status_code, answer.json()["detail"]) == (400, "LOGIN_BAD_CREDENTIALS")
         assert client.post("/auth/forgot-password", json={"email": FORM["username"]}).status_code == 202

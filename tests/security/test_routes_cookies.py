@@ -170,7 +170,7 @@ def test_a_page_of_another_site_uses_no_route_of_the_application_by_the_cookie(t
 
         @api.site.app.post("/spend", dependencies=[Depends(users.current_user())])
         @api.site.app.post("/claims", dependencies=[Depends(users.current_claims())])
-        async def spend() -> None: ...
+        async def consume_once() -> None: ...
 
         @api.site.app.post("/perhaps")
         async def perhaps(user: Any = Depends(users.current_user(optional=True))) -> bool:  # noqa: B008

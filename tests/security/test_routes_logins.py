@@ -112,10 +112,10 @@ def test_a_logout_ends_the_refresh_token_whatever_the_strategy(api: Api, by: str
 
 @pytest.mark.parametrize("by", ["stored", "table"])
 def test_a_login_that_is_ended_in_the_list_is_not_renewed(api: Api, by: str) -> None:
-    mine, my_token = enter(api, by)
+    own, my_token = enter(api, by)
     other, token = enter(api, by)
-    handle = next(s["handle"] for s in api.get("/auth/sessions", headers=mine).json() if not s["current"])
-    assert api.delete(f"/auth/sessions/{handle}", headers=mine).status_code == 204
+    handle = next(s["handle"] for s in api.get("/auth/sessions", headers=own).json() if not s["current"])
+    assert api.delete(f"/auth/sessions/{handle}", headers=own).status_code == 204
     assert api.get("/hello", headers=other).status_code == 401
     assert refresh(api, token, by).status_code == 400
     assert refresh(api, my_token, by).status_code == 200
@@ -131,16 +131,16 @@ def test_a_password_changed_in_a_route_of_the_applications_own_ends_every_token(
 
 @BY
 def test_ending_the_other_logins_and_a_new_password_leave_the_one_that_asks(api: Api, by: str) -> None:
-    mine, my_token = enter(api, by)
+    own, my_token = enter(api, by)
     other, token = enter(api, by)
-    assert api.patch("/users/me", headers=mine, json={"password": "merlin"}).status_code == 200
+    assert api.patch("/users/me", headers=own, json={"password": "merlin"}).status_code == 200
     assert api.get("/hello", headers=other).status_code == 401
     assert refresh(api, token, by).status_code == 400
     renewed = refresh(api, my_token, by)
     assert renewed.status_code == 200
     if by != "long":
-        assert api.get("/hello", headers=mine).status_code == 200
-        assert [s["current"] for s in api.get("/auth/sessions", headers=mine).json()].count(True) == 1
+        assert api.get("/hello", headers=own).status_code == 200
+        assert [s["current"] for s in api.get("/auth/sessions", headers=own).json()].count(True) == 1
 
 
 @BY
@@ -231,8 +231,8 @@ def test_no_access_token_survives_the_end_of_its_login(
         finally:
             strategy.write_token_of = real
         assert late.status_code == 400
-        mine = api.bearer(by=by)
-        assert len(api.get("/auth/sessions", headers=mine).json()) == 1, "nothing is left but this"
+        own = api.bearer(by=by)
+        assert len(api.get("/auth/sessions", headers=own).json()) == 1, "nothing is left but this"
         for _ in range(5):
             _, token = enter(api, by)
             answers = list(pool.map(lambda t: refresh_alone(api, t, by), [token] * 3))

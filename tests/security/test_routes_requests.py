@@ -613,8 +613,8 @@ def test_what_the_database_refuses_is_a_conflict(
         ("/verify", "post"),
         ("/reset-password", "post"),
     ):
-        said = described[path][method]["responses"]["409"]["content"]["application/json"]["examples"]
-        assert "CONSTRAINT_VIOLATED" in said
+        response = described[path][method]["responses"]["409"]["content"]["application/json"]["examples"]
+        assert "CONSTRAINT_VIOLATED" in response
 
 
 TRIGGERS = {
@@ -660,11 +660,11 @@ def test_what_the_database_refuses_of_a_link_in_a_mail_is_a_conflict(
     )
     for answer in answers:
         assert (answer.status_code, detail(answer)) == (409, "CONSTRAINT_VIOLATED"), answer.request
-    said = [r.getMessage() for r in caplog.records if "refuses" in r.getMessage()]
-    assert len(said) == 2
-    assert "verified" in said[0]
-    assert "never" in said[1]
-    assert "b.co" not in "".join(said)
+    response = [r.getMessage() for r in caplog.records if "refuses" in r.getMessage()]
+    assert len(response) == 2
+    assert "verified" in response[0]
+    assert "never" in response[1]
+    assert "b.co" not in "".join(response)
     assert client.post("/login", data={"username": "a@b.co", "password": "guinevere"}).status_code == 200
 
 

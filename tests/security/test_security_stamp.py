@@ -95,15 +95,15 @@ class Site:
     def __init__(self, request: pytest.FixtureRequest, kind: str, stack: ExitStack, **options: Any) -> None:
         two, kind = kind.startswith("two "), kind.removeprefix("two ")
         if kind == "plain":
-            given: dict[str, Any] = {"users": PlainUserStorage(), "keys": InMemoryKeyStorage()}
+            provided: dict[str, Any] = {"users": PlainUserStorage(), "keys": InMemoryKeyStorage()}
         elif kind == "own":
-            given, kind = own_table(request.getfixturevalue("sqlite_url")), "sqlite"
+            provided, kind = own_table(request.getfixturevalue("sqlite_url")), "sqlite"
         else:
-            given = shared_storages(request, kind) if two else storages(request, kind)
+            provided = shared_storages(request, kind) if two else storages(request, kind)
         options["is_admin_fn"] = lambda user: user.username == "boss"
-        self.world = World(**given, **options)
+        self.world = World(**provided, **options)
         self.workers = [self.world]
-        self.kind, self.request, self._keys = kind, request, given["keys"]
+        self.kind, self.request, self._keys = kind, request, provided["keys"]
         url = others = stack.enter_context(self.world.open())
         if two:
             second = World(**shared_storages(request, kind), mailer=self.world.outbox, **options)
@@ -451,13 +451,13 @@ def test_what_is_no_credential_ends_nothing(site: Site) -> None:
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "own table without the stamp"])
 def test_a_field_that_is_no_credential_ends_no_session_and_no_link(sqlite_url: str, kind: str) -> None:
     """Another nickname logs nobody out, and a link to choose a new password that was mailed before is good still."""
-    given: dict[str, Any] = {"user_editable_fields": ["email", "phone", "nick"]}
+    provided: dict[str, Any] = {"user_editable_fields": ["email", "phone", "nick"]}
     if kind == "memory":
-        world = World(InMemoryUserStorage(given))
+        world = World(InMemoryUserStorage(provided))
     elif kind == "sqlite":
         engine = open_engine(sqlite_url)
-        given["extra_columns"] = [sa.Column("nick", sa.String(20))]
-        world = World(SqlAlchemyUserStorage(engine, given), SqlAlchemyKeyStorage(engine))
+        provided["extra_columns"] = [sa.Column("nick", sa.String(20))]
+        world = World(SqlAlchemyUserStorage(engine, provided), SqlAlchemyKeyStorage(engine))
     else:
         world = World(**own_table(sqlite_url, "nick"))
     with world.open() as url, Browser(url) as owner, Browser(url) as other:

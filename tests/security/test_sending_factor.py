@@ -307,11 +307,11 @@ def test_a_code_is_sent_again_while_such_a_factor_is_set_up() -> None:
     world = MobileWorld()
     with world.open() as url, Both(url) as alice:
         alice.sign_up("alice", user_email=EMAIL, user_mobile=PHONE)
-        shown = alice.call("/api/changefactor2", factor2="mobile").json()
+        displayed = alice.call("/api/changefactor2", factor2="mobile").json()
         again = alice.call("/api/resendcode")
         assert again.status_code == 200, again.text
         assert [to for to, _ in world.mobile.sent] == [PHONE, PHONE]
-        assert alice.get("/api/configurefactor2").json()["mobile"] == shown["mobile"] == PHONE
+        assert alice.get("/api/configurefactor2").json()["mobile"] == displayed["mobile"] == PHONE
         assert alice.call("/api/configurefactor2", otp=world.mobile.sent[-1][1]).status_code == 200
         once_more = asyncio.run(world.mobile.reprepare_configuration("alice", {"username": "alice", "mobile": PHONE}))
         assert once_more is not None

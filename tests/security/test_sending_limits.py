@@ -32,13 +32,13 @@ def test_looking_at_a_set_up_sends_nothing(world: World, url: str) -> None:
     with Browser(url) as browser:
         for factor2, name in (("email", "a1"), ("sms", "a2")):
             browser.cookies.clear()
-            shown = browser.sign_up(name, user_email=VICTIM, user_phone=PHONE, factor2=factor2).json()
+            displayed = browser.sign_up(name, user_email=VICTIM, user_phone=PHONE, factor2=factor2).json()
             sent = (len(browser.mail()), len(world.sms.messages))
             for _ in range(20):
                 again = browser.get("/api/configurefactor2").json()
                 assert browser.get("/configurefactor2").status_code == 200
             same = [n for n in again if n not in ("ok", "csrfToken")]
-            assert {n: again[n] for n in same} == {n: shown[n] for n in same}
+            assert {n: again[n] for n in same} == {n: displayed[n] for n in same}
             assert (len(browser.mail()), len(world.sms.messages)) == sent
 
 
@@ -183,7 +183,7 @@ def verified(browser: Browser, world: World, name: str = "owner", **fields: Any)
     return len(browser.mail())
 
 
-def use_up(browser: Browser) -> None:
+def consume(browser: Browser) -> None:
     """A stranger signs up with the victim's address, more often than anything is sent there."""
     for n in range(12):
         browser.cookies.clear()
@@ -210,8 +210,8 @@ def test_notes_to_an_address_that_is_taken_as_a_username_are_counted(world: Worl
 def test_links_of_a_sign_up_that_is_repeated_after_its_factor_was_set_up_are_counted(world: World, url: str) -> None:
     """It goes on as one with no factor to set up, which sends a link."""
     with Browser(url) as browser:
-        shown = browser.sign_up("eve", user_email=VICTIM, factor2="totp").json()
-        assert browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).status_code == 200
+        displayed = browser.sign_up("eve", user_email=VICTIM, factor2="totp").json()
+        assert browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"])).status_code == 200
         before = len(browser.mail())
         world.later(hours=1)
         for _ in range(15):
@@ -247,7 +247,7 @@ def test_a_change_of_address_is_counted_and_refused_in_silence(world: World, url
     with Browser(url) as browser, Browser(url) as other:
         browser.sign_up("alice", user_email="alice@example.com", factor2="none")
         browser.call(f"/api{browser.link('alice@example.com')}")
-        use_up(other)
+        consume(other)
         before = len(browser.mail(VICTIM))
         answer = browser.call("/api/updateuser", user_email=VICTIM).json()
         assert answer["emailVerificationRequired"] is True
@@ -262,7 +262,7 @@ def test_strangers_cannot_keep_from_an_owner_what_the_owner_needs(world: World, 
         browser.call("/api/changefactor2", factor2="email")
         assert browser.call("/api/configurefactor2", otp=browser.mailed_code(VICTIM)).status_code == 200
         world.later(minutes=1)
-        use_up(stranger)
+        consume(stranger)
         assert stranger.call("/api/requestpasswordreset", email=VICTIM).status_code == 200
         assert stranger.mail(VICTIM)[0]["subject"] == "Reset your localhost password"
         browser.cookies.clear()

@@ -39,10 +39,10 @@ class Here(World):
     """A world with a way into its storages for the test itself, whose event loops come and go."""
 
     def __init__(self, request: pytest.FixtureRequest, kind: str) -> None:
-        given = storages(request, kind)
-        super().__init__(**given, enable_email_verification=True)
-        self.direct: UserStorage = given["users"]
-        self.direct_keys: KeyStorage = given["keys"]
+        provided = storages(request, kind)
+        super().__init__(**provided, enable_email_verification=True)
+        self.direct: UserStorage = provided["users"]
+        self.direct_keys: KeyStorage = provided["keys"]
         if kind == "postgres":
             engine = open_engine(request.getfixturevalue("postgres_url"), poolclass=NullPool)
             self.direct = SqlAlchemyUserStorage(engine, {"user_editable_fields": FIELDS})
@@ -77,9 +77,9 @@ def test_no_address_counts_without_proof_whatever_the_order_of_factors(world: He
     """A sign-up whose code would prove the address, resumed with a factor that proves nothing."""
     with Browser(url) as browser, Browser(url) as other:
         browser.sign_up("eve", user_email="queen@example.com", factor2="email")
-        shown = browser.sign_up("eve", user_email="queen@example.com", factor2="totp").json()
-        assert shown["emailVerificationNeeded"] is True
-        done = browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).json()
+        displayed = browser.sign_up("eve", user_email="queen@example.com", factor2="totp").json()
+        assert displayed["emailVerificationNeeded"] is True
+        done = browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"])).json()
         assert (done["user"], browser.who()) == (None, None)
         assert user(world, "eve").state == UserState.awaiting_email_verification
         # A set-up that was begun before, in another browser, is void.
@@ -123,11 +123,11 @@ def test_nothing_says_whether_an_address_has_an_account(world: Here, url: str, f
                 "user_phone": PHONE if name == "known" else PHONE[:-1] + "2",
             }
             steps = [browser.sign_up(name, **fields), browser.sign_up(name, **fields)]
-            shown = steps[-1].json()
+            displayed = steps[-1].json()
             if factor2 in ("email", "sms"):
                 steps += [browser.call("/api/resendcode"), browser.call("/api/configurefactor2", otp="000000")]
             if factor2 == "totp":
-                steps.append(browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])))
+                steps.append(browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"])))
             steps += [
                 browser.sign_up(name, NEW, **fields), browser.log_in(name), browser.log_in(name, NEW), browser.log_in(name),
                 browser.call("/api/requestemailverification", username=name),
@@ -260,8 +260,8 @@ def test_codes_of_sign_ups_that_make_no_account_are_spent_each_for_itself(world:
     """Or the second of two in half a minute would be told that its code was used."""
     with Browser(url) as browser, Browser(url) as other:
         verified(browser, "staff@example.com", None)
-        shown = [b.sign_up("staff@example.com", NEW, factor2="totp").json()["totpsecret"] for b in (browser, other)]
-        codes = [pyotp.TOTP(secret).at(utc_now() + world.ahead) for secret in shown]
+        displayed = [b.sign_up("staff@example.com", NEW, factor2="totp").json()["totpsecret"] for b in (browser, other)]
+        codes = [pyotp.TOTP(secret).at(utc_now() + world.ahead) for secret in displayed]
         for each, code in zip((browser, other), codes, strict=True):
             assert each.call("/api/configurefactor2", otp=code).status_code == 200
 
@@ -365,15 +365,15 @@ def test_a_sign_up_that_waits_for_its_link_can_be_finished(
 
 def by_signup(world: World, browser: Browser, factor2: str) -> dict[str, Any]:
     """Sign up again, with the same name and password."""
-    shown: dict[str, Any] = browser.sign_up("alice", user_email=EMAIL, user_phone=PHONE, factor2=factor2).json()
-    return shown
+    displayed: dict[str, Any] = browser.sign_up("alice", user_email=EMAIL, user_phone=PHONE, factor2=factor2).json()
+    return displayed
 
 
 def by_login(world: World, browser: Browser, factor2: str) -> dict[str, Any]:
     """Log in with the right password, and choose a factor."""
     assert name_of(browser.log_in("alice")) == "TwoFactorIncomplete"
-    shown: dict[str, Any] = browser.call("/api/changefactor2", factor2=factor2).json()
-    return shown
+    displayed: dict[str, Any] = browser.call("/api/changefactor2", factor2=factor2).json()
+    return displayed
 
 
 def by_pages(world: World, browser: Browser, factor2: str) -> dict[str, Any]:
@@ -382,8 +382,8 @@ def by_pages(world: World, browser: Browser, factor2: str) -> dict[str, Any]:
     assert (sent_on.status_code, sent_on.headers["location"].startswith("/changefactor2")) == (303, True)
     assert "Set up two-factor authentication to continue" in browser.get(sent_on.headers["location"]).text
     assert browser.submit("/changefactor2", factor2=factor2).status_code == 200
-    shown: dict[str, Any] = browser.get("/api/configurefactor2").json()
-    return shown
+    displayed: dict[str, Any] = browser.get("/api/configurefactor2").json()
+    return displayed
 
 
 @pytest.mark.parametrize("verify", [True, False])
@@ -401,12 +401,12 @@ def test_a_sign_up_that_waits_for_its_factor_can_be_finished(
         if happening == "browser closed":
             browser.cookies.clear()
         device = other if happening == "other device" else browser
-        shown = way(world, device, factor2)
+        displayed = way(world, device, factor2)
         if happening == "mail lost" and factor2 != "totp":
             assert device.call("/api/resendcode").json()["ok"] is True
         device.mail()
         code = {
-            "totp": lambda: world.code(shown["totpsecret"]), "email": lambda: device.mailed_code(EMAIL),
+            "totp": lambda: world.code(displayed["totpsecret"]), "email": lambda: device.mailed_code(EMAIL),
             "sms": lambda: world.sms.messages[-1][1].split()[-1].strip("."),
         }[factor2]  # fmt: skip
         found = code() if factor2 != "sms" else "".join(c for c in world.sms.messages[-1][1] if c.isdigit())[:6]

@@ -140,14 +140,14 @@ def test_who_begins_again_can_finish(request: pytest.FixtureRequest, kind: str) 
     """With the factor of the last sign-up, whatever an earlier one had set up."""
     world = World(**storages(request, kind), enable_email_verification=True)
     with world.open() as url, Browser(url) as lost, Browser(url) as browser:
-        shown = lost.sign_up(FREE, FIRST, user_email=FREE, factor2="totp").json()
-        lost.call("/api/configurefactor2", otp=world.code(shown["totpsecret"]))
-        shown = browser.sign_up(FREE, FIRST, user_email=FREE, factor2="totp").json()
-        done = browser.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).json()
+        displayed = lost.sign_up(FREE, FIRST, user_email=FREE, factor2="totp").json()
+        lost.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"]))
+        displayed = browser.sign_up(FREE, FIRST, user_email=FREE, factor2="totp").json()
+        done = browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"])).json()
         assert done["emailVerificationNeeded"] is True
         assert browser.call(f"/api{browser.link(FREE)}").json()["verified"] is True
         browser.call("/api/logout")
         browser.cookies.clear()
         browser.asked(FREE, FIRST)
-        assert browser.give(world.code(shown["totpsecret"])).status_code == 200
+        assert browser.give(world.code(displayed["totpsecret"])).status_code == 200
         assert browser.who() == FREE

@@ -114,14 +114,14 @@ def test_a_stolen_session_cannot_begin_a_second_factor_anew(world: World, owner:
 
 def test_the_owner_begins_anew_with_a_code_and_get_shows_what_was_begun(world: World, owner: Browser) -> None:
     assert asks(owner.call("/api/configurefactor2"))
-    shown = owner.call("/api/factor2", otp=world.code(owner.secret)).json()  # type: ignore[attr-defined]
-    assert shown["totpsecret"] != owner.secret  # type: ignore[attr-defined]
-    assert owner.get("/api/configurefactor2").json()["totpsecret"] == shown["totpsecret"]
-    done = owner.call("/api/configurefactor2", otp=world.code(shown["totpsecret"])).json()
+    displayed = owner.call("/api/factor2", otp=world.code(owner.secret)).json()  # type: ignore[attr-defined]
+    assert displayed["totpsecret"] != owner.secret  # type: ignore[attr-defined]
+    assert owner.get("/api/configurefactor2").json()["totpsecret"] == displayed["totpsecret"]
+    done = owner.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"])).json()
     assert len(done["recoveryCodes"]) == 10
     owner.call("/api/logout")
     owner.asked()
-    assert owner.give(world.code(shown["totpsecret"])).json()["ok"] is True
+    assert owner.give(world.code(displayed["totpsecret"])).json()["ok"] is True
 
 
 def test_the_page_begins_anew_by_a_button(world: World, owner: Browser) -> None:

@@ -327,8 +327,8 @@ def test_paths_are_absolute_and_the_prefix_goes_before_only_where_that_fits(entr
     with world.open() as url, Browser(url) as browser:
         browser.token = lambda: browser.get("/auth/api/getcsrftoken").json()["csrfToken"]  # type: ignore[method-assign]
         browser.call("/auth/api/signup", username="alice", password=PASSWORD, factor2="none")
-        shown = browser.call("/auth/api/changefactor2", factor2="totp").json()
-        browser.call("/auth/api/configurefactor2", otp=world.code(shown["totpsecret"]))
+        displayed = browser.call("/auth/api/changefactor2", factor2="totp").json()
+        browser.call("/auth/api/configurefactor2", otp=world.code(displayed["totpsecret"]))
         answer = browser.submit(path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/auth/factor2")
 
@@ -468,13 +468,13 @@ def test_looking_at_a_listed_page_asks_and_shows_it_after_the_code() -> None:
         assert (asked.status_code, asked.headers["location"]) == (303, "/factor2")
         assert asked.headers["cache-control"] == "no-store"
         assert 'action="/factor2"' in browser.get("/factor2").text
-        shown = browser.submit("/factor2", otp=world.code(browser.secret))  # type: ignore[attr-defined]
-        assert shown.json()["done"] == "GET"
+        displayed = browser.submit("/factor2", otp=world.code(browser.secret))  # type: ignore[attr-defined]
+        assert displayed.json()["done"] == "GET"
         assert browser.get("/statement").status_code == 303, "once"
         asked = browser.get("/api/pay/7")
         assert asked.json() == {"ok": True, "factor2Required": True, "factor2": "totp"}
-        shown = browser.call("/api/factor2", otp=world.code(browser.secret))  # type: ignore[attr-defined]
-        assert shown.json() == {"done": "GET", "params": {"number": "7"}, "body": ""}
+        displayed = browser.call("/api/factor2", otp=world.code(browser.secret))  # type: ignore[attr-defined]
+        assert displayed.json() == {"done": "GET", "params": {"number": "7"}, "body": ""}
 
 
 def test_looking_sends_nothing_and_takes_the_place_of_nothing() -> None:
@@ -506,8 +506,8 @@ def test_a_code_is_for_what_was_asked_last() -> None:
         browser.call("/api/pay/99")
         world.later(seconds=1)
         browser.get("/statement")
-        shown = browser.call("/api/factor2", otp=world.code(browser.secret))  # type: ignore[attr-defined]
-        assert shown.json()["done"] == "GET"
+        displayed = browser.call("/api/factor2", otp=world.code(browser.secret))  # type: ignore[attr-defined]
+        assert displayed.json()["done"] == "GET"
 
 
 def test_what_waits_ends_after_ten_minutes_and_with_the_password_it_rests_on() -> None:

@@ -31,13 +31,13 @@ USER = "fastapi-users:auth"
 def made(audience: str) -> dict[str, str]:
     """A token of each kind, as far as possible for one audience."""
     jwt = TokenType.JWT
-    said: dict[str, tuple[TokenType, dict[str, Any]]] = {
+    response: dict[str, tuple[TokenType, dict[str, Any]]] = {
         "access": (TokenType.ACCESS, {}), "id": (jwt, {"nonce": "n", "type": "id"}), "refresh": (jwt, {"type": "refresh"}),
         "logout": (TokenType.LOGOUT, {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
         "client assertion": (TokenType.CLIENT_AUTHENTICATION, {"iss": "c", "sub": "c"}), "state": (jwt, {"type": "state"}),
     }  # fmt: skip
     both = [audience, ISSUER]
-    return {kind: sign({**CLAIMS, "aud": both, **claims}, KEY, typ) for kind, (typ, claims) in said.items()}
+    return {kind: sign({**CLAIMS, "aud": both, **claims}, KEY, typ) for kind, (typ, claims) in response.items()}
 
 
 @pytest.mark.parametrize("kind", ["access", "id", "refresh"])

@@ -19,7 +19,7 @@ from crossauth_backend import (
 from crossauth_backend.testing import FakeIssuer
 from crossauth_fastapi import AdminUser, FastApiOAuthResourceServer, FastApiServer, FastApiSessionServer
 from crossauth_fastapi.testing import issue_token
-from tests.accounts import Heard
+from tests.accounts import RecordingListener
 from tests.resource import AUDIENCE, Answer, ask, close_consumers, consumer_of
 from tests.shop import ISSUER
 from tests.support import CHEAP, SECRET
@@ -49,8 +49,8 @@ async def seen(app: FastAPI, token: str, path: str = "/who") -> Answer:
 def sessions_on(app: FastAPI, **options: Any) -> FastApiSessionServer:
     users = InMemoryUserStorage()
     factors = {"localpassword": LocalPasswordAuthenticator(users, CHEAP)}
-    given: Any = {"secret": SECRET, "user_storage": users, **options}
-    return FastApiSessionServer(app, InMemoryKeyStorage(), factors, given)
+    provided: Any = {"secret": SECRET, "user_storage": users, **options}
+    return FastApiSessionServer(app, InMemoryKeyStorage(), factors, provided)
 
 
 async def test_an_address_that_is_not_verified_here_is_nobodys(issuer: FakeIssuer) -> None:
@@ -75,7 +75,9 @@ async def test_users_of_two_issuers_have_no_id_in_common(issuer: FakeIssuer) -> 
         app = who(FastAPI())
         FastApiOAuthResourceServer(app, [consumer_of(issuer), consumer_of(other)])
         claims: list[dict[str, Any]] = [{"sub": "1"}, {"sub": "2", "userid": "1"}, {"sub": "2", "userid": 1}]
-        found = [(await seen(app, i.issue_token(AUDIENCE, **said))).body for i in (issuer, other) for said in claims]
+        found = [
+            (await seen(app, i.issue_token(AUDIENCE, **response))).body for i in (issuer, other) for response in claims
+        ]
         assert b'"1"' not in found
         assert len(set(found)) == 4
         assert found[0] == f'"{issuer.url}#1"'.encode()
@@ -104,8 +106,8 @@ async def test_a_user_without_an_account_has_no_id_of_one(issuer: FakeIssuer) ->
         options: Any = {"user_storage": users, "require_local_account": False, **found}
         FastApiOAuthResourceServer(app, [consumer_of(issuer)], options)
         for claims in ({"sub": "7"}, {"sub": "x", "userid": "7"}):
-            said = (await seen(app, issuer.issue_token(AUDIENCE, **claims))).body
-            assert said == (b'"7"' if own else f'"{issuer.url}#{claims["sub"]}"'.encode())
+            response = (await seen(app, issuer.issue_token(AUDIENCE, **claims))).body
+            assert response == (b'"7"' if own else f'"{issuer.url}#{claims["sub"]}"'.encode())
 
 
 async def test_a_subject_is_no_administrator_by_its_name(issuer: FakeIssuer) -> None:
@@ -140,7 +142,7 @@ def test_a_field_that_names_somebody_does_not(field: str) -> None:
 
 def test_a_good_token_that_an_account_refuses_is_told_once() -> None:
     """The tokens of a disabled user that are used on are an event, and not one for each request; garbage is none."""
-    heard, users = Heard(), InMemoryUserStorage()
+    heard, users = RecordingListener(), InMemoryUserStorage()
     asyncio.run(users.create_user(ALICE))
     server = FastApiServer(
         {

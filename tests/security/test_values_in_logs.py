@@ -211,12 +211,12 @@ def test_a_redis_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
 
 async def test_an_engine_of_ours_shows_no_parameters_to_the_applications_own_code(sqlite_url: str) -> None:
     """Unless it is asked to."""
-    for options, shown in (({}, False), ({"hide_parameters": False}, True)):
+    for options, displayed in (({}, False), ({"hide_parameters": False}, True)):
         engine = open_engine(sqlite_url, **options)
         with pytest.raises(DBAPIError) as refused:
             async with engine.begin() as connection:
                 await connection.execute(sa.text("INSERT INTO nowhere VALUES (:value)"), {"value": SECRET})
-        assert (SECRET in str(refused.value)) is shown
+        assert (SECRET in str(refused.value)) is displayed
         await engine.dispose()
 
 

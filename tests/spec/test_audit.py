@@ -45,7 +45,7 @@ class Bearer:
             return None
         return Identity("oauth", User(id=1, username=name, state="active", factor1="localpassword"))
 
-    async def look_again(self, scope: Scope, state: RequestState) -> None:
+    async def recheck(self, scope: Scope, state: RequestState) -> None:
         """A signed token stands until it ends."""
 
 
@@ -308,10 +308,10 @@ def test_setting_a_second_factor_up_by_json_says_the_token_to_confirm_with() -> 
     with world.open() as url, Browser(url) as browser:
         browser.sign_up(factor2="none")
         browser.call("/api/changefactor2", factor2="totp")
-        shown = browser.get("/api/configurefactor2").json()
-        assert shown["csrfToken"]
-        sent = {"otp": world.code(shown["totpsecret"])}
-        done = browser.post("/api/configurefactor2", json=sent, headers={CSRF: shown["csrfToken"]})
+        displayed = browser.get("/api/configurefactor2").json()
+        assert displayed["csrfToken"]
+        sent = {"otp": world.code(displayed["totpsecret"])}
+        done = browser.post("/api/configurefactor2", json=sent, headers={CSRF: displayed["csrfToken"]})
         assert done.json()["ok"] is True
 
 

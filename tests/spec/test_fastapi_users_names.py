@@ -82,8 +82,8 @@ def documented_parameters(text: str) -> list[tuple[str, Any, bool]]:
     lacking = [Parameter.empty] * (len(args.args) - len(args.defaults))
     defaults = [*lacking, *map(ast.literal_eval, args.defaults)]
     found = [(a.arg, d, False) for a, d in zip(args.args, defaults, strict=True)]
-    given = zip(args.kwonlyargs, args.kw_defaults, strict=True)
-    return found + [(a.arg, ast.literal_eval(d) if d else Parameter.empty, True) for a, d in given]
+    provided = zip(args.kwonlyargs, args.kw_defaults, strict=True)
+    return found + [(a.arg, ast.literal_eval(d) if d else Parameter.empty, True) for a, d in provided]
 
 
 def parameters(function: Any) -> list[Parameter]:
@@ -118,12 +118,12 @@ def test_signature(module: str, name: str, text: str) -> None:
     assert inspect.iscoroutinefunction(function) == text.startswith("async ")
     documented, ours = documented_parameters(text.removeprefix("async ")), parameters(function)
     ordered = [p.name for p in ours if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
-    assert ordered == [wanted for wanted, _, by_keyword in documented if not by_keyword]
+    assert ordered == [expected for expected, _, by_keyword in documented if not by_keyword]
     by_name = {p.name: p for p in ours}
-    for wanted, default, by_keyword in documented:
-        found = by_name.pop(wanted)
-        assert (found.kind is Parameter.KEYWORD_ONLY) == by_keyword, wanted
-        assert found.default == (DIFFERENT.get(wanted, default) if not by_keyword else default), wanted
+    for expected, default, by_keyword in documented:
+        found = by_name.pop(expected)
+        assert (found.kind is Parameter.KEYWORD_ONLY) == by_keyword, expected
+        assert found.default == (DIFFERENT.get(expected, default) if not by_keyword else default), expected
     for more in by_name.values():
         assert more.kind is Parameter.KEYWORD_ONLY, f"{more.name} stands among the documented"
         assert more.default is not Parameter.empty, f"{more.name} must be given"

@@ -57,10 +57,10 @@ OPTIONS = (
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_a_member_of_the_client(name: str) -> None:
-    wanted, is_async = MEMBERS[name]
+    expected, is_async = MEMBERS[name]
     function = getattr(OAuthClient, name)
-    given = inspect.signature(function).parameters.values()
-    assert [p.name for p in given if p.name != "self" and p.kind is not p.KEYWORD_ONLY][: len(wanted)] == wanted
+    provided = inspect.signature(function).parameters.values()
+    assert [p.name for p in provided if p.name != "self" and p.kind is not p.KEYWORD_ONLY][: len(expected)] == expected
     assert inspect.iscoroutinefunction(function) is is_async
     assert inspect.getdoc(function)
 

@@ -83,9 +83,9 @@ def test_everything_that_accounts_work_with_is_handed_to_them() -> None:
     """A field with a default that nobody sets is an option that does nothing."""
     tree = ast.parse((SOURCE / "crossauth_backend" / "_sessionmanagerbase.py").read_text())
     calls = [c for c in ast.walk(tree) if isinstance(c, ast.Call) and getattr(c.func, "id", "") == "Accounts"]
-    given = {keyword.arg for call in calls for keyword in call.keywords}
+    provided = {keyword.arg for call in calls for keyword in call.keywords}
     # As the request found the application: set for each request.
-    assert set(Accounts.__dataclass_fields__) - {"root_path"} == given
+    assert set(Accounts.__dataclass_fields__) - {"root_path"} == provided
 
 
 def test_every_second_factor_is_in_the_table_of_its_page() -> None:

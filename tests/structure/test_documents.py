@@ -59,9 +59,9 @@ def test_every_recipe_ends_with_a_command_that_can_be_run() -> None:
 def test_what_a_recipe_says_of_a_file_is_in_it() -> None:
     """`NAME` in (or of) `path`: a name that has moved would send the reader to the wrong file."""
     text = (ROOT / "ARCHITECTURE.md").read_text()
-    said = re.findall(r"`(\w+)` (?:in|of)\s+`((?:src|tests|scripts)/[\w./]+\.py)`", text)
-    assert len(said) > 15
-    for name, path in said:
+    response = re.findall(r"`(\w+)` (?:in|of)\s+`((?:src|tests|scripts)/[\w./]+\.py)`", text)
+    assert len(response) > 15
+    for name, path in response:
         assert re.search(rf"\b{name}\b", (ROOT / path).read_text()), f"{path} has no {name}"
 
 

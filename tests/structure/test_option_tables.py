@@ -178,8 +178,10 @@ def test_every_table_of_options_is_in_the_reference_page() -> None:
     # What a provider for tests is told is no option of an application.
     found = {table for table in named if ".testing." not in table.__module__}
     # A table from which another one derives is shown with it.
-    shown = {table for table in found if not any(other is not table and issubclass(other, table) for other in found)}
-    assert shown == set(TABLES) - {ServerParams}
+    displayed = {
+        table for table in found if not any(other is not table and issubclass(other, table) for other in found)
+    }
+    assert displayed == set(TABLES) - {ServerParams}
 
 
 def test_every_number_has_bounds() -> None:
@@ -192,8 +194,8 @@ def test_every_number_has_bounds() -> None:
 
 def test_every_option_has_one_row_in_the_reference_page() -> None:
     for table in TABLES:
-        shown = Counter(row["name"] for s in SECTIONS if s.settings is table for row in DOCS["rows"](s))
-        assert shown == Counter(row["name"] for row in describe(table)), table.__name__
+        displayed = Counter(row["name"] for s in SECTIONS if s.settings is table for row in DOCS["rows"](s))
+        assert displayed == Counter(row["name"] for row in describe(table)), table.__name__
     titles = [section.title for section in SECTIONS]
     assert len(set(titles)) == len(titles)
 

@@ -38,9 +38,9 @@ def test_a_translation_is_complete(language: str) -> None:
 def test_a_translation_fills_in_what_the_text_does(language: str) -> None:
     for message in catalogue(language):
         if message.id:
-            wanted = sorted(FIELDS.findall(forms(message.id)[-1]))
+            expected = sorted(FIELDS.findall(forms(message.id)[-1]))
             for text in forms(message.string):
-                assert sorted(FIELDS.findall(text)) == wanted, message.id
+                assert sorted(FIELDS.findall(text)) == expected, message.id
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

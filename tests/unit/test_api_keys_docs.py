@@ -44,13 +44,13 @@ def test_every_block_is_run_here() -> None:
 
 def test_the_server_of_the_page(tmp_path: Path) -> None:
     users = InMemoryUserStorage()
-    given: dict[str, Any] = {
+    provided: dict[str, Any] = {
         "FastApiServer": FastApiServer, "Annotated": Annotated, "User": User, "Depends": Depends,
         "require": require, "app": FastAPI(), "key_storage": InMemoryKeyStorage(), "user_storage": users,
         "secret": SECRET, "authenticators": {"localpassword": LocalPasswordAuthenticator(users, CHEAP)},
     }  # fmt: skip
-    exec(blocks("python")[0], given)
-    with serve(given["app"]) as url, Client(url) as alice, Client(url) as program:
+    exec(blocks("python")[0], provided)
+    with serve(provided["app"]) as url, Client(url) as alice, Client(url) as program:
         alice.sign_up()
         assert alice.get("/orders").json() == ["an order of alice"]
         made = alice.call("/api/apikeys", name="shop", scope="orders:read").json()
@@ -66,12 +66,12 @@ async def test_the_manager_of_the_page(capsys: pytest.CaptureFixture[str]) -> No
     users, keys = InMemoryUserStorage(), InMemoryKeyStorage()
     user = await users.create_user({"username": "alice", "state": "active", "factor1": "localpassword"})
     code = "async def run():\n" + textwrap.indent(blocks("python")[1] + "return made, found, new\n", "    ")
-    given: dict[str, Any] = {
+    provided: dict[str, Any] = {
         "ApiKeyManager": ApiKeyManager, "RequestedBy": RequestedBy, "key_storage": keys, "secret": SECRET,
         "user_storage": users, "user": user,
     }  # fmt: skip
-    exec(code, given)
-    made, found, new = await given["run"]()
+    exec(code, provided)
+    made, found, new = await provided["run"]()
     assert capsys.readouterr().out.strip() == made.token
     assert re.fullmatch(r"xa_[0-9A-Za-z]{49}", made.token)
     assert (found.user.id, found.key.scope, new.key.id) == (user.id, ("read",), made.key.id)

@@ -83,7 +83,9 @@ def test_an_icon_is_made_of_the_name_and_the_color() -> None:
 
 
 def test_paths_of_the_application_are_where_it_is_mounted() -> None:
-    shown = Brand(logo_url="/logo.svg", favicon_url="https://cdn.example/i.png").variables("/x/auth/", "/x{}".format)
-    assert (shown["logoUrl"], shown["favicon"]) == ("/x/logo.svg", "https://cdn.example/i.png")
-    assert shown["stylesheet"].startswith("/x/auth/crossauth.css?v=")
+    displayed = Brand(logo_url="/logo.svg", favicon_url="https://cdn.example/i.png").variables(
+        "/x/auth/", "/x{}".format
+    )
+    assert (displayed["logoUrl"], displayed["favicon"]) == ("/x/logo.svg", "https://cdn.example/i.png")
+    assert displayed["stylesheet"].startswith("/x/auth/crossauth.css?v=")
     assert Brand().variables("/x/", str)["favicon"].startswith("/x/favicon.svg?v=")

@@ -21,9 +21,9 @@ README = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re
 def test_an_api_is_protected_in_under_fifteen_lines() -> None:
     block = next(block for block in README if "FastApiOAuthResourceServer" in block)
     assert len([line for line in block.splitlines() if line.strip()]) < 15
-    given: dict[str, Any] = {}
-    exec(block, given)
-    with TestClient(given["app"]) as client:
+    provided: dict[str, Any] = {}
+    exec(block, provided)
+    with TestClient(provided["app"]) as client:
         refused = client.get("/orders")
         challenge = 'Bearer realm="api", scope="orders:read"'
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, challenge)

@@ -11,6 +11,11 @@ CHANGE = ("csrfToken", "old_password", "new_password", "repeat_password")
 E = ErrorCode
 
 
+def test_one_text_of_a_field_need_not_be_in_a_list() -> None:
+    e = CrossauthError(E.FormEntry, "Wrong", fields={"email": "Taken"})
+    assert field_errors(e, SIGNUP) == {"user_email": ["Taken"]}
+
+
 @pytest.mark.parametrize(
     ("code", "shown", "field"),
     [

@@ -19,7 +19,7 @@ def test_what_was_handed_out_on_the_strength_of_a_password_ends_with_it() -> Non
     """Codes as well; API keys stay, and so do recovery codes, which are a factor of their own."""
     p = KeyPrefix
     assert set(ENDING_WITH_PASSWORD) == {
-        p.session, p.password_reset_token, p.access_token, p.refresh_token, p.mfa_token, p.known_device,
+        p.session, p.password_reset_token, p.access_token, p.refresh_token, p.mfa_token, p.trusted_device,
         p.authorization_code, p.device_code, p.user_code, p.grant, p.oauth_access_token,
     }  # fmt: skip
     assert {kind.prefix for kind in KINDS if kind.listed} == {p.session, p.api_key, p.recovery_code, p.grant}

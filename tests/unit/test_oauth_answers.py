@@ -67,11 +67,11 @@ def test_no_reason_is_without_an_answer(code: ErrorCode) -> None:
     assert 400 <= answer.status_code < 600
     assert (answer.status_code == 401) == ("www-authenticate" in answer.headers)
     assert answer.headers["cache-control"] == "no-store"
-    said = body_of(answer)
-    assert said["error"] in wire.OAUTH_ERRORS
-    assert set(said) <= {"error", "error_description"}
-    assert "private" not in json.dumps(said)
-    assert ("told" in json.dumps(said)) == (e.http_status < 500 and code not in UNTOLD)
+    response = body_of(answer)
+    assert response["error"] in wire.OAUTH_ERRORS
+    assert set(response) <= {"error", "error_description"}
+    assert "private" not in json.dumps(response)
+    assert ("told" in json.dumps(response)) == (e.http_status < 500 and code not in UNTOLD)
 
 
 # Whether the name or the password was wrong is not said.
@@ -166,9 +166,9 @@ def test_an_oauth_error_can_be_a_page_or_the_json_of_the_session_server(
 ) -> None:
     reason = as_reason(error)
     assert (reason.code, reason.http_status, reason.message) == (code, status, error.description)
-    shown = body_of(error_json(reason))
-    assert shown == {"ok": False, **error_variables(reason)}
-    assert (shown["errorCodeName"], shown["errorMessage"]) == (code.name, error.description)
+    displayed = body_of(error_json(reason))
+    assert displayed == {"ok": False, **error_variables(reason)}
+    assert (displayed["errorCodeName"], displayed["errorMessage"]) == (code.name, error.description)
 
 
 def test_a_token_that_is_refused_is_a_reason_of_the_session_server_too() -> None:

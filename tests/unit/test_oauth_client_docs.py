@@ -140,8 +140,8 @@ def test_logging_in_takes_fewer_than_fifteen_lines(provider: FakeProvider, tmp_p
 
 
 def test_the_application_of_the_page(provider: FakeProvider) -> None:
-    given = run(blocks("docs/oauth_client.md")[0], provider)
-    with serve(given["app"]) as url, Visitor(url) as visitor:
+    provided = run(blocks("docs/oauth_client.md")[0], provider)
+    with serve(provided["app"]) as url, Visitor(url) as visitor:
         assert visitor.get("/orders").status_code == 401
         assert visitor.log_in().headers["location"] == "/orders"
         (order,) = visitor.get("/orders").json()
@@ -158,11 +158,11 @@ def test_tokens_are_given_to_a_function(provider: FakeProvider) -> None:
 
 def test_a_login_of_ones_own(provider: FakeProvider, tmp_path: Path) -> None:
     """Who logs in at the provider for the first time gets an account, and is logged in here."""
-    given = {
+    provided = {
         "SqlAlchemyIdentityStorage": SqlAlchemyIdentityStorage,
         "engine": open_engine(f"sqlite:///{tmp_path}/a.db"),
     }
-    options = eval(blocks("docs/oauth_client.md")[2], given)
+    options = eval(blocks("docs/oauth_client.md")[2], provided)
     users, app = InMemoryUserStorage(), FastAPI()
     client = {
         "client_id": CLIENT, "client_secret": CLIENT_SECRET, "valid_flows": ["oidcAuthorizationCode"],
@@ -184,14 +184,14 @@ def test_a_login_of_ones_own(provider: FakeProvider, tmp_path: Path) -> None:
 async def test_several_providers_have_paths_of_their_own(provider: FakeProvider) -> None:
     async with FakeProvider() as other:
         block = blocks("docs/oauth_client.md")[3]
-        given = run(
+        provided = run(
             block.replace("https://accounts.google.com", provider.url).replace("https://gitlab.com", other.url),
             provider,
         )
-        with serve(given["server"].app) as url, Visitor(url) as visitor:
-            for name, wanted in (("google", provider.url), ("gitlab", other.url)):
+        with serve(provided["server"].app) as url, Visitor(url) as visitor:
+            for name, expected in (("google", provider.url), ("gitlab", other.url)):
                 away = await asyncio.to_thread(visitor.get, f"/{name}/authzcodeflow")
-                assert away.headers["location"].startswith(wanted)
+                assert away.headers["location"].startswith(expected)
                 assert f"%2F{name}%2Fauthzcode" in away.headers["location"]
 
 
@@ -283,8 +283,8 @@ async def test_the_device_code_page(provider: FakeProvider, monkeypatch: pytest.
     with serving(provider, run(options, provider)["options"]) as visitor:
         started = await asyncio.to_thread(visitor.submit, "/api/devicecodeflow", scope="openid")
         assert {"device_code", "user_code", "verification_uri", "verification_uri_qrdata"} <= set(started.json())
-    given = run(program, provider)
-    client = given["OAuthClient"](provider.url, {"client_id": "television", "client_secret": CLIENT_SECRET})
+    provided = run(program, provider)
+    client = provided["OAuthClient"](provider.url, {"client_id": "television", "client_secret": CLIENT_SECRET})
     waits: list[float] = []
     answers = iter(["authorization_pending", "slow_down", "authorization_pending", ""])
 
@@ -296,8 +296,8 @@ async def test_the_device_code_page(provider: FakeProvider, monkeypatch: pytest.
         return {"error": error} if error else {"access_token": "a token"}
 
     monkeypatch.setattr(client, "poll_device_code_flow", poll)
-    given["asyncio"] = SimpleNamespace(sleep=sleep)
-    assert await given["log_in"](client, "openid") == "a token"
+    provided["asyncio"] = SimpleNamespace(sleep=sleep)
+    assert await provided["log_in"](client, "openid") == "a token"
     assert [wait - waits[0] for wait in waits] == [0, 0, 5, 5]
     assert "enter" in capsys.readouterr().out
     await client.aclose()

@@ -200,7 +200,7 @@ def test_the_routes_sample_is_a_whole_application_in_under_90_lines(
         assert "swagger" in client.get("/").text.lower()
         assert client.post("/auth/register", json=arthur).status_code == 201
         for name, hook in (
-            ("request-verify-token", "prove your address"),
+            ("request-verify-token", "verify your address"),
             ("forgot-password", "choose a new password"),
         ):
             assert client.post(f"/auth/{name}", json={"email": arthur["email"]}).status_code == 202

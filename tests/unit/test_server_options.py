@@ -87,10 +87,10 @@ def refused(make: Callable[[], Any], code: ErrorCode = ErrorCode.Configuration) 
 @pytest.mark.parametrize(("row", "name"), OPTIONS, ids=lambda v: v if isinstance(v, str) else v.param)
 def test_an_option_of_a_wrong_type_is_refused_by_name(row: Component, name: str) -> None:
     """For every option of every server: so each of them is read."""
-    given = {**enough(row), name: object()}
+    provided = {**enough(row), name: object()}
     if name == "siteUrl":
-        given.pop("site_url", None)
-    message = refused(lambda: FastApiServer(params_of(row), given))
+        provided.pop("site_url", None)
+    message = refused(lambda: FastApiServer(params_of(row), provided))
     assert f"option {name!r} must be " in message
     assert "not object" in message
 
@@ -283,8 +283,8 @@ def test_a_lifetime_that_is_none(seconds: Any) -> None:
 )  # fmt: skip
 def test_the_routes_for_users_read_their_options_as_the_servers_do(option: str, value: Any, right: str) -> None:
     backend: Any = AuthenticationBackend("jwt", BearerTransport("login"), lambda: JWTStrategy(SECRET, 60))
-    given: Any = {option: value}
-    message = refused(lambda: FastAPIUsers(lambda: None, [backend], **given))  # type: ignore[arg-type, return-value]
+    provided: Any = {option: value}
+    message = refused(lambda: FastAPIUsers(lambda: None, [backend], **provided))  # type: ignore[arg-type, return-value]
     assert f"FastAPIUsers: option {option!r} must be {right}" in message
 
 

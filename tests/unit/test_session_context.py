@@ -17,8 +17,8 @@ def test_of_a_user_only_what_is_the_users_is_shown() -> None:
         email_normalized="x",  # type: ignore[arg-type]
         extra={"nickname": "Al", "note": "of the staff", "born": datetime(2000, 1, 1, tzinfo=UTC)},
     )
-    shown = public_user(user, editable)
-    assert shown == {
+    displayed = public_user(user, editable)
+    assert displayed == {
         "id": str(some),
         "username": "alice",
         "email": None,

@@ -245,8 +245,8 @@ async def with_totp(world: World) -> tuple[User, str]:
     manager = world.manager
     alice = await sign_up(manager)
     session = id_of(manager, await manager.login("alice", PROVEN))
-    shown = await manager.initiate_two_factor_setup(alice, "totp", session)
-    secret: str = shown["totpsecret"]
+    displayed = await manager.initiate_two_factor_setup(alice, "totp", session)
+    secret: str = displayed["totpsecret"]
     assert await refusal(manager.complete_two_factor_setup({"otp": "000000"}, session)) is ErrorCode.InvalidToken
     done = await manager.complete_two_factor_setup({"otp": world.code(secret)}, session)
     assert done.factor2 == "totp"
@@ -311,6 +311,6 @@ async def test_cancel_two_factor_page_visit(world: World, manager: SessionManage
     )
     assert await refusal(manager.cancel_two_factor_page_visit(session)) is ErrorCode.Unauthorized
     await manager.initiate_two_factor_page_visit(alice, session, b"secret body", "/pay")
-    kept = await manager.cancel_two_factor_page_visit(session)
-    assert "secret body" not in str(kept)
+    stored = await manager.cancel_two_factor_page_visit(session)
+    assert "secret body" not in str(stored)
     assert await refusal(manager.complete_two_factor_page_visit({"otp": "1"}, session)) is ErrorCode.Unauthorized

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from crossauth_backend.accounts.changes import check_still, end_sessions, replace_checked
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo, has_factor2
 from crossauth_backend.accounts.form_fields import check_new_secrets, refusal
+from crossauth_backend.accounts.password import send_password_notice
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.core.values import differs
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
@@ -38,7 +39,7 @@ class Stored(NamedTuple):
 
 async def create_user(
     accounts: Accounts, admin: User | None, user: Mapping[str, Any], params: Params, repeat: Params | None,
-    origin: Origin = NOWHERE,
+    origin: ClientInfo = UNKNOWN_CLIENT,
 ) -> Stored:  # fmt: skip
     """Create a user. Without a password the user is sent a link to choose one; a second factor is set up at the first login.
 
@@ -63,7 +64,7 @@ async def create_user(
         if new["factor2"] and new["state"] == UserState.active:
             new["state"] = UserState.factor2_reset_needed
     elif factor.secret_names():
-        if address_of(User(id=0, username=new["username"], email=new.get("email"))) is None:
+        if contact_address(User(id=0, username=new["username"], email=new.get("email"))) is None:
             raise refusal("email", _NO_WAY_IN, "password")
         if not accounts.reset_password:
             raise refusal("password", mark("Enter a password. This site can't send setup links."))
@@ -71,12 +72,12 @@ async def create_user(
     if admin is not None:
         await check_still(accounts, admin)
     created = await accounts.users.create_user(new, secrets)
-    accounts.events.tell(EventName.user_created, created, address=origin.address, actor=admin)
+    accounts.events.emit(EventName.user_created, created, address=origin.address, actor=admin)
     return Stored(created, _send_reset(accounts, created))
 
 
 async def update_user(
-    accounts: Accounts, admin: User | None, user: User, changed: Mapping[str, Any], origin: Origin = NOWHERE
+    accounts: Accounts, admin: User | None, user: User, changed: Mapping[str, Any], origin: ClientInfo = UNKNOWN_CLIENT
 ) -> Stored:
     """Store the given fields of `user`. With one of `UserStorage.credentials` the user's sessions end, and the links that wait.
 
@@ -101,14 +102,14 @@ async def update_user(
 
     stored = await _decide(accounts, admin, user, change)
     if fields:
-        accounts.events.tell(EventName.user_updated, user, address=origin.address, actor=admin)
+        accounts.events.emit(EventName.user_updated, user, address=origin.address, actor=admin)
     if not fields.keys().isdisjoint(accounts.users.credentials):
         await end_sessions(accounts, user.id)
     return Stored(stored, "state" in fields and _send_reset(accounts, stored))
 
 
 async def change_password(
-    accounts: Accounts, admin: User, user: User, new: Params, repeat: Params | None, origin: Origin = NOWHERE
+    accounts: Accounts, admin: User, user: User, new: Params, repeat: Params | None, origin: ClientInfo = UNKNOWN_CLIENT
 ) -> User:
     """Give `user` a new password. Every session ends.
 
@@ -128,7 +129,8 @@ async def change_password(
 
     stored = await _decide(accounts, admin, user, change, secrets)
     await end_sessions(accounts, user.id)
-    accounts.events.tell(EventName.password_changed, user, address=origin.address, actor=admin)
+    accounts.events.emit(EventName.password_changed, user, address=origin.address, actor=admin)
+    send_password_notice(accounts, stored)
     return stored
 
 
@@ -185,13 +187,13 @@ async def _decide(
 
 
 async def _changed_fields(accounts: Accounts, user: User, changed: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = user.to_dict() | dict(changed)
+    requested = user.to_dict() | dict(changed)
     if "factor2" in changed:
         current = user.factor2 or ""
-        given = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)
-        wanted["factor2"] = user.factor2 if given == current else _offered(accounts, given)
-    wanted = await checked_user(accounts, wanted, user, trusted=True)
-    fields = {n: v for n, v in wanted.items() if n not in _DERIVED and differs(v, user.get(n))}
+        provided = str(changed["factor2"] or "").removeprefix(NO_FACTOR2)
+        requested["factor2"] = user.factor2 if provided == current else _offered(accounts, provided)
+    requested = await checked_user(accounts, requested, user, trusted=True)
+    fields = {n: v for n, v in requested.items() if n not in _DERIVED and differs(v, user.get(n))}
     if "state" in fields and fields["state"] not in STATES:
         raise CrossauthError(
             ErrorCode.BadRequest, mark("There is no status %(state)s", state=repr(str(fields["state"])[:50]))
@@ -212,7 +214,7 @@ def _offered(accounts: Accounts, name: str) -> str | None:
 
 
 def _send_reset(accounts: Accounts, user: User) -> bool:
-    address = address_of(user)
+    address = contact_address(user)
     if user.state not in _BY_RESET or not accounts.reset_password or address is None:
         return False
     accounts.need_emails().send_password_reset_token(address)

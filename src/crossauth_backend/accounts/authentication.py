@@ -42,8 +42,8 @@ class Authentication:
 
     def to_data(self) -> dict[str, Any]:
         """As session data keep it; what is not known is left out."""
-        said = {"auth_time": self.auth_time, "acr": self.acr, "sid": self.sid}
-        return {"amr": list(self.amr), **{name: value for name, value in said.items() if value is not None}}
+        declared = {"auth_time": self.auth_time, "acr": self.acr, "sid": self.sid}
+        return {"amr": list(self.amr), **{name: value for name, value in declared.items() if value is not None}}
 
 
 # Of a session of an older version, or a login that nothing is known of.

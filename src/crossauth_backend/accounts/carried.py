@@ -24,8 +24,8 @@ def with_carried(data: Mapping[str, Any], user: User, carried: Mapping[str, Any]
 def carried_by(previous: Key, user: User) -> dict[str, Any]:
     """What an earlier step of this login of `user` has left for the session. A login of somebody else does not get it."""
     ours = get_json_data(previous).get(OURS) if previous.userid is None else None
-    kept = ours.get(CARRIED) if isinstance(ours, dict) else None
-    if not isinstance(kept, dict) or kept.get("userid") != str(user.id):
+    stored = ours.get(CARRIED) if isinstance(ours, dict) else None
+    if not isinstance(stored, dict) or stored.get("userid") != str(user.id):
         return {}
-    found = kept.get("data")
+    found = stored.get("data")
     return found if isinstance(found, dict) else {}

@@ -9,7 +9,7 @@ from typing import Any
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
-from crossauth_backend.email_tokens.rules import moves_address
+from crossauth_backend.email_tokens.rules import is_email_change
 from crossauth_backend.keys.kinds import ENDING_WITH_PASSWORD
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.credentials import digest_after, replaces_credential
@@ -86,8 +86,8 @@ async def _changed_meanwhile(accounts: Accounts, user: User, refusal: ErrorCode)
     found = await or_none(accounts.user(user.id))
     if found is not None and found.state == UserState.disabled:
         return CrossauthError(ErrorCode.UserNotActive)
-    said = mark("This account has been changed. Log in again.") if refusal is ErrorCode.InvalidSession else None
-    return CrossauthError(refusal, said)
+    message = mark("This account has been changed. Log in again.") if refusal is ErrorCode.InvalidSession else None
+    return CrossauthError(refusal, message)
 
 
 async def end_sessions(accounts: Accounts, userid: UserId, keep: Collection[str] = ()) -> None:
@@ -112,5 +112,5 @@ async def end_address_changes(accounts: Accounts, userid: UserId) -> None:
     """Let no link that waits give a user another address."""
     mailed = accounts.email_tokens or accounts.keys
     for key in await mailed.get_all_for_user(userid, KeyPrefix.email_verification_token):
-        if moves_address(key):
+        if is_email_change(key):
             await mailed.delete_key(key.value)

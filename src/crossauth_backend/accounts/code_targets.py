@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.accounts.context import Accounts, ClientInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import normalize
 from crossauth_backend.core.texts import mark
@@ -99,7 +99,7 @@ def check_reachable(accounts: Accounts, fields: Mapping[str, Any], current: User
 
 async def count(
     accounts: Accounts, factor: Authenticator, user: User | None, fields: Mapping[str, Any] | User, purpose: str,
-    origin: Origin,
+    origin: ClientInfo,
 ) -> bool:  # fmt: skip
     """Count a code, once, for the account and by where it goes; every code that is sent passes here.
 
@@ -131,7 +131,7 @@ async def count(
     return True
 
 
-async def _may_be_own(accounts: Accounts, user: User, purpose: str, to: list[Target], origin: Origin) -> bool:
+async def _may_be_own(accounts: Accounts, user: User, purpose: str, to: list[Target], origin: ClientInfo) -> bool:
     """Whether a code goes to what is known to be the user's, or, for a number, may be.
 
     Strangers can reach the limit of a mailbox or a number; its owner is not to be kept from logging in by that. A number that was

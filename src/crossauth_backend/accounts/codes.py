@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from crossauth_backend.accounts.code_targets import count, is_reachable
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import masked
 from crossauth_backend.core.texts import mark
@@ -29,7 +29,7 @@ UNREACHABLE_TEXT: Final = mark(
 
 
 async def one_time_secrets(
-    accounts: Accounts, factor: Authenticator, user: User, origin: Origin = NOWHERE
+    accounts: Accounts, factor: Authenticator, user: User, origin: ClientInfo = UNKNOWN_CLIENT
 ) -> dict[str, Any]:
     """What the code of `user` will be compared with; a code that is sent is sent.
 
@@ -70,7 +70,7 @@ def seconds_to_resend(secrets: Mapping[str, Any], now: datetime) -> int:
 
 
 async def login_secrets(
-    accounts: Accounts, factor: Authenticator, user: User, origin: Origin = NOWHERE
+    accounts: Accounts, factor: Authenticator, user: User, origin: ClientInfo = UNKNOWN_CLIENT
 ) -> dict[str, Any]:
     """As `one_time_secrets`, for a login with a factor that sends its codes.
 
@@ -86,7 +86,7 @@ async def login_secrets(
 
 
 async def secrets_if_reachable(
-    accounts: Accounts, factor: Authenticator, user: User, origin: Origin = NOWHERE
+    accounts: Accounts, factor: Authenticator, user: User, origin: ClientInfo = UNKNOWN_CLIENT
 ) -> dict[str, Any]:
     """As `one_time_secrets`; where there is nothing that a code could be sent to, none is, and a recovery code is good.
 

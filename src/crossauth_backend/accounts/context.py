@@ -27,7 +27,7 @@ from crossauth_backend.users.storage import UserStorage
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ClientInfo:
     """Where a request comes from.
 
     Parameters:
@@ -47,7 +47,7 @@ class Origin:
         return self.device.id if self.device is not None and user is not None and self.device.knows(user) else None
 
 
-NOWHERE: Final = Origin()
+UNKNOWN_CLIENT: Final = ClientInfo()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ class Accounts:
         return with_stamp(await self.users.get_user_by_id(userid, ANY_STATE), self.users.credentials)
 
     def limited(
-        self, origin: Origin, user: User | None = None, **subjects: str | None
+        self, origin: ClientInfo, user: User | None = None, **subjects: str | None
     ) -> AbstractAsyncContextManager[None]:
         """Count an attempt before the block makes it, and give it back where the block succeeds.
 
@@ -133,7 +133,7 @@ class Accounts:
         """
         return self.limits.attempt(subjects, self.events, address=origin.address, user=user)
 
-    async def counted(self, origin: Origin, user: User | None = None, **subjects: str | None) -> None:
+    async def counted(self, origin: ClientInfo, user: User | None = None, **subjects: str | None) -> None:
         """Count what costs something whether or not it succeeds, such as a message or an account.
 
         Parameters:
@@ -146,7 +146,7 @@ class Accounts:
         """
         await self.limits.count(subjects, self.events, address=origin.address, user=user)
 
-    async def allowed(self, origin: Origin, user: User | None = None, **subjects: str | None) -> bool:
+    async def allowed(self, origin: ClientInfo, user: User | None = None, **subjects: str | None) -> bool:
         """As `counted`, for what is left undone in silence where a limit is reached: whether it may be done."""
         return await self.limits.allows(subjects, self.events, address=origin.address, user=user)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from crossauth_backend.accounts.attempt import Attempt
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.login_names import find_for_login
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
+from crossauth_backend.accounts.login_names import counted_name, find_for_login
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
-from crossauth_backend.core.text import normalize
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.users.record import User, UserAndSecrets
@@ -18,7 +17,7 @@ from crossauth_backend.users.stamp import is_digest, with_stamp
 
 
 async def check_credentials(
-    accounts: Accounts, username: str, params: Params, origin: Origin = NOWHERE,
+    accounts: Accounts, username: str, params: Params, origin: ClientInfo = UNKNOWN_CLIENT,
     refuse: Callable[[User], Awaitable[None]] | None = None,
 ) -> User:  # fmt: skip
     """The user whose first factor `params` prove, in whatever state.
@@ -39,7 +38,7 @@ async def check_credentials(
     # Whose browser it is shows only when the user was read. Of others nothing is read before they are counted.
     found = await _named(accounts, username) if origin.device is not None and possible else None
     device = origin.device_of(found.user if found else None)
-    name = (normalize(username) if accounts.normalize_username else username) if possible else None
+    name = counted_name(accounts, username) if possible else None
     # A browser in which the user was logged in before is counted by itself: guesses from elsewhere cannot lock it out.
     counted = {"login_device": device} if device else {"login_account": name}
     addresses = {"login_address": origin.address, "login_total_address": origin.address}
@@ -71,7 +70,7 @@ async def _named(accounts: Accounts, username: str) -> UserAndSecrets | None:
     return None if found is None else with_stamp(found, accounts.users.credentials)
 
 
-async def _check(accounts: Accounts, found: UserAndSecrets | None, params: Params, origin: Origin) -> User:
+async def _check(accounts: Accounts, found: UserAndSecrets | None, params: Params, origin: ClientInfo) -> User:
     try:
         if found is None:
             await check_nobody(accounts, params)
@@ -80,7 +79,7 @@ async def _check(accounts: Accounts, found: UserAndSecrets | None, params: Param
     except CrossauthError as e:
         user = found.user if found else None
         if e.code is not ErrorCode.Connection:  # a login that was not looked at is no failed one
-            accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=e.code_name)
+            accounts.events.emit(EventName.login_failed, user, address=origin.address, reason=e.code_name)
         raise
 
 

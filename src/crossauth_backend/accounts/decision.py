@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from crossauth_backend.accounts.attempt import Attempt
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 
@@ -39,7 +39,7 @@ class Required:
     """
 
     attempt: Attempt
-    ask: Ask
+    ask: Requirement
 
     @property
     def user(self) -> User:

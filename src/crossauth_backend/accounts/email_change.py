@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from crossauth_backend.accounts.changes import replace_checked
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.accounts.signup_rules import SIGNUP_LASTS, state_after_verification
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import problems_of
@@ -16,7 +16,7 @@ from crossauth_backend.core.text import normalize
 from crossauth_backend.core.texts import mark
 from crossauth_backend.delivery.queue import Send
 from crossauth_backend.email_tokens.manager import Verification
-from crossauth_backend.email_tokens.rules import BAD_LINK, address_of, is_named_for_address, is_named_for_mailbox
+from crossauth_backend.email_tokens.rules import BAD_LINK, contact_address, is_named_for_address, is_named_for_mailbox
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
@@ -64,7 +64,7 @@ async def check_link(accounts: Accounts, token: str, applied: bool = False) -> V
     return found
 
 
-async def verify_email(accounts: Accounts, token: str, origin: Origin = NOWHERE) -> Verified:
+async def verify_email(accounts: Accounts, token: str, origin: ClientInfo = UNKNOWN_CLIENT) -> Verified:
     """Apply a token that came by email. One that was applied before is good again where its address is still the user's.
 
     Raises:
@@ -121,15 +121,15 @@ async def _name_problems(accounts: Accounts, user: User, email: str) -> list[str
     return username_problems(email) or list(await problems_of(accounts.validate_user, renamed))
 
 
-async def _tell(accounts: Accounts, asked: Verification, origin: Origin) -> None:
+async def _tell(accounts: Accounts, asked: Verification, origin: ClientInfo) -> None:
     user = asked.found.user
     if asked.token.new_email:
         await forget_links(accounts, user)
-        accounts.events.tell(EventName.email_changed, user, address=origin.address)
+        accounts.events.emit(EventName.email_changed, user, address=origin.address)
         if user.email:
             accounts.need_emails().send_change_notice(user, user.email, changed=True)
     else:
-        accounts.events.tell(EventName.email_verified, user, address=origin.address)
+        accounts.events.emit(EventName.email_verified, user, address=origin.address)
 
 
 async def forget_links(accounts: Accounts, user: User) -> None:
@@ -141,7 +141,7 @@ async def forget_links(accounts: Accounts, user: User) -> None:
             await mailed.delete_key(key.value)
 
 
-async def request_change(accounts: Accounts, user: User, new_email: str, origin: Origin = NOWHERE) -> None:
+async def request_change(accounts: Accounts, user: User, new_email: str, origin: ClientInfo = UNKNOWN_CLIENT) -> None:
     """Send a link to the address that `user` wants, and a note to the one it would replace; nothing is changed yet.
 
     Raises:
@@ -152,15 +152,15 @@ async def request_change(accounts: Accounts, user: User, new_email: str, origin:
     emails.send_email_verification_token(user.id, new_email, stamp=user.security_stamp)
     if user.email:
         emails.send_change_notice(user, user.email, changed=False)
-    accounts.events.tell(EventName.email_change_requested, user, address=origin.address)
+    accounts.events.emit(EventName.email_change_requested, user, address=origin.address)
 
 
-async def send_link_again(accounts: Accounts, user: User, origin: Origin = NOWHERE) -> None:
+async def send_link_again(accounts: Accounts, user: User, origin: ClientInfo = UNKNOWN_CLIENT) -> None:
     """Send a fresh link to a user whose address waits for one, and let the sign-up last as long as that link.
 
     Nothing is sent where a limit is reached, and nothing says so: others may have reached it.
     """
-    address = address_of(user)
+    address = contact_address(user)
     if user.state != UserState.awaiting_email_verification or address is None or not accounts.verify_email:
         return
     if not await accounts.allowed(origin, user, verification_account=str(user.id)):
@@ -171,7 +171,7 @@ async def send_link_again(accounts: Accounts, user: User, origin: Origin = NOWHE
     accounts.need_emails().send_email_verification_token(user.id)
 
 
-async def request_link(accounts: Accounts, username: str, origin: Origin = NOWHERE) -> None:
+async def request_link(accounts: Accounts, username: str, origin: ClientInfo = UNKNOWN_CLIENT) -> None:
     """Have a fresh link sent to an account whose address waits for one. The answer is the same if there is none.
 
     Parameters:

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from crossauth_backend.accounts import recovery, sent_codes
+from crossauth_backend.accounts.challenge import PENDING, WAITS, Challenge, Purpose, decrypt, encrypt, new_challenge
 from crossauth_backend.accounts.changes import end_sessions, replace_checked
 from crossauth_backend.accounts.code_targets import is_reachable
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.accounts.form_fields import REPEAT, check_new_secrets
-from crossauth_backend.accounts.pending import PENDING, WAITS, Pending, Purpose, new_pending, read_pending, seal
 from crossauth_backend.accounts.required_change import required_change
-from crossauth_backend.accounts.second_factor import counted, use_up
+from crossauth_backend.accounts.second_factor import consume, counted
 from crossauth_backend.accounts.signup_rules import state_after_setup
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.core.texts import mark
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.keys.record import Key
@@ -53,7 +53,7 @@ class SetUp:
 
 async def start_setup(
     accounts: Accounts, user: User | None, username: str, factor2: str, purpose: str, fields: Mapping[str, Any],
-    persist: bool | None = None, origin: Origin = NOWHERE, claim: str | None = None,
+    persist: bool | None = None, origin: ClientInfo = UNKNOWN_CLIENT, claim: str | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
     """Begin to set up a factor.
 
@@ -80,12 +80,12 @@ async def start_setup(
     factor, fields = accounts.factors[factor2], {**fields, "username": username}
     prepared = await sent_codes.prepare(accounts, factor, user, fields, purpose, origin)
     secrets = prepared.get("sessionData", {})
-    shown = prepared.get("userData", {"username": username, "factor2": factor2})
+    view = prepared.get("userData", {"username": username, "factor2": factor2})
     kind: Purpose = "signup" if purpose == "signup" else "setup"
     if user is not None and user.security_stamp is None:
         user = await accounts.user(user.id)
-    pending = new_pending(kind, user, username, factor2, secrets, persist, accounts.now + WAITS[kind], claim)
-    return shown, {PENDING: seal(pending, accounts.ring)}
+    challenge = new_challenge(kind, user, username, factor2, secrets, persist, accounts.now + WAITS[kind], claim)
+    return view, {PENDING: encrypt(challenge, accounts.ring)}
 
 
 async def show_setup(accounts: Accounts, key: Key | None) -> dict[str, Any]:
@@ -94,17 +94,17 @@ async def show_setup(accounts: Accounts, key: Key | None) -> dict[str, Any]:
     Raises:
         CrossauthError: as `complete_setup`, but for the code.
     """
-    pending, _ = await _set_up_in(accounts, key)
-    factor = accounts.factors[pending.factor2]
+    challenge, _ = await _set_up_in(accounts, key)
+    factor = accounts.factors[challenge.factor2]
     if factor.mfa_type() == "oob":
-        return sent_codes.shown_again(factor, pending)
-    again = await factor.reprepare_configuration(pending.username, pending.secrets)
-    shown: dict[str, Any] = (again or {}).get("userData", {"username": pending.username, "factor2": pending.factor2})
-    return shown
+        return sent_codes.shown_again(factor, challenge)
+    again = await factor.reprepare_configuration(challenge.username, challenge.secrets)
+    view: dict[str, Any] = (again or {}).get("userData", {"username": challenge.username, "factor2": challenge.factor2})
+    return view
 
 
 async def complete_setup(
-    accounts: Accounts, key: Key | None, params: Params, origin: Origin, claim: str | None = None
+    accounts: Accounts, key: Key | None, params: Params, origin: ClientInfo, claim: str | None = None
 ) -> SetUp:
     """Check the first code of a factor that is being set up, or take the secret that the user chose, and make it the user's.
 
@@ -124,27 +124,32 @@ async def complete_setup(
             when it began, unless that would say too much (see `sent_codes.is_quiet`); `UserExists` for an email address that
             another account has by now.
     """
-    pending, user = await _set_up_in(accounts, key)
-    factor = accounts.factors[pending.factor2]
-    if factor.setup_fields() and not pending.is_claimed_by(claim):
+    challenge, user = await _set_up_in(accounts, key)
+    factor = accounts.factors[challenge.factor2]
+    if factor.setup_fields() and not challenge.is_claimed_by(claim):
         # A code proves that its sender has seen the secret. A secret of one's own proves nothing, so that somebody with a copy of
         # the session cookie could choose it.
         raise CrossauthError(ErrorCode.Unauthorized, OTHER_BROWSER)
-    secrets = await _confirmed(accounts, factor, pending, user, params, origin)
+    secrets = await _confirmed(accounts, factor, challenge, user, params, origin)
     if user is None:
-        return SetUp(None, pending.purpose, persist=pending.persist, username=pending.username)
-    given = _given_address(factor, pending, user)
-    proves = proves_address(factor, pending, with_fields(user, given))
-    changes = {"factor2": pending.factor2, **_finished(accounts, user, proves), **given}
+        return SetUp(None, challenge.purpose, persist=challenge.persist, username=challenge.username)
+    provided = _given_address(factor, challenge, user)
+    proves = proves_address(factor, challenge, with_fields(user, provided))
+    changes = {"factor2": challenge.factor2, **_finished(accounts, user, proves), **provided}
     stored = await replace_checked(accounts, user, changes, {**_emptied(accounts, user), **secrets})
     await end_sessions(accounts, user.id)
     recovery_codes = await recovery.make_codes(accounts, stored)
-    accounts.events.tell(EventName.factor2_set, user, address=origin.address, reason=pending.factor2)
-    return SetUp(stored, pending.purpose, recovery_codes, pending.persist, user.username)
+    accounts.events.emit(EventName.factor2_set, user, address=origin.address, reason=challenge.factor2)
+    return SetUp(stored, challenge.purpose, recovery_codes, challenge.persist, user.username)
 
 
 async def _confirmed(
-    accounts: Accounts, factor: Authenticator, pending: Pending, user: User | None, params: Params, origin: Origin
+    accounts: Accounts,
+    factor: Authenticator,
+    challenge: Challenge,
+    user: User | None,
+    params: Params,
+    origin: ClientInfo,
 ) -> dict[str, Any]:
     """The secrets to store, once the answer was right; see `Authenticator.confirm_configuration`."""
     chosen = {field.name: params.get(field.name) for field in factor.setup_fields()}
@@ -156,18 +161,18 @@ async def _confirmed(
     if chosen:
         await check_new_secrets(factor, chosen, _repeated(factor, params))
     # A code counts once for a user; here for the challenge, or all who are nobody would share one.
-    nobody = User(id=f"challenge {pending.id}", username=pending.username)
+    nobody = User(id=f"challenge {challenge.id}", username=challenge.username)
     unfit: CrossauthError | None = None
     secrets: dict[str, Any] = {}
-    async with accounts.limited(origin, user, **counted(pending, origin)):
+    async with accounts.limited(origin, user, **counted(challenge, origin)):
         try:
-            secrets = await factor.confirm_configuration(user or nobody, pending.secrets, params)
+            secrets = await factor.confirm_configuration(user or nobody, challenge.secrets, params)
         except CrossauthError as e:
             if e.code not in _UNFIT:
                 raise
             unfit = e
         else:
-            await use_up(accounts, pending)
+            await consume(accounts, challenge)
     if unfit is not None:
         raise unfit
     return {name: secrets.get(name) for name in factor.secret_names()}
@@ -178,14 +183,14 @@ def _repeated(factor: Authenticator, params: Params) -> Params | None:
     return {name: params[f"{REPEAT}{name}"] for name in names} or None
 
 
-def _given_address(factor: Authenticator, pending: Pending, user: User) -> dict[str, Any]:
+def _given_address(factor: Authenticator, challenge: Challenge, user: User) -> dict[str, Any]:
     """Where the code went that was given, to be stored for a user of whom nothing was known that a code could be sent to."""
-    if pending.purpose != "setup" or is_reachable(factor, user):
+    if challenge.purpose != "setup" or is_reachable(factor, user):
         return {}
-    return {name: pending.secrets[name] for name in factor.user_fields() if name in pending.secrets}
+    return {name: challenge.secrets[name] for name in factor.user_fields() if name in challenge.secrets}
 
 
-async def remove(accounts: Accounts, user: User, origin: Origin) -> User:
+async def remove(accounts: Accounts, user: User, origin: ClientInfo) -> User:
     """Let `user`, as read with the session, log in without a second factor. Every session ends, as after `complete_setup`.
 
     Raises:
@@ -198,37 +203,37 @@ async def remove(accounts: Accounts, user: User, origin: Origin) -> User:
     stored = await replace_checked(accounts, user, changes, _emptied(accounts, user))
     await recovery.delete_codes(accounts, user)
     await end_sessions(accounts, user.id)
-    accounts.events.tell(EventName.factor2_removed, user, address=origin.address, reason=user.factor2 or "")
+    accounts.events.emit(EventName.factor2_removed, user, address=origin.address, reason=user.factor2 or "")
     return stored
 
 
-async def _set_up_in(accounts: Accounts, key: Key | None) -> tuple[Pending, User | None]:
+async def _set_up_in(accounts: Accounts, key: Key | None) -> tuple[Challenge, User | None]:
     """The factor that is being set up in a session, and whose it will be; see `complete_setup` for what refuses."""
-    pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
-    if pending.until is None or pending.is_expired(accounts.now):
+    challenge = decrypt(key, accounts.ring, PENDING, "signup", "setup")
+    if challenge.until is None or challenge.is_expired(accounts.now):
         raise CrossauthError(ErrorCode.Expired, mark("This took too long. Start again."))
-    if pending.userid is None:
-        return pending, None
-    user = await or_none(accounts.user(pending.userid))
-    if user is None or not pending.rests_on(user):
-        if sent_codes.is_quiet(accounts, key, pending):
-            return pending, None
+    if challenge.userid is None:
+        return challenge, None
+    user = await or_none(accounts.user(challenge.userid))
+    if user is None or not challenge.matches(user):
+        if sent_codes.is_quiet(accounts, key, challenge):
+            return challenge, None
         raise CrossauthError(ErrorCode.InvalidSession)
     owner = None if key is None else key.userid
-    if owner is None and pending.purpose == "setup":
-        required = await required_change(accounts, key, Ask.FACTOR2_CHANGE)
+    if owner is None and challenge.purpose == "setup":
+        required = await required_change(accounts, key, Requirement.FACTOR2_CHANGE)
         owner = "" if required is None else required.user.id
     if owner is not None and str(owner) != str(user.id):
         raise CrossauthError(ErrorCode.Unauthorized)
-    return pending, user
+    return challenge, user
 
 
-def proves_address(factor: Authenticator, pending: Pending, user: User) -> bool:
+def proves_address(factor: Authenticator, challenge: Challenge, user: User) -> bool:
     """Whether the code that was given has verified the user's email address: it went there, and nowhere else."""
     if not factor.skip_email_verification_on_signup():
         return False
-    sent_to = pending.secrets.get("email")
-    return sent_to is None or same_mailbox(str(sent_to), address_of(user) or "")
+    sent_to = challenge.secrets.get("email")
+    return sent_to is None or same_mailbox(str(sent_to), contact_address(user) or "")
 
 
 def _finished(accounts: Accounts, user: User, proves: bool) -> dict[str, Any]:

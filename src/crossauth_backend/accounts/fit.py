@@ -51,16 +51,16 @@ def check_storages(
     Raises:
         CrossauthError: `Configuration`, naming everything that is missing.
     """
-    wanted: dict[str, type] = {"state": str, "factor1": str}
+    expected: dict[str, type] = {"state": str, "factor1": str}
     if any(name and name != NO_FACTOR2 for name in switches.allowed_factor2):
-        wanted["factor2"] = str
+        expected["factor2"] = str
     if switches.enable_email_verification or switches.enable_password_reset:
-        wanted["email"] = str
-    wanted |= {name: str for factor in factors for name in factor.user_fields()}
-    wanted |= also or {}
+        expected["email"] = str
+    expected |= {name: str for factor in factors for name in factor.user_fields()}
+    expected |= also or {}
     for name in (*users.user_editable_fields, *users.admin_editable_fields):
-        wanted.setdefault(name, object)
-    problems = users.unfit_fields(wanted)
+        expected.setdefault(name, object)
+    problems = users.unfit_fields(expected)
     for storage in dict.fromkeys(keys):
         problems += storage.unfit_users(users)
     _refuse(problems)
@@ -81,8 +81,8 @@ def fields_given_with_choice(users: UserStorage, factor: Authenticator) -> list[
     Whatever `user_editable_fields` lists: somebody who has to set the factor up could not log in otherwise. But not what
     `admin_editable_fields` keeps for administrators, nor the username.
     """
-    kept = {"username", *set(users.admin_editable_fields).difference(users.user_editable_fields)}
-    return [name for name in factor.user_fields() if name not in kept]
+    stored = {"username", *set(users.admin_editable_fields).difference(users.user_editable_fields)}
+    return [name for name in factor.user_fields() if name not in stored]
 
 
 def check_way_in(users: UserStorage, factors: Iterable[Authenticator]) -> None:
@@ -98,8 +98,8 @@ def check_way_in(users: UserStorage, factors: Iterable[Authenticator]) -> None:
     """
     closed: dict[str, str] = {}
     for factor in factors:
-        given = fields_given_with_choice(users, factor)
-        lacking = [name for name in factor.user_fields() if name not in given and name != "username"]
+        provided = fields_given_with_choice(users, factor)
+        lacking = [name for name in factor.user_fields() if name not in provided and name != "username"]
         if not lacking or not isinstance(factor, SentCodeAuthenticator):
             return
         closed[factor.factor_name] = lacking[0]

@@ -10,6 +10,8 @@ from crossauth_backend.core.secrets import equal
 from crossauth_backend.factors.base import Authenticator, Params
 
 REPEAT = "repeat_"
+# What these refusals are about.
+_FIELDS = {ErrorCode.InvalidEmail: "email", ErrorCode.InvalidPhoneNumber: "phone"}
 
 
 def refusal(field: str, text: str, *more: str) -> CrossauthError:
@@ -47,6 +49,30 @@ async def check_new_secrets(
     if new.get(name) and differs_from_repeat(name, new, repeat):
         fields[REPEAT + name] = [CrossauthError(ErrorCode.PasswordMatch).message]
     raise CrossauthError(ErrorCode.PasswordFormat, [t for texts in fields.values() for t in texts], fields=fields)
+
+
+async def with_secret_problems(
+    factor: Authenticator | None, e: CrossauthError, new: Params, repeat: Params | None
+) -> CrossauthError:
+    """Return the refusal `e` of a form, and with it what is wrong with the secrets in the same form.
+
+    Parameters:
+        factor: the factor that would store them.
+        e: the refusal of the other fields; it stays as it is where they are not what is wrong.
+        new: the secrets.
+        repeat: the same once more, where they were typed twice.
+    """
+    field = _FIELDS.get(e.code)
+    fields = e.wrong_fields or ({field: e.messages} if field else {})
+    if factor is None or not fields:
+        return e
+    try:
+        await check_new_secrets(factor, new, repeat)
+    except CrossauthError as more:
+        if more.code is ErrorCode.PasswordFormat:
+            texts = [*e.messages, *more.messages]
+            return CrossauthError(e.code, texts, detail=e.detail, fields=fields | more.wrong_fields)
+    return e
 
 
 def differs_from_repeat(name: str, new: Params, repeat: Params | None) -> bool:

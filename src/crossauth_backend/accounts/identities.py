@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from crossauth_backend.accounts.changes import check_still
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.accounts.signup import checked_user, create_signup
 from crossauth_backend.accounts.signup_names import has_owner
 from crossauth_backend.accounts.signup_rules import first_state
@@ -21,7 +21,7 @@ from crossauth_backend.core.secrets import hash_token, random_value
 from crossauth_backend.core.text import normalize, same_mailbox
 from crossauth_backend.core.texts import mark
 from crossauth_backend.email_tokens import subjects
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.data import encode_data, get_json_data
 from crossauth_backend.keys.record import KeyPrefix
@@ -63,7 +63,7 @@ class Claimed:
 
 
 async def link(
-    accounts: Accounts, identities: IdentityStorage, user: User, claimed: Claimed, origin: Origin = NOWHERE
+    accounts: Accounts, identities: IdentityStorage, user: User, claimed: Claimed, origin: ClientInfo = UNKNOWN_CLIENT
 ) -> bool:
     """Let a user log in with an account at a provider. The user is told by mail.
 
@@ -97,7 +97,7 @@ async def link(
 
 
 async def unlink(
-    accounts: Accounts, identities: IdentityStorage, user: User, handle: str, origin: Origin = NOWHERE
+    accounts: Accounts, identities: IdentityStorage, user: User, handle: str, origin: ClientInfo = UNKNOWN_CLIENT
 ) -> Identity:
     """Let a user no longer log in with the account that `handle` names. The user is told by mail.
 
@@ -124,7 +124,7 @@ async def unlink(
     )
 
 
-async def unlink_unproven(accounts: Accounts, user: User, origin: Origin = NOWHERE) -> None:
+async def unlink_unproven(accounts: Accounts, user: User, origin: ClientInfo = UNKNOWN_CLIENT) -> None:
     """Unlink what somebody else may have linked, once the owner of the mailbox has set the password by a mail.
 
     Whoever registered the address first, or had stolen the login, would otherwise go on logging in. What stays was linked while
@@ -147,7 +147,9 @@ async def has_password(accounts: Accounts, user: User) -> bool:
     return factor is not None and any(found.secrets.get(name) for name in factor.secret_names())
 
 
-async def sign_up(accounts: Accounts, identities: IdentityStorage, claimed: Claimed, origin: Origin = NOWHERE) -> User:
+async def sign_up(
+    accounts: Accounts, identities: IdentityStorage, claimed: Claimed, origin: ClientInfo = UNKNOWN_CLIENT
+) -> User:
     """Create an account for somebody who has proven to own an account at a provider, and link the two.
 
     It has no password, so nobody can guess it; where passwords can be reset by mail, its user can set one. Nothing but what the
@@ -170,9 +172,9 @@ async def sign_up(accounts: Accounts, identities: IdentityStorage, claimed: Clai
         await accounts.users.delete_user_by_id(created.id)
         raise
     await _note(accounts, created, claimed, new=new)
-    accounts.events.tell(EventName.signed_up, created, address=origin.address)
+    accounts.events.emit(EventName.signed_up, created, address=origin.address)
     if new:
-        accounts.events.tell(EventName.account_linked, created, address=origin.address, reason=claimed.iss)
+        accounts.events.emit(EventName.account_linked, created, address=origin.address, reason=claimed.iss)
     return await accounts.user(created.id)
 
 
@@ -198,7 +200,7 @@ async def _create(accounts: Accounts, claimed: Claimed) -> User:
 
 async def _note(accounts: Accounts, user: User, claimed: Claimed, *, new: bool) -> None:
     """Remember that the provider has verified the user's own address, see `unlink_unproven`."""
-    name, address = _noted(user, claimed.iss, claimed.sub), address_of(user)
+    name, address = _noted(user, claimed.iss, claimed.sub), contact_address(user)
     is_own = claimed.email is not None and address is not None and same_mailbox(claimed.email, address)
     if new or is_own:
         await accounts.keys.delete_key(name)
@@ -212,7 +214,7 @@ async def _note(accounts: Accounts, user: User, claimed: Claimed, *, new: bool) 
 
 async def _is_noted(accounts: Accounts, user: User, identity: Identity) -> bool:
     """Whether the provider has verified the address that the user has now."""
-    key, address = await accounts.keys.find_key(_noted(user, identity.iss, identity.sub)), address_of(user)
+    key, address = await accounts.keys.find_key(_noted(user, identity.iss, identity.sub)), contact_address(user)
     email = None if key is None else get_json_data(key).get("email")
     return isinstance(email, str) and address is not None and same_mailbox(email, address)
 
@@ -224,15 +226,15 @@ def _noted(user: User, iss: str, sub: str) -> str:
 def _names(claimed: Claimed) -> list[str]:
     """Usernames to try, one after the other; the last is nobody's."""
     # A name with an `@` may be an address, of which nobody has said that it is theirs.
-    wanted = claimed.username[:MAX_USERNAME] if "@" not in normalize(claimed.username) else ""
+    requested = claimed.username[:MAX_USERNAME] if "@" not in normalize(claimed.username) else ""
     free = f"user-{random_value(_SUFFIX_BYTES).lower().replace('_', 'x').replace('-', 'x')}"
-    return [name for name in (wanted, claimed.email or "", free) if name]
+    return [name for name in (requested, claimed.email or "", free) if name]
 
 
-def _tell(accounts: Accounts, user: User, iss: str, name: str, origin: Origin, *, linked: bool) -> None:
+def _tell(accounts: Accounts, user: User, iss: str, name: str, origin: ClientInfo, *, linked: bool) -> None:
     """Say it to whoever listens, and to the user by mail: a thief of a login would link an account to stay."""
     event = EventName.account_linked if linked else EventName.account_unlinked
-    accounts.events.tell(event, user, address=origin.address, reason=iss)
+    accounts.events.emit(event, user, address=origin.address, reason=iss)
     if accounts.emails is not None:
         provider = urlsplit(iss).hostname or iss
         subject = subjects.LINKED if linked else subjects.UNLINKED

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
 from crossauth_backend.core.texts import mark
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.keys.data import decode_data, encode_data
 from crossauth_backend.keys.record import Key, KeyPrefix
-from crossauth_backend.keys.spend import spend
 
 # As much as a body of ours may have. A request object (RFC 9101) or `claims` (OIDC Core §5.5) of some kilobytes are real.
 MAX_BYTES: Final = 64 * 1024
@@ -85,7 +85,7 @@ async def begin(
     ends_at: str | None = None,
     pushed: bool = False,
     lasts: timedelta = LASTS,
-    origin: Origin = NOWHERE,
+    origin: ClientInfo = UNKNOWN_CLIENT,
 ) -> Interaction:
     """Store a checked request, encrypted.
 
@@ -143,7 +143,7 @@ async def find_any(accounts: Accounts, handle: str) -> Interaction:
 async def claim(accounts: Accounts, interaction: Interaction) -> bool:
     """Whether this is the first browser to use an interaction that was pushed; of any number at once, one is the first."""
     name = f"interaction {interaction.handle}"
-    return await spend(accounts.keys, name, accounts.now, interaction.expires)
+    return await consume_once(accounts.keys, name, accounts.now, interaction.expires)
 
 
 async def complete(accounts: Accounts, flow: str, handle: str) -> Completion:
@@ -173,14 +173,14 @@ async def _found(accounts: Accounts, flow: str | None, handle: str) -> Interacti
 
 def _read(accounts: Accounts, key: Key, flow: str | None, handle: str) -> Interaction:
     sealed = decode_data(key.data).get("sealed")
-    kept = json.loads(accounts.ring.decrypt(sealed)) if isinstance(sealed, str) else {}
-    if "flow" not in kept or (flow is not None and kept["flow"] != flow):
+    stored = json.loads(accounts.ring.decrypt(sealed)) if isinstance(sealed, str) else {}
+    if "flow" not in stored or (flow is not None and stored["flow"] != flow):
         raise _unknown()
     if key.expires is None or key.expires <= accounts.now:
         raise CrossauthError(ErrorCode.Expired, EXPIRED, status=400)
     return Interaction(
-        handle=handle, flow=kept["flow"], request=kept["request"], resume=kept["resume"], ends_at=kept["ends_at"],
-        pushed=kept["pushed"], begun=key.created, expires=key.expires, completed=key.consumed,
+        handle=handle, flow=stored["flow"], request=stored["request"], resume=stored["resume"], ends_at=stored["ends_at"],
+        pushed=stored["pushed"], begun=key.created, expires=key.expires, completed=key.consumed,
     )  # fmt: skip
 
 

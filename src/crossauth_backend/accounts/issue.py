@@ -14,12 +14,12 @@ from crossauth_backend.accounts import second_factor
 from crossauth_backend.accounts.attempt import NO_DEMAND, Attempt, Demand
 from crossauth_backend.accounts.authentication import AUTH, BYPASSED, OURS, Authentication, auth_facts, auth_of, new_sid
 from crossauth_backend.accounts.carried import CARRIED, carried_by, with_carried
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.challenge import PENDING, READ_REQUEST, VISIT
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.accounts.decision import Refused, Required, SignedIn
 from crossauth_backend.accounts.login import decide
-from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT
 from crossauth_backend.accounts.required_change import waiting_change
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.data import get_json_data
@@ -29,7 +29,7 @@ from crossauth_backend.users.record import User
 # In the data of a session that waits: who was logged in in this browser, and by what `sid`.
 _BEFORE: Final = "before"
 # What waits for a code or a change in the session that it was asked for in, and in no other.
-_WAITING: Final = (PENDING, VISIT, LOOK_VISIT, Ask.PASSWORD_CHANGE.value, Ask.FACTOR2_CHANGE.value)
+_WAITING: Final = (PENDING, VISIT, READ_REQUEST, Requirement.PASSWORD_CHANGE.value, Requirement.FACTOR2_CHANGE.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ class LoginResult:
 
     user: User
     session: Key = field(repr=False)
-    asked: Ask | None = None
+    asked: Requirement | None = None
     code_unsent: str = ""
 
 
 async def sign_in(
-    accounts: Accounts, attempt: Attempt, demand: Demand = NO_DEMAND, *, origin: Origin = NOWHERE, **how: Any
+    accounts: Accounts, attempt: Attempt, demand: Demand = NO_DEMAND, *, origin: ClientInfo = UNKNOWN_CLIENT, **how: Any
 ) -> LoginResult:
     """Decide about an attempt, and open the session that it deserves: see `decide` and `open_session`.
 
@@ -65,7 +65,7 @@ async def open_session(
     *,
     previous: Key | None = None,
     extra_fields: Mapping[str, Any] | None = None,
-    origin: Origin = NOWHERE,
+    origin: ClientInfo = UNKNOWN_CLIENT,
     persist: bool | None = None,
     carried: Mapping[str, Any] | None = None,
 ) -> LoginResult:
@@ -95,10 +95,10 @@ async def open_session(
         # It rests on the stamp that was read before the proof: where a credential has changed since, it is void from the start.
         data = {**_data(accounts, decided, previous, origin), **(carried or {})}
         session = await accounts.sessions.create_session_key(user.id, extra_fields, data, user.security_stamp)
-    if asked is Ask.FACTOR2:
-        accounts.events.tell(EventName.factor2_asked, user, address=origin.address)
+    if asked is Requirement.FACTOR2:
+        accounts.events.emit(EventName.factor2_asked, user, address=origin.address)
     elif asked is None and decided.attempt.auth is None:
-        accounts.events.tell(EventName.login_succeeded, user, address=origin.address)
+        accounts.events.emit(EventName.login_succeeded, user, address=origin.address)
     if previous is not None:
         await accounts.keys.delete_key(previous.value)
     return LoginResult(user, session, asked, unsent)
@@ -120,20 +120,20 @@ def facts_of(accounts: Accounts, decided: SignedIn, previous: Key | None = None)
 
 
 async def _waiting_data(
-    accounts: Accounts, required: Required, previous: Key | None, persist: bool | None, origin: Origin
+    accounts: Accounts, required: Required, previous: Key | None, persist: bool | None, origin: ClientInfo
 ) -> tuple[dict[str, Any], str]:
-    if required.ask is Ask.LOGIN:
+    if required.ask is Requirement.LOGIN:
         raise CrossauthError(ErrorCode.Unauthorized)
     before = _before(previous)
-    kept = {OURS: {_BEFORE: before}} if before is not None else {}
-    if required.ask is not Ask.FACTOR2:
-        return kept | waiting_change(accounts, required.attempt, required.ask), ""
+    stored = {OURS: {_BEFORE: before}} if before is not None else {}
+    if required.ask is not Requirement.FACTOR2:
+        return stored | waiting_change(accounts, required.attempt, required.ask), ""
     attempt = required.attempt
     data, unsent = await second_factor.pending_login(accounts, attempt.user, persist, origin, methods=attempt.methods)
-    return kept | data, unsent
+    return stored | data, unsent
 
 
-def _data(accounts: Accounts, decided: SignedIn, previous: Key | None, origin: Origin) -> dict[str, Any]:
+def _data(accounts: Accounts, decided: SignedIn, previous: Key | None, origin: ClientInfo) -> dict[str, Any]:
     """The data of a new session. One that goes on keeps those of the earlier one, but for what waited there for a code."""
     attempt = decided.attempt
     goes_on = attempt.auth is not None and previous is not None and str(previous.userid) == str(attempt.user.id)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from crossauth_backend.accounts import email_change
 from crossauth_backend.accounts.attempt import NO_DEMAND, Attempt, Demand
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo, has_factor2
 from crossauth_backend.accounts.credentials import says_nothing
 from crossauth_backend.accounts.decision import Decision, Refused, Required, SignedIn
 from crossauth_backend.accounts.freshness import met_acr
@@ -28,7 +28,7 @@ def judge(attempt: Attempt, demand: Demand = NO_DEMAND) -> Decision:
 
 
 async def decide(
-    accounts: Accounts, attempt: Attempt, demand: Demand = NO_DEMAND, origin: Origin = NOWHERE
+    accounts: Accounts, attempt: Attempt, demand: Demand = NO_DEMAND, origin: ClientInfo = UNKNOWN_CLIENT
 ) -> Decision:
     """Take an attempt through the stages of every login. No session is opened or ended.
 
@@ -57,7 +57,7 @@ async def decide(
     return await _refused(accounts, attempt, code, origin)
 
 
-async def refuse_unfinished(accounts: Accounts, user: User, origin: Origin = NOWHERE) -> None:
+async def refuse_unfinished(accounts: Accounts, user: User, origin: ClientInfo = UNKNOWN_CLIENT) -> None:
     """Refuse an unfinished sign-up of which nothing may be said, as `decide` does, where a wrong password is counted.
 
     There may be none, because the address has an account by this name; then every password is wrong, and counted.
@@ -75,11 +75,11 @@ def _says_nothing(accounts: Accounts, user: User) -> bool:
     return user.state in UNFINISHED and says_nothing(accounts, user)
 
 
-async def _refused(accounts: Accounts, attempt: Attempt, code: ErrorCode, origin: Origin) -> Refused:
+async def _refused(accounts: Accounts, attempt: Attempt, code: ErrorCode, origin: ClientInfo) -> Refused:
     """Why a user who has proven the first factor is not signed in. One whose address waits for its link is sent another."""
     user = attempt.user
     if attempt.auth is None:
-        accounts.events.tell(EventName.login_failed, user, address=origin.address, reason=code.name)
+        accounts.events.emit(EventName.login_failed, user, address=origin.address, reason=code.name)
         await email_change.send_link_again(accounts, user, origin)
     if _says_nothing(accounts, user):
         return Refused(user, ErrorCode.UsernameOrPasswordInvalid)

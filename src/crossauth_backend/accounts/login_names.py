@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
 from crossauth_backend.accounts.context import Accounts
-from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.text import same_mailbox
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.core.text import normalize, normalize_address, same_mailbox
+from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
 from crossauth_backend.users.reads import ANY_STATE, or_none
 from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_backend.users.rules import is_address
 from crossauth_backend.users.states import UNFINISHED
-from crossauth_backend.users.storage import UserStorage
 
 LoginBy: TypeAlias = Literal["username", "email", "username_or_email"]
 BY_USERNAME: Final[LoginBy] = "username"
 BY_EMAIL: Final[LoginBy] = "email"
-
-
-def check_login_by(login_by: LoginBy, users: UserStorage | None, signs_up: bool) -> None:
-    """Make sure that users can be found as `login_by` says.
-
-    Parameters:
-        login_by: the option.
-        users: where users are; `None` without any.
-        signs_up: whether users sign up on this server.
-
-    Raises:
-        CrossauthError: `Configuration` where there is no email address, or a sign-up could not give one.
-    """
-    if users is None or login_by == BY_USERNAME:
-        return
-    problems = users.unfit_fields({"email": str})
-    if not problems and login_by == BY_EMAIL and signs_up and "email" not in users.user_editable_fields:
-        problems = [
-            "a sign-up must be able to give an address: list 'email' in 'user_editable_fields' of the user storage"
-        ]
-    if problems:
-        raise CrossauthError(
-            ErrorCode.Configuration, f"SessionManager: option 'login_by' is {login_by!r}, but {'; '.join(problems)}"
-        )
 
 
 async def find_for_login(accounts: Accounts, typed: str) -> UserAndSecrets | None:
@@ -64,19 +37,15 @@ async def find_for_login(accounts: Accounts, typed: str) -> UserAndSecrets | Non
 
 def counts(accounts: Accounts, user: User, address: str) -> bool:
     """Whether the email address of `user` is one to log in by: that of a finished account, verified where addresses are."""
-    if user.state in UNFINISHED or not same_mailbox(address_of(user) or "", address):
+    if user.state in UNFINISHED or not same_mailbox(contact_address(user) or "", address):
         return False
     known = isinstance(accounts.users, SupportsSignupExpiry)
     return not accounts.verify_email or not known or user.email_verified_at is not None
 
 
-def name_of_signup(login_by: LoginBy, username: str, fields: Mapping[str, object]) -> str:
-    """Return the username of a new account: where users log in by email address and none was sent, the address.
-
-    Parameters:
-        login_by: the option.
-        username: what was sent; empty where nothing was.
-        fields: the form.
-    """
-    email = fields.get("user_email")
-    return email.strip() if not username and login_by == BY_EMAIL and isinstance(email, str) else username
+def counted_name(accounts: Accounts, typed: str) -> str:
+    """Return what attempts to log in with a name are counted under: the same however the name of one account is written."""
+    if accounts.normalize_username:
+        return normalize(typed)
+    # Addresses are compared without case and blanks around them, also where usernames are not.
+    return normalize_address(typed) if accounts.login_by != BY_USERNAME and is_address(typed.strip()) else typed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from crossauth_backend.accounts.changes import end_sessions, replace_checked
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.accounts.credentials import prove_first_factor
 from crossauth_backend.accounts.form_fields import check_new_secrets
 from crossauth_backend.accounts.identities import unlink_unproven
@@ -13,6 +13,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.passwords import composed_password
 from crossauth_backend.core.secrets import equal, hash_token
 from crossauth_backend.core.texts import mark
+from crossauth_backend.email_tokens import subjects
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
 from crossauth_backend.limits.rules import mailbox_of
@@ -36,7 +37,12 @@ _SAME: Final = mark("The new password must be different from the old one")
 
 
 async def change_password(
-    accounts: Accounts, username: str, old: Params, new: Params, repeat: Params | None, origin: Origin = NOWHERE
+    accounts: Accounts,
+    username: str,
+    old: Params,
+    new: Params,
+    repeat: Params | None,
+    origin: ClientInfo = UNKNOWN_CLIENT,
 ) -> User:
     """Replace the secrets of the first factor, after checking the old ones, and end every session of the user.
 
@@ -62,8 +68,21 @@ async def change_password(
     secrets = await factor.create_persistent_secrets(user.username, new, repeat)
     stored = await replace_checked(accounts, user, {"state": UserState.active}, secrets)
     await end_sessions(accounts, user.id)
-    accounts.events.tell(EventName.password_changed, user, address=origin.address)
+    accounts.events.emit(EventName.password_changed, user, address=origin.address)
+    send_password_notice(accounts, stored)
     return stored
+
+
+def send_password_notice(accounts: Accounts, user: User) -> None:
+    """Mail the user, where mail is configured: whoever changes a password to take an account over must not go unnoticed.
+
+    Parameters:
+        accounts: the account services.
+        user: as stored with the new password.
+    """
+    if accounts.emails is not None:
+        data = {"canReset": accounts.reset_password}
+        accounts.need_emails().send_note(user, subjects.PASSWORD_CHANGED, "passwordnoticebody.jinja2", data)
 
 
 async def _prove_old(accounts: Accounts, found: UserAndSecrets, old: Params) -> UserAndSecrets:
@@ -87,7 +106,7 @@ def wrong_password(field: str | None = None, detail: str | None = None) -> Cross
     return CrossauthError(ErrorCode.UsernameOrPasswordInvalid, text, detail=detail, fields=fields)
 
 
-async def request_reset(accounts: Accounts, email: str, origin: Origin = NOWHERE) -> None:
+async def request_reset(accounts: Accounts, email: str, origin: ClientInfo = UNKNOWN_CLIENT) -> None:
     """Have a link to choose a new password sent, if there is an account of this address; the answer is the same if not.
 
     Raises:
@@ -98,10 +117,10 @@ async def request_reset(accounts: Accounts, email: str, origin: Origin = NOWHERE
     counted = {"reset_account": mailbox_of(address), "reset_address": origin.address}
     await accounts.counted(origin, None, **counted)
     accounts.need_emails().send_password_reset_token(address)
-    accounts.events.tell(EventName.password_reset_requested, address=origin.address)
+    accounts.events.emit(EventName.password_reset_requested, address=origin.address)
 
 
-async def user_for_reset(accounts: Accounts, token: str, origin: Origin = NOWHERE) -> User:
+async def user_for_reset(accounts: Accounts, token: str, origin: ClientInfo = UNKNOWN_CLIENT) -> User:
     """The user for whom a reset token is good; it is not used up.
 
     Raises:
@@ -113,7 +132,7 @@ async def user_for_reset(accounts: Accounts, token: str, origin: Origin = NOWHER
 
 
 async def reset_password(
-    accounts: Accounts, token: str, new: Params, repeat: Params | None, origin: Origin = NOWHERE
+    accounts: Accounts, token: str, new: Params, repeat: Params | None, origin: ClientInfo = UNKNOWN_CLIENT
 ) -> User:
     """Replace the secrets of the first factor of whoever holds `token`, and end every session of the user.
 
@@ -136,7 +155,8 @@ async def reset_password(
     stored = await replace_checked(accounts, user, values, secrets, expected=expected, refusal=ErrorCode.InvalidKey)
     await end_sessions(accounts, user.id)
     await unlink_unproven(accounts, stored, origin)
-    accounts.events.tell(EventName.password_reset, user, address=origin.address)
+    accounts.events.emit(EventName.password_reset, user, address=origin.address)
+    send_password_notice(accounts, stored)
     return stored
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from crossauth_backend.accounts.changes import check_still, replace_checked
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.accounts.email_change import forget_links, request_change
 from crossauth_backend.accounts.forget import forget_user
 from crossauth_backend.accounts.form_fields import refusal
@@ -15,7 +15,7 @@ from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.core.texts import mark
 from crossauth_backend.core.values import differs
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 
@@ -32,7 +32,7 @@ class Updated(NamedTuple):
 
 
 async def update_profile(
-    accounts: Accounts, current: User, changed: User | Mapping[str, Any], origin: Origin = NOWHERE,
+    accounts: Accounts, current: User, changed: User | Mapping[str, Any], origin: ClientInfo = UNKNOWN_CLIENT,
     skip_email_verification: bool = False,
 ) -> Updated:  # fmt: skip
     """Store the fields in which `changed` differs from `current`.
@@ -43,13 +43,13 @@ async def update_profile(
         CrossauthError: `FormEntry`, `InvalidEmail`, `UserExists`, `BadRequest` for a field the storage does not have;
             `InvalidSession` where the account was changed since `current` was read.
     """
-    given = changed.to_dict() if isinstance(changed, User) else dict(changed)
+    provided = changed.to_dict() if isinstance(changed, User) else dict(changed)
     unverified = accounts.verify_email and not skip_email_verification
-    wanted = await checked_user(accounts, current.to_dict() | given, current, trusted=not unverified)
-    fields = {n: v for n, v in wanted.items() if n not in _DERIVED and differs(v, current.get(n))}
+    requested = await checked_user(accounts, current.to_dict() | provided, current, trusted=not unverified)
+    fields = {n: v for n, v in requested.items() if n not in _DERIVED and differs(v, current.get(n))}
     new_email = None
     if unverified:
-        if "username" in fields and address_of(current) == current.username:
+        if "username" in fields and contact_address(current) == current.username:
             raise refusal("username", mark("This username is an email address. You can't change it here."))
         if fields.get("email") and not same_mailbox(fields["email"], current.email or ""):
             new_email = fields.pop("email")
@@ -57,7 +57,7 @@ async def update_profile(
             raise refusal("email", mark("Enter an email address"))
     if fields:
         current = await replace_checked(accounts, current, _keeping_verification(current, fields))
-        accounts.events.tell(EventName.user_updated, current, address=origin.address)
+        accounts.events.emit(EventName.user_updated, current, address=origin.address)
     if "email" in fields:
         # Whoever reads the old mailbox must not be able to choose a new password, nor a link that waits to move the address.
         await forget_links(accounts, current)
@@ -73,7 +73,9 @@ def _keeping_verification(current: User, fields: dict[str, Any]) -> dict[str, An
     return fields
 
 
-async def delete_account(accounts: Accounts, user: User, origin: Origin = NOWHERE, actor: User | None = None) -> None:
+async def delete_account(
+    accounts: Accounts, user: User, origin: ClientInfo = UNKNOWN_CLIENT, actor: User | None = None
+) -> None:
     """Delete the user, the secrets, and every key of the user: sessions, tokens, API keys.
 
     The application's hook `before_delete_user` is called first, to clear away what belongs to the user.
@@ -89,4 +91,4 @@ async def delete_account(accounts: Accounts, user: User, origin: Origin = NOWHER
     # The user goes first: a session whose user is gone signs nobody in, even if the second step is never reached.
     await accounts.users.delete_user_by_id(user.id)
     await forget_user(accounts, user.id)
-    accounts.events.tell(EventName.user_deleted, user, address=origin.address, actor=actor)
+    accounts.events.emit(EventName.user_deleted, user, address=origin.address, actor=actor)

@@ -29,13 +29,13 @@ async def purge_signups(accounts: Accounts, batch: int = BATCH) -> int:
         return 0
     # A storage of the application's whose method is from before there was a cursor.
     pages = "after" in inspect.signature(users.expired_signups).parameters
-    now, after, kept = accounts.now, None, _Kept()
+    now, after, stored = accounts.now, None, _Kept()
     while True:
         found = await users.expired_signups(now, batch, after) if pages else await users.expired_signups(now, batch)
-        gone = [await kept.delete(accounts, userid) for userid in found]
+        gone = [await stored.delete(accounts, userid) for userid in found]
         count += sum(gone)
         if len(found) < batch or not (pages or any(gone)):
-            kept.log()
+            stored.log()
             return count
         after = found[-1]
         await asyncio.sleep(0)

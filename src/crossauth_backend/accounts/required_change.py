@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.context import Accounts
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key
@@ -35,7 +35,7 @@ class RequiredChange:
     factor2_passed: bool
 
 
-async def required_change(accounts: Accounts, key: Key | None, step: Ask) -> RequiredChange | None:
+async def required_change(accounts: Accounts, key: Key | None, step: Requirement) -> RequiredChange | None:
     """The change that the anonymous session `key` was opened for; `None` where it was opened for something else.
 
     Raises:
@@ -57,7 +57,7 @@ async def required_change(accounts: Accounts, key: Key | None, step: Ask) -> Req
     return RequiredChange(user, tuple(methods), passed)
 
 
-def waiting_change(accounts: Accounts, attempt: Attempt, step: Ask) -> dict[str, Any]:
+def waiting_change(accounts: Accounts, attempt: Attempt, step: Requirement) -> dict[str, Any]:
     """Session data for an anonymous session in which a user may make the change that the account demands."""
     user = attempt.user
     return {

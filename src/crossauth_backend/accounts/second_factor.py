@@ -7,16 +7,16 @@ from typing import Any, Final
 
 from crossauth_backend.accounts import recovery
 from crossauth_backend.accounts.attempt import Attempt
+from crossauth_backend.accounts.challenge import PENDING, WAITS, Challenge, Purpose, decrypt, encrypt, new_challenge
 from crossauth_backend.accounts.codes import UNSENT, login_secrets
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.pending import PENDING, WAITS, Pending, Purpose, new_pending, read_pending, seal
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.accounts.rewritten import as_rewritten
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Authenticator, Params
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.keys.record import Key
-from crossauth_backend.keys.spend import spend
 from crossauth_backend.users.record import User, UserAndSecrets
 from crossauth_backend.users.stamp import is_digest
 
@@ -28,7 +28,7 @@ _SPENT_FOR: Final = timedelta(days=1)
 
 
 async def pending_login(
-    accounts: Accounts, user: User, persist: bool | None, origin: Origin = NOWHERE, purpose: Purpose = "login",
+    accounts: Accounts, user: User, persist: bool | None, origin: ClientInfo = UNKNOWN_CLIENT, purpose: Purpose = "login",
     methods: tuple[str, ...] = (),
 ) -> tuple[dict[str, Any], str]:  # fmt: skip
     """Ask for the second factor of `user`, who has proven the first by `methods`; the code will be good for the `purpose`.
@@ -42,26 +42,28 @@ async def pending_login(
     factor = factor2_of(accounts, user)
     secrets = await login_secrets(accounts, factor, user, origin)
     until = accounts.now + WAITS[purpose]
-    pending = new_pending(purpose, user, user.username, factor.factor_name, secrets, persist, until, None, methods)
-    return {PENDING: seal(pending, accounts.ring)}, secrets.get(UNSENT, "")
+    challenge = new_challenge(purpose, user, user.username, factor.factor_name, secrets, persist, until, None, methods)
+    return {PENDING: encrypt(challenge, accounts.ring)}, secrets.get(UNSENT, "")
 
 
 async def complete_login(
-    accounts: Accounts, key: Key | None, params: Params, origin: Origin
-) -> tuple[Attempt, Pending]:
+    accounts: Accounts, key: Key | None, params: Params, origin: ClientInfo
+) -> tuple[Attempt, Challenge]:
     """Check the code of a login that waits for it.
 
     Raises:
         CrossauthError: `Unauthorized` where none is waiting; `InvalidToken`, `Expired`, `TooManyAttempts`.
     """
-    pending = read_pending(key, accounts.ring, PENDING, "login")
-    user, methods = await prove(accounts, pending, params, origin)
+    challenge = decrypt(key, accounts.ring, PENDING, "login")
+    user, methods = await prove(accounts, challenge, params, origin)
     # How an application has proven somebody by its own means is not known; that there were two factors is (RFC 8176 §2).
-    first = pending.methods or ("mfa",)
-    return Attempt(user, (*first, *methods), factor2_passed=True), pending
+    first = challenge.methods or ("mfa",)
+    return Attempt(user, (*first, *methods), factor2_passed=True), challenge
 
 
-async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Origin) -> tuple[User, tuple[str, ...]]:
+async def prove(
+    accounts: Accounts, challenge: Challenge, params: Params, origin: ClientInfo
+) -> tuple[User, tuple[str, ...]]:
     """Check a code, or a recovery code, against a challenge. The challenge is used up by the first right answer.
 
     Returns:
@@ -71,30 +73,32 @@ async def prove(accounts: Accounts, pending: Pending, params: Params, origin: Or
         CrossauthError: `InvalidToken`, `Expired`, `TooManyAttempts`; `InvalidSession` where the user's credentials are others now
             than those that were proven before.
     """
-    if pending.userid is None:
+    if challenge.userid is None:
         raise CrossauthError(ErrorCode.InvalidToken, mark("Invalid code"))
-    found = await accounts.find(pending.userid)
+    found = await accounts.find(challenge.userid)
     user = found.user
-    if user.factor2 != pending.factor2 or not pending.rests_on(user):
+    if user.factor2 != challenge.factor2 or not challenge.matches(user):
         raise CrossauthError(ErrorCode.InvalidSession)
-    if pending.is_expired(accounts.now):
+    if challenge.is_expired(accounts.now):
         raise CrossauthError(ErrorCode.Expired, mark("This took too long. Start again."))
-    async with accounts.limited(origin, user, **counted(pending, origin)):
+    async with accounts.limited(origin, user, **counted(challenge, origin)):
         code, methods = str(params.get("recovery_code") or params.get("otp") or ""), methods_of(accounts, user)
         try:
-            if params.get("recovery_code") or not await _is_own_code(accounts, pending, found, params, code):
+            if params.get("recovery_code") or not await _is_own_code(accounts, challenge, found, params, code):
                 await recovery.take_code(accounts, user, code)
                 # One of a list of passwords, each good once: something that one has, not knows.
                 methods = ("otp",)
-                accounts.events.tell(EventName.recovery_code_used, user, address=origin.address)
-            await use_up(accounts, pending)
+                accounts.events.emit(EventName.recovery_code_used, user, address=origin.address)
+            await consume(accounts, challenge)
         except CrossauthError as e:
-            accounts.events.tell(EventName.factor2_failed, user, address=origin.address, reason=e.code_name)
+            accounts.events.emit(EventName.factor2_failed, user, address=origin.address, reason=e.code_name)
             raise
     return await as_rewritten(accounts, found) if is_digest(user.security_stamp) else user, methods
 
 
-async def _is_own_code(accounts: Accounts, pending: Pending, found: UserAndSecrets, params: Params, code: str) -> bool:
+async def _is_own_code(
+    accounts: Accounts, challenge: Challenge, found: UserAndSecrets, params: Params, code: str
+) -> bool:
     """Whether the factor itself takes the answer; if not, it may still be a recovery code.
 
     Raises:
@@ -104,7 +108,7 @@ async def _is_own_code(accounts: Accounts, pending: Pending, found: UserAndSecre
     # What is stored wins over what the session says (contract 4.6).
     stored = {n: found.secrets.get(n) for n in factor.secret_names()}
     try:
-        await factor.authenticate_user(found.user, {**pending.secrets, **stored}, params)
+        await factor.authenticate_user(found.user, {**challenge.secrets, **stored}, params)
     except CrossauthError as e:
         if e.code not in _WRONG or not recovery.looks_like_code(code):
             raise
@@ -131,17 +135,17 @@ def methods_of(accounts: Accounts, user: User) -> tuple[str, ...]:
     return factor2_of(accounts, user).amr or ("otp",)
 
 
-def counted(pending: Pending, origin: Origin) -> dict[str, str | None]:
+def counted(challenge: Challenge, origin: ClientInfo) -> dict[str, str | None]:
     """What a try of a code is counted under, by the name of a limit; no browser is known well enough to be spared."""
-    account = str(pending.userid or pending.username)
-    return {"factor2_challenge": pending.id, "factor2_account": account, "factor2_address": origin.address}
+    account = str(challenge.userid or challenge.username)
+    return {"factor2_challenge": challenge.id, "factor2_account": account, "factor2_address": origin.address}
 
 
-async def use_up(accounts: Accounts, pending: Pending) -> None:
+async def consume(accounts: Accounts, challenge: Challenge) -> None:
     """Let a challenge count this once.
 
     Raises:
         CrossauthError: `InvalidToken` where it has counted.
     """
-    if not await spend(accounts.keys, f"challenge {pending.id}", accounts.now, accounts.now + _SPENT_FOR):
+    if not await consume_once(accounts.keys, f"challenge {challenge.id}", accounts.now, accounts.now + _SPENT_FOR):
         raise CrossauthError(ErrorCode.InvalidToken, mark("This code has already been used"))

@@ -6,23 +6,23 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from crossauth_backend.accounts.challenge import (
+    HELD_REQUEST,
+    PENDING,
+    READ_REQUEST,
+    VISIT,
+    Challenge,
+    decrypt,
+    encrypt,
+    reissued,
+)
 from crossauth_backend.accounts.code_targets import count, is_reachable
 from crossauth_backend.accounts.codes import UNREACHABLE_TEXT, UNSENT, note_of_sending, one_time_secrets
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.pending import (
-    HELD_REQUEST,
-    LOOK_VISIT,
-    PENDING,
-    VISIT,
-    Pending,
-    read_pending,
-    renewed,
-    seal,
-)
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.factors.base import Authenticator
 from crossauth_backend.factors.codes import SentCodeAuthenticator
 from crossauth_backend.keys.data import get_json_data
@@ -34,7 +34,7 @@ from crossauth_backend.users.rules import is_address
 
 async def prepare(
     accounts: Accounts, factor: Authenticator, user: User | None, fields: Mapping[str, Any], purpose: str,
-    origin: Origin = NOWHERE,
+    origin: ClientInfo = UNKNOWN_CLIENT,
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     """As `Authenticator.prepare_configuration`, within the limits of what is sent.
 
@@ -56,16 +56,19 @@ async def prepare(
     return {**prepared, "sessionData": {**prepared["sessionData"], UNSENT: True, **note}}
 
 
-def shown_again(factor: Authenticator, pending: Pending) -> dict[str, Any]:
+def shown_again(factor: Authenticator, challenge: Challenge) -> dict[str, Any]:
     """What was shown when a code was sent, without sending another."""
     names = dict.fromkeys(("email", "phone", *factor.user_fields()))
-    kept = {name: pending.secrets[name] for name in names if name in pending.secrets}
-    return {**kept, "username": pending.username, "factor2": pending.factor2}
+    stored = {name: challenge.secrets[name] for name in names if name in challenge.secrets}
+    return {**stored, "username": challenge.username, "factor2": challenge.factor2}
 
 
 async def resend(
-    accounts: Accounts, key: Key | None, origin: Origin = NOWHERE, claims: Callable[[str], str | None] | None = None
-) -> tuple[Pending, dict[str, Any]]:
+    accounts: Accounts,
+    key: Key | None,
+    origin: ClientInfo = UNKNOWN_CLIENT,
+    claims: Callable[[str], str | None] | None = None,
+) -> tuple[Challenge, dict[str, Any]]:
     """Send a new code for what was asked for last in a session, and still waits: a login, a set-up or a request.
 
     Parameters:
@@ -81,32 +84,32 @@ async def resend(
         CrossauthError: `Unauthorized` where nothing waits; `BadRequest` for a factor that sends nothing; `TooManyAttempts`;
             `Expired` and `InvalidSession` where what waits is no longer good.
     """
-    name, pending = _newest(accounts, key, claims)
-    factor = accounts.factors[pending.factor2]
+    name, challenge = _newest(accounts, key, claims)
+    factor = accounts.factors[challenge.factor2]
     if factor.mfa_type() != "oob":
         raise CrossauthError(ErrorCode.BadRequest, mark("There is no code to send: your app shows it"))
-    if pending.is_expired(accounts.now):
+    if challenge.is_expired(accounts.now):
         raise CrossauthError(ErrorCode.Expired, mark("This login took too long. Log in again."))
-    user = None if pending.userid is None else await or_none(accounts.user(pending.userid))
-    if pending.userid is not None and (user is None or not pending.rests_on(user)):
-        if not is_quiet(accounts, key, pending):
+    user = None if challenge.userid is None else await or_none(accounts.user(challenge.userid))
+    if challenge.userid is not None and (user is None or not challenge.matches(user)):
+        if not is_quiet(accounts, key, challenge):
             raise CrossauthError(ErrorCode.InvalidSession)
         user = None
-    if pending.purpose in ("signup", "setup"):
-        secrets = await _anew(accounts, factor, user, pending, origin)
+    if challenge.purpose in ("signup", "setup"):
+        secrets = await _anew(accounts, factor, user, challenge, origin)
     elif user is not None:
         if not is_reachable(factor, user):
             raise CrossauthError(ErrorCode.BadRequest, UNREACHABLE_TEXT)
-        secrets = {**pending.secrets, **await one_time_secrets(accounts, factor, user, origin)}
+        secrets = {**challenge.secrets, **await one_time_secrets(accounts, factor, user, origin)}
         if HELD_REQUEST in secrets:
             secrets[HELD_REQUEST] = {**secrets[HELD_REQUEST], "unsent": False}
     else:
         raise CrossauthError(ErrorCode.Unauthorized)
-    pending = renewed(pending, secrets)
-    return pending, {name: seal(pending, accounts.ring)}
+    challenge = reissued(challenge, secrets)
+    return challenge, {name: encrypt(challenge, accounts.ring)}
 
 
-def is_quiet(accounts: Accounts, key: Key | None, pending: Pending) -> bool:
+def is_quiet(accounts: Accounts, key: Key | None, challenge: Challenge) -> bool:
     """Whether answers must not say that a set-up is void because its sign-up was changed or deleted since.
 
     The name of the sign-up may be that of an account. Then there is no sign-up, nothing of it changes, and the set-up goes on for
@@ -117,35 +120,35 @@ def is_quiet(accounts: Accounts, key: Key | None, pending: Pending) -> bool:
         key: the session.
         pending: the set-up.
     """
-    named = accounts.verify_email and is_address(pending.username)
-    known = key is None or key.userid is not None or Ask.FACTOR2_CHANGE.value in get_json_data(key)
-    return pending.purpose == "signup" and named and not known
+    named = accounts.verify_email and is_address(challenge.username)
+    known = key is None or key.userid is not None or Requirement.FACTOR2_CHANGE.value in get_json_data(key)
+    return challenge.purpose == "signup" and named and not known
 
 
-def _newest(accounts: Accounts, key: Key | None, claims: Callable[[str], str | None] | None) -> tuple[str, Pending]:
+def _newest(accounts: Accounts, key: Key | None, claims: Callable[[str], str | None] | None) -> tuple[str, Challenge]:
     """What was asked for last and still waits, with its name; where nothing does, what was last given up."""
-    found: list[tuple[str, Pending]] = []
-    for name in (PENDING, VISIT, LOOK_VISIT):
+    found: list[tuple[str, Challenge]] = []
+    for name in (PENDING, VISIT, READ_REQUEST):
         with suppress(CrossauthError):
-            pending = read_pending(key, accounts.ring, name, "login", "signup", "setup", "visit")
-            if claims is None or pending.is_claimed_by(claims(name)):
-                found.append((name, pending))
+            challenge = decrypt(key, accounts.ring, name, "login", "signup", "setup", "visit")
+            if claims is None or challenge.is_claimed_by(claims(name)):
+                found.append((name, challenge))
     if not found:
         raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     return max(found, key=lambda waiting: (not waiting[1].is_expired(accounts.now), waiting[1].begun))
 
 
 async def _anew(
-    accounts: Accounts, factor: Authenticator, user: User | None, pending: Pending, origin: Origin
+    accounts: Accounts, factor: Authenticator, user: User | None, challenge: Challenge, origin: ClientInfo
 ) -> Mapping[str, Any]:
     # What else a factor of the application's reads is the user's; where the code went is kept with the set-up.
-    fields = {**({} if user is None else user.to_dict()), **shown_again(factor, pending)}
+    fields = {**({} if user is None else user.to_dict()), **shown_again(factor, challenge)}
     if isinstance(factor, SentCodeAuthenticator):
         # Whether the address has an owner is judged again: it may have got one since.
-        return (await prepare(accounts, factor, user, fields, pending.purpose, origin))["sessionData"]
-    await count(accounts, factor, user, fields, pending.purpose, origin)
-    again = await factor.reprepare_configuration(pending.username, pending.secrets)
-    new: Mapping[str, Any] = (again or {}).get("newSessionData", pending.secrets)
+        return (await prepare(accounts, factor, user, fields, challenge.purpose, origin))["sessionData"]
+    await count(accounts, factor, user, fields, challenge.purpose, origin)
+    again = await factor.reprepare_configuration(challenge.username, challenge.secrets)
+    new: Mapping[str, Any] = (again or {}).get("newSessionData", challenge.secrets)
     return new
 
 
@@ -157,4 +160,4 @@ async def _known_address(
         return None
     to = factor.where_to(fields).get("email")
     owner = None if to is None else await accounts.need_emails().owner_of(to)
-    return None if owner is None or (user is not None and owner.id == user.id) else address_of(owner)
+    return None if owner is None or (user is not None and owner.id == user.id) else contact_address(owner)

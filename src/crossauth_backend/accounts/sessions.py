@@ -8,7 +8,7 @@ from typing import Final
 
 from crossauth_backend.accounts.authentication import auth_of
 from crossauth_backend.accounts.changes import check_still, end_address_changes
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import equal, hash_token
 from crossauth_backend.core.texts import mark
@@ -58,26 +58,28 @@ async def list_sessions(accounts: Accounts, user: User, current: str | None) -> 
         user: whose.
         current: id of the session that asks.
     """
-    mine = accounts.sessions.hash_session_id(current) if current else None
+    own = accounts.sessions.hash_session_id(current) if current else None
     found = []
     for key in await _keys(accounts, user):
         told = get_json_data(key).get("crossauth")
         told = told if isinstance(told, dict) else {}
         found.append(SessionInfo(
             _handle(key), key.created, key.lastactive, str(told.get("agent", "")), str(told.get("address", "")),
-            key.value == mine,
+            key.value == own,
         ))  # fmt: skip
     return sorted(found, key=lambda s: (s.current, s.last_active or s.created), reverse=True)
 
 
-async def log_out(accounts: Accounts, session_id: str, user: User | None = None, origin: Origin = NOWHERE) -> None:
+async def log_out(
+    accounts: Accounts, session_id: str, user: User | None = None, origin: ClientInfo = UNKNOWN_CLIENT
+) -> None:
     """End one session."""
     await accounts.sessions.delete_session(session_id)
     if user is not None:
-        accounts.events.tell(EventName.logged_out, user, address=origin.address)
+        accounts.events.emit(EventName.logged_out, user, address=origin.address)
 
 
-async def end_session(accounts: Accounts, user: User, handle: str, origin: Origin = NOWHERE) -> None:
+async def end_session(accounts: Accounts, user: User, handle: str, origin: ClientInfo = UNKNOWN_CLIENT) -> None:
     """End one session of `user`.
 
     Raises:
@@ -86,12 +88,14 @@ async def end_session(accounts: Accounts, user: User, handle: str, origin: Origi
     for key in await _keys(accounts, user):
         if _handle(key) == handle:
             await accounts.keys.delete_key(key.value)
-            accounts.events.tell(EventName.session_ended, user, address=origin.address)
+            accounts.events.emit(EventName.session_ended, user, address=origin.address)
             return
     raise CrossauthError(ErrorCode.BadRequest, mark("This session doesn't exist. It may have ended already."))
 
 
-async def end_other_sessions(accounts: Accounts, user: User, current: str | None, origin: Origin = NOWHERE) -> None:
+async def end_other_sessions(
+    accounts: Accounts, user: User, current: str | None, origin: ClientInfo = UNKNOWN_CLIENT
+) -> None:
     """End every session of `user` but the one with the id `current`, and every change of the address that waits for its link.
 
     Raises:
@@ -100,7 +104,7 @@ async def end_other_sessions(accounts: Accounts, user: User, current: str | None
     await check_still(accounts, user)
     await accounts.sessions.delete_all_for_user(user.id, current)
     await end_address_changes(accounts, user.id)
-    accounts.events.tell(EventName.sessions_ended, user, address=origin.address)
+    accounts.events.emit(EventName.sessions_ended, user, address=origin.address)
 
 
 async def sessions_of_login(accounts: Accounts, userid: UserId, sid: str) -> list[Key]:

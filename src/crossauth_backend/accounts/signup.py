@@ -12,16 +12,17 @@ from typing import Any
 
 from crossauth_backend.accounts import signup_names
 from crossauth_backend.accounts.code_targets import check_reachable
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin, has_factor2
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo, has_factor2
 from crossauth_backend.accounts.credentials import says_nothing
 from crossauth_backend.accounts.email_change import signup_lasts
-from crossauth_backend.accounts.form_fields import check_new_secrets, refusal, taken
+from crossauth_backend.accounts.form_fields import check_new_secrets, refusal, taken, with_secret_problems
+from crossauth_backend.accounts.login_name_rules import check_names_apart
 from crossauth_backend.accounts.signup_rules import SETTING_UP, first_state
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import problems_of
 from crossauth_backend.core.text import normalize, same_mailbox
 from crossauth_backend.core.texts import mark
-from crossauth_backend.email_tokens.rules import address_of, is_named_for_address
+from crossauth_backend.email_tokens.rules import contact_address, is_named_for_address
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.base import Params
 from crossauth_backend.factors.registry import NO_FACTOR2
@@ -106,9 +107,10 @@ async def checked_user(
             raise CrossauthError(ErrorCode.FormEntry, problems, fields={"username": problems})
     if accounts.verify_email and renamed:
         name = str(checked["username"])
-        given = User(id=0, username=name, email=checked["email"])
-        _check_address_as_name(name, address_of(given if current is None or trusted else current))
+        provided = User(id=0, username=name, email=checked["email"])
+        _check_address_as_name(name, contact_address(provided if current is None or trusted else current))
     check_reachable(accounts, checked, current)
+    await check_names_apart(accounts, checked, current)
     return checked
 
 
@@ -117,7 +119,7 @@ def _moves_name(current: User, checked: Mapping[str, Any]) -> bool:
     return (
         bool(checked["email"])
         and is_named_for_address(current)
-        and not same_mailbox(checked["email"], address_of(current) or "")
+        and not same_mailbox(checked["email"], contact_address(current) or "")
     )
 
 
@@ -129,7 +131,7 @@ def _check_address_as_name(username: str, own: str | None) -> None:
 
 async def sign_up(
     accounts: Accounts, user: Mapping[str, Any], params: Params, repeat_params: Params | None = None,
-    origin: Origin = NOWHERE, skip_email_verification: bool = False,
+    origin: ClientInfo = UNKNOWN_CLIENT, skip_email_verification: bool = False,
 ) -> SignedUp:  # fmt: skip
     """Create `user` with the secrets in `params`; or go on with a sign-up of the same name and password that was not finished.
 
@@ -139,7 +141,12 @@ async def sign_up(
             second factor that is not offered, `TooManyAttempts`.
     """
     await accounts.counted(origin, None, signup_address=origin.address)
-    new = await checked_user(accounts, user)
+    try:
+        new = await checked_user(accounts, user)
+    except CrossauthError as e:
+        raise await with_secret_problems(
+            accounts.factors.get(str(user.get("factor1"))), e, params, repeat_params
+        ) from e
     factor = accounts.factors[new["factor1"]]
     if not factor.can_create_user():
         raise CrossauthError(ErrorCode.Forbidden, mark("You can't sign up with this login method"))
@@ -162,7 +169,7 @@ def _checked_wish(accounts: Accounts, new: dict[str, Any], skip_email_verificati
     if factor2 and factor2 not in accounts.allowed_factor2:
         raise CrossauthError(ErrorCode.Forbidden, mark("This second factor is not available"))
     verifies = accounts.verify_email and not skip_email_verification
-    address = address_of(User(id=0, username=str(new["username"]), email=new.get("email")))
+    address = contact_address(User(id=0, username=str(new["username"]), email=new.get("email")))
     if verifies and address is None:
         raise refusal("email", mark("Enter an email address"))
     proven = any(_proves_address(accounts, name) for name in (new["factor1"], factor2))
@@ -205,15 +212,15 @@ async def create_signup(
     return await accounts.users.create_user(new, secrets)
 
 
-def _made(accounts: Accounts, wish: _Wish, created: User, origin: Origin) -> SignedUp:
-    accounts.events.tell(EventName.signed_up, created, address=origin.address)
+def _made(accounts: Accounts, wish: _Wish, created: User, origin: ClientInfo) -> SignedUp:
+    accounts.events.emit(EventName.signed_up, created, address=origin.address)
     if wish.verify and not wish.factor2:
         accounts.need_emails().send_email_verification_token(created.id)
     return SignedUp(created, wish.factor2, wish.verify)
 
 
 async def _name_taken(
-    accounts: Accounts, wish: _Wish, params: Params, secrets: Mapping[str, Any], origin: Origin
+    accounts: Accounts, wish: _Wish, params: Params, secrets: Mapping[str, Any], origin: ClientInfo
 ) -> SignedUp:
     """What follows where the name is taken.
 
@@ -224,7 +231,7 @@ async def _name_taken(
     user = await signup_names.same_signup(accounts, found, params, origin)
     if user is not None:
         return await _resume(accounts, wish, user, origin)
-    address = None if found is None else address_of(User(id=0, username=found.username))
+    address = None if found is None else contact_address(User(id=0, username=found.username))
     if not wish.neutral or found is None or address is None:
         raise taken("email" if found is None else "username")
     # Where a code would verify the address, a note to its owner goes in the place of the code.
@@ -232,7 +239,7 @@ async def _name_taken(
     return SignedUp(None, wish.factor2, wish.verify)
 
 
-async def _resume(accounts: Accounts, wish: _Wish, user: User, origin: Origin) -> SignedUp:
+async def _resume(accounts: Accounts, wish: _Wish, user: User, origin: ClientInfo) -> SignedUp:
     """Go on with an unfinished account, with the factor, the address and the other fields that are asked for now.
 
     Its state is worked out anew, so that what one factor would have proven does not count for another.
@@ -247,8 +254,8 @@ async def _resume(accounts: Accounts, wish: _Wish, user: User, origin: Origin) -
         wish = _Wish(wish.new, "", True, wish.address, wish.neutral)
     changes: dict[str, Any] = {"state": first_state(bool(wish.factor2), wish.verify)}
     if user.signup_expires is not None:
-        kept = ("username", "factor1", "state", "admin", "id")
-        changes |= {n: v for n, v in wish.new.items() if n not in kept and v is not None and v != user.get(n)}
+        saved = ("username", "factor1", "state", "admin", "id")
+        changes |= {n: v for n, v in wish.new.items() if n not in saved and v is not None and v != user.get(n)}
         changes["signup_expires"] = accounts.now + signup_lasts(accounts)
         changes = _reachable(accounts, user, changes, quiet)
     if user.email_verified_at is not None and "email" not in changes:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from crossauth_backend.accounts.changes import replace_checked
-from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.accounts.context import Accounts, ClientInfo
 from crossauth_backend.accounts.credentials import check_credentials, check_nobody, prove_first_factor, says_nothing
 from crossauth_backend.accounts.forget import forget_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.text import same_mailbox
-from crossauth_backend.email_tokens.rules import address_of, is_named_for_mailbox
+from crossauth_backend.email_tokens.rules import contact_address, is_named_for_mailbox
 from crossauth_backend.factors.base import Params
 from crossauth_backend.users.capabilities import SupportsSignupExpiry
 from crossauth_backend.users.reads import ANY_STATE, or_none
@@ -35,7 +35,7 @@ async def has_owner(accounts: Accounts, email: str) -> bool:
     return await or_none(accounts.users.get_user_by_email(email, ANY_STATE)) is not None
 
 
-async def same_signup(accounts: Accounts, found: User | None, params: Params, origin: Origin) -> User | None:
+async def same_signup(accounts: Accounts, found: User | None, params: Params, origin: ClientInfo) -> User | None:
     """`found`, if it is an unfinished sign-up with the password in `params`.
 
     One look at a password is taken in any case, so that the time does not say what the account is doing.
@@ -58,7 +58,7 @@ async def same_signup(accounts: Accounts, found: User | None, params: Params, or
     return None
 
 
-async def _check_signup(accounts: Accounts, signup: User, params: Params, origin: Origin) -> User:
+async def _check_signup(accounts: Accounts, signup: User, params: Params, origin: ClientInfo) -> User:
     """The user of a sign-up, if `params` prove the first factor.
 
     Where nothing may say that there is such a sign-up, this is not counted as a login: whoever logs in next would be told by the
@@ -98,15 +98,15 @@ def leave_to_mailbox(
         user, names = found.user, accounts.factor1(found.user).secret_names()
         owner = await emails.owner_of(address)
         if owner is not None and tell_owner:
-            emails.send_account_exists(address_of(owner) or address)
+            emails.send_account_exists(contact_address(owner) or address)
         if not is_named_for_mailbox(user):
             if owner is None:
                 emails.send_name_taken(address)
             return
         if not accounts.reset_password or any(found.secrets.get(name) for name in names):
-            kept = dict.fromkeys(names) if accounts.reset_password else secrets
+            stored = dict.fromkeys(names) if accounts.reset_password else secrets
             try:
-                await replace_checked(accounts, user, {"state": user.state}, kept, refusal=ErrorCode.InvalidKey)
+                await replace_checked(accounts, user, {"state": user.state}, stored, refusal=ErrorCode.InvalidKey)
             except CrossauthError:
                 # It was finished at this moment, by a link that had come before.
                 return
@@ -120,24 +120,24 @@ def leave_to_mailbox(
     emails.queue.put(leave)
 
 
-def tell_name_taken(accounts: Accounts, new: Mapping[str, Any]) -> None:
+def mail_name_taken(accounts: Accounts, new: Mapping[str, Any]) -> None:
     """Tell the owner of a mailbox by mail where a username that is the address belongs to an account with another address.
 
     Parameters:
         accounts: the account services.
         new: the user that could not be stored.
     """
-    address, email = address_of(User(id=0, username=str(new["username"]))), new.get("email")
+    address, email = contact_address(User(id=0, username=str(new["username"]))), new.get("email")
     if not accounts.verify_email or accounts.emails is None or not address or not same_mailbox(address, email or ""):
         return
     emails = accounts.need_emails()
 
-    async def tell() -> None:
+    async def notify() -> None:
         found = await find(accounts, address)
-        if found is not None and not same_mailbox(address_of(found) or "", address):
+        if found is not None and not same_mailbox(contact_address(found) or "", address):
             emails.send_name_taken(address)
 
-    emails.queue.put(tell)
+    emails.queue.put(notify)
 
 
 async def make_way(accounts: Accounts, new: dict[str, Any], neutral: bool) -> bool:

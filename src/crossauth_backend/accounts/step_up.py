@@ -8,24 +8,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossauth_backend.accounts.context import NOWHERE, Accounts, Origin
-from crossauth_backend.accounts.pending import PENDING, read_pending
+from crossauth_backend.accounts.challenge import PENDING, decrypt
+from crossauth_backend.accounts.context import UNKNOWN_CLIENT, Accounts, ClientInfo
 from crossauth_backend.accounts.second_factor import pending_login, prove
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
 
 
-async def pending_step_up(accounts: Accounts, user: User, origin: Origin = NOWHERE) -> tuple[dict[str, Any], str]:
+async def pending_step_up(
+    accounts: Accounts, user: User, origin: ClientInfo = UNKNOWN_CLIENT
+) -> tuple[dict[str, Any], str]:
     """Ask for the second factor of `user`; see `pending_login`."""
     return await pending_login(accounts, user, None, origin, "step_up")
 
 
-async def complete_step_up(accounts: Accounts, key: Key | None, params: Params, origin: Origin) -> User:
+async def complete_step_up(accounts: Accounts, key: Key | None, params: Params, origin: ClientInfo) -> User:
     """Check the code; the user whose challenge it was.
 
     Raises:
         CrossauthError: as `complete_login`, also for the challenge of a login.
     """
-    user, _ = await prove(accounts, read_pending(key, accounts.ring, PENDING, "step_up"), params, origin)
+    user, _ = await prove(accounts, decrypt(key, accounts.ring, PENDING, "step_up"), params, origin)
     return user

@@ -298,7 +298,7 @@ class ApiKeyManager:
         return None if seconds is None else now + timedelta(seconds=_checked_seconds("expiry", seconds, 1))
 
     def _tell(self, name: EventName, user: User | None, key: ApiKey, by: RequestedBy) -> None:
-        self.events.tell(name, user, address=by.address, actor=by.actor, client=key.id)
+        self.events.emit(name, user, address=by.address, actor=by.actor, client=key.id)
 
 
 def _application_data(data: Mapping[str, Any] | None, scope: Collection[str] | None) -> dict[str, Any]:
@@ -307,14 +307,14 @@ def _application_data(data: Mapping[str, Any] | None, scope: Collection[str] | N
     Raises:
         CrossauthError: `BadRequest`, `InvalidScope`.
     """
-    kept = dict(data or {})
-    if OURS in kept:
+    saved = dict(data or {})
+    if OURS in saved:
         raise CrossauthError(ErrorCode.BadRequest, f"The entry {OURS!r} in the data of an API key is reserved")
     if scope is not None:
-        kept["scope"] = checked_scopes(scope)
-    elif isinstance(kept.get("scope"), (list, tuple)):
-        kept["scope"] = checked_scopes(kept["scope"])
-    return kept
+        saved["scope"] = checked_scopes(scope)
+    elif isinstance(saved.get("scope"), (list, tuple)):
+        saved["scope"] = checked_scopes(saved["scope"])
+    return saved
 
 
 def _checked_seconds(name: str, seconds: object, least: int) -> int:

@@ -70,8 +70,8 @@ def unchecked_value(token: str) -> str:
 
 def from_header(header: str, scheme: str) -> str | None:
     """The key in an `Authorization` header; `None` where the scheme is another (RFC 9110 §11.4, §11.6.2)."""
-    given, space, token = header.partition(" ")
-    if not space or given.lower() != scheme.lower():
+    provided, space, token = header.partition(" ")
+    if not space or provided.lower() != scheme.lower():
         return None
     return token.strip(" ") or None
 

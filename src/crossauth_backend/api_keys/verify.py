@@ -75,7 +75,7 @@ class ApiKeyVerifier:
         await self._count(found, address)
         used = self.last_use.waiting.get(key.value) or key.lastactive
         if used is None:
-            self._events.tell(EventName.api_key_used, found.user, address=_text(address), client=key.id)
+            self._events.emit(EventName.api_key_used, found.user, address=_text(address), client=key.id)
         if used is None or now - used >= TOUCH_INTERVAL:
             self.last_use.note(key.value, now)
         return found
@@ -123,7 +123,7 @@ class ApiKeyVerifier:
         if reached is None:
             return
         if reached.first:
-            self._events.tell(
+            self._events.emit(
                 EventName.attempts_limited, found.user, address=_text(address), reason=LIMIT, client=found.key.id
             )
         raise CrossauthError(
@@ -149,7 +149,7 @@ class ApiKeyVerifier:
     def _tell_refused(self, key: ApiKey, user: User | None, code: ErrorCode, address: AddressOf) -> None:
         # A program goes on trying a key that has ended.
         if self._seldom.is_due(key.value):
-            self._events.tell(EventName.api_key_refused, user, address=_text(address), reason=code.name, client=key.id)
+            self._events.emit(EventName.api_key_refused, user, address=_text(address), reason=code.name, client=key.id)
 
 
 def _remember(known: dict[K, V], name: K, value: V) -> None:

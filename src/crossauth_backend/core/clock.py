@@ -9,23 +9,25 @@ from datetime import UTC, datetime, timedelta
 Clock = Callable[[], datetime]
 
 
-# Clocks that tests have put in the place of the system's; the last one counts.
-_replaced: list[Clock] = []
+# Clocks that tests have put in the place of the system's, each in a list of its own; the last one counts.
+_replaced: list[list[Clock]] = []
 
 
 def utc_now() -> datetime:
     """The current time, aware, in UTC."""
-    return _replaced[-1]() if _replaced else datetime.now(UTC)
+    return _replaced[-1][0]() if _replaced else datetime.now(UTC)
 
 
 @contextmanager
 def time_from(clock: Clock) -> Iterator[None]:
     """Let `utc_now` ask `clock` in the block, in the whole process; for tests."""
-    _replaced.append(clock)
+    own = [clock]
+    _replaced.append(own)
     try:
         yield
     finally:
-        _replaced.pop()
+        # Its own, whichever block ends first: else the clock of another one would stay.
+        _replaced[:] = [entry for entry in _replaced if entry is not own]
 
 
 def from_now(seconds: float, now: datetime) -> datetime:

@@ -201,7 +201,7 @@ class CrossauthError(Exception):
         detail: str | None = None,
         status: int | None = None,
         retry_after: int | None = None,
-        fields: Mapping[str, Iterable[str]] | None = None,
+        fields: Mapping[str, str | Iterable[str]] | None = None,
     ) -> None:
         reason = _REASONS[code]
         if message is None:
@@ -217,7 +217,9 @@ class CrossauthError(Exception):
         self.message = messages[0] if len(messages) == 1 else join(messages)
         self.detail = detail
         self.retry_after = retry_after
-        self.wrong_fields = {name: list(texts) for name, texts in (fields or {}).items()}
+        self.wrong_fields = {
+            name: [texts] if isinstance(texts, str) else list(texts) for name, texts in (fields or {}).items()
+        }
         super().__init__(self.message)
 
     @property

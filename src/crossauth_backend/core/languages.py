@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
-from crossauth_backend.core.texts import DEFAULT_LANGUAGE, Language, is_translated
+from crossauth_backend.core.texts import DEFAULT_LANGUAGE, Language, is_translated, unreadable_catalogue
 
 # What browsers send is shorter by far. Longer ones are not read at all, so that nobody makes us work.
 MAX_HEADER: Final = 512
@@ -48,10 +49,10 @@ class Languages:
         return self.tags, self.folder, self.in_json
 
     def _choose(self, header: str) -> Language:
-        wanted = parse_accept_language(header)
-        refused = {tag for tag, quality in wanted if quality == 0}
+        requested = parse_accept_language(header)
+        refused = {tag for tag, quality in requested if quality == 0}
         allowed = [tag for tag in self.tags if tag.lower() not in refused]
-        for tag, quality in wanted:
+        for tag, quality in requested:
             found = _best(tag, allowed) if quality else None
             if found is not None:
                 return self._language(found)
@@ -73,16 +74,26 @@ def read_languages(
         component: whose options they are, for messages.
 
     Raises:
-        CrossauthError: `Configuration` for what is no language tag, is said twice, or has no catalogue.
+        CrossauthError: `Configuration` for what is no language tag, is said twice, or has no catalogue, and for a folder that
+            is not there.
     """
     if tags is None and folder is None and not in_json:
         return None
+    if folder is not None and not Path(folder).is_dir():
+        raise CrossauthError(
+            ErrorCode.Configuration, f"{component}: option 'locale_dir': there is no folder {folder!r:.200}"
+        )
     tags = [DEFAULT_LANGUAGE] if tags is None else list(tags)
     if len({tag.lower() for tag in tags}) != len(tags):
         raise _wrong(component, "a language is given twice")
     for tag in tags:
         if not _TAG.fullmatch(tag):
             raise _wrong(component, f"{tag!r} is not a language tag such as 'de' or 'pt-BR'")
+        if why := unreadable_catalogue(tag, folder or ""):
+            raise CrossauthError(
+                ErrorCode.Configuration,
+                f"{component}: option 'locale_dir': the texts in {tag!r} cannot be read ({why:.200})",
+            )
         if not is_translated(tag, folder or ""):
             raise _wrong(
                 component,

@@ -11,6 +11,8 @@ import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Final, TypeVar, get_type_hints
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -104,7 +106,8 @@ def read_options(
     problems += [f"{component}: {text}" for text in _said_twice(table, given)]
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    kinds, specs = _kinds(table), _fields(table)
+    described: type = table
+    kinds, specs = _kinds(described), _fields(described)
     for name, spec in specs.items():
         source = _source(name, spec, given, environ)
         if source is not None:
@@ -140,11 +143,11 @@ def overridden(tables: Iterable[type], given: Mapping[str, Any], own: Mapping[st
     tables = tuple(tables)
     spellings = {spelling: name for table in tables for spelling, name in _spellings(table).items()}
     takes = {name for table in tables for name in takes_none(table)}
-    said = {n: v for n, v in own.items() if v is not None or spellings.get(n) in takes}
-    again = {spellings.get(name, name) for name in said}
+    declared = {n: v for n, v in own.items() if v is not None or spellings.get(n) in takes}
+    again = {spellings.get(name, name) for name in declared}
     # What says nothing is kept, so that a name which nobody knows is refused all the same.
-    silent = {name: value for name, value in own.items() if name not in said and name not in given}
-    return {n: v for n, v in given.items() if spellings.get(n, n) not in again} | silent | said
+    silent = {name: value for name, value in own.items() if name not in declared and name not in given}
+    return {n: v for n, v in given.items() if spellings.get(n, n) not in again} | silent | declared
 
 
 def takes_none(table: type) -> frozenset[str]:
@@ -152,10 +155,11 @@ def takes_none(table: type) -> frozenset[str]:
     return frozenset(name for name, spec in _fields(table).items() if spec.metadata["none"])
 
 
-def option_names(table: type) -> dict[str, str]:
+@cache
+def option_names(table: type) -> MappingProxyType[str, str]:
     """Every spelling that `read_options` accepts for `table`, and what it expects."""
     kinds = _kinds(table)
-    return {spelling: str(kinds[name]) for spelling, name in _spellings(table).items()}
+    return MappingProxyType({spelling: str(kinds[name]) for spelling, name in _spellings(table).items()})
 
 
 def describe(table: type) -> list[dict[str, str]]:
@@ -226,25 +230,28 @@ def _default_value(spec: Field[Any]) -> Any:
     return spec.default_factory() if spec.default_factory is not MISSING else spec.default
 
 
-def _fields(table: type) -> dict[str, Field[Any]]:
+# What a table says never changes, and a start asks each of them many times.
+@cache
+def _fields(table: type) -> Mapping[str, Field[Any]]:
     assert is_dataclass(table)
-    return {f.name: f for f in fields(table) if "doc" in f.metadata}
+    return MappingProxyType({f.name: f for f in fields(table) if "doc" in f.metadata})
 
 
-def _kinds(table: type) -> dict[str, Kind]:
+@cache
+def _kinds(table: type) -> Mapping[str, Kind]:
     hints = get_type_hints(table)
-    return {
-        name: Kind(hints[name], spec.metadata["bounds"], spec.metadata["kind"]) for name, spec in _fields(table).items()
-    }
+    specs = _fields(table).items()
+    return MappingProxyType({n: Kind(hints[n], spec.metadata["bounds"], spec.metadata["kind"]) for n, spec in specs})
 
 
-def _spellings(table: type) -> dict[str, str]:
-    return {s: name for name, spec in _fields(table).items() for s in (name, *spec.metadata["names"])}
+@cache
+def _spellings(table: type) -> Mapping[str, str]:
+    return MappingProxyType({s: n for n, spec in _fields(table).items() for s in (n, *spec.metadata["names"])})
 
 
 def _shown(spec: Field[Any]) -> str | None:
-    shown: str | Callable[[], str] | None = spec.metadata["shown"]
-    return shown() if callable(shown) else shown
+    view: str | Callable[[], str] | None = spec.metadata["shown"]
+    return view() if callable(view) else view
 
 
 def _default(spec: Field[Any]) -> str:

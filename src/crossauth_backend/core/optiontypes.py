@@ -68,8 +68,8 @@ class Kind:
         if value is None and type(None) in get_args(self.hint):
             return None
         if not any(_fits(value, a) for a in alternatives):
-            given = f"the class {value.__name__}: create one" if isinstance(value, type) else type(value).__name__
-            raise WrongValue(f"{what} must be {self}, not {given}")
+            provided = f"the class {value.__name__}: create one" if isinstance(value, type) else type(value).__name__
+            raise WrongValue(f"{what} must be {self}, not {provided}")
         problem = self.bounds.problem(value)
         if problem is not None:
             raise WrongValue(f"{what} {problem}")

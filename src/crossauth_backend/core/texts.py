@@ -65,7 +65,7 @@ def mark(text: str, **values: object) -> Text:
         values: its values; those that are marked texts are translated too.
     """
     marked = Text(text % values if values else text)
-    marked.localized = lambda: _filled(_catalogue(_current.get()).gettext(text), values)
+    marked.localized = lambda: _filled(_catalogue(_current.get()).gettext(text), values, str(marked))
     return marked
 
 
@@ -73,7 +73,7 @@ def mark_plural(one: str, many: str, n: int, **values: object) -> Text:
     """Return the form of a text that goes with the number `n` (`%(n)d` in it), to be translated where it is shown."""
     values["n"] = n
     marked = Text((one if n == 1 else many) % values)
-    marked.localized = lambda: _filled(_catalogue(_current.get()).ngettext(one, many, n), values)
+    marked.localized = lambda: _filled(_catalogue(_current.get()).ngettext(one, many, n), values, str(marked))
     return marked
 
 
@@ -167,12 +167,26 @@ def is_translated(tag: str, folder: str = "") -> bool:
     return tag == DEFAULT_LANGUAGE or _load(tag, _OURS) is not None or _load(tag, folder) is not None
 
 
+def unreadable_catalogue(tag: str, folder: str) -> str:
+    """Return why the catalogue of the language `tag` in `folder` cannot be read; empty where it can, or there is none."""
+    try:
+        _load(tag, folder)
+    except Exception as e:
+        # Whatever the parsers of gettext and Babel raise for a broken file: it would be raised for every page.
+        return f"{type(e).__name__}: {e}"
+    return ""
+
+
 def _shown(value: Any) -> Any:
     return value.localized() if isinstance(value, Text) else value
 
 
-def _filled(text: str, values: dict[str, object]) -> str:
-    return text % {name: _shown(value) for name, value in values.items()} if values else text
+def _filled(text: str, values: dict[str, object], english: str) -> str:
+    """A translation with its values; `english` for one that is not written for them: an error must not become another one."""
+    try:
+        return text % {name: _shown(value) for name, value in values.items()} if values else text
+    except (TypeError, ValueError, KeyError):
+        return english
 
 
 @cache

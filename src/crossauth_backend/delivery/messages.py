@@ -14,6 +14,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.texts import direction, install, language
 from crossauth_backend.delivery.brand import MailBrand
+from crossauth_backend.delivery.compiled import CompiledTemplates
 from crossauth_backend.delivery.lines import one_line
 from crossauth_backend.delivery.mailer import Mail
 
@@ -21,6 +22,8 @@ _OURS: Final = Path(str(files("crossauth_backend") / "delivery" / "templates"))
 # What a mail program shows of a subject, and more.
 _MAX_SUBJECT: Final = 200
 _BLANK_LINES: Final = re.compile(r"\n(?:[ \t]*\n)+")
+# Two, for what is compiled says whether it escapes.
+_TEXT, _HTML = CompiledTemplates(), CompiledTemplates()
 Render = Callable[[str, dict[str, Any]], str]
 
 
@@ -35,8 +38,8 @@ class Messages:
 
     def __init__(self, views: str = "views", render: Render | None = None, brand: MailBrand | None = None) -> None:
         loader: BaseLoader = ChoiceLoader([FileSystemLoader(views), FileSystemLoader(_OURS)])
-        self._text = Environment(loader=loader, autoescape=False, keep_trailing_newline=False)  # noqa: S701 (text)
-        self._html = Environment(loader=loader, autoescape=True)
+        self._text = Environment(loader=loader, autoescape=False, bytecode_cache=_TEXT)  # noqa: S701 (text)
+        self._html = Environment(loader=loader, autoescape=True, bytecode_cache=_HTML)
         install(self._text)
         install(self._html)
         self._render = render

@@ -38,6 +38,13 @@ Channel: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[object]]
 Job: TypeAlias = Callable[[], Awaitable[Message | Send | None]]
 
 
+class _Diversion:
+    """What channels are to send by for a while."""
+
+    def __init__(self, divert: Callable[[Channel], Channel]) -> None:
+        self.divert = divert
+
+
 class DeliveryQueue:
     """Makes messages and sends them, a few at a time.
 
@@ -65,6 +72,7 @@ class DeliveryQueue:
         self._waiting: WaitingRoom = waiting or self._memory
         self._clock = clock
         self._channels: dict[str, Channel] = {}
+        self._diversions: list[_Diversion] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._retries: dict[str, asyncio.Task[None]] = {}
         self._mine: dict[str, datetime] = {}
@@ -79,12 +87,13 @@ class DeliveryQueue:
     @contextmanager
     def diverted(self, divert: Callable[[Channel], Channel]) -> Iterator[None]:
         """Let every channel send by what `divert` makes of it in the block; for tests."""
-        before = dict(self._channels)
-        self._channels |= {name: divert(send) for name, send in before.items()}
+        own = _Diversion(divert)
+        self._diversions.append(own)
         try:
             yield
         finally:
-            self._channels |= before
+            # Its own, whichever block ends first: else messages would not be sent any more.
+            self._diversions = [entry for entry in self._diversions if entry is not own]
 
     def put(self, job: Job) -> None:
         """Have `job` make a message, and send it.
@@ -238,7 +247,10 @@ class DeliveryQueue:
 
     async def _deliver(self, message: Message | Send) -> None:
         if isinstance(message, Message):
-            await self._channels[message.channel](message.content)
+            send = self._channels[message.channel]
+            for diversion in self._diversions:
+                send = diversion.divert(send)
+            await send(message.content)
         else:
             await message()
 

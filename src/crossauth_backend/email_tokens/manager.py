@@ -31,8 +31,8 @@ from crossauth_backend.email_tokens.rules import (
     MAX_SHOWN,
     TOKEN_BYTES,
     EmailToken,
-    address_of,
     can_reset,
+    contact_address,
     decode,
     encode,
     has_expired,
@@ -214,7 +214,7 @@ class TokenEmailer:
             data: variables for the template.
             chosen: those that whoever did it could choose: where the address is not verified, a stranger may be sent them.
         """
-        address = address_of(user)
+        address = contact_address(user)
         if address is None:
             return
         known = is_verified_address(user, address)
@@ -267,7 +267,7 @@ class TokenEmailer:
         """A token for a password reset, as the link would carry it."""
         found = await self._users.get_user_by_id(userid, _ANY)
         token = EmailToken(
-            found.user.id, address_of(found.user) or "", stamp=credential_stamp(found, self._users.credentials)
+            found.user.id, contact_address(found.user) or "", stamp=credential_stamp(found, self._users.credentials)
         )
         return await self._save(KeyPrefix.password_reset_token, token, self.settings.password_reset_expires)
 
@@ -278,7 +278,7 @@ class TokenEmailer:
     async def _verification_token(self, found: UserAndSecrets, new_email: str) -> str:
         token = EmailToken(
             found.user.id,
-            new_email or address_of(found.user) or "",
+            new_email or contact_address(found.user) or "",
             new_email,
             credential_stamp(found, self._users.credentials),
         )
@@ -312,7 +312,7 @@ class TokenEmailer:
 
     async def _reset(self, email: str, extra: dict[str, Any], always: bool) -> Draft | None:
         user = await self.owner_of(email) or await self._signup_of(email)
-        address = None if user is None else address_of(user)
+        address = None if user is None else contact_address(user)
         if user is None or address is None or not can_reset(user):
             return None
 
@@ -329,13 +329,13 @@ class TokenEmailer:
         user = found.user
         if stamp is not None and not same_stamp(stamp, credential_stamp(found, self._users.credentials)):
             return None
-        address = new_email or address_of(user)
+        address = new_email or contact_address(user)
         if address is None:
             return None
         owner = await self.owner_of(address)
         if owner is not None and owner.id != user.id:
             # To where the owner's mail goes, whatever was typed.
-            return await self._account_exists(address_of(owner) or address)
+            return await self._account_exists(contact_address(owner) or address)
 
         async def make() -> Message:
             token = await self._verification_token(found, new_email)
@@ -368,7 +368,7 @@ class TokenEmailer:
             found = await or_none(find(email, _ANY))
             if found is None or found.user.state in UNFINISHED:
                 continue
-            if same_mailbox(address_of(found.user) or "", email):
+            if same_mailbox(contact_address(found.user) or "", email):
                 return found.user
         return None
 

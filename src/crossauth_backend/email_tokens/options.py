@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from crossauth_backend.core.options import MAX_SECONDS, option
 from crossauth_backend.delivery.brand import MailBrand, in_color
@@ -60,7 +59,7 @@ def mail_brand(settings: TokenEmailerSettings, component: str) -> MailBrand:
     """
     url, logo = settings.site_url or "", settings.logo_url or ""
     # Mail programs show no SVG, and no image that is not fetched over TLS.
-    if urlsplit(logo).path.endswith(".svg"):
+    if logo.partition("?")[0].partition("#")[0].lower().endswith(".svg"):
         logo = ""
     elif logo.startswith("/"):
         logo = url.rstrip("/") + logo

@@ -84,7 +84,7 @@ def decode(key: Key) -> EmailToken:
     return EmailToken(key.userid, *(str(data.get(name, "")) for name in ("sent_to", "new_email", "stamp")))
 
 
-def moves_address(key: Key) -> bool:
+def is_email_change(key: Key) -> bool:
     """Whether a stored key is one that would give its user another address."""
     return key.value.startswith(KeyPrefix.email_verification_token) and bool(get_json_data(key).get("new_email"))
 
@@ -97,7 +97,7 @@ def is_void(token: EmailToken, found: UserAndSecrets, credentials: Sequence[str]
 
 def is_verified(token: EmailToken, user: User) -> bool:
     """Whether the address that a token was sent to is the user's, of an account that no longer waits for it."""
-    return user.state not in UNFINISHED and same_mailbox(token.sent_to, address_of(user) or "")
+    return user.state not in UNFINISHED and same_mailbox(token.sent_to, contact_address(user) or "")
 
 
 def is_named_for_mailbox(user: User) -> bool:
@@ -108,7 +108,7 @@ def is_named_for_mailbox(user: User) -> bool:
 def is_named_for_address(user: User) -> bool:
     """Whether the username is the user's email address. It changes with it then: left behind, it would keep the next owner of the
     mailbox from signing up."""
-    return is_address(user.username) and same_mailbox(user.username, address_of(user) or "")
+    return is_address(user.username) and same_mailbox(user.username, contact_address(user) or "")
 
 
 def can_reset(user: User) -> bool:
@@ -132,7 +132,7 @@ def name_in_mail(user: User, to: str) -> str:
     return name_for_strangers(user.username)
 
 
-def address_of(user: User) -> str | None:
+def contact_address(user: User) -> str | None:
     """Where mail for `user` goes: the email address, else a username that is one."""
     if user.email:
         return user.email

@@ -62,7 +62,7 @@ class Events:
                 )
         self._clock = clock
 
-    def tell(
+    def emit(
         self, name: EventName, user: User | None = None, *, address: str = "", reason: str = "",
         actor: User | None = None, client: str | None = None,
     ) -> None:  # fmt: skip

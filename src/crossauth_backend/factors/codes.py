@@ -136,8 +136,8 @@ class SentCodeAuthenticator(Authenticator):
                 ErrorCode.Configuration,
                 detail=f"{type(self).__name__}: where_to() names {named}; name it in user_fields() as well",
             )
-        shown = {"username": username, "factor2": self.factor_name, **where}
-        return {"userData": shown, "sessionData": {**shown, **self._send(where, username, deliver)}}
+        view = {"username": username, "factor2": self.factor_name, **where}
+        return {"userData": view, "sessionData": {**view, **self._send(where, username, deliver)}}
 
     def _send(self, where: dict[str, str], username: str, deliver: bool = True) -> dict[str, Any]:
         code = random_digits(DIGITS)

@@ -25,9 +25,11 @@ class Factors(dict[str, Authenticator]):
         for name, authenticator in authenticators.items():
             if not isinstance(authenticator, Authenticator):
                 value: object = authenticator
-                given = f"the class {value.__name__}: create one" if isinstance(value, type) else type(value).__name__
+                provided = (
+                    f"the class {value.__name__}: create one" if isinstance(value, type) else type(value).__name__
+                )
                 raise CrossauthError(
-                    ErrorCode.Configuration, f"authenticators: {name!r} must be an Authenticator, not {given}"
+                    ErrorCode.Configuration, f"authenticators: {name!r} must be an Authenticator, not {provided}"
                 )
             if not isinstance(authenticator.amr, tuple) or not all(isinstance(m, str) for m in authenticator.amr):
                 raise CrossauthError(

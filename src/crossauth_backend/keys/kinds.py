@@ -48,7 +48,7 @@ KINDS: Final[tuple[KeyKind, ...]] = (
     KeyKind(prefix=KeyPrefix.mfa_token, ends_with_password=True, stamped=True, single_use=True),
     KeyKind(prefix=KeyPrefix.device_code, ends_with_password=True, stamped=True, single_use=True, family=_GRANT),
     KeyKind(prefix=KeyPrefix.user_code, ends_with_password=True, stamped=True, single_use=True, family=_GRANT),
-    KeyKind(prefix=KeyPrefix.known_device, ends_with_password=True, stamped=True),
+    KeyKind(prefix=KeyPrefix.trusted_device, ends_with_password=True, stamped=True),
     KeyKind(prefix=KeyPrefix.recovery_code, single_use=True, listed="recovery_codes"),
     KeyKind(prefix=KeyPrefix.grant, ends_with_password=True, stamped=True, family=_GRANT, listed="connected_apps"),
     KeyKind(prefix=KeyPrefix.oauth_access_token, ends_with_password=True, stamped=True, family=_GRANT),
@@ -57,7 +57,7 @@ KINDS: Final[tuple[KeyKind, ...]] = (
     KeyKind(prefix=KeyPrefix.own_password),
     # That a login at a provider has ended. It is nobody's: who it was here may not be known.
     KeyKind(prefix=KeyPrefix.provider_logout),
-    KeyKind(prefix=KeyPrefix.spent),
+    KeyKind(prefix=KeyPrefix.consumed),
     KeyKind(prefix=KeyPrefix.counter),
     KeyKind(prefix=KeyPrefix.message),
 )

@@ -24,7 +24,7 @@ class KeyPrefix:
     mfa_token: Final = "omfa:"
     device_code: Final = "dc:"
     user_code: Final = "uc:"
-    known_device: Final = "kd:"
+    trusted_device: Final = "kd:"
     recovery_code: Final = "rc:"
     oauth_link: Final = "ol:"
     grant: Final = "grant:"
@@ -32,7 +32,7 @@ class KeyPrefix:
     oauth_access_token: Final = "oat:"
     own_password: Final = "pw:"
     provider_logout: Final = "plo:"
-    spent: Final = "spent:"
+    consumed: Final = "spent:"
     counter: Final = "n:"
     message: Final = "mail:"
 

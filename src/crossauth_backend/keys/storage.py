@@ -196,7 +196,7 @@ def _cannot_swap(storage: KeyStorage) -> CrossauthError:
 
 def _consumed(value: str) -> str:
     """The value under which a storage without tombstones keeps that a key was consumed."""
-    return KeyPrefix.spent + hash_token(f"consumed {value}")
+    return KeyPrefix.consumed + hash_token(f"consumed {value}")
 
 
 @runtime_checkable

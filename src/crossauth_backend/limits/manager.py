@@ -114,21 +114,21 @@ class AttemptLimits:
                 limit has.
         """
         now = self._clock()
-        wanted = [counted for name, subject in subjects.items() if (counted := self._counted(name, subject, now))]
-        if not wanted:
+        requested = [counted for name, subject in subjects.items() if (counted := self._counted(name, subject, now))]
+        if not requested:
             return NOTHING
-        stages = [[c for c in wanted if c.address], [c for c in wanted if not c.address]]
+        stages = [[c for c in requested if c.address], [c for c in requested if not c.address]]
         counts = await self._count(*([c.counter for c in stage] for stage in stages))
         for stage in stages:
             reached = [c for c in stage if counts.get(c.counter.value, c.counter.most + 2) > c.counter.most]
             first = [c.name for c in reached if counts.get(c.counter.value) == c.counter.most + 1]
             if first:
-                events.tell(EventName.attempts_limited, user, address=address, reason=", ".join(first))
+                events.emit(EventName.attempts_limited, user, address=address, reason=", ".join(first))
             if reached:
                 seconds = max(int((c.counter.expires - now).total_seconds()) for c in reached) + 1
                 names = ", ".join(c.name for c in reached)
                 raise CrossauthError(ErrorCode.TooManyAttempts, detail=f"limit {names}", retry_after=seconds)
-        returned = [c for c in wanted if not c.total]
+        returned = [c for c in requested if not c.total]
         nearly = any(counts[c.counter.value] * 2 > c.counter.most for c in returned)
         return Reservation({c.counter.value: c.counter.expires for c in returned}, nearly)
 

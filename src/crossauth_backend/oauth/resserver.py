@@ -34,11 +34,11 @@ class OAuthResourceServer:
         self, token_consumers: Sequence[OAuthTokenConsumer], options: OAuthResourceServerOptions | None = None
     ) -> None:
         self._settings = read_options(ResourceServerSettings, options or {}, component=_COMPONENT)
-        given: object = token_consumers
-        if not isinstance(given, Sequence):
+        provided: object = token_consumers
+        if not isinstance(provided, Sequence):
             raise CrossauthError(
                 ErrorCode.Configuration,
-                f"{_COMPONENT}: token_consumers must be a list of OAuthTokenConsumer, not {type(given).__name__}",
+                f"{_COMPONENT}: token_consumers must be a list of OAuthTokenConsumer, not {type(provided).__name__}",
             )
         self._consumers = tuple(token_consumers)
         _check_consumers(self._consumers)

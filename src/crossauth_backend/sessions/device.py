@@ -66,7 +66,7 @@ class KnownDevices:
     @staticmethod
     def stored(device: str) -> str:
         """Under what a device is kept that need not be asked for the second factor again."""
-        return KeyPrefix.known_device + hash_token(device)
+        return KeyPrefix.trusted_device + hash_token(device)
 
 
 def _mark(user: User) -> str:

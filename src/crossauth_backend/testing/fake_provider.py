@@ -252,8 +252,8 @@ class FakeProvider(ProviderBase):
             return failed("invalid_token", status=401)
         claims = {"sub": grant.sub, **self.claims_of(grant)}
         if self.settings.signed_userinfo:
-            said = {"iss": self.url, "aud": grant.client_id, "iat": self.now, "exp": self.now + 60, **claims}
-            return Reply(200, self.sign(said, TokenType.JWT, fault), content_type="application/jwt")
+            declared = {"iss": self.url, "aud": grant.client_id, "iat": self.now, "exp": self.now + 60, **claims}
+            return Reply(200, self.sign(declared, TokenType.JWT, fault), content_type="application/jwt")
         return Reply(200, spoiled(claims, fault))
 
 

@@ -184,26 +184,26 @@ class ProviderBase(FakeIssuer):
             refreshed: whether it is a refresh, and so brings no new refresh token unless they rotate.
         """
         access_token = self.access_token(grant)
-        said: dict[str, Any] = {
+        declared: dict[str, Any] = {
             "access_token": access_token, "token_type": "Bearer", "expires_in": self.settings.token_lifetime,
         }  # fmt: skip
         if grant.scope:
-            said["scope"] = " ".join(grant.scope)
+            declared["scope"] = " ".join(grant.scope)
         if self._gets_refresh_token(grant, refreshed):
-            said["refresh_token"] = self.refresh_token(grant)
+            declared["refresh_token"] = self.refresh_token(grant)
         if "openid" in grant.scope and grant.sub and (not refreshed or self.settings.id_token_on_refresh):
-            said["id_token"] = self.id_token(grant, fault, access_token=access_token, refreshed=refreshed)
-        return _spoiled_response(said, fault)
+            declared["id_token"] = self.id_token(grant, fault, access_token=access_token, refreshed=refreshed)
+        return _spoiled_response(declared, fault)
 
     def access_token(self, grant: Grant) -> str:
         """A new access token (RFC 9068), or an opaque one."""
         expiry = self.now + self.settings.token_lifetime
         issue = self.issue_opaque_token if self.settings.opaque_access_tokens else self.issue_token
-        said: dict[str, Any] = {
+        declared: dict[str, Any] = {
             "aud": grant.audience, "sub": grant.sub or grant.client_id, "client_id": grant.client_id,
             "scope": " ".join(grant.scope) or None, "exp": expiry,
         }  # fmt: skip
-        token = issue(**said)
+        token = issue(**declared)
         self.access_tokens[token], self.expiries[token] = grant, expiry
         grant.tokens.add(token)
         return token
@@ -227,13 +227,13 @@ class ProviderBase(FakeIssuer):
             refreshed: whether it comes from a refresh, and so without a nonce.
         """
         at_hash = None if access_token is None else to_base64url(digest(access_token.encode())[:16])
-        said: dict[str, Any] = {
+        declared: dict[str, Any] = {
             "iss": self.url, "aud": grant.client_id, "sub": grant.sub, "iat": self.now, "auth_time": grant.auth_time,
             "exp": self.now + self.settings.id_token_lifetime, "sid": grant.sid, "at_hash": at_hash, "jti": random_value(16),
             "nonce": None if refreshed else grant.nonce,
             **(self.claims_of(grant) if self.settings.id_token_claims else {}), **self.settings.claims,
         }  # fmt: skip
-        return self.sign(said, TokenType.JWT, fault)
+        return self.sign(declared, TokenType.JWT, fault)
 
     def sign(self, claims: Mapping[str, Any], kind: TokenType, fault: AnyFault | None = None) -> str:
         """Sign claims, with a fault; those that are `None` are left out."""
@@ -256,10 +256,10 @@ class ProviderBase(FakeIssuer):
             self.refresh_tokens.pop(token, None)
 
     def _gets_refresh_token(self, grant: Grant, refreshed: bool) -> bool:
-        wanted = self.settings.refresh_tokens
+        requested = self.settings.refresh_tokens
         if grant.sub is None or (refreshed and not self.settings.rotate):
             return False
-        return wanted in grant.scope if isinstance(wanted, str) else wanted
+        return requested in grant.scope if isinstance(requested, str) else requested
 
 
 def failed(error: str, description: str = "", status: int = 400, **more: Any) -> Reply:

@@ -135,8 +135,8 @@ def spoiled(claims: Mapping[str, Any], fault: Enum | None) -> dict[str, Any]:
     change = _CLAIMS.get(fault) if isinstance(fault, ProviderFault) else None
     changed = {} if change is None else change({"iat": 0, "exp": 0, **claims})
     # Times are changed where there are some: the answer of the userinfo endpoint has none.
-    said = {**claims, **{name: value for name, value in changed.items() if name not in _TIMES or name in claims}}
-    return {name: value for name, value in said.items() if value is not None}
+    declared = {**claims, **{name: value for name, value in changed.items() if name not in _TIMES or name in claims}}
+    return {name: value for name, value in declared.items() if value is not None}
 
 
 def signed(claims: Mapping[str, Any], keys: SigningKeys, kind: TokenType, fault: Enum | None = None) -> str:
@@ -148,19 +148,19 @@ def signed(claims: Mapping[str, Any], keys: SigningKeys, kind: TokenType, fault:
         kind: `typ` of its header.
         fault: what is wrong.
     """
-    said, key = spoiled(claims, fault), keys.signer()
+    declared, key = spoiled(claims, fault), keys.signer()
     if fault is ProviderFault.NO_JWT:
         return "no JWT"
     if fault is ProviderFault.NO_SIGNATURE:
-        return f"{_segment({'alg': 'none', 'typ': kind.value})}.{_segment(said)}."
+        return f"{_segment({'alg': 'none', 'typ': kind.value})}.{_segment(declared)}."
     if fault is ProviderFault.PUBLIC_KEY_AS_SECRET:
-        return _with_secret({"alg": "HS256", "typ": kind.value, "kid": key.kid}, said, key.public_jwk())
+        return _with_secret({"alg": "HS256", "typ": kind.value, "kid": key.kid}, declared, key.public_jwk())
     if fault is ProviderFault.WRONG_SIGNATURE:
-        head, body, signature = sign(said, key, kind).split(".")
+        head, body, signature = sign(declared, key, kind).split(".")
         raw = bytearray(from_base64url(signature))
         raw[0] ^= 1
         return f"{head}.{body}.{to_base64url(bytes(raw))}"
-    return sign(said, _key(key, keys, fault), TokenType.ACCESS if fault is ProviderFault.WRONG_TYPE else kind)
+    return sign(declared, _key(key, keys, fault), TokenType.ACCESS if fault is ProviderFault.WRONG_TYPE else kind)
 
 
 def _key(key: SigningKey, keys: SigningKeys, fault: Enum | None) -> SigningKey:

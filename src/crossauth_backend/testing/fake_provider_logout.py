@@ -30,11 +30,11 @@ def logout_token(
     claims: dict[str, Any],
 ) -> str:
     """A logout token (OpenID Connect Back-Channel Logout §2.4)."""
-    said = {
+    declared = {
         "iss": provider.url, "aud": client_id, "iat": provider.now, "exp": provider.now + _LIFETIME, "jti": random_value(16),
         "events": {LOGOUT_EVENT: {}}, "sub": sub, "sid": sid, **claims,
     }  # fmt: skip
-    return provider.sign(said, TokenType.LOGOUT, fault)
+    return provider.sign(declared, TokenType.LOGOUT, fault)
 
 
 async def post_logout_token(url: str, token: str) -> FetchResponse:

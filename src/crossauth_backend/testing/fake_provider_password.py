@@ -101,9 +101,9 @@ class SecondFactors:
         if isinstance(login, Reply):
             return login
         kinds = fields.get("challenge_type", "otp oob").split()
-        wanted = fields.get("authenticator_id")
+        requested = fields.get("authenticator_id")
         for factor in self.of_user.get(login.user, []):
-            if factor["authenticator_type"] in kinds and wanted in (None, factor["id"]):
+            if factor["authenticator_type"] in kinds and requested in (None, factor["id"]):
                 return self._begun(login, factor)
         return failed("unsupported_challenge_type", "User does not have such an authenticator", 401)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.errors import ErrorCode
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key
-from crossauth_backend.keys.spend import spend
 from crossauth_backend.keys.storage import (
     Counter,
     KeyStorage,
@@ -93,13 +93,13 @@ class KeyStorageContract:
 
     async def test_the_keys_of_a_user_end_together(self, keys: KeyStorage) -> None:
         """By prefix, but one; nobody else's."""
-        mine, other = self.user_ids
-        for value, userid in (("s:1", mine), ("s:2", mine), ("p:3", mine), ("s:4", other), ("s:5", None)):
+        own, other = self.user_ids
+        for value, userid in (("s:1", own), ("s:2", own), ("p:3", own), ("s:4", other), ("s:5", None)):
             await save(keys, value, userid)
-        await keys.delete_all_for_user(mine, "s:", "s:2")
-        assert {k.value for k in await keys.get_all_for_user(mine)} == {"s:2", "p:3"}
-        await keys.delete_all_for_user(mine, "")
-        assert await keys.get_all_for_user(mine) == []
+        await keys.delete_all_for_user(own, "s:", "s:2")
+        assert {k.value for k in await keys.get_all_for_user(own)} == {"s:2", "p:3"}
+        await keys.delete_all_for_user(own, "")
+        assert await keys.get_all_for_user(own) == []
         assert [k.value for k in await keys.get_all_for_user(other)] == ["s:4"]
         assert [k.value for k in await keys.get_all_for_user(None)] == ["s:5"]
         await keys.delete_all_for_user(None, "s:")
@@ -107,14 +107,14 @@ class KeyStorageContract:
 
     async def test_matching_keys_are_deleted_and_never_all_of_them(self, keys: KeyStorage) -> None:
         """Every given field must be equal; none given is a mistake."""
-        mine, other = self.user_ids
-        await save(keys, "e:1", mine, "a@example.com")
-        await save(keys, "e:2", mine, "b@example.com")
+        own, other = self.user_ids
+        await save(keys, "e:1", own, "a@example.com")
+        await save(keys, "e:2", own, "b@example.com")
         await save(keys, "e:3", other, "a@example.com")
         with refused(ErrorCode.BadRequest):
             await keys.delete_matching({})
-        await keys.delete_matching({"userid": mine, "data": "a@example.com"})
-        left = {k.value for u in (mine, other) for k in await keys.get_all_for_user(u)}
+        await keys.delete_matching({"userid": own, "data": "a@example.com"})
+        left = {k.value for u in (own, other) for k in await keys.get_all_for_user(u)}
         assert left == {"e:2", "e:3"}
 
     async def test_data_is_changed_in_place(self, keys: KeyStorage) -> None:
@@ -252,15 +252,15 @@ class KeyStorageContract:
 
     async def test_keys_are_listed_by_the_beginning_of_their_value(self, keys: KeyStorage) -> None:
         """To the letter."""
-        mine = self.user_ids[0]
+        own = self.user_ids[0]
         for value in ("s:1", "s:2", "S:3", "s_4", "p:5"):
-            await save(keys, value, mine)
+            await save(keys, value, own)
         await save(keys, "s:6")
-        assert {key.value for key in await keys.get_all_for_user(mine, "s:")} == {"s:1", "s:2"}
+        assert {key.value for key in await keys.get_all_for_user(own, "s:")} == {"s:1", "s:2"}
         assert {key.value for key in await keys.get_all_for_user(None, "s:")} == {"s:6"}
-        await keys.delete_all_for_user(mine, "s_")
-        await keys.delete_all_for_user(mine, "s:", "s:2")
-        assert {key.value for key in await keys.get_all_for_user(mine)} == {"s:2", "S:3", "p:5"}
+        await keys.delete_all_for_user(own, "s_")
+        await keys.delete_all_for_user(own, "s:", "s:2")
+        assert {key.value for key in await keys.get_all_for_user(own)} == {"s:2", "S:3", "p:5"}
 
     async def test_a_key_keeps_the_stamp_that_it_rests_on(self, keys: KeyStorage) -> None:
         """And none where none was given."""
@@ -314,9 +314,9 @@ class KeyStorageContract:
         """Among any number of calls at once."""
         now = utc_now()
         soon = now + timedelta(hours=1)
-        first = await asyncio.gather(*(spend(keys, "thing", now, soon) for _ in range(20)))
+        first = await asyncio.gather(*(consume_once(keys, "thing", now, soon) for _ in range(20)))
         assert first.count(True) == 1
-        assert await spend(keys, "other thing", now, soon)
+        assert await consume_once(keys, "other thing", now, soon)
 
     async def test_touches_are_written_together(self, keys: KeyStorage) -> None:
         """And never back in time; they bring no deleted key back."""
@@ -367,13 +367,13 @@ class KeyStorageContract:
 
     async def test_the_oldest_keys_of_a_user_are_deleted(self, keys: KeyStorage) -> None:
         """By when they were made, whoever asks; of many at once none leaves fewer than are to be kept."""
-        mine, other = self.user_ids
+        own, other = self.user_ids
         for number in range(8):
             made = NOW + timedelta(seconds=number)
-            await keys.save_key(mine, f"s:{number}", made, NOW + timedelta(days=1))
-        await keys.save_key(mine, "p:0", NOW, NOW + timedelta(days=1))
+            await keys.save_key(own, f"s:{number}", made, NOW + timedelta(days=1))
+        await keys.save_key(own, "p:0", NOW, NOW + timedelta(days=1))
         await keys.save_key(other, "s:other", NOW, NOW + timedelta(days=1))
-        await asyncio.gather(*(keys.delete_oldest_for_user(mine, "s:", 3) for _ in range(5)))
-        assert {key.value for key in await keys.get_all_for_user(mine)} == {"s:5", "s:6", "s:7", "p:0"}
+        await asyncio.gather(*(keys.delete_oldest_for_user(own, "s:", 3) for _ in range(5)))
+        assert {key.value for key in await keys.get_all_for_user(own)} == {"s:5", "s:6", "s:7", "p:0"}
         assert [key.value for key in await keys.get_all_for_user(other)] == ["s:other"]
-        assert await keys.delete_oldest_for_user(mine, "s:", 3) == 0
+        assert await keys.delete_oldest_for_user(own, "s:", 3) == 0

@@ -106,11 +106,11 @@ class FakeIssuer:
             claims: further ones, or other values; `None` leaves a claim out.
         """
         now = int(self._clock().timestamp())
-        said = {
+        declared = {
             "iss": self.url, "aud": audience, "sub": "1", "client_id": "client", "iat": now,
             "exp": now + int(lifetime.total_seconds()), "jti": random_value(16), **claims,
         }  # fmt: skip
-        return sign({name: v for name, v in said.items() if v is not None}, key or self.keys.signer(), kind)
+        return sign({name: v for name, v in declared.items() if v is not None}, key or self.keys.signer(), kind)
 
     def unsigned_token(self, **claims: Any) -> str:
         """A token with `alg: none` and no signature."""
@@ -120,8 +120,8 @@ class FakeIssuer:
     def issue_opaque_token(self, **claims: Any) -> str:
         """A token that only introspection says something of; `None` leaves a claim out."""
         token, now = random_value(32), int(self._clock().timestamp())
-        said = {"iss": self.url, "aud": "api", "sub": "1", "exp": now + 300, "token_type": "Bearer", **claims}
-        self.tokens[token] = {name: value for name, value in said.items() if value is not None}
+        declared = {"iss": self.url, "aud": "api", "sub": "1", "exp": now + 300, "token_type": "Bearer", **claims}
+        self.tokens[token] = {name: value for name, value in declared.items() if value is not None}
         return token
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -132,7 +132,7 @@ class UserStorageContract:
             await users.create_user(new(f"user{n}", state=state, signup_expires=now + timedelta(hours=hours)))
             for n, hours in enumerate((-1, 1, -1))
         ]
-        kept = await users.create_user(new("kept", state=state))
+        stored = await users.create_user(new("kept", state=state))
         assert gone.signup_expires == now - timedelta(hours=1)
         assert set(await users.expired_signups(now, 10)) == {gone.id, done.id}
         first = await users.expired_signups(now, 1)
@@ -141,12 +141,12 @@ class UserStorageContract:
         assert await users.expired_signups(now, 1, second[0]) == []
         await users.update_user({"id": done.id, "state": UserState.active})
         assert (await users.get_user_by_id(done.id)).user.signup_expires is None
-        for user in (late, done, kept):
+        for user in (late, done, stored):
             assert await users.delete_expired_signup(user.id, now) is False
         tries = [users.delete_expired_signup(gone.id, now) for _ in range(5)]
         assert sorted(await asyncio.gather(*tries)) == [False] * 4 + [True]
         assert await users.expired_signups(now, 10) == []
-        assert {u.id for u in await users.get_users()} == {late.id, done.id, kept.id}
+        assert {u.id for u in await users.get_users()} == {late.id, done.id, stored.id}
 
     async def test_of_two_users_of_one_name_made_at_once_one_is(self, users: UserStorage) -> None:
         """The storage decides, not a look beforehand."""
@@ -226,11 +226,11 @@ class UserStorageContract:
 
     async def test_the_id_of_a_deleted_user_is_nobodys_again(self, users: UserStorage) -> None:
         """Or whatever is still kept under it elsewhere would be the next user's."""
-        kept, gone = [await users.create_user(new(name)) for name in ("alice", "bob")]
+        stored, gone = [await users.create_user(new(name)) for name in ("alice", "bob")]
         await users.delete_user_by_id(gone.id)
         for name in ("carol", "bob"):
             made = await users.create_user(new(name))
-            assert made.id not in (kept.id, gone.id)
+            assert made.id not in (stored.id, gone.id)
             await users.delete_user_by_id(made.id)
 
     async def test_users_are_listed_in_pages(self, users: UserStorage) -> None:

@@ -23,9 +23,9 @@ def match_field_problems(storage: UserStorage, field: str) -> list[str]:
     """
     if field in _SHARED:
         return [f"{field!r} does not say which user is meant"]
-    wanted: dict[str, type] = {field: object if field == "id" else str}
+    expected: dict[str, type] = {field: object if field == "id" else str}
     if field == "email":
         # An address that is not verified here may be anybody's.
-        wanted["email_verified_at"] = object
-    problems = storage.unfit_fields(wanted)
+        expected["email_verified_at"] = object
+    problems = storage.unfit_fields(expected)
     return [f"no user can be found by {field!r}: {'; '.join(problems)}"] if problems else []

@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self, TypeVar
 from fastapi import Request
 from starlette.responses import Response
 
-from crossauth_backend.accounts.context import Origin
+from crossauth_backend.accounts.context import ClientInfo
 from crossauth_fastapi._http.address import peer_address
 from crossauth_fastapi._http.proxies import TrustedProxies
 from crossauth_fastapi._middleware.state import RequestState, state_of
@@ -70,10 +70,10 @@ class ActionContext:
         """`policy` for a page whose forms lead on to `after`, which may lead on to another site."""
         return policy
 
-    def origin(self, request: Request) -> Origin:
+    def origin(self, request: Request) -> ClientInfo:
         """Where a request comes from."""
         state = state_of(request)
-        return Origin(peer_address(request.scope, self.proxies), None, state.header(b"user-agent"), state.root_path)
+        return ClientInfo(peer_address(request.scope, self.proxies), None, state.header(b"user-agent"), state.root_path)
 
 
 C = TypeVar("C", bound=ActionContext)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from crossauth_fastapi._http.bodies import JsonOrFormData
+from crossauth_fastapi._http.openapi import TITLED
 
 B = TypeVar("B", bound=BaseModel)
 Reader: TypeAlias = Callable[[JsonOrFormData, str], object]
@@ -44,13 +45,14 @@ _READERS: Final[dict[Any, Reader]] = {
 class CsrfBody(BaseModel):
     """Every form carries a CSRF token, unless the header `X-CROSSAUTH-CSRF` does."""
 
+    model_config = TITLED
     csrfToken: AsSent = Field(None, description="CSRF token, where the header does not carry it.")
 
 
 class Ok(BaseModel):
     """It was done."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = TITLED | ConfigDict(extra="allow")
     ok: bool
     csrfToken: str | None = Field(
         None, description="The CSRF token to use from now on, where this answer replaces it, as logging in or out does."

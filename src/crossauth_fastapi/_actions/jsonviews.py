@@ -15,7 +15,7 @@ from crossauth_fastapi._actions.context import ActionContext
 from crossauth_fastapi._actions.outcome import Outcome
 from crossauth_fastapi._actions.request import ActionRequest, AnyRequest
 from crossauth_fastapi._http.bodies import JsonOrFormData
-from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_json
+from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_json, json_headers
 from crossauth_fastapi._middleware.challenges import with_challenges
 
 
@@ -59,7 +59,9 @@ class JsonSubmission:
 
 def _answer(call: AnyRequest, outcome: Outcome) -> Response:
     body = {**outcome.json, **_changed_token(call)}
-    return JSONResponse(body if call.state.site.languages is None else for_json(body), headers=NO_STORE)
+    if call.state.site.languages is None:
+        return JSONResponse(body, headers=NO_STORE)
+    return JSONResponse(for_json(body), headers=json_headers())
 
 
 def _refuse(call: AnyRequest, e: CrossauthError) -> Response:

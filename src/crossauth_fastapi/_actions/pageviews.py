@@ -35,12 +35,12 @@ class PageView:
         call: AnyRequest = ActionRequest(self.ctx, request, JsonOrFormData(request, {}), True, self.action.body)
         try:
             await _know_administrator(call)
-            shown = await self.get_page(call)
-            if isinstance(shown, Page):
-                return await _answer(self.action, call, shown)
+            view = await self.get_page(call)
+            if isinstance(view, Page):
+                return await _answer(self.action, call, view)
         except Exception as e:
             return _refuse(None, call, as_reason(e), Page({"next": here(call.state, request)}))
-        return found(shown.url)
+        return found(view.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +109,17 @@ async def _show_again(action: AnyAction, call: AnyRequest, reason: CrossauthErro
     if action.get_page is None:
         return _refuse(None, call, reason, Page({"next": call.next_page("") or call.url()}))
     try:
-        shown = await action.get_page(call)
+        view = await action.get_page(call)
     except Exception as e:
         as_reason(e)
-        shown = Redirect("")
-    if isinstance(shown, Page):
-        return _refuse(action, call, reason, await _leading_on(call, shown))
-    if reason.code is ErrorCode.InvalidCsrf and shown.url:
+        view = Redirect("")
+    if isinstance(view, Page):
+        return _refuse(action, call, reason, await _leading_on(call, view))
+    if reason.code is ErrorCode.InvalidCsrf and view.url:
         # Such as a second tab: somebody who has logged in by now is sent on, whatever became of the form's token.
-        return see_other(shown.url)
+        return see_other(view.url)
     # Somebody who is logged in is not shown the form of a login, also not with an error in it.
-    return _refuse(None, call, reason, Page({"next": shown.url or _here(call)}))
+    return _refuse(None, call, reason, Page({"next": view.url or _here(call)}))
 
 
 def _here(call: AnyRequest) -> str:
@@ -130,9 +130,9 @@ def _here(call: AnyRequest) -> str:
 
 def _field_errors(action: AnyAction, call: AnyRequest, e: CrossauthError) -> dict[str, list[str]]:
     # Browsers send what a form shows, in its order.
-    shown = list(call.form)
+    view = list(call.form)
     login = not action.session and {"username", "password"} <= action.body.model_fields.keys()
-    return field_errors(e, shown, action.own_password, login)
+    return field_errors(e, view, action.own_password, login)
 
 
 def _refuse(action: AnyAction | None, call: AnyRequest, e: CrossauthError, shown: Page) -> Response:

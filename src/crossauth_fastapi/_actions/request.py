@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeAlias
 from fastapi import Request
 from pydantic import ValidationError
 
-from crossauth_backend.accounts.context import Origin
+from crossauth_backend.accounts.context import ClientInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.core.texts import mark
@@ -85,7 +85,7 @@ class ActionRequest(Generic[C, B]):
         return read_body(self.model, self.form)
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> ClientInfo:
         """Where the request comes from."""
         return self.ctx.origin(self.request)
 
@@ -129,8 +129,8 @@ class ActionRequest(Generic[C, B]):
         Parameters:
             default: where else; a path from the application's own root gets the root path.
         """
-        wanted = self.form.getAsStr("next") or self.request.query_params.get("next")
-        return local_path(wanted, self.state.link(default))
+        requested = self.form.getAsStr("next") or self.request.query_params.get("next")
+        return local_path(requested, self.state.link(default))
 
     def session_user(self) -> User:
         """The user logged in by cookie.

@@ -14,7 +14,7 @@ from crossauth_fastapi._actions.context import ActionContext, C
 from crossauth_fastapi._actions.jsonviews import JsonSubmission, JsonView
 from crossauth_fastapi._actions.pageviews import FormSubmission, PageView
 from crossauth_fastapi._http.errors import ErrorBody
-from crossauth_fastapi._http.openapi import form_or_json, needs
+from crossauth_fastapi._http.openapi import form_or_json, security_requirement
 
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorBody, "description": text}
@@ -70,13 +70,13 @@ def _api_routes(router: APIRouter, ctx: C, action: Action[C, Any], path: str) ->
     tags: list[str | Enum] = [action.group.tag]
     responses: dict[int | str, dict[str, Any]] = {200: {"model": action.answer}, **_ERRORS}
     if action.get_json is not None:
-        shown = responses | {200: {"model": action.json_answer or action.answer}}
+        view = responses | {200: {"model": action.json_answer or action.answer}}
         router.add_api_route(
             path, JsonView(ctx, action, action.get_json), methods=["GET"],
             name=f"{action.api_endpoint}:get", summary=action.json_summary or action.summary, response_model=None,
             operation_id=_operation_id(action.json_operation_id or action.operation_id, path),
-            description="Changes nothing.", responses=shown, tags=tags,
-            openapi_extra=needs(session=action.session) | _in_path(path),
+            description="Changes nothing.", responses=view, tags=tags,
+            openapi_extra=security_requirement(session=action.session) | _in_path(path),
         )  # fmt: skip
     if action.submit is not None:
         router.add_api_route(
@@ -117,4 +117,4 @@ def _says(action: Action[Any, Any]) -> str:
 
 
 def _described(action: Action[Any, Any]) -> dict[str, Any]:
-    return form_or_json(action.body) | needs(session=action.session, csrf=True)
+    return form_or_json(action.body) | security_requirement(session=action.session, csrf=True)

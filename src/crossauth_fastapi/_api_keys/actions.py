@@ -22,7 +22,7 @@ from crossauth_fastapi._api_keys.manage import KeyHandlers
 KeyAction: TypeAlias = Action[ApiKeyContext, Any]
 
 OWN_KEYS: Final = Group("api_keys", "API keys")
-ALL_KEYS: Final = Group("admin_api_keys", "administration", admin=True)
+ALL_KEYS: Final = Group("admin_api_keys", "Administration", admin=True)
 GROUPS: Final = (OWN_KEYS, ALL_KEYS)
 _OWN: Final = KeyHandlers(own_account, careful=False)
 _ALL: Final = KeyHandlers(account_of_path, careful=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from crossauth_fastapi._actions.forms import AsSent, CheckedLater, CsrfBody, Ok
+from crossauth_fastapi._http.openapi import TITLED
 
 _PASSWORD = "Your own, where you logged in some time ago."
 _KEY = "The key, by the `id` that the list gives it."
@@ -57,6 +58,7 @@ class RevokeApiKeyBody(CsrfBody):
 class ApiKeyLimit(BaseModel):
     """How many requests a key may make in how many seconds."""
 
+    model_config = TITLED
     requests: int
     seconds: int
 
@@ -64,6 +66,7 @@ class ApiKeyLimit(BaseModel):
 class ApiKeyView(BaseModel):
     """One API key. Its text is not stored, so it cannot be shown again."""
 
+    model_config = TITLED
     id: str
     name: str
     hint: str = Field(description="How the text of the key begins.")

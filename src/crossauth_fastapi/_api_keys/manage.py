@@ -64,13 +64,13 @@ class KeyHandlers:
         )  # fmt: skip
         _send_notice(call, owner, made.key, replaced=False)
         keys = await _list(call, owner)
-        shown = {
+        view = {
             **list_variables(call, owner, keys),
             "newKey": made.token,
             "newName": made.key.name,
             "chosenScopes": [],
         }
-        return Outcome({"ok": True, "apiKey": key_json(made.key), "token": made.token}, Page(shown))
+        return Outcome({"ok": True, "apiKey": key_json(made.key), "token": made.token}, Page(view))
 
     async def get_key_page(self, call: KeyRequest) -> Page | Redirect:
         """One key, and what can be done with it."""
@@ -83,8 +83,8 @@ class KeyHandlers:
         owner, body = await self._changing(call), call.body
         with _not_found():
             key = await call.ctx.manager.rename_key(owner.user.id, body.key, body.name)
-        shown = {**key_variables(call, owner, key), "message": RENAMED}
-        return Outcome({"ok": True, "apiKey": key_json(key), "message": RENAMED}, Page(shown))
+        view = {**key_variables(call, owner, key), "message": RENAMED}
+        return Outcome({"ok": True, "apiKey": key_json(key), "message": RENAMED}, Page(view))
 
     async def rotate(self, call: ActionRequest[ApiKeyContext, RotateApiKeyBody]) -> Outcome:
         """Give a key another text, and show it this once."""
@@ -92,8 +92,8 @@ class KeyHandlers:
         with _not_found():
             made = await call.ctx.manager.rotate_key(owner.user.id, body.key, body.overlap, owner.by)
         _send_notice(call, owner, made.key, replaced=True)
-        shown = {**key_variables(call, owner, made.key), "newKey": made.token, "newName": made.key.name}
-        return Outcome({"ok": True, "apiKey": key_json(made.key), "token": made.token}, Page(shown))
+        view = {**key_variables(call, owner, made.key), "newKey": made.token, "newName": made.key.name}
+        return Outcome({"ok": True, "apiKey": key_json(made.key), "token": made.token}, Page(view))
 
     async def revoke(self, call: ActionRequest[ApiKeyContext, RevokeApiKeyBody]) -> Outcome:
         """Revoke the key that `key` names, or with `all` every one."""
@@ -108,8 +108,8 @@ class KeyHandlers:
         left = await _list(call, owner)
         message = ALL_REVOKED if body.all else REVOKED
         answer = {"ok": True, "message": message, "apiKeys": [key_json(key) for key in left]}
-        shown = {**list_variables(call, owner, left), "message": message}
-        return Outcome(answer, Page(shown, "api_keys_page"))
+        view = {**list_variables(call, owner, left), "message": message}
+        return Outcome(answer, Page(view, "api_keys_page"))
 
     async def _changing(self, call: KeyRequest) -> Owner:
         return await self._handing_out(call) if self.careful else await self.whose(call)
@@ -188,14 +188,14 @@ def _scopes(call: KeyRequest, text: str | None) -> list[str] | None:
     """
     offered = call.ctx.options.scopes
     ticked = [scope for scope in offered if call.form.getAsBool(f"{SCOPE_FIELD}{scope}")]
-    wanted = list(dict.fromkeys([*(text or "").split(), *ticked]))
-    unknown = [scope for scope in wanted if scope not in offered]
+    requested = list(dict.fromkeys([*(text or "").split(), *ticked]))
+    unknown = [scope for scope in requested if scope not in offered]
     if unknown:
         names = ", ".join(offered) or "none"
         raise CrossauthError(
             ErrorCode.InvalidScope, mark("An API key can't have this scope. Choose from: %(names)s", names=names)
         )
-    return wanted or None
+    return requested or None
 
 
 def _limit(requests: int | None, seconds: int | None) -> tuple[int, int] | None:

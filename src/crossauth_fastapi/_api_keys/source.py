@@ -48,8 +48,8 @@ class ApiKeySource:
             return Identity(None, error=e)
         return _identity(found)
 
-    async def look_again(self, scope: Scope, state: RequestState) -> None:
-        """See `Source.look_again`: a key that was revoked while the body was being sent is refused, and what has changed about
+    async def recheck(self, scope: Scope, state: RequestState) -> None:
+        """See `Source.recheck`: a key that was revoked while the body was being sent is refused, and what has changed about
         its user counts.
 
         Raises:

@@ -100,8 +100,8 @@ def _create_session_server(assembly: Assembly, given: Mapping[str, Any]) -> None
     own: Any = SESSION.own_options(assembly.shared, params.options)
     # A component's own options override those of the server, for the one site that both are about.
     names = option_names(ServerSettings)
-    said = {name: value for name, value in own.items() if name in names and value is not None}
-    assembly.settings = replace(assembly.settings, **said)
+    declared = {name: value for name, value in own.items() if name in names and value is not None}
+    assembly.settings = replace(assembly.settings, **declared)
     factors = assembly.settings.authenticators
     server = FastApiSessionServer(assembly.app, params.key_storage, factors, own)
     assembly.session_server = assembly.session_adapter = server
@@ -152,8 +152,8 @@ def _create_oauth_clients(assembly: Assembly, given: Sequence[Mapping[str, Any]]
 def _create_client(assembly: Assembly, given: Mapping[str, Any], name: str) -> None:
     options = given.get("options")
     url = options.get(_URL) if isinstance(options, Mapping) else None
-    said = {**given, _URL: given.get(_URL) or url or assembly.shared.get(_URL)}
-    params = read_options(OAuthClientParams, said, component=f"{COMPONENT} params {name!r}")
+    declared = {**given, _URL: given.get(_URL) or url or assembly.shared.get(_URL)}
+    params = read_options(OAuthClientParams, declared, component=f"{COMPONENT} params {name!r}")
     own: Any = OAUTH_CLIENT.own_options(assembly.shared, params.options)
     has_sessions = assembly.session_server is not None
     client = FastApiOAuthClient(assembly.server, params.auth_server_base_url, own, has_sessions)

@@ -52,8 +52,8 @@ def read_server_options(params: ServerParams, options: Mapping[str, Any]) -> tup
         known |= row.shared_names()
     settings = read_options(ServerSettings, shared, component=COMPONENT, also_known=known)
     here, nones = present(params), {name for table in tables for name in takes_none(table)}
-    given = [name for name, value in shared.items() if value is not None or name in nones]
-    _refuse_unread(given, here)
+    provided = [name for name, value in shared.items() if value is not None or name in nones]
+    _refuse_unread(provided, here)
     _refuse_variables(here)
     return settings, shared
 

@@ -65,10 +65,10 @@ def peer_address(scope: Any, trusted: Proxies | None) -> str:
     if trusted is not None:
         return trusted.judge(scope)[0]
     host, no_port, peer = peer_of(scope)
-    said, said_otherwise = header_values(scope, FOR), header_values(scope, b"forwarded")
-    if said or said_otherwise:
+    declared, said_otherwise = header_values(scope, FOR), header_values(scope, b"forwarded")
+    if declared or said_otherwise:
         warn_once(logger, f"A request carries X-Forwarded-For or Forwarded, which is not believed: {_NAME_IT}")
-    rewritten = bool(host) and (no_port or mentions(f"{said},{said_otherwise}", host, peer))
+    rewritten = bool(host) and (no_port or mentions(f"{declared},{said_otherwise}", host, peer))
     return FORWARDED if rewritten else address_text(peer)
 
 

@@ -10,17 +10,19 @@ from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.redaction import loggable
-from crossauth_backend.core.texts import for_json, mark
+from crossauth_backend.core.texts import current_language, for_json, mark
 from crossauth_backend.oauth.wire.errors import OAuthError
+from crossauth_fastapi._http.openapi import TITLED
 
 logger = logging.getLogger("crossauth.http")
 NO_STORE: Final = {"Cache-Control": "no-store"}
-_LOG_IN: Final = mark("Log in first")
+_LOG_IN: Final = mark("Log in to continue")
 
 
 class ErrorBody(BaseModel):
     """Error response."""
 
+    model_config = TITLED
     ok: bool = Field(False, description="Always false.")
     errorMessage: str = Field(description="What was wrong, for people.")
     errorMessages: list[str] = Field(description="The same, one text per reason.")
@@ -107,10 +109,18 @@ def error_variables(e: CrossauthError) -> dict[str, Any]:
     }
 
 
+def json_headers() -> dict[str, str]:
+    """Headers of a JSON answer of ours: no cache keeps it, and it says where its texts depend on the reader's language."""
+    chosen = current_language()
+    return {**NO_STORE, "Vary": "Accept-Language"} if chosen.negotiated and chosen.in_json else NO_STORE
+
+
 def error_json(e: CrossauthError, extra: dict[str, Any] | None = None) -> Response:
     """The JSON form of a refusal."""
     return with_retry_after(
-        JSONResponse(for_json({"ok": False, **error_variables(e), **(extra or {})}), e.http_status, headers=NO_STORE),
+        JSONResponse(
+            for_json({"ok": False, **error_variables(e), **(extra or {})}), e.http_status, headers=json_headers()
+        ),
         e,
     )
 

@@ -24,14 +24,14 @@ def is_local(
 
     A proxy on this machine asks for `localhost` too. It gives itself away by what it adds to a request, or by speaking
     HTTP/1.0 or closing the connection, as nginx does unless told otherwise and no browser does; and its visitors by an
-    `Origin` that is elsewhere.
+    `ClientInfo` that is elsewhere.
 
     Parameters:
         scheme: of the request.
         http_version: as the ASGI scope has it.
         client: the peer of the connection, `(host, port)`.
         headers: of the request, names in lower case.
-        any_origin: whether the `Origin` is left out of account: a page elsewhere may call an API on this machine.
+        any_origin: whether the `ClientInfo` is left out of account: a page elsewhere may call an API on this machine.
     """
     if scheme not in ("http", "ws"):
         return False

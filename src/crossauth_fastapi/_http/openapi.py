@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from functools import cache
 from typing import Any, Final
 
 from fastapi.security import APIKeyCookie, APIKeyHeader
 from fastapi.security.base import SecurityBase
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 _SESSION: Final = "Session"
 _CSRF: Final = "CSRF"
 _FORM: Final = "application/x-www-form-urlencoded"
 _BODY_KINDS: Final = ("application/json", _FORM, "multipart/form-data")
 _COOKIE: Final = "SESSIONID"
+
+
+def field_title(name: str, info: object = None) -> str:
+    """What OpenAPI calls a field: `errorMessage` is "Error message"."""
+    words = re.sub("(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").capitalize()
+    return re.sub(r"\b([Cc]srf|[Ii]d|[Uu]rl|[Ii]p)\b", lambda found: found[0].upper(), words)
+
+
+TITLED: Final = ConfigDict(field_title_generator=field_title)
 
 
 def session_scheme(name: str = _COOKIE, secure_name: str = f"__Host-{_COOKIE}") -> dict[str, Any]:
@@ -48,14 +58,14 @@ def form_or_json(model: type[BaseModel], *, form_only: bool = False) -> dict[str
     return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}}
 
 
-def needs(*, session: bool = False, csrf: bool = False) -> dict[str, Any]:
+def security_requirement(*, session: bool = False, csrf: bool = False) -> dict[str, Any]:
     """The description of what a call must carry: all of it, which dependencies cannot say."""
     names = ([_SESSION] if session else []) + ([_CSRF] if csrf else [])
     return {"security": [{name: [] for name in names}]}
 
 
 def schemes(csrf_header: str, session: dict[str, Any]) -> list[Any]:
-    """Dependencies that do nothing but make the names known that `needs` uses.
+    """Dependencies that do nothing but make the names known that `security_requirement` uses.
 
     Parameters:
         csrf_header: the header with the CSRF token.
@@ -64,7 +74,10 @@ def schemes(csrf_header: str, session: dict[str, Any]) -> list[Any]:
     token = APIKeyHeader(
         name=csrf_header,
         scheme_name=_CSRF,
-        description="A CSRF token from `api/getcsrftoken`, sent with its cookie; or the field `csrfToken` of the body.",
+        description=(
+            "A CSRF token from `api/getcsrftoken`, sent with its cookie; or the field `csrfToken` of the body. To log in on this "
+            "page, get a token there, enter it here, and call `api/login`, whose answer has the token to enter next."
+        ),
         auto_error=False,
     )
     return [APIKeyCookie(**session), token]

@@ -32,7 +32,7 @@ def is_own_page(
 ) -> bool:
     """Whether a request comes from a page of this site, or from no page at all.
 
-    Browsers send `Origin` with every request that is not GET or HEAD and with every WebSocket (Fetch §3.1), and most of them
+    Browsers send `ClientInfo` with every request that is not GET or HEAD and with every WebSocket (Fetch §3.1), and most of them
     `Sec-Fetch-Site` as well. No page can choose either. Clients that are no browsers send neither, and hold no cookie that
     somebody else could use.
 
@@ -64,11 +64,11 @@ def is_own_page(
     here = is_local_host(page.netloc.lower())
     if page.scheme == "http" and (scheme in ("https", "wss") or (secure_cookie and not here)):
         return False
-    wanted = _bare(page.scheme, page.netloc)
+    expected = _bare(page.scheme, page.netloc)
     own = _site(site_url) if site_url else None
-    if own is not None and (page.scheme, wanted) == own:
+    if own is not None and (page.scheme, expected) == own:
         return True
-    return bool(wanted) and wanted == _bare(page.scheme, host) and (own is None or (here and is_local_host(own[1])))
+    return bool(expected) and expected == _bare(page.scheme, host) and (own is None or (here and is_local_host(own[1])))
 
 
 def read_origins(option: str, given: Any, secure: bool) -> frozenset[str]:
@@ -80,7 +80,7 @@ def read_origins(option: str, given: Any, secure: bool) -> frozenset[str]:
         secure: whether what they may use is for https only; `http://` is then for this machine.
 
     Raises:
-        CrossauthError: `Configuration` for what no browser sends as an `Origin`, or would be unsafe.
+        CrossauthError: `Configuration` for what no browser sends as an `ClientInfo`, or would be unsafe.
     """
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise _wrong(option, given, "is no list")
@@ -114,7 +114,7 @@ def _is_origin(text: str) -> bool:
 
 @lru_cache(maxsize=16)
 def _site(url: str) -> tuple[str, str]:
-    """Scheme and host of a site as an `Origin` has them (RFC 6454 §6.2), without a default port."""
+    """Scheme and host of a site as an `ClientInfo` has them (RFC 6454 §6.2), without a default port."""
     try:
         parts = urlsplit(url)
         host = parts.netloc

@@ -40,17 +40,17 @@ class TrustedProxies:
     def judge(self, scope: Any) -> tuple[str, bool]:
         """The address of whoever is asking, and whether a named proxy passed the request on."""
         host, no_port, peer = peer_of(scope)
-        said = header_values(scope, FOR)
+        declared = header_values(scope, FOR)
         if peer is None:
-            return (FORWARDED if said and host else ""), False
-        hops = [hop.strip(_BLANK) for hop in said.split(",")] if said else []
+            return (FORWARDED if declared and host else ""), False
+        hops = [hop.strip(_BLANK) for hop in declared.split(",")] if declared else []
         last = self._last_hop(hops)
         if self._has(peer):
             # Without its own proxy being named, uvicorn may have put the nearest hop here, for anybody to choose.
             if not self._names_loopback() and _nearest(hops) == peer:
                 return _not_named()
             return address_text(last or peer), True
-        if not no_port and not mentions(said, host, peer):
+        if not no_port and not mentions(declared, host, peer):
             return address_text(peer), False
         # Either a visitor sends a header with its own address, or the server has put a hop in the place of the proxy.
         if self._names_loopback() and last == peer:

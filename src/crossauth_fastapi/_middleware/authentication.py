@@ -77,7 +77,7 @@ class AuthenticationMiddleware:
                 identity = await source.identify(scope, state)
                 if identity is not None:
                     state.add_identity(source.name, identity)
-            if state.method_ not in SAFE_METHODS:
+            if state.method not in SAFE_METHODS:
                 receive = await self._check_body(scope, state, receive)
         except ClientDisconnect:
             return
@@ -100,7 +100,7 @@ class AuthenticationMiddleware:
         """
         for source in self.attached.sources:
             if source.name in state.identities:
-                receive = _look_again_when_late(source, scope, state, receive)
+                receive = _recheck_when_late(source, scope, state, receive)
         check = state.site.csrf_check
         return receive if check is None or is_known_by_header(state.principal) else await check(state, receive)
 
@@ -116,7 +116,7 @@ def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:
     return [source for source in sources if not source.ambient or is_from_this_site(state)]
 
 
-def _look_again_when_late(source: Source, scope: Scope, state: RequestState, receive: Receive) -> Receive:
+def _recheck_when_late(source: Source, scope: Scope, state: RequestState, receive: Receive) -> Receive:
     """A `receive` that has `source` look at its credential once more where the body ends later than it should.
 
     Whoever holds a stolen credential could else send the headers of a request, wait until the account was taken back, and send
@@ -127,7 +127,7 @@ def _look_again_when_late(source: Source, scope: Scope, state: RequestState, rec
     async def again() -> Message:
         message = await receive()
         if message["type"] == "http.request" and not message.get("more_body") and time.monotonic() - looked > _LATE:
-            await source.look_again(scope, state)
+            await source.recheck(scope, state)
         return message
 
     return again
@@ -146,13 +146,13 @@ def _add_headers(message: Message, state: RequestState) -> None:
     if not headers and not personal:
         return
     present = list(message.get("headers", ()))
-    kept, varies = False, b""
+    stored, varies = False, b""
     for name, value in present:
         if name == b"cache-control":
-            kept = True
+            stored = True
         elif name == b"vary":
             varies += b"," + value.lower()
-    if not kept and (personal or state.sets_cookies):
+    if not stored and (personal or state.sets_cookies):
         # An answer that is one browser's: no cache on the way may keep it, nor a browser for whoever uses it next.
         present.append(_NO_STORE)
     if personal:

@@ -77,5 +77,5 @@ def _of_token(challenge: str, reason: CrossauthError) -> str:
     """The challenge for access tokens: what was wrong with one that was sent, and the scopes that are needed (RFC 6750 §3)."""
     if not isinstance(reason, (Challenged, LoginRequired)):
         return challenge
-    said = reason.challenge if isinstance(reason, Challenged) else challenge
-    return extended_challenge(said, scopes=reason.scopes)
+    declared = reason.challenge if isinstance(reason, Challenged) else challenge
+    return extended_challenge(declared, scopes=reason.scopes)

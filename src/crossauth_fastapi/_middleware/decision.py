@@ -112,7 +112,7 @@ def check_csrf(state: RequestState) -> None:
     Raises:
         CrossauthError: `InvalidCsrf`.
     """
-    if state.method_ not in SAFE_METHODS and state["auth_type"] in AMBIENT:
+    if state.method not in SAFE_METHODS and state["auth_type"] in AMBIENT:
         check_csrf_token(state)
 
 
@@ -122,7 +122,7 @@ def check_csrf_token(state: RequestState) -> None:
     Raises:
         CrossauthError: `InvalidCsrf`.
     """
-    if state.method_ not in SAFE_METHODS and not state.csrf_checked and not state["csrf_token"]:
+    if state.method not in SAFE_METHODS and not state.csrf_checked and not state["csrf_token"]:
         raise csrf_refusal(state)
 
 
@@ -132,7 +132,7 @@ def csrf_refusal(state: RequestState) -> CrossauthError:
     return explain(state) if explain is not None else CrossauthError(ErrorCode.InvalidCsrf)
 
 
-def _unknown(demand: RouteDemand, text: str = mark("Log in first")) -> LoginRequired:
+def _unknown(demand: RouteDemand, text: str = mark("Log in to continue")) -> LoginRequired:
     required = LoginRequired(text, scopes=demand.scopes, credentials=demand.credentials)
     if not required.by_session:
         required = LoginRequired(

@@ -30,6 +30,14 @@ _API_KEY: Final = "ApiKey"
 _TOKEN: Final = "An access token, which has the scopes that are named."
 _NAMES: Final = {"session": _SESSION, "bearer": _BEARER, "api_key": _API_KEY, "id_token": _SESSION}
 _ERROR: Final = "ErrorBody"
+_TAGS: Final = {
+    "Accounts": "Sign up, log in and out, recover and change an account.",
+    "Accounts at providers": "Link accounts at other providers, and unlink them.",
+    "API keys": "Create, change and revoke API keys.",
+    "Administration": "Manage users and API keys, and read security events. For administrators.",
+    "OAuth client": "Get tokens from an authorization server.",
+    "Backend for frontend": "Call APIs with the tokens that the session holds.",
+}
 
 
 class Guard(Protocol):
@@ -104,6 +112,7 @@ def describe(app: FastAPI, attached: Attached) -> None:
         # FastAPI hands out the same one until there are other routes.
         if schema is not completed:
             _complete(schema, app, attached)
+            _describe_tags(schema)
             completed = schema
         _show_authorization_server(schema, attached)
         return schema
@@ -164,6 +173,22 @@ def _complete(schema: dict[str, Any], app: FastAPI, attached: Attached) -> None:
     used = {name for entry in _all_security(schema) for name in entry}
     for name in {*_NAMES.values(), _CSRF} - used:
         schemes.pop(name, None)
+
+
+def _describe_tags(schema: dict[str, Any]) -> None:
+    """Describe the tags of our routes, after those that the application describes."""
+    paths = schema.get("paths", {}).values()
+    used = {
+        tag
+        for path in paths
+        for operation in path.values()
+        if isinstance(operation, dict)
+        for tag in operation.get("tags", ())
+    }
+    described = {entry.get("name") for entry in schema.get("tags", ())}
+    more = [{"name": name, "description": text} for name, text in _TAGS.items() if name in used - described]
+    if more:
+        schema["tags"] = [*schema.get("tags", ()), *more]
 
 
 def _show_authorization_server(schema: Mapping[str, Any], attached: Attached) -> None:

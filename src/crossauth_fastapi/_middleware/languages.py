@@ -32,7 +32,7 @@ class SpeaksLanguages(Protocol):
 
 
 def languages_of(settings: SpeaksLanguages, component: str) -> dict[str, Languages]:
-    """The languages that options ask for, for `tell_site`; nothing where they ask for none.
+    """The languages that options ask for, for `set_site_facts`; nothing where they ask for none.
 
     Raises:
         CrossauthError: `Configuration`.

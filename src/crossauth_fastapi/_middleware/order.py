@@ -76,8 +76,8 @@ class Servers:
                     "Authorization: give API keys another one by the option 'auth_scheme', such as 'ApiKey'",
                 )
 
-    def tell_site(self, values: Mapping[str, Any]) -> None:
-        """See `tell_site` below."""
+    def set_site_facts(self, values: Mapping[str, Any]) -> None:
+        """See `set_site_facts` below."""
         differing = sorted(n for n, v in values.items() if n in self._told and self._told[n] != v)
         if differing:
             raise CrossauthError(
@@ -139,13 +139,13 @@ def _reach_mounted(app: FastAPI, servers: Servers) -> None:
                 describe(mounted, servers)
 
 
-def tell_site(app: FastAPI, **values: Any) -> None:
+def set_site_facts(app: FastAPI, **values: Any) -> None:
     """Say what a server knows of the site of `app`: values for some fields of `Site`.
 
     Raises:
         CrossauthError: `Configuration` where another server said something else.
     """
-    servers_on(app).tell_site(values)
+    servers_on(app).set_site_facts(values)
 
 
 def attach_source(

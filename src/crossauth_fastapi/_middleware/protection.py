@@ -308,16 +308,16 @@ def _has_own_users(mount: Mount) -> bool:
 def _place(declared: str, path: str) -> bool | None:
     """Whether a route serves only URLs at or below a path, or others besides; `None` where it serves none there."""
     only, parts = True, declared.split("/")
-    for place, wanted in enumerate(path.split("/")):
+    for place, requested in enumerate(path.split("/")):
         if place >= len(parts):
             return None
         part = parts[place]
-        if _PARAMETER.search(wanted) or part == wanted:
+        if _PARAMETER.search(requested) or part == requested:
             continue
         if ":path}" in part:
             return False
         pattern = ".+".join(re.escape(text) for text in _PARAMETER.sub("\0", part).split("\0"))
-        if part == _PARAMETER.sub("", part) or not re.fullmatch(pattern, wanted):
+        if part == _PARAMETER.sub("", part) or not re.fullmatch(pattern, requested):
             return None
         only = False
     return only

@@ -1,7 +1,7 @@
 """What the answers of one application have in common, whichever servers of ours it has: where it is, who is an administrator.
 
-There is one `Site` for an application. Each server says what it knows of it when it is assembled (`order.tell_site`); two that
-disagree are a configuration error, so it never depends on which of them came first.
+There is one `Site` for an application. Each server sets what it knows of it when it is assembled (`order.set_site_facts`);
+two that disagree are a configuration error, so it never depends on which of them came first.
 """
 
 from __future__ import annotations

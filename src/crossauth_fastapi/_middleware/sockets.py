@@ -32,8 +32,8 @@ class NamedSource(Protocol):
 
     name: str
 
-    async def look_again(self, scope: Scope, state: Any) -> None:
-        """See `Source.look_again`."""
+    async def recheck(self, scope: Scope, state: Any) -> None:
+        """See `Source.recheck`."""
         ...
 
 
@@ -113,7 +113,7 @@ class WatchedSocket:
         try:
             for source in self._sources:
                 if source.name in self._state.identities or self._state.principal is None:
-                    await source.look_again(self._scope, self._state)
+                    await source.recheck(self._scope, self._state)
             for demand in self._demands:
                 await decide(self._state, demand)
         except Exception as e:

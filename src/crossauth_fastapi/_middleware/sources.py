@@ -30,7 +30,7 @@ class Source(Protocol):
         """
         ...
 
-    async def look_again(self, scope: Scope, state: RequestState) -> None:
+    async def recheck(self, scope: Scope, state: RequestState) -> None:
         """Make sure that the credential still stands; asked where a request's body comes later than its headers, and from time to
         time on a WebSocket. Nothing happens where it said nothing before.
 

@@ -62,7 +62,7 @@ class RequestState(dict[str, Any]):
     """Whether something asked who is asking, so that the answer may depend on the cookie."""
     refusal: Exception | None = None
     """Why the request cannot be served: a storage could not say who is asking. Answered by the application's router."""
-    makers: dict[str, Callable[[], Any]] | None = None
+    factories: dict[str, Callable[[], Any]] | None = None
     _cookies: dict[str, list[str]] | None = None
     identities: Mapping[str, Identity] = _NOBODY
     """What each credential of the request says, by the name of its source."""
@@ -94,8 +94,8 @@ class RequestState(dict[str, Any]):
         if outer is not None:
             self._share(outer)
         # Not the scope itself: a circle of scope and state would be left to the garbage collector on every request.
-        self.headers_ = scope["headers"]
-        self.method_ = get("method", "GET")
+        self.headers = scope["headers"]
+        self.method = get("method", "GET")
         self._connection = get("scheme"), get("http_version", ""), get("client")
         self.site = site
         root_path = get("root_path")
@@ -173,8 +173,8 @@ class RequestState(dict[str, Any]):
             self.personal = True
             if self._identity is not None and name in self._identity:
                 return self._identity[name]
-            if self.makers is not None and name in self.makers:
-                value = self._make(self.makers.pop(name))
+            if self.factories is not None and name in self.factories:
+                value = self._make(self.factories.pop(name))
                 self.has_token = self.has_token or name == "csrf_token"
                 self._show(name, value)
             elif name == "csrf_token" and self.site.csrf_token is not None:
@@ -225,7 +225,7 @@ class RequestState(dict[str, Any]):
         return (
             super().__contains__(name)
             or (self._identity is not None and name in self._identity)
-            or (self.makers is not None and name in self.makers)
+            or (self.factories is not None and name in self.factories)
         )
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -238,8 +238,8 @@ class RequestState(dict[str, Any]):
         """As of any dictionary."""
         if self._outer is not None and not (self.nested and name in _OURS):
             self._outer.pop(name, None)
-        if self.makers is not None:
-            self.makers.pop(name, None)
+        if self.factories is not None:
+            self.factories.pop(name, None)
         found = _NOTHING if self._identity is None else self._identity.pop(name, _NOTHING)
         return super().pop(name, *default) if found is _NOTHING else found
 
@@ -254,11 +254,11 @@ class RequestState(dict[str, Any]):
             self[name] = default
         return self[name]
 
-    def later(self, name: str, make: Callable[[], Any]) -> None:
+    def set_lazy(self, name: str, make: Callable[[], Any]) -> None:
         """Let `make` give the value of `name` when it is first read."""
-        if self.makers is None:
-            self.makers = {}
-        self.makers[name] = make
+        if self.factories is None:
+            self.factories = {}
+        self.factories[name] = make
 
     def url(self, path: str) -> str:
         """The URL of `path` on this site, which may be mounted or behind a prefix: root path and path.
@@ -287,13 +287,13 @@ class RequestState(dict[str, Any]):
         """
         if self._local is None:
             known = self.site.local
-            self._local = is_local(*self._connection, self.headers_) if known is None else known
+            self._local = is_local(*self._connection, self.headers) if known is None else known
         return self._local
 
     @property
     def reads_local(self) -> bool:
         """Whether cookies of http://localhost count in this request. Those that are set go by `local`, which is stricter."""
-        return self.local or (self.site.local is None and is_local(*self._connection, self.headers_, any_origin=True))
+        return self.local or (self.site.local is None and is_local(*self._connection, self.headers, any_origin=True))
 
     @property
     def scheme(self) -> str | None:
@@ -305,7 +305,7 @@ class RequestState(dict[str, Any]):
     def cookies(self) -> dict[str, list[str]]:
         """The request's cookies: every value of a name, in the order in which they came."""
         if self._cookies is None:
-            self._cookies = parse_cookies(cookie_header(self.headers_).decode("latin-1"))
+            self._cookies = parse_cookies(cookie_header(self.headers).decode("latin-1"))
         return self._cookies
 
     def sent_values(self, cookie: SignedCookie) -> Sequence[str]:
@@ -332,7 +332,7 @@ class RequestState(dict[str, Any]):
 
     def header(self, name: bytes) -> str:
         """The first header of this name (in lower case), or an empty text."""
-        for known, value in self.headers_:
+        for known, value in self.headers:
             if known == name:
                 return str(value, "latin-1")
         return ""

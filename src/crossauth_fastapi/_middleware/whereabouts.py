@@ -35,7 +35,7 @@ def is_from_this_site(state: RequestState) -> bool:
 
     Browsers send cookies along from a neighbouring subdomain or another port of the same host too, and no CSRF token.
     """
-    return is_own_page(state.scheme, state.headers_, site_url=state.site.public_url)
+    return is_own_page(state.scheme, state.headers, site_url=state.site.public_url)
 
 
 def is_plain_http(state: RequestState) -> bool:

@@ -18,7 +18,7 @@ from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.texts import for_json
 from crossauth_backend.oauth.client.responses import OAuthTokenResponse
 from crossauth_backend.oauth.client.token_set import TokenSet
-from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_variables, with_retry_after
+from crossauth_fastapi._http.errors import NO_STORE, as_reason, error_variables, json_headers, with_retry_after
 from crossauth_fastapi._http.redirects import found, see_other
 from crossauth_fastapi._middleware.state import SAFE_METHODS, state_of
 from crossauth_fastapi._oauth_client.context import ClientContext, TokenAnswer
@@ -166,8 +166,8 @@ def issuer_of(ctx: ClientContext, response: OAuthTokenResponse) -> str:
 
 def go_on(ctx: ClientContext, request: Request, target: str = "") -> Response:
     """Send a browser on after a flow: to `target`, or to what the option `authorized_url` says."""
-    state, wanted = state_of(request), ctx.options.authorized_url
-    to = target or (state.link(wanted) if wanted.startswith("/") or "://" in wanted else state.url(ctx.prefix + wanted))
+    state, url = state_of(request), ctx.options.authorized_url
+    to = target or (state.link(url) if url.startswith("/") or "://" in url else state.url(ctx.prefix + url))
     return found(to) if request.method in SAFE_METHODS else see_other(to)
 
 
@@ -217,7 +217,7 @@ async def answer_error(ctx: ClientContext, request: Request, e: Exception) -> Re
 def error_json(e: CrossauthError) -> Response:
     """An error as JSON, with `ok` false and the documented fields."""
     return with_retry_after(
-        JSONResponse(for_json({"ok": False, **error_fields(e)}), e.http_status, headers=NO_STORE), e
+        JSONResponse(for_json({"ok": False, **error_fields(e)}), e.http_status, headers=json_headers()), e
     )
 
 
@@ -246,11 +246,11 @@ def as_crossauth_error(response: Mapping[str, Any]) -> CrossauthError:
     Parameters:
         response: has `error`, and perhaps `error_description`.
     """
-    error, said = response.get("error"), response.get("error_description")
+    error, declared = response.get("error"), response.get("error_description")
     code, status = _REASONS.get(error, (_C.FetchError, 502)) if isinstance(error, str) else (_C.FetchError, 502)
     name = error if isinstance(error, str) and error.isascii() and error.isprintable() else "no error name"
     # A failure of the other side is said in our words: its own are for whoever runs it.
-    public = _clean(said) if status < 500 or code is _C.Connection else None
+    public = _clean(declared) if status < 500 or code is _C.Connection else None
     return CrossauthError(code, public, detail=f"the authorization server says: {name[:_LONGEST]}", status=status)
 
 
@@ -266,8 +266,8 @@ def log_tokens_of(response: Mapping[str, Any]) -> None:
 def _clean(text: object) -> str | None:
     if not isinstance(text, str):
         return None
-    kept = "".join(c for c in text[:_LONGEST] if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF).strip()
-    return kept or None
+    stored = "".join(c for c in text[:_LONGEST] if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF).strip()
+    return stored or None
 
 
 def _none(*args: Any) -> None:

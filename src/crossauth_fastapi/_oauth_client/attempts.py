@@ -113,9 +113,9 @@ class Attempts:
         for name in self._surplus(state):
             state.queue_deletion(name, self._cookie(text).options(state.local))
         expires = now + LASTS
-        kept = {**_to_data(attempt), "c": self._client, "s": hash_token(text), "x": int(expires.timestamp())}
+        stored = {**_to_data(attempt), "c": self._client, "s": hash_token(text), "x": int(expires.timestamp())}
         # The time stands in clear, so that the oldest is known without decrypting them all; nothing else rests on it.
-        value = f"{int(now.timestamp() * 1000)}.{self._ring.encrypt(json.dumps(kept, separators=(',', ':')))}"
+        value = f"{int(now.timestamp() * 1000)}.{self._ring.encrypt(json.dumps(stored, separators=(',', ':')))}"
         cookie = self._cookie(text)
         state.queue(Cookie(cookie.shape(state.local).name, value, cookie.options(state.local, expires)))
         return text
@@ -183,8 +183,8 @@ class Attempts:
 
 
 def _to_data(attempt: Attempt) -> dict[str, Any]:
-    given = asdict(attempt)
-    return {short: given[name] for short, name in _FIELDS.items() if given[name]}
+    provided = asdict(attempt)
+    return {short: provided[name] for short, name in _FIELDS.items() if provided[name]}
 
 
 def _from_data(data: dict[str, Any]) -> Attempt:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from crossauth_fastapi._actions.forms import CheckedLater, CsrfBody
+from crossauth_fastapi._http.openapi import TITLED
 
 _SCOPE = "Scopes to ask for, separated by blanks (RFC 6749 §3.3); left out, `default_scope`."
 
@@ -64,7 +65,7 @@ class DeviceCodePollBodyType(CsrfBody):
 class DeviceCodeFlowResponse(BaseModel):
     """What the user needs to go on at another device (RFC 8628 §3.2)."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = TITLED | ConfigDict(extra="allow")
     device_code: str | None = Field(
         None, description="To ask with whether the flow is complete. It is of use here alone, in this browser."
     )
@@ -81,7 +82,7 @@ class DeviceCodeFlowResponse(BaseModel):
 class TokensGiven(BaseModel):
     """The answer of a token endpoint; what of it is sent, `token_response_type` says."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = TITLED | ConfigDict(extra="allow")
     ok: bool = Field(True, description="Whether there are tokens.")
     access_token: str | None = None
     refresh_token: str | None = None
@@ -98,6 +99,7 @@ class TokensGiven(BaseModel):
 class RefreshAnswer(BaseModel):
     """The tokens of the session are good."""
 
+    model_config = TITLED
     ok: bool
     expires_at: int | None = Field(None, description="When the access token ends, in seconds since the epoch.")
 
@@ -113,16 +115,17 @@ class DecodeBody(CsrfBody):
 class HaveAnswer(BaseModel):
     """Whether there is such a token."""
 
+    model_config = TITLED
     ok: bool
 
 
 class ShownTokens(BaseModel):
     """Tokens of the session, by their names."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = TITLED | ConfigDict(extra="allow")
 
 
 class OwnClaims(BaseModel):
     """The claims of a token, or in `token` the token itself."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = TITLED | ConfigDict(extra="allow")

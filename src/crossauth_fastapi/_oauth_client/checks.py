@@ -129,10 +129,10 @@ def _check_sessions(whole: Whole) -> None:
             f"option {', '.join(map(repr, asked))} needs sessions: give {{'session': …}} or {{'session_adapter': …}} in the "
             "parameters"
         )
-    kept = [name for name in asked if name.startswith(("token_endpoints", "bff", "delete", "api_delete"))]
-    if kept and not options.saves_tokens and options.token_response_type != "custom":
+    stored = [name for name in asked if name.startswith(("token_endpoints", "bff", "delete", "api_delete"))]
+    if stored and not options.saves_tokens and options.token_response_type != "custom":
         raise wrong(
-            f"option {', '.join(map(repr, kept))} has no effect where no tokens are kept: set 'token_response_type' to "
+            f"option {', '.join(map(repr, stored))} has no effect where no tokens are kept: set 'token_response_type' to "
             "'save_in_session_and_load' or 'save_in_session_and_redirect'"
         )
 

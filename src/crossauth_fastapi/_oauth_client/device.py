@@ -67,8 +67,8 @@ async def begin_page(ctx: ClientContext, request: Request, form: JsonOrFormData)
         return _page(ctx, request, await _begin(ctx, request, scope))
     except CrossauthError as e:
         reason = as_reason(e)
-        shown = {"scope": scope, **page_error(reason)}
-        return with_retry_after(_page(ctx, request, shown, reason.http_status), reason)
+        view = {"scope": scope, **page_error(reason)}
+        return with_retry_after(_page(ctx, request, view, reason.http_status), reason)
 
 
 async def begin_json(ctx: ClientContext, request: Request, form: JsonOrFormData) -> Response:
@@ -89,14 +89,14 @@ async def poll_page(ctx: ClientContext, request: Request, form: JsonOrFormData) 
         if not prefers_html(request) or not is_users(e) or ctx.options.errors_as != "json_error":
             raise
         reason = as_reason(e)
-        shown = {"scope": begun.get("scope", ""), **page_error(reason)}
-        return with_retry_after(_page(ctx, request, shown, reason.http_status), reason)
+        view = {"scope": begun.get("scope", ""), **page_error(reason)}
+        return with_retry_after(_page(ctx, request, view, reason.http_status), reason)
     if "error" not in response:
         return await answer_tokens(ctx, request, response, OAuthFlows.DeviceCode)
     if not prefers_html(request):
         return _waiting(begun, response)
-    shown = {**_shown(ctx, begun), "device_code": form.get("device_code"), "notice": _NOTICES[response["error"]]}
-    return _page(ctx, request, shown)
+    view = {**_shown(ctx, begun), "device_code": form.get("device_code"), "notice": _NOTICES[response["error"]]}
+    return _page(ctx, request, view)
 
 
 async def poll_json(ctx: ClientContext, request: Request, form: JsonOrFormData) -> Response:
@@ -154,8 +154,8 @@ def _sealed(
 def _shown(ctx: ClientContext, begun: Mapping[str, Any]) -> dict[str, Any]:
     """What the user is shown of a flow: all but the device code, and the time left in place of the end."""
     left = max(0, begun["expires_at"] - int(ctx.now.timestamp()))
-    kept = {name: value for name, value in begun.items() if name not in ("device_code", "expires_at")}
-    return {**kept, "expires_in": left}
+    stored = {name: value for name, value in begun.items() if name not in ("device_code", "expires_at")}
+    return {**stored, "expires_in": left}
 
 
 def _page_url(url: str) -> str:
@@ -213,14 +213,14 @@ def _page(ctx: ClientContext, request: Request, variables: Mapping[str, Any], st
     code = qr_code(str(variables.get("verification_uri_complete") or variables.get("verification_uri") or ""))
     drawn = {} if code is None else {"qrSvg": code.svg, "verification_uri_qrdata": code.png}
     until = datetime.fromtimestamp(ctx.now.timestamp() + variables.get("expires_in", 0), UTC)
-    given = {
+    provided = {
         "urls": {name: state.url(ctx.prefix + path) for name, path in paths.items()},
         "provider": provider_name(ctx),
         "expires_text": f"{until:%H:%M} UTC",
         **drawn,
         **variables,
     }
-    return ctx.render(request, options.page("device_code_flow_page"), given, status)
+    return ctx.render(request, options.page("device_code_flow_page"), provided, status)
 
 
 _FLOW: Final = (OAuthFlows.DeviceCode,)

@@ -20,7 +20,7 @@ from crossauth_fastapi._actions.forms import CsrfBody
 from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.jsonbody import MAX_FIELDS, BadFields, no_repeats
-from crossauth_fastapi._http.openapi import form_or_json, needs
+from crossauth_fastapi._http.openapi import TITLED, form_or_json, security_requirement
 from crossauth_fastapi._http.origins import is_own_page
 from crossauth_fastapi._http.redirects import found, with_query
 from crossauth_fastapi._middleware.decision import csrf_refusal
@@ -49,6 +49,7 @@ _ERRORS: Final = {
 class ClientErrorBody(BaseModel):
     """How the JSON endpoints of an OAuth client say no."""
 
+    model_config = TITLED
     ok: bool = Field(False, description="Always false.")
     status: int = Field(description="The HTTP status.")
     error_message: str = Field(description="What was wrong, for people.")
@@ -60,6 +61,7 @@ class ClientErrorBody(BaseModel):
 class OAuthErrorBody(BaseModel):
     """How an error is answered to another server (RFC 6749 §5.2)."""
 
+    model_config = TITLED
     error: str = Field(description="Its code.")
     error_description: str | None = Field(None, description="What was wrong, for developers.")
 
@@ -259,7 +261,7 @@ async def check_csrf(ctx: ClientContext, request: Request) -> None:
     """
     state = state_of(request)
     if not ctx.has_sessions:
-        if not is_own_page(state.scheme, state.headers_, site_url=ctx.site_url):
+        if not is_own_page(state.scheme, state.headers, site_url=ctx.site_url):
             raise CrossauthError(ErrorCode.InvalidCsrf)
         return
     if (await ctx.server.error_if_csrf_invalid(request, Response(), None)).error:
@@ -307,7 +309,7 @@ def _described(ctx: ClientContext, endpoint: ClientEndpoint) -> dict[str, Any]:
     posts = endpoint.method == "POST"
     more: dict[str, Any] = form_or_json(endpoint.body, form_only=endpoint.for_servers) if posts else {}
     if posts and endpoint.csrf and ctx.accounts is not None:
-        more |= needs(csrf=True)
+        more |= security_requirement(csrf=True)
     responses: dict[int | str, dict[str, Any]] = {
         status: {"model": OAuthErrorBody if endpoint.for_servers else ClientErrorBody, "description": text}
         for status, text in _ERRORS.items()

@@ -22,12 +22,13 @@ from crossauth_fastapi._actions.context import ActionContext
 from crossauth_fastapi._actions.forms import AsSent, CheckedLater, CsrfBody, Ok
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._actions.request import ActionRequest
+from crossauth_fastapi._http.openapi import TITLED
 from crossauth_fastapi._middleware.state import RequestState
 from crossauth_fastapi._oauth_client.authzcode import begin
 from crossauth_fastapi._oauth_client.context import ClientContext
 from crossauth_fastapi._oauth_client.logout_markers import mark_unlinked
 
-GROUP: Final = Group("linked_accounts", "accounts at providers")
+GROUP: Final = Group("linked_accounts", "Accounts at providers")
 TEMPLATE: Final = "linkedaccounts.jinja2"
 LINKED: Final = mark("The account has been linked. You can log in with it from now on.")
 UNLINKED: Final = mark("The account has been unlinked. It can no longer be used to log in.")
@@ -80,6 +81,7 @@ class LinkBody(CsrfBody):
 class LinkedAccount(BaseModel):
     """An account at a provider."""
 
+    model_config = TITLED
     account: str = Field(description="What names it here.")
     issuer: str
     subject: str = Field(description="Who it is there.")
@@ -90,6 +92,7 @@ class LinkedAccount(BaseModel):
 class LinkProvider(BaseModel):
     """A provider of which accounts can be linked."""
 
+    model_config = TITLED
     client: str = Field(description="What names it here.")
     title: str
     issuer: str
@@ -150,8 +153,8 @@ async def link(call: ActionRequest[LinksContext, LinkBody]) -> Outcome:
 
 
 async def _lists(call: LinksRequest) -> dict[str, Any]:
-    shown = await _variables(call)
-    found: list[Identity] = shown["identities"]
+    view = await _variables(call)
+    found: list[Identity] = view["identities"]
     accounts = [
         {
             "account": handle_of(one),
@@ -162,18 +165,18 @@ async def _lists(call: LinksRequest) -> dict[str, Any]:
         }
         for one in found
     ]
-    return {"linkedAccounts": accounts, "providers": shown["providers"]}
+    return {"linkedAccounts": accounts, "providers": view["providers"]}
 
 
 async def _variables(call: LinksRequest) -> dict[str, Any]:
     user, ctx = call.session_user(), call.ctx
     found = [one for storage in ctx.storages for one in await storage.of_user(user.id)]
     titles = {issuer: title_of(client) for client in ctx.clients for issuer in client.client.issuers}
-    shown = [
+    view = [
         {"handle": handle_of(one), "title": titles.get(one.iss) or host_of(one.iss), "identity": one} for one in found
     ]
     return {
-        "identities": found, "linkedAccounts": shown, "providers": [_titles(client) for client in ctx.clients],
+        "identities": found, "linkedAccounts": view, "providers": [_titles(client) for client in ctx.clients],
         "passwordNeeded": ctx.services.needs_password(call, user),
     }  # fmt: skip
 

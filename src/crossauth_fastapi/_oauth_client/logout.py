@@ -18,8 +18,8 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token, random_value
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.keys.spend import spend
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.oauth.client.flownames import OAuthFlows
 from crossauth_backend.oauth.client.logout import LogoutToken
@@ -31,6 +31,7 @@ from crossauth_fastapi._actions.forms import CsrfBody, Ok
 from crossauth_fastapi._http.bodies import FORM_TYPE, JsonOrFormData, content_type
 from crossauth_fastapi._http.errors import NO_STORE
 from crossauth_fastapi._http.oautherrors import oauth_json
+from crossauth_fastapi._http.openapi import TITLED
 from crossauth_fastapi._http.redirects import see_other
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._oauth_client.context import ClientContext
@@ -56,6 +57,7 @@ class LogoutAnswer(Ok):
 class LogoutTokenBody(BaseModel):
     """What a provider sends when a login there has ended."""
 
+    model_config = TITLED
     logout_token: str = Field(description="A signed logout token (OpenID Connect Back-Channel Logout §2.4).")
 
 
@@ -133,7 +135,7 @@ async def told_by_provider(ctx: ClientContext, request: Request, form: JsonOrFor
         # The provider sends it again.
         await keys.delete_key(used)
         raise
-    ctx.events.tell(
+    ctx.events.emit(
         EventName.logged_out, None, address=ctx.origin(request).address, reason=f"at the provider {ctx.client.issuer}"
     )
     return Response(status_code=200, headers=NO_STORE)
@@ -151,9 +153,9 @@ async def _use_once(keys: KeyStorage, token: LogoutToken, now: datetime) -> str:
     # Beyond this it is refused for its age.
     expires = datetime.fromtimestamp(token.iat, UTC) + OLDEST + timedelta(minutes=10)
     name = f"logout token {token.iss} {token.jti}"
-    if not await spend(keys, name, now, expires):
+    if not await consume_once(keys, name, now, expires):
         raise InvalidRequest(mark("The logout token is invalid"), detail="logout token: jti")
-    return KeyPrefix.spent + hash_token(name)
+    return KeyPrefix.consumed + hash_token(name)
 
 
 async def _end(ctx: ClientContext, request: Request, tokens: TokenSet | None) -> str:

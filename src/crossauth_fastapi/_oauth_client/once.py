@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from crossauth_backend.core.secrets import hash_token
-from crossauth_backend.keys.spend import spend
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.keys.storage import KeyStorage
 
 _MOST: Final = 10_000
@@ -26,7 +26,7 @@ class InStorage:
 
     async def __call__(self, name: str, expires: datetime) -> bool:
         """Whether `name` was not used before; it need not be remembered longer than until `expires`."""
-        return await spend(self._keys, name, self._clock(), expires)
+        return await consume_once(self._keys, name, self._clock(), expires)
 
 
 class InMemory:

@@ -65,15 +65,15 @@ async def submit(ctx: ClientContext, request: Request, form: JsonOrFormData) -> 
     try:
         return await _log_in(ctx, request, read_body(PasswordBody, form))
     except CrossauthError as e:
-        shown = {"scope": form.get("scope") or "", "username": form.get("username") or ""}
-        return _again(ctx, request, "password_flow_page", shown, e)
+        view = {"scope": form.get("scope") or "", "username": form.get("username") or ""}
+        return _again(ctx, request, "password_flow_page", view, e)
 
 
 async def submit_otp(ctx: ClientContext, request: Request, form: JsonOrFormData) -> Response:
     """Log in with the code of the user's own device."""
     body = read_body(OtpBody, form)
     sealed = _open(ctx, request, _MFA, body.mfa_token)
-    shown = {"mfa_token": body.mfa_token, "scope": body.scope or "", "challenge_type": body.challenge_type or "otp"}
+    view = {"mfa_token": body.mfa_token, "scope": body.scope or "", "challenge_type": body.challenge_type or "otp"}
     try:
         if not body.otp:
             raise bad_request(mark("Enter the code"))
@@ -82,7 +82,7 @@ async def submit_otp(ctx: ClientContext, request: Request, form: JsonOrFormData)
             _check_code(response)
         _check_available(response)
     except CrossauthError as e:
-        return _again(ctx, request, "mfa_otp_page", shown, e)
+        return _again(ctx, request, "mfa_otp_page", view, e)
     return await answer_tokens(ctx, request, response, OAuthFlows.PasswordMfa)
 
 
@@ -92,7 +92,7 @@ async def submit_oob(ctx: ClientContext, request: Request, form: JsonOrFormData)
     sealed = _open(ctx, request, _MFA, body.mfa_token)
     sent = _open(ctx, request, _OOB, body.oob_code)
     names = ("mfa_token", "oob_code", "scope", "oob_channel", "challenge_type", "binding_method", "name")
-    shown = {name: getattr(body, name) or "" for name in names}
+    view = {name: getattr(body, name) or "" for name in names}
     try:
         # What waits for a confirmation is no try, and asks the provider all the same.
         await count(ctx, request, device_poll=hash_token(sealed["token"]))
@@ -106,9 +106,9 @@ async def submit_oob(ctx: ClientContext, request: Request, form: JsonOrFormData)
             _check_code(response)
         _check_available(response)
     except CrossauthError as e:
-        return _again(ctx, request, "mfa_oob_page", shown, e)
+        return _again(ctx, request, "mfa_oob_page", view, e)
     if "error" in response:
-        return _page(ctx, request, "mfa_oob_page", {**shown, "notice": _PENDING})
+        return _page(ctx, request, "mfa_oob_page", {**view, "notice": _PENDING})
     return await answer_tokens(ctx, request, response, OAuthFlows.PasswordMfa)
 
 
@@ -147,15 +147,15 @@ async def _ask(ctx: ClientContext, request: Request, mfa_token: str, scope: str,
     challenge = await _challenge(ctx, mfa_token, chosen)
     browser, expires = marked_browser(ctx, request), ctx.now + LASTS
     sealed = ctx.seals.seal(_MFA, {"token": mfa_token, "account": account}, browser, expires)
-    shown = {"mfa_token": sealed, "scope": scope, "challenge_type": chosen.kind}
+    view = {"mfa_token": sealed, "scope": scope, "challenge_type": chosen.kind}
     if chosen.kind == "otp":
-        return _page(ctx, request, "mfa_otp_page", shown)
+        return _page(ctx, request, "mfa_otp_page", view)
     method = challenge.get("binding_method", "")
     code = {"code": challenge.get("oob_code", ""), "binding_method": method}
     return _page(
         ctx, request, "mfa_oob_page",
         {
-            **shown, "oob_code": ctx.seals.seal(_OOB, code, browser, expires), "binding_method": method,
+            **view, "oob_code": ctx.seals.seal(_OOB, code, browser, expires), "binding_method": method,
             "oob_channel": challenge.get("oob_channel") or chosen.channel, "name": challenge.get("name") or chosen.name,
         },
     )  # fmt: skip
@@ -226,8 +226,8 @@ def _page(ctx: ClientContext, request: Request, page: str, variables: Mapping[st
         "oob": ctx.options.password_oob_url or "passwordoob",
     }
     urls = {name: state.url(ctx.prefix + path) for name, path in paths.items()}
-    given = {"urls": urls, "provider": provider_name(ctx), **variables}
-    return ctx.render(request, ctx.options.page(page), given, status)
+    provided = {"urls": urls, "provider": provider_name(ctx), **variables}
+    return ctx.render(request, ctx.options.page(page), provided, status)
 
 
 _SHOW: Final = ClientEndpoint(

@@ -16,8 +16,8 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.secrets import hash_token
 from crossauth_backend.core.single_flight import SingleFlight
 from crossauth_backend.core.texts import mark
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_backend.keys.spend import spend
 from crossauth_backend.keys.storage import KeyStorage
 from crossauth_backend.oauth.client.client import OAuthClient
 from crossauth_backend.oauth.client.token_set import TokenSet, is_final
@@ -152,7 +152,7 @@ class Refresher:
         now = self._clock()
         for number in range(_MOST):
             lock = f"oauth refresh {name} {number}"
-            if await spend(self._keys, lock, now, now + _STAYS):
+            if await consume_once(self._keys, lock, now, now + _STAYS):
                 return lock
             try:
                 held = await self._keys.get_key(_value(lock))
@@ -174,4 +174,4 @@ def _has_changed(tokens: TokenSet, now: TokenSet | None) -> bool:
 
 
 def _value(lock: str) -> str:
-    return KeyPrefix.spent + hash_token(lock)
+    return KeyPrefix.consumed + hash_token(lock)

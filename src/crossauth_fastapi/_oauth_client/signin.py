@@ -73,11 +73,11 @@ async def _log_in(
     # Asked first: what is unlinked from here on stays so.
     is_new = await _is_new(ctx, payload)
     user = await _account(ctx, request, accounts, payload)
-    kept = replace(tokens, opened_session=True)
+    stored = replace(tokens, opened_session=True)
     keeps = ctx.options.saves_tokens
     # Where they are kept elsewhere, the session knows by whose login it was opened all the same: it may have to end with it.
     ends = ctx.options.token_response_type == "custom" or ctx.options.link_accounts
-    data = ctx.tokens.entry(kept, with_tokens=keeps) if keeps or ends else None
+    data = ctx.tokens.entry(stored, with_tokens=keeps) if keeps or ends else None
     after = attempt.target or _after(ctx, request)
     login = attempt_by(user, payload, ctx.people.own_issuer)
     result = await services.sign_in(request, login, after, data)
@@ -85,7 +85,7 @@ async def _log_in(
         return found(result.url)
     if is_new:
         await _remember(ctx, accounts, result.user, payload)
-    return kept
+    return stored
 
 
 async def _account(ctx: ClientContext, request: Request, accounts: Accounts, payload: Mapping[str, Any]) -> User:
@@ -161,5 +161,5 @@ def claimed_in(payload: Mapping[str, Any]) -> Claimed:
 
 def _after(ctx: ClientContext, request: Request) -> str:
     """Where a browser goes after a login that has to wait, where it did not say: a path of this site."""
-    state, wanted = state_of(request), ctx.options.authorized_url
-    return local_path(state.link(wanted) if wanted.startswith("/") else state.url(ctx.prefix + wanted), "")
+    state, requested = state_of(request), ctx.options.authorized_url
+    return local_path(state.link(requested) if requested.startswith("/") else state.url(ctx.prefix + requested), "")

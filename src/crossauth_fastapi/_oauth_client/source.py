@@ -57,8 +57,8 @@ class IdTokenSource:
             return None
         return await self._read(scope, state)
 
-    async def look_again(self, scope: Scope, state: RequestState) -> None:
-        """See `Source.look_again`.
+    async def recheck(self, scope: Scope, state: RequestState) -> None:
+        """See `Source.recheck`.
 
         Raises:
             CredentialEnded: the tokens are gone, or their user is nobody now, or somebody else.
@@ -142,7 +142,7 @@ class AdapterIdTokenSource(IdTokenSource):
         found = await self._read(scope, state)
         if found is None:
             return
-        if state.method_ not in SAFE_METHODS:
+        if state.method not in SAFE_METHODS:
             refused = await self.clients[0].server.error_if_csrf_invalid(Request(scope), Response(), None)
             state.csrf_checked = not refused.error
         if found.is_somebody and state["user"] is None:

@@ -103,15 +103,15 @@ def provider_name(ctx: ClientContext) -> str:
 
 def page_error(e: CrossauthError) -> dict[str, Any]:
     """The variables of an error on a page of a flow, under both spellings that are documented."""
-    shown = error_variables(e)
+    view = error_variables(e)
     return {
-        **shown,
-        "error_message": shown["errorMessage"],
-        "error_messages": shown["errorMessages"],
-        "error_code": shown["errorCode"],
-        "error_code_name": shown["errorCodeName"],
+        **view,
+        "error_message": view["errorMessage"],
+        "error_messages": view["errorMessages"],
+        "error_code": view["errorCode"],
+        "error_code_name": view["errorCodeName"],
         "error": e.oauthErrorCode,
-        "error_description": shown["errorMessage"],
+        "error_description": view["errorMessage"],
     }
 
 

@@ -95,8 +95,8 @@ def _told(told: Mapping[str, Any] | None) -> Response:
 def _page(ctx: ClientContext, request: Request, variables: Mapping[str, Any], status: int = 200) -> Response:
     path = ctx.options.delete_tokens_post_url
     urls = {} if path is None else {"deletetokens": state_of(request).url(ctx.prefix + path)}
-    given = {"urls": urls, "provider": provider_name(ctx), **variables}
-    return ctx.render(request, ctx.options.page("delete_tokens_page"), given, status)
+    provided = {"urls": urls, "provider": provider_name(ctx), **variables}
+    return ctx.render(request, ctx.options.page("delete_tokens_page"), provided, status)
 
 
 def _has_sessions(ctx: ClientContext) -> bool:
@@ -106,7 +106,7 @@ def _has_sessions(ctx: ClientContext) -> bool:
 def _of_kind(kind: Kind) -> tuple[ClientEndpoint, ClientEndpoint]:
     """The endpoints of one kind of token, each there only where it is named."""
     what = kind.replace("_", " ").replace("id token", "ID token")
-    shown = ClientEndpoint(
+    view = ClientEndpoint(
         name=kind, method="POST", handler=showing(kind), enabled=lambda ctx: kind in ctx.options.token_endpoints,
         refused=refuse_in_json, summary=f"Show the {what} of the session", operation_id=f"oauth_client_{kind}",
         body=DecodeBody, answer=OwnClaims, may_be_empty=True,
@@ -117,7 +117,7 @@ def _of_kind(kind: Kind) -> tuple[ClientEndpoint, ClientEndpoint]:
         summary=f"Say whether the session has an {what}" if what[0] in "aI" else f"Say whether the session has a {what}",
         operation_id=f"oauth_client_have_{kind}", body=CsrfBody, answer=HaveAnswer,
     )  # fmt: skip
-    return shown, had
+    return view, had
 
 
 ENDPOINTS: Final = (

@@ -31,7 +31,7 @@ class TokenStore(Protocol):
         """
         ...
 
-    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+    async def recheck(self, connection: HTTPConnection) -> TokenSet | None:
         """As `load`, for a request that lasts, whose session was looked at again: nothing is remembered of the first look."""
         ...
 
@@ -179,8 +179,8 @@ class StoredTokens:
         await self.delete(connection)
         return True
 
-    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
-        """See `TokenStore.look_again`."""
+    async def recheck(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.recheck`."""
         connection.scope.get(_SCOPE, {}).pop(self._name, None)
         return await self.load(connection)
 
@@ -206,9 +206,9 @@ class StoredTokens:
         tokens, login = self._seal.open(entry), self._seal.open_login(entry)
         if not _is_of(tokens, iss, sub) and not _is_of(login, iss, sub):
             return
-        kept = {} if tokens is None or _is_of(tokens, iss, sub) else self._seal.close(tokens)
-        kept |= {} if _is_of(login, iss, sub) else login_in(entry)
-        await self._place.write(connection, kept or None)
+        stored = {} if tokens is None or _is_of(tokens, iss, sub) else self._seal.close(tokens)
+        stored |= {} if _is_of(login, iss, sub) else login_in(entry)
+        await self._place.write(connection, stored or None)
         connection.scope.get(_SCOPE, {}).pop(self._name, None)
 
     async def fresh(self, connection: HTTPConnection, *, force: bool = False) -> TokenSet | None:
@@ -229,8 +229,8 @@ class StoredTokens:
 
     def entry(self, tokens: TokenSet, *, with_tokens: bool = True) -> dict[str, Any]:
         """See `TokenStore.entry`."""
-        kept = self._seal.close(tokens) if with_tokens else {}
-        return {self._name: {**kept, **(self._seal.close_login(tokens) if tokens.opened_session else {})}}
+        stored = self._seal.close(tokens) if with_tokens else {}
+        return {self._name: {**stored, **(self._seal.close_login(tokens) if tokens.opened_session else {})}}
 
     def seen(self, connection: HTTPConnection) -> bool:
         """See `TokenStore.seen`."""
@@ -243,8 +243,8 @@ class StoredTokens:
 
     async def swap(self, connection: HTTPConnection, before: Any, tokens: TokenSet | None) -> bool:
         """Replace the tokens, or remove them, where the entry still is `before`; whether it was."""
-        kept = {} if tokens is None else self._seal.close(tokens)
-        return await self._place.swap(connection, before, {**kept, **login_in(before)} or None)
+        stored = {} if tokens is None else self._seal.close(tokens)
+        return await self._place.swap(connection, before, {**stored, **login_in(before)} or None)
 
     async def _login(self, connection: HTTPConnection) -> dict[str, Any]:
         """What stays in the entry, whatever becomes of the tokens: a session is opened once."""
@@ -255,8 +255,8 @@ class StoredTokens:
 
 
 def _is_of(tokens: TokenSet | None, iss: str, sub: str) -> bool:
-    said = (tokens.id_payload if tokens is not None else None) or {}
-    return said.get("iss") == iss and said.get("sub") == sub
+    declared = (tokens.id_payload if tokens is not None else None) or {}
+    return declared.get("iss") == iss and declared.get("sub") == sub
 
 
 def is_nobody_s(tokens: TokenSet, connection: HTTPConnection) -> bool:
@@ -304,8 +304,8 @@ class NoTokens:
         """See `TokenStore.load`."""
         return None
 
-    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
-        """See `TokenStore.look_again`."""
+    async def recheck(self, connection: HTTPConnection) -> TokenSet | None:
+        """See `TokenStore.recheck`."""
         return None
 
     async def save(self, request: Request, tokens: TokenSet, *, renew: bool = True) -> None:

@@ -74,8 +74,8 @@ def all_tokens(tokens: TokenSet, named: Collection[str], decode: bool, jwt_token
     for kind in KINDS:
         token = token_of(tokens, kind)
         if token is not None:
-            given = not decode and kind in named
-            told[kind] = token if given else claims_of(tokens, kind, jwt_tokens)
+            provided = not decode and kind in named
+            told[kind] = token if provided else claims_of(tokens, kind, jwt_tokens)
         if f"have_{kind}" in named:
             told[f"have_{kind}"] = token is not None
     return told

@@ -239,8 +239,8 @@ def _checked(start: str, check: Callable[[Any], None], value: object) -> None:
 
 def _with_audience(resource: Resource, entry: Mapping[str, Any], accepted: Sequence[str], count: int) -> Resource:
     """`resource`, with the audiences that its tokens must have, which must be among those that are accepted at all."""
-    given = entry.get("audience")
-    named = (given,) if isinstance(given, str) else tuple(given or ())
+    provided = entry.get("audience")
+    named = (provided,) if isinstance(provided, str) else tuple(provided or ())
     if not named:
         if count == 1 and resource.name not in accepted:
             return resource

@@ -49,8 +49,8 @@ def split_options(own: Mapping[str, Any], merged: Mapping[str, Any]) -> tuple[li
     unknown = sorted(set(own) - set(ours) - set(theirs))
     if unknown:
         # Says which name is the nearest.
-        given = {name: own[name] for name in unknown}
-        read_options(FastApiResourceServerSettings, given, component=COMPONENT, also_known=ours | theirs)
+        provided = {name: own[name] for name in unknown}
+        read_options(FastApiResourceServerSettings, provided, component=COMPONENT, also_known=ours | theirs)
     asked = {name: both.get(name) for name in (*_MATCHES, "tenants", "user_storage", "token_consumers")}
     settings = read_options(FastApiResourceServerSettings, asked, component=COMPONENT)
     if own.get("user_storage") is None and settings.oauth_issuer is None and settings.user_match_field is None:
@@ -90,5 +90,5 @@ def _consumers(options: Mapping[str, Any], tenants: Sequence[str] | None) -> lis
 
 
 def _consumer(options: Mapping[str, Any]) -> OAuthTokenConsumer:
-    given: Any = options
-    return OAuthTokenConsumer(None, given)
+    provided: Any = options
+    return OAuthTokenConsumer(None, provided)

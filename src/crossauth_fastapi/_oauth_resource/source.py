@@ -111,8 +111,8 @@ class BearerSource:
         client = client_of(claims) or ("" if user is None else None)
         return Identity(AUTH_TYPE, user, scopes, client, {PAYLOAD: claims}, None, self._implied)
 
-    async def look_again(self, scope: Scope, state: RequestState) -> None:
-        """See `Source.look_again`: a token that expired or was revoked meanwhile is refused, and what has changed about its user
+    async def recheck(self, scope: Scope, state: RequestState) -> None:
+        """See `Source.recheck`: a token that expired or was revoked meanwhile is refused, and what has changed about its user
         or its scopes counts.
 
         Raises:
@@ -133,7 +133,7 @@ class BearerSource:
         # Only of tokens that are good: anybody can send others.
         if self._seldom.is_due((e.user.id, e.reason)):
             address = peer_address(scope, state.site.trusted_proxies)
-            self._events.tell(EventName.token_refused, e.user, address=address, reason=e.reason)
+            self._events.emit(EventName.token_refused, e.user, address=address, reason=e.reason)
 
     def refused(self, e: OAuthError, scope: Scope, state: RequestState) -> Identity:
         """What a token says that is refused, or that nobody can judge."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -25,6 +26,11 @@ _PATH: Final = re.compile(r"/(?![/\\])[!#-&(-;=?-\[\]-~]*")
 _UNTITLED: Final = "FastAPI"
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.S)
 _BETWEEN: Final = re.compile(r"\s*([{};,>])\s*|(:) ")
+_MOST_NAME: Final = 200
+_MOST_FOOTER: Final = 2000
+_MOST_URL: Final = 2000
+_NO_TEXT: Final = ("Cc", "Cs")
+_SPACES: Final = "\t\r\n"
 _SHIELD: Final = "M16 5 8 8v6c0 5 3.400 8.700 8 10.300 4.600-1.600 8-5.300 8-10.300V8Z"
 
 
@@ -105,8 +111,11 @@ def brand_of(settings: BrandSettings, component: str, site_name: str, site_url: 
         title: the title of the FastAPI application.
 
     Raises:
-        CrossauthError: `Configuration` for a color that is none, and for an image that a page cannot load.
+        CrossauthError: `Configuration` for a color that is none, for text that a page cannot show, and for an image that it
+            cannot load.
     """
+    _check_text(component, "site_name", site_name, _MOST_NAME)
+    _check_text(component, "footer", settings.footer or "", _MOST_FOOTER)
     policy = settings.page_policy or EVERY_PAGE
     for name in ("logo_url", "favicon_url"):
         policy |= PagePolicy(img_src=_image_source(component, name, getattr(settings, name)))
@@ -125,11 +134,24 @@ def _host(site_url: str | None) -> str:
     return "" if is_local_host(host) else host
 
 
+def _check_text(component: str, name: str, text: str, most: int) -> None:
+    """Refuse what would break every page: characters that no page can have, and more text than one should."""
+    # An environment variable that is no UTF-8 comes with surrogates in it.
+    if len(text) <= most and not any(unicodedata.category(c) in _NO_TEXT and c not in _SPACES for c in text):
+        return
+    raise CrossauthError(
+        ErrorCode.Configuration,
+        f"{component}: option {name!r} must be text of at most {most} characters, without control characters, in UTF-8",
+    )
+
+
 def _image_source(component: str, name: str, url: str | None) -> tuple[str, ...]:
     """What an image adds to the policy."""
-    if url is None or _PATH.fullmatch(url):
+    if url is None or (len(url) <= _MOST_URL and _PATH.fullmatch(url)):
         return ()
     try:
+        if len(url) > _MOST_URL or not url.lower().startswith("https:"):
+            raise CrossauthError(ErrorCode.Configuration)
         PagePolicy(img_src=(url,))
     except CrossauthError as e:
         raise CrossauthError(

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from fastapi import Request
 from fastapi.templating import Jinja2Templates
-from jinja2 import BaseLoader, BytecodeCache, Environment, FileSystemLoader, TemplateNotFound
-from jinja2.bccache import Bucket
+from jinja2 import BaseLoader, Environment, FileSystemLoader, TemplateNotFound
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.texts import current_language, direction, install
+from crossauth_backend.delivery.compiled import CompiledTemplates
 from crossauth_fastapi._pages.brand import NO_BRAND, Brand
 from crossauth_fastapi._pages.humanwords import FILTERS
 from crossauth_fastapi._pages.policy import EVERY_PAGE, PagePolicy
@@ -64,23 +64,6 @@ class PageLoader(BaseLoader):
         raise TemplateNotFound(template)
 
 
-class CompiledTemplates(BytecodeCache):
-    """Templates that were compiled once need not be again for the next server of the process, such as that of the next test."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, tuple[str, Any]] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        """Find what was compiled of the same source."""
-        checksum, code = self._found.get(bucket.key, ("", None))
-        if checksum == bucket.checksum:
-            bucket.code = code
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep what was compiled."""
-        self._found[bucket.key] = bucket.checksum, bucket.code
-
-
 _COMPILED: Final = CompiledTemplates()
 Variables = dict[str, Any]
 Complete = Callable[[], Awaitable[Variables]]
@@ -103,7 +86,8 @@ class Pages:
         more: Callable[[Request], Complete | None] = lambda request: None,
         brand: Brand = NO_BRAND,
     ) -> None:
-        environment = Environment(loader=PageLoader(template_dir), autoescape=True, bytecode_cache=_COMPILED)
+        self._loader = PageLoader(template_dir)
+        environment = Environment(loader=self._loader, autoescape=True, bytecode_cache=_COMPILED)
         install(environment)
         environment.filters.update(FILTERS)
         environment.globals["now"] = utc_now
@@ -119,9 +103,15 @@ class Pages:
         return pages
 
     def has(self, template: str) -> bool:
-        """Whether there is such a template."""
+        """Whether there is such a template.
+
+        One of the application's own is compiled, so that a mistake in it is known at the start; ours when they are used.
+        """
+        environment = self.templates.env
         try:
-            self.templates.env.get_template(template)
+            _, filename, _ = self._loader.get_source(environment, template)
+            if not Path(filename or "").is_relative_to(_OURS):
+                environment.get_template(template)
         except TemplateNotFound:
             return False
         return True
@@ -151,14 +141,14 @@ class Pages:
                 self._policy if policy is EVERY_PAGE else (self.brand.policy | policy).header
             )
         # What a page is given wins, as it would not over a context processor: for an administrator `user` is somebody else.
-        given = {**self._common(request), **_language_variables(), **(variables or {})}
+        provided = {**self._common(request), **_language_variables(), **(variables or {})}
         headers |= _language_headers()
         complete = self._more(request)
         if complete is None:
-            return self._plain.TemplateResponse(request, template, given, status, headers)
+            return self._plain.TemplateResponse(request, template, provided, status, headers)
 
         def make(more: Variables) -> Response:
-            return self._plain.TemplateResponse(request, template, {**given, **more}, status)
+            return self._plain.TemplateResponse(request, template, {**provided, **more}, status)
 
         return LatePage(make, complete, status, headers)
 

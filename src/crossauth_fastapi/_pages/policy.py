@@ -56,6 +56,13 @@ class PagePolicy:
     connect_src: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            values = getattr(self, f.name)
+            if not isinstance(values, (tuple, list)) or not all(isinstance(value, str) for value in values):
+                raise CrossauthError(
+                    ErrorCode.Configuration,
+                    f"PagePolicy: {f.name} must be a tuple of texts, such as ('https://example.com',), not {values!r:.80}",
+                )
         self._widened()
 
     def __or__(self, other: PagePolicy) -> PagePolicy:
@@ -71,8 +78,8 @@ class PagePolicy:
         return "; ".join(f"{directive} {sources[directive]}" for directive in _ORDER if directive in sources)
 
     def _widened(self) -> dict[str, list[str]]:
-        given = {f.name.replace("_", "-"): getattr(self, f.name) for f in fields(self)}
-        return {name: [_source(name, value) for value in values] for name, values in given.items() if values}
+        provided = {f.name.replace("_", "-"): getattr(self, f.name) for f in fields(self)}
+        return {name: [_source(name, value) for value in values] for name, values in provided.items() if values}
 
 
 EVERY_PAGE: Final = PagePolicy()

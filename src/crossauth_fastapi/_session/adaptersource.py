@@ -70,12 +70,12 @@ class AdapterSource:
         """See `Source.identify`; what the adapter says counts where no other credential says who is asking."""
         # On a WebSocket its handshake, which has no method and no body.
         request = connection_of(scope)
-        state.later("user", lambda: self._adapter.user(request))
-        state.later("auth_type", lambda: self._auth_type(request))
-        state.later("csrf_token", lambda: self._adapter.csrf_token(request))
+        state.set_lazy("user", lambda: self._adapter.user(request))
+        state.set_lazy("auth_type", lambda: self._auth_type(request))
+        state.set_lazy("csrf_token", lambda: self._adapter.csrf_token(request))
         return None
 
-    async def look_again(self, scope: Scope, state: RequestState) -> None:
+    async def recheck(self, scope: Scope, state: RequestState) -> None:
         """Ask the adapter again who is logged in: on a WebSocket, which lasts.
 
         Raises:

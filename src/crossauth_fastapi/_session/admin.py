@@ -72,15 +72,15 @@ async def create_user(call: Submitted[AdminCreateBody]) -> Outcome:
 async def get_users_page(call: SessionRequest) -> Page | Redirect:
     """A page of users, or those that were searched for."""
     users, skip, take, more = await _found(call)
-    shown = {"users": users, "skip": skip, "take": take, "haveNext": more, "havePrevious": skip > 0}
-    return Page({**shown, "search": call.request.query_params.get("search", ""), "next": call.next_page("")})
+    view = {"users": users, "skip": skip, "take": take, "haveNext": more, "havePrevious": skip > 0}
+    return Page({**view, "search": call.request.query_params.get("search", ""), "next": call.next_page("")})
 
 
 async def get_users_json(call: SessionRequest) -> Outcome:
     """The same as JSON."""
     users, skip, take, more = await _found(call)
-    shown = [call.ctx.public(user) for user in users]
-    return Outcome({"ok": True, "users": shown, "skip": skip, "take": take, "haveNext": more}, Page())
+    view = [call.ctx.public(user) for user in users]
+    return Outcome({"ok": True, "users": view, "skip": skip, "take": take, "haveNext": more}, Page())
 
 
 async def get_user_page(call: SessionRequest) -> Page | Redirect:
@@ -110,8 +110,8 @@ async def get_password_page(call: SessionRequest) -> Page | Redirect:
     """The form."""
     who = await call.admin()
     required = call.request.query_params.get("required") == "true"
-    shown = {"user": await _user(call), "next": call.next_page(""), "required": required, "isAdmin": True}
-    return Page({**shown, "passwordNeeded": needs_password(call, who)})
+    view = {"user": await _user(call), "next": call.next_page(""), "required": required, "isAdmin": True}
+    return Page({**view, "passwordNeeded": needs_password(call, who)})
 
 
 async def change_password(call: SessionRequest) -> Outcome:
@@ -123,8 +123,8 @@ async def change_password(call: SessionRequest) -> Outcome:
     changed = await admin.change_password(ctx.accounts, who, user, secrets_of(call, "new_"), repeat, call.origin)
     await renew_session(call, changed)
     after = call.next_page("")
-    shown = Page({"message": PASSWORD_SET, "user": changed, "next": after, "required": False, "isAdmin": True})
-    return Outcome({"ok": True, "message": PASSWORD_SET}, Redirect(after) if after else shown)
+    view = Page({"message": PASSWORD_SET, "user": changed, "next": after, "required": False, "isAdmin": True})
+    return Outcome({"ok": True, "message": PASSWORD_SET}, Redirect(after) if after else view)
 
 
 async def get_deletion_page(call: SessionRequest) -> Page | Redirect:
@@ -143,8 +143,8 @@ async def delete_user(call: SessionRequest) -> Outcome:
     check_confirmed(call, user)
     await profile.delete_account(ctx.accounts, user, call.origin, actor=who)
     after = call.next_page(call.admin_url("selectuser"))
-    shown = Page({"message": DELETED, "userid": user.id, "isAdmin": True, "next": after})
-    return Outcome({"ok": True, "userid": ctx.public(user)["id"]}, shown)
+    view = Page({"message": DELETED, "userid": user.id, "isAdmin": True, "next": after})
+    return Outcome({"ok": True, "userid": ctx.public(user)["id"]}, view)
 
 
 async def get_audit_page(call: SessionRequest) -> Page | Redirect:
@@ -156,14 +156,14 @@ async def get_audit_page(call: SessionRequest) -> Page | Redirect:
 async def get_audit_json(call: SessionRequest) -> Outcome:
     """The same as JSON."""
     events, skip, take = await _events(call)
-    shown = [
+    view = [
         {
             "name": e.name.value, "at": e.at.isoformat(), "userid": e.userid, "username": e.username, "actor": e.actor,
             "address": e.address, "reason": e.reason,
         }
         for e in events[:take]
     ]  # fmt: skip
-    return Outcome({"ok": True, "events": shown, "skip": skip, "take": take, "haveNext": len(events) > take}, Page())
+    return Outcome({"ok": True, "events": view, "skip": skip, "take": take, "haveNext": len(events) > take}, Page())
 
 
 async def _events(call: SessionRequest, default: int = 50) -> tuple[list[Event], int, int]:
@@ -181,12 +181,12 @@ async def _found(call: SessionRequest) -> tuple[list[User], int, int, bool]:
     skip, take = _page(call, DEFAULT_TAKE)
     own = call.ctx.settings.user_search_fn
     if own is not None and search:
-        given = await call_hook(own, search, call.ctx.users)
-        if not isinstance(given, (list, tuple)) or not all(isinstance(user, User) for user in given):
+        provided = await call_hook(own, search, call.ctx.users)
+        if not isinstance(provided, (list, tuple)) or not all(isinstance(user, User) for user in provided):
             raise CrossauthError(
                 ErrorCode.Configuration, detail="option 'user_search_fn': the function must return a list of users"
             )
-        found = list(given[skip : skip + take + 1])
+        found = list(provided[skip : skip + take + 1])
     else:
         found = await admin.find_users(call.ctx.accounts, search, skip, take + 1)
     return found[:take], skip, take, len(found) > take
@@ -236,8 +236,8 @@ def _form_variables(call: SessionRequest) -> dict[str, Any]:
 
 
 def _user_variables(call: SessionRequest, user: User) -> dict[str, Any]:
-    shown = {**_form_variables(call), "user": user, "enableOAuthClientManagement": False}
-    return shown | ({"message": UNREADABLE_TEXT} if user.state == UNREADABLE else {})
+    view = {**_form_variables(call), "user": user, "enableOAuthClientManagement": False}
+    return view | ({"message": UNREADABLE_TEXT} if user.state == UNREADABLE else {})
 
 
 CREATE = Action(

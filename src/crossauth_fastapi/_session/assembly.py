@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, FastAPI, Request
 
 from crossauth_backend.accounts.fit import check_storages
-from crossauth_backend.accounts.login_names import check_login_by
+from crossauth_backend.accounts.login_name_rules import check_login_by
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option_names, read_options
 from crossauth_backend.core.text import with_slashes
@@ -24,7 +24,7 @@ from crossauth_fastapi._actions.accounts import offer_accounts
 from crossauth_fastapi._http.localhost import is_local_host
 from crossauth_fastapi._http.proxies import read_proxies
 from crossauth_fastapi._middleware.languages import languages_of
-from crossauth_fastapi._middleware.order import attach_source, servers_on, tell_site
+from crossauth_fastapi._middleware.order import attach_source, servers_on, set_site_facts
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.brand import brand_of
 from crossauth_fastapi._pages.environment import Pages
@@ -130,7 +130,7 @@ def attach(app: FastAPI, ctx: SessionContext, router: APIRouter) -> None:
     """
     manager, settings = ctx.manager, ctx.settings
     attach_source(app, ctx.source, lambda: install_step_up(app, router.routes, ctx))
-    tell_site(
+    set_site_facts(
         app,
         public_url=settings.site_url,
         local=ctx.local_site,
@@ -152,9 +152,9 @@ def attach(app: FastAPI, ctx: SessionContext, router: APIRouter) -> None:
     attach_change_password(app, ctx)
 
 
-def tell_login(app: FastAPI, ctx: SessionContext) -> None:
+def set_login_page(app: FastAPI, ctx: SessionContext) -> None:
     """Let browsers that have to log in be sent to the login page, which is there now."""
-    tell_site(app, login_path=f"{ctx.prefix}login")
+    set_site_facts(app, login_path=f"{ctx.prefix}login")
 
 
 def site_is_local(settings: SessionServerSettings) -> bool | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from crossauth_fastapi._actions.forms import AsSent, CheckedLater, CsrfBody, Ok
+from crossauth_fastapi._http.openapi import TITLED
 
 
 class PasswordBody(CsrfBody):
@@ -64,7 +65,7 @@ class DeleteUserBody(PasswordBody):
 class UserView(BaseModel):
     """A user, as its owner sees it; further fields are those the user may edit."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = TITLED | ConfigDict(extra="allow")
     id: int | str
     username: str
     email: str | None
@@ -223,6 +224,7 @@ class RecoveryAnswer(Ok):
 class SessionView(BaseModel):
     """One session."""
 
+    model_config = TITLED
     session: str
     created: str
     lastActive: str | None
@@ -249,6 +251,7 @@ class UsersAnswer(Ok):
 class EventView(BaseModel):
     """One thing that happened."""
 
+    model_config = TITLED
     name: str
     at: str
     userid: int | str | None
@@ -282,5 +285,6 @@ class UpdateUserAnswer(Ok):
 class CsrfAnswer(BaseModel):
     """A CSRF token; its cookie comes with the response."""
 
+    model_config = TITLED
     ok: bool
     csrfToken: str

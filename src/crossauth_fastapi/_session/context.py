@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from fastapi import Request
 from pydantic import BaseModel
 
-from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.accounts.context import Accounts, ClientInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.jsonsafe import PLAIN, json_safe
@@ -107,13 +107,13 @@ class SessionContext(ActionContext):
             return {}
         state = state_of(request)
         if state.extra_columns is None:
-            given = await call_hook(self.settings.add_to_session, request)
-            if given is not None and not (isinstance(given, Mapping) and all(isinstance(name, str) for name in given)):
+            extra = await call_hook(self.settings.add_to_session, request)
+            if extra is not None and not (isinstance(extra, Mapping) and all(isinstance(name, str) for name in extra)):
                 raise CrossauthError(
                     ErrorCode.Configuration,
                     detail="option 'add_to_session': the function must return a dictionary of further columns, or None",
                 )
-            state.extra_columns = dict(given or {})
+            state.extra_columns = dict(extra or {})
         return state.extra_columns
 
     def start_session(self, request: Request, key: Key, user: User | None, persist: bool | None) -> None:
@@ -124,11 +124,13 @@ class SessionContext(ActionContext):
         state.add_identity(self.source.name, session_identity(key.value, stored, user))
         self.source.csrf.new_token(state)
 
-    def origin(self, request: Request) -> Origin:
+    def origin(self, request: Request) -> ClientInfo:
         """Where a request comes from, and the browser that its cookie names."""
         state, devices = state_of(request), self.manager.devices
         device = devices.read(state.signed_value(devices.cookie), self.manager.session.clock())
-        return Origin(peer_address(request.scope, self.proxies), device, state.header(b"user-agent"), state.root_path)
+        return ClientInfo(
+            peer_address(request.scope, self.proxies), device, state.header(b"user-agent"), state.root_path
+        )
 
     async def remember_device(self, request: Request, user: User, factor2_passed: bool) -> None:
         """Know this browser again as one in which `user` was logged in, until one of the user's credentials is another."""
@@ -165,7 +167,7 @@ class SessionContext(ActionContext):
 
 def public_user(user: User, editable: Iterable[str]) -> dict[str, Any]:
     """See `SessionContext.public`; `editable` are the names of the extra fields."""
-    shown: dict[str, Any] = {
+    view: dict[str, Any] = {
         "id": user.id if isinstance(user.id, int) else str(user.id),
         "username": user.username,
         "email": user.email,
@@ -174,11 +176,11 @@ def public_user(user: User, editable: Iterable[str]) -> dict[str, Any]:
         "factor2": user.factor2 or "",
         "admin": user.admin,
     }
-    shown |= {name: user.get(name) for name in editable if name not in shown}
+    view |= {name: user.get(name) for name in editable if name not in view}
     # Almost always; asked in one step, for this is a part of many answers.
-    if PLAIN.issuperset(map(type, shown.values())):
-        return shown
-    return {name: json_safe(value) for name, value in shown.items()}
+    if PLAIN.issuperset(map(type, view.values())):
+        return view
+    return {name: json_safe(value) for name, value in view.items()}
 
 
 B = TypeVar("B", bound=BaseModel)

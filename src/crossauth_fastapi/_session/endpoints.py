@@ -45,7 +45,7 @@ def enabled_endpoints(given: Sequence[str] | None, on: Collection[Group]) -> fro
             silence.
     """
     groups: set[Group] = set()
-    wanted: set[str] = set()
+    expected: set[str] = set()
     if not given:
         groups |= {BASIC, *({ADMIN} & set(on))}
     if not given or set(given) & {"all", "allMinusOAuth", ""}:
@@ -53,19 +53,19 @@ def enabled_endpoints(given: Sequence[str] | None, on: Collection[Group]) -> fro
     for name in given or ():
         if name in ("all", "allMinusOAuth", ""):
             groups |= {BASIC, ADMIN, FACTOR2}
-            wanted |= set(_CLIENTS) if name == "all" else set()
+            expected |= set(_CLIENTS) if name == "all" else set()
         else:
-            wanted.add(_checked(name, on))
+            expected.add(_checked(name, on))
     # The pages of second factors are there wherever a second factor can be asked for.
     groups |= {FACTOR2} & set(on)
-    wanted |= {name for group in groups for name in endpoints_of(group)}
-    missing = sorted(wanted & set(_CLIENTS))
+    expected |= {name for group in groups for name in endpoints_of(group)}
+    missing = sorted(expected & set(_CLIENTS))
     if missing:
         raise CrossauthError(
             ErrorCode.NotImplemented,
             f"FastApiSessionServer: option 'endpoints': not available in this version: {', '.join(missing)}",
         )
-    return frozenset(wanted)
+    return frozenset(expected)
 
 
 def _checked(name: str, on: Collection[Group]) -> str:

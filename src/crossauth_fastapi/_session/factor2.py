@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from crossauth_backend.accounts import email_change, factor2_setup, recovery
+from crossauth_backend.accounts.challenge import PENDING, decrypt, is_setup_pending
 from crossauth_backend.accounts.code_targets import is_reachable
 from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.fit import fields_given_with_choice
-from crossauth_backend.accounts.pending import PENDING, is_set_up_pending, read_pending
 from crossauth_backend.accounts.required_change import required_change
 from crossauth_backend.accounts.second_factor import methods_of
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.accounts.signup_rules import SETTING_UP
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
@@ -48,7 +48,7 @@ REMOVED = mark("Two-factor authentication is off.")
 
 def _is_set_up_pending(call: SessionRequest) -> bool:
     accounts = call.ctx.accounts
-    return is_set_up_pending(call.state["session_key"], accounts.ring, accounts.now)
+    return is_setup_pending(call.state["session_key"], accounts.ring, accounts.now)
 
 
 async def get_setup_page(call: SessionRequest) -> Page | Redirect:
@@ -57,9 +57,9 @@ async def get_setup_page(call: SessionRequest) -> Page | Redirect:
     Nothing is sent, and nothing begins.
     """
     if _is_set_up_pending(call):
-        shown = await _shown_again(call)
-        secrets = read_pending(call.state["session_key"], call.ctx.accounts.ring, PENDING, "signup", "setup").secrets
-        return Page({**factor_variables(call, str(shown["factor2"]), secrets), **shown, "next": call.next_page("")})
+        view = await _shown_again(call)
+        secrets = decrypt(call.state["session_key"], call.ctx.accounts.ring, PENDING, "signup", "setup").secrets
+        return Page({**factor_variables(call, str(view["factor2"]), secrets), **view, "next": call.next_page("")})
     user, forced = await whose_factor2(call)
     if forced or user.factor2 not in call.ctx.accounts.allowed_factor2:
         return Redirect(with_query(call.url("changefactor2"), next=call.next_page("")))
@@ -77,8 +77,8 @@ async def get_setup_json(call: SessionRequest) -> Outcome:
         raise CrossauthError(
             ErrorCode.BadRequest, mark("There is no setup in progress; POST here without a code to start again")
         )
-    shown = await _shown_again(call)
-    return Outcome({"ok": True, **shown, "csrfToken": call.state["csrf_token"]}, Page())
+    view = await _shown_again(call)
+    return Outcome({"ok": True, **view, "csrfToken": call.state["csrf_token"]}, Page())
 
 
 async def _shown_again(call: SessionRequest) -> dict[str, Any]:
@@ -88,8 +88,8 @@ async def _shown_again(call: SessionRequest) -> dict[str, Any]:
         CrossauthError: `Unauthorized` for another browser.
     """
     accounts, key = call.ctx.accounts, call.state["session_key"]
-    pending = read_pending(key, accounts.ring, PENDING, "signup", "setup")
-    if not pending.is_claimed_by(_claim_of(call)):
+    challenge = decrypt(key, accounts.ring, PENDING, "signup", "setup")
+    if not challenge.is_claimed_by(_claim_of(call)):
         raise CrossauthError(ErrorCode.Unauthorized, factor2_setup.OTHER_BROWSER)
     return await factor2_setup.show_setup(accounts, key)
 
@@ -137,7 +137,7 @@ async def configure(call: SessionRequest) -> Outcome:
     if call.user is None:
         return signed_in
     # Also after a sign-up: the codes can be shown only now, so the page shows them, and leads on.
-    shown = {
+    view = {
         "message": SET_UP,
         "next": after,
         "required": False,
@@ -145,7 +145,7 @@ async def configure(call: SessionRequest) -> Outcome:
         "recoveryCodes": done.recovery_codes,
     }
     answer = {**signed_in.json, "emailVerificationNeeded": False, "recoveryCodes": done.recovery_codes}
-    return Outcome(answer, Page(shown))
+    return Outcome(answer, Page(view))
 
 
 async def get_change_page(call: SessionRequest) -> Page | Redirect:
@@ -160,8 +160,8 @@ async def change(call: Submitted[ChangeFactor2Body]) -> Outcome:
     if not forced:
         await require_recent_login(call, user)
     await ctx.extra_columns(call.request)
-    wanted = call.body.factor2.removeprefix(NO_FACTOR2)
-    if not wanted:
+    requested = call.body.factor2.removeprefix(NO_FACTOR2)
+    if not requested:
         stored = await factor2_setup.remove(ctx.accounts, user, call.origin)
         if stored.state == UserState.awaiting_email_verification:
             await email_change.send_link_again(ctx.accounts, stored, call.origin)
@@ -171,13 +171,13 @@ async def change(call: Submitted[ChangeFactor2Body]) -> Outcome:
             first = proven(ctx.accounts, stored)
             return await sign_in(call, first, False, call.next_page(ctx.settings.login_redirect))
         await open_session(ctx, call.request, current_attempt(call, stored), False)
-        shown = {**_change_variables(call, stored), "message": REMOVED}
-        return Outcome({"ok": True, "message": REMOVED}, Page(shown))
-    purpose, given = "setup", await _given_address(call, user, wanted) if forced else {}
-    if user.state in SETTING_UP and wanted in ctx.accounts.allowed_factor2:
+        view = {**_change_variables(call, stored), "message": REMOVED}
+        return Outcome({"ok": True, "message": REMOVED}, Page(view))
+    purpose, provided = "setup", await _given_address(call, user, requested) if forced else {}
+    if user.state in SETTING_UP and requested in ctx.accounts.allowed_factor2:
         # A sign-up that goes on: its address is not verified, and may have an account.
-        purpose, given = "signup", {}
-    return await _begin_setup(call, user, wanted, purpose, given)
+        purpose, provided = "signup", {}
+    return await _begin_setup(call, user, requested, purpose, provided)
 
 
 async def _given_address(call: SessionRequest, user: User, factor2: str) -> dict[str, Any]:
@@ -193,11 +193,11 @@ async def _given_address(call: SessionRequest, user: User, factor2: str) -> dict
     if factor is None or is_reachable(factor, user):
         return {}
     sent = editable_values(call.form.to_dict(), fields_given_with_choice(call.ctx.users, factor))
-    given = {name: value for name, value in sent.items() if value}
-    if given:
-        checked = await checked_user(accounts, {**user.to_dict(), **given}, user, trusted=True)
-        given = {name: checked[name] for name in given}
-    return given
+    provided = {name: value for name, value in sent.items() if value}
+    if provided:
+        checked = await checked_user(accounts, {**user.to_dict(), **provided}, user, trusted=True)
+        provided = {name: checked[name] for name in provided}
+    return provided
 
 
 def _missing_fields(call: SessionRequest, user: User, forced: bool) -> list[str]:
@@ -217,7 +217,7 @@ async def whose_factor2(call: SessionRequest) -> tuple[User, bool]:
         CrossauthError: `Unauthorized` where nobody is logged in and none did.
     """
     if call.user is None:
-        required = await required_change(call.ctx.accounts, call.state["session_key"], Ask.FACTOR2_CHANGE)
+        required = await required_change(call.ctx.accounts, call.state["session_key"], Requirement.FACTOR2_CHANGE)
         if required is not None:
             if required.user.state not in (UserState.active, UserState.factor2_reset_needed, *SETTING_UP):
                 raise CrossauthError(ErrorCode.UserNotActive)
@@ -246,7 +246,7 @@ async def make_codes(call: SessionRequest) -> Outcome:
         )
     await require_recent_login(call, user)
     made = await recovery.make_codes(call.ctx.accounts, user)
-    call.ctx.accounts.events.tell(EventName.recovery_codes_made, user, address=call.origin.address)
+    call.ctx.accounts.events.emit(EventName.recovery_codes_made, user, address=call.origin.address)
     return Outcome({"ok": True, "recoveryCodes": made}, Page({"recoveryCodes": made, "left": len(made)}))
 
 
@@ -254,13 +254,13 @@ async def _begin_setup(
     call: SessionRequest, user: User, factor2: str, purpose: str = "setup", given: Mapping[str, Any] | None = None
 ) -> Outcome:
     ctx, fields = call.ctx, {**user.to_dict(), **(given or {})}
-    shown, data = await factor2_setup.start_setup(
+    view, data = await factor2_setup.start_setup(
         ctx.accounts, user, user.username, factor2, purpose, fields, False, call.origin,
         new_claim(ctx, call.state, PENDING),
     )  # fmt: skip
     await ctx.keep(call.request, data)
-    page = {**begun_variables(call, factor2), **shown, "next": call.next_page("")}
-    return Outcome({"ok": True, **shown}, Page(page, "configure_factor2_page"))
+    page = {**begun_variables(call, factor2), **view, "next": call.next_page("")}
+    return Outcome({"ok": True, **view}, Page(page, "configure_factor2_page"))
 
 
 def _own_factor(call: SessionRequest) -> str:

@@ -69,8 +69,8 @@ def factor_variables(call: SessionRequest, factor2: str, secrets: Mapping[str, A
 
 def begun_variables(call: SessionRequest, factor2: str) -> dict[str, Any]:
     """What a page says of a second factor whose set-up begins now: where it sends codes, one was sent."""
-    shown = factor_variables(call, factor2)
-    return {**shown, "resendIn": RESEND_AFTER if shown["canResend"] else 0}
+    view = factor_variables(call, factor2)
+    return {**view, "resendIn": RESEND_AFTER if view["canResend"] else 0}
 
 
 def unreachable_text(ctx: SessionContext, user: User) -> str | None:

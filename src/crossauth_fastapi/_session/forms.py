@@ -59,10 +59,10 @@ def form_fields(context: Context, names: Sequence[str], user: User | None = None
         names: the fields, without `user_`. Those that no form sets, and the username, which has a place of its own, are left out.
         user: whose values they are; nobody's in a form for a new user.
     """
-    shown = [name for name in names if name not in _RESERVED and name != "username"]
+    view = [name for name in names if name not in _RESERVED and name != "username"]
     return [
         shown_field(name, context.get(PREFIX + name, "" if user is None else shown_value(user.get(name, ""))))
-        for name in shown
+        for name in view
     ]
 
 

@@ -64,11 +64,11 @@ async def require_recent_login(call: SessionRequest, user: User, prefix: str = "
         raise CrossauthError(
             ErrorCode.Unauthorized, mark("You logged in too long ago. Log out and log in again to do this.")
         )
-    given = secrets_of(call, prefix)
-    if not any(given.values()):
+    provided = secrets_of(call, prefix)
+    if not any(provided.values()):
         raise PasswordRequired(f"{prefix}password")
     async with accounts.limited(call.origin, user, password_account=str(user.id)):
-        await _prove(accounts, found, given)
+        await _prove(accounts, found, provided)
     known = current_attempt(call, user).auth
     sid = known.sid if known is not None else None
     auth = auth_facts(accounts.now, proven(accounts, user).methods, sid=sid)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.signup_rules import SETTING_UP
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.texts import mark
@@ -25,9 +25,9 @@ from crossauth_fastapi._session.csrf import CSRF_FIELDS
 from crossauth_fastapi._session.login import open_session
 
 _ASKED = {
-    Ask.FACTOR2: ErrorCode.MfaRequired,
-    Ask.PASSWORD_CHANGE: ErrorCode.PasswordChangeNeeded,
-    Ask.FACTOR2_CHANGE: ErrorCode.Factor2ResetNeeded,
+    Requirement.FACTOR2: ErrorCode.MfaRequired,
+    Requirement.PASSWORD_CHANGE: ErrorCode.PasswordChangeNeeded,
+    Requirement.FACTOR2_CHANGE: ErrorCode.Factor2ResetNeeded,
 }
 # What the library itself keeps in session data (contract 4.5). A second factor rests on nobody else writing these.
 RESERVED_DATA = ("2fa", "pre2fa", "pre2falook", "passwordchange", "factor2change", "crossauth")
@@ -94,8 +94,8 @@ def check_names(names: list[str], reserved: Collection[str] = ()) -> None:
 
 def sent_csrf_token(ctx: SessionContext, form: JsonOrFormData, headers: Mapping[str, str]) -> object:
     """The token that a request sent, by header or field."""
-    wanted = ctx.manager.csrf_header_name.lower()
-    header = next((value for name, value in headers.items() if name.lower() == wanted), None)
+    requested = ctx.manager.csrf_header_name.lower()
+    header = next((value for name, value in headers.items() if name.lower() == requested), None)
     return header or next((form.get(name) for name in CSRF_FIELDS if form.get(name)), None)
 
 
@@ -120,7 +120,7 @@ async def login_with_user(
     resp: Response,
     success_fn: Callable[[Response, User], Any],
 ) -> Response:
-    """Sign in a user who has been proven by other means, through the same stages as every login.
+    """Log in a user who has been proven by other means, through the same stages as every login.
 
     Raises:
         CrossauthError: the reason for which the account's state refuses; `MfaRequired` where the second factor is waited for

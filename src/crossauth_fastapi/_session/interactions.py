@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.accounts import interaction as stored
-from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.accounts.context import Accounts, ClientInfo
 from crossauth_backend.accounts.interaction import Completion, Interaction
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
@@ -47,7 +47,7 @@ class BrowserInteractions:
     ) -> Interaction:
         """See `Interactions.begin`."""
         _check_end(ends_at)
-        origin = Origin(peer_address(request.scope, self.proxies))
+        origin = ClientInfo(peer_address(request.scope, self.proxies))
         begun = await stored.begin(self._accounts, flow, checked, resume, ends_at=ends_at, origin=origin)
         self._give_cookie(state_of(request), begun)
         return begun

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.signup_rules import SETTING_UP
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.keys.data import KeyDataEntry, changed_data, get_json_data
@@ -27,9 +27,9 @@ from crossauth_fastapi._session.source import session_identity
 
 # Where a login goes on that is not complete, and why it cannot where that page is not there.
 _ASKED: Final = {
-    Ask.FACTOR2: ("loginfactor2", ErrorCode.MfaRequired),
-    Ask.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),
-    Ask.FACTOR2_CHANGE: ("changefactor2", ErrorCode.Factor2ResetNeeded),
+    Requirement.FACTOR2: ("loginfactor2", ErrorCode.MfaRequired),
+    Requirement.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),
+    Requirement.FACTOR2_CHANGE: ("changefactor2", ErrorCode.Factor2ResetNeeded),
 }
 
 # Other entries may be written at the same time; each time one is, somebody else has got on.
@@ -87,8 +87,8 @@ async def open_anonymous(ctx: SessionContext, request: Request, data: Mapping[st
     if before is not None and before.userid is not None:
         raise CrossauthError(ErrorCode.BadRequest, mark("A user is logged in"))
     # As it is by now: what was ended while this request was under way does not come back.
-    kept = {} if before is None else await _data_of(ctx, before.value)
-    key = await sessions.create_session_key(None, await ctx.extra_columns(request), {**kept, **data})
+    stored = {} if before is None else await _data_of(ctx, before.value)
+    key = await sessions.create_session_key(None, await ctx.extra_columns(request), {**stored, **data})
     ctx.start_session(request, key, None, False)
     if before is not None:
         await ctx.manager.key_storage.delete_key(before.value)
@@ -105,7 +105,7 @@ async def sign_in(
     endpoint, code = _ASKED[result.asked]
     if endpoint not in ctx.endpoints:
         raise CrossauthError(ErrorCode.TwoFactorIncomplete if result.user.state in SETTING_UP else code)
-    if result.asked is Ask.FACTOR2:
+    if result.asked is Requirement.FACTOR2:
         return SignedInBrowser(result.user, False, with_query(state.url(ctx.prefix + endpoint), next=after))
     back = local_path(with_query(state.url(ctx.prefix + "login"), next=after), after)
     return SignedInBrowser(result.user, False, with_query(state.url(ctx.prefix + endpoint), required="true", next=back))

@@ -10,11 +10,11 @@ from fastapi import Request
 
 from crossauth_backend.accounts import issue, login, second_factor
 from crossauth_backend.accounts.attempt import Attempt, Demand, Prompt
+from crossauth_backend.accounts.challenge import PENDING, decrypt
 from crossauth_backend.accounts.context import has_factor2
 from crossauth_backend.accounts.credentials import check_credentials, proven
-from crossauth_backend.accounts.pending import PENDING, read_pending
 from crossauth_backend.accounts.signup_rules import SETTING_UP
-from crossauth_backend.accounts.stages import Ask, next_step
+from crossauth_backend.accounts.stages import Requirement, next_step
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
@@ -40,8 +40,8 @@ from crossauth_fastapi._session.renewal import current_attempt
 NEEDED = mark("This site requires two-factor authentication. Set it up to log in.")
 _PROMPTS: Final[frozenset[Prompt]] = frozenset(get_args(Prompt))
 _FORCED = {
-    Ask.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),
-    Ask.FACTOR2_CHANGE: ("changefactor2", ErrorCode.Factor2ResetNeeded),
+    Requirement.PASSWORD_CHANGE: ("changepassword", ErrorCode.PasswordChangeNeeded),
+    Requirement.FACTOR2_CHANGE: ("changefactor2", ErrorCode.Factor2ResetNeeded),
 }
 
 
@@ -55,7 +55,7 @@ async def get_login_page(call: SessionRequest) -> Page | Redirect:
     if user is None:
         return Page({"next": after})
     demand = Demand(prompt=_PROMPTS.intersection(call.request.query_params.get("prompt", "").split(" ")))
-    if next_step(current_attempt(call, user), demand) is Ask.LOGIN:
+    if next_step(current_attempt(call, user), demand) is Requirement.LOGIN:
         return Page({"next": after, "again": True, "username": user.username})
     return Page({"next": after}) if refused else Redirect(after)
 
@@ -76,9 +76,9 @@ async def get_factor2_page(call: SessionRequest) -> Page | Redirect:
     """The form that asks for the code, where a login waits for one."""
     if call.user is not None:
         return Redirect(call.next_page(call.ctx.settings.login_redirect))
-    pending = read_pending(call.state["session_key"], call.ctx.accounts.ring, PENDING, "login")
+    challenge = decrypt(call.state["session_key"], call.ctx.accounts.ring, PENDING, "login")
     after = call.next_page(call.ctx.settings.login_redirect)
-    return Page(ask_variables(call, pending.factor2, "loginfactor2", after, pending.persist, pending.secrets))
+    return Page(ask_variables(call, challenge.factor2, "loginfactor2", after, challenge.persist, challenge.secrets))
 
 
 async def give_factor2(call: Submitted[LoginFactor2Body]) -> Outcome:
@@ -87,8 +87,8 @@ async def give_factor2(call: Submitted[LoginFactor2Body]) -> Outcome:
     ctx, sent, after = call.ctx, call.body.persist, _leads_to(call)
     key = call.state["session_key"]
     await ctx.extra_columns(call.request)
-    attempt, pending = await second_factor.complete_login(ctx.accounts, key, code_of(call), call.origin)
-    persist = pending.persist if sent is None else sent
+    attempt, challenge = await second_factor.complete_login(ctx.accounts, key, code_of(call), call.origin)
+    persist = challenge.persist if sent is None else sent
     return await sign_in(call, attempt, persist, after)
 
 
@@ -126,13 +126,13 @@ async def sign_in(
         raise
     if result.asked is None:
         return Outcome({"ok": True, "user": ctx.public(result.user), **(more or {})}, Redirect(after))
-    if result.asked is Ask.FACTOR2:
+    if result.asked is Requirement.FACTOR2:
         factor2 = result.user.factor2
         unsent = CODE_UNSENT.get(result.code_unsent)
         told = {"message": unsent} if unsent else {}
         asked = {}
         if call.is_page:
-            secrets = read_pending(result.session, ctx.accounts.ring, PENDING, "login").secrets
+            secrets = decrypt(result.session, ctx.accounts.ring, PENDING, "login").secrets
             asked = ask_variables(call, str(factor2), "loginfactor2", after, persist, secrets)
         page = Page({**asked, **({"errorMessage": unsent, "factor2Hint": ""} if unsent else {})}, "factor2_page")
         return Outcome({"ok": True, "twoFactorRequired": True, "factor2": factor2, **told, **(more or {})}, page)
@@ -140,7 +140,7 @@ async def sign_in(
     if result.user.state in SETTING_UP:
         code = ErrorCode.TwoFactorIncomplete
     if not call.is_page or endpoint not in ctx.endpoints:
-        lacks = result.asked is Ask.FACTOR2_CHANGE and not has_factor2(result.user)
+        lacks = result.asked is Requirement.FACTOR2_CHANGE and not has_factor2(result.user)
         raise CrossauthError(code, NEEDED if lacks and code is ErrorCode.Factor2ResetNeeded else None)
     back = local_path(with_query(call.url("login"), next=after), after)
     return Outcome({}, Redirect(with_query(call.url(endpoint), required="true", next=back)))
@@ -172,8 +172,8 @@ async def open_session(
     signed_in: User | None = result.user if result.asked is None else None
     ctx.start_session(request, result.session, signed_in, persist if signed_in else False)
     if signed_in is not None:
-        given = attempt.factor2_passed if factor2_given is None else factor2_given
-        await ctx.remember_device(request, signed_in, given)
+        provided = attempt.factor2_passed if factor2_given is None else factor2_given
+        await ctx.remember_device(request, signed_in, provided)
     return result
 
 

@@ -28,12 +28,12 @@ async def keep_next(call: SessionRequest) -> None:
     ctx, after = call.ctx, call.next_page("")
     if after in ("", call.state.link(ctx.settings.login_redirect)):
         return
-    kept = {"url": after, "until": int((ctx.accounts.now + _LASTS).timestamp())}
+    stored = {"url": after, "until": int((ctx.accounts.now + _LASTS).timestamp())}
     if call.state["session_id"] is not None:
-        await ctx.keep(call.request, {f"{_OURS}.{_NEXT}": kept})
+        await ctx.keep(call.request, {f"{_OURS}.{_NEXT}": stored})
         return
     key = await ctx.manager.session.create_session_key(
-        None, await ctx.extra_columns(call.request), {_OURS: {_NEXT: kept}}
+        None, await ctx.extra_columns(call.request), {_OURS: {_NEXT: stored}}
     )
     ctx.start_session(call.request, key, None, False)
 
@@ -44,13 +44,13 @@ def kept_next(call: SessionRequest) -> str:
     own = get_json_data(key).get(_OURS) if key is not None else None
     if not isinstance(own, dict):
         return ""
-    kept, signup = own.get(_NEXT), own.get("signup")
+    stored, signup = own.get(_NEXT), own.get("signup")
     if (
-        isinstance(kept, dict)
-        and isinstance(kept.get("until"), int)
-        and kept["until"] > call.ctx.accounts.now.timestamp()
+        isinstance(stored, dict)
+        and isinstance(stored.get("until"), int)
+        and stored["until"] > call.ctx.accounts.now.timestamp()
     ):
-        return _path(kept.get("url"))
+        return _path(stored.get("url"))
     return _path(signup.get("next")) if isinstance(signup, dict) and key.userid is None else ""
 
 

@@ -58,15 +58,15 @@ def outbox_routes(router: APIRouter, ctx: SessionContext) -> None:
         return ctx.render(request, ctx.settings.page("outbox_page"), {"sent": outbox.sent})
 
     async def api(request: Request) -> Response:
-        shown = [
+        view = [
             {"to": mail.to, "subject": mail.subject, "text": mail.text, "html": mail.html, "sent": at.isoformat()}
             for mail, at in outbox.sent
         ]
-        return JSONResponse(shown, headers=NO_STORE)
+        return JSONResponse(view, headers=NO_STORE)
 
     async def html(request: Request) -> Response:
-        wanted = request.path_params["message_id"]
-        found = next((mail.html for mail, _ in outbox.sent if mail.message_id == wanted and mail.html), None)
+        requested = request.path_params["message_id"]
+        found = next((mail.html for mail, _ in outbox.sent if mail.message_id == requested and mail.html), None)
         if found is None:
             raise HTTPException(404)
         return HTMLResponse(found, headers=MAIL_HEADERS)

@@ -8,7 +8,7 @@ from crossauth_backend.accounts import password
 from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.required_change import RequiredChange, required_change
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
@@ -30,7 +30,7 @@ _BAD_LINKS: Final = (ErrorCode.InvalidKey, ErrorCode.Expired)
 RESET_SENT = mark("If there is an account with this email address, we've sent it a link to reset the password.")
 
 
-async def whose_password(call: SessionRequest) -> tuple[str, RequiredChange | None]:
+async def password_subject(call: SessionRequest) -> tuple[str, RequiredChange | None]:
     """The name of the user whose password may be changed, and the change that a login demanded, if it is that.
 
     That is whoever is logged in, or was sent here by a login that demanded it.
@@ -39,7 +39,7 @@ async def whose_password(call: SessionRequest) -> tuple[str, RequiredChange | No
         CrossauthError: `Unauthorized` where there is neither.
     """
     if call.user is None:
-        required = await required_change(call.ctx.accounts, call.state["session_key"], Ask.PASSWORD_CHANGE)
+        required = await required_change(call.ctx.accounts, call.state["session_key"], Requirement.PASSWORD_CHANGE)
         if required is not None:
             return required.user.username, required
     return call.session_user().username, None
@@ -47,7 +47,7 @@ async def whose_password(call: SessionRequest) -> tuple[str, RequiredChange | No
 
 async def get_password_page(call: SessionRequest) -> Page | Redirect:
     """The form."""
-    username, _ = await whose_password(call)
+    username, _ = await password_subject(call)
     required = call.user is None or call.request.query_params.get("required") == "true"
     return Page({"next": call.next_page(""), "required": required, "isAdmin": False, "username": username})
 
@@ -56,7 +56,7 @@ async def change_password(call: SessionRequest) -> Outcome:
     """Check the old password, store the new one, and end every other session."""
     ctx = call.ctx
     await ctx.extra_columns(call.request)
-    username, forced = await whose_password(call)
+    username, forced = await password_subject(call)
     user = await password.change_password(
         ctx.accounts,
         username,
@@ -69,8 +69,8 @@ async def change_password(call: SessionRequest) -> Outcome:
     if forced is not None:
         return await _sign_in_after(call, Attempt(user, forced.methods, forced.factor2_passed), after)
     # Every session is gone, this one too: whoever copied its cookie is out, and the browser gets a new one.
-    given = call.state.factor2_given
-    await open_session(ctx, call.request, current_attempt(call, user), False, factor2_given=given)
+    provided = call.state.factor2_given
+    await open_session(ctx, call.request, current_attempt(call, user), False, factor2_given=provided)
     page = Page({"message": CHANGED, "next": after, "required": False})
     return Outcome({"ok": True, "message": CHANGED}, page)
 
@@ -98,8 +98,8 @@ async def request_reset(call: Submitted[RequestResetBody]) -> Outcome:
     email = call.body.email
     await password.request_reset(call.ctx.accounts, email, call.origin)
     await keep_next(call)
-    shown = {"message": RESET_SENT, "email": email, "next": call.next_page("")}
-    return Outcome({"ok": True, "message": RESET_SENT, "email": email}, Page(shown))
+    view = {"message": RESET_SENT, "email": email, "next": call.next_page("")}
+    return Outcome({"ok": True, "message": RESET_SENT, "email": email}, Page(view))
 
 
 async def get_reset_page(call: Submitted[ResetBody]) -> Page | Redirect:
@@ -113,8 +113,8 @@ async def get_reset_page(call: Submitted[ResetBody]) -> Page | Redirect:
     except CrossauthError as e:
         if e.code not in _BAD_LINKS:
             raise
-        shown = {**error_variables(e), "httpStatus": e.http_status, "badLink": True, "next": kept_next(call)}
-        return Page(shown, status=e.http_status)
+        view = {**error_variables(e), "httpStatus": e.http_status, "badLink": True, "next": kept_next(call)}
+        return Page(view, status=e.http_status)
     return Page({"token": token, "username": user.username, "next": call.next_page("") or kept_next(call)})
 
 
@@ -130,8 +130,8 @@ async def reset_password(call: Submitted[ResetBody]) -> Outcome:
     result = await _sign_in_after(call, proven(ctx.accounts, user), after)
     if call.user is None:
         return result
-    shown: dict[str, Any] = {"message": CHANGED, "user": call.user, "next": after}
-    return Outcome({"message": CHANGED, **result.json}, Page(shown))
+    view: dict[str, Any] = {"message": CHANGED, "user": call.user, "next": after}
+    return Outcome({"message": CHANGED, **result.json}, Page(view))
 
 
 CHANGE_PASSWORD = Action(

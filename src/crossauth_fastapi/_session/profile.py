@@ -46,23 +46,29 @@ def profile_variables(call: SessionRequest, user: User) -> dict[str, Any]:
         shown_field(name, call.form.get(f"user_{name}", shown_value(user.get(name, ""))))
         for name in call.ctx.users.user_editable_fields
     ]
-    return {"user": user, "userEditableFields": fields, "allowedFactor2": choice_of_factors(call), "isAdmin": False}
+    return {
+        "user": user,
+        "userEditableFields": fields,
+        "allowedFactor2": choice_of_factors(call),
+        "emailRequired": call.ctx.settings.enable_email_verification,
+        "isAdmin": False,
+    }
 
 
 async def update_profile(call: SessionRequest) -> Outcome:
     """Store the fields that users may edit."""
     ctx, user = call.ctx, editor_of(call)
     editable = list(ctx.users.user_editable_fields)
-    wanted = await user_changed(call, user, editable)
-    if moves_credential(ctx.accounts, user, wanted):
+    requested = await user_changed(call, user, editable)
+    if moves_credential(ctx.accounts, user, requested):
         await require_recent_login(call, user)
-    if changes_credential(ctx.accounts, user, wanted):
+    if changes_credential(ctx.accounts, user, requested):
         await ctx.extra_columns(call.request)
-    changed, link_sent = await profile.update_profile(ctx.accounts, user, wanted, call.origin)
+    changed, link_sent = await profile.update_profile(ctx.accounts, user, requested, call.origin)
     await renew_session(call, changed)
     call.state["user"] = changed
-    shown = {"message": LINK_SENT if link_sent else UPDATED, **profile_variables(call, changed)}
-    return Outcome({"ok": True, "emailVerificationRequired": link_sent}, Page(shown))
+    view = {"message": LINK_SENT if link_sent else UPDATED, **profile_variables(call, changed)}
+    return Outcome({"ok": True, "emailVerificationRequired": link_sent}, Page(view))
 
 
 async def get_deletion_page(call: SessionRequest) -> Page | Redirect:
@@ -83,13 +89,13 @@ async def delete_account(call: SessionRequest) -> Outcome:
     await profile.delete_account(call.ctx.accounts, user, call.origin)
     if call.state["auth_type"] == "cookie":
         call.ctx.end_session(call.request)
-    shown = {
+    view = {
         "message": DELETED,
         "next": call.next_page(call.url()),
         "isAdmin": False,
         "userid": user.id,
     }
-    return Outcome({"ok": True, "userid": call.ctx.public(user)["id"]}, Page(shown))
+    return Outcome({"ok": True, "userid": call.ctx.public(user)["id"]}, Page(view))
 
 
 def check_confirmed(call: SessionRequest, user: User) -> None:

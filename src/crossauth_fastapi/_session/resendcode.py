@@ -29,11 +29,11 @@ async def resend(call: SessionRequest) -> Outcome:
     after = call.next_page(ctx.settings.login_redirect)
     if pending.purpose in ("signup", "setup"):
         factor = ctx.manager.factors[pending.factor2]
-        shown = {
+        view = {
             **factor_variables(call, pending.factor2, pending.secrets), **sent_codes.shown_again(factor, pending),
             "next": after, "notice": RESENT,
         }  # fmt: skip
-        return Outcome(answer, Page(shown, "configure_factor2_page"))
+        return Outcome(answer, Page(view, "configure_factor2_page"))
     if pending.purpose == "visit":
         page = await get_visit_page(call)
         if isinstance(page, Page):

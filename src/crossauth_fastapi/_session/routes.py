@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from crossauth_fastapi._http.errors import NO_STORE
-from crossauth_fastapi._http.openapi import needs, schemes
+from crossauth_fastapi._http.openapi import schemes, security_requirement
 from crossauth_fastapi._middleware.identity import OIDC
 from crossauth_fastapi._middleware.state import state_of
 from crossauth_fastapi._pages.brand import FAVICON, STYLESHEET, Brand
@@ -27,15 +27,15 @@ def session_routes(router: APIRouter, ctx: SessionContext) -> None:
         user, token = state["user"], ctx.source.csrf.token_for_page(state)
         # Whoever is known by an ID token alone is not logged in here.
         is_here = user is not None and state["auth_type"] != OIDC
-        shown = {"ok": True, "user": ctx.public(user) if is_here else None, "csrfToken": token}
-        return JSONResponse(shown, headers=NO_STORE)
+        view = {"ok": True, "user": ctx.public(user) if is_here else None, "csrfToken": token}
+        return JSONResponse(view, headers=NO_STORE)
 
     for method in ("GET", "POST"):
         router.add_api_route(
             f"{ctx.prefix}api/userforsessionkey", user_for_session_key, methods=[method], response_model=None,
             name=f"userforsessionkey:{method.lower()}", summary="Get the current user",
             operation_id=_operation_id("account_current_user", method),
-            responses={200: {"model": UserAnswer}}, tags=[ACCOUNT_TAG], openapi_extra=needs(session=True),
+            responses={200: {"model": UserAnswer}}, tags=[ACCOUNT_TAG], openapi_extra=security_requirement(session=True),
         )  # fmt: skip
 
 
@@ -51,28 +51,41 @@ def csrf_routes(router: APIRouter, ctx: SessionContext) -> None:
             f"{ctx.prefix}api/getcsrftoken", get_csrf_token, methods=[method], response_model=None,
             name=f"getcsrftoken:{method.lower()}", summary="Get a CSRF token",
             operation_id=_operation_id("account_csrf_token", method),
-            responses={200: {"model": CsrfAnswer}}, tags=[ACCOUNT_TAG], openapi_extra=needs(),
+            responses={200: {"model": CsrfAnswer}}, tags=[ACCOUNT_TAG], openapi_extra=security_requirement(),
             dependencies=[Depends(scheme) for scheme in schemes(ctx.manager.csrf_header_name, ctx.session_scheme)],
         )  # fmt: skip
 
 
 def static_routes(router: APIRouter, prefix: str, brand: Brand) -> None:
     """The stylesheet, the script and the icon of the default pages. Their URLs change with their content: kept for a year."""
-    headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
     async def stylesheet(request: Request) -> Response:
-        return _packed(request, brand.stylesheet[0], "text/css", headers)
+        content, version = brand.stylesheet
+        return _packed(request, content, "text/css", _kept(request, version))
 
-    async def favicon() -> Response:
+    async def favicon(request: Request) -> Response:
+        content, version = brand.favicon
         # Opened by itself it is a document, which may run nothing.
         policy = {"Content-Security-Policy": "default-src 'none'"}
-        return Response(brand.favicon[0], media_type="image/svg+xml", headers=headers | policy)
+        return Response(content, media_type="image/svg+xml", headers=_kept(request, version) | policy)
 
     async def small_script(request: Request) -> Response:
-        return _packed(request, script()[0], "text/javascript", headers)
+        content, version = script()
+        return _packed(request, content, "text/javascript", _kept(request, version))
 
     for name, content in ((STYLESHEET, stylesheet), (SCRIPT, small_script), (FAVICON, favicon)):
         router.add_api_route(prefix + name, content, methods=["GET"], include_in_schema=False)
+
+
+def _kept(request: Request, version: str) -> dict[str, str]:
+    """How long caches may keep a file of ours: a year at the URL of its content, else not at all.
+
+    While an update is rolled out, an old worker is asked for the files of new pages. Its answer must not stay in caches under
+    their URLs, nor may anybody put it there before.
+    """
+    known = request.query_params.get("v") == version
+    lasts = "public, max-age=31536000, immutable" if known else "no-cache"
+    return {"Cache-Control": lasts, "X-Content-Type-Options": "nosniff"}
 
 
 def _packed(request: Request, content: bytes, media_type: str, headers: dict[str, str]) -> Response:

@@ -179,7 +179,7 @@ class FastApiSessionServerBase(FastApiSessionAdapter):
         resp: Response,
         success_fn: Callable[[Response, User], Response],
     ) -> Response:
-        """Sign in a user who has been proven by other means.
+        """Log in a user who has been proven by other means.
 
         Parameters:
             user: whom to sign in.

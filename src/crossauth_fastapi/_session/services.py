@@ -145,9 +145,9 @@ class SessionServices:
 
     def keep_identities(self, identities: IdentityStorage) -> None:
         """See `AccountServices.keep_identities`."""
-        kept = self.context.manager.identities
-        if not any(identities is other for other in kept):
-            kept.append(identities)
+        stored = self.context.manager.identities
+        if not any(identities is other for other in stored):
+            stored.append(identities)
 
     async def user(self, id: str) -> User:
         """See `AccountServices.user`."""

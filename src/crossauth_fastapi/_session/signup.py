@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 
 from crossauth_backend.accounts import factor2_setup, signup
+from crossauth_backend.accounts.challenge import PENDING
 from crossauth_backend.accounts.credentials import proven
-from crossauth_backend.accounts.login_names import name_of_signup
-from crossauth_backend.accounts.pending import PENDING
+from crossauth_backend.accounts.login_name_rules import name_of_signup
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.events.record import EventName
 from crossauth_backend.factors.registry import NO_FACTOR2
 from crossauth_backend.keys.data import get_json_data
@@ -151,19 +151,19 @@ async def wait_for_link(
     ctx.start_session(call.request, key, None, False)
     if previous is not None:
         await ctx.manager.delete_session(previous)
-    shown = {
+    view = {
         "message": CHECK_MAIL, "address": _mail_goes_to(user, username), "next": after, **form_variables(call),
         **(more or {}),
     }  # fmt: skip
     answer = {"ok": True, "user": None, "emailVerificationNeeded": True, **(more or {})}
-    return Outcome(answer, Page(shown, "signup_page"))
+    return Outcome(answer, Page(view, "signup_page"))
 
 
 def _mail_goes_to(user: User | None, username: str) -> str:
     """The address that a page names; it says the same whether or not there is a new user, whose name is the address then."""
     if is_address(username):
         return valid_email(username)
-    return "" if user is None else address_of(user) or ""
+    return "" if user is None else contact_address(user) or ""
 
 
 def begun_here(call: SessionRequest) -> Mapping[str, Any]:
@@ -179,7 +179,7 @@ async def _set_factor2_up(
 ) -> Outcome:
     ctx = call.ctx
     fields = done.user.to_dict() if done.user else user
-    shown, data = await factor2_setup.start_setup(
+    view, data = await factor2_setup.start_setup(
         ctx.accounts, done.user, str(user["username"]), done.factor2, "signup", fields, persist, call.origin,
         new_claim(ctx, call.state, PENDING),
     )  # fmt: skip
@@ -188,8 +188,8 @@ async def _set_factor2_up(
     ctx.start_session(call.request, key, None, False)
     if previous is not None:
         await ctx.manager.delete_session(previous)
-    answer = {"ok": True, "user": None, "emailVerificationNeeded": done.verify, **shown}
-    page = {**begun_variables(call, done.factor2), **shown, "next": after}
+    answer = {"ok": True, "user": None, "emailVerificationNeeded": done.verify, **view}
+    page = {**begun_variables(call, done.factor2), **view, "next": after}
     return Outcome(answer, Page(page, "configure_factor2_page"))
 
 

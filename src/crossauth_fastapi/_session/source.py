@@ -117,7 +117,7 @@ class SessionSource:
 
     def csrf_token(self, state: RequestState) -> str | None:
         """The token for a form on the page that is asked for; `None` where a request that changes something had none."""
-        return self.csrf.token_for_page(state) if state.method_ in SAFE_METHODS else None
+        return self.csrf.token_for_page(state) if state.method in SAFE_METHODS else None
 
     async def _read(self, session_id: str, stored: str, scope: Scope) -> Identity | None:
         """What a session says, if it is good.
@@ -138,8 +138,8 @@ class SessionSource:
             return None
         return session_identity(session_id, key, user)
 
-    async def look_again(self, scope: Scope, state: RequestState) -> None:
-        """See `Source.look_again`; nothing happens where the request itself has ended its session, or begun another.
+    async def recheck(self, scope: Scope, state: RequestState) -> None:
+        """See `Source.recheck`; nothing happens where the request itself has ended its session, or begun another.
 
         Raises:
             CrossauthError: `InvalidSession` where it has ended.

@@ -17,8 +17,8 @@ from crossauth_fastapi._actions.routes import Endpoint, Submission, action_paths
 from crossauth_fastapi._middleware.protection import Target, read_entry, resolve, wrap
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.context import SessionContext
-from crossauth_fastapi._session.gate import AnswerGuard, StepUpGuard
 from crossauth_fastapi._session.stepupcode import FACTOR2_CODE
+from crossauth_fastapi._session.stepupgate import AnswerGuard, StepUpGate
 
 PAGES_OPTION: Final = "factor2_protected_page_endpoints"
 APIS_OPTION: Final = "factor2_protected_api_endpoints"
@@ -69,7 +69,7 @@ def install_step_up(app: FastAPI, own: Sequence[BaseRoute], ctx: SessionContext)
         endpoint = endpoint_of(target.route)
         if endpoint is not None:
             ctx.gated.add(getattr(target.route, "name", ""))
-        wrap(target, StepUpGuard(ctx, json, endpoint is not None and endpoint.action.step_up is StepUp.BEGIN))
+        wrap(target, StepUpGate(ctx, json, endpoint is not None and endpoint.action.step_up is StepUp.BEGIN))
     for target, endpoint in served:
         if endpoint.action is FACTOR2_CODE and isinstance(endpoint, Submission):
             wrap(target, AnswerGuard(ctx, app.router, _is_json(endpoint)))

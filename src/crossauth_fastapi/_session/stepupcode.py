@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from crossauth_backend.accounts import sessions
-from crossauth_backend.accounts.page_visit import newest_visit
-from crossauth_backend.accounts.pending import LOOK_VISIT, PENDING, VISIT, read_pending
+from crossauth_backend.accounts.challenge import PENDING, READ_REQUEST, VISIT, decrypt
+from crossauth_backend.accounts.held_request import newest_held_request
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
@@ -26,23 +26,23 @@ from crossauth_fastapi._session.groups import FACTOR2
 async def get_visit_page(call: SessionRequest) -> Page | Redirect:
     """The form that asks for the code of a request that waits; it is sent to where that request went."""
     user = call.session_user()
-    visit = newest_visit(call.ctx.accounts, call.state["session_key"], partial(claim_of, call.ctx, call.state))
+    visit = newest_held_request(call.ctx.accounts, call.state["session_key"], partial(claim_of, call.ctx, call.state))
     if visit is None:
         raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     # What only looks is asked for by GET, and a code is sent by POST.
     action = call.state.url(visit.path) if visit.slot == VISIT else call.url("factor2")
-    secrets = read_pending(call.state["session_key"], call.ctx.accounts.ring, visit.slot, "visit").secrets
-    shown: dict[str, Any] = {
+    secrets = decrypt(call.state["session_key"], call.ctx.accounts.ring, visit.slot, "visit").secrets
+    view: dict[str, Any] = {
         **ask_variables(call, str(user.factor2), action, "", secrets=secrets),
         "codeUnsent": visit.unsent,
     }
     unsent, code = unreachable_text(call.ctx, user), call.request.query_params.get("error", "")
     if unsent is not None:
-        shown |= {"errorMessage": unsent, "factor2Hint": "", "codeUnsent": False}
+        view |= {"errorMessage": unsent, "factor2Hint": "", "codeUnsent": False}
     if code in ErrorCode.__members__:
         e = CrossauthError(ErrorCode[code])
-        shown |= {"errorCodeName": code, "errorMessage": e.message, **field_variables(field_errors(e, ("otp",)))}
-    return Page(shown)
+        view |= {"errorCodeName": code, "errorMessage": e.message, **field_variables(field_errors(e, ("otp",)))}
+    return Page(view)
 
 
 async def no_visit(call: SessionRequest) -> Outcome:
@@ -54,7 +54,7 @@ async def cancel(call: SessionRequest) -> Outcome:
     """Cancel a pending two-factor challenge: of a login, or of a request."""
     key = call.state["session_key"]
     data = get_json_data(key) if key is not None else {}
-    waiting = [name for name in (PENDING, VISIT, LOOK_VISIT) if name in data]
+    waiting = [name for name in (PENDING, VISIT, READ_REQUEST) if name in data]
     if not waiting:
         raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     if call.user is None:

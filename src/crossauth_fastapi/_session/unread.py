@@ -47,9 +47,11 @@ def check_unread(app: FastAPI, ctx: SessionContext, given: Mapping[str, Any]) ->
         CrossauthError: `Configuration`, naming each, and what it needs.
     """
     defaults = {f.name: f.default_factory() if f.default_factory is not MISSING else f.default for f in fields(_TABLE)}
-    said = {name for name, value in given.items() if name in defaults and value is not None and value != defaults[name]}
-    problems = [*_without_page(ctx, said), *_switched_off(ctx, said)]
-    if "edit_user_scope" in said and not servers_on(app).names & {"api_key", "bearer"}:
+    declared = {
+        name for name, value in given.items() if name in defaults and value is not None and value != defaults[name]
+    }
+    problems = [*_without_page(ctx, declared), *_switched_off(ctx, declared)]
+    if "edit_user_scope" in declared and not servers_on(app).names & {"api_key", "bearer"}:
         problems.append("option 'edit_user_scope' has no effect without a server for API keys or a resource server")
     if problems:
         raise CrossauthError(ErrorCode.Configuration, [f"{COMPONENT}: {text}" for text in problems])
@@ -63,8 +65,8 @@ def _without_page(ctx: SessionContext, said: Collection[str]) -> Iterator[str]:
     asks = any(name != NO_FACTOR2 for name in ctx.manager.allowed_factor2)
     for name in sorted(said & pages.keys()):
         if not pages[name] & ctx.endpoints and not (asks and name in _FACTOR2_PAGES):
-            shown = " or ".join(map(repr, sorted(pages[name])))
-            yield f"option {name!r} has no effect without the page {shown}, see option 'endpoints' and those that switch parts on"
+            view = " or ".join(map(repr, sorted(pages[name])))
+            yield f"option {name!r} has no effect without the page {view}, see option 'endpoints' and those that switch parts on"
 
 
 def _switched_off(ctx: SessionContext, said: Collection[str]) -> Iterator[str]:

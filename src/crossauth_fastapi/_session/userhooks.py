@@ -63,12 +63,12 @@ async def user_changed(call: SessionRequest, user: User, editable: list[str]) ->
         Exception: whatever the hook raises.
     """
     body = call.form.to_dict()
-    wanted = _fields(
+    requested = _fields(
         "update_user_fn", await call_hook(call.ctx.settings.update_user_fn, user, call.request, body, editable), user
     )
-    if "id" in wanted and str(wanted["id"]) != str(user.id):
+    if "id" in requested and str(requested["id"]) != str(user.id):
         raise _fault("update_user_fn", "must return the user that it was given, not one with another id")
-    return wanted
+    return requested
 
 
 def _fields(hook: str, returned: object, stored: User | None = None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from crossauth_backend.accounts import email_change
 from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.email_change import Verified
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import EventName
@@ -39,14 +39,14 @@ async def get_link_page(call: SessionRequest) -> Page | Redirect:
     except CrossauthError as e:
         if e.code not in _BAD_LINKS:
             raise
-        shown = {**error_variables(e), "httpStatus": e.http_status, "next": kept_next(call)}
-        return Page(shown, status=e.http_status)
+        view = {**error_variables(e), "httpStatus": e.http_status, "next": kept_next(call)}
+        return Page(view, status=e.http_status)
     user = asked.found.user
     after = call.next_page("") or kept_next(call)
     if asked.already:
         return Page({**_page_of(call, Verified(user, already=True)), "next": after}, "email_verified_page")
-    shown = {"token": token, "address": asked.token.sent_to, "isChange": bool(asked.token.new_email), "next": after}
-    return Page({**shown, "username": user.username})
+    view = {"token": token, "address": asked.token.sent_to, "isChange": bool(asked.token.new_email), "next": after}
+    return Page({**view, "username": user.username})
 
 
 async def get_link_json(call: SessionRequest) -> Outcome:
@@ -71,15 +71,15 @@ async def verify_email(call: Submitted[VerifyBody]) -> Outcome:
         attempt = proven(ctx.accounts, done.user)
         asked = (await open_session(ctx, call.request, attempt, begun.get("persist"))).asked
     answer = _answer(call, done.user, True)
-    if asked is Ask.FACTOR2:
+    if asked is Requirement.FACTOR2:
         answer["twoFactorRequired"] = True
-    if asked is Ask.FACTOR2_CHANGE and "changefactor2" in ctx.endpoints:
+    if asked is Requirement.FACTOR2_CHANGE and "changefactor2" in ctx.endpoints:
         return Outcome(answer, Redirect(with_query(call.url("changefactor2"), required="true", next=after)))
-    shown = {**_page_of(call, done), "factor2Needed": asked is Ask.FACTOR2, "next": after}
-    if call.user is not None and not shown["otherUser"] and flow_in(after) is not None:
+    view = {**_page_of(call, done), "factor2Needed": asked is Requirement.FACTOR2, "next": after}
+    if call.user is not None and not view["otherUser"] and flow_in(after) is not None:
         # Somebody is on the way elsewhere: the flow goes on by itself.
         return Outcome(answer, Redirect(after))
-    return Outcome(answer, Page(shown, "email_verified_page"))
+    return Outcome(answer, Page(view, "email_verified_page"))
 
 
 async def get_request_page(call: SessionRequest) -> Page | Redirect:
@@ -102,13 +102,13 @@ def _token(call: Submitted[VerifyBody]) -> str:
 
 
 def _answer(call: SessionRequest, user: User, verified: bool) -> dict[str, Any]:
-    mine = call.user if call.user is not None and str(call.user.id) == str(user.id) else None
-    return {"ok": True, "verified": verified, "user": call.ctx.public(mine) if mine else None}
+    own = call.user if call.user is not None and str(call.user.id) == str(user.id) else None
+    return {"ok": True, "verified": verified, "user": call.ctx.public(own) if own else None}
 
 
 def _page_of(call: SessionRequest, done: Verified) -> dict[str, Any]:
-    mine = call.user is not None and str(call.user.id) == str(done.user.id)
-    return {"user": call.user, "already": done.already, "otherUser": call.user is not None and not mine}
+    own = call.user is not None and str(call.user.id) == str(done.user.id)
+    return {"user": call.user, "already": done.already, "otherUser": call.user is not None and not own}
 
 
 VERIFY_EMAIL = Action(

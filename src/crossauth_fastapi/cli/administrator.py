@@ -83,9 +83,9 @@ async def create_administrator(
         raise Refused(f"{username} exists already: add --promote to make that user an administrator")
     decided = {"username": username, "state": UserState.active, "factor1": factor.factor_name, "admin": True}
     address = {} if email is None else {"email": email}
-    given = {**fields, **decided, **address}
+    provided = {**fields, **decided, **address}
     try:
-        made = await create_user(accounts, None, given, {"password": password()}, None, COMMAND_LINE)
+        made = await create_user(accounts, None, provided, {"password": password()}, None, COMMAND_LINE)
     except CrossauthError as e:
         if e.code is not ErrorCode.UserExists:
             raise
@@ -109,7 +109,7 @@ async def promote(server: FastApiServer, username: str) -> Administrator:
     if found is None:
         raise Refused(f"there is no user {username}: leave --promote out to create one")
     await accounts.users.update_user({"id": found.user.id, "admin": True})
-    accounts.events.tell(EventName.user_updated, found.user, address=COMMAND_LINE.address)
+    accounts.events.emit(EventName.user_updated, found.user, address=COMMAND_LINE.address)
     return await _done(server, await accounts.user(found.user.id), created=False)
 
 

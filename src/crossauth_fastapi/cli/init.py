@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final
@@ -43,7 +44,7 @@ def init(
         raise typer.BadParameter(f"{e.filename} cannot be written: {e.strerror}") from e
     steps = ["pip install -r requirements.txt", "uvicorn main:app --reload"]
     if folder != Path():
-        steps[0] = f"cd {folder} && {steps[0]}"
+        steps[0] = f"cd {shlex.quote(str(folder))} && {steps[0]}"
     text = [f"Created {', '.join(STARTER)} in {folder.absolute()}", "Next:", *(f"  {step}" for step in steps)]
     show({"folder": str(folder.absolute()), "files": list(STARTER), "next": steps}, as_json, text)
 

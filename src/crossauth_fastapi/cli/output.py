@@ -48,10 +48,12 @@ def show(data: Any, as_json: bool, text: str | Iterable[str]) -> None:
         text: the same for people, as one text or as lines.
     """
     if as_json:
-        print(json.dumps(data, indent=2, default=_json, ensure_ascii=False))
+        written = json.dumps(data, indent=2, default=_json, ensure_ascii=False)
+        # What is left of control characters is in strings: browsers say what they are called, and users choose their names.
+        print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in written))
         return
-    for line in (text,) if isinstance(text, str) else text:
-        print(line)
+    for line in text.split("\n") if isinstance(text, str) else text:
+        print(_plain(line))
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
@@ -78,4 +80,9 @@ def _cell(value: Any) -> str:
         text = "yes" if value else "no"
     elif isinstance(value, datetime):
         text = f"{value:%Y-%m-%d %H:%M}"
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    """Text that cannot do anything to the terminal that shows it."""
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -48,8 +48,8 @@ async def create_superuser(
     try:
         if found is not None:
             raise UserAlreadyExists
-        given = {**fields, "email": email, "password": password(), **flags}
-        user = await manager.create(_SuperuserCreate.model_validate(given))
+        provided = {**fields, "email": email, "password": password(), **flags}
+        user = await manager.create(_SuperuserCreate.model_validate(provided))
     except Refused:
         raise
     except ValidationError as e:

@@ -13,7 +13,7 @@ import typer
 from fastapi import Depends, FastAPI
 from starlette.routing import Mount
 
-from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.accounts.context import Accounts, ClientInfo
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi.cli.output import Refused, aside
 from crossauth_fastapi.fastapi_users.fastapi_users import FastAPIUsers
@@ -29,7 +29,7 @@ App = Annotated[
     ),
 ]
 # The command line acts for the operator of the server: events have no address, and no actor.
-COMMAND_LINE: Final = Origin(agent="crossauth command line")
+COMMAND_LINE: Final = ClientInfo(agent="crossauth command line")
 T = TypeVar("T")
 O = TypeVar("O")  # noqa: E741
 UserManager = BaseUserManager[Any, Any]

@@ -9,7 +9,7 @@ import typer
 from crossauth_backend.accounts import admin, password
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.sessions import list_sessions
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UserState
 from crossauth_fastapi.cli.output import AsJson, Refused, show, table
@@ -81,7 +81,7 @@ def reset(app: App, user: Who, by_id: ById = False, as_json: AsJson = False) -> 
 
     async def act(accounts: Accounts) -> dict[str, Any]:
         found = await find(accounts, user, by_id)
-        address = address_of(found)
+        address = contact_address(found)
         if not accounts.reset_password:
             raise Refused("This application sends no reset links: set 'enable_password_reset' and a mail server")
         if address is None:

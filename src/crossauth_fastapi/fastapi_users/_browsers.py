@@ -18,7 +18,7 @@ from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, sign, unsign
 from crossauth_fastapi.fastapi_users._cookies import cookie_values
 from crossauth_fastapi.fastapi_users._core import Core
-from crossauth_fastapi.fastapi_users._records import login_mark
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 
 COOKIE: Final = "fastapiusersbrowser"
@@ -74,7 +74,7 @@ def _read(cookie: str, key: bytes) -> Browser | None:
 
 
 def _mark(user: Any) -> str:
-    return hash_token(login_mark(user))[:_MARK]
+    return hash_token(credential_fingerprint(user))[:_MARK]
 
 
 def _key(user_manager: BaseUserManager[Any, Any]) -> bytes | None:

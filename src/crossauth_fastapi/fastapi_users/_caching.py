@@ -38,9 +38,9 @@ def keep_response_private(scope: MutableMapping[str, Any], headers: MutableHeade
 
 def private_refusal(scope: MutableMapping[str, Any], headers: Any) -> dict[str, str] | None:
     """The headers of an `HTTPException`, as `keep_response_private` leaves them."""
-    kept = MutableHeaders(headers or {})
-    keep_response_private(scope, kept)
-    return {**(headers or {}), **{name: kept[name] for name in ("Cache-Control", "Vary") if name in kept}} or None
+    stored = MutableHeaders(headers or {})
+    keep_response_private(scope, stored)
+    return {**(headers or {}), **{name: stored[name] for name in ("Cache-Control", "Vary") if name in stored}} or None
 
 
 def _vary(headers: MutableHeaders) -> None:

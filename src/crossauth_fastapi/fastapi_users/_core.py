@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from crossauth_backend.accounts import login
 from crossauth_backend.accounts.changes import end_sessions
-from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.accounts.context import Accounts, ClientInfo
 from crossauth_backend.accounts.decision import Decision, Refused
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import folded, normalize
@@ -125,10 +125,10 @@ class Core:
         """The name under which messages to an address are counted: that of its mailbox."""
         return mailbox_of(self.account_name(email))
 
-    def origin(self, connection: HTTPConnection) -> Origin:
+    def origin(self, connection: HTTPConnection) -> ClientInfo:
         """Where a request comes from."""
         agent = connection.headers.get("user-agent", "")
-        return Origin(peer_address(connection.scope, self._proxies), agent=agent)
+        return ClientInfo(peer_address(connection.scope, self._proxies), agent=agent)
 
     def limited(self, connection: HTTPConnection, **subjects: str | None) -> AbstractAsyncContextManager[None]:
         """Count an attempt before the block makes it; see `Accounts.limited`."""
@@ -142,10 +142,10 @@ class Core:
         """
         await self.limits.count(subjects, self.events, address=self.origin(connection).address)
 
-    def tell(self, name: EventName, connection: HTTPConnection, user: Any = None, reason: str = "") -> None:
+    def emit(self, name: EventName, connection: HTTPConnection, user: Any = None, reason: str = "") -> None:
         """Tell the listeners what happened to a user of the application's."""
         record = record_of(user) if user is not None else None
-        self.events.tell(name, record, address=self.origin(connection).address, reason=reason)
+        self.events.emit(name, record, address=self.origin(connection).address, reason=reason)
 
     async def end_logins(self, user: Any, logins: Logins, *, keep_shown: bool = False) -> None:
         """End what a user's password has opened: tokens of every backend, refresh tokens, and sessions.
@@ -156,8 +156,8 @@ class Core:
             keep_shown: whether the login that asks goes on.
         """
         await logins.end_all(user, keep_shown=keep_shown)
-        kept = await logins.ids() if keep_shown else set()
-        await end_refresh_tokens(self.keys, user, except_sids=kept)
+        stored = await logins.ids() if keep_shown else set()
+        await end_refresh_tokens(self.keys, user, except_sids=stored)
         if self.accounts is not None:
             await end_sessions(self.accounts(), key_owner(user), keep=TOKEN_PREFIXES)
 
@@ -177,7 +177,7 @@ class Core:
         # A user of the application's: there is more to it than whether the account is active only on a session server.
         decided = login.judge(attempt)
         if isinstance(decided, Refused) and not logged_in:
-            self.tell(EventName.login_failed, connection, user, decided.code.name)
+            self.emit(EventName.login_failed, connection, user, decided.code.name)
         return decided
 
     def check(self, backend: AuthenticationBackend[Any, Any]) -> None:
@@ -231,7 +231,8 @@ class Core:
             raise CrossauthError(
                 ErrorCode.Configuration,
                 f"FastAPIUsers: {name} of the backend {backend.name!r} does not say that its tokens end with the password and "
-                "second factor, which the session server changes: let it check login_mark, and set checks_login_mark = True",
+                "second factor, which the session server changes: let it store a fingerprint of the credentials with "
+                "each token, refuse the token when it differs, and set checks_login_mark = True",
             )
 
     def claim_client(self, client: Any, get_user_manager: Any) -> None:

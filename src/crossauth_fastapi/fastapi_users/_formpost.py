@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.bodies import FORM_TYPE, content_type, get_body, parse_body
 from crossauth_fastapi._http.errors import NO_STORE
-from crossauth_fastapi.fastapi_users._answers import TOO_LARGE
+from crossauth_fastapi.fastapi_users._errors import TOO_LARGE
 from crossauth_fastapi.fastapi_users.providers import ProviderClient
 
 # What the callbacks read. Apple sends the user's name besides, once, as the browser tells it: nobody vouches for that.

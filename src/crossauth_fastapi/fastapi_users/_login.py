@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from crossauth_backend.accounts import email_change, second_factor
 from crossauth_backend.accounts.decision import Refused, Required
 from crossauth_backend.accounts.issue import open_session
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.accounts.step_up import complete_step_up, pending_step_up
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
@@ -21,10 +21,10 @@ from crossauth_backend.events.record import EventName
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
 from crossauth_backend.users.states import UNFINISHED
-from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused, refused_with
 from crossauth_fastapi.fastapi_users._core import Core
-from crossauth_fastapi.fastapi_users._records import login_mark, record_of
-from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, Reused, Taken, new_sid
+from crossauth_fastapi.fastapi_users._errors import ErrorCode, FurtherErrorCode, refused, refused_with
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint, record_of
+from crossauth_fastapi.fastapi_users._refresh import PresentedToken, RefreshTokens, Reused, new_sid
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
     Strategy,
@@ -38,8 +38,8 @@ _REFUSALS: Final[dict[object, ErrorCode | FurtherErrorCode]] = {
     Reason.EmailNotVerified: ErrorCode.LOGIN_USER_NOT_VERIFIED,
     Reason.TwoFactorIncomplete: FurtherErrorCode.LOGIN_FACTOR2_SETUP_NEEDED,
     Reason.PasswordResetNeeded: FurtherErrorCode.LOGIN_PASSWORD_CHANGE_NEEDED,
-    Ask.PASSWORD_CHANGE: FurtherErrorCode.LOGIN_PASSWORD_CHANGE_NEEDED,
-    Ask.FACTOR2_CHANGE: FurtherErrorCode.LOGIN_FACTOR2_SETUP_NEEDED,
+    Requirement.PASSWORD_CHANGE: FurtherErrorCode.LOGIN_PASSWORD_CHANGE_NEEDED,
+    Requirement.FACTOR2_CHANGE: FurtherErrorCode.LOGIN_FACTOR2_SETUP_NEEDED,
 }
 
 
@@ -64,17 +64,17 @@ async def log_in(
     decided = await core.decide(user, request, factor2_passed=factor2_passed)
     if isinstance(decided, Refused):
         raise refused(_REFUSALS.get(decided.code, ErrorCode.LOGIN_BAD_CREDENTIALS))
-    if isinstance(decided, Required) and decided.ask is not Ask.FACTOR2:
-        core.tell(EventName.login_failed, request, user, decided.ask.name)
+    if isinstance(decided, Required) and decided.ask is not Requirement.FACTOR2:
+        core.emit(EventName.login_failed, request, user, decided.ask.name)
         raise refused(_REFUSALS.get(decided.ask, ErrorCode.LOGIN_BAD_CREDENTIALS))
     if requires_verification and not user.is_verified:
-        core.tell(EventName.login_failed, request, user, Reason.EmailNotVerified.name)
+        core.emit(EventName.login_failed, request, user, Reason.EmailNotVerified.name)
         raise refused(ErrorCode.LOGIN_USER_NOT_VERIFIED)
     if isinstance(decided, Required):
         raise await ask_factor2(core, user, request, decided)
     response = await open_login(core, backend, strategy, user_manager, user)
     await user_manager.on_after_login(user, request, response)
-    core.tell(EventName.login_succeeded, request, user)
+    core.emit(EventName.login_succeeded, request, user)
     return response
 
 
@@ -90,7 +90,7 @@ async def refuse_unfinished(core: Core, user: Any, request: Request) -> None:
     accounts, record = (core.accounts() if core.accounts is not None else None), record_of(user)
     if accounts is None or not accounts.verify_email or record.state not in UNFINISHED:
         return
-    core.tell(EventName.login_failed, request, user, Reason.EmailNotVerified.name)
+    core.emit(EventName.login_failed, request, user, Reason.EmailNotVerified.name)
     await email_change.send_link_again(accounts, record, core.origin(request))
     raise refused(ErrorCode.LOGIN_BAD_CREDENTIALS)
 
@@ -101,7 +101,7 @@ async def open_login(
     strategy: Strategy[Any, Any],
     user_manager: BaseUserManager[Any, Any],
     user: Any,
-    taken: Taken | None = None,
+    taken: PresentedToken | None = None,
 ) -> Response:
     """The answer with a token, and where the backend has them a refresh token.
 
@@ -116,9 +116,9 @@ async def open_login(
     """
     await core.admit(backend, strategy)
     code = ErrorCode.LOGIN_BAD_CREDENTIALS if taken is None else FurtherErrorCode.REFRESH_BAD_TOKEN
-    before, tokens, renewing = login_mark(user), RefreshTokens(core.keys, backend), None
+    before, tokens, renewing = credential_fingerprint(user), RefreshTokens(core.keys, backend), None
     sid = taken.sid if taken is not None else new_sid()
-    writing = _Writing(strategy, sid)
+    writing = _TokenRecorder(strategy, sid)
     if taken is not None and not equal(taken.mark, before):
         raise refused(code)
     if taken is None and backend.refresh_lifetime_seconds is not None:
@@ -142,7 +142,7 @@ async def open_login(
     return response if renewing is None else with_refresh_token(response, renewing)
 
 
-class _Writing:
+class _TokenRecorder:
     """A strategy that notes the token it writes, and says in it of which login it is."""
 
     def __init__(self, strategy: Strategy[Any, Any], sid: str) -> None:
@@ -165,15 +165,15 @@ async def _still(user_manager: BaseUserManager[Any, Any], user: Any, mark: str) 
         current = await user_manager.get(user.id)
     except UserNotExists:
         return False
-    return bool(current.is_active or not user.is_active) and equal(login_mark(current), mark)
+    return bool(current.is_active or not user.is_active) and equal(credential_fingerprint(current), mark)
 
 
 def with_refresh_token(response: Response, token: str) -> Response:
     """The answer of a bearer transport with a refresh token in it."""
     content = {**json.loads(bytes(response.body)), "refresh_token": token}
     answer = JSONResponse(content, response.status_code, background=response.background)
-    kept = [pair for pair in response.raw_headers if pair[0] not in (b"content-length", b"content-type")]
-    answer.raw_headers += kept
+    stored = [pair for pair in response.raw_headers if pair[0] not in (b"content-length", b"content-type")]
+    answer.raw_headers += stored
     return answer
 
 
@@ -191,7 +191,7 @@ async def ask_factor2(core: Core, user: Any, request: Request, required: Require
     if required is None:
         pending, unsent = await pending_step_up(accounts, record)
         session = await accounts.sessions.create_session_key(None, None, pending)
-        core.tell(EventName.factor2_asked, request, user)
+        core.emit(EventName.factor2_asked, request, user)
     else:
         opened = await open_session(accounts, required, origin=core.origin(request))
         session, unsent = opened.session, opened.code_unsent

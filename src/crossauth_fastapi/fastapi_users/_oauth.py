@@ -20,15 +20,15 @@ from crossauth_backend.core.errors import ErrorCode as Reason
 from crossauth_backend.core.fetch import is_secure_url
 from crossauth_backend.core.secrets import derive_key, equal, hash_token, random_value, sign
 from crossauth_backend.core.text import is_storable, same_mailbox
-from crossauth_backend.keys.spend import spend
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.sessions.cookie import HOST_PREFIX
 from crossauth_fastapi._http.localhost import is_local
 from crossauth_fastapi.fastapi_users._addresses import valid_address
-from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._cookies import cookie_value
 from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users._errors import ErrorCode, FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._provenemail import in_list, in_profile
-from crossauth_fastapi.fastapi_users._records import login_mark
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint
 from crossauth_fastapi.fastapi_users.authentication.transport.cookie import CookieTransport
 from crossauth_fastapi.fastapi_users.jwt import (
     JwtExpiredError,
@@ -123,7 +123,7 @@ class CsrfCookie:
         scope = request.scope
         if scope["scheme"] == "http" and request.headers.get("host") == _TEST_CLIENT:
             return True
-        # Whatever the `Origin`: a front end may ask on one port, and the provider sends back to another.
+        # Whatever the `ClientInfo`: a front end may ask on one port, and the provider sends back to another.
         version, client = scope.get("http_version", ""), scope.get("client")
         return is_local(scope["scheme"], version, client, scope["headers"], any_origin=True)
 
@@ -237,13 +237,13 @@ class Flow:
         csrf = claims.get(CSRF_TOKEN_KEY)
         if not self.cookie.holds(request, csrf) or claims.get("flow") != self._flow:
             raise refused(ErrorCode.OAUTH_INVALID_STATE)
-        wanted = _claims_of(user)
-        if claims.get("sub") != wanted.get("sub"):
+        requested = _claims_of(user)
+        if claims.get("sub") != requested.get("sub"):
             raise HTTPException(400)
-        if claims.get("mark") != wanted.get("mark"):
+        if claims.get("mark") != requested.get("mark"):
             raise refused(ErrorCode.OAUTH_INVALID_STATE)
         expires = datetime.fromtimestamp(claims["exp"], UTC)
-        if not await spend(self.core.keys, f"oauth state {claims.get('jti')}", utc_now(), expires):
+        if not await consume_once(self.core.keys, f"oauth state {claims.get('jti')}", utc_now(), expires):
             raise refused(ErrorCode.OAUTH_INVALID_STATE)
         verifier = self._verifier(str(csrf)) if self._takes_pkce else None
         further: dict[str, Any] = {}
@@ -302,12 +302,12 @@ class Flow:
 
     def _read_token(self, token: object) -> ProviderToken:
         """What of a provider's answer can be kept."""
-        given = token if isinstance(token, Mapping) else {}
-        access, refresh, expires = (given.get(name) for name in ("access_token", "refresh_token", "expires_at"))
+        provided = token if isinstance(token, Mapping) else {}
+        access, refresh, expires = (provided.get(name) for name in ("access_token", "refresh_token", "expires_at"))
         if not isinstance(access, str) or not access or not is_storable(access):
             raise self._failed("get_access_token", "no access token")
         own = isinstance(self.client, ProviderClient)
-        claims = given.get("id_payload") if own else None
+        claims = provided.get("id_payload") if own else None
         if own and not isinstance(claims, Mapping):
             raise self._failed("get_access_token", "it does not say who has logged in")
         sensible = isinstance(expires, (int, float)) and not isinstance(expires, bool) and 0 < expires <= _MAX_TIME
@@ -369,7 +369,7 @@ class Flow:
 
 def _claims_of(user: Any) -> dict[str, str]:
     """What the state of a flow says of whoever began it."""
-    return {"sub": str(user.id), "mark": hash_token(login_mark(user))[:22]} if user is not None else {}
+    return {"sub": str(user.id), "mark": hash_token(credential_fingerprint(user))[:22]} if user is not None else {}
 
 
 def _provider_refusal(error: str | None) -> HTTPException:

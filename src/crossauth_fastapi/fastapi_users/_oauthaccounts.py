@@ -12,7 +12,7 @@ from crossauth_backend.core.text import same_mailbox
 from crossauth_fastapi.fastapi_users._constraints import may_be_taken, storing
 from crossauth_fastapi.fastapi_users._links import known_links
 from crossauth_fastapi.fastapi_users._passwords import Passwords
-from crossauth_fastapi.fastapi_users._records import login_mark
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint
 from crossauth_fastapi.fastapi_users.db.base import BaseUserDatabase, SupportsAccounts, SupportsUnlink
 from crossauth_fastapi.fastapi_users.exceptions import (
     ConstraintViolated,
@@ -112,7 +112,7 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             UserAlreadyExists: the account is another user's.
             UserChanged: the password was replaced meanwhile; nothing is linked.
         """
-        mark = login_mark(user)
+        mark = credential_fingerprint(user)
         account = _account(oauth_name, access_token, account_id, account_email, expires_at, refresh_token)
         db = cast("BaseUserDatabase[Any, ID]", self.user_db)
         owner = await self.user_db.get_by_oauth_account(oauth_name, account_id)
@@ -126,7 +126,7 @@ class OAuthAccounts(Passwords[UP, ID], Generic[UP, ID]):
             updated = await self._link(user, account)
         # A reset unlinks what it finds: where the password was replaced before this was stored, it found nothing.
         current = await self.user_db.get(user.id)
-        if current is not None and login_mark(current) != mark:
+        if current is not None and credential_fingerprint(current) != mark:
             await self._end_link(current, find_account(current, oauth_name, account_id))
             raise UserChanged
         await self._note_link(updated, account, new=linked is None)

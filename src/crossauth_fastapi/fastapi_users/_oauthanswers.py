@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.errors import ErrorCode as Reason
-from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode, describe, refused
+from crossauth_fastapi.fastapi_users._errors import ErrorCode, FurtherErrorCode, describe, refused
 from crossauth_fastapi.fastapi_users._oauth import Flow
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager
 from crossauth_fastapi.fastapi_users.openapi import OpenAPIResponseType

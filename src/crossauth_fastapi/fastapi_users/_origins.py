@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection
 from crossauth_fastapi._http.once import warn_once
 from crossauth_fastapi._http.origins import is_own_page
 from crossauth_fastapi._middleware.state import SAFE_METHODS, RequestState
-from crossauth_fastapi.fastapi_users._answers import FurtherErrorCode, refused
+from crossauth_fastapi.fastapi_users._errors import FurtherErrorCode, refused
 
 logger = logging.getLogger("crossauth.fastapi_users")
 _FOREIGN: Final = "crossauth_fastapi.fastapi_users.foreign_page"

@@ -11,8 +11,8 @@ from pydantic import BaseModel, create_model
 from crossauth_backend.accounts.context import has_factor2
 from crossauth_backend.accounts.email_change import request_change
 from crossauth_backend.core.text import same_mailbox
-from crossauth_fastapi.fastapi_users._answers import FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._core import Core
+from crossauth_fastapi.fastapi_users._errors import FurtherErrorCode, refused
 from crossauth_fastapi.fastapi_users._login import ask_factor2, check_factor2, is_proven
 from crossauth_fastapi.fastapi_users._records import record_of
 from crossauth_fastapi.fastapi_users._rules import sent_values

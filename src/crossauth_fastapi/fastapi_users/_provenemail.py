@@ -21,8 +21,8 @@ def in_profile(profile: object, email: str, provider: str) -> bool:
     if isinstance(profile.get("emailAddresses"), list):
         return any(_google(entry, email) for entry in profile["emailAddresses"])
     names = ("email_verified", "verified_email", *(("verified",) if provider in _VERIFIED_IS_EMAIL else ()))
-    said = next((profile[name] for name in names if name in profile), None)
-    return said is True and _same(profile.get("email"), email)
+    declared = next((profile[name] for name in names if name in profile), None)
+    return declared is True and _same(profile.get("email"), email)
 
 
 def in_list(emails: object, email: str) -> bool:

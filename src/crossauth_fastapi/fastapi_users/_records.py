@@ -46,7 +46,7 @@ def may_stay(user: Any) -> bool:
     return getattr(user, "crossauth_record", None) is None or next_step(attempt_for(user, logged_in=True)) is None
 
 
-def login_mark(user: Any) -> str:
+def credential_fingerprint(user: Any) -> str:
     """What a login rests on: it is another when the password or the second factor is, or the id is somebody else's by now.
 
     Of a session server's users it is another whenever their security stamp is: with each of these, and not where only the hash
@@ -59,9 +59,9 @@ def login_mark(user: Any) -> str:
     return hash_token(f"{user.id}\n{user.hashed_password}\n{factor2}")
 
 
-def reset_mark(user: Any) -> str:
+def reset_fingerprint(user: Any) -> str:
     """What a link to choose a new password rests on: the password; of a session server's users all that their logins do."""
-    return user.hashed_password if getattr(user, "crossauth_record", None) is None else login_mark(user)
+    return user.hashed_password if getattr(user, "crossauth_record", None) is None else credential_fingerprint(user)
 
 
 def key_owner(user: Any) -> Any:
@@ -69,10 +69,10 @@ def key_owner(user: Any) -> Any:
     return user.id if isinstance(user.id, (int, str, uuid.UUID)) else str(user.id)
 
 
-async def rest_anew(keys: KeyStorage, value: str, user: Any) -> None:
+async def rebind(keys: KeyStorage, value: str, user: Any) -> None:
     """Let the stored login `value` rest on what its user has now; nothing happens where it has ended meanwhile."""
     try:
-        await keys.update_data(value, "mark", login_mark(user))
+        await keys.update_data(value, "mark", credential_fingerprint(user))
     except CrossauthError as e:
         if e.code is not ErrorCode.InvalidKey:
             raise

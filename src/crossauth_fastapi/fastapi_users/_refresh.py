@@ -16,7 +16,7 @@ from crossauth_backend.core.secrets import derive_key, equal, hash_token, random
 from crossauth_backend.keys.data import encode_data, get_json_data
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage
-from crossauth_fastapi.fastapi_users._records import key_owner, login_mark, rest_anew
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint, key_owner, rebind
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
 from crossauth_fastapi.fastapi_users.authentication.strategy.stored import MAX_TOKEN, TOKEN_BYTES
 
@@ -31,8 +31,8 @@ class Reused(Exception):
     """A refresh token that had been used up, and has ended its login."""
 
 
-class Taken(NamedTuple):
-    """A refresh token that was sent: whose, of which login, and on what it rests (see `login_mark`).
+class PresentedToken(NamedTuple):
+    """A refresh token that was sent: its user, its login, and the fingerprint it has (see `credential_fingerprint`).
 
     One that was used up (`reused`) has ended its login by now.
     """
@@ -78,13 +78,13 @@ class RefreshTokens:
         """The first token of the login `sid`. All that descend from it end when it would have ended."""
         now, token = utc_now(), _Token(sid, 0, random_value(_FAMILY_BYTES), random_value(TOKEN_BYTES))
         record = {
-            "sid": sid, "mark": login_mark(user), "generation": 0,
+            "sid": sid, "mark": credential_fingerprint(user), "generation": 0,
             "family": hash_token(token.family), "current": hash_token(token.secret),
         }  # fmt: skip
         await self._keys.save_key(key_owner(user), self._stored(sid), now, now + self._life, encode_data(record))
         return str(token)
 
-    async def take(self, token: str) -> Taken | None:
+    async def take(self, token: str) -> PresentedToken | None:
         """What is known of a token; `None` where it is not good. It is used up by `rotate`, and not before.
 
         A token from several generations back, or from before the grace window, is known by somebody who should not know it:
@@ -102,9 +102,9 @@ class RefreshTokens:
             return None
         if not good:
             await self.end(sent.sid)
-        return Taken(key.userid, sent.sid, str(record.get("mark")), not good, token)
+        return PresentedToken(key.userid, sent.sid, str(record.get("mark")), not good, token)
 
-    async def rotate(self, user: Any, taken: Taken) -> str | None:
+    async def rotate(self, user: Any, taken: PresentedToken) -> str | None:
         """The successor of a token. In one step the token is used up and its successor is good.
 
         `None` where the login has been ended meanwhile, or what it rests on is another by now.
@@ -117,7 +117,7 @@ class RefreshTokens:
         for _ in range(_TRIES):
             key = await self._live(sent.sid)
             record = get_json_data(key) if key is not None else {}
-            if key is None or not equal(str(record.get("mark")), login_mark(user)):
+            if key is None or not equal(str(record.get("mark")), credential_fingerprint(user)):
                 return None
             if not self._is_good(sent, record):
                 # Another request with this token was faster, and there is no grace.
@@ -177,7 +177,7 @@ async def end_refresh_tokens(keys: KeyStorage, user: Any, except_sids: Collectio
         if get_json_data(key).get("sid") not in except_sids:
             await keys.delete_key(key.value)
         else:
-            await rest_anew(keys, key.value, user)
+            await rebind(keys, key.value, user)
 
 
 def _read(token: str) -> _Token | None:

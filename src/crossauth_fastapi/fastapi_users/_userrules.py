@@ -9,7 +9,7 @@ from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.signup import checked_user
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
-from crossauth_fastapi.fastapi_users.exceptions import InvalidUserException
+from crossauth_fastapi.fastapi_users.exceptions import InvalidUserException, UserAlreadyExists
 
 _REFUSALS: Final = (
     ErrorCode.FormEntry, ErrorCode.InvalidEmail, ErrorCode.InvalidPhoneNumber, ErrorCode.InvalidUsername,
@@ -30,11 +30,14 @@ async def checked_columns(
 
     Raises:
         InvalidUserException: they are refused.
+        UserAlreadyExists: another account has the name, which is the address, or logs in by it.
     """
     before = {} if current is None else current.to_dict()
     try:
         checked = await checked_user(accounts, {**before, **columns}, current, trusted)
     except CrossauthError as e:
+        if e.code is ErrorCode.UserExists:
+            raise UserAlreadyExists from e
         if e.code not in _REFUSALS:
             raise
         raise InvalidUserException(e.message) from e

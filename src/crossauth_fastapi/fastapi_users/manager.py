@@ -16,7 +16,7 @@ from crossauth_fastapi.fastapi_users._constraints import may_be_taken, storing
 from crossauth_fastapi.fastapi_users._ids import IntegerIDMixin, UUIDIDMixin
 from crossauth_fastapi.fastapi_users._named import named_user
 from crossauth_fastapi.fastapi_users._oauthaccounts import OAuthAccounts
-from crossauth_fastapi.fastapi_users._records import login_mark, reset_mark
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint, reset_fingerprint
 from crossauth_fastapi.fastapi_users._rules import fingerprint, sent_values
 from crossauth_fastapi.fastapi_users.db.base import (
     BaseUserDatabase,
@@ -322,7 +322,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         """Hook: a user was deleted."""
 
     async def _update(self, user: UP, update_dict: dict[str, Any]) -> UP:
-        values, guarded, before = dict(update_dict), {}, login_mark(user)
+        values, guarded, before = dict(update_dict), {}, credential_fingerprint(user)
         email, password = values.get("email"), values.pop("password", None)
         await self._refuse_taken(values, user)
         if email is not None and email != user.email:
@@ -341,7 +341,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
                 raise
         if changed is None:
             raise UserChanged
-        if login_mark(changed) != before or values.get("is_active") is False:
+        if credential_fingerprint(changed) != before or values.get("is_active") is False:
             await self._end_logins(changed)
         return changed
 
@@ -363,9 +363,9 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         if cause is not None and not may_be_taken(self.user_db, cause):
             return
         fields = dict.fromkeys(("email", *self.login_fields))
-        for wanted in {str(values[field]) for field in fields if values.get(field) is not None}:
+        for requested in {str(values[field]) for field in fields if values.get(field) is not None}:
             for field in fields:
-                owner = await self._by_field(field, wanted)
+                owner = await self._by_field(field, requested)
                 if owner is not None and (own is None or owner.id != own.id):
                     raise UserAlreadyExists from cause
 
@@ -381,7 +381,7 @@ class BaseUserManager(OAuthAccounts[UP, ID], Generic[UP, ID]):
         return found
 
     def _reset_fingerprint(self, user: UP) -> str:
-        return fingerprint(secret_value(self.reset_password_token_secret), reset_mark(user), folded(user.email))
+        return fingerprint(secret_value(self.reset_password_token_secret), reset_fingerprint(user), folded(user.email))
 
 
 UserManagerDependency: TypeAlias = DependencyCallable[BaseUserManager[UP, ID]]

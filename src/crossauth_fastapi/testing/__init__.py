@@ -16,7 +16,7 @@ from crossauth_fastapi.testing.clients import aclient_for, client_for
 from crossauth_fastapi.testing.logins import alogin_as, login_as
 from crossauth_fastapi.testing.messages import CapturedMail, CapturedText, captured_mail, captured_texts
 from crossauth_fastapi.testing.providers import alog_in_with, fake_provider, log_in_with
-from crossauth_fastapi.testing.switches import frozen_clock, no_limits
+from crossauth_fastapi.testing.switches import cheap_passwords, frozen_clock, no_limits
 from crossauth_fastapi.testing.tokens import issue_token
 from crossauth_fastapi.testing.users import (
     PASSWORD,
@@ -43,6 +43,7 @@ __all__: Final = [
     "aset_up_totp",
     "captured_mail",
     "captured_texts",
+    "cheap_passwords",
     "client_for",
     "create_user",
     "delete_user",

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 
+from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.delivery.queue import DeliveryQueue
+from crossauth_backend.keys.lastuse import LastUse
+from crossauth_backend.keys.purge import Purger
 from crossauth_backend.sessionmanager import SessionManager
 from crossauth_backend.sessions.cookie import Cookie
 from crossauth_fastapi._actions.accounts import accounts_on
@@ -20,6 +24,8 @@ from crossauth_fastapi._middleware.sources import Source
 from crossauth_fastapi._session.services import SessionServices
 
 T = TypeVar("T")
+# Parts of an application that only have tasks of their own. Storages in memory are no parts at all.
+_WITHOUT_SOCKETS: Final = (Purger, SignupPurger, LastUse, DeliveryQueue)
 
 
 def app_of(target: Any) -> FastAPI:
@@ -107,8 +113,9 @@ async def _closing(app: FastAPI, work: Callable[[], Coroutine[Any, Any, T]]) -> 
         servers = getattr(app.state, SOURCES_ATTRIBUTE, None)
         if servers is not None and not servers.lifecycle.running and not _is_in_memory(manager_of(app).key_storage):
             await servers.lifecycle.close()
-            # Sockets are closed by callbacks, for which the event loop has to go on a little.
-            await asyncio.sleep(0.1)
+            if not all(isinstance(part, _WITHOUT_SOCKETS) for part in servers.lifecycle.parts):
+                # Sockets are closed by callbacks, for which the event loop has to go on a little.
+                await asyncio.sleep(0.1)
 
 
 def _is_in_memory(storage: Any) -> bool:

@@ -36,9 +36,9 @@ def issue_token(
     """
     app = app_of(target)
     source = source_of(app, BearerSource, "resource server")
-    wanted = claims.get("iss")
+    requested = claims.get("iss")
     consumers = source.server.token_consumers
-    consumer = next((c for c in consumers if c.auth_server_base_url == wanted), consumers[0])
+    consumer = next((c for c in consumers if c.auth_server_base_url == requested), consumers[0])
     if not _keys:
         _keys.append(generate_signing_key("ES256"))
     consumer.keys = dict(SigningKeys((_keys[0],)).jwks())

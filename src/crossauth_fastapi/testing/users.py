@@ -86,8 +86,8 @@ async def aset_up_totp(target: Any, user: User) -> str:
     """As `set_up_totp`, in an `async` test."""
     manager = manager_of(app_of(target))
     key = await manager.session.create_session_key(user.id)
-    shown = await manager.initiate_two_factor_setup(user, _totp_name(manager), key.value)
-    secret = str(shown["totpsecret"])
+    view = await manager.initiate_two_factor_setup(user, _totp_name(manager), key.value)
+    secret = str(view["totpsecret"])
     # Each code counts once: the code of the step before is taken, so that the test can use the current one.
     await manager.complete_two_factor_setup({"otp": totp_code(secret, steps=-1)}, key.value)
     return secret

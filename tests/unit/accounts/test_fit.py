@@ -85,9 +85,9 @@ def test_a_user_can_give_the_field_that_a_factor_needs_unless_it_is_the_administ
 def test_everybody_must_be_able_to_set_one_factor_up() -> None:
     sms, totp = DummySmsAuthenticator(), TotpAuthenticator("Test")
     sms.factor_name, totp.factor_name = "sms", "totp"
-    kept = Users(admin_editable_fields=["phone"])
+    stored = Users(admin_editable_fields=["phone"])
     with pytest.raises(CrossauthError, match="'sms' needs 'phone'"):
-        check_way_in(kept, [sms])
-    check_way_in(kept, [sms, totp])
+        check_way_in(stored, [sms])
+    check_way_in(stored, [sms, totp])
     check_way_in(Users(), [sms])
-    check_way_in(kept, [])
+    check_way_in(stored, [])

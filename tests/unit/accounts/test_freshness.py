@@ -33,8 +33,8 @@ def test_every_login_has_a_sid_of_its_own_that_no_log_shows() -> None:
 
 
 def test_a_session_of_an_older_version_is_read() -> None:
-    kept = {"crossauth": {"auth": {"at": 1767323045, "amr": ["pwd", "otp"]}, "agent": "x"}}
-    assert auth_of(session(kept)) == Authentication(1767323045, ("pwd", "otp"))
+    stored = {"crossauth": {"auth": {"at": 1767323045, "amr": ["pwd", "otp"]}, "agent": "x"}}
+    assert auth_of(session(stored)) == Authentication(1767323045, ("pwd", "otp"))
 
 
 def test_a_session_of_which_only_the_sid_is_known_has_no_time() -> None:

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from crossauth_backend import CrossauthError, InMemoryKeyStorage
-from crossauth_backend.accounts.context import Accounts, Origin
+from crossauth_backend.accounts.context import Accounts, ClientInfo
 from crossauth_backend.accounts.interaction import LASTS, MAX_BYTES, MAX_DEPTH, begin, claim, complete, find, find_any
 from crossauth_backend.keys.purge import Purger
 from crossauth_backend.keys.storage import SupportsLifecycle
@@ -188,12 +188,12 @@ async def test_it_resumes_at_a_path_of_ours(resume: str) -> None:
 
 async def test_what_anybody_can_begin_is_counted_and_what_clients_push_is_not() -> None:
     world = World(attempt_limits={"interaction_address": (3, 900)})
-    accounts, here = accounts_of(world), Origin("192.0.2.1")
+    accounts, here = accounts_of(world), ClientInfo("192.0.2.1")
     for _ in range(3):
         await begin(accounts, FLOW, {}, RESUME, origin=here)
     assert await refused(begin(accounts, FLOW, {}, RESUME, origin=here)) == ("TooManyAttempts", 429)
     await begin(accounts, FLOW, {}, RESUME, origin=here, pushed=True)
-    await begin(accounts, FLOW, {}, RESUME, origin=Origin("192.0.2.2"))
+    await begin(accounts, FLOW, {}, RESUME, origin=ClientInfo("192.0.2.2"))
 
 
 @KINDS

@@ -8,18 +8,18 @@ import pytest
 from crossauth_backend import ErrorCode, Key, User
 from crossauth_backend.accounts.attempt import Attempt, Demand, attempt_of
 from crossauth_backend.accounts.authentication import Authentication, auth_of
-from crossauth_backend.accounts.context import Origin
+from crossauth_backend.accounts.context import ClientInfo
 from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.decision import Required
 from crossauth_backend.accounts.issue import open_session, sign_in
 from crossauth_backend.accounts.sessions import sessions_of_login
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError
 from tests.accounts import World
 from tests.support import PASSWORD
 
 PROVEN = {"password": PASSWORD}
-HERE = Origin("192.0.2.7", agent="Browser")
+HERE = ClientInfo("192.0.2.7", agent="Browser")
 
 
 @pytest.fixture
@@ -100,8 +100,8 @@ async def test_a_session_that_goes_on_keeps_its_facts_and_data(world: World) -> 
 async def test_a_session_of_an_older_version_gets_a_sid_and_no_later_time(world: World) -> None:
     alice, accounts = await user_of(world), world.manager.accounts()
     first = await log_in(world, alice)
-    for kept, auth_time in (({"at": 1, "amr": ["pwd"]}, 1), (None, None)):
-        await world.keys.update_data(first.value, "crossauth", {"auth": kept} if kept else {})
+    for stored, auth_time in (({"at": 1, "amr": ["pwd"]}, 1), (None, None)):
+        await world.keys.update_data(first.value, "crossauth", {"auth": stored} if stored else {})
         old = await world.keys.get_key(first.value)
         done = await sign_in(accounts, attempt_of(alice, old), origin=HERE)
         assert facts(done.session).auth_time == auth_time
@@ -113,13 +113,13 @@ async def test_the_sid_survives_the_sessions_that_wait(world: World) -> None:
     alice, accounts = await user_of(world), world.manager.accounts()
     first = await log_in(world, alice)
     waiting = first
-    for ask in (Ask.FACTOR2_CHANGE, Ask.PASSWORD_CHANGE):
+    for ask in (Requirement.FACTOR2_CHANGE, Requirement.PASSWORD_CHANGE):
         opened = await open_session(accounts, Required(Attempt(alice, ("pwd",)), ask), previous=waiting)
         assert (opened.asked, opened.session.userid) == (ask, None)
         waiting = await world.manager.session.get_session_key(opened.session.value)
     assert facts(await log_in(world, alice, waiting)).sid == facts(first).sid
     bob = await user_of(world, "bob")
-    opened = await open_session(accounts, Required(Attempt(bob, ("pwd",)), Ask.PASSWORD_CHANGE), previous=first)
+    opened = await open_session(accounts, Required(Attempt(bob, ("pwd",)), Requirement.PASSWORD_CHANGE), previous=first)
     waiting = await world.manager.session.get_session_key(opened.session.value)
     assert facts(await log_in(world, bob, waiting)).sid != facts(first).sid
 

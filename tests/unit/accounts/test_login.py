@@ -9,16 +9,16 @@ from crossauth_backend import ErrorCode, User, UserState
 from crossauth_backend.accounts.attempt import Attempt, Demand
 from crossauth_backend.accounts.authentication import Authentication
 from crossauth_backend.accounts.changes import replace_checked
-from crossauth_backend.accounts.context import Origin
+from crossauth_backend.accounts.context import ClientInfo
 from crossauth_backend.accounts.credentials import proven
 from crossauth_backend.accounts.decision import Refused, Required, SignedIn
 from crossauth_backend.accounts.login import decide, judge, refuse_unfinished
-from crossauth_backend.accounts.stages import Ask
+from crossauth_backend.accounts.stages import Requirement
 from crossauth_backend.core.errors import CrossauthError
 from tests.accounts import World
 from tests.support import PASSWORD
 
-HERE = Origin("192.0.2.7")
+HERE = ClientInfo("192.0.2.7")
 FIELDS = {"username": "alice", "email": "alice@example.com", "factor1": "localpassword", "state": "active"}
 PROVEN = {"password": PASSWORD}
 
@@ -49,12 +49,12 @@ async def test_an_attempt_that_lacks_nothing_is_signed_in(world: World) -> None:
 @pytest.mark.parametrize(
     ("fields", "ask"),
     [
-        ({"factor2": "totp"}, Ask.FACTOR2),
-        ({"state": UserState.password_change_needed}, Ask.PASSWORD_CHANGE),
-        ({"state": UserState.factor2_reset_needed, "factor2": "totp"}, Ask.FACTOR2_CHANGE),
+        ({"factor2": "totp"}, Requirement.FACTOR2),
+        ({"state": UserState.password_change_needed}, Requirement.PASSWORD_CHANGE),
+        ({"state": UserState.factor2_reset_needed, "factor2": "totp"}, Requirement.FACTOR2_CHANGE),
     ],
 )
-async def test_what_is_lacking_is_required(world: World, fields: dict[str, str], ask: Ask) -> None:
+async def test_what_is_lacking_is_required(world: World, fields: dict[str, str], ask: Requirement) -> None:
     accounts, alice = world.manager.accounts(), await user_of(world, **fields)
     decided = await decide(accounts, proven(accounts, alice), origin=HERE)
     assert isinstance(decided, Required)
@@ -104,9 +104,9 @@ async def test_a_session_that_does_not_meet_the_demand_is_required_to_do_more(wo
     at = int(accounts.now.timestamp())
     attempt = Attempt(alice, ("pwd",), auth=Authentication(at - 60, ("pwd",), sid="s"))
     for demand, ask in (
-        (Demand(max_age=timedelta(seconds=60)), Ask.LOGIN),
-        (Demand(prompt=frozenset({"login"})), Ask.LOGIN),
-        (Demand(acr_values=("2",)), Ask.FACTOR2_CHANGE),
+        (Demand(max_age=timedelta(seconds=60)), Requirement.LOGIN),
+        (Demand(prompt=frozenset({"login"})), Requirement.LOGIN),
+        (Demand(acr_values=("2",)), Requirement.FACTOR2_CHANGE),
     ):
         decided = await decide(accounts, attempt, demand)
         assert isinstance(decided, Required)
@@ -132,7 +132,7 @@ async def test_where_every_user_has_to_have_a_second_factor_it_is_set_up_first()
     alice = await replace_checked(accounts, made, {"state": UserState.active, "factor2": ""})
     decided = await decide(accounts, proven(accounts, alice))
     assert isinstance(decided, Required)
-    assert decided.ask is Ask.FACTOR2_CHANGE
+    assert decided.ask is Requirement.FACTOR2_CHANGE
     assert isinstance(await decide(accounts, Attempt(alice, factor2_bypassed=True)), SignedIn)
 
 

@@ -11,8 +11,8 @@ from crossauth_backend.accounts.attempt import NO_DEMAND, Attempt, Demand, attem
 from crossauth_backend.accounts.authentication import Authentication
 from crossauth_backend.accounts.stages import (
     LOGIN_STAGES,
-    Ask,
     Refuse,
+    Requirement,
     check_state,
     force_factor2_change,
     force_password_change,
@@ -37,17 +37,17 @@ def user(state: str = UserState.active, factor2: str | None = None) -> User:
     ("state", "factor2", "step"),
     [
         (UserState.active, None, None), (UserState.active, "", None), (UserState.active, "none", None),
-        (UserState.active, "totp", Ask.FACTOR2),
+        (UserState.active, "totp", Requirement.FACTOR2),
         (UserState.disabled, "totp", Refuse(ErrorCode.UserNotActive)),
         (UserState.awaiting_email_verification, None, Refuse(ErrorCode.EmailNotVerified)),
         (UserState.password_reset_needed, "totp", Refuse(ErrorCode.PasswordResetNeeded)),
         (UserState.password_and_factor2_reset_needed, None, Refuse(ErrorCode.PasswordResetNeeded)),
-        (UserState.password_change_needed, None, Ask.PASSWORD_CHANGE),
+        (UserState.password_change_needed, None, Requirement.PASSWORD_CHANGE),
         # The second factor comes before the change: whoever has only the password must not choose the next one.
-        (UserState.password_change_needed, "totp", Ask.FACTOR2),
+        (UserState.password_change_needed, "totp", Requirement.FACTOR2),
         # An administrator has reset it, so it is not asked for.
-        (UserState.factor2_reset_needed, "totp", Ask.FACTOR2_CHANGE),
-        *((state, "totp", Ask.FACTOR2_CHANGE) for state in SETTING_UP),
+        (UserState.factor2_reset_needed, "totp", Requirement.FACTOR2_CHANGE),
+        *((state, "totp", Requirement.FACTOR2_CHANGE) for state in SETTING_UP),
         ("a state of tomorrow", None, Refuse(ErrorCode.UserNotActive)), ("", None, Refuse(ErrorCode.UserNotActive)),
     ],
 )  # fmt: skip
@@ -58,22 +58,22 @@ def test_the_first_thing_that_lacks_is_asked_for(state: str, factor2: str | None
 def test_once_everything_is_proven_only_forced_changes_are_left() -> None:
     done = {state: next_step(Attempt(user(state, "totp"), factor2_passed=True)) for state in STATES}
     assert done[UserState.active] is None
-    assert done[UserState.password_change_needed] is Ask.PASSWORD_CHANGE
-    assert done[UserState.factor2_reset_needed] is Ask.FACTOR2_CHANGE
+    assert done[UserState.password_change_needed] is Requirement.PASSWORD_CHANGE
+    assert done[UserState.factor2_reset_needed] is Requirement.FACTOR2_CHANGE
     assert [state for state, step in done.items() if step is None] == [UserState.active]
 
 
 def test_a_factor_that_is_offered_no_longer_is_replaced() -> None:
     attempt = Attempt(user(factor2="sms"), factor2_passed=True, factor2_offered=False)
-    assert next_step(attempt) is Ask.FACTOR2_CHANGE
+    assert next_step(attempt) is Requirement.FACTOR2_CHANGE
     assert next_step(Attempt(user(), factor2_offered=False)) is None, "who has none lacks nothing"
 
 
-@pytest.mark.parametrize(("bypassed", "step"), [(False, Ask.FACTOR2_CHANGE), (True, None)])
+@pytest.mark.parametrize(("bypassed", "step"), [(False, Requirement.FACTOR2_CHANGE), (True, None)])
 def test_where_everybody_needs_one_it_is_set_up_unless_the_application_says_so(bypassed: bool, step: object) -> None:
     assert next_step(Attempt(user(), factor2_needed=True, factor2_bypassed=bypassed)) is step
     has_one = Attempt(user(factor2="totp"), factor2_needed=True, factor2_bypassed=bypassed)
-    assert next_step(has_one) is (None if bypassed else Ask.FACTOR2)
+    assert next_step(has_one) is (None if bypassed else Requirement.FACTOR2)
 
 
 def test_no_state_but_active_signs_anybody_in() -> None:
@@ -102,8 +102,8 @@ def test_each_stage_judges_one_thing() -> None:
     for stage in LOGIN_STAGES[1:]:
         assert not isinstance(stage(Attempt(disabled), NO_DEMAND), Refuse)
     change = user(UserState.password_change_needed, "totp")
-    assert force_password_change(Attempt(change), NO_DEMAND) is Ask.PASSWORD_CHANGE
-    assert require_factor2(Attempt(change), NO_DEMAND) is Ask.FACTOR2
+    assert force_password_change(Attempt(change), NO_DEMAND) is Requirement.PASSWORD_CHANGE
+    assert require_factor2(Attempt(change), NO_DEMAND) is Requirement.FACTOR2
     assert force_factor2_change(Attempt(change), NO_DEMAND) is None
     assert require_fresh(Attempt(change), Demand(prompt=frozenset({"login"}))) is None, "it is made now"
 
@@ -117,12 +117,13 @@ def earlier(minutes: float = 0, *methods: str, factor2: str | None = None, **fie
     ("demand", "step"),
     [
         (Demand(), None),
-        (Demand(max_age=timedelta(minutes=11)), None), (Demand(max_age=timedelta(minutes=10)), Ask.LOGIN),
-        (Demand(max_age=timedelta(0)), Ask.LOGIN),
-        (Demand(prompt=frozenset({"login"})), Ask.LOGIN), (Demand(prompt=frozenset({"select_account"})), Ask.LOGIN),
-        (Demand(prompt=frozenset({"consent", "login"})), Ask.LOGIN),
+        (Demand(max_age=timedelta(minutes=11)), None), (Demand(max_age=timedelta(minutes=10)), Requirement.LOGIN),
+        (Demand(max_age=timedelta(0)), Requirement.LOGIN),
+        (Demand(prompt=frozenset({"login"})), Requirement.LOGIN),
+        (Demand(prompt=frozenset({"select_account"})), Requirement.LOGIN),
+        (Demand(prompt=frozenset({"consent", "login"})), Requirement.LOGIN),
         (Demand(prompt=frozenset({"consent"})), None), (Demand(prompt=frozenset({"none"})), None),
-        (Demand(prompt=frozenset({"none"}), max_age=timedelta(minutes=1)), Ask.LOGIN),
+        (Demand(prompt=frozenset({"none"}), max_age=timedelta(minutes=1)), Requirement.LOGIN),
     ],
 )  # fmt: skip
 def test_a_session_has_to_be_as_fresh_as_demanded(demand: Demand, step: object) -> None:
@@ -133,8 +134,10 @@ def test_a_session_has_to_be_as_fresh_as_demanded(demand: Demand, step: object) 
 
 def test_a_session_of_which_nothing_is_known_is_not_fresh() -> None:
     demand = Demand(max_age=timedelta(days=36500))
-    assert next_step(Attempt(user(), auth=Authentication(None), now=NOW), demand) is Ask.LOGIN
-    assert next_step(Attempt(user(), auth=Authentication(AT)), demand) is Ask.LOGIN, "nor where the time is not known"
+    assert next_step(Attempt(user(), auth=Authentication(None), now=NOW), demand) is Requirement.LOGIN
+    assert next_step(Attempt(user(), auth=Authentication(AT)), demand) is Requirement.LOGIN, (
+        "nor where the time is not known"
+    )
 
 
 def test_a_session_is_not_asked_for_the_second_factor_again_without_a_demand() -> None:
@@ -145,10 +148,10 @@ def test_a_session_is_not_asked_for_the_second_factor_again_without_a_demand() -
 @pytest.mark.parametrize(
     ("attempt", "step"),
     [
-        (earlier(0, "pwd", "otp", factor2="totp"), None), (earlier(0, "pwd", factor2="totp"), Ask.FACTOR2),
-        (earlier(0, "pwd"), Ask.FACTOR2_CHANGE), (earlier(0, "pwd", factor2_offered=False), None),
-        (Attempt(user(factor2="totp"), ("pwd",)), Ask.FACTOR2),
-        (Attempt(user(factor2="totp"), ("pwd",), factor2_bypassed=True), Ask.FACTOR2),
+        (earlier(0, "pwd", "otp", factor2="totp"), None), (earlier(0, "pwd", factor2="totp"), Requirement.FACTOR2),
+        (earlier(0, "pwd"), Requirement.FACTOR2_CHANGE), (earlier(0, "pwd", factor2_offered=False), None),
+        (Attempt(user(factor2="totp"), ("pwd",)), Requirement.FACTOR2),
+        (Attempt(user(factor2="totp"), ("pwd",), factor2_bypassed=True), Requirement.FACTOR2),
         (Attempt(user(factor2="totp"), ("pwd", "otp"), factor2_passed=True), None),
         # What it is makes no second kind. It was given: asking again would ask for ever.
         (Attempt(user(factor2="phrase"), ("pwd", "kba"), factor2_passed=True), None),

@@ -31,8 +31,8 @@ class Keeper:
         # At a full hour, so that no window of a limit ends while a test counts. Redis forgets by its own clock: not in the past.
         self.now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
         self.told: list[Event] = []
-        given = {"secret": SECRET, "user_storage": self.users, **options}
-        self.manager = ApiKeyManager(self.keys, given, lambda: self.now, Events([self], lambda: self.now))
+        provided = {"secret": SECRET, "user_storage": self.users, **options}
+        self.manager = ApiKeyManager(self.keys, provided, lambda: self.now, Events([self], lambda: self.now))
 
     def on_event(self, event: Event) -> None:
         self.told.append(event)

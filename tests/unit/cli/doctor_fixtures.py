@@ -43,11 +43,11 @@ def client(protocol: dict[str, Any] | None = None, redirect_uri: str = f"{HTTPS}
     """An OAuth client with the OpenID flow."""
     flows = web.pop("flows", {"oidcAuthorizationCode"})
     base = {"auth_server_base_url": "https://id.acme.io", "client_id": "shop", **(protocol or {})}
-    given = {"site_url": HTTPS, "token_response_type": "save_in_session_and_redirect", **web}
+    provided = {"site_url": HTTPS, "token_response_type": "save_in_session_and_redirect", **web}
     return Snapshot(
         clients=(
             Client(
-                protocol=ClientSettings(**base), web=ClientServerSettings(**given), flows=frozenset(flows),
+                protocol=ClientSettings(**base), web=ClientServerSettings(**provided), flows=frozenset(flows),
                 redirect_uri=redirect_uri,
             ),
         )

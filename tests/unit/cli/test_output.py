@@ -20,6 +20,20 @@ def test_a_name_cannot_move_the_cursor_or_begin_a_line() -> None:
     assert lines == ["NAME", "a?[2Jb?c?d"]
 
 
+def test_neither_can_what_is_printed_in_other_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    """A browser's name of itself, which `sessions list` prints, may have the control characters of Latin-1 in it."""
+    hostile = "a\x9b2Jb\u202ec\udcffd\U000e0001"
+    show({}, False, [f"username: {hostile}"])
+    show({}, False, hostile)
+    shown = capsys.readouterr().out
+    assert shown == "username: a?2Jb?c?d?\na?2Jb?c?d?\n"
+    show({"agent": hostile, "name": "Zoë ☕"}, True, "")
+    written = capsys.readouterr().out
+    assert all(c.isprintable() or c == "\n" for c in written)
+    assert "Zoë ☕" in written
+    assert json.loads(written)["agent"] == hostile
+
+
 def test_zero_is_a_number() -> None:
     assert table([{"id": 0}], ("id",)) == ["ID", "0"]
 

@@ -61,9 +61,9 @@ def test_parameters_of_a_statement_are_hidden_wherever_they_are() -> None:
     outer.__cause__ = e
     assert VALUE in text_of(outer)
     assert loggable(outer) is outer
-    shown = text_of(outer)
-    assert VALUE not in shown
-    assert "INSERT INTO users" in shown
+    displayed = text_of(outer)
+    assert VALUE not in displayed
+    assert "INSERT INTO users" in displayed
 
 
 def test_an_exception_of_an_applications_type_is_any_text() -> None:
@@ -88,9 +88,9 @@ def test_an_error_of_validation_says_where_and_not_what() -> None:
 
     with pytest.raises(ValidationError) as found:
         Body.model_validate({"age": VALUE})
-    shown = loggable(found.value)
-    assert isinstance(shown, HiddenValues)
-    assert str(shown) == "ValidationError: age (int_parsing)"
+    displayed = loggable(found.value)
+    assert isinstance(displayed, HiddenValues)
+    assert str(displayed) == "ValidationError: age (int_parsing)"
     outer = RuntimeError("x")
     outer.__context__ = found.value
     assert VALUE not in text_of(loggable(outer))

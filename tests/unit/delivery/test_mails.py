@@ -34,14 +34,16 @@ class Read(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
+        provided = dict(attrs)
         self.tags.append(tag)
         self._skip = tag in ("style", "title")
-        self._hide = self._hide or "display: none" in (given.get("style") or "")
+        self._hide = self._hide or "display: none" in (provided.get("style") or "")
         if tag == "a":
-            self.links.append(given.get("href") or "")
-        self.loads += [given[name] or "" for name in ("src", "background", "srcset", "poster", "data") if name in given]
-        self.loads += [given.get("href") or ""] if tag == "link" else []
+            self.links.append(provided.get("href") or "")
+        self.loads += [
+            provided[name] or "" for name in ("src", "background", "srcset", "poster", "data") if name in provided
+        ]
+        self.loads += [provided.get("href") or ""] if tag == "link" else []
 
     def handle_endtag(self, tag: str) -> None:
         self._skip = False

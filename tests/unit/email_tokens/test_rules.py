@@ -9,16 +9,16 @@ from crossauth_backend import CrossauthError, ErrorCode, Key, KeyPrefix, User, U
 from crossauth_backend.email_tokens.rules import (
     MAX_TOKEN,
     EmailToken,
-    address_of,
     can_reset,
+    contact_address,
     decode,
     encode,
     has_expired,
+    is_email_change,
     is_named_for_address,
     is_named_for_mailbox,
     is_verified,
     is_void,
-    moves_address,
     name_in_mail,
     stored_value,
 )
@@ -69,9 +69,9 @@ def test_its_time_is_up_at_its_end() -> None:
 
 def test_only_a_verification_moves_an_address() -> None:
     moving = EmailToken(1, "b@example.com", "b@example.com")
-    assert moves_address(key(moving))
-    assert not moves_address(key(moving, f"{KeyPrefix.password_reset_token}x"))
-    assert not moves_address(key(EmailToken(1, "b@example.com")))
+    assert is_email_change(key(moving))
+    assert not is_email_change(key(moving, f"{KeyPrefix.password_reset_token}x"))
+    assert not is_email_change(key(EmailToken(1, "b@example.com")))
 
 
 def test_it_is_void_once_a_credential_is_another() -> None:
@@ -135,4 +135,4 @@ def test_mail_calls_a_user_by_name_where_the_address_is_the_users() -> None:
     [("a@b.example", "x", "a@b.example"), (None, "x@B.example", "x@b.example"), ("", "x", None)],
 )
 def test_where_mail_goes(email: str | None, username: str, address: str | None) -> None:
-    assert address_of(User(id=1, username=username, email=email)) == address
+    assert contact_address(User(id=1, username=username, email=email)) == address

@@ -47,9 +47,9 @@ def test_what_does_not(profile: Any) -> None:
 
 
 def test_verified_is_about_the_address_at_discord_alone() -> None:
-    said = {"email": EMAIL, "verified": True}
-    assert in_profile(said, EMAIL, "discord")
-    assert not in_profile(said, EMAIL, "facebook")
+    response = {"email": EMAIL, "verified": True}
+    assert in_profile(response, EMAIL, "discord")
+    assert not in_profile(response, EMAIL, "facebook")
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,8 @@ def test_what_a_server_put_in_the_place_of_a_peer_is_nobodys_in_particular() -> 
 
 
 def test_scheme_and_host_are_a_named_proxys_to_say() -> None:
-    said = (("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.example"), ("host", "inner"))
-    believed, stranger = scope("10.0.0.1", *said), scope("203.0.113.9", *said)
+    response = (("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.example"), ("host", "inner"))
+    believed, stranger = scope("10.0.0.1", *response), scope("203.0.113.9", *response)
     for one in (believed, stranger):
         believe_proxies(one, TRUSTED)
     assert (believed["scheme"], dict(believed["headers"])[b"host"]) == ("https", b"shop.example")

@@ -34,9 +34,9 @@ def test_what_was_kept_is_found_as_a_copy() -> None:
     name = tokens.name(HEADER)
     assert name is not None
     assert tokens.find(name) is None
-    given = said()
-    tokens.keep(name, "aaaa.bbbb.cccc", given)
-    given.claims["roles"].append("admin")
+    provided = said()
+    tokens.keep(name, "aaaa.bbbb.cccc", provided)
+    provided.claims["roles"].append("admin")
     found = tokens.find(name)
     assert found is not None
     assert found == said()

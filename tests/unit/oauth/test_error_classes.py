@@ -101,16 +101,16 @@ def test_a_challenge_says_more_and_nothing_twice() -> None:
     assert extended_challenge("ApiKey") == "ApiKey"
     old = extended_challenge(plain, InsufficientUserAuthentication("Log in"), max_age=60)
     assert old.endswith('error="insufficient_user_authentication", error_description="Log in", max_age="60"')
-    said = bearer_challenge(InvalidToken("It has expired"), scopes=["a"], realm='x scope="y" error="z"')
-    again = extended_challenge(said, InvalidToken("Another"), scopes=["a", "b"], max_age=1)
-    assert again == f'{said}, max_age="1"'
+    response = bearer_challenge(InvalidToken("It has expired"), scopes=["a"], realm='x scope="y" error="z"')
+    again = extended_challenge(response, InvalidToken("Another"), scopes=["a", "b"], max_age=1)
+    assert again == f'{response}, max_age="1"'
     names = re.findall(r'(\w+)="(?:[^"\\]|\\.)*"', again)
     assert len(names) == len(set(names))
 
 
 def test_a_realm_that_looks_like_an_attribute_is_none() -> None:
-    said = bearer_challenge(realm='scope="none"')
-    assert extended_challenge(said, scopes=["a"]) == f'{said}, scope="a"'
+    response = bearer_challenge(realm='scope="none"')
+    assert extended_challenge(response, scopes=["a"]) == f'{response}, scope="a"'
 
 
 @pytest.mark.parametrize("text", ['"', "\\", "\r\nX: y", "\x00", "é", "\ud800", 'a", scope="b'])

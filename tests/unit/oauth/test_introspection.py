@@ -81,11 +81,11 @@ async def test_an_active_token_is_remembered_no_longer_than_told(
 
 async def test_that_a_token_is_not_active_is_never_remembered(issuer: FakeIssuer, consumer: OAuthTokenConsumer) -> None:
     token = issuer.issue_opaque_token()
-    said = issuer.tokens.pop(token)
+    response = issuer.tokens.pop(token)
     for _ in range(2):
         with pytest.raises(InvalidToken):
             await consumer.authorize(token)
-    issuer.tokens[token] = said
+    issuer.tokens[token] = response
     assert await consumer.authorize(token)
     assert issuer.requests["introspect"] == 3
 

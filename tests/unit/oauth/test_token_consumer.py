@@ -138,9 +138,9 @@ async def test_a_nonce_is_in_no_access_token_that_does_not_say_so(
 ) -> None:
     # One application that is client and server has ID tokens with the audience of its access tokens.
     jwt = TokenType.JWT
-    said: dict[str, dict[str, Any]] = {"plain": {}, "type": {"type": "access"}, "Keycloak": {"typ": "Bearer"}}
+    response: dict[str, dict[str, Any]] = {"plain": {}, "type": {"type": "access"}, "Keycloak": {"typ": "Bearer"}}
     consumer = make_consumer(access_token_types=["at+jwt", "JWT"])
-    for name, claims in said.items():
+    for name, claims in response.items():
         token = issuer.issue_token(kind=jwt, nonce="n", **claims)
         assert (await consumer.token_authorized(token, "access") is None) is (name == "plain"), name
     assert await consumer.token_authorized(issuer.issue_token(nonce="n"), "access")
@@ -241,23 +241,23 @@ async def test_metadata_and_keys_can_be_loaded_taken_and_set(issuer: FakeIssuer,
     assert consumer.keys is not None
     assert [key.kid for key in consumer.keys.keys] == [issuer.keys.signer().kid]
 
-    given = make_consumer(oidc_config={"issuer": issuer.url, "jwks_uri": f"{issuer.origin}/jwks"})
+    provided = make_consumer(oidc_config={"issuer": issuer.url, "jwks_uri": f"{issuer.origin}/jwks"})
     metadata = issuer.requests["metadata"]
-    assert await given.authorize(issuer.issue_token())
+    assert await provided.authorize(issuer.issue_token())
     assert issuer.requests["metadata"] == metadata
 
     other = generate_signing_key("ES256")
     for keys in (read_jwks(SigningKeys((other,)).jwks()), SigningKeys((other,)).jwks(), other.public_jwk()):
-        given.keys = keys
-        assert await given.authorize(issuer.issue_token(key=other))
-        assert await refused(given, issuer.issue_token())
-    await given.load_jwks(issuer.keys.jwks())
-    assert await given.authorize(issuer.issue_token())
-    await given.load_config({"issuer": issuer.url})
+        provided.keys = keys
+        assert await provided.authorize(issuer.issue_token(key=other))
+        assert await refused(provided, issuer.issue_token())
+    await provided.load_jwks(issuer.keys.jwks())
+    assert await provided.authorize(issuer.issue_token())
+    await provided.load_config({"issuer": issuer.url})
     with pytest.raises(CrossauthError, match="'issuer'"):
-        await given.load_config({"issuer": f"{issuer.url}/"})
+        await provided.load_config({"issuer": f"{issuer.url}/"})
     with pytest.raises(CrossauthError, match="JWK"):
-        await given.load_jwks({"keys": []})
+        await provided.load_jwks({"keys": []})
 
 
 async def test_a_token_that_must_be_stored_ends_when_it_is_deleted(
@@ -327,9 +327,9 @@ def test_a_header_is_read_without_trusting_it() -> None:
     ],
 )  # fmt: skip
 def test_an_option_that_cannot_take_effect_stops_the_start(options: dict[str, Any], text: str) -> None:
-    given: Any = {"auth_server_base_url": "https://issuer.example.com", "audience": "api", **options}
+    provided: Any = {"auth_server_base_url": "https://issuer.example.com", "audience": "api", **options}
     with pytest.raises(CrossauthError) as refused:
-        OAuthTokenConsumer(options=given)
+        OAuthTokenConsumer(options=provided)
     assert refused.value.code is ErrorCode.Configuration
     assert text in refused.value.message
     assert SECRET not in refused.value.message

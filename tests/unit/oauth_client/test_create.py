@@ -57,7 +57,7 @@ def test_claims_that_say_nobody(wrong: dict[str, Any]) -> None:
 
 
 async def test_merge_adds_claims_and_changes_nothing(users: InMemoryUserStorage) -> None:
-    said = CLAIMS | {
+    response = CLAIMS | {
         "admin": True,
         "state": "disabled",
         "nickname": "Root",
@@ -65,7 +65,7 @@ async def test_merge_adds_claims_and_changes_nothing(users: InMemoryUserStorage)
         "extra": {"a": 1},
         "id": 99,
     }
-    user = await mergeUserCreateFn(said, users, "username", "sub")
+    user = await mergeUserCreateFn(response, users, "username", "sub")
     assert user is not None
     assert (user.id, user.username, user.admin, user.state, user["nickname"]) == (1, "alice", False, "active", "Al")
     assert (user["name"], user.email) == ("Alice", None)

@@ -80,12 +80,12 @@ async def test_somebody_who_is_linked_is_not_found_by_a_field_under_another_subj
     """A name, or an address, was given to somebody else there."""
     alice = await make(users, "alice", email="alice@example.com", email_verified_at=utc_now())
     finder = AccountFinder(storage=users, identities=identities, field="email", claim="email")
-    said = {"iss": FOREIGN, "email": "alice@example.com", "email_verified": True}
-    assert await name_of(finder, sub="first", **said) == "alice"
+    response = {"iss": FOREIGN, "email": "alice@example.com", "email_verified": True}
+    assert await name_of(finder, sub="first", **response) == "alice"
     await identities.link(FOREIGN, "first", alice.id)
-    assert await name_of(finder, sub="first", **said) == "alice"
-    assert await name_of(finder, sub="second", **said) is None
-    assert await name_of(finder, sub="second", **{**said, "iss": OTHER}) == "alice"
+    assert await name_of(finder, sub="first", **response) == "alice"
+    assert await name_of(finder, sub="second", **response) is None
+    assert await name_of(finder, sub="second", **{**response, "iss": OTHER}) == "alice"
 
 
 async def test_an_address_counts_only_where_both_have_verified_it(users: InMemoryUserStorage) -> None:
@@ -117,14 +117,14 @@ async def test_an_address_counts_only_where_both_have_verified_it(users: InMemor
 async def test_a_name_that_is_an_address_is_an_address(users: InMemoryUserStorage) -> None:
     """Or whoever takes it as a username has the account of its owner at the provider come to theirs."""
     await make(users, "victim@example.com", email="mallory@example.org", email_verified_at=utc_now())
-    said = {"email": "victim@example.com", "email_verified": True, "iss": FOREIGN}
-    assert await find_by_field(users, said, "username", "email") is None
+    response = {"email": "victim@example.com", "email_verified": True, "iss": FOREIGN}
+    assert await find_by_field(users, response, "username", "email") is None
     await make(users, "alice@example.com", email="alice@example.com", email_verified_at=utc_now())
-    said["email"] = "alice@example.com"
-    found = await find_by_field(users, said, "username", "email")
+    response["email"] = "alice@example.com"
+    found = await find_by_field(users, response, "username", "email")
     assert found is not None
     assert found.username == "alice@example.com"
-    assert await find_by_field(users, {**said, "upn": "alice@example.com"}, "email", "upn") is None
+    assert await find_by_field(users, {**response, "upn": "alice@example.com"}, "email", "upn") is None
 
 
 async def test_a_storage_that_is_away_is_nobody_gone(

@@ -21,8 +21,8 @@ def said(sub: str | None = None, sid: str | None = None, iss: str = ISSUER) -> L
 
 def login(at: datetime = NOW, **claims: Any) -> TokenSet:
     payload = {"iss": ISSUER, "sub": "alice", "sid": "s1", **claims}
-    kept = {name: value for name, value in payload.items() if value is not None}
-    return TokenSet(access_token="a", issuer=ISSUER, saved_at=int(at.timestamp()), flow="f", id_payload=kept)
+    stored = {name: value for name, value in payload.items() if value is not None}
+    return TokenSet(access_token="a", issuer=ISSUER, saved_at=int(at.timestamp()), flow="f", id_payload=stored)
 
 
 async def ended(token: LogoutToken, tokens: TokenSet, at: datetime = NOW, seen: datetime = NOW) -> bool:

@@ -29,8 +29,8 @@ FIELDS = {"user_match_field": "username", "id_token_match_field": "sub"}
 
 
 def made(users: Any = USERS, login: Any = LOGIN, issuer: str = ISSUER, **options: Any) -> People:
-    given = {"site_url": "https://site.example", **options}
-    return people_of(read_options(ClientServerSettings, given, component="FastApiOAuthClient"), issuer, users, login)
+    provided = {"site_url": "https://site.example", **options}
+    return people_of(read_options(ClientServerSettings, provided, component="FastApiOAuthClient"), issuer, users, login)
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ async def test_by_default_a_user_is_made_of_the_claims() -> None:
 
 
 async def test_without_an_account_it_is_nobody_unless_that_is_allowed() -> None:
-    said = {"iss": ISSUER, "sub": "nobody"}
-    assert await made(user_creation_type="merge", identity_storage=IDENTITIES).user(said) is None
+    response = {"iss": ISSUER, "sub": "nobody"}
+    assert await made(user_creation_type="merge", identity_storage=IDENTITIES).user(response) is None
     free = made(user_creation_type="merge", identity_storage=IDENTITIES, require_local_account=False)
-    assert isinstance(await free.user(said), ClaimedUser)
+    assert isinstance(await free.user(response), ClaimedUser)
 
 
 async def test_an_account_that_refuses_is_not_made_of_claims_instead() -> None:

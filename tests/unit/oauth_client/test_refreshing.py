@@ -63,32 +63,32 @@ GONE = {"error": "invalid_grant", "error_description": ""}
 
 
 async def test_new_tokens_are_kept_and_what_the_answer_leaves_out_stays() -> None:
-    kept = Kept(OLD)
-    found = await refresher(Provider(GOOD)).refresh(OLD, kept)
+    stored = Kept(OLD)
+    found = await refresher(Provider(GOOD)).refresh(OLD, stored)
     assert found is not None
     assert (found.access_token, found.refresh_token) == ("new", "r")
-    assert kept.tokens == found
+    assert stored.tokens == found
 
 
 async def test_tokens_that_are_gone_are_forgotten() -> None:
-    kept = Kept(OLD)
-    assert await refresher(Provider(GONE)).refresh(OLD, kept) is None
-    assert (kept.tokens, kept.written) == (None, 1)
+    stored = Kept(OLD)
+    assert await refresher(Provider(GONE)).refresh(OLD, stored) is None
+    assert (stored.tokens, stored.written) == (None, 1)
 
 
 @pytest.mark.parametrize("answer", [GOOD, GONE])
 async def test_a_login_meanwhile_is_not_undone(answer: dict[str, Any]) -> None:
-    kept = Kept(OLD)
-    provider = Provider(answer, lambda: setattr(kept, "tokens", OTHER))
-    assert await refresher(provider).refresh(OLD, kept) == OTHER
-    assert (kept.tokens, kept.written) == (OTHER, 0)
+    stored = Kept(OLD)
+    provider = Provider(answer, lambda: setattr(stored, "tokens", OTHER))
+    assert await refresher(provider).refresh(OLD, stored) == OTHER
+    assert (stored.tokens, stored.written) == (OTHER, 0)
 
 
 async def test_a_session_that_ended_meanwhile_gets_none() -> None:
-    kept = Kept(OLD)
-    provider = Provider({**GOOD, "refresh_token": "next"}, lambda: setattr(kept, "tokens", None))
-    assert await refresher(provider).refresh(OLD, kept) is None
-    assert (kept.tokens, provider.revoked) == (None, ["next"])
+    stored = Kept(OLD)
+    provider = Provider({**GOOD, "refresh_token": "next"}, lambda: setattr(stored, "tokens", None))
+    assert await refresher(provider).refresh(OLD, stored) is None
+    assert (stored.tokens, provider.revoked) == (None, ["next"])
 
 
 async def test_whoever_was_slower_takes_what_is_there() -> None:
@@ -102,14 +102,14 @@ async def test_whoever_was_slower_takes_what_is_there() -> None:
     "answer", [{"error": "temporarily_unavailable"}, {"error": "invalid_client"}, {}, ValueError("x"), OSError()]
 )
 async def test_whatever_else_goes_wrong_keeps_them_and_may_be_tried_again(answer: Any) -> None:
-    kept, provider = Kept(OLD), Provider(answer)
+    stored, provider = Kept(OLD), Provider(answer)
     one = refresher(provider)
     for _ in range(2):
         with pytest.raises(TokensUnavailable):
-            await one.refresh(OLD, kept)
-    assert (kept.tokens, kept.written, provider.asked) == (OLD, 0, 2)
+            await one.refresh(OLD, stored)
+    assert (stored.tokens, stored.written, provider.asked) == (OLD, 0, 2)
     provider.answer = GOOD
-    assert await one.refresh(OLD, kept) is not None
+    assert await one.refresh(OLD, stored) is not None
 
 
 async def test_tokens_that_are_still_good_do_unless_others_are_wanted() -> None:

@@ -32,27 +32,27 @@ def test_what_is_of_another_client_or_key_is_none() -> None:
 
 
 def test_what_one_request_changes_no_other_sees() -> None:
-    kept = seal(NEW)
-    entry = kept.close(TOKENS)
-    first = kept.open(entry)
+    stored = seal(NEW)
+    entry = stored.close(TOKENS)
+    first = stored.open(entry)
     assert first is not None
     assert first.id_payload is not None
     first.id_payload["sub"] = "mallory"
     first.id_payload["aud"].append("b")
-    assert kept.open(entry) == TOKENS
+    assert stored.open(entry) == TOKENS
 
 
 def test_a_process_remembers_so_many() -> None:
-    kept = seal(NEW)
+    stored = seal(NEW)
     for _ in range(sealing._MANY + 10):
-        kept.open(kept.close(TOKENS))
-    assert len(kept._opened) == sealing._MANY
+        stored.open(stored.close(TOKENS))
+    assert len(stored._opened) == sealing._MANY
 
 
 def test_the_login_stays_without_the_tokens() -> None:
-    kept = seal(NEW)
-    entry = {**kept.close(TOKENS), **kept.close_login(TOKENS)}
-    login = kept.open_login(sealing.login_in(entry))
+    stored = seal(NEW)
+    entry = {**stored.close(TOKENS), **stored.close_login(TOKENS)}
+    login = stored.open_login(sealing.login_in(entry))
     assert login is not None
     assert (login.access_token, login.refresh_token, login.id_payload, login.saved_at) == (
         "",
@@ -61,6 +61,6 @@ def test_the_login_stays_without_the_tokens() -> None:
         1,
     )
     assert seal(NEW, client="two").open_login(entry) is None
-    for other in (None, {}, [], "text", kept.close(TOKENS)):
-        assert kept.open_login(other) is None
+    for other in (None, {}, [], "text", stored.close(TOKENS)):
+        assert stored.open_login(other) is None
         assert sealing.login_in(other) == {}

@@ -163,14 +163,14 @@ def test_a_browser_is_known_to_its_user_with_the_credentials_of_that_time() -> N
 
 def test_a_claim_is_the_browsers_and_for_one_name() -> None:
     claims = Claims(CookieSettings(), SECRET)
-    kept, first = claims.make(None, "2fa", local=False)
-    assert claims.find(first.value, "2fa") == kept
+    stored, first = claims.make(None, "2fa", local=False)
+    assert claims.find(first.value, "2fa") == stored
     assert claims.find(first.value, "pre2fa") is None
     other, both = claims.make(first.value, "pre2fa", local=False)
-    assert (claims.find(both.value, "2fa"), claims.find(both.value, "pre2fa")) == (kept, other)
+    assert (claims.find(both.value, "2fa"), claims.find(both.value, "pre2fa")) == (stored, other)
     anew, third = claims.make(both.value, "2fa", local=False)
-    assert claims.find(third.value, "2fa") == anew != kept
-    assert kept not in both.value, "the browser has what is hashed, the session its hash"
+    assert claims.find(third.value, "2fa") == anew != stored
+    assert stored not in both.value, "the browser has what is hashed, the session its hash"
     for forged in (
         None,
         "",

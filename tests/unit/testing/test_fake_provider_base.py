@@ -79,6 +79,6 @@ def test_a_grant_is_revoked_whole() -> None:
     provider.settings.opaque_access_tokens = True
     grant = provider.grant(CLIENT_ID, "alice", "openid")
     provider.token_response(grant)
-    assert [len(kept) for kept in (provider.access_tokens, provider.refresh_tokens, provider.tokens)] == [1, 1, 1]
+    assert [len(stored) for stored in (provider.access_tokens, provider.refresh_tokens, provider.tokens)] == [1, 1, 1]
     provider.revoke(grant)
-    assert [len(kept) for kept in (provider.access_tokens, provider.refresh_tokens, provider.tokens)] == [0, 0, 0]
+    assert [len(stored) for stored in (provider.access_tokens, provider.refresh_tokens, provider.tokens)] == [0, 0, 0]

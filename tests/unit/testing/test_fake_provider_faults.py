@@ -43,9 +43,9 @@ def keys() -> SigningKeys:
 
 @pytest.mark.parametrize("fault", CHANGED)
 def test_a_fault_changes_the_claims_it_is_named_for(fault: ProviderFault) -> None:
-    said = spoiled(CLAIMS, fault)
-    assert {name for name in CLAIMS if said.get(name) != CLAIMS[name]} == CHANGED[fault]
-    assert None not in said.values()
+    response = spoiled(CLAIMS, fault)
+    assert {name for name in CLAIMS if response.get(name) != CLAIMS[name]} == CHANGED[fault]
+    assert None not in response.values()
 
 
 @pytest.mark.parametrize("fault", ProviderFault)

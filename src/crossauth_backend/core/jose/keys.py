@@ -173,9 +173,9 @@ class SigningKeys:
             upcoming: what is published next.
         """
         replaced = {key.algorithm for key in self.upcoming}
-        kept = tuple(key for key in self.current if key.algorithm not in replaced)
+        stored = tuple(key for key in self.current if key.algorithm not in replaced)
         retired = tuple(key for key in self.current if key.algorithm in replaced)
-        return SigningKeys((*self.upcoming, *kept), tuple(upcoming), (*retired, *self.retired))
+        return SigningKeys((*self.upcoming, *stored), tuple(upcoming), (*retired, *self.retired))
 
     def verification_keys(self) -> VerificationKeys:
         """What verifies tokens of any of them."""

@@ -33,13 +33,13 @@ class DummyFactor2Authenticator(Authenticator):
 
     async def prepare_configuration(self, user: Params | User) -> dict[str, dict[str, Any]] | None:
         """Names the user and the factor; the code stays in the session."""
-        shown = {"username": user["username"], "factor2": self.factor_name}
-        return {"userData": shown, "sessionData": {**shown, **self._secrets()}}
+        view = {"username": user["username"], "factor2": self.factor_name}
+        return {"userData": view, "sessionData": {**view, **self._secrets()}}
 
     async def reprepare_configuration(self, username: str, session_data: Params) -> dict[str, dict[str, Any]] | None:
         """As `prepare_configuration`, with a fresh minute."""
-        shown = {"username": username, "factor2": self.factor_name}
-        return {"userData": shown, "secrets": {}, "newSessionData": {**shown, **self._secrets()}}
+        view = {"username": username, "factor2": self.factor_name}
+        return {"userData": view, "secrets": {}, "newSessionData": {**view, **self._secrets()}}
 
     async def create_one_time_secrets(self, user: User) -> dict[str, Any]:
         """The code and when it expires, in milliseconds since the epoch."""
@@ -51,8 +51,8 @@ class DummyFactor2Authenticator(Authenticator):
         Raises:
             CrossauthError: `InvalidToken`; `Expired` after 60 seconds.
         """
-        given, expiry = params.get("otp"), secrets.get("expiry") if secrets is not None else None
-        if not isinstance(given, str) or not equal(clean_code(given), clean_code(self.code)):
+        provided, expiry = params.get("otp"), secrets.get("expiry") if secrets is not None else None
+        if not isinstance(provided, str) or not equal(clean_code(provided), clean_code(self.code)):
             raise CrossauthError(ErrorCode.InvalidToken, mark("Invalid code"))
         if not isinstance(expiry, int) or utc_now().timestamp() * 1000 > expiry:
             raise CrossauthError(ErrorCode.Expired, mark("The code has expired. Request a new one."))

@@ -1,1 +1,1 @@
-"""Codes from an authenticator application."""
+"""Codes from an authenticator app."""

@@ -1,4 +1,4 @@
-"""A second factor from an authenticator application (RFC 6238)."""
+"""A second factor from an authenticator app (RFC 6238)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crossauth_backend.core.text import clean_code
 from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import Authenticator, AuthenticatorOptions, CodeField, Params
 from crossauth_backend.factors.totp.shown import STEP_SECONDS, shown_secret
-from crossauth_backend.keys.spend import spend
+from crossauth_backend.keys.consume import consume_once
 from crossauth_backend.users.record import User, UserSecrets
 
 # The step before and the one after, for clocks that are not quite right and people who type slowly (RFC 6238 §5.2).
@@ -40,17 +40,17 @@ class TotpAuthenticator(Authenticator):
     async def prepare_configuration(self, user: Params | User) -> dict[str, dict[str, Any]] | None:
         """A new secret: as QR code, as `otpauth:` URI and as text; encrypted in the session until it is confirmed."""
         secret = pyotp.random_base32()
-        shown = shown_secret(self.app_name, self.factor_name, str(user["username"]), secret)
-        kept = {"username": shown["username"], "factor2": self.factor_name, "totpsecret": self._ring.encrypt(secret)}
-        return {"userData": shown, "sessionData": kept}
+        view = shown_secret(self.app_name, self.factor_name, str(user["username"]), secret)
+        stored = {"username": view["username"], "factor2": self.factor_name, "totpsecret": self._ring.encrypt(secret)}
+        return {"userData": view, "sessionData": stored}
 
     async def reprepare_configuration(self, username: str, session_data: Params) -> dict[str, dict[str, Any]] | None:
         """The same secret again."""
         stored = session_data.get("totpsecret")
         if not isinstance(stored, str):
             return None
-        shown = shown_secret(self.app_name, self.factor_name, username, self._plain(stored))
-        return {"userData": shown, "secrets": {"totpsecret": stored}, "newSessionData": dict(session_data)}
+        view = shown_secret(self.app_name, self.factor_name, username, self._plain(stored))
+        return {"userData": view, "secrets": {"totpsecret": stored}, "newSessionData": dict(session_data)}
 
     async def authenticate_user(self, user: User | None, secrets: UserSecrets | Params | None, params: Params) -> None:
         """Compare `params["otp"]` with the codes of this moment.
@@ -70,7 +70,7 @@ class TotpAuthenticator(Authenticator):
             raise CrossauthError(ErrorCode.InvalidToken, mark("Invalid code"))
         # Whoever reads a code over a shoulder must find it used (RFC 6238 §5.2).
         expires = now + timedelta(seconds=STEP_SECONDS * (len(STEPS) + 1))
-        if not await spend(services.key_storage, f"totp {user.id} {matching[0]}", now, expires):
+        if not await consume_once(services.key_storage, f"totp {user.id} {matching[0]}", now, expires):
             raise CrossauthError(
                 ErrorCode.InvalidToken, mark("This code has already been used. Wait for the next one.")
             )

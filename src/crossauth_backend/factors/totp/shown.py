@@ -1,4 +1,4 @@
-"""What a user is shown to set an authenticator application up."""
+"""What a user is shown to set an authenticator app up."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def read_device_response(document: Mapping[str, Any]) -> OAuthDeviceAuthorizatio
     return found
 
 
-def read_challenge(document: Mapping[str, Any]) -> OAuthMfaChallengeResponse:
+def decrypt(document: Mapping[str, Any]) -> OAuthMfaChallengeResponse:
     """The answer of an MFA challenge endpoint.
 
     Raises:

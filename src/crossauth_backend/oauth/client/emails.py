@@ -26,10 +26,10 @@ def proven_email(claims: Mapping[str, Any] | None) -> str | None:
     """
     if claims is None:
         return None
-    issuer, email, said = claims.get("iss"), claims.get("email"), claims.get("email_verified")
+    issuer, email, declared = claims.get("iss"), claims.get("email"), claims.get("email_verified")
     if not isinstance(issuer, str) or not isinstance(email, str) or not email or _is_unproven(issuer):
         return None
-    return email if said is True or (said == "true" and issuer in _IN_TEXT) else None
+    return email if declared is True or (declared == "true" and issuer in _IN_TEXT) else None
 
 
 def _is_unproven(issuer: str) -> bool:

@@ -145,10 +145,10 @@ class IdTokens:
         """Those of the option; else what the metadata says that this server signs with, of what has a public key."""
         if self._algorithms is not None:
             return self._algorithms
-        said = (await self._remote.load_metadata()).get("id_token_signing_alg_values_supported")
-        if not isinstance(said, list):
+        declared = (await self._remote.load_metadata()).get("id_token_signing_alg_values_supported")
+        if not isinstance(declared, list):
             return ASYMMETRIC_ALGORITHMS
-        return tuple(algorithm for algorithm in ASYMMETRIC_ALGORITHMS if algorithm in said)
+        return tuple(algorithm for algorithm in ASYMMETRIC_ALGORITHMS if algorithm in declared)
 
     async def _keys(self, policy: VerificationPolicy) -> VerificationKeys:
         if self._local is not None:

@@ -8,10 +8,10 @@ from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.fetch import FetchRequest
 from crossauth_backend.oauth.client.answers import (
     Nonsense,
+    decrypt,
     failed,
     read_answer,
     read_authenticators,
-    read_challenge,
     unusable,
 )
 from crossauth_backend.oauth.client.connection import Connection
@@ -62,7 +62,7 @@ async def mfa_challenge(
     """Begin with one of them."""
     fields = {"challenge_type": kind, "mfa_token": mfa_token, "authenticator_id": authenticator_id}
     url = below(connection.issuers.discovery, _CHALLENGE)
-    return await ask(connection, _CHALLENGE, fields, read_challenge, url=url, method=_method(connection))
+    return await ask(connection, _CHALLENGE, fields, decrypt, url=url, method=_method(connection))
 
 
 async def mfa_by_otp(connection: Connection, mfa_token: str, otp: str, scope: str | None) -> OAuthTokenResponse:

@@ -37,8 +37,8 @@ def provider_options(provider: str | Provider, **settings: Any) -> dict[str, Any
         CrossauthError: `Configuration`, naming the setting, what was wrong and what would be right.
     """
     row = _row(provider)
-    given = {name: value for name, value in settings.items() if value is not None}
-    issuer, tenants = _issuer(row, given)
+    provided = {name: value for name, value in settings.items() if value is not None}
+    issuer, tenants = _issuer(row, provided)
     options: dict[str, Any] = {
         "provider": row,
         "auth_server_base_url": issuer,
@@ -58,10 +58,10 @@ def provider_options(provider: str | Provider, **settings: Any) -> dict[str, Any
     if row.user_info:
         options["oauth_use_user_info_endpoint"] = True
     if row.signed_secret:
-        options["client_secret_fn"] = _signed_secret(row, given)
-    if params := {**row.authorization_params, **_further(row, given)}:
+        options["client_secret_fn"] = _signed_secret(row, provided)
+    if params := {**row.authorization_params, **_further(row, provided)}:
         options["authorization_params"] = params
-    return {**options, **given}
+    return {**options, **provided}
 
 
 def _row(provider: str | Provider) -> Provider:

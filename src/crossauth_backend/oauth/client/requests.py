@@ -115,10 +115,10 @@ def auth_method(settings: ClientSettings, metadata: Mapping[str, Any]) -> TokenA
         return "none"
     if settings.token_endpoint_auth_method is not None:
         return settings.token_endpoint_auth_method
-    said = metadata.get("token_endpoint_auth_methods_supported")
-    if not isinstance(said, list) or "client_secret_basic" in said:
+    declared = metadata.get("token_endpoint_auth_methods_supported")
+    if not isinstance(declared, list) or "client_secret_basic" in declared:
         return "client_secret_basic"
-    return "client_secret_post" if "client_secret_post" in said else None
+    return "client_secret_post" if "client_secret_post" in declared else None
 
 
 def post(settings: ClientSettings, url: str, fields: Mapping[str, str], method: TokenAuthMethod) -> FetchRequest:

@@ -96,8 +96,8 @@ async def revoke(connection: Connection, token: str, hint: str | None) -> bool:
 
 def _as_token_endpoint(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     """How clients authenticate for revocation, where it is said; otherwise as at the token endpoint."""
-    said = metadata.get("revocation_endpoint_auth_methods_supported")
-    return {"token_endpoint_auth_methods_supported": said} if isinstance(said, list) else metadata
+    declared = metadata.get("revocation_endpoint_auth_methods_supported")
+    return {"token_endpoint_auth_methods_supported": declared} if isinstance(declared, list) else metadata
 
 
 async def _claims(connection: Connection, response: FetchResponse) -> dict[str, Any]:
@@ -112,11 +112,11 @@ async def _claims(connection: Connection, response: FetchResponse) -> dict[str, 
 
 def _of(connection: Connection, claims: dict[str, Any], sub: str | None) -> dict[str, Any]:
     """Claims of another user are used for nothing (OpenID Connect Core §5.3.2)."""
-    said = claims.get("sub")
-    if not isinstance(said, str) or not 0 < len(said) <= MAX_SUB or not is_sound(claims, _MAX_DEPTH):
+    declared = claims.get("sub")
+    if not isinstance(declared, str) or not 0 < len(declared) <= MAX_SUB or not is_sound(claims, _MAX_DEPTH):
         connection.warn("%s: no usable answer of userinfo_endpoint: %s", "sub")
         return dict(unusable())
-    if sub is not None and said != sub:
+    if sub is not None and declared != sub:
         connection.warn("%s: the claims of userinfo_endpoint are about another user than the ID token")
         return dict(failed("access_denied", mark("The user claims belong to another user")))
     return claims

@@ -94,10 +94,10 @@ async def _with_user_info(connection: Connection, response: OAuthTokenResponse) 
     if not connection.settings.oauth_use_user_info_endpoint:
         return response
     claims = response["id_payload"]
-    said = await fetch_user_info(connection, response["access_token"], claims["sub"])
-    if is_error(said):
-        return failed(str(said["error"]), str(said.get("error_description", "")))
-    response["id_payload"] = joined(claims, {n: v for n, v in said.items() if n not in _OF_THE_TOKEN})
+    declared = await fetch_user_info(connection, response["access_token"], claims["sub"])
+    if is_error(declared):
+        return failed(str(declared["error"]), str(declared.get("error_description", "")))
+    response["id_payload"] = joined(claims, {n: v for n, v in declared.items() if n not in _OF_THE_TOKEN})
     return response
 
 

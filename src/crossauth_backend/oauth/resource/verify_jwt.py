@@ -133,10 +133,10 @@ def check_kind(claims: Mapping[str, Any], kind: TokenKind, *, needs_mark: bool) 
     """
     is_marked = False
     for name, values in _SAYS[kind].items():
-        said = claims.get(name)
-        if said is None:
+        declared = claims.get(name)
+        if declared is None:
             continue
-        if not isinstance(said, str) or said.lower() not in values:
+        if not isinstance(declared, str) or declared.lower() not in values:
             raise JwtInvalidError(name)
         is_marked = True
     if needs_mark and not is_marked:

@@ -84,11 +84,11 @@ def extended_challenge(
     Raises:
         CrossauthError: `Configuration` for a value that cannot stand in a header.
     """
-    said = {name.lower() for name in _ATTRIBUTE.findall(challenge)}
+    declared = {name.lower() for name in _ATTRIBUTE.findall(challenge)}
     more = _reasons(error, scopes)
     if max_age is not None:
         more.append(("max_age", str(int(max_age))))
-    return _joined(challenge, [(name, value) for name, value in more if name not in said])
+    return _joined(challenge, [(name, value) for name, value in more if name not in declared])
 
 
 def _reasons(error: OAuthError | None, scopes: Sequence[str]) -> list[tuple[str, str]]:

@@ -50,11 +50,11 @@ class InMemoryKeyStorage(KeyStorage):
         extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
         """As documented for `KeyStorage`."""
-        given = {"value": value, "userid": userid, "created": date_created, "expires": expires, "data": data}
+        provided = {"value": value, "userid": userid, "created": date_created, "expires": expires, "data": data}
         for name in extra_fields or {}:
-            if name in given:
+            if name in provided:
                 raise bad_field(name, "is not an extra field")
-        values = _storable({**(extra_fields or {}), **given})
+        values = _storable({**(extra_fields or {}), **provided})
         if value in self._keys:
             raise CrossauthError(ErrorCode.KeyExists)
         extra = {name: values.pop(name) for name in list(values) if name not in _FIELDS}
@@ -87,9 +87,9 @@ class InMemoryKeyStorage(KeyStorage):
         """As documented for `KeyStorage`."""
         if not key:
             raise CrossauthError(ErrorCode.BadRequest, "At least one field must be given")
-        wanted = _storable(key)
+        requested = _storable(key)
         for stored in list(self._keys.values()):
-            if all(stored.get(name) == (wanted[name] or None) for name in wanted):
+            if all(stored.get(name) == (requested[name] or None) for name in requested):
                 self._remove(stored)
 
     async def get_all_for_user(self, userid: UserId | None = None, prefix: str = "") -> list[Key]:
@@ -218,7 +218,7 @@ class InMemoryKeyStorage(KeyStorage):
 def _storable(values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` as they are kept: times in UTC, missing data as empty text."""
     refuse_unstorable(values)
-    kept = {name: as_utc(value) if isinstance(value, datetime) else value for name, value in values.items()}
-    if "data" in kept:
-        kept["data"] = kept["data"] or ""
-    return kept
+    stored = {name: as_utc(value) if isinstance(value, datetime) else value for name, value in values.items()}
+    if "data" in stored:
+        stored["data"] = stored["data"] or ""
+    return stored

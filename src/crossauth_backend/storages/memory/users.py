@@ -56,7 +56,7 @@ class InMemoryUserStorage(UserStorage):
     @classmethod
     def own_options(cls) -> Mapping[str, str]:
         """The names of the options that only this class has."""
-        return option_names(InMemoryUserStorageSettings)
+        return dict(option_names(InMemoryUserStorageSettings))
 
     def user_or_none(self, id: UserId | None) -> User | None:
         """The user of this id without a check of the state; for reading a key together with its user."""
@@ -72,8 +72,8 @@ class InMemoryUserStorage(UserStorage):
 
     async def get_user_by_email(self, email: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As documented for `UserStorage`."""
-        wanted = normalize_address(email) if self.normalize_email else email
-        return await self.get_user_by("email_normalized", wanted, options)
+        requested = normalize_address(email) if self.normalize_email else email
+        return await self.get_user_by("email_normalized", requested, options)
 
     async def create_user(self, user: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> User:
         """As documented for `UserStorage`."""
@@ -149,12 +149,12 @@ class InMemoryUserStorage(UserStorage):
         found = self._known(id)
         stored = None if found is None else self._users[found]
         changed = changed_user_values({**values, "id": id}, self.settings, stored)
-        own_secrets, kept = _secret_values(secrets), _secret_values(expected_secrets)
+        own_secrets, saved = _secret_values(secrets), _secret_values(expected_secrets)
         refuse_unstorable(expected)
         refuse_unstorable(changed)
         if found is None or any(self._users[found].get(name) != value for name, value in expected.items()):
             return False
-        if any(self._secrets[found].get(name) != value for name, value in kept.items()):
+        if any(self._secrets[found].get(name) != value for name, value in saved.items()):
             return False
         self._change(found, changed, own_secrets, stamp)
         return True

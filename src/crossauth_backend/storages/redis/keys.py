@@ -175,11 +175,11 @@ class RedisKeyStorage(KeyStorage):
         extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
         """As documented for `KeyStorage`."""
-        given = {"userid": userid, "created": date_created, "expires": expires, "data": data}
+        provided = {"userid": userid, "created": date_created, "expires": expires, "data": data}
         for name in extra_fields or {}:
-            if name in given or name == "value":
+            if name in provided or name == "value":
                 raise bad_field(name, "is not an extra field")
-        fields = to_fields({**(extra_fields or {}), **given})
+        fields = to_fields({**(extra_fields or {}), **provided})
         if not is_storable(value):
             raise bad_field("value", "holds characters that cannot be stored")
         pairs = [text for pair in fields.items() if pair[1] is not None for text in pair]
@@ -225,7 +225,7 @@ class RedisKeyStorage(KeyStorage):
         """As documented for `KeyStorage`. Without `value` or `userid` it looks at every key there is."""
         if not key:
             raise CrossauthError(ErrorCode.BadRequest, "At least one field must be given")
-        wanted = to_fields({name: key[name] for name in key if name != "value"})
+        requested = to_fields({name: key[name] for name in key if name != "value"})
         if "value" in key:
             values = [str(key["value"])]
         elif "userid" in key:
@@ -233,7 +233,7 @@ class RedisKeyStorage(KeyStorage):
         else:
             values = [value async for value in self._everything()]
         for found in await self._read(values):
-            if to_fields({name: found.get(name) for name in key if name != "value"}) == wanted:
+            if to_fields({name: found.get(name) for name in key if name != "value"}) == requested:
                 await self._delete(found.userid, [found.value])
 
     async def get_all_for_user(self, userid: UserId | None = None, prefix: str = "") -> list[Key]:

@@ -216,8 +216,8 @@ def _decorated(name: str, kind: Any, value: Any, dialect: sa.Dialect) -> Any:
     refused: CrossauthError | None = None
     for fitted in (False, True):
         try:
-            given = _fit(name, inner, value, dialect) if fitted else value
-            bound = kind.process_bind_param(given, dialect)
+            provided = _fit(name, inner, value, dialect) if fitted else value
+            bound = kind.process_bind_param(provided, dialect)
             written = None if bound is None else _fit(name, inner, bound, dialect)
         except CrossauthError as e:
             refused = e
@@ -225,7 +225,7 @@ def _decorated(name: str, kind: Any, value: Any, dialect: sa.Dialect) -> Any:
         except Exception:  # noqa: S112  # whatever a type of the application's raises, it does not take the value
             continue
         if type(written) is type(bound) and written == bound:
-            return given
+            return provided
     raise refused or bad_field(name, "has a value that its column does not take")
 
 

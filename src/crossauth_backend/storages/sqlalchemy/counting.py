@@ -48,8 +48,8 @@ def count_within(
     columns = [table.c[name] for name in ("value", "created", "expires", "data")]
 
     def row(counter: Counter) -> sa.Select[Any]:
-        given = {"value": counter.value, "created": now, "expires": counter.expires, "data": "1"}
-        return sa.select(*(sa.literal(given[c.name], c.type).label(c.name) for c in columns))
+        provided = {"value": counter.value, "created": now, "expires": counter.expires, "data": "1"}
+        return sa.select(*(sa.literal(provided[c.name], c.type).label(c.name) for c in columns))
 
     def beyond(counters: Sequence[Counter], besides: int) -> sa.ColumnElement[bool]:
         # Every other key is out of the question before its data is taken for a number.
@@ -63,11 +63,11 @@ def count_within(
         rows += [row(counter).where(~reached) for counter in sorted(then, key=lambda c: c.value)]
     else:
         rows += [row(counter) for counter in sorted(then, key=lambda c: c.value)]
-    given = sa.union_all(*rows).subquery("given")
+    provided = sa.union_all(*rows).subquery("given")
     return (
         _insert(table, dialect)
         # SQLite takes ON CONFLICT for a part of the query where that has no WHERE.
-        .from_select([c.name for c in columns], sa.select(given).where(sa.true()))
+        .from_select([c.name for c in columns], sa.select(provided).where(sa.true()))
         .on_conflict_do_update(
             index_elements=[table.c.value],
             set_={"data": sa.cast(_count(table) + 1, sa.Text)},

@@ -109,8 +109,8 @@ def open_engine(url: str, **options: Any) -> AsyncEngine:
         options = {"pool_timeout": POOL_SECONDS} | options if "poolclass" not in options else options
     if driver == "postgresql+asyncpg":
         bounds = {"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS}
-        given: Any = options.get("connect_args")
-        options = {**options, "connect_args": bounds | dict(given or {})}
+        provided: Any = options.get("connect_args")
+        options = {**options, "connect_args": bounds | dict(provided or {})}
     try:
         engine = create_async_engine(parsed, **options)
     except ModuleNotFoundError as e:

@@ -20,19 +20,19 @@ def missing_types(connection: sa.Connection, columns: Iterable[sa.Column[Any]]) 
     """Return what the database lacks of the types of `columns`, each with the SQL that mends it; only PostgreSQL lacks any."""
     if connection.dialect.name != "postgresql":
         return []
-    wanted = {}
+    requested = {}
     for column in columns:
         found = column.type.dialect_impl(connection.dialect)
         found = found.item_type.dialect_impl(connection.dialect) if isinstance(found, sa.ARRAY) else found
         if isinstance(found, postgresql.ENUM) and found.name:
-            wanted[column.name] = found
-    if not wanted:
+            requested[column.name] = found
+    if not requested:
         return []
     inspector: Any = sa.inspect(connection)
     there = inspector.get_enums(schema="*")
     preparer: Any = connection.dialect.identifier_preparer
     problems = []
-    for name, kind in wanted.items():
+    for name, kind in requested.items():
         label, needs = preparer.format_type(kind), f"Column {name!r} needs the type {preparer.format_type(kind)}"
         known = [e["labels"] for e in there if e["name"] == kind.name and _is_meant(kind, e)]
         if not known:

@@ -143,8 +143,8 @@ class SqlAlchemyIdentityStorage:
             async with self.engine.begin() as connection:
                 if keep_last:
                     # Two at once take turns, and the second sees what the first has left. (SQLite has one writer at a time.)
-                    mine = sa.select(self.table.c.id).where(self.userid == known).order_by(self.table.c.id)
-                    await connection.execute(mine.with_for_update())
+                    own = sa.select(self.table.c.id).where(self.userid == known).order_by(self.table.c.id)
+                    await connection.execute(own.with_for_update())
                     other = self.table.alias()
                     count = sa.select(sa.func.count()).where(other.c[self.userid.name] == known)
                     which.append(count.scalar_subquery() > 1)

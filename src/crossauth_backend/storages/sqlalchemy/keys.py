@@ -234,8 +234,8 @@ class SqlAlchemyKeyStorage(KeyStorage):
         await self._prepared.once()
         table = self.table
         newest = table.c.created.desc(), table.c.value.desc()
-        mine = self._is_of(userid), table.c.consumed.is_(None), self._begins(prefix)
-        query = sa.select(table.c.id).where(*mine).order_by(*newest).offset(keep).limit(ROWS)
+        own = self._is_of(userid), table.c.consumed.is_(None), self._begins(prefix)
+        query = sa.select(table.c.id).where(*own).order_by(*newest).offset(keep).limit(ROWS)
         with refusals(ErrorCode.BadRequest):
             async with self.engine.connect() as connection:
                 old = (await connection.execute(query)).scalars().all()
@@ -356,14 +356,14 @@ class SqlAlchemyKeyStorage(KeyStorage):
         Raises:
             CrossauthError: `Configuration` for an id of another type: SQLite would store it, and never find it again.
         """
-        wanted = self.table.c[self._userid].type.python_type
+        expected = self.table.c[self._userid].type.python_type
         known: Any = userid
-        if wanted is int:
+        if expected is int:
             known = number_id(userid)
-        elif wanted is uuid.UUID and isinstance(userid, str):
+        elif expected is uuid.UUID and isinstance(userid, str):
             with suppress(ValueError):
                 known = uuid.UUID(userid)
-        if not isinstance(known, wanted):
+        if not isinstance(known, expected):
             raise CrossauthError(
                 ErrorCode.Configuration,
                 f"SqlAlchemyKeyStorage: users' ids are {type(userid).__name__}, which does not fit the column "

@@ -57,10 +57,10 @@ def unfit_fields(table: sa.Table, id_name: str, wanted: Mapping[str, type]) -> l
 
 def unique_columns(table: sa.Table, settings: UserStorageSettings) -> tuple[str, ...]:
     """The columns of which no two users may have the same: what decides between two who sign up at once."""
-    wanted = ["username_normalized" if settings.normalize_username else "username"]
+    requested = ["username_normalized" if settings.normalize_username else "username"]
     if "email" in table.c and settings.normalize_email:
-        wanted.append("email_normalized")
-    return tuple(wanted)
+        requested.append("email_normalized")
+    return tuple(requested)
 
 
 def not_unique(inspector: sa.Inspector, table: str, columns: Iterable[str]) -> list[str]:
@@ -71,6 +71,6 @@ def not_unique(inspector: sa.Inspector, table: str, columns: Iterable[str]) -> l
     for index in inspector.get_indexes(table):
         if index["unique"]:
             unique.append(tuple(n for n in index["column_names"] if n is not None))
-            given: list[Any] = list(index.get("expressions", []))
-            expressions += [text for text in given if len(given) == 1]
+            provided: list[Any] = list(index.get("expressions", []))
+            expressions += [text for text in provided if len(provided) == 1]
     return [c for c in columns if (c,) not in unique and not any(c in text for text in expressions)]

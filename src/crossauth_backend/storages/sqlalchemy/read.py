@@ -220,8 +220,8 @@ class _Users:
 
         def make(values: list[Any]) -> User:
             user = plain(values[:count])
-            kept = dict(zip(names, values[count:], strict=True))
-            return replace(user, security_stamp=credential_digest(user, kept, users.credentials))
+            stored = dict(zip(names, values[count:], strict=True))
+            return replace(user, security_stamp=credential_digest(user, stored, users.credentials))
 
         self.make = make
 

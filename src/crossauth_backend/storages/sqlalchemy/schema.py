@@ -195,11 +195,11 @@ class Schema:
             ]
         if self.main.name in missing:
             # New rows would be taken for the ones that those belonged to.
-            kept = [t.name for t in self.tables[1:] if t.name in present and _has_rows(connection, t.name)]
+            stored = [t.name for t in self.tables[1:] if t.name in present and _has_rows(connection, t.name)]
             problems += [
                 f"Table {self.main.name!r} does not exist, but {name!r} has rows that belong to rows of another table: name that "
                 "one by an option, or choose another name for both"
-                for name in kept
+                for name in stored
             ]
         return problems
 

@@ -73,23 +73,23 @@ async def replace_secrets(
     """
     table = userid.table
     assert isinstance(table, sa.Table)
-    mine = userid == id
-    (kept, kept_extra), (columns, extra) = _split(table, old), _split(table, new)
+    own = userid == id
+    (saved, kept_extra), (columns, extra) = _split(table, old), _split(table, new)
     if kept_extra or extra:
         # Locks the row, so that nobody changes the JSON between the reading and the writing of it.
-        await connection.execute(table.update().where(mine).values({userid.name: id}))
-        stored = _parsed(await connection.scalar(sa.select(table.c[EXTRA_SECRETS]).where(mine)))
+        await connection.execute(table.update().where(own).values({userid.name: id}))
+        stored = _parsed(await connection.scalar(sa.select(table.c[EXTRA_SECRETS]).where(own)))
         if any(differs(stored.get(name), value) for name, value in kept_extra.items()):
             return False
         if extra:
             columns[EXTRA_SECRETS] = _text({**stored, **extra})
-    same = [table.c[n].is_(None) if value is None else table.c[n] == value for n, value in kept.items()]
-    change = table.update().where(mine, *same).values(columns or {userid.name: id})
+    same = [table.c[n].is_(None) if value is None else table.c[n] == value for n, value in saved.items()]
+    change = table.update().where(own, *same).values(columns or {userid.name: id})
     if (await connection.execute(change)).rowcount == 1:
         return True
     if any(value is not None for value in old.values()):
         return False
-    if (await connection.execute(sa.select(userid).where(mine))).first() is not None:
+    if (await connection.execute(sa.select(userid).where(own))).first() is not None:
         return False
     # A user of the application's own table may have no row of secrets yet.
     await connection.execute(table.insert().values({userid.name: id, **columns}))

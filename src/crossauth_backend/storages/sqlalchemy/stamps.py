@@ -34,8 +34,8 @@ def stamped(
     if STAMP in table.c:
         if stamp is not None or replaces_credential(secrets):
             more[STAMP] = stamp or new_stamp()
-        elif kept := [_stays(table.c[name], values[name]) for name in credentials if name in values]:
-            more[STAMP] = sa.case((sa.and_(*kept), table.c[STAMP]), else_=new_stamp())
+        elif stored := [_stays(table.c[name], values[name]) for name in credentials if name in values]:
+            more[STAMP] = sa.case((sa.and_(*stored), table.c[STAMP]), else_=new_stamp())
     if "email" in values and VERIFIED in table.c and VERIFIED not in values:
         more[VERIFIED] = sa.case((_stays(table.c.email, values["email"]), table.c[VERIFIED]), else_=sa.null())
     return {**values, **more}

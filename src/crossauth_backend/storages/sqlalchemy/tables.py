@@ -169,12 +169,12 @@ def id_type(given: Any) -> sa.types.TypeEngine[Any]:
 
 def id_in(column: sa.Column[Any], value: Any) -> Any:
     """`value` as an id of the column's type; `None` where it cannot be one."""
-    wanted = column.type.python_type
-    if wanted is int:
+    expected = column.type.python_type
+    if expected is int:
         return number_id(value)
-    if wanted is uuid.UUID and not isinstance(value, uuid.UUID):
+    if expected is uuid.UUID and not isinstance(value, uuid.UUID):
         try:
             return uuid.UUID(str(value))
         except ValueError:
             return None
-    return value if isinstance(value, wanted) else None
+    return value if isinstance(value, expected) else None

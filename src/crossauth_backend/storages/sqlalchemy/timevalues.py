@@ -76,7 +76,9 @@ def _duration(text: str) -> timedelta | None:
     found = _DURATION.fullmatch(text) if len(text) <= _MAX_TEXT else None
     if found is None:
         return None
-    parts = {part: float(given) for part, given in found.groupdict().items() if part != "sign" and given is not None}
+    parts = {
+        part: float(provided) for part, provided in found.groupdict().items() if part != "sign" and provided is not None
+    }
     return timedelta(**parts) * (-1 if found["sign"] else 1)
 
 

@@ -102,7 +102,7 @@ class SqlAlchemyUserStorage(UserStorage):
     @classmethod
     def own_options(cls) -> Mapping[str, str]:
         """The options that only this class has."""
-        return option_names(SqlUserSettings)
+        return dict(option_names(SqlUserSettings))
 
     @property
     def userid_column(self) -> sa.Column[Any]:
@@ -153,8 +153,8 @@ class SqlAlchemyUserStorage(UserStorage):
     async def get_user_by_email(self, email: str, options: UserStorageGetOptions | None = None) -> UserAndSecrets:
         """As documented for `UserStorage`."""
         if self._by_address:
-            wanted = normalize_address(email) if self.normalize_email else email
-            return await self._get_user("email_normalized", wanted, options)
+            requested = normalize_address(email) if self.normalize_email else email
+            return await self._get_user("email_normalized", requested, options)
         finished = [self.table.c.state.not_in(UNFINISHED)] if "state" in self.table.c else []
         return await self._get_user("email", email, options, *finished)
 
@@ -163,18 +163,20 @@ class SqlAlchemyUserStorage(UserStorage):
     ) -> UserAndSecrets:
         await self._prepared.once()
         column = self._column(field)
-        given = self.known_id(value) if field == "id" else value
-        if not isinstance(given, column.type.python_type) or (isinstance(given, str) and not is_storable(given)):
+        provided = self.known_id(value) if field == "id" else value
+        if not isinstance(provided, column.type.python_type) or (
+            isinstance(provided, str) and not is_storable(provided)
+        ):
             raise CrossauthError(ErrorCode.UserNotExist)
         joined = self.table.outerjoin(self.secrets, self.secrets.c[self._userid] == self.id)
-        wanted = (column == given, *conditions)
-        query = sa.select(self.table, self.secrets).select_from(joined).where(*wanted).limit(2)
+        requested = (column == provided, *conditions)
+        query = sa.select(self.table, self.secrets).select_from(joined).where(*requested).limit(2)
         try:
             rows = await rows_of(self.engine, query, ErrorCode.UserNotExist)
         except Exception as e:
             if not is_unreadable(e):
                 raise
-            found = await salvaged_user(self, wanted)
+            found = await salvaged_user(self, requested)
             refuse_inactive(found.user.state, options)
             return found
         if len(rows) != 1:
@@ -184,8 +186,8 @@ class SqlAlchemyUserStorage(UserStorage):
         refuse_inactive(user.state, options)
         secrets = dict(zip(self.secrets.c.keys(), rows[0][count:], strict=True))
         secrets.pop(self._userid)
-        kept = secrets_from({**secrets_of_row(secrets), "userid": user.id})
-        return with_stamp(UserAndSecrets(user, kept), self.credentials)
+        stored = secrets_from({**secrets_of_row(secrets), "userid": user.id})
+        return with_stamp(UserAndSecrets(user, stored), self.credentials)
 
     def can_keep_secret(self, name: str) -> bool:
         """Whether there is a place for it: any name that has no other meaning; see `secretvalues`."""

@@ -33,7 +33,7 @@ class Tokens(Protocol):
         """Those of a request's session, as they were when it came."""
         ...
 
-    async def look_again(self, connection: HTTPConnection) -> TokenSet | None:
+    async def recheck(self, connection: HTTPConnection) -> TokenSet | None:
         """Those of a request's session, as they are now."""
         ...
 
@@ -45,8 +45,8 @@ class Tokens(Protocol):
 class SessionSource(Protocol):
     """What reads sessions."""
 
-    async def look_again(self, scope: Scope, state: RequestState) -> None:
-        """See `Source.look_again`."""
+    async def recheck(self, scope: Scope, state: RequestState) -> None:
+        """See `Source.recheck`."""
         ...
 
 
@@ -81,7 +81,7 @@ class Allowance:
             return
         if reached.first:
             address = peer_address(scope, self._proxies)
-            self._events.tell(EventName.attempts_limited, user, address=address, reason=LIMIT)
+            self._events.emit(EventName.attempts_limited, user, address=address, reason=LIMIT)
         raise CrossauthError(ErrorCode.TooManyAttempts, detail=f"limit {LIMIT}", retry_after=reached.retry_after)
 
 
@@ -147,8 +147,8 @@ class Access:
         try:
             source = self._source()
             if source is not None:
-                await source.look_again(connection.scope, state_of(connection))
-            return await self._tokens.look_again(connection) is not None
+                await source.recheck(connection.scope, state_of(connection))
+            return await self._tokens.recheck(connection) is not None
         except Exception as e:
             # Sessions of another framework raise what they like, and the next look must not be lost by it.
             return as_reason(e).http_status >= 500

@@ -35,7 +35,7 @@ def check_page(state: RequestState, site_url: str) -> None:
     Raises:
         CrossauthError: `Forbidden`.
     """
-    if not is_own_page(state.scheme, state.headers_, site_url=site_url):
+    if not is_own_page(state.scheme, state.headers, site_url=site_url):
         raise CrossauthError(ErrorCode.Forbidden, "This can be asked for by pages of this site only")
     if state.header(b"sec-fetch-dest") in _NOT_FOR:
         raise CrossauthError(ErrorCode.Forbidden, "What the API says is data, and not a part of this site")
@@ -56,7 +56,7 @@ async def check_csrf(request: Request, state: RequestState, foreign: ForeignChec
     Raises:
         CrossauthError: `InvalidCsrf`.
     """
-    if state.method_ in SAFE_METHODS:
+    if state.method in SAFE_METHODS:
         return
     if foreign is not None:
         if not await foreign(request):

@@ -169,12 +169,12 @@ class _Exchange:
             response.close()
 
     async def _open(self, token: str, body: bytes | Upload | None) -> StreamResponse:
-        headers = request_headers(self._state.headers_, self._own)
+        headers = request_headers(self._state.headers, self._own)
         headers.append(("authorization", f"Bearer {token}"))
         if isinstance(body, Upload) and self._length is not None:
             headers.append(("content-length", str(self._length)))
         try:
-            return await self._client.send(self._state.method_, self._url, headers, body)
+            return await self._client.send(self._state.method, self._url, headers, body)
         except CrossauthError:
             if self._upload is not None and self._upload.error is not None:
                 raise self._upload.error from None

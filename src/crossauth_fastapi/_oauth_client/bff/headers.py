@@ -170,8 +170,8 @@ def caching_of_one(value: bytes) -> bytes:
     directives = [part.strip() for part in value.lower().split(b",") if part.strip()]
     if not directives or b'"' in value or b"no-store" in directives or _NOT_A_VALUE.search(value):
         return b"no-store"
-    kept = [d for d in directives if d not in (b"public", b"private") and not d.startswith(b"s-maxage")]
-    return b", ".join([b"private", *kept])
+    stored = [d for d in directives if d not in (b"public", b"private") and not d.startswith(b"s-maxage")]
+    return b", ".join([b"private", *stored])
 
 
 @lru_cache(maxsize=1024)

@@ -14,7 +14,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.http_stream import StreamClient
 from crossauth_backend.limits.leases import LeasedLimit
 from crossauth_backend.storages.memory.keys import InMemoryKeyStorage
-from crossauth_fastapi._http.openapi import needs
+from crossauth_fastapi._http.openapi import security_requirement
 from crossauth_fastapi._middleware.order import servers_on
 from crossauth_fastapi._middleware.state import SAFE_METHODS
 from crossauth_fastapi._oauth_client.answers import error_json
@@ -196,14 +196,14 @@ def _offered(entry: Entry) -> frozenset[str]:
 def _description(passage: Passage, path: str, method: str, name: str, ours: bool) -> dict[str, Any]:
     """What OpenAPI says of one method of an entry."""
     is_safe = method in SAFE_METHODS
-    more: dict[str, Any] = needs(session=True, csrf=not is_safe) if ours else {}
+    more: dict[str, Any] = security_requirement(session=True, csrf=not is_safe) if ours else {}
     if "{" in path:
         schema = {"type": "string"}
         more["parameters"] = [{"name": "path", "in": "path", "required": True, "schema": schema}]
     if not is_safe:
         more["requestBody"] = {"content": {"*/*": {"schema": {}}}}
-    shown = path.partition("{")[0].removeprefix(passage.prefix).strip("/")
-    slug = re.sub(r"\W+", "_", f"{shown}_below" if "{" in path else shown).strip("_") or "root"
+    view = path.partition("{")[0].removeprefix(passage.prefix).strip("/")
+    slug = re.sub(r"\W+", "_", f"{view}_below" if "{" in path else view).strip("_") or "root"
     return {
         "summary": f"{method} {path.removeprefix(passage.prefix)} of the API",
         "description": "Passed on to the API with the access token of the session; the answer is the API's.",

@@ -78,7 +78,7 @@ class SocketForwarder:
     async def _connect(self, connection: HTTPConnection, url: str, token: str, protocols: list[str]) -> StreamSocket:
         state = state_of(connection)
         header = state.site.csrf_header
-        headers = request_headers(state.headers_, () if header is None else (header,))
+        headers = request_headers(state.headers, () if header is None else (header,))
         for first in (True, False):
             try:
                 return await self.client.connect(

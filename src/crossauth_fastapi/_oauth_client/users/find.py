@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.text import is_storable, same_mailbox
-from crossauth_backend.email_tokens.rules import address_of
+from crossauth_backend.email_tokens.rules import contact_address
 from crossauth_backend.oauth.client.emails import proven_email
 from crossauth_backend.users.identities import IdentityStorage, is_identity
 from crossauth_backend.users.reads import ANY_STATE
@@ -99,7 +99,7 @@ async def _by_address(storage: UserStorage, payload: Mapping[str, Any], field: s
     if address is None or claim != EMAIL:
         return None
     found = await account_by(storage, field, address)
-    if found is None or found.email_verified_at is None or not same_mailbox(address_of(found) or "", address):
+    if found is None or found.email_verified_at is None or not same_mailbox(contact_address(found) or "", address):
         # Anybody may have signed up here with it, to see what its owner will do.
         return None
     return found

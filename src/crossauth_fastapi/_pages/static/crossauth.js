@@ -8,11 +8,21 @@
   for (const input of all('input[type="password"]')) {
     const button = document.createElement("button");
     const label = input.labels[0]?.firstChild.textContent.trim();
+    // A new password that can be read need not be typed twice.
+    const again = input.autocomplete === "new-password" && !input.name.startsWith("repeat_")
+      ? input.form?.querySelector(`[name="repeat_${/password$/.test(input.name) ? "password" : input.name}"]`)
+      : null;
+    const repeat = () => {
+      if (again && input.type === "text") again.value = input.value;
+    };
     const show = (shown) => {
       input.type = shown ? "text" : "password";
       button.textContent = shown ? text.hide : text.show;
       button.setAttribute("aria-label", `${button.textContent}: ${label}`);
+      if (again) again.closest(".field").hidden = shown;
+      repeat();
     };
+    input.addEventListener("input", repeat);
     button.type = "button";
     button.className = "reveal";
     button.setAttribute("aria-controls", input.id);

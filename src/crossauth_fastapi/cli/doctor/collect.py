@@ -158,7 +158,7 @@ def _missing_extras(server: FastApiServer, sessions: Sessions | None) -> tuple[s
         "email": ("aiosmtplib", sessions is not None and sessions.mail == "smtp"),
         "client": ("aiohttp", bool(server.oauth_clients) or server.oauth_resserver is not None),
     }
-    return tuple(extra for extra, (module, wanted) in needed.items() if wanted and find_spec(module) is None)
+    return tuple(extra for extra, (module, requested) in needed.items() if requested and find_spec(module) is None)
 
 
 def _env_files(folder: Path) -> tuple[EnvFile, ...]:

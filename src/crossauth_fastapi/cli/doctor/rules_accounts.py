@@ -107,8 +107,8 @@ def _limits_loose(s: Snapshot) -> Iterator[str]:
     for name, limit in s.sessions.limits.items() if s.sessions else ():
         usual = DEFAULT_LIMITS.get(name)
         if usual is not None and limit.attempts * usual.seconds > _TIMES * usual.attempts * limit.seconds:
-            given, default = f"{limit.attempts} in {limit.seconds}", f"{usual.attempts} in {usual.seconds}"
-            yield f"{name!r} allows {given} seconds; the default is {default}"
+            provided, default = f"{limit.attempts} in {limit.seconds}", f"{usual.attempts} in {usual.seconds}"
+            yield f"{name!r} allows {provided} seconds; the default is {default}"
 
 
 def _no_audit(s: Snapshot) -> Iterator[str]:

@@ -89,9 +89,9 @@ def _tokens_in_browsers(s: Snapshot) -> Iterator[str]:
         name, web = client.protocol.client_id, client.web
         if client.flows and web.token_response_type in _TO_BROWSERS:
             yield f"client {name} has token_response_type={web.token_response_type!r}"
-        shown = [token for token in web.token_endpoints if token in ("access_token", "refresh_token")]
-        if shown:
-            yield f"client {name} has token_endpoints for {', '.join(shown)}"
+        view = [token for token in web.token_endpoints if token in ("access_token", "refresh_token")]
+        if view:
+            yield f"client {name} has token_endpoints for {', '.join(view)}"
 
 
 def _elsewhere(s: Snapshot) -> Iterator[str]:

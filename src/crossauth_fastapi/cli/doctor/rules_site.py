@@ -33,11 +33,11 @@ def _secrets(s: Snapshot) -> dict[str, str]:
 
 
 def _weak_secret(s: Snapshot) -> Iterator[str]:
-    said: set[str] = set()
+    declared: set[str] = set()
     for name, value in _secrets(s).items():
         weak = len(set(value)) < _FEWEST_CHARACTERS or any(text in value.lower() for text in _EXAMPLES)
-        if weak and value not in said:
-            said.add(value)
+        if weak and value not in declared:
+            declared.add(value)
             yield f"{name} looks like an example or like typed text"
 
 

@@ -16,8 +16,8 @@ from fastapi.security import APIKeyCookie, HTTPBearer, OAuth2
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError
-from crossauth_fastapi.fastapi_users._answers import FurtherErrorCode, describe, http_error
 from crossauth_fastapi.fastapi_users._caching import depends_on_cookie, keep_private, private_refusal
+from crossauth_fastapi.fastapi_users._errors import FurtherErrorCode, describe, http_error
 from crossauth_fastapi.fastapi_users._origins import foreign_page, may_log_in, may_use_cookie
 from crossauth_fastapi.fastapi_users._records import may_stay
 from crossauth_fastapi.fastapi_users.authentication.backend import AuthenticationBackend
@@ -337,7 +337,7 @@ def _keyword(name: str, dependency: Any) -> Parameter:
 
 
 def _parameter_name(name: str) -> str:
-    kept = re.sub(r"[^A-Za-z0-9_]", "", name)
-    if keyword.iskeyword(kept):
-        return f"{kept}_"
-    return f"_{kept}" if kept[:1].isdigit() or not kept else kept
+    stored = re.sub(r"[^A-Za-z0-9_]", "", name)
+    if keyword.iskeyword(stored):
+        return f"{stored}_"
+    return f"_{stored}" if stored[:1].isdigit() or not stored else stored

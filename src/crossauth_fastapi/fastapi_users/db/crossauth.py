@@ -187,11 +187,11 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         if password is not None and not await self._replace_password(old.id, current.hashed_password, password):
             return None
         state = self._state(old, values.get("is_active"), values.get("is_verified"))
-        given = {**columns, **self._verification(old, values.get("is_verified"), "email" in columns)}
-        given |= {"state": state} if state != old.state else {}
+        provided = {**columns, **self._verification(old, values.get("is_verified"), "email" in columns)}
+        provided |= {"state": state} if state != old.state else {}
         done = False
         try:
-            done = not given or await self._replace_columns(old, given, moves)
+            done = not provided or await self._replace_columns(old, provided, moves)
         finally:
             if not done and password is not None:
                 await self._replace_password(old.id, password, current.hashed_password)
@@ -218,12 +218,12 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
         with _taken():
             if isinstance(self._users, SupportsUserReplacement):
                 # What was decided rests on state and address: an administrator's decision meanwhile is not undone.
-                kept = {"state": old.state, "email": old.email, "factor2": old.factor2}
+                stored = {"state": old.state, "email": old.email, "factor2": old.factor2}
                 if moves and not is_digest(old.security_stamp):
-                    kept[STAMP] = old.security_stamp
+                    stored[STAMP] = old.security_stamp
                 # A storage of the application's may not know what its factors read: so the stamp is said.
                 stamp = new_stamp() if moves else None
-                return await replace_user(self._users, old.id, kept, columns, stamp=stamp)
+                return await replace_user(self._users, old.id, stored, columns, stamp=stamp)
             await self._users.update_user({"id": old.id, **columns})
         return True
 

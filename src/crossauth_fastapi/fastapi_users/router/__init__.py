@@ -1,6 +1,6 @@
 """The routes."""
 
-from crossauth_fastapi.fastapi_users._answers import ErrorCode, FurtherErrorCode
+from crossauth_fastapi.fastapi_users._errors import ErrorCode, FurtherErrorCode
 from crossauth_fastapi.fastapi_users.router.auth import get_auth_router
 from crossauth_fastapi.fastapi_users.router.oauth import get_oauth_associate_router, get_oauth_router
 from crossauth_fastapi.fastapi_users.router.register import get_register_router

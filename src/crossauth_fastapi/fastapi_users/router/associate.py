@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users._answers import (
+from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._errors import (
     CONFLICT,
     TOO_MANY,
     UNAUTHORIZED,
@@ -18,7 +19,6 @@ from crossauth_fastapi.fastapi_users._answers import (
     new_router,
     refused,
 )
-from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._formpost import add_form_post
 from crossauth_fastapi.fastapi_users._links import Links, knowing_links
 from crossauth_fastapi.fastapi_users._oauth import CSRF_TOKEN_COOKIE_NAME, CsrfCookie, Flow, OAuth2AuthorizeResponse
@@ -186,8 +186,8 @@ def _add_associate_callback(
 
         async def proves(user: Any, email: str) -> bool:
             # The password was given where the flow began, and is the same: the state rests on it.
-            given = own().asks_password and await has_own_password(flow.core.keys, user)
-            return given or await flow.proves(token, user, email)
+            provided = own().asks_password and await has_own_password(flow.core.keys, user)
+            return provided or await flow.proves(token, user, email)
 
         try:
             with knowing_links(Links(flow.core.keys, proves)):
@@ -201,7 +201,7 @@ def _add_associate_callback(
             raise refused(ErrorCode.OAUTH_INVALID_STATE) from e
         except CrossauthError as e:
             raise unkept(flow, e) from e
-        flow.core.tell(EventName.user_updated, request, linked, f"oauth account linked: {flow.client.name}")
+        flow.core.emit(EventName.user_updated, request, linked, f"oauth account linked: {flow.client.name}")
         flow.leave(request, response, state)
         return user_schema.model_validate(linked)
 
@@ -233,5 +233,5 @@ def _add_unlink(
         except NotImplementedError as e:
             raise HTTPException(501) from e
         await Links(flow.core.keys).forget(user, flow.client.name, account_id)
-        flow.core.tell(EventName.user_updated, request, user, f"oauth account unlinked: {flow.client.name}")
+        flow.core.emit(EventName.user_updated, request, user, f"oauth account unlinked: {flow.client.name}")
         return Response(status_code=204)

@@ -10,7 +10,9 @@ from fastapi.security import APIKeyCookie, OAuth2PasswordRequestForm
 from crossauth_backend.accounts.decision import SignedIn
 from crossauth_backend.core.hash_pool import hashing_for
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users._answers import (
+from crossauth_fastapi.fastapi_users._browsers import read_browser, remember_browser
+from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._errors import (
     TOO_MANY,
     UNAUTHORIZED,
     UNVERIFIED,
@@ -20,8 +22,6 @@ from crossauth_fastapi.fastapi_users._answers import (
     new_router,
     refused,
 )
-from crossauth_fastapi.fastapi_users._browsers import read_browser, remember_browser
-from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._login import check_factor2, is_proven, log_in, open_login, refuse_unfinished
 from crossauth_fastapi.fastapi_users._named import user_read
 from crossauth_fastapi.fastapi_users._refresh import RefreshTokens, end_login
@@ -135,7 +135,7 @@ async def _authenticate(
         with hashing_for(known), user_read(name, found) if browser is not None else nullcontext():
             user = await user_manager.authenticate(credentials)
         if user is None:
-            core.tell(EventName.login_failed, request, reason=ErrorCode.LOGIN_BAD_CREDENTIALS.value)
+            core.emit(EventName.login_failed, request, reason=ErrorCode.LOGIN_BAD_CREDENTIALS.value)
             raise refused(ErrorCode.LOGIN_BAD_CREDENTIALS)
         await refuse_unfinished(core, user, request)
     return user
@@ -143,7 +143,7 @@ async def _authenticate(
 
 def _as_status(responses: OpenAPIResponseType, status_code: int) -> OpenAPIResponseType:
     """The description of answers, of which an empty one has this status."""
-    return {(status_code if status == 204 else status): said for status, said in responses.items()}
+    return {(status_code if status == 204 else status): declared for status, declared in responses.items()}
 
 
 def _add_logout(
@@ -177,7 +177,7 @@ def _add_logout(
             response.raw_headers += [pair for pair in other.raw_headers if pair[0] == b"set-cookie"]
             if NOT_ENDED[0] in other.headers:
                 response.headers[NOT_ENDED[0]] = NOT_ENDED[1]
-        core.tell(EventName.logged_out, request, logins[0].user)
+        core.emit(EventName.logged_out, request, logins[0].user)
         return response.with_status(status_code) if isinstance(response, EmptyResponse) else response
 
 
@@ -245,7 +245,7 @@ def _add_refresh(
         taken = await RefreshTokens(core.keys, backend).take(refresh_token)
         user = await _user(user_manager, taken.userid) if taken is not None else None
         if taken is not None and taken.reused and user is not None:
-            core.tell(EventName.login_failed, request, user, "refresh token used again: its login has ended")
+            core.emit(EventName.login_failed, request, user, "refresh token used again: its login has ended")
             if isinstance(strategy, SupportsLoginIds):
                 await strategy.destroy_sid(user, taken.sid)
         if (

@@ -1,5 +1,5 @@
 """Error codes and how refusals look."""
 
-from crossauth_fastapi.fastapi_users._answers import ErrorCode, ErrorCodeReasonModel, ErrorModel, FurtherErrorCode
+from crossauth_fastapi.fastapi_users._errors import ErrorCode, ErrorCodeReasonModel, ErrorModel, FurtherErrorCode
 
 __all__ = ["ErrorCode", "ErrorCodeReasonModel", "ErrorModel", "FurtherErrorCode"]

@@ -11,7 +11,8 @@ from starlette.responses import RedirectResponse
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_backend.core.text import same_mailbox
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users._answers import (
+from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._errors import (
     CONFLICT,
     ErrorCode,
     FurtherErrorCode,
@@ -19,7 +20,6 @@ from crossauth_fastapi.fastapi_users._answers import (
     new_router,
     refused,
 )
-from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._formpost import add_form_post
 from crossauth_fastapi.fastapi_users._links import Links, knowing_links
 from crossauth_fastapi.fastapi_users._login import log_in
@@ -76,11 +76,11 @@ class _Linking:
         account = await flow.account(token)
         associate = self.associate_by_email
         if associate is None:
-            associate = await self._both_have_proven(flow, user_manager, token, account)
-        said = self.associate_by_email is None and associate
+            associate = await self._email_verified_on_both_sides(flow, user_manager, token, account)
+        declared = self.associate_by_email is None and associate
 
         async def proves(user: Any, email: str) -> bool:
-            return (said and same_mailbox(user.email, email)) or await flow.proves(token, user, email)
+            return (declared and same_mailbox(user.email, email)) or await flow.proves(token, user, email)
 
         try:
             with (
@@ -100,7 +100,7 @@ class _Linking:
         except CrossauthError as e:
             raise unkept(flow, e) from e
 
-    async def _both_have_proven(
+    async def _email_verified_on_both_sides(
         self, flow: Flow, user_manager: BaseUserManager[Any, Any], token: ProviderToken, account: Account
     ) -> bool:
         """Whether a user of the account's address has proven it, and the provider says the same of the account."""
@@ -252,7 +252,7 @@ async def _end_everything(core: Core, user: Any, logins: Logins, request: Reques
     """End what somebody opened by a password that has been replaced because it may be a stranger's."""
     await core.end_logins(user, logins)
     await note_own_password(core.keys, user)
-    core.tell(EventName.password_changed, request, user, "replaced: an account at a provider was linked by address")
+    core.emit(EventName.password_changed, request, user, "replaced: an account at a provider was linked by address")
 
 
 def _redirect(url: str, result: Response | HTTPException) -> Response:

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Body, Depends, Request
 
-from crossauth_backend.accounts.signup_names import tell_name_taken
+from crossauth_backend.accounts.signup_names import mail_name_taken
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users._answers import (
+from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._errors import (
     CONFLICT,
     TOO_MANY,
     ErrorCode,
@@ -15,7 +16,6 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
     refused_with,
 )
-from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users.exceptions import InvalidPasswordException, UserAlreadyExists
 from crossauth_fastapi.fastapi_users.manager import BaseUserManager, UserManagerDependency
 from crossauth_fastapi.fastapi_users.models import ID, UP
@@ -67,11 +67,11 @@ def get_register_router(
             if core.accounts is not None:
                 # A username is the address where the schema has none.
                 name = getattr(values, "username", None) or values.email
-                tell_name_taken(core.accounts(), {"username": name, "email": values.email})
+                mail_name_taken(core.accounts(), {"username": name, "email": values.email})
             raise refused(ErrorCode.REGISTER_USER_ALREADY_EXISTS) from e
         except InvalidPasswordException as e:
             raise refused_with(ErrorCode.REGISTER_INVALID_PASSWORD, e.reason) from e
-        core.tell(EventName.signed_up, request, user)
+        core.emit(EventName.signed_up, request, user)
         return user_schema.model_validate(user)
 
     return router

@@ -8,7 +8,8 @@ from pydantic import EmailStr
 
 from crossauth_backend.core.redaction import loggable
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users._answers import (
+from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._errors import (
     CONFLICT,
     TOO_MANY,
     ErrorCode,
@@ -17,7 +18,6 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
     refused_with,
 )
-from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._links import Links, knowing_links
 from crossauth_fastapi.fastapi_users._ownpassword import note_own_password
 from crossauth_fastapi.fastapi_users._passwords import ending_logins
@@ -99,7 +99,7 @@ def get_reset_password_router(
                 raise refused(ErrorCode.RESET_PASSWORD_BAD_TOKEN) from e
             except InvalidPasswordException as e:
                 raise refused_with(ErrorCode.RESET_PASSWORD_INVALID_PASSWORD, e.reason) from e
-        core.tell(EventName.password_reset, request, user)
+        core.emit(EventName.password_reset, request, user)
         return EmptyResponse(200)
 
     return router
@@ -113,7 +113,7 @@ async def _end_everything(core: Core, user: Any, logins: Logins) -> None:
 async def _forgot(core: Core, user_manager: BaseUserManager[Any, Any], email: str, request: Request) -> None:
     try:
         user = await user_manager.get_by_email(email)
-        core.tell(EventName.password_reset_requested, request, user)
+        core.emit(EventName.password_reset_requested, request, user)
         await user_manager.forgot_password(user, request)
     except (UserNotExists, UserInactive):
         pass

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users._answers import (
+from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._errors import (
     UNAUTHORIZED,
     UNVERIFIED,
     FurtherErrorCode,
@@ -15,7 +16,6 @@ from crossauth_fastapi.fastapi_users._answers import (
     new_router,
     refused,
 )
-from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._refresh import end_login
 from crossauth_fastapi.fastapi_users.authentication.authenticator import Authenticator
 from crossauth_fastapi.fastapi_users.authentication.logins import Logins
@@ -76,7 +76,7 @@ def get_sessions_router(
         """End every login but the one that asks. Tokens that are not stored, such as JWTs, end by themselves; what would renew
         them ends now."""
         await core.end_logins(user, logins, keep_shown=True)
-        core.tell(EventName.sessions_ended, request, user)
+        core.emit(EventName.sessions_ended, request, user)
         return Response(status_code=204)
 
     missing: OpenAPIResponseType = {404: describe(FurtherErrorCode.SESSION_NOT_FOUND)}
@@ -97,7 +97,7 @@ def get_sessions_router(
             raise refused(FurtherErrorCode.SESSION_NOT_FOUND, 404)
         if ended.sid is not None:
             await end_login(core.keys, authenticator.backends, ended.sid)
-        core.tell(EventName.session_ended, request, user)
+        core.emit(EventName.session_ended, request, user)
         return Response(status_code=204)
 
     return router

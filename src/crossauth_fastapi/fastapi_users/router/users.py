@@ -7,7 +7,8 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Request, Response
 from crossauth_backend.core.text import is_storable
 from crossauth_backend.events.record import EventName
 from crossauth_backend.keys.record import KeyPrefix
-from crossauth_fastapi.fastapi_users._answers import (
+from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._errors import (
     CONFLICT,
     TOO_MANY,
     UNAUTHORIZED,
@@ -20,7 +21,6 @@ from crossauth_fastapi.fastapi_users._answers import (
     refused,
     refused_with,
 )
-from crossauth_fastapi.fastapi_users._core import Core, default_core
 from crossauth_fastapi.fastapi_users._ownchange import OwnChange, Proof, with_proofs
 from crossauth_fastapi.fastapi_users._ownpassword import forget_own_password
 from crossauth_fastapi.fastapi_users._passwords import ending_logins
@@ -199,7 +199,7 @@ def _add_delete(
             await user_manager.delete(user, request)
         for prefix in (KeyPrefix.oauth_link, KeyPrefix.own_password):
             await core.keys.delete_all_for_user(key_owner(user), prefix)
-        core.tell(EventName.user_deleted, request, user)
+        core.emit(EventName.user_deleted, request, user)
 
 
 async def _sent_proof(proof: Proof | None = Body(None)) -> Proof | None:
@@ -257,7 +257,7 @@ async def _change(
         raise refused(FurtherErrorCode.UPDATE_USER_CONFLICT, 409) from e
     except UserNotExists as e:
         raise gone from e
-    core.tell(EventName.user_updated, request, changed)
+    core.emit(EventName.user_updated, request, changed)
     if values.password is not None:
-        core.tell(EventName.password_changed, request, changed)
+        core.emit(EventName.password_changed, request, changed)
     return changed

@@ -8,8 +8,8 @@ from pydantic import EmailStr
 
 from crossauth_backend.core.redaction import loggable
 from crossauth_backend.events.record import EventName
-from crossauth_fastapi.fastapi_users._answers import CONFLICT, TOO_MANY, ErrorCode, describe, new_router, refused
 from crossauth_fastapi.fastapi_users._core import Core, default_core
+from crossauth_fastapi.fastapi_users._errors import CONFLICT, TOO_MANY, ErrorCode, describe, new_router, refused
 from crossauth_fastapi.fastapi_users.exceptions import (
     InvalidVerifyToken,
     UserAlreadyVerified,
@@ -74,7 +74,7 @@ def get_verify_router(
                 raise refused(ErrorCode.VERIFY_USER_BAD_TOKEN) from e
             except UserAlreadyVerified as e:
                 raise refused(ErrorCode.VERIFY_USER_ALREADY_VERIFIED) from e
-        core.tell(EventName.email_verified, request, user)
+        core.emit(EventName.email_verified, request, user)
         return user_schema.model_validate(user)
 
     return router

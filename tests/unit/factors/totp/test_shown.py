@@ -12,10 +12,10 @@ SECRET = "A" * 32
 
 
 def test_all_ways_of_showing_a_secret_are_there() -> None:
-    shown = shown_secret("Shop", "totp", "alice", SECRET)
-    assert (shown["username"], shown["factor2"], shown["totpsecret"]) == ("alice", "totp", SECRET)
-    assert shown["qr"].startswith("data:image/png;base64,")
-    assert re.match(r"<svg[^>]*viewBox", shown["qrSvg"]), "an element of a page, whose size the page gives"
+    displayed = shown_secret("Shop", "totp", "alice", SECRET)
+    assert (displayed["username"], displayed["factor2"], displayed["totpsecret"]) == ("alice", "totp", SECRET)
+    assert displayed["qr"].startswith("data:image/png;base64,")
+    assert re.match(r"<svg[^>]*viewBox", displayed["qrSvg"]), "an element of a page, whose size the page gives"
 
 
 def test_the_uri_makes_the_codes_that_are_compared() -> None:

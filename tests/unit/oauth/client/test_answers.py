@@ -9,10 +9,10 @@ from crossauth_backend.core.fetch import FetchResponse
 from crossauth_backend.oauth.client.answers import (
     MAX_AUTHENTICATORS,
     Nonsense,
+    decrypt,
     foreign_error,
     read_answer,
     read_authenticators,
-    read_challenge,
     read_device_response,
     read_token_response,
 )
@@ -109,9 +109,9 @@ def test_a_device_response() -> None:
 
 
 def test_a_challenge() -> None:
-    assert read_challenge({"challenge_type": "otp", "more": 1}) == {"challenge_type": "otp"}
+    assert decrypt({"challenge_type": "otp", "more": 1}) == {"challenge_type": "otp"}
     oob = {"challenge_type": "oob", "oob_code": "c", "binding_method": "prompt", "oob_channel": "sms", "name": "+1 ···"}
-    assert read_challenge(oob) == oob
+    assert decrypt(oob) == oob
     for wrong in (
         {},
         {"challenge_type": "sms"},
@@ -120,7 +120,7 @@ def test_a_challenge() -> None:
         {**oob, "oob_code": 1},
     ):
         with pytest.raises(Nonsense):
-            read_challenge(wrong)
+            decrypt(wrong)
 
 
 def test_authenticators_that_are_none_are_left_out() -> None:

@@ -121,12 +121,12 @@ async def test_how_the_client_authenticates(login: Login) -> None:
     ids=str,
 )  # fmt: skip
 def test_the_metadata_says_how(metadata: dict[str, Any], method: str | None) -> None:
-    said = {"token_endpoint_auth_methods_supported": metadata["m"]} if metadata else {}
-    assert auth_method(ClientSettings(client_secret="s"), said) == method
-    assert auth_method(ClientSettings(), said) == "none"
-    assert auth_method(ClientSettings(client_secret="s", token_endpoint_auth_method="client_secret_post"), said) == (
-        "client_secret_post"
-    )
+    response = {"token_endpoint_auth_methods_supported": metadata["m"]} if metadata else {}
+    assert auth_method(ClientSettings(client_secret="s"), response) == method
+    assert auth_method(ClientSettings(), response) == "none"
+    assert auth_method(
+        ClientSettings(client_secret="s", token_endpoint_auth_method="client_secret_post"), response
+    ) == ("client_secret_post")
 
 
 async def test_a_server_that_takes_no_secret_is_not_sent_one(login: Login) -> None:
@@ -158,12 +158,12 @@ async def test_refreshing(login: Login) -> None:
 
 
 def test_the_four_rows_of_rfc_9207() -> None:
-    said = {"authorization_response_iss_parameter_supported": True}
-    assert is_from("a", ["a"], said)
-    assert not is_from(None, ["a"], said)
+    response = {"authorization_response_iss_parameter_supported": True}
+    assert is_from("a", ["a"], response)
+    assert not is_from(None, ["a"], response)
     assert is_from("a", ["a"], {})
     assert is_from(None, ["a"], {})
-    for metadata in (said, {}):
+    for metadata in (response, {}):
         for iss in ("b", "", "a/", "A"):
             assert not is_from(iss, ["a"], metadata)
 

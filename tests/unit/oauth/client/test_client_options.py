@@ -63,9 +63,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("options", "named"), WRONG, ids=str)
 def test_a_mistake_stops_the_construction_and_is_named(options: dict[str, Any], named: str) -> None:
-    given: Any = {"auth_server_base_url": URL, "client_id": "client", **options}
+    provided: Any = {"auth_server_base_url": URL, "client_id": "client", **options}
     with pytest.raises(CrossauthError, match=named) as e:
-        OAuthClient(options=given)
+        OAuthClient(options=provided)
     assert e.value.code is ErrorCode.Configuration
 
 

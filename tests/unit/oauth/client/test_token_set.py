@@ -58,8 +58,8 @@ def test_it_expires_a_little_before_its_end() -> None:
 def test_a_refresh_keeps_what_the_answer_leaves_out() -> None:
     before = replace(a_set(), opened_session=True)
     after = before.refreshed({"access_token": "b", "token_type": "Bearer", "expires_in": 30}, LATER)
-    kept = {"access_token": "b", "expires_at": int(LATER.timestamp()) + 30}
-    assert after == replace(before, **kept)  # type: ignore[arg-type]
+    stored = {"access_token": "b", "expires_at": int(LATER.timestamp()) + 30}
+    assert after == replace(before, **stored)  # type: ignore[arg-type]
     assert after.saved_at == before.saved_at
     rotated = before.refreshed({"access_token": "b", "refresh_token": "s", "id_payload": {"sub": "x"}}, LATER)
     assert (rotated.refresh_token, rotated.id_payload, rotated.expires_at) == ("s", {"sub": "x"}, None)

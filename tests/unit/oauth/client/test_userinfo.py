@@ -46,12 +46,12 @@ class Signed:
     ids=str,
 )  # fmt: skip
 async def test_claims_that_are_signed(login: Login, changes: dict[str, Any], is_good: bool) -> None:
-    said = {"iss": login.provider.url, "aud": "client", "sub": "alice", "email": "a@example.com", **changes}
-    token = login.provider.sign(said, TokenType.JWT)
+    response = {"iss": login.provider.url, "aud": "client", "sub": "alice", "email": "a@example.com", **changes}
+    token = login.provider.sign(response, TokenType.JWT)
     client = login.another(fetcher=Signed(login.client, token))
     found = await client.user_info_endpoint("token", sub="alice")
     assert (found.get("email") == "a@example.com") is is_good
-    forged = login.provider.sign(said, TokenType.JWT, ProviderFault.WRONG_SIGNATURE)
+    forged = login.provider.sign(response, TokenType.JWT, ProviderFault.WRONG_SIGNATURE)
     client = login.another(fetcher=Signed(login.client, forged))
     assert (await client.user_info_endpoint("token", sub="alice"))["error"] == "server_error"
 

@@ -24,9 +24,9 @@ class StrategyDestroyNotSupportedError(Exception):
 class Strategy(Protocol[UP, ID]):
     """Makes, reads and ends tokens.
 
-    A strategy of an application's own that gives its tokens a mark of what they rest on (`login_mark`), and refuses them when
-    it is another, says so: `checks_login_mark = True`. With a session server, where passwords and second factors change without
-    these routes, no other is taken.
+    A strategy of an application's own that stores a fingerprint of the user's credentials with its tokens, and refuses a token
+    when it differs, says so: `checks_login_mark = True`. With a session server, where passwords and second factors change
+    without these routes, no other is accepted.
     """
 
     async def read_token(self, token: str | None, user_manager: BaseUserManager[UP, ID]) -> UP | None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.jose import JwtInvalidError, check_keys
 from crossauth_backend.core.secrets import equal
-from crossauth_fastapi.fastapi_users._records import login_mark
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint
 from crossauth_fastapi.fastapi_users._rules import fingerprint
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
     Strategy,
@@ -141,4 +141,4 @@ class JWTStrategy(Strategy[UP, ID], Generic[UP, ID]):
 
     def _mark(self, user: UP) -> str:
         # By the key that verifies: a service that only has the public key can check it too.
-        return fingerprint(secret_value(self.decode_key, self.algorithm), login_mark(user))
+        return fingerprint(secret_value(self.decode_key, self.algorithm), credential_fingerprint(user))

@@ -12,7 +12,7 @@ from crossauth_backend.core.secrets import equal, hash_token, random_value
 from crossauth_backend.keys.data import encode_data, get_json_data
 from crossauth_backend.keys.record import Key, KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage
-from crossauth_fastapi.fastapi_users._records import key_owner, login_mark, rest_anew
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint, key_owner, rebind
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
     MAX_PER_USER,
     Strategy,
@@ -62,7 +62,7 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
         except (UserNotExists, InvalidID):
             return None
         # A login rests on a password and a second factor: when they change it is over, whoever changed them.
-        return user if equal(str(get_json_data(key).get("mark")), login_mark(user)) else None
+        return user if equal(str(get_json_data(key).get("mark")), credential_fingerprint(user)) else None
 
     async def write_token(self, user: UP) -> str:
         """A new token."""
@@ -72,7 +72,7 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
         """See `SupportsLoginIds`."""
         token, now = random_value(TOKEN_BYTES), utc_now()
         expires = None if self.lifetime_seconds is None else now + timedelta(seconds=self.lifetime_seconds)
-        data = encode_data({"mark": login_mark(user), **({"sid": sid} if sid else {})})
+        data = encode_data({"mark": credential_fingerprint(user), **({"sid": sid} if sid else {})})
         await self.key_storage.save_key(key_owner(user), _stored(token), now, expires, data)
         if ends_surplus(token, self.max_per_user):
             await self.key_storage.delete_oldest_for_user(key_owner(user), KeyPrefix.access_token, self.max_per_user)
@@ -95,9 +95,9 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
 
     async def list_tokens(self, user: Any, current: str | None = None) -> Sequence[TokenInfo]:
         """See `SupportsTokenLists`."""
-        mine = _stored(current) if current else None
+        own = _stored(current) if current else None
         found = [
-            TokenInfo(_handle(key), key.created, key.expires, key.value == mine, _sid(key))
+            TokenInfo(_handle(key), key.created, key.expires, key.value == own, _sid(key))
             for key in await self._keys(user)
         ]
         return sorted(found, key=lambda t: t.created, reverse=True)
@@ -115,7 +115,7 @@ class KeyStorageStrategy(Strategy[UP, ID], Generic[UP, ID]):
         await self.key_storage.delete_all_for_user(key_owner(user), KeyPrefix.access_token, keep)
         if keep is not None and await self._key(except_token) is not None:
             # The one that is kept goes on with what its user has now.
-            await rest_anew(self.key_storage, keep, user)
+            await rebind(self.key_storage, keep, user)
 
     async def _key(self, token: str | None) -> Key | None:
         if not token or len(token) > MAX_TOKEN:

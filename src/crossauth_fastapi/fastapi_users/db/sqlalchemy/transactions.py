@@ -106,5 +106,5 @@ def constraint_of(error: Exception) -> str | None:
         return None
     named = (getattr(driver, name, None) for name in ("constraint_name", "column_name", "context"))
     # No more than that: what PostgreSQL says besides has the values in it.
-    said = next((str(name) for name in named if name), "") or ("" if state else str(error.orig))
-    return (said or state).partition("\n")[0][:200]
+    declared = next((str(name) for name in named if name), "") or ("" if state else str(error.orig))
+    return (declared or state).partition("\n")[0][:200]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Generic, NamedTuple
 
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.secrets import equal, hash_token, random_value
-from crossauth_fastapi.fastapi_users._records import login_mark
+from crossauth_fastapi.fastapi_users._records import credential_fingerprint
 from crossauth_fastapi.fastapi_users.authentication.strategy.base import (
     MAX_PER_USER,
     Strategy,
@@ -109,7 +109,7 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
         if not _SIDS.fullmatch(sid):
             raise ValueError(f"the id of a login has at most {_SID} characters of base64url")
         token = str(_Token(str(user.id), sid, random_value(_TOKEN_BYTES)))
-        stored = _stored(token, login_mark(user))
+        stored = _stored(token, credential_fingerprint(user))
         await self.database.create({"token": stored, "user_id": user.id})
         if ends_surplus(token, self.max_per_user):
             await self._end_surplus(user, stored)
@@ -162,10 +162,10 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
                 type(self.database).__name__,
             )
             return
-        kept = next((row for row in await self._rows(user) if _is_of(row, except_token)), None)
-        await self.database.delete_all_for_user(user.id, kept.token if kept is not None else None)
-        if kept is not None and kept.token.startswith(_STORED) and not self._is_live(kept, user):
-            await self.database.update(kept, {"token": _marked(kept.token, login_mark(user))})
+        stored = next((row for row in await self._rows(user) if _is_of(row, except_token)), None)
+        await self.database.delete_all_for_user(user.id, stored.token if stored is not None else None)
+        if stored is not None and stored.token.startswith(_STORED) and not self._is_live(stored, user):
+            await self.database.update(stored, {"token": _marked(stored.token, credential_fingerprint(user))})
 
     async def _end_surplus(self, user: Any, new: str) -> None:
         """Delete the oldest rows of a user beyond `max_per_user`, a few at a time: a table that is old may have any number."""
@@ -176,7 +176,7 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
     def _is_live(self, row: Any, user: Any) -> bool:
         """Whether a row still rests on what its user has."""
         if row.token.startswith(_STORED):
-            return equal(row.token, _marked(row.token, login_mark(user)))
+            return equal(row.token, _marked(row.token, credential_fingerprint(user)))
         return self.accept_plain_tokens and _PLAIN.fullmatch(row.token) is not None
 
     async def _rows(self, user: Any) -> Sequence[Any]:
@@ -185,7 +185,7 @@ class DatabaseStrategy(Strategy[UP, ID], Generic[UP, ID, AP]):
     async def _row(self, token: str, user: Any) -> AP | None:
         if _read(token) is None:
             return None
-        return await self.database.get_by_token(_stored(token, login_mark(user)), self._oldest())
+        return await self.database.get_by_token(_stored(token, credential_fingerprint(user)), self._oldest())
 
     async def _plain_row(self, token: str) -> AP | None:
         if not self.accept_plain_tokens or not _PLAIN.fullmatch(token):

@@ -80,9 +80,9 @@ def _rebuild_without_constraint(connection: sa.Connection, name: str) -> None:
         connection.exec_driver_sql(statement)
     if sequence is not None:
         # The ids of users that are gone stay used.
-        given = {"seq": sequence, "name": name}
-        connection.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = :name"), given)
-        connection.execute(sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :seq)"), given)
+        provided = {"seq": sequence, "name": name}
+        connection.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = :name"), provided)
+        connection.execute(sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :seq)"), provided)
 
 
 def _give_addresses_back(connection: sa.Connection, name: str, id_column: str) -> None:

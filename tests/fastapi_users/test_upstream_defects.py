@@ -98,19 +98,19 @@ def test_cross_backend_logout(api: Api) -> None:
 @pytest.mark.parametrize("how", ["change", "reset", "superuser", "deactivated"])
 def test_sessions_surviving_a_password_change(api: Api, how: str) -> None:
     me = api.register().json()
-    mine, others = api.cookie_login(), [api.cookie_login(), api.bearer()]
+    own, others = api.cookie_login(), [api.cookie_login(), api.bearer()]
     if how == "change":
-        assert api.patch("/users/me", headers=mine, json={"password": "merlin"}).status_code == 200
-        assert api.get("/hello", headers=mine).status_code == 200, "the session that asked goes on"
+        assert api.patch("/users/me", headers=own, json={"password": "merlin"}).status_code == 200
+        assert api.get("/hello", headers=own).status_code == 200, "the session that asked goes on"
     elif how == "reset":
         assert reset(api, reset_token(api)).status_code == 200
-        assert api.get("/hello", headers=mine).status_code == 401
+        assert api.get("/hello", headers=own).status_code == 401
     else:
         change = {"password": "merlin"} if how == "superuser" else {"is_active": False}
         assert api.patch(f"/users/{me['id']}", headers=api.superuser(), json=change).status_code == 200
-        assert api.get("/hello", headers=mine).status_code == 401
+        assert api.get("/hello", headers=own).status_code == 401
         api.set(is_active=1)
-        assert api.get("/hello", headers=mine).status_code == 401
+        assert api.get("/hello", headers=own).status_code == 401
     if how == "deactivated":
         others.pop()  # a JWT says no more than whose it is: it is refused while the user is inactive
     for header in others:

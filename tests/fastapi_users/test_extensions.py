@@ -26,7 +26,7 @@ from crossauth_fastapi.fastapi_users.authentication import (
     RedisStrategy,
 )
 from crossauth_fastapi.fastapi_users.authentication.authenticator import DuplicateBackendNamesError
-from tests.accounts import Heard
+from tests.accounts import RecordingListener
 from tests.fastapi_users.app import SECRET, Site
 from tests.fastapi_users.conftest import Api, detail, open_site
 from tests.services.redis import RedisServer, redis_server
@@ -140,10 +140,10 @@ def test_a_strategy_that_cannot_work_does_not_start() -> None:
 
 def test_where_a_user_is_logged_in(api: Api) -> None:
     here, there = api.cookie_login(), api.cookie_login()
-    shown = api.get("/auth/sessions", headers=here).json()
-    assert [s["current"] for s in shown].count(True) == 1
-    assert len(shown) == 2
-    other = next(s["handle"] for s in shown if not s["current"])
+    displayed = api.get("/auth/sessions", headers=here).json()
+    assert [s["current"] for s in displayed].count(True) == 1
+    assert len(displayed) == 2
+    other = next(s["handle"] for s in displayed if not s["current"])
     assert api.get("/hello", headers={"Cookie": f"fastapiusersauth={other}"}).status_code == 401
     assert api.delete(f"/auth/sessions/{other}", headers=here).status_code == 204
     assert detail(api.delete(f"/auth/sessions/{other}", headers=here)) == "SESSION_NOT_FOUND"
@@ -151,8 +151,8 @@ def test_where_a_user_is_logged_in(api: Api) -> None:
     more = api.cookie_login()
     api.register("b@camelot.bt")
     stranger = api.cookie_login("b@camelot.bt")
-    mine = api.get("/auth/sessions", headers=here).json()[0]["handle"]
-    assert api.delete(f"/auth/sessions/{mine}", headers=stranger).status_code == 404
+    own = api.get("/auth/sessions", headers=here).json()[0]["handle"]
+    assert api.delete(f"/auth/sessions/{own}", headers=stranger).status_code == 404
     assert api.delete("/auth/sessions", headers=here).status_code == 204
     assert [api.get("/hello", headers=h).status_code for h in (here, more, stranger)] == [200, 401, 200]
     by_jwt = api.get("/auth/sessions", headers=api.bearer()).json()
@@ -230,7 +230,7 @@ def test_backends_that_count_for_a_request(tmp_path: Path) -> None:
 
 
 def test_events(tmp_path: Path) -> None:
-    heard = Heard()
+    heard = RecordingListener()
     with open_site(tmp_path, event_listeners=[heard]) as api:
         api.register()
         api.log_in(password="x")

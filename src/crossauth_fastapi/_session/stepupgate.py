@@ -16,16 +16,16 @@ from fastapi import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from crossauth_backend.accounts.challenge import is_setup_pending
 from crossauth_backend.accounts.context import has_factor2
-from crossauth_backend.accounts.page_visit import (
-    Visit,
-    complete_visit,
-    newest_visit,
+from crossauth_backend.accounts.held_request import (
+    HeldRequest,
+    complete_held_request,
+    hold_request,
+    newest_held_request,
     send_code,
-    start_visit,
-    waiting_visit,
+    waiting_request,
 )
-from crossauth_backend.accounts.pending import is_set_up_pending
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.users.record import User
 from crossauth_backend.users.stamp import same_stamp
@@ -49,7 +49,7 @@ _Made = tuple[Scope, Receive]
 
 
 @dataclass(frozen=True, slots=True)
-class StepUpGuard:
+class StepUpGate:
     """Asks for the second factor before one route.
 
     Parameters:
@@ -83,7 +83,7 @@ class StepUpGuard:
             await app(*found, send)
 
     def _goes_on(self, state: RequestState) -> bool:
-        return self.begins and is_set_up_pending(state["session_key"], self.ctx.accounts.ring, self.ctx.accounts.now)
+        return self.begins and is_setup_pending(state["session_key"], self.ctx.accounts.ring, self.ctx.accounts.now)
 
     async def _looked(self, scope: Scope, state: RequestState, user: User, receive: Receive) -> Response | _Made:
         """A request that only looks: it waits, but sends nothing and takes the place of nothing that changes something."""
@@ -99,7 +99,7 @@ class StepUpGuard:
         request, body, code = await _read(ctx, scope, state, receive)
         visit = _visit(scope, state, body)
         claim = claim_of(ctx, state, visit.slot)
-        waiting = waiting_visit(ctx.accounts, state["session_key"], visit.slot, claim)
+        waiting = waiting_request(ctx.accounts, state["session_key"], visit.slot, claim)
         if waiting is not None and code and (waiting.method, waiting.path) == (visit.method, visit.path):
             await _complete(ctx, state, user, code, request, waiting)
             return _as_it_was(scope, waiting), replay(waiting.body, True, receive)
@@ -133,7 +133,7 @@ class AnswerGuard:
         waiting = (
             None
             if user is None
-            else newest_visit(self.ctx.accounts, state["session_key"], partial(claim_of, self.ctx, state))
+            else newest_held_request(self.ctx.accounts, state["session_key"], partial(claim_of, self.ctx, state))
         )
         if user is None or waiting is None or state.factor2_given:
             await app(scope, receive, send)
@@ -149,7 +149,13 @@ class AnswerGuard:
             await self.router(found, replay(waiting.body, True, receive), send)
 
     async def _answer(
-        self, scope: Scope, state: RequestState, user: User, code: dict[str, str], request: Request, waiting: Visit
+        self,
+        scope: Scope,
+        state: RequestState,
+        user: User,
+        code: dict[str, str],
+        request: Request,
+        waiting: HeldRequest,
     ) -> Response | Scope:
         if waiting.unsent and not code:
             data = await send_code(self.ctx.accounts, state["session_key"], user, waiting)
@@ -199,28 +205,28 @@ async def _read(
     return request, body, code_of(call)
 
 
-def _visit(scope: Scope, state: RequestState, body: bytes) -> Visit:
+def _visit(scope: Scope, state: RequestState, body: bytes) -> HeldRequest:
     path, root = scope["path"], state.root_path
     below = root and (path == root or path.startswith(f"{root}/"))
-    return Visit(
+    return HeldRequest(
         scope["method"], path[len(root) :] if below else path, scope.get("query_string", b"").decode("latin-1"),
         state.header(b"content-type"), body, scope.get("raw_path", b"").decode("latin-1"), root, bool(root) and not below,
     )  # fmt: skip
 
 
-async def _hold(ctx: SessionContext, request: Request, user: User, visit: Visit) -> None:
+async def _hold(ctx: SessionContext, request: Request, user: User, visit: HeldRequest) -> None:
     claim = new_claim(ctx, _state(request.scope), visit.slot)
-    await ctx.keep(request, await start_visit(ctx.accounts, user, visit, claim))
+    await ctx.keep(request, await hold_request(ctx.accounts, user, visit, claim))
 
 
 async def _complete(
-    ctx: SessionContext, state: RequestState, user: User, code: dict[str, str], request: Request, waiting: Visit
+    ctx: SessionContext, state: RequestState, user: User, code: dict[str, str], request: Request, waiting: HeldRequest
 ) -> None:
     """Check the code; from then on this request is one for which the second factor was given."""
     forget = (state["session_id"], waiting.slot)
     try:
         origin = ctx.origin(request)
-        await complete_visit(ctx.accounts, state["session_key"], user, code, origin, waiting.slot)
+        await complete_held_request(ctx.accounts, state["session_key"], user, code, origin, waiting.slot)
     except CrossauthError as e:
         if e.code in _ENDS:
             await ctx.manager.delete_session_data(*forget)
@@ -258,7 +264,7 @@ def _refused(ctx: SessionContext, state: RequestState, e: CrossauthError, json: 
     return with_retry_after(see_other(with_query(state.url(f"{ctx.prefix}factor2"), error=e.code_name)), e)
 
 
-def _as_it_was(scope: Scope, visit: Visit) -> Scope:
+def _as_it_was(scope: Scope, visit: HeldRequest) -> Scope:
     """The request that waited, in the name of the one that brought the code to the same route."""
     ours = (b"content-type", b"content-length", b"transfer-encoding", b"content-encoding")
     headers: list[tuple[bytes, bytes]] = [(n, v) for n, v in scope["headers"] if n not in ours]
@@ -269,7 +275,7 @@ def _as_it_was(scope: Scope, visit: Visit) -> Scope:
     return {**scope, "method": visit.method, "query_string": visit.query.encode("latin-1"), "headers": headers}
 
 
-def _to_where_it_went(scope: Scope, visit: Visit, state: RequestState) -> Scope:
+def _to_where_it_went(scope: Scope, visit: HeldRequest, state: RequestState) -> Scope:
     """The request that waited, for the router of the application: routed anew, from where the application is mounted now."""
     found: dict[str, Any] = {n: v for n, v in _as_it_was(scope, visit).items() if n not in _ROUTING}
     path = visit.path if visit.bare and state.root_path == visit.root_path else state.root_path + visit.path

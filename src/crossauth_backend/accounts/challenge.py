@@ -19,7 +19,7 @@ from crossauth_backend.users.stamp import same_stamp
 # Names in the session data (contract 4.5). The second factor rests on nobody but this room writing them.
 PENDING: Final = "2fa"
 VISIT: Final = "pre2fa"
-LOOK_VISIT: Final = "pre2falook"
+READ_REQUEST: Final = "pre2falook"
 # Where the secrets of a challenge hold the request that waits for it.
 HELD_REQUEST: Final = "request"
 Purpose = Literal["login", "step_up", "signup", "setup", "visit"]
@@ -36,7 +36,7 @@ _ID_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
+class Challenge:
     """One challenge.
 
     Parameters:
@@ -78,75 +78,75 @@ class Pending:
         """Whether the browser that has `claim` began it."""
         return self.claim is None or (claim is not None and equal(self.claim, claim))
 
-    def rests_on(self, user: User) -> bool:
+    def matches(self, user: User) -> bool:
         """Whether the user's credentials still are those with which it began."""
         return same_stamp(self.proven, user.security_stamp)
 
 
-def new_pending(
+def new_challenge(
     purpose: Purpose, user: User | None, username: str, factor2: str, secrets: Mapping[str, Any], persist: bool | None,
     until: datetime | None = None, claim: str | None = None, methods: tuple[str, ...] = (),
-) -> Pending:  # fmt: skip
+) -> Challenge:  # fmt: skip
     """A new challenge, which rests on the security stamp that `user` says."""
-    return Pending(
+    return Challenge(
         id=random_value(_ID_BYTES), purpose=purpose, userid=user.id if user else None, username=username,
         factor2=factor2, secrets=secrets, persist=persist, proven=user.security_stamp if user else None, until=until, claim=claim,
         methods=methods,
     )  # fmt: skip
 
 
-def renewed(pending: Pending, secrets: Mapping[str, Any]) -> Pending:
+def reissued(challenge: Challenge, secrets: Mapping[str, Any]) -> Challenge:
     """The challenge under another name and with other secrets; what it rests on stays."""
-    return replace(pending, id=random_value(_ID_BYTES), secrets=secrets)
+    return replace(challenge, id=random_value(_ID_BYTES), secrets=secrets)
 
 
-def seal(pending: Pending, ring: KeyRing) -> dict[str, Any]:
+def encrypt(challenge: Challenge, ring: KeyRing) -> dict[str, Any]:
     """The challenge as it is kept."""
-    userid, until = pending.userid, pending.until
+    userid, until = challenge.userid, challenge.until
     sealed = {
-        "secrets": dict(pending.secrets),
-        "proven": pending.proven,
+        "secrets": dict(challenge.secrets),
+        "proven": challenge.proven,
         "until": None if until is None else until.timestamp(),
-        "claim": pending.claim,
-        "methods": list(pending.methods),
+        "claim": challenge.claim,
+        "methods": list(challenge.methods),
     }
     return {
-        "id": pending.id,
-        "purpose": pending.purpose,
+        "id": challenge.id,
+        "purpose": challenge.purpose,
         "userid": userid if userid is None or isinstance(userid, int) else str(userid),
-        "username": pending.username,
-        "factor2": pending.factor2,
-        "persist": pending.persist,
+        "username": challenge.username,
+        "factor2": challenge.factor2,
+        "persist": challenge.persist,
         "sealed": ring.encrypt(json.dumps(sealed)),
     }
 
 
-def is_set_up_pending(key: Key | None, ring: KeyRing, now: datetime) -> bool:
+def is_setup_pending(key: Key | None, ring: KeyRing, now: datetime) -> bool:
     """Whether a second factor is being set up in a session, and was not abandoned for too long."""
     try:
-        pending = read_pending(key, ring, PENDING, "signup", "setup")
+        challenge = decrypt(key, ring, PENDING, "signup", "setup")
     except CrossauthError:
         return False
-    return pending.until is not None and not pending.is_expired(now)
+    return challenge.until is not None and not challenge.is_expired(now)
 
 
-def read_pending(key: Key | None, ring: KeyRing, name: str, *purposes: Purpose) -> Pending:
+def decrypt(key: Key | None, ring: KeyRing, name: str, *purposes: Purpose) -> Challenge:
     """The challenge in a session.
 
     Raises:
         CrossauthError: `Unauthorized` where there is none, or it is for something else.
     """
-    kept = get_json_data(key).get(name) if key is not None else None
-    if not isinstance(kept, dict) or kept.get("purpose") not in purposes:
+    stored = get_json_data(key).get(name) if key is not None else None
+    if not isinstance(stored, dict) or stored.get("purpose") not in purposes:
         raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
-    sealed = json.loads(ring.decrypt(kept["sealed"]))
+    sealed = json.loads(ring.decrypt(stored["sealed"]))
     if "proven" not in sealed:
         # Kept by a version that did not say what a challenge rests on.
         raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
     until = sealed["until"]
-    return Pending(
-        id=kept["id"], purpose=kept["purpose"], userid=kept["userid"], username=kept["username"],
-        factor2=kept["factor2"], persist=kept.get("persist"), secrets=sealed["secrets"], proven=sealed["proven"],
+    return Challenge(
+        id=stored["id"], purpose=stored["purpose"], userid=stored["userid"], username=stored["username"],
+        factor2=stored["factor2"], persist=stored.get("persist"), secrets=sealed["secrets"], proven=sealed["proven"],
         until=None if until is None else datetime.fromtimestamp(until, UTC), claim=sealed.get("claim"),
         # An older version did not say it, and knew passwords only.
         methods=tuple(sealed.get("methods", ("pwd",))),

@@ -250,13 +250,13 @@ def shown(errors: Sequence[Any]) -> list[Any]:
     found = []
     for error in errors:
         secret = any(_is_secret(part) for part in error.get("loc", ()))
-        kept = {name: value for name, value in error.items() if name != "ctx"}
-        if secret and "input" in kept:
-            kept["input"] = _MASK
+        stored = {name: value for name, value in error.items() if name != "ctx"}
+        if secret and "input" in stored:
+            stored["input"] = _MASK
         if "ctx" in error:
             plain = (str, int, float, bool, type(None))
-            kept["ctx"] = {n: value if isinstance(value, plain) else str(value) for n, value in error["ctx"].items()}
-        found.append(_sayable(kept))
+            stored["ctx"] = {n: value if isinstance(value, plain) else str(value) for n, value in error["ctx"].items()}
+        found.append(_sayable(stored))
     return found
 
 

@@ -11,19 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from crossauth_backend.accounts.codes import secrets_if_reachable
-from crossauth_backend.accounts.context import Accounts, Origin
-from crossauth_backend.accounts.pending import (
+from crossauth_backend.accounts.challenge import (
     HELD_REQUEST,
-    LOOK_VISIT,
+    READ_REQUEST,
     VISIT,
     WAITS,
-    Pending,
-    new_pending,
-    read_pending,
-    renewed,
-    seal,
+    Challenge,
+    decrypt,
+    encrypt,
+    new_challenge,
+    reissued,
 )
+from crossauth_backend.accounts.codes import secrets_if_reachable
+from crossauth_backend.accounts.context import Accounts, ClientInfo
 from crossauth_backend.accounts.second_factor import factor2_of, prove
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.texts import mark
@@ -35,7 +35,7 @@ SAFE_METHODS: Final = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class HeldRequest:
     """A request that waits for the second factor: it is made once, as it was, and as no other.
 
     Parameters:
@@ -62,48 +62,48 @@ class Visit:
     @property
     def slot(self) -> str:
         """Its name in the session data."""
-        return LOOK_VISIT if self.method in SAFE_METHODS else VISIT
+        return READ_REQUEST if self.method in SAFE_METHODS else VISIT
 
 
-async def start_visit(accounts: Accounts, user: User, visit: Visit, claim: str | None = None) -> dict[str, Any]:
+async def hold_request(accounts: Accounts, user: User, visit: HeldRequest, claim: str | None = None) -> dict[str, Any]:
     """Ask for the second factor; session data to keep, with the request encrypted.
 
     A code is sent for a request that changes something; for one that looks, `send_code` does it.
     """
     factor = factor2_of(accounts, user)
-    unsent = visit.slot == LOOK_VISIT and factor.mfa_type() == "oob"
+    unsent = visit.slot == READ_REQUEST and factor.mfa_type() == "oob"
     secrets = {} if unsent else await secrets_if_reachable(accounts, factor, user)
     secrets = {**secrets, HELD_REQUEST: _kept(visit, unsent, accounts.now.timestamp())}
     until = accounts.now + WAITS["visit"]
-    pending = new_pending("visit", user, user.username, factor.factor_name, secrets, None, until, claim)
-    return {visit.slot: seal(pending, accounts.ring)}
+    challenge = new_challenge("visit", user, user.username, factor.factor_name, secrets, None, until, claim)
+    return {visit.slot: encrypt(challenge, accounts.ring)}
 
 
-async def send_code(accounts: Accounts, key: Key, user: User, visit: Visit) -> dict[str, Any]:
+async def send_code(accounts: Accounts, key: Key, user: User, visit: HeldRequest) -> dict[str, Any]:
     """Send the code of a request that looks at something; session data to keep.
 
     Raises:
         CrossauthError: `Unauthorized` where the request does not wait any more.
     """
-    pending = _read(accounts, key, user, visit.slot)
+    challenge = _read(accounts, key, user, visit.slot)
     sent = await secrets_if_reachable(accounts, factor2_of(accounts, user), user)
-    request = {**pending.secrets[HELD_REQUEST], "unsent": False}
-    return {visit.slot: seal(renewed(pending, {**sent, HELD_REQUEST: request}), accounts.ring)}
+    request = {**challenge.secrets[HELD_REQUEST], "unsent": False}
+    return {visit.slot: encrypt(reissued(challenge, {**sent, HELD_REQUEST: request}), accounts.ring)}
 
 
-def waiting_visit(accounts: Accounts, key: Key | None, slot: str, claim: str | None) -> Visit | None:
+def waiting_request(accounts: Accounts, key: Key | None, slot: str, claim: str | None) -> HeldRequest | None:
     """The request of the browser that has `claim`, if one waits in a session under this name."""
     try:
-        pending = read_pending(key, accounts.ring, slot, "visit")
-        kept = pending.secrets[HELD_REQUEST]
-        visit = Visit(**{**kept, "body": base64.b64decode(kept["body"])})
-        return visit if pending.is_claimed_by(claim) else None
+        challenge = decrypt(key, accounts.ring, slot, "visit")
+        stored = challenge.secrets[HELD_REQUEST]
+        visit = HeldRequest(**{**stored, "body": base64.b64decode(stored["body"])})
+        return visit if challenge.is_claimed_by(claim) else None
     except (CrossauthError, TypeError):
         # Or it was kept by a version that knew less of it; then it is asked anew.
         return None
 
 
-def newest_visit(accounts: Accounts, key: Key | None, claims: Callable[[str], str | None]) -> Visit | None:
+def newest_held_request(accounts: Accounts, key: Key | None, claims: Callable[[str], str | None]) -> HeldRequest | None:
     """The request that a browser has sent last: what a code is for that does not say what it is for.
 
     Parameters:
@@ -111,12 +111,12 @@ def newest_visit(accounts: Accounts, key: Key | None, claims: Callable[[str], st
         key: the session.
         claims: the claim of the browser to what waits under a name.
     """
-    waiting = (waiting_visit(accounts, key, slot, claims(slot)) for slot in (VISIT, LOOK_VISIT))
+    waiting = (waiting_request(accounts, key, slot, claims(slot)) for slot in (VISIT, READ_REQUEST))
     return max((visit for visit in waiting if visit is not None), key=lambda visit: visit.at, default=None)
 
 
-async def complete_visit(
-    accounts: Accounts, key: Key, user: User, params: Params, origin: Origin, slot: str = VISIT
+async def complete_held_request(
+    accounts: Accounts, key: Key, user: User, params: Params, origin: ClientInfo, slot: str = VISIT
 ) -> None:
     """Check the code for the request that waits. It counts once.
 
@@ -127,15 +127,15 @@ async def complete_visit(
     await prove(accounts, _read(accounts, key, user, slot), params, origin)
 
 
-def _read(accounts: Accounts, key: Key, user: User, slot: str) -> Pending:
-    pending = read_pending(key, accounts.ring, slot, "visit")
+def _read(accounts: Accounts, key: Key, user: User, slot: str) -> Challenge:
+    challenge = decrypt(key, accounts.ring, slot, "visit")
     # What was held without an end, or without what it rests on, is from an older version.
-    if str(pending.userid) != str(user.id) or pending.until is None or pending.proven is None:
+    if str(challenge.userid) != str(user.id) or challenge.until is None or challenge.proven is None:
         raise CrossauthError(ErrorCode.Unauthorized, mark("There is no pending two-factor challenge"))
-    return pending
+    return challenge
 
 
-def _kept(visit: Visit, unsent: bool, at: float) -> dict[str, Any]:
+def _kept(visit: HeldRequest, unsent: bool, at: float) -> dict[str, Any]:
     return {
         "method": visit.method, "path": visit.path, "query": visit.query, "content_type": visit.content_type,
         "body": base64.b64encode(visit.body).decode("ascii"), "raw_path": visit.raw_path, "root_path": visit.root_path,

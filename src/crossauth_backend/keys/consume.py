@@ -10,7 +10,7 @@ from crossauth_backend.keys.record import KeyPrefix
 from crossauth_backend.keys.storage import KeyStorage
 
 
-async def spend(storage: KeyStorage, name: str, now: datetime, expires: datetime) -> bool:
+async def consume_once(storage: KeyStorage, name: str, now: datetime, expires: datetime) -> bool:
     """Mark something single-use as used; of any number of calls at once exactly one is told that it was the first.
 
     Parameters:
@@ -20,7 +20,7 @@ async def spend(storage: KeyStorage, name: str, now: datetime, expires: datetime
         expires: when the mark is no longer needed, because the thing itself has expired.
     """
     try:
-        await storage.save_key(None, KeyPrefix.spent + hash_token(name), now, expires)
+        await storage.save_key(None, KeyPrefix.consumed + hash_token(name), now, expires)
     except CrossauthError as e:
         if e.code is not ErrorCode.KeyExists:
             raise
