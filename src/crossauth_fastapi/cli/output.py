@@ -53,7 +53,8 @@ def show(data: Any, as_json: bool, text: str | Iterable[str]) -> None:
         print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in written))
         return
     for line in text.split("\n") if isinstance(text, str) else text:
-        print(_plain(line))
+        # Tabs part the values of a line.
+        print("\t".join(map(_plain, line.split("\t"))))
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:

@@ -46,8 +46,8 @@ def test_times_are_short_for_people_and_exact_for_programs(capsys: pytest.Captur
 
 def test_text_or_lines(capsys: pytest.CaptureFixture[str]) -> None:
     show({}, False, "one")
-    show({}, False, ["two", "three"])
-    assert capsys.readouterr().out == "one\ntwo\nthree\n"
+    show({}, False, ["two", "three\tfour"])
+    assert capsys.readouterr().out == "one\ntwo\nthree\tfour\n"
 
 
 def test_a_refusal_is_its_reason() -> None:
