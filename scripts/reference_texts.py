@@ -173,6 +173,7 @@ VARIABLES: Final[dict[str, str]] = {
     "fields": "The fields of the form.",
     "form_fields": "A function: `form_fields(userEditableFields, user)` lists fields with `name`, `label`, `value` and `type`.",
     "goOn": "The URL of the provider at which to go on.",
+    "actors": "The usernames of the administrators in `events`, by their ids.",
     "haveNext": "Whether there is another page of the list.",
     "havePrevious": "Whether there is an earlier page of the list.",
     "heading": "The heading of the page.",

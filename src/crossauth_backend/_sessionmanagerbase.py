@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from crossauth_backend.accounts.changes import end_address_changes
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.fit import check_factors, check_storages, check_way_in
-from crossauth_backend.accounts.freshness import lacks_factor2
+from crossauth_backend.accounts.freshness import session_demand
 from crossauth_backend.accounts.login_names import LoginBy
 from crossauth_backend.accounts.purge import SignupPurger
 from crossauth_backend.core.clock import Clock, utc_now
@@ -38,7 +38,7 @@ from crossauth_backend.limits.manager import AttemptLimits
 from crossauth_backend.limits.rules import Limit
 from crossauth_backend.sessions.claim import Claims
 from crossauth_backend.sessions.cookie import Cookie
-from crossauth_backend.sessions.csrf import DoubleSubmitCsrfToken
+from crossauth_backend.sessions.csrf import Csrf, DoubleSubmitCsrfToken
 from crossauth_backend.sessions.device import KnownDevices
 from crossauth_backend.sessions.manager import SessionCookie, UserAndKey
 from crossauth_backend.sessions.options import (
@@ -63,6 +63,7 @@ class SessionManagerOptions(TokenEmailerOptions, total=False):
     enable_email_verification: bool
     enable_password_reset: bool
     allowed_factor2: list[str]
+    factor2_required_fn: Callable[[User], bool]
     login_by: LoginBy
     encryption_keys: list[str]
     attempt_limits: Mapping[str, Limit | tuple[int, int] | None]
@@ -96,6 +97,11 @@ class SessionManagerSettings(TokenEmailerSettings):
         False, env="ENABLE_PASSWORD_RESET", doc="Whether passwords can be reset by email."
     )
     allowed_factor2: list[str] = option([], env="ALLOWED_FACTOR2", doc="Authenticators that may be second factors.")
+    factor2_required_fn: Callable[[User], bool] | None = option(
+        None,
+        needs="allowed_factor2",
+        doc="`(user)`, plain: whether this user has to have a second factor, which is then set up at the next login.",
+    )
     login_by: LoginBy = option(
         "username",
         env="LOGIN_BY",
@@ -139,13 +145,6 @@ class SessionManagerSettings(TokenEmailerSettings):
         doc="How many sessions a user may have at once; beyond that the oldest end. Looked at now and then, so that "
         "each worker may let up to a quarter more live for a while. 0 for any number.",
     )
-
-
-class Csrf(NamedTuple):
-    """A new CSRF token: its cookie and its masked value."""
-
-    csrf_cookie: Cookie
-    csrf_form_or_header_value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +196,11 @@ class SessionManagerBase:
         self.authenticators = dict(authenticators)
         self.factors = Factors(authenticators)
         self.allowed_factor2 = [f or NO_FACTOR2 for f in self.settings.allowed_factor2] or [NO_FACTOR2]
-        if NO_FACTOR2 not in self.allowed_factor2:
-            self.session.user_refusal = lacks_factor2
+        self.session.user_refusal = session_demand(
+            self.settings.factor2_required_fn,
+            NO_FACTOR2 in self.allowed_factor2,
+            lambda u: self.accounts().needs_factor2(u),
+        )
         self.validate_user: Callable[[Mapping[str, Any]], Any] = default_user_validator
         """What users are checked by before they are stored: the option `validate_user_fn` of the session server."""
         self.identities: list[IdentityStorage] = []
@@ -220,8 +222,8 @@ class SessionManagerBase:
         settings = self.settings
         offered = [f for name, f in self.authenticators.items() if name in self.allowed_factor2]
         check_storages(users, (self.key_storage, self.email_token_storage), settings, offered)
-        if NO_FACTOR2 not in self.allowed_factor2:
-            check_way_in(users, offered)
+        if NO_FACTOR2 not in self.allowed_factor2 or settings.factor2_required_fn is not None:
+            check_way_in(users, offered, "factor2_required_fn" if settings.factor2_required_fn else "allowed_factor2")
         for storage in (users, self.session.user_storage):
             if storage is not None:
                 storage.add_credentials(self.factors.user_fields())
@@ -260,7 +262,8 @@ class SessionManagerBase:
             events=self.events, ring=self.ring, emails=self.emails, email_tokens=self.email_token_storage,
             verify_email=self.settings.enable_email_verification, reset_password=self.settings.enable_password_reset,
             allowed_factor2=tuple(f for f in self.allowed_factor2 if f != NO_FACTOR2),
-            factor2_optional=NO_FACTOR2 in self.allowed_factor2, validate_user=self.validate_user,
+            factor2_optional=NO_FACTOR2 in self.allowed_factor2, factor2_required=self.settings.factor2_required_fn,
+            validate_user=self.validate_user,
             normalize_username=self.user_storage.normalize_username, before_delete_user=self.settings.before_delete_user,
             identities=self.identities, login_by=self.settings.login_by,
         )  # fmt: skip

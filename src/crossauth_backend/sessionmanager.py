@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from crossauth_backend._sessionmanagerbase import (
-    Csrf,
     SessionManagerBase,
     SessionManagerOptions,
     SessionManagerSettings,
@@ -36,6 +35,7 @@ from crossauth_backend.core.texts import mark
 from crossauth_backend.factors.base import Params
 from crossauth_backend.keys.data import KeyDataEntry, get_json_data
 from crossauth_backend.keys.record import Key
+from crossauth_backend.sessions.csrf import Csrf
 from crossauth_backend.users.reads import ANY_STATE
 from crossauth_backend.users.record import User, UserId
 

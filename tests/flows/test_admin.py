@@ -210,7 +210,9 @@ def test_what_happened_can_be_read(world: World, admin: Browser, other: Browser)
     assert (newest["name"], newest["username"]) == ("login_failed", None), "what was typed in vain is not kept"
     assert (known["name"], known["username"], known["reason"]) == ("login_failed", "bob", "UsernameOrPasswordInvalid")
     assert (made["name"], made["userid"], made["actor"]) == ("user_created", userid, 1)
-    assert "Login failed" in admin.get("/admin/audit").text
+    page = admin.get("/admin/audit").text
+    assert "Login failed" in page
+    assert "by root" in page, "people are named, not numbered"
     assert len(admin.get("/admin/api/audit?take=1&skip=1").json()["events"]) == 1
 
 

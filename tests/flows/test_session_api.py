@@ -1,4 +1,4 @@
-"""The JSON endpoints of contract 1.1 to 1.3, over a real socket."""
+"""The JSON endpoints of accounts, over a real socket."""
 
 import pytest
 

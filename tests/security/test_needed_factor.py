@@ -3,6 +3,7 @@ everybody can set one up alone."""
 
 import asyncio
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +18,22 @@ from tests.fastapi_users.test_core import EMAIL, Both, add_routes, name_of_refus
 from tests.support import PASSWORD
 
 PHONE = "+4915112345678"
+# Everyone needs one because "none" is not offered, or those do whom the application names.
+by_name: list[bool] = []
+
+
+@pytest.fixture(autouse=True, params=["everyone", "whom a function names"])
+def _who_needs_one(request: pytest.FixtureRequest) -> Iterator[None]:
+    by_name[:] = [request.param != "everyone"]
+    yield
+    by_name.clear()
+
+
+def needed(*names: str) -> dict[str, Any]:
+    """Options of a server in which everyone of the test needs one of these factors."""
+    if by_name == [True]:
+        return {"allowed_factor2": ["none", *names], "factor2_required_fn": lambda user: True}
+    return {"allowed_factor2": list(names)}
 
 
 def needing(*names: str, **options: Any) -> World:
@@ -25,14 +42,15 @@ def needing(*names: str, **options: Any) -> World:
     before = World(users, keys)
     with before.open() as url, Browser(url) as browser:
         assert browser.sign_up(user_email=EMAIL).status_code == 200
-    return World(users, keys, allowed_factor2=list(names or ["totp"]), **options)
+    return World(users, keys, **needed(*(names or ["totp"])), **options)
 
 
-def set_up(world: World, browser: Browser) -> None:
-    """Set up TOTP, as the login has demanded."""
+def set_up(world: World, browser: Browser) -> str:
+    """Set up TOTP, as the login has demanded; returns its secret."""
     displayed = browser.call("/api/changefactor2", factor2="totp").json()
     done = browser.call("/api/configurefactor2", otp=world.code(displayed["totpsecret"])).json()
     assert done["user"]["factor2"] == "totp", done
+    return str(displayed["totpsecret"])
 
 
 def code_in(message: str) -> str:
@@ -93,7 +111,7 @@ def test_a_session_from_before_it_was_needed_ends() -> None:
         browser.sign_up(user_email=EMAIL)
         assert browser.who() == "alice"
         cookie = browser.cookies["SESSIONID"]
-    world = World(users, keys, allowed_factor2=["totp"])
+    world = World(users, keys, **needed("totp"))
     with world.open() as url, Browser(url) as browser:
         browser.cookies["SESSIONID"] = cookie
         assert browser.who() is None
@@ -157,7 +175,7 @@ def test_tokens_from_before_it_was_needed_end() -> None:
         tokens = browser.rest_login().json()
         header = {"Authorization": f"Bearer {tokens['access_token']}"}
         assert browser.get("/rest/me", headers=header).status_code == 200
-    world = World(users, keys, allowed_factor2=["totp"])
+    world = World(users, keys, **needed("totp"))
     add_routes(world)
     with world.open() as url, Both(url) as browser:
         assert browser.get("/rest/me", headers=header).status_code == 401
@@ -167,7 +185,7 @@ def test_tokens_from_before_it_was_needed_end() -> None:
 
 def test_a_verified_address_is_no_way_around_it() -> None:
     """The link that verifies an address logs its user in without a second factor"""
-    world = World(allowed_factor2=["totp"], enable_email_verification=True)
+    world = World(**needed("totp"), enable_email_verification=True)
     add_routes(world)
     with world.open() as url, Both(url) as browser:
         browser.post("/rest/register", json={"email": EMAIL, "password": PASSWORD})
@@ -295,8 +313,61 @@ def test_an_address_that_is_known_is_not_replaced_by_the_choice() -> None:
 
 def test_where_none_is_a_choice_nobody_is_asked() -> None:
     """A server whose second factors are optional asks for one"""
+    by_name.clear()
     world = needing("none", "totp")
     assert world.manager.session.user_refusal is not lacks_factor2
     with world.open() as url, Browser(url) as browser:
         assert browser.log_in().json()["user"]["username"] == "alice"
         assert browser.who() == "alice"
+
+
+def test_only_those_need_one_whom_the_function_names() -> None:
+    """An administrator goes on without a second factor where an option demands one of administrators, and gives it up again"""
+    world = World(factor2_required_fn=lambda user: user.admin)
+    with world.open() as url, Browser(url) as bob, Browser(url) as alice:
+        bob.sign_up("bob", user_email="bob@example.com")
+        alice.sign_up()
+        assert (alice.who(), bob.who()) == ("alice", "bob")
+        assert 'value="none"' in alice.get("/changefactor2").text
+        asyncio.run(world.users.update_user({"id": 2, "admin": True}))
+        assert (alice.who(), bob.who()) == (None, "bob"), "a session from before it was needed ends, and no other"
+        page = alice.submit("/login", username="alice", password=PASSWORD)
+        assert page.headers["location"].startswith("/changefactor2?required=true")
+        check_only_set_up(alice)
+        secret = set_up(world, alice)
+        assert alice.who() == "alice"
+        assert 'value="none"' not in alice.get("/changefactor2").text
+        assert alice.call("/api/changefactor2", factor2="none").json()["factor2Required"] is True
+        assert name_of(alice.call("/api/factor2", otp=world.code(secret))) == "Forbidden"
+        assert alice.who() == "alice"
+        assert bob.log_in("bob").json()["ok"] is True
+
+
+@pytest.mark.parametrize("answer", [None, "no", RuntimeError("the directory does not answer")])
+def test_a_function_that_does_not_answer_lets_nobody_go_without(answer: Any) -> None:
+    """A function of the application that fails, or forgets to return, opens the door"""
+
+    def required(user: Any) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    world = World(factor2_required_fn=required)
+    with world.open() as url, Browser(url) as browser:
+        browser.sign_up(factor2="none")
+        assert name_of(browser.log_in()) == "Factor2ResetNeeded"
+        assert browser.who() is None
+        set_up(world, browser)
+        assert browser.who() == "alice"
+
+
+def test_a_function_that_would_never_be_asked_stops_the_start() -> None:
+    async def later(user: Any) -> bool:
+        return True
+
+    with pytest.raises(CrossauthError, match="must be a plain function"):
+        World(factor2_required_fn=later)
+    with pytest.raises(CrossauthError, match='has no effect: without "none"'):
+        World(factor2_required_fn=lambda user: True, allowed_factor2=["totp"])
+    with pytest.raises(CrossauthError, match="'factor2_required_fn' has no effect without"):
+        World(factor2_required_fn=lambda user: True, allowed_factor2=[])

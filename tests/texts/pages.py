@@ -54,9 +54,10 @@ FULL: Final[dict[str, Any]] = {
     "allowedFactor2": _FACTORS, "factor2InForm": True, "passwordNeeded": True, "passwordMinLength": 8,
     "userEditableFields": [FIELD], "form_fields": lambda *given: [FIELD], "states": ["active", "disabled"], "missingFields": [],
     "users": [USER], "search": SOME, "skip": 10, "take": 5, "haveNext": True, "havePrevious": True,
+    "actors": {1: SOME},
     "events": [
         Thing(name=Thing(value="login_failed"), at=AT, username=None, address=None, reason="UserNotActive", actor=1),
-        Thing(name=Thing(value="password_changed"), at=AT, username=SOME, address="1", reason=None, actor=None),
+        Thing(name=Thing(value="password_changed"), at=AT, username=SOME, address="1", reason=None, actor=2),
     ],
     "sessions": [
         Thing(handle="1", agent="", browser=None, current=current, created=AT, last_active=AT, address=None)

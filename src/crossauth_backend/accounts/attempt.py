@@ -26,7 +26,7 @@ class Attempt:
         factor2_bypassed: whether the application has decided that this login goes without one (`bypass_2fa`).
         auth: the facts of the login that this goes on from, see `attempt_of`; `None` for a login that is made now.
         factor2_offered: whether the server still offers the user's second factor; where the user has none, whether it offers any.
-        factor2_needed: whether every user has to have one, see `Accounts.factor2_needed`.
+        factor2_needed: whether the user has to have one, see `Accounts.needs_factor2`.
         now: the time; where it is not known no session is fresh.
     """
 

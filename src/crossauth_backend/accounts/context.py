@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import decide_now
 from crossauth_backend.core.secrets import KeyRing
 from crossauth_backend.email_tokens.manager import TokenEmailer
 from crossauth_backend.events.listeners import Events
@@ -66,6 +67,7 @@ class Accounts:
     reset_password: bool = False
     allowed_factor2: tuple[str, ...] = ()
     factor2_optional: bool = True
+    factor2_required: Callable[[User], bool] | None = None
     normalize_username: bool = True
     login_by: Literal["username", "email", "username_or_email"] = "username"
     root_path: str = ""
@@ -83,10 +85,12 @@ class Accounts:
         """The time."""
         return self.sessions.clock()
 
-    @property
-    def factor2_needed(self) -> bool:
-        """Whether every user has to have a second factor: some are offered, and "none" is not."""
-        return bool(self.allowed_factor2) and not self.factor2_optional
+    def needs_factor2(self, user: User) -> bool:
+        """Whether `user` has to have a second factor: some are offered, and "none" is not, or not to this user."""
+        if not self.allowed_factor2 or not self.factor2_optional:
+            return bool(self.allowed_factor2)
+        hook = self.factor2_required
+        return hook is not None and decide_now("factor2_required_fn", hook, user, otherwise=True)
 
     def factor1(self, user: User) -> Authenticator:
         """The first factor of `user`."""

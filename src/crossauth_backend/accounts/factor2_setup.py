@@ -194,10 +194,10 @@ async def remove(accounts: Accounts, user: User, origin: ClientInfo) -> User:
     """Let `user`, as read with the session, log in without a second factor. Every session ends, as after `complete_setup`.
 
     Raises:
-        CrossauthError: `Forbidden` where every user has to have one; `InvalidSession`, `UserNotActive` where the account was
+        CrossauthError: `Forbidden` where the user has to have one; `InvalidSession`, `UserNotActive` where the account was
             changed since it was read.
     """
-    if accounts.factor2_needed:
+    if accounts.needs_factor2(user):
         raise CrossauthError(ErrorCode.Forbidden, mark("This site requires two-factor authentication"))
     changes = {"factor2": None, **_finished(accounts, user, proves=False)}
     stored = await replace_checked(accounts, user, changes, _emptied(accounts, user))

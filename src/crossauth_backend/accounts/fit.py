@@ -85,12 +85,13 @@ def fields_given_with_choice(users: UserStorage, factor: Authenticator) -> list[
     return [name for name in factor.user_fields() if name not in stored]
 
 
-def check_way_in(users: UserStorage, factors: Iterable[Authenticator]) -> None:
+def check_way_in(users: UserStorage, factors: Iterable[Authenticator], option: str = "allowed_factor2") -> None:
     """Make sure that every user can set up one of the second factors of which everybody has to have one.
 
     Parameters:
         users: where users are.
         factors: the second factors that users may have.
+        option: the option that says so, for the message.
 
     Raises:
         CrossauthError: `Configuration` where each sends its codes to a field that only administrators may set: whoever has
@@ -107,7 +108,7 @@ def check_way_in(users: UserStorage, factors: Iterable[Authenticator]) -> None:
         named = ", ".join(f"{factor!r} needs {name!r}" for factor, name in closed.items())
         raise CrossauthError(
             ErrorCode.Configuration,
-            f"SessionManager: option 'allowed_factor2' lets nobody in without a second factor, but {named}, which "
+            f"SessionManager: option {option!r} lets nobody in without a second factor, but {named}, which "
             "'admin_editable_fields' keeps for administrators: a user without one could not log in. List it in "
             "'user_editable_fields', or allow another factor, such as 'totp', or 'none'",
         )

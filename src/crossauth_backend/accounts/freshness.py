@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from crossauth_backend.accounts.authentication import bypasses_factor2
 from crossauth_backend.accounts.context import Accounts, has_factor2
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
+from crossauth_backend.core.hooks import must_be_plain
 from crossauth_backend.keys.data import get_json_data
 from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User
@@ -31,10 +32,35 @@ _AHEAD: Final = timedelta(seconds=60)
 
 
 def lacks_factor2(key: Key, user: User) -> ErrorCode | None:
-    """Why a session is refused where every user has to have a second factor: it was opened before that was so, and its user has
-    none. `None` for any other."""
+    """Why a session of a user is refused who has to have a second factor: it was opened before that was so, and there is none.
+    `None` for any other."""
     fits = has_factor2(user) or bypasses_factor2(get_json_data(key))
     return None if fits else ErrorCode.Factor2ResetNeeded
+
+
+def session_demand(
+    required: Callable[[User], bool] | None, optional: bool, needs: Callable[[User], bool]
+) -> Callable[[Key, User], ErrorCode | None] | None:
+    """Return what says why a session is refused whose user lacks a second factor; `None` where nobody has to have one.
+
+    Parameters:
+        required: the option `factor2_required_fn`.
+        optional: whether others may go without.
+        needs: whether a user has to have one.
+
+    Raises:
+        CrossauthError: `Configuration` for a `required` that is `async`, or that nothing asks because everyone has to have one.
+    """
+    if required is None:
+        return None if optional else lacks_factor2
+    if not optional:
+        raise CrossauthError(
+            ErrorCode.Configuration,
+            "SessionManager: option 'factor2_required_fn' has no effect: without \"none\" in 'allowed_factor2' everyone has to "
+            "have a second factor",
+        )
+    must_be_plain("SessionManager: option 'factor2_required_fn'", required)
+    return lambda key, user: lacks_factor2(key, user) if needs(user) else None
 
 
 def is_fresh(auth_time: int | None, now: datetime, within: timedelta) -> bool:

@@ -1,4 +1,4 @@
-"""Asking a user who is logged in for the second factor once more, before something that matters (contract 4.6).
+"""Asking a user who is logged in for the second factor once more, before something that matters.
 
 The request is held in the session, encrypted, until the code comes; it is made once, as it was. One request that changes
 something and one that looks at something may be held at a time, so that looking does not take away what waits in another tab.

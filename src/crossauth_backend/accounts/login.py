@@ -47,7 +47,7 @@ async def decide(
     attempt = replace(
         attempt,
         factor2_offered=user.factor2 in allowed if has_factor2(user) else bool(allowed),
-        factor2_needed=accounts.factor2_needed,
+        factor2_needed=accounts.needs_factor2(user),
         now=accounts.now,
     )
     decided = judge(attempt, demand)

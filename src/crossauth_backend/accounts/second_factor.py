@@ -105,7 +105,7 @@ async def _is_own_code(
         CrossauthError: what the factor says to an answer that can be no recovery code.
     """
     factor = factor2_of(accounts, found.user)
-    # What is stored wins over what the session says (contract 4.6).
+    # What is stored wins over what the session says.
     stored = {n: found.secrets.get(n) for n in factor.secret_names()}
     try:
         await factor.authenticate_user(found.user, {**challenge.secrets, **stored}, params)

@@ -19,7 +19,7 @@ _AFTER_VERIFICATION: Final[dict[str, str]] = {
 
 
 def first_state(factor2: bool, verify: bool) -> str:
-    """The state of a new account (contract 4.1), or of one whose sign-up is begun again.
+    """The state of a new account, or of one whose sign-up is begun again.
 
     Parameters:
         factor2: whether a second factor is to be set up.

@@ -45,7 +45,7 @@ class ApiKey(Key):
         return min(times, default=None)
 
     def _extra(self) -> Mapping[str, Any]:
-        """Read as a mapping it has the application's data besides (contract 1.0.2); none of them hides a field."""
+        """Read as a mapping it has the application's data besides; none of them hides a field."""
         own = {name: value for name, value in _readable_data(self).items() if name not in self._names()}
         return {**own, **self.extra}
 

@@ -87,7 +87,7 @@ def is_scheme(text: str) -> bool:
 
 
 def stored(prefix: str, secret: str) -> str:
-    """Under what a key is stored (contract 4.2)."""
+    """Under what a key is stored."""
     return prefix + hash_token(secret)
 
 

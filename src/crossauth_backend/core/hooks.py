@@ -46,18 +46,22 @@ async def decide(name: str, hook: Callable[..., Any], *args: Any) -> bool:
     return result
 
 
-def decide_now(name: str, hook: Callable[..., Any], *args: Any) -> bool:
-    """As `decide`, where nothing can be awaited: an `async` hook, one that raises and one that returns no `bool` say `False`.
+def decide_now(name: str, hook: Callable[..., Any], *args: Any, otherwise: bool = False) -> bool:
+    """As `decide`, where nothing can be awaited.
 
-    Only for what is shown; what is done asks by `decide`.
+    Parameters:
+        name: the option that holds the hook, for the log.
+        hook: plain; returns a `bool`.
+        args: what it decides about.
+        otherwise: the answer of one that is `async`, raises, or returns no `bool`: the one that lets nobody do more.
     """
     try:
         result = hook(*args)
     except Exception as e:
         logger.exception("%s failed", name, exc_info=loggable(e))
-        return False
+        return otherwise
     _discard(result)
-    return result is True
+    return result if isinstance(result, bool) else otherwise
 
 
 async def problems_of(hook: Callable[..., Any], *args: Any) -> list[str]:

@@ -43,7 +43,7 @@ def _pbkdf2(digest: str, password: str, salt: bytes, iterations: int, expected: 
 
 
 def _pbkdf2_colons(password: str, encoded: str, pepper: str | None) -> bool:
-    """`pbkdf2:<digest>:<key length>:<iterations>:<use secret>:<salt>:<hash>` (contract 4.3); the salt is used as text."""
+    """`pbkdf2:<digest>:<key length>:<iterations>:<use secret>:<salt>:<hash>`; the salt is used as text."""
     _, digest, key_length, iterations, use_secret, salt, hashed = encoded.split(":")
     expected = from_base64url(hashed.rstrip("="))
     if len(expected) != int(key_length):

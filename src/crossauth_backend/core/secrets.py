@@ -55,7 +55,7 @@ def derive_key(secret: str, purpose: str) -> bytes:
 
 
 def sign(value: str, key: bytes, bound_to: str = "") -> str:
-    """`value.signature`, HMAC-SHA256 base64url (contract 4.3).
+    """`value.signature`, HMAC-SHA256 base64url.
 
     Parameters:
         value: what is signed.

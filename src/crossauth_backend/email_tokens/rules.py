@@ -112,7 +112,7 @@ def is_named_for_address(user: User) -> bool:
 
 
 def can_reset(user: User) -> bool:
-    """Whether a user may choose a new password by mail (contract 4.1).
+    """Whether a user may choose a new password by mail.
 
     So may whoever owns the mailbox for which an unfinished sign-up is named: anybody could have begun it.
     """

@@ -12,7 +12,7 @@ from crossauth_backend.users.record import UserId
 
 
 class KeyPrefix:
-    """What kind of key a stored value is (contract 4.2); the value is the prefix and a hash."""
+    """What kind of key a stored value is; the value is the prefix and a hash."""
 
     session: Final = "s:"
     password_reset_token: Final = "p:"

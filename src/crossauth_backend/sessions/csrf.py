@@ -1,13 +1,13 @@
 """The token that shows that a request comes from our own page: signed double submit cookie (OWASP CSRF cheat sheet).
 
 The cookie holds `token.signature`; the page or script sends the same token back, masked differently every time so that a
-compressed response does not leak it (BREACH). Formats: contract 4.3. The signature covers the session too: a cookie that was
+compressed response does not leak it (BREACH). The signature covers the session too: a cookie that was
 made for another session, or for none, counts as little as a forged one, so planting one gains nothing.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import read_options
@@ -27,6 +27,13 @@ from crossauth_backend.sessions.cookie import Cookie, SignedCookie
 from crossauth_backend.sessions.options import CsrfSettings, DoubleSubmitCsrfTokenOptions
 
 TOKEN_BYTES: Final = 16
+
+
+class Csrf(NamedTuple):
+    """A new CSRF token: its cookie and its masked value."""
+
+    csrf_cookie: Cookie
+    csrf_form_or_header_value: str
 
 
 class DoubleSubmitCsrfToken(HasCookie):

@@ -1,4 +1,4 @@
-"""The states of an account (contract 4.1), and why each but `active` refuses a login."""
+"""The states of an account, and why each but `active` refuses a login."""
 
 from __future__ import annotations
 

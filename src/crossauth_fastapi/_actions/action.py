@@ -15,7 +15,7 @@ from crossauth_fastapi._actions.forms import B, readable_fields
 from crossauth_fastapi._actions.outcome import Outcome, Page, Redirect
 from crossauth_fastapi._actions.request import ActionRequest, CsrfRule
 
-# The parameter of a page whose token may come as part of the path or as `?token=` (contract 1.4).
+# The parameter of a page whose token may come as part of the path or as `?token=`.
 OPTIONAL_TOKEN: Final = "{token}?"
 
 Handler: TypeAlias = Callable[[ActionRequest[C, B]], Awaitable[Outcome]]

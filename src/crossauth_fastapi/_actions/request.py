@@ -26,7 +26,7 @@ from crossauth_fastapi._middleware.state import RequestState, is_administrator, 
 
 
 class CsrfRule(Enum):
-    """When a request must carry a CSRF token (contract 1.0)."""
+    """When a request must carry a CSRF token."""
 
     ALWAYS = "always"
     WITH_COOKIE = "with a session cookie"

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
 from crossauth_fastapi._actions.action import OPTIONAL_TOKEN, Action
@@ -32,7 +33,9 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     )
 }
 
-
+# What only a request is answered that changes something, and what only one that counts towards a limit.
+_OF_CHANGES: Final = (409, 413, 415)
+_TOO_MANY: Final = 429
 Submission: TypeAlias = FormSubmission | JsonSubmission
 Endpoint: TypeAlias = PageView | JsonView | Submission
 
@@ -68,9 +71,8 @@ def api_routes(router: APIRouter, ctx: C, action: Action[C, Any]) -> None:
 
 def _api_routes(router: APIRouter, ctx: C, action: Action[C, Any], path: str) -> None:
     tags: list[str | Enum] = [action.group.tag]
-    responses: dict[int | str, dict[str, Any]] = {200: {"model": action.answer}, **_ERRORS}
     if action.get_json is not None:
-        view = responses | {200: {"model": action.json_answer or action.answer}}
+        view = _responses(action.json_answer or action.answer, *_OF_CHANGES, _TOO_MANY)
         router.add_api_route(
             path, JsonView(ctx, action, action.get_json), methods=["GET"],
             name=f"{action.api_endpoint}:get", summary=action.json_summary or action.summary, response_model=None,
@@ -82,8 +84,13 @@ def _api_routes(router: APIRouter, ctx: C, action: Action[C, Any], path: str) ->
         router.add_api_route(
             path, JsonSubmission(ctx, action, action.submit), methods=["POST"], name=f"{action.api_endpoint}:post",
             summary=action.summary, description=_says(action), openapi_extra=_described(action) | _in_path(path),
-            response_model=None, operation_id=_operation_id(action.operation_id, path), responses=responses, tags=tags,
+            response_model=None, operation_id=_operation_id(action.operation_id, path), tags=tags,
+            responses=_responses(action.answer, *(() if action.limits else (_TOO_MANY,))),
         )  # fmt: skip
+
+
+def _responses(answer: type[BaseModel], *never: int) -> dict[int | str, dict[str, Any]]:
+    return {200: {"model": answer}, **{status: text for status, text in _ERRORS.items() if status not in never}}
 
 
 def action_paths(ctx: ActionContext, action: Action[Any, Any], api: str = "") -> list[str]:

@@ -9,6 +9,7 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.hooks import call_hook
 from crossauth_backend.core.texts import mark
 from crossauth_backend.events.record import Event, EventName
+from crossauth_backend.users.reads import ANY_STATE, or_none
 from crossauth_backend.users.record import User
 from crossauth_backend.users.states import UNREADABLE, UNREADABLE_TEXT, UserState
 from crossauth_fastapi._actions.action import Action, StepUp
@@ -150,7 +151,12 @@ async def delete_user(call: SessionRequest) -> Outcome:
 async def get_audit_page(call: SessionRequest) -> Page | Redirect:
     """What happened, newest first."""
     events, skip, take = await _events(call, 20)
-    return Page({"events": events[:take], "skip": skip, "take": take, "haveNext": len(events) > take})
+    listed = events[:take]
+    actors = {
+        e.actor: await or_none(call.ctx.users.get_user_by_id(e.actor, ANY_STATE)) for e in listed if e.actor is not None
+    }
+    names = {id: found.user.username for id, found in actors.items() if found is not None}
+    return Page({"events": listed, "actors": names, "skip": skip, "take": take, "haveNext": len(events) > take})
 
 
 async def get_audit_json(call: SessionRequest) -> Outcome:

@@ -214,5 +214,5 @@ def code_of(call: SessionRequest) -> dict[str, str]:
     """The code in a form: the fields that some second factor reads, and a recovery code."""
     names = (*call.ctx.code_names, "token", "recovery_code")
     sent = {n: v for n in names if (v := call.form.getAsStr(n)) is not None}
-    # An older name of the same field (contract 1.5).
+    # An older name of the same field.
     return {"otp": sent["token"], **sent} if "token" in sent else sent

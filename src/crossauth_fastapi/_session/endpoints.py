@@ -1,4 +1,4 @@
-"""The names under which endpoints are switched on (contract 1.0.1), as the actions say, and which of them are there."""
+"""The names under which endpoints are switched on, as the actions say, and which of them are there."""
 
 from __future__ import annotations
 

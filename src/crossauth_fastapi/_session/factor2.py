@@ -279,7 +279,7 @@ def _change_variables(call: SessionRequest, user: User) -> dict[str, Any]:
     required = call.user is None or call.request.query_params.get("required") == "true"
     current = user.factor2 or NO_FACTOR2
     return {
-        "next": call.next_page(""), "allowedFactor2": choice_of_factors(call), "factor2": current, "required": required,
+        "next": call.next_page(""), "allowedFactor2": choice_of_factors(call, user), "factor2": current, "required": required,
         "passwordNeeded": call.user is not None and needs_password(call, user),
     }  # fmt: skip
 

@@ -29,7 +29,7 @@ _ASKED = {
     Requirement.PASSWORD_CHANGE: ErrorCode.PasswordChangeNeeded,
     Requirement.FACTOR2_CHANGE: ErrorCode.Factor2ResetNeeded,
 }
-# What the library itself keeps in session data (contract 4.5). A second factor rests on nobody else writing these.
+# What the library itself keeps in session data. A second factor rests on nobody else writing these.
 RESERVED_DATA = ("2fa", "pre2fa", "pre2falook", "passwordchange", "factor2change", "crossauth")
 
 

@@ -13,7 +13,7 @@ from crossauth_backend.keys.data import get_json_data
 from crossauth_fastapi._http.redirects import local_path
 from crossauth_fastapi._session.context import SessionRequest
 
-# In the session data that is ours (contract 4.5).
+# In the session data that is ours.
 _OURS: Final = "crossauth"
 _NEXT: Final = "next"
 # As long as a link to verify an address is usually good for.

@@ -72,10 +72,12 @@ def factor2_details(manager: SessionManager) -> list[AuthenticatorDetails]:
     return details
 
 
-def choice_of_factors(call: SessionRequest) -> list[AuthenticatorDetails]:
-    """The same for a page; empty where the server has no second factors."""
-    manager = call.ctx.manager
-    return factor2_details(manager) if manager.accounts().allowed_factor2 else []
+def choice_of_factors(call: SessionRequest, user: User | None = None) -> list[AuthenticatorDetails]:
+    """The same for a page; empty where the server has no second factors, and without "none" where `user` needs one."""
+    manager, accounts = call.ctx.manager, call.ctx.accounts
+    offered = factor2_details(manager) if accounts.allowed_factor2 else []
+    needed = user is not None and accounts.needs_factor2(user)
+    return [factor for factor in offered if not needed or factor["name"] != NO_FACTOR2]
 
 
 async def sign_up(call: Submitted[SignupBody]) -> Outcome:
@@ -103,16 +105,16 @@ async def sign_up(call: Submitted[SignupBody]) -> Outcome:
 
 def chosen_factor2(call: SessionRequest, user: Mapping[str, Any], asked: str | None) -> str:
     """The second factor of a new user: what `create_user_fn` says, else what the form names, else the first that is allowed
-    (contract 1.2).
+    .
 
-    Parameters:
-        call: the sign-up.
-        user: the user as `create_user_fn` made it; one without the key `factor2` leaves the choice to the form, `None` or an
-            empty text is a decision for none.
-        asked: what the form names.
+     Parameters:
+         call: the sign-up.
+         user: the user as `create_user_fn` made it; one without the key `factor2` leaves the choice to the form, `None` or an
+             empty text is a decision for none.
+         asked: what the form names.
 
-    Raises:
-        CrossauthError: `Forbidden` for none where one is needed.
+     Raises:
+         CrossauthError: `Forbidden` for none where one is needed.
     """
     allowed = call.ctx.manager.allowed_factor2
     chosen = (user["factor2"] or NO_FACTOR2) if "factor2" in user else asked or allowed[0]

@@ -1,4 +1,4 @@
-"""Step-up: asking for the second factor before a request that matters, and making that request once it was given (contract 4.6).
+"""Step-up: asking for the second factor before a request that matters, and making that request once it was given.
 
 The request is held in the session, encrypted, and made as it was: same method, path and body, once. The code may be posted to the
 path itself, or to `factor2` and `api/factor2`; the answer is the one that the request gets. The guards stand before routes, not

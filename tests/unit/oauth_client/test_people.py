@@ -24,7 +24,7 @@ from crossauth_fastapi._oauth_client.users.people import People, people_of
 
 ISSUER = "https://foreign.example"
 USERS, IDENTITIES = InMemoryUserStorage(), InMemoryIdentityStorage()
-LOGIN: Any = SimpleNamespace(factor2_needed=False)
+LOGIN: Any = SimpleNamespace(needs_factor2=lambda user: False)
 FIELDS = {"user_match_field": "username", "id_token_match_field": "sub"}
 
 

@@ -1,4 +1,4 @@
-"""The tables (contract 5), with the names and extra columns an application gives them."""
+"""The tables, with the names and extra columns an application gives them."""
 
 from __future__ import annotations
 

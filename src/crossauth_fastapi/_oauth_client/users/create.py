@@ -113,7 +113,7 @@ def may_stand_for(
         user: the account.
         payload: the verified claims.
         own_issuer: the application's own issuer.
-        factor2_needed: whether every user has to have a second factor.
+        factor2_needed: whether the user has to have a second factor.
     """
     attempt = replace(attempt_by(user, payload, own_issuer), factor2_needed=factor2_needed)
     return isinstance(judge(attempt), SignedIn)

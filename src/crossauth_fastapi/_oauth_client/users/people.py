@@ -25,6 +25,10 @@ _STORED: Final[Mapping[str, Callable[[User, Mapping[str, Any]], User]]] = {"merg
 _FIELD, _CLAIM = "username", "sub"
 
 
+def _needs_none(user: User) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class People:
     """Makes users of ID tokens.
@@ -36,7 +40,7 @@ class People:
         required: whether an ID token without an account is nobody's, with `merge` and `embed`.
         create: the option `user_creation_fn`.
         fields: what it is given besides: `user_match_field` and `id_token_match_field`.
-        factor2_needed: whether every user has to have a second factor.
+        needs_factor2: whether a user has to have a second factor.
     """
 
     kind: str
@@ -45,7 +49,7 @@ class People:
     required: bool = True
     create: Callable[..., Any] | None = None
     fields: tuple[str, str] = (_FIELD, _CLAIM)
-    factor2_needed: bool = False
+    needs_factor2: Callable[[User], bool] = _needs_none
 
     async def user(self, payload: Mapping[str, Any]) -> User | None:
         """The user that an ID token stands for; `None` where it is nobody, or the account may not be used like that.
@@ -63,7 +67,7 @@ class People:
             return user_of_claims(payload, self.own_issuer)
         found = await self.accounts.find(payload) if self.accounts is not None else None
         if found is not None:
-            enough = may_stand_for(found, payload, self.own_issuer, self.factor2_needed)
+            enough = may_stand_for(found, payload, self.own_issuer, self.needs_factor2(found))
             return make(found, payload) if enough else None
         return None if self.required else user_of_claims(payload, self.own_issuer)
 
@@ -115,7 +119,7 @@ def people_of(settings: ClientServerSettings, issuer: str, users: UserStorage | 
     return People(
         kind=settings.user_creation_type, accounts=finder, own_issuer=own, required=settings.require_local_account,
         create=settings.user_creation_fn, fields=(field or _FIELD, claim or _CLAIM),
-        factor2_needed=login is not None and login.factor2_needed,
+        needs_factor2=_needs_none if login is None else login.needs_factor2,
     )  # fmt: skip
 
 

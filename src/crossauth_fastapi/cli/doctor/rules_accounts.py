@@ -168,7 +168,7 @@ RULES: Final = (
     Rule(id="admin-factor2-missing", severity=WARNING, title="An administrator has no second factor",
          check=_admins_without_factor,
          why="One stolen password gives access to every account.",
-         fix="Have them set one up, or leave 'none' out of 'allowed_factor2' so that everyone has to."),
+         fix="Demand one: 'factor2_required_fn': lambda user: user.admin."),
     Rule(id="admin-missing", severity=WARNING, title="There is no administrator who can log in",
          check=_no_administrator,
          why="The administration pages are on, and no one can open them.",

@@ -235,7 +235,7 @@ class CrossauthUserDatabase(BaseUserDatabase[CrossauthUser, Any]):
     def _seen(self, record: User, password: str | None) -> CrossauthUser:
         known = record.email_verified_at is not None if self._dates else True
         verified = self._verifies and known and record.state not in _UNPROVEN
-        return CrossauthUser(record, password or "", verified, self._accounts().factor2_needed)
+        return CrossauthUser(record, password or "", verified, self._accounts().needs_factor2(record))
 
     def _verification(self, old: User, verified: bool | None, moves: bool) -> dict[str, Any]:
         """What is stored of when the address was verified; nothing where that stays as it is.
