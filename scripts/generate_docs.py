@@ -119,7 +119,7 @@ FEATURES: Final[dict[str, list[Section]]] = {
         Section("LocalPasswordAuthenticator", "Its second argument.", LocalPasswordSettings),
         of_sessions(
             "Second factors",
-            "allowed_factor2 factor2_in_signup_form enable_known_devices factor2_protected_page_endpoints "
+            "allowed_factor2 factor2_required_fn factor2_in_signup_form enable_known_devices factor2_protected_page_endpoints "
             "factor2_protected_api_endpoints factor2_page configure_factor2_page change_factor2_page recovery_codes_page",
         ),
         Section(

@@ -291,8 +291,8 @@ def open_site(**options: Any) -> Iterator[tuple[Client, Api, Site]]:
             api.go_on.set()
 
 
-def soon(what: Callable[[], Any], seconds: float = 1.0) -> bool:
-    """Whether something becomes true within a second."""
+def soon(what: Callable[[], Any], seconds: float = 5.0) -> bool:
+    """Whether something becomes true: within a second where nothing else runs, later where tests run side by side."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if what():

@@ -263,9 +263,9 @@ class SessionManagerBase:
             verify_email=self.settings.enable_email_verification, reset_password=self.settings.enable_password_reset,
             allowed_factor2=tuple(f for f in self.allowed_factor2 if f != NO_FACTOR2),
             factor2_optional=NO_FACTOR2 in self.allowed_factor2, factor2_required=self.settings.factor2_required_fn,
-            validate_user=self.validate_user,
-            normalize_username=self.user_storage.normalize_username, before_delete_user=self.settings.before_delete_user,
-            identities=self.identities, login_by=self.settings.login_by,
+            validate_user=self.validate_user, before_delete_user=self.settings.before_delete_user,
+            normalize_username=self.user_storage.normalize_username, identities=self.identities,
+            login_by=self.settings.login_by,
         )  # fmt: skip
 
     def parts(self) -> list[SupportsLifecycle]:

@@ -29,14 +29,12 @@ class Scene(NamedTuple):
         path: where it is.
         who: whose browser opens it: `nobody`, `alice`, or `root`, the administrator.
         act: what is done there before the picture is taken.
-        kept: whether its pictures are kept in `docs`.
     """
 
     name: str
     path: str
     who: str = "nobody"
     act: Callable[[Page], Awaitable[None]] | None = None
-    kept: bool = False
 
 
 def send(**fields: str) -> Callable[[Page], Awaitable[None]]:
@@ -85,50 +83,50 @@ def link(url: str, to: str) -> str:
 
 
 SCENES: Final = (
-    Scene("home", "/", kept=True),
+    Scene("home", "/"),
     Scene("home-alice", "/", "alice"),
-    Scene("menu", "/account", "root", menu, kept=True),
+    Scene("menu", "/account", "root", menu),
     Scene("login", "/login"),
-    Scene("login-refused", "/login", act=send(username="alice", password="x"), kept=True),
+    Scene("login-refused", "/login", act=send(username="alice", password="x")),
     Scene("signup", "/signup"),
     Scene("signup-refused", "/signup", act=send(username="x y", user_email="a@b", password="password1",
-                                                 repeat_password="password2"), kept=True),
+                                                 repeat_password="password2")),
     Scene("signup-done", "/signup", act=send(username="dora", user_email="dora@example.com",
-                                              password=PASSWORD, repeat_password=PASSWORD), kept=True),
+                                              password=PASSWORD, repeat_password=PASSWORD)),
     Scene("requestpasswordreset", "/requestpasswordreset"),
     Scene("requestpasswordreset-done", "/requestpasswordreset", act=send(email=ALICE)),
     Scene("resetpassword", "/", act=follow(ALICE)),
     Scene("resetpassword-refused", "/", act=follow(ALICE, send(new_password="password1",
                                                                 repeat_password="password1"))),
-    Scene("resetpassword-wrong", "/resetpassword?token=wrong", kept=True),
+    Scene("resetpassword-wrong", "/resetpassword?token=wrong"),
     Scene("requestemailverification", "/requestemailverification"),
     Scene("verifyemail-wrong", "/verifyemail/wrong"),
     Scene("verifyemail", "/", act=follow("dora@example.com")),
     Scene("not-logged-in", "/changepassword"),
-    Scene("account", "/account", "alice", kept=True),
-    Scene("profile", "/updateuser", "alice", kept=True),
+    Scene("account", "/account", "alice"),
+    Scene("profile", "/updateuser", "alice"),
     Scene("profile-refused", "/updateuser", "alice", send(user_email="not an address")),
     Scene("profile-done", "/updateuser", "alice", send(user_email=ALICE)),
     Scene("password", "/changepassword", "alice"),
     Scene("password-refused", "/changepassword", "alice", send(old_password="x", new_password="password1",
                                                                repeat_password="z")),
     Scene("twofactor", "/changefactor2", "alice"),
-    Scene("twofactor-setup", "/changefactor2", "alice", totp, kept=True),
-    Scene("sessions", "/sessions", "alice", kept=True),
+    Scene("twofactor-setup", "/changefactor2", "alice", totp),
+    Scene("sessions", "/sessions", "alice"),
     Scene("apikeys-none", "/apikeys", "alice"),
     Scene("apikeys-created", "/apikeys", "alice", send(name="Deploy script")),
-    Scene("apikeys", "/apikeys", "alice", kept=True),
-    Scene("no-access", "/admin/selectuser", "alice", kept=True),
+    Scene("apikeys", "/apikeys", "alice"),
+    Scene("no-access", "/admin/selectuser", "alice"),
     Scene("deleteuser", "/deleteuser", "alice"),
     Scene("logout", "/logout", "alice"),
-    Scene("users", "/admin/selectuser", "root", kept=True),
+    Scene("users", "/admin/selectuser", "root"),
     Scene("users-none", "/admin/selectuser?search=nobody", "root"),
     Scene("user", "/admin/updateuser/2", "root"),
     Scene("user-new", "/admin/createuser", "root"),
     Scene("user-password", "/admin/changepassword/2", "root"),
     Scene("user-apikeys", "/admin/apikeys/2", "root"),
     Scene("user-delete", "/admin/deleteuser/2", "root"),
-    Scene("audit", "/admin/audit", "root", kept=True),
+    Scene("audit", "/admin/audit", "root"),
     Scene("outbox", "/outbox"),
 )  # fmt: skip
 

@@ -38,7 +38,7 @@ async def test_every_page_of_the_client(browser: Browser, scheme: Any, width: in
     async with FakeProvider() as provider:
         provider.settings.device_interval = 0
         with serve(site_of(provider, **TOKENS).server.app) as url:
-            visitor = Visitor(await context.new_page(), url, f"{scheme}-{width}")
+            visitor = Visitor(await context.new_page(), url, f"{width}-{scheme}", "client")
             page = visitor.page
             await visitor.visit("/passwordflow?scope=openid%20email%20profile", "passwordflow")
             await visitor.send("Log in", username="alice", password="wrong")
@@ -69,7 +69,7 @@ async def test_every_page_of_the_client(browser: Browser, scheme: Any, width: in
             await visitor.look("deletetokens-done")
             assert visitor.complaints == []
         with serve(site_of(provider, token_response_type="send_in_page").server.app) as url:
-            visitor = Visitor(await context.new_page(), url, f"{scheme}-{width}")
+            visitor = Visitor(await context.new_page(), url, f"{width}-{scheme}", "client")
             provider.mfa.of_user.clear()
             await visitor.page.goto(f"{url}/passwordflow?scope=openid")
             await visitor.send("Log in", username="alice", password=PASSWORD_OF_ALICE)

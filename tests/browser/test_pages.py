@@ -1,5 +1,6 @@
 """Every page, in light and dark, on a phone and on a desk: accessible, styled, and blocked by no policy."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tests.accounts import World
 from tests.services.uvicorn import serve
 from tests.support import PASSWORD, make_server
 
-SHOTS = Path(__file__).parents[2] / "test-screenshots"
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "test-screenshots"
 TIPS = [{"title": "Sign up", "text": "Make an account.", "href": "/signup"}, {"title": "Look around", "text": "Do."}]
 LONG_NAME = "a-rather-long-name-" * 8
 
@@ -38,8 +40,10 @@ def sample(server: FastApiServer | None = None) -> Any:
 class Visitor:
     """Looks at pages: takes a picture, runs axe, and collects what the browser complains of."""
 
-    def __init__(self, page: Page, url: str, kind: str) -> None:
+    def __init__(self, page: Page, url: str, kind: str, folder: str = "") -> None:
         self.page, self.url, self.kind = page, url, kind
+        # Where pictures are kept, while `scripts/make_pictures.py` makes them anew.
+        self.kept = ROOT / "docs" / "pictures" / folder if folder and os.environ.get("CROSSAUTH_PICTURES") else None
         self.complaints: list[str] = []
         page.on("console", self._note)
 
@@ -51,6 +55,9 @@ class Visitor:
         """Check the page that is open."""
         SHOTS.mkdir(exist_ok=True)
         await self.page.screenshot(path=SHOTS / f"{name}-{self.kind}.png", full_page=True)
+        if self.kept is not None:
+            self.kept.mkdir(parents=True, exist_ok=True)
+            await self.page.screenshot(path=self.kept / f"{name}-{self.kind}.png")
         results = await Axe().run(self.page)
         assert results.violations_count == 0, f"{name} {self.kind}: {results.generate_report()}"
         assert await self.page.locator("h1").count() == 1

@@ -62,8 +62,7 @@ class Gallery:
             await page.emulate_media(color_scheme=scheme)
             if MAKING:
                 await page.screenshot(path=SHOTS / f"{scene.name}-{width}-{scheme}.png", full_page=True)
-                if scene.kept and (width, scheme) in CHECKED:
-                    await page.screenshot(path=PICTURES / f"{scene.name}-{width}-{scheme}.png")
+                await page.screenshot(path=PICTURES / f"{scene.name}-{width}-{scheme}.png")
             await self._check(page, scene.name, width, scheme)
         await self._weigh(page, scene.name)
 
