@@ -24,7 +24,7 @@ _consumers: list[OAuthTokenConsumer] = []
 
 
 def consumer_of(issuer: FakeIssuer, audience: Any = AUDIENCE, **options: Any) -> OAuthTokenConsumer:
-    consumer = OAuthTokenConsumer(audience, {"auth_server_base_url": issuer.url, "fetch_timeout": 1, **options})
+    consumer = OAuthTokenConsumer(audience, {"auth_server_base_url": issuer.url, "fetch_timeout": 2, **options})
     _consumers.append(consumer)
     return consumer
 

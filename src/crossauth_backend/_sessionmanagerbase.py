@@ -270,12 +270,8 @@ class SessionManagerBase:
 
     def parts(self) -> list[SupportsLifecycle]:
         """What is to be started with the application, and closed with it in the opposite order."""
-        found: list[object] = [
-            self.user_storage,
-            self.key_storage,
-            self.email_token_storage,
-            self.settings.audit_storage,
-        ]
+        email, audit = self.email_token_storage, self.settings.audit_storage
+        found: list[object] = [self.user_storage, self.key_storage, email, audit]
         parts = [part for part in found if isinstance(part, SupportsLifecycle)]
         purgers: list[SupportsLifecycle] = [
             Purger(storage, self.session.now) for storage in dict.fromkeys((self.key_storage, self.email_token_storage))
