@@ -16,7 +16,7 @@ from crossauth_backend.keys.record import Key
 from crossauth_backend.users.record import User, UserId
 from crossauth_backend.users.stamp import same_stamp
 
-# Names in the session data. The second factor rests on nobody but this room writing them.
+# Names in the session data. The second factor relies on nothing else writing them.
 PENDING: Final = "2fa"
 VISIT: Final = "pre2fa"
 READ_REQUEST: Final = "pre2falook"

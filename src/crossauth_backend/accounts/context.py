@@ -53,7 +53,7 @@ UNKNOWN_CLIENT: Final = ClientInfo()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
-    """Storages, factors and settings that the services in this room share."""
+    """Storages, factors and settings that these services share."""
 
     users: UserStorage
     sessions: SessionCookie

@@ -60,7 +60,13 @@ def session_demand(
             "have a second factor",
         )
     must_be_plain("SessionManager: option 'factor2_required_fn'", required)
-    return lambda key, user: lacks_factor2(key, user) if needs(user) else None
+
+    def refuse(key: Key, user: User) -> ErrorCode | None:
+        # Only of those who have none: it is looked at for every request.
+        code = lacks_factor2(key, user)
+        return code if code is not None and needs(user) else None
+
+    return refuse
 
 
 def is_fresh(auth_time: int | None, now: datetime, within: timedelta) -> bool:

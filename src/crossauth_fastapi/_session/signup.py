@@ -104,17 +104,16 @@ async def sign_up(call: Submitted[SignupBody]) -> Outcome:
 
 
 def chosen_factor2(call: SessionRequest, user: Mapping[str, Any], asked: str | None) -> str:
-    """The second factor of a new user: what `create_user_fn` says, else what the form names, else the first that is allowed
-    .
+    """The second factor of a new user: what `create_user_fn` says, else what the form names, else the first allowed one.
 
-     Parameters:
-         call: the sign-up.
-         user: the user as `create_user_fn` made it; one without the key `factor2` leaves the choice to the form, `None` or an
-             empty text is a decision for none.
-         asked: what the form names.
+    Parameters:
+        call: the sign-up.
+        user: the user as `create_user_fn` made it; one without the key `factor2` leaves the choice to the form, `None` or an
+            empty text is a decision for none.
+        asked: what the form names.
 
-     Raises:
-         CrossauthError: `Forbidden` for none where one is needed.
+    Raises:
+        CrossauthError: `Forbidden` for none where one is needed.
     """
     allowed = call.ctx.manager.allowed_factor2
     chosen = (user["factor2"] or NO_FACTOR2) if "factor2" in user else asked or allowed[0]
