@@ -60,7 +60,7 @@ class Visitor:
             await self.page.screenshot(path=self.kept / f"{name}-{self.kind}.png")
         results = await Axe().run(self.page)
         assert results.violations_count == 0, f"{name} {self.kind}: {results.generate_report()}"
-        assert await self.page.locator("h1").count() == 1
+        await expect(self.page.locator("h1")).to_have_count(1)
         wide = await self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
         assert not wide, f"{name} {self.kind} scrolls sideways"
 

@@ -81,7 +81,8 @@ async def test_a_neighbour_cannot_delete_the_account(port: str, disguise: str) -
             await page.goto(f"{site}/signup")
             for field, value in {"username": "victim", "password": PASSWORD, "repeat_password": PASSWORD}.items():
                 await page.fill(f"#{field}", value)
-            await page.get_by_role("button", name="Sign up").click()
+            async with page.expect_response(f"{site}/signup"):
+                await page.get_by_role("button", name="Sign up").click()
             await page.goto(f"{site}/me")
             assert "victim" in await page.content()
 

@@ -85,6 +85,8 @@ async def test_a_key_is_created_listed_and_revoked(folder: Path, alice: int) -> 
         (("list", "small:without", "--user", "alice"), "session server"),
         (("list", "small:nothing", "--user", "alice"), "has no 'nothing'"),
         (("revoke", "small:app", "--user", "alice", "nonsense"), "This API key doesn't exist"),
+        (("revoke", "small:app", "--user", "alice", "-QxAnIdAsKeysHave"), "This API key doesn't exist"),
+        (("revoke", "small:app", "--user", "alice", "--xAnIdAsKeysHave"), "This API key doesn't exist"),
         (("create", "small:app", "--user", "alice", "--name", ""), "Name the API key"),
         (("create", "small:app", "--user", "alice", "--name", "a", "--expires", "1e9"), "number of seconds"),
         (("create", "small:app", "--user", "alice", "--name", "a", "--expires", "0"), "whole number of seconds"),

@@ -90,6 +90,7 @@ def test_a_reset_link_is_sent(people: Path) -> None:
         (("sessions", "list", "shop", "carol"), "There is no user 'carol'"),
         (("sessions", "revoke", "shop", "alice"), "either a handle"),
         (("sessions", "revoke", "shop", "alice", "nonsense"), "There is no such session"),
+        (("sessions", "revoke", "shop", "alice", "-QxAHandleAsSessionsHave"), "There is no such session"),
     ],
 )
 def test_what_cannot_be_done_is_said(people: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -125,7 +126,7 @@ def test_sessions_are_listed_by_handles_and_revoked(shop: Path) -> None:
         for secret in (*stored, *one.cookies.values(), *other.cookies.values()):
             assert secret not in text + json.dumps(listed)
         # A handle may begin with a dash.
-        done = invoke(shop, "sessions", "revoke", "shop", "alice", "--", handle)
+        done = invoke(shop, "sessions", "revoke", "shop", "alice", handle)
         assert (done.exit_code, done.stdout) == (0, "Revoked 1 session\n"), done.output
         assert (one.who(), other.who()) == (None, "alice")
         told = json.loads(invoke(shop, "sessions", "revoke", "shop", "alice", "--all", "--json").stdout)

@@ -116,7 +116,7 @@ def test_the_keys_of_its_server_are_created_listed_and_revoked(folder: Path) -> 
     listed = crossauth(folder, "api-keys", "list", "both:app", "--user", "merlin")
     assert listed.stdout.count("\n") == 1
     id = listed.stdout.split("\t")[0]
-    assert crossauth(folder, "api-keys", "revoke", "both", "--user", "merlin", "--", id).returncode == 0
+    assert crossauth(folder, "api-keys", "revoke", "both", "--user", "merlin", id).returncode == 0
 
 
 async def test_an_administrator_can_log_in_and_may_do_everything(folder: Path) -> None:

@@ -12,7 +12,7 @@ from crossauth_backend.api_keys.manager import ApiKeyManager
 from crossauth_backend.api_keys.record import ApiKey
 from crossauth_backend.users.reads import ANY_STATE
 from crossauth_backend.users.record import UserId
-from crossauth_fastapi.cli.output import AsJson, show
+from crossauth_fastapi.cli.output import TAKES_IDS, AsJson, show
 from crossauth_fastapi.cli.target import App, load_server, run, with_server
 from crossauth_fastapi.fastapiserver import FastApiServer
 
@@ -65,7 +65,7 @@ def list_(app: App, user: Username, as_json: AsJson = False) -> None:
     show([_public(key) for key in keys], as_json, lines)
 
 
-@api_keys.command("revoke")
+@api_keys.command("revoke", context_settings=TAKES_IDS)
 def revoke(
     app: App,
     user: Username,

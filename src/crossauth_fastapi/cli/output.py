@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from datetime import datetime
 from enum import IntEnum
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 
@@ -31,6 +31,8 @@ class Refused(typer.BadParameter):
         return str(self.message)
 
 
+TAKES_IDS: Final = {"ignore_unknown_options": True}
+"""For commands that take an id as lists print it: one in 64 of them begins with a hyphen, and is no option."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

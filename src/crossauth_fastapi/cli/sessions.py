@@ -8,7 +8,7 @@ import typer
 
 from crossauth_backend.accounts.context import Accounts
 from crossauth_backend.accounts.sessions import end_other_sessions, end_session, list_sessions
-from crossauth_fastapi.cli.output import AsJson, Refused, show, table
+from crossauth_fastapi.cli.output import TAKES_IDS, AsJson, Refused, show, table
 from crossauth_fastapi.cli.people import ById, Who, find
 from crossauth_fastapi.cli.target import COMMAND_LINE, App, run_accounts
 
@@ -30,7 +30,7 @@ def list_(app: App, user: Who, by_id: ById = False, as_json: AsJson = False) -> 
     show(rows, as_json, table(rows, COLUMNS) if rows else "No sessions")
 
 
-@sessions.command("revoke")
+@sessions.command("revoke", context_settings=TAKES_IDS)
 def revoke(
     app: App, user: Who,
     handle: Annotated[str | None, typer.Argument(help="The session's handle in the list.")] = None,
