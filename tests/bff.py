@@ -41,13 +41,14 @@ class Api:
     """An API that says what it was sent, and does what it is told.
 
     `answer` is what `/answer` answers, status, headers and body; `seen` are the requests that came, `gone` the streams whose
-    client has left.
+    client has left, `open` how many there are just now.
     """
 
     def __init__(self) -> None:
         self.answer: tuple[int, list[tuple[bytes, bytes]], bytes] = (200, [], b"")
         self.seen: list[dict[str, Any]] = []
         self.gone: list[str] = []
+        self.open = 0
         self.accepts: set[str] | None = None
         """Access tokens that are good; any, where it is `None`."""
         self.received = 0
@@ -55,6 +56,12 @@ class Api:
         self.url = ""
         self.moved = ""
         """Where WebSockets are redirected to."""
+
+    def forget(self) -> None:
+        """Forget what came, once the streams of another test have ended."""
+        assert soon(lambda: self.open == 0)
+        self.seen.clear()
+        self.gone.clear()
 
     @property
     def app(self) -> Starlette:
@@ -97,6 +104,7 @@ class Api:
 
     async def _events(self, request: Request) -> Response:
         async def events() -> Any:
+            self.open += 1
             try:
                 yield b"data: first\n\n"
                 for number in range(1000):
@@ -106,6 +114,7 @@ class Api:
                     await asyncio.sleep(0.01)
             finally:
                 self.gone.append("events")
+                self.open -= 1
 
         return StreamingResponse(events(), media_type="text/event-stream")
 
@@ -149,8 +158,9 @@ class Api:
             return
         self.seen.append({"headers": dict(socket.headers), "path": socket.url.path, "query": socket.url.query})
         offered = socket.scope["subprotocols"]
-        await socket.accept("chat" if "chat" in offered else None)
+        self.open += 1
         try:
+            await socket.accept("chat" if "chat" in offered else None)
             while True:
                 message = await socket.receive()
                 if message["type"] == "websocket.disconnect":
@@ -159,6 +169,8 @@ class Api:
                 await self._say(socket, message)
         except WebSocketDisconnect:
             self.gone.append("socket")
+        finally:
+            self.open -= 1
 
     async def _say(self, socket: WebSocket, message: Any) -> None:
         text = message.get("text")

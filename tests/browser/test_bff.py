@@ -61,8 +61,7 @@ def shared() -> Iterator[World]:
 @pytest.fixture
 def world(shared: World) -> World:
     url, api = shared
-    api.seen.clear()
-    api.gone.clear()
+    api.forget()
     api.go_on.clear()
     api.answer = (200, [], b"")
     return url, api

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from crossauth_backend import CrossauthError, InMemoryKeyStorage
+from crossauth_fastapi.fastapi_users import FastAPIUsers
 from crossauth_fastapi.fastapi_users.authentication import (
     AuthenticationBackend,
     BearerTransport,
+    CookieTransport,
     JWTStrategy,
     KeyStorageStrategy,
 )
@@ -196,6 +199,45 @@ def test_claims_are_known_without_a_storage(claims: Api) -> None:
             401, "Unauthorized",
         )  # fmt: skip
         assert claims.get("/perhaps", headers=wrong).json() is False
+
+
+@pytest.mark.parametrize(
+    ("transport", "sent", "scheme"),
+    [
+        (BearerTransport("auth/login"), lambda token: {"Authorization": f"Bearer {token}"}, "OAuth2PasswordBearer"),
+        (CookieTransport("auth", cookie_secure=False), lambda token: {"Cookie": f"auth={token}"}, "APIKeyCookie"),
+    ],
+)
+async def test_claims_by_one_backend_are_read_at_once_and_described(transport: Any, sent: Any, scheme: str) -> None:
+    strategy = Roles(SECRET, 60)
+    backend: Any = AuthenticationBackend("only", transport, lambda: strategy)
+    users, app = FastAPIUsers[Any, Any](lambda: None, [backend]), FastAPI()  # type: ignore[arg-type, return-value]
+    known, perhaps = users.current_claims(), users.current_claims(optional=True)
+    assert known is users.current_claims(), "so that a test can override it"
+
+    @app.get("/claims")
+    async def route(claims: dict[str, Any] = Depends(known)) -> dict[str, Any]:  # noqa: B008
+        return claims
+
+    @app.get("/perhaps")
+    async def maybe(claims: dict[str, Any] | None = Depends(perhaps)) -> bool:  # noqa: B008
+        return claims is not None
+
+    client = TestClient(app)
+    good = sent(await strategy.write_token(SimpleNamespace(id=1, hashed_password="x")))
+    response = client.get("/claims", headers=good)
+    assert response.json()["roles"] == ["knight"]
+    assert ("no-store" in response.headers.get("cache-control", "")) is (scheme == "APIKeyCookie")
+    assert client.get("/perhaps", headers=good).json() is True
+    for wrong in ({}, sent("x"), {"Authorization": "Basic eDp5"}):
+        assert client.get("/claims", headers=wrong).status_code == 401
+        assert client.get("/perhaps", headers=wrong).json() is False
+    described = client.get("/openapi.json").json()
+    for path in ("/claims", "/perhaps"):
+        assert [list(by) for by in described["paths"][path]["get"]["security"]] == [[scheme]]
+    assert list(described["components"]["securitySchemes"]) == [scheme]
+    app.dependency_overrides[known] = lambda: {"sub": "somebody else"}
+    assert client.get("/claims").json() == {"sub": "somebody else"}
 
 
 def claims_of_nobody(header: dict[str, str]) -> dict[str, str]:

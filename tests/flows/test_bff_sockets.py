@@ -24,8 +24,7 @@ def shared() -> Iterator[World]:
 @pytest.fixture
 def world(shared: World) -> World:
     client, api, site = shared
-    api.seen.clear()
-    api.gone.clear()
+    api.forget()
     api.accepts = None
     return client, api, site
 

@@ -32,8 +32,7 @@ def shared() -> Iterator[World]:
 @pytest.fixture
 def world(shared: World) -> World:
     client, api, site = shared
-    api.seen.clear()
-    api.gone.clear()
+    api.forget()
     api.go_on.clear()
     return client, api, site
 

@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc.errors import JoseError
+from joserfc.jwt import JWTClaimsRegistry
 
 from crossauth_backend import CrossauthError, ErrorCode
 from crossauth_backend.core.jose import (
@@ -174,6 +178,53 @@ def test_a_claim_that_is_missing_is_named(name: str) -> None:
     token = sign({k: v for k, v in CLAIMS.items() if k != name}, KEY, TokenType.ACCESS)
     with pytest.raises(JwtInvalidError, match=name):
         check(token)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["iss", "aud", "sub", "jti", "extra"]),
+        st.sampled_from([ISSUER, "api", "other", "nobody", "", None, 1, True, ["api"], ["nobody"], [], {}, {"api": 1}]),
+    )
+)
+def test_claims_that_are_plainly_good_are_good_to_joserfc_as_well(said: dict[str, Any]) -> None:
+    claims = {**said, "exp": LATER}
+    try:
+        POLICY.check_claims(claims, NOW.timestamp())
+        accepted = True
+    except JwtInvalidError:
+        accepted = False
+    registry = JWTClaimsRegistry(
+        0, iss={"essential": True, "values": [ISSUER]}, aud={"essential": True, "values": ["api", "other"]},
+        sub={"essential": True},
+    )  # fmt: skip
+    try:
+        registry.validate(said)
+        assert accepted
+    except JoseError:
+        assert not accepted
+
+
+def test_a_token_that_nobody_remembers_is_verified_each_time() -> None:
+    token, policy = sign({**CLAIMS, "jti": "not remembered"}, KEY, TokenType.ACCESS), POLICY
+    for _ in range(2):
+        assert verify(token, keys(KEY), policy, NOW, remember=False)["jti"] == "not remembered"
+    with pytest.raises(JwtExpiredError):
+        verify(token, keys(KEY), policy, NOW + timedelta(days=1), remember=False)
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_token_has_one_text(part: int) -> None:
+    """What decodes to the same bytes is another token all the same, and none of ours."""
+    parts = by_hand({"alg": "HS256", "typ": "at+jwt", "x": "1"}, {**CLAIMS, "x": "12"}).split(".")
+    text = parts[part]
+    spellings = [text + "=" * (-len(text) % 4), text + "=", text.replace("-", "+").replace("_", "/")]
+    if len(text) % 4:
+        last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        spellings.append(text[:-1] + last[last.index(text[-1]) + 1])
+    for spelling in spellings:
+        if spelling != text:
+            with pytest.raises(JwtInvalidError):
+                check(".".join([*parts[:part], spelling, *parts[part + 1 :]]))
 
 
 def test_clocks_may_differ_by_the_leeway_and_no_more() -> None:

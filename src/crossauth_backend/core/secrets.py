@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import hmac
@@ -20,6 +19,8 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 
 _URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URLSAFE: Final = bytes.maketrans(b"-_", b"+/")
+_PADDING: Final = (b"", b"=", b"==", b"===")
 _ENCRYPTED: Final = "enc"
 _LIKE_BOUND: Final = re.compile(r"[0-9]+!")
 
@@ -155,15 +156,17 @@ def _base64url(raw: bytes) -> bytes:
     return binascii.b2a_base64(raw, newline=False).translate(_URLSAFE).rstrip(b"=")
 
 
-def from_base64url(text: str) -> bytes:
+def from_base64url(text: str | bytes) -> bytes:
     """The bytes of base64url text, padded or not.
 
     Raises:
         ValueError: for anything that is not base64url.
     """
-    if "+" in text or "/" in text:
+    raw = _as_bytes(text)
+    if b"+" in raw or b"/" in raw:
         raise ValueError("a character of another alphabet")
-    return base64.b64decode(_as_bytes(text) + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    # As `base64.b64decode`, without its layers: every token has this done twice.
+    return binascii.a2b_base64(raw.translate(_FROM_URLSAFE) + _PADDING[-len(raw) % 4], strict_mode=True)
 
 
 def _bound(value: str, bound_to: str) -> str:

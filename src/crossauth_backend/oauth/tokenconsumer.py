@@ -78,6 +78,8 @@ class OAuthTokenConsumer:
         self._policies = policies(settings)
         self._remote = remote_keys(settings, self._fetcher, clock)
         self._introspector = introspector(settings, self._fetcher, clock)
+        self.remembers = True
+        """Whether it remembers for a while what verified tokens say; of no use to whoever does that itself."""
 
     @property
     def auth_server_base_url(self) -> str:
@@ -225,12 +227,12 @@ class OAuthTokenConsumer:
     async def _verified(self, token: str, kind: TokenKind) -> dict[str, Any]:
         keys = self._local or await self._remote.keys()
         try:
-            return verify_jwt(token, kind, keys, self._policies, self._clock())
+            return verify_jwt(token, kind, keys, self._policies, self._clock(), remember=self.remembers)
         except UnknownKeyError:
             newer = keys if self._local else await self._remote.newer_keys()
             if newer.identity == keys.identity:
                 raise
-        return verify_jwt(token, kind, newer, self._policies, self._clock())
+        return verify_jwt(token, kind, newer, self._policies, self._clock(), remember=self.remembers)
 
     async def _check_further(self, token: str, claims: dict[str, Any]) -> None:
         storage = self._settings.key_storage if self._settings.persist_access_token else None

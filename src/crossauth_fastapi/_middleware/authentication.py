@@ -66,17 +66,19 @@ class AuthenticationMiddleware:
         if attached.site.trusted_proxies is not None:
             believe_proxies(scope, attached.site.trusted_proxies)
         state = RequestState(scope, attached.site)
-        if state.nested:
-            # An application of ours around this one goes on with its own, while this one still answers.
-            scope = dict(scope)
+        # An application of ours around this one goes on with its own, while this one still answers.
+        scope = dict(scope) if state.nested else scope
         scope["state"] = state
         try:
             if not attached.lifecycle.running:
                 await attached.lifecycle.start()
-            for source in _to_ask(attached.sources if is_http else _for_socket(attached.sources, state), scope):
-                identity = await source.identify(scope, state)
-                if identity is not None:
-                    state.add_identity(source.name, identity)
+            sent = dict(scope["headers"])
+            for source in attached.sources if is_http else _for_socket(attached.sources, state):
+                # Nothing is asked whose credential the request cannot hold.
+                if source.header is None or source.header in sent:
+                    identity = await source.identify(scope, state)
+                    if identity is not None:
+                        state.add_identity(source.name, identity)
             if state.method not in SAFE_METHODS:
                 receive = await self._check_body(scope, state, receive)
         except ClientDisconnect:
@@ -105,12 +107,6 @@ class AuthenticationMiddleware:
         return receive if check is None or is_known_by_header(state.principal) else await check(state, receive)
 
 
-def _to_ask(sources: Sequence[Source], scope: Scope) -> list[Source]:
-    """Those whose credential the request may hold."""
-    sent = dict(scope["headers"])
-    return [source for source in sources if source.header is None or source.header in sent]
-
-
 def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:
     """Those that may say who opens a WebSocket: for a page of another site not by what the browser sends by itself."""
     return [source for source in sources if not source.ambient or is_from_this_site(state)]
@@ -135,7 +131,9 @@ def _recheck_when_late(source: Source, scope: Scope, state: RequestState, receiv
 
 def _send_with_cookies(state: RequestState, send: Send, message: Message) -> Awaitable[None]:
     kind = message["type"]
-    if (kind == "http.response.start" or kind == "websocket.accept") and state.has_headers():
+    if (kind == "http.response.start" or kind == "websocket.accept") and (
+        state.personal or state.sets_cookies or state.has_token
+    ):
         _add_headers(message, state)
     return send(message)
 

@@ -352,10 +352,6 @@ class RequestState(dict[str, Any]):
             self._deletions = {}
         self._deletions[name] = toFastApiCookieOptions(options)
 
-    def has_headers(self) -> bool:
-        """Whether the response may have to carry something: asked for every response, so it is cheap."""
-        return self.personal or self.sets_cookies or self.has_token
-
     def response_headers(self) -> list[tuple[bytes, bytes]]:
         """What the response must carry: queued cookies and the CSRF token, where one was made."""
         headers: list[tuple[bytes, bytes]] = []

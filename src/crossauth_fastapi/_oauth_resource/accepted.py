@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from crossauth_backend.core.jose import CacheName, ClaimsCache, JwtInvalidError
-from crossauth_backend.core.jose.cache import copied, size_of
+from crossauth_backend.core.jose.cache import copied
 from crossauth_backend.core.secrets import digest
 from crossauth_backend.oauth.resserver import OAuthResourceServer
 from crossauth_backend.oauth.tokenconsumer import OAuthTokenConsumer
-from crossauth_backend.users.record import User
+from crossauth_fastapi._middleware.decision import CLAIMS
+from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._oauth_resource.users import UserLookup
 
-
-class Accepted(NamedTuple):
-    """What an accepted token says.
-
-    Parameters:
-        claims: of it.
-        scopes: that it grants.
-        user: made of its claims; `None` for a client that acts for itself.
-        client: whom it was issued to.
-    """
-
-    claims: dict[str, Any]
-    scopes: tuple[str, ...]
-    user: User | None
-    client: str | None
+# About what the claims of a token take in memory, and the user who is made of them; that of empty lists is nine times as much.
+_BYTES_PER_CHARACTER: Final = 4
 
 
 class AcceptedTokens:
-    """Accepted tokens by the digest of their header and of the keys that verified them; the least recently used go first.
+    """What accepted tokens say, by the digests of their header and of the keys that verified them; the least recently used go
+    first.
 
     Only where nothing but keys and time decides about a token: neither its authorization server is asked, nor a storage, nor what
     an application has made of `authorize`. Whoever finds one is given claims of its own.
@@ -45,6 +34,8 @@ class AcceptedTokens:
         alone = len(server.token_consumers) == 1 and users.storage is None
         ours = type(consumer) is OAuthTokenConsumer and type(server).authorize is OAuthResourceServer.authorize
         self._consumer = consumer if alone and ours else None
+        if self._consumer is not None:
+            self._consumer.remembers = False
         self._kept = ClaimsCache()
 
     def name(self, header: bytes) -> CacheName | None:
@@ -56,19 +47,19 @@ class AcceptedTokens:
         keys = None if self._consumer is None else self._consumer.standing_keys
         return None if keys is None else (keys.identity, digest(header))
 
-    def find(self, name: CacheName) -> Accepted | None:
+    def find(self, name: CacheName) -> Identity | None:
         """What a token says that was accepted by these keys and has not expired."""
         found: Any = self._kept.get(name)
         if found is None or self._consumer is None:
             return None
+        claims = found.fields[CLAIMS]
         try:
-            self._consumer.check_times(found.claims)
+            self._consumer.check_times(claims)
         except JwtInvalidError:
             return None
-        accepted: Accepted = found._replace(claims=copied(found.claims))
-        return accepted
+        return _with_claims(found, copied(claims))
 
-    def keep(self, name: CacheName, token: str, accepted: Accepted) -> None:
+    def keep(self, name: CacheName, token: str, accepted: Identity) -> None:
         """Keep what a token says that was accepted.
 
         Parameters:
@@ -77,6 +68,9 @@ class AcceptedTokens:
             accepted: what it says.
         """
         if self._consumer is not None and self._consumer.is_judged_by_keys(token):
-            own: Any = accepted._replace(claims=copied(accepted.claims))
-            # The user is made of parts of the claims.
-            self._kept.put(name, own, 2 * size_of(accepted.claims))
+            own: Any = _with_claims(accepted, copied(accepted.fields[CLAIMS]))
+            self._kept.put(name, own, _BYTES_PER_CHARACTER * len(token))
+
+
+def _with_claims(said: Identity, claims: dict[str, Any]) -> Identity:
+    return Identity(said.auth_type, said.user, said.scopes, said.client_id, {CLAIMS: claims}, None, said.implied)

@@ -56,7 +56,10 @@ def build(
     audiences = list(dict.fromkeys(name for consumer in server.token_consumers for name in consumer.audiences))
     resources = Resources(read_resources(settings.resources, rules, issuers, audiences))
     # The servers beside this one may come after it.
-    users = replace(_user_lookup(settings, issuers), has_accounts=lambda: bool(servers.names - {BearerSource.name}))
+    users = replace(
+        _user_lookup(settings, issuers),
+        has_accounts=lambda: any(source.name != BearerSource.name for source in servers.sources),
+    )
     return ResourceContext(server, settings, locations, settings.session_adapter, users, resources, rules, events, app)
 
 

@@ -24,7 +24,7 @@ from crossauth_fastapi._middleware.decision import CLAIMS
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.sources import CredentialEnded
 from crossauth_fastapi._middleware.state import RequestState
-from crossauth_fastapi._oauth_resource.accepted import Accepted, AcceptedTokens
+from crossauth_fastapi._oauth_resource.accepted import AcceptedTokens
 from crossauth_fastapi._oauth_resource.refusal import BearerRefused
 from crossauth_fastapi._oauth_resource.users import AccountRefused, UserLookup, client_of
 
@@ -82,8 +82,7 @@ class BearerSource:
         name = self._accepted.name(sent[0]) if len(sent) == 1 else None
         known = None if name is None else self._accepted.find(name)
         if known is not None:
-            fields = {PAYLOAD: known.claims}
-            return Identity(AUTH_TYPE, known.user, known.scopes, known.client, fields, None, self._implied)
+            return known
         try:
             token = bearer_token(sent)
         except OAuthError as e:
@@ -92,9 +91,7 @@ class BearerSource:
             return None
         found = await self.identity(token, scope, state)
         if name is not None and found.error is None:
-            self._accepted.keep(
-                name, token, Accepted(found.fields[PAYLOAD], found.scopes or (), found.user, found.client_id)
-            )
+            self._accepted.keep(name, token, found)
         return found
 
     async def identity(self, token: str, scope: Scope, state: RequestState) -> Identity:

@@ -1,13 +1,13 @@
 """What is kept of accepted tokens."""
 
-from datetime import timedelta
 from typing import Any
 
 from crossauth_backend import OAuthResourceServer, OAuthTokenConsumer
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.jose import generate_signing_key
 from crossauth_backend.storages.memory import InMemoryUserStorage
-from crossauth_fastapi._oauth_resource.accepted import Accepted, AcceptedTokens
+from crossauth_fastapi._middleware.identity import Identity
+from crossauth_fastapi._oauth_resource.accepted import AcceptedTokens
 from crossauth_fastapi._oauth_resource.users import UserLookup
 
 KEY = generate_signing_key("ES256").public_jwk()
@@ -25,8 +25,9 @@ def kept(*consumers: OAuthTokenConsumer, users: UserLookup | None = None) -> Acc
     return AcceptedTokens(OAuthResourceServer(consumers), users or UserLookup())
 
 
-def said(**claims: Any) -> Accepted:
-    return Accepted({"exp": NOW + 1_000_000, "roles": [], **claims}, ("read",), None, "client")
+def said(**claims: Any) -> Identity:
+    fields = {"access_token_payload": {"exp": NOW + 1_000_000, "roles": [], **claims}}
+    return Identity("oauth", None, ("read",), "client", fields)
 
 
 def test_what_was_kept_is_found_as_a_copy() -> None:
@@ -36,11 +37,11 @@ def test_what_was_kept_is_found_as_a_copy() -> None:
     assert tokens.find(name) is None
     provided = said()
     tokens.keep(name, "aaaa.bbbb.cccc", provided)
-    provided.claims["roles"].append("admin")
+    provided.fields["access_token_payload"]["roles"].append("admin")
     found = tokens.find(name)
     assert found is not None
     assert found == said()
-    found.claims["roles"].append("admin")
+    found.fields["access_token_payload"]["roles"].append("admin")
     assert tokens.find(name) == said()
 
 
@@ -85,5 +86,6 @@ def test_what_is_kept_is_bounded() -> None:
     names = [tokens.name(HEADER + str(number).encode()) for number in range(50)]
     for name in names:
         assert name is not None
-        tokens.keep(name, "aaaa.bbbb.cccc", said(text="x" * 200_000, until=str(timedelta(days=1))))
+        text = "x" * 200_000
+        tokens.keep(name, f"aaaa.{text}.cccc", said(text=text))
     assert 0 < sum(tokens.find(name) is not None for name in names if name is not None) < 20

@@ -113,8 +113,9 @@ async def test_many_requests_with_one_token_ask_once(issuer: FakeIssuer, consume
 
 
 async def test_a_flood_of_tokens_is_refused_before_it_reaches_the_issuer(
-    issuer: FakeIssuer, consumer: OAuthTokenConsumer
+    issuer: FakeIssuer, make_consumer: MakeConsumer
 ) -> None:
+    consumer = make_consumer(**OPAQUE, fetch_timeout=10)
     await consumer.load_config()
     issuer.held = asyncio.Event()
     waiting = [asyncio.create_task(consumer.authorize(f"garbage-{n}")) for n in range(200)]

@@ -66,6 +66,12 @@ def registry_for(algorithms: tuple[str, ...]) -> JWSRegistry:
     return _Registry(algorithms=algorithms, strict_check_header=False)
 
 
+@lru_cache(maxsize=64)
+def model_of(algorithm: str) -> Any:
+    """What verifies one algorithm."""
+    return registry_for((algorithm,)).get_alg(algorithm)
+
+
 def is_symmetric(algorithm: str) -> bool:
     """Whether one secret both signs and verifies."""
     return ALGORITHMS.get(algorithm) is _OCT

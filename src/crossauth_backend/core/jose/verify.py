@@ -17,11 +17,10 @@ from typing import Any, Final, NamedTuple
 
 from joserfc.errors import ClaimError, JoseError
 from joserfc.jwt import BaseClaimsRegistry, JWTClaimsRegistry
-from joserfc.util import urlsafe_b64decode
 
 from crossauth_backend.core.jose.cache import ClaimsCache, copied, size_of
-from crossauth_backend.core.jose.keys import VerificationKeys, registry_for, single_key
-from crossauth_backend.core.secrets import hash_token
+from crossauth_backend.core.jose.keys import VerificationKeys, model_of, single_key
+from crossauth_backend.core.secrets import from_base64url, hash_token
 
 MAX_TOKEN: Final = 16 * 1024
 # Certificates are in some headers (RFC 7515 §4.1.6); they are not looked at.
@@ -32,6 +31,8 @@ MAX_MOMENT: Final = 2**53 - 1
 _REFUSED_HEADERS: Final = frozenset({"crit", "b64", "enc", "zip", "p2c", "p2s"})
 _MOMENTS: Final = ("exp", "nbf", "iat")
 _TEXTS: Final = ("iss", "sub", "aud", "jti")
+# The last characters that leave no bit unused, by how many characters of padding are left out.
+_LAST: Final = {1: b"AEIMQUYcgkosw048", 2: b"AQgw"}
 _PARSE_ERRORS: Final = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 _cache: Final = ClaimsCache()
 
@@ -73,6 +74,7 @@ class VerificationPolicy:
     identity: str = field(init=False, repr=False, compare=False, default="")
     _registry: BaseClaimsRegistry = field(init=False, repr=False, compare=False, default_factory=BaseClaimsRegistry)
     _names: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
+    _wanted: tuple[tuple[str, frozenset[str] | None], ...] = field(init=False, repr=False, compare=False, default=())
     _moments: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
     _leeway: float = field(init=False, repr=False, compare=False, default=0)
 
@@ -87,6 +89,11 @@ class VerificationPolicy:
         names = (*dict.fromkeys((*_TEXTS, *options)),)
         object.__setattr__(self, "_names", tuple(name for name in names if name not in self.unchecked))
         object.__setattr__(self, "_moments", tuple(name for name in _MOMENTS if name not in self.unchecked))
+        values = {"iss": self.issuers, "aud": self.audiences}
+        wanted = ((name, values.get(name)) for name in self._names)
+        object.__setattr__(
+            self, "_wanted", tuple((name, None if texts is None else frozenset(texts)) for name, texts in wanted)
+        )
         # One for all tokens, and so it is asked for nothing that has to do with the time.
         object.__setattr__(self, "_registry", JWTClaimsRegistry(0, 0, **options))
         object.__setattr__(self, "_leeway", self.leeway.total_seconds())
@@ -126,12 +133,25 @@ class VerificationPolicy:
         self.check_times(claims, moment)
         if "iat" in self._moments and claims.get("iat", moment) > moment + self._leeway:
             raise JwtInvalidError("iat")
+        if self._is_plain(claims):
+            return
         try:
             self._registry.validate({name: claims[name] for name in self._names if name in claims})
         except ClaimError as e:
             raise JwtInvalidError(e.claim) from None
         except (JoseError, ValueError, TypeError):
             raise JwtInvalidError("claims") from None
+
+    def _is_plain(self, claims: Mapping[str, Any]) -> bool:
+        """Whether each claim is one text, of those that are wanted: nearly all tokens are so, and need no closer look."""
+        for name, texts in self._wanted:
+            value = claims.get(name)
+            if value is None:
+                if name in claims or name in self._registry.options:
+                    return False
+            elif type(value) is not str or not value or (texts is not None and value not in texts):
+                return False
+        return True
 
     def check_times(self, claims: Mapping[str, Any], moment: float) -> None:
         """As `check_claims`, for claims that were accepted before: only the time can have changed that."""
@@ -142,7 +162,9 @@ class VerificationPolicy:
             raise JwtInvalidError("nbf")
 
 
-def verify(token: str, keys: VerificationKeys, policy: VerificationPolicy, now: datetime) -> dict[str, Any]:
+def verify(
+    token: str, keys: VerificationKeys, policy: VerificationPolicy, now: datetime, *, remember: bool = True
+) -> dict[str, Any]:
     """The claims of a token; a copy of its own for every caller.
 
     Parameters:
@@ -150,6 +172,7 @@ def verify(token: str, keys: VerificationKeys, policy: VerificationPolicy, now: 
         keys: the keys of its issuer.
         policy: what it must be.
         now: the time.
+        remember: whether to remember for a while what it says, and to look for that first.
 
     Raises:
         JwtExpiredError: it has expired.
@@ -159,14 +182,15 @@ def verify(token: str, keys: VerificationKeys, policy: VerificationPolicy, now: 
     if len(token) > MAX_TOKEN or not token.isascii():
         raise JwtInvalidError("no token")
     moment = now.timestamp()
-    name = _cache.name(token, keys.identity + policy.identity)
-    claims = _cache.get(name)
-    if claims is not None:
-        policy.check_times(claims, moment)
-        return claims
+    name = _cache.name(token, keys.identity + policy.identity) if remember else None
+    known = None if name is None else _cache.get(name)
+    if known is not None:
+        policy.check_times(known, moment)
+        return known
     claims, size = _verified(token, keys, policy)
     policy.check_claims(claims, moment)
-    _cache.put(name, claims, size)
+    if name is not None:
+        _cache.put(name, claims, size)
     return claims
 
 
@@ -281,10 +305,10 @@ class _Parsed(NamedTuple):
 
 
 def _is_signed(found: _Parsed, key: Any, algorithm: str) -> bool:
-    model = registry_for((algorithm,)).get_alg(algorithm)
+    model = model_of(algorithm)
     try:
         model.check_key(key)
-        return model.verify(found.signed, found.signature, key)
+        return bool(model.verify(found.signed, found.signature, key))
     except _PARSE_ERRORS:
         return False
 
@@ -295,9 +319,17 @@ def _parse(token: str) -> _Parsed:
     try:
         signed, _, signature = token.encode("ascii").rpartition(b".")
         header, _, payload = signed.partition(b".")
-        return _Parsed(_header(header), urlsafe_b64decode(payload), signed, urlsafe_b64decode(signature))
+        return _Parsed(_header(header), _decoded(payload), signed, _decoded(signature))
     except _PARSE_ERRORS as e:
         raise JwtInvalidError(type(e).__name__) from None
+
+
+def _decoded(segment: bytes) -> bytes:
+    """The bytes of a part of a token (RFC 7515 §2). Each has one text alone, so that no token has a second one."""
+    missing = -len(segment) % 4
+    if b"=" in segment or (missing and segment[-1] not in _LAST[missing]):
+        raise ValueError("not base64url")
+    return from_base64url(segment)
 
 
 @lru_cache(maxsize=128)
@@ -305,7 +337,7 @@ def _header(segment: bytes) -> Mapping[str, Any]:
     """The header of a token. Tokens of one key have one header, so it is parsed once for all of them."""
     if len(segment) > MAX_HEADER:
         raise ValueError("too large")
-    header = read_object(urlsafe_b64decode(segment))
+    header = read_object(_decoded(segment))
     # Bounded like claims: whoever copies it is not to run out of stack.
     size_of(header)
     return MappingProxyType(header)

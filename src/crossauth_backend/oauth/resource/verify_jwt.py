@@ -89,7 +89,13 @@ class TokenPolicies:
 
 
 def verify_jwt(
-    token: str, kind: TokenKind, keys: VerificationKeys, policies: TokenPolicies, now: datetime
+    token: str,
+    kind: TokenKind,
+    keys: VerificationKeys,
+    policies: TokenPolicies,
+    now: datetime,
+    *,
+    remember: bool = True,
 ) -> dict[str, Any]:
     """The claims of a token of one kind.
 
@@ -99,6 +105,7 @@ def verify_jwt(
         keys: of its issuer.
         policies: what it must be, further.
         now: the time.
+        remember: whether to remember for a while what it says, and to look for that first.
 
     Raises:
         JwtExpiredError: it has expired.
@@ -106,7 +113,7 @@ def verify_jwt(
         JwtInvalidError: anything else is wrong with it.
     """
     is_typed = kind == "access" and token_type(token) not in _UNTYPED
-    claims = verify(token, keys, policies.typed if is_typed else policies.untyped[kind], now)
+    claims = verify(token, keys, policies.typed if is_typed else policies.untyped[kind], now, remember=remember)
     is_marked = check_kind(
         claims, kind, needs_mark=not is_typed and kind != "id" and not (kind == "access" and policies.accept_unmarked)
     )

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeAlias
 
 from fastapi import Depends, HTTPException, Response, WebSocketException, status
 from fastapi.security import APIKeyCookie, HTTPBearer, OAuth2
+from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.core.errors import CrossauthError
@@ -212,12 +213,15 @@ class Authenticator(Generic[UP, ID]):
         return self._signed(current, user_manager=True, enabled=enabled)
 
     def _make_claims_dependency(self, optional: bool, enabled: Any) -> Callable[..., Any]:
+        only: Any = self.backends[0].transport.scheme if len(self.backends) == 1 and enabled is None else None
+
         async def claims(_connection: HTTPConnection, **values: Any) -> Any:
             self._keep_private(_connection, values)
             for name, backend in zip(self._names, self.backends, strict=True):
                 if enabled is not None and backend not in values["enabled_backends"]:
                     continue
-                token = self._token(_connection, backend, values[name])
+                sent = values[name] if only is None else await only(_connection)
+                token = self._token(_connection, backend, sent)
                 if token is None:
                     continue
                 strategy = values.get(f"strategy_{name}") or await self._strategies[name](_connection)
@@ -230,21 +234,23 @@ class Authenticator(Generic[UP, ID]):
                 return None
             raise self.refused(_connection)
 
-        return self._signed(claims, user_manager=False, all_strategies=False, enabled=enabled)
+        made = self._signed(claims, user_manager=False, all_strategies=False, enabled=enabled, tokens=only is None)
+        return made if only is None else _ReadsScheme(only, made)
 
     def _make_logins_dependency(self, *, shows: bool) -> Callable[..., Any]:
         async def logins(_connection: HTTPConnection, **values: Any) -> Logins:
             await self._opened(values)
             return Logins(list(self._shown(_connection, values)))
 
-        return self._signed(logins, user_manager=False, enabled=None, tokens=shows)
+        return self._signed(logins, user_manager=False, enabled=None, tokens=shows, response=shows)
 
     def _signed(
-        self, function: Any, *, user_manager: bool, enabled: Any, tokens: bool = True, all_strategies: bool = True
-    ) -> Callable[..., Any]:
+        self, function: Any, *, user_manager: bool, enabled: Any, tokens: bool = True, all_strategies: bool = True,
+        response: bool = True,
+    ) -> Callable[..., Any]:  # fmt: skip
         """The function with the parameters that FastAPI is to fill; not `all_strategies`: but those it can call itself."""
         parameters = [Parameter("_connection", Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)]
-        if self._has_cookie and tokens:
+        if self._has_cookie and response:
             parameters.append(Parameter("_response", Parameter.KEYWORD_ONLY, annotation=Response))
         if user_manager:
             parameters.append(_keyword("user_manager", self.get_user_manager))
@@ -293,6 +299,24 @@ class Authenticator(Generic[UP, ID]):
                 yield LoggedIn(user, token, backend, strategy)  # type: ignore[arg-type]
                 if not every:
                     return
+
+
+class _ReadsScheme(SecurityBase):
+    """A dependency that reads the scheme of a transport itself, and is that scheme in OpenAPI.
+
+    Where FastAPI solves the one within the other, that costs more than all else that such a request does.
+
+    Parameters:
+        scheme: of the transport.
+        function: what FastAPI calls.
+    """
+
+    def __init__(self, scheme: SecurityBase, function: Any) -> None:
+        self.model, self.scheme_name = scheme.model, scheme.scheme_name
+        self.__signature__, self._function = function.__signature__, function
+
+    async def __call__(self, **values: Any) -> Any:
+        return await self._function(**values)
 
 
 def _given(what: str, login: LoggedIn[Any, Any]) -> Any:
