@@ -78,6 +78,7 @@ class OAuthTokenConsumer:
         self._policies = policies(settings)
         self._remote = remote_keys(settings, self._fetcher, clock)
         self._introspector = introspector(settings, self._fetcher, clock)
+        self._asks_further = settings.persist_access_token or settings.introspection == "always"
         self.remembers = True
         """Whether it remembers for a while what verified tokens say; of no use to whoever does that itself."""
 
@@ -100,10 +101,7 @@ class OAuthTokenConsumer:
     def standing_keys(self) -> VerificationKeys | None:
         """The keys by which access tokens are judged for now; `None` where they have to be fetched, or where more than keys and
         time decides: a storage, or the authorization server."""
-        settings = self._settings
-        if settings.persist_access_token or settings.introspection == "always":
-            return None
-        return self._local or self._remote.standing
+        return None if self._asks_further else self._local or self._remote.standing
 
     def is_judged_by_keys(self, token: str) -> bool:
         """Whether a token is one that the keys decide about."""
@@ -216,7 +214,7 @@ class OAuthTokenConsumer:
             raise InvalidToken(f"The {kind} token is not valid", detail=str(e)) from None
         except CrossauthError as e:
             raise _as_unavailable(e) from None
-        if kind == "access":
+        if kind == "access" and self._asks_further:
             await self._check_further(token, claims)
         return claims
 

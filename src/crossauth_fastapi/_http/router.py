@@ -17,31 +17,25 @@ _NO_MATCH: Final[tuple[Match, Scope]] = (Match.NONE, {})
 
 
 class ExactRouter(APIRouter):
-    """A router of routes whose path has at most one parameter, at its end: one look says whether any of them is meant."""
+    """A router of routes whose path has at most one parameter, at its end: one look says whether any of them is meant.
+
+    `paths` are those without a parameter, `beginnings` what comes before it in the others.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._paths: set[str] = set()
-        self._beginnings: tuple[str, ...] = ()
+        self.paths: set[str] = set()
+        self.beginnings: tuple[str, ...] = ()
 
     def add_api_route(self, path: str, *args: Any, **kwargs: Any) -> None:
         """Add a route; a parameter of `path` must be its last part."""
         beginning, brace, rest = path.partition("{")
         assert rest.count("/") == 0
         if brace:
-            self._beginnings = (*self._beginnings, beginning)
+            self.beginnings = (*self.beginnings, beginning)
         else:
-            self._paths.add(path)
+            self.paths.add(path)
         super().add_api_route(path, *args, **kwargs)
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether one of the routes is meant."""
-        return super().matches(scope) if self.may_match(scope) else _NO_MATCH
-
-    def may_match(self, scope: Scope) -> bool:
-        """Whether one of the routes has the path of a request, or one that begins as a route does."""
-        path = route_path(scope) if scope.get("root_path") else scope["path"]
-        return path in self._paths or path.startswith(self._beginnings)
 
 
 def include(app: FastAPI, router: ExactRouter) -> None:
@@ -54,7 +48,8 @@ def include(app: FastAPI, router: ExactRouter) -> None:
     look = included.matches
 
     def matches(scope: Scope) -> tuple[Match, Scope]:
-        return look(scope) if router.may_match(scope) else _NO_MATCH
+        path = route_path(scope) if scope.get("root_path") else scope["path"]
+        return look(scope) if path in router.paths or path.startswith(router.beginnings) else _NO_MATCH
 
     included.matches = matches  # type: ignore[method-assign]
 

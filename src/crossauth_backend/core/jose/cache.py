@@ -54,7 +54,7 @@ class ClaimsCache:
         Parameters:
             name: from `name`.
             claims: of a verified token.
-            size: what `size_of` says of them, where it is known.
+            size: the memory that they take, about; what `size_of` says by default.
         """
         size = (size_of(claims) if size is None else size) + _PER_ENTRY
         if size > self._max_bytes:

@@ -85,11 +85,22 @@ class VerificationKey:
         key: as joserfc takes it.
         algorithms: those it is accepted with.
         kid: how tokens name it; `None` for a key that was configured without a name, which is tried for every token.
+
+    Raises:
+        CrossauthError: `Configuration` where joserfc does not take it with one of them.
     """
 
     key: Key = field(repr=False)
     algorithms: frozenset[str]
     kid: str | None = None
+
+    def __post_init__(self) -> None:
+        # Once, and not for every token.
+        for algorithm in self.algorithms:
+            try:
+                model_of(algorithm).check_key(self.key)
+            except JoseError:
+                raise _wrong(f"the key does not fit {algorithm}") from None
 
 
 class VerificationKeys:

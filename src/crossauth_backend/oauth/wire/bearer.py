@@ -11,9 +11,9 @@ from crossauth_backend.oauth.wire.errors import InsufficientScope, InvalidToken,
 from crossauth_backend.oauth.wire.text import is_b64token, is_quotable_url, join_scopes
 
 MAX_BEARER_TOKEN: Final = 16 * 1024
-# What a quoted-string may hold (RFC 9110 §5.6.4), without what is no ASCII.
-# The name of a scheme (RFC 9110 §11.1, §5.6.2), and whatever comes after it.
-_SCHEME: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]*)(.*)", re.DOTALL)
+# The name of a scheme (RFC 9110 §11.1, §5.6.2).
+_SCHEME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
+# What a quoted-string may not hold (RFC 9110 §5.6.4), and what is no ASCII.
 _NOT_IN_REALM: Final = re.compile(r"[^\t\x20-\x7e]")
 _ATTRIBUTE: Final = re.compile(r'([A-Za-z0-9_-]+)="(?:[^"\\]|\\.)*"')
 
@@ -29,12 +29,15 @@ def read_bearer(header: str | None) -> str | None:
     """
     if header is None:
         return None
-    found = _SCHEME.fullmatch(header.strip(" \t"))
-    if found is None or found[1].lower() != "bearer":
-        return None
-    # One that is not parted from its token by blanks is a bad token, and no other scheme.
-    token = found[2].lstrip(" ")
-    if token == found[2] or len(token) > MAX_BEARER_TOKEN or not is_b64token(token):
+    scheme, _, rest = header.strip(" \t").partition(" ")
+    if scheme.lower() != "bearer":
+        name = _SCHEME.match(scheme)
+        if name is None or name[0].lower() != "bearer":
+            return None
+        # One that is not parted from its token by blanks is a bad token, and no other scheme.
+        rest = ""
+    token = rest.lstrip(" ")
+    if len(token) > MAX_BEARER_TOKEN or not is_b64token(token):
         raise InvalidToken("The access token is malformed")
     return token
 
