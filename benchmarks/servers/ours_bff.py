@@ -31,6 +31,12 @@ server = FastApiServer(
 )
 
 
+@app.get("/orders")
+async def orders() -> dict[str, str]:
+    """The same route without the API: what a session with tokens costs by itself."""
+    return {"username": "alice"}
+
+
 @app.get("/ping")
 async def ping() -> dict[str, str]:
     return {"ping": "pong"}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from crossauth_backend.core.errors import CrossauthError
+from crossauth_backend.core.jose.cache import copied
 from crossauth_backend.core.secrets import KeyRing, equal
 from crossauth_backend.oauth.client.token_set import TokenSet
 
@@ -60,7 +61,7 @@ class Seal:
         if found is None or found.id_payload is None:
             return found
         # Claims are handed to the application, which may change them, for its own request.
-        return replace(found, id_payload=_copied(found.id_payload))
+        return replace(found, id_payload=copied(found.id_payload))
 
     def _encrypted(self, tokens: TokenSet) -> str:
         return self._ring.encrypt(json.dumps([self._client, tokens.to_json()], separators=(",", ":")))
@@ -81,10 +82,3 @@ class Seal:
 def login_in(entry: Any) -> dict[str, Any]:
     """What of an entry stays when its tokens go; empty for nothing."""
     return {_LOGIN: entry[_LOGIN]} if isinstance(entry, Mapping) and _LOGIN in entry else {}
-
-
-def _copied(value: Any) -> Any:
-    """A copy of a JSON value."""
-    if isinstance(value, dict):
-        return {name: _copied(inner) for name, inner in value.items()}
-    return [_copied(inner) for inner in value] if isinstance(value, list) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.decision import SignedIn
@@ -16,6 +16,9 @@ from crossauth_backend.users.record import User, with_fields
 from crossauth_backend.users.storage import UserStorage
 from crossauth_fastapi._middleware.claimedusers import claimed_user
 from crossauth_fastapi._oauth_client.users.find import find_by_field
+
+# The fields that a record of a user has itself.
+_RECORD: Final = frozenset(User.__dataclass_fields__) - {"extra"}
 
 
 async def idTokenUserCreateFn(
@@ -71,8 +74,9 @@ def user_of_claims(payload: Mapping[str, Any], own_issuer: str | None = None) ->
     iss, sub = payload.get("iss"), payload.get("sub")
     if not isinstance(iss, str) or not isinstance(sub, str) or not is_identity(iss, sub) or not sub.isprintable():
         return None
-    user = claimed_user(payload, sub, None if iss == own_issuer else iss)
-    return with_fields(merged(user, payload), {"email": proven_email(payload)})
+    further = {name: value for name, value in payload.items() if name not in _RECORD}
+    issuer = None if iss == own_issuer else iss
+    return claimed_user(payload, sub, issuer, email=proven_email(payload), extra=further)
 
 
 def merged(user: User, payload: Mapping[str, Any]) -> User:
