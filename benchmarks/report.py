@@ -59,9 +59,10 @@ class Report:
             f"Measured {datetime.now(UTC):%Y-%m-%d} by `make bench`: every server under `uvicorn[standard]` (uvloop, httptools) "
             "with one worker on one core, the load generator (8 connections) on the other, each server in turns of a quarter of "
             "a second with bare FastAPI, "
-            f"medians and quartiles over {self.rounds} rounds; sessions and API keys are 500 of 50 users in rotation. Our "
-            "servers have every source switched on: sessions, API keys, access tokens. The column h11 is the same under "
-            "asyncio and h11, where bare FastAPI costs twice as much and every share looks higher.",
+            f"medians and quartiles over {self.rounds} rounds, for each of which those that keep nothing are started anew; "
+            "sessions and API keys are 500 of 50 users in rotation. Our servers have every source switched on: sessions, API "
+            "keys, access tokens. The column h11 is the same under asyncio and h11, where bare FastAPI costs twice as much and every "
+            "share looks higher.",
             "",
             "PostgreSQL runs with fsync, synchronous_commit and full_page_writes off and its other defaults, SQLite in WAL mode "
             "with synchronous=NORMAL, Redis without persistence: reads are as in production, writes are cheaper.",

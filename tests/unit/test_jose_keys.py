@@ -10,13 +10,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from joserfc.jwk import OctKey
 
-from crossauth_backend import CrossauthError
+from crossauth_backend import CrossauthError, ErrorCode
 from crossauth_backend.core.jose import (
     ASYMMETRIC_ALGORITHMS,
     SigningKey,
     SigningKeys,
     TokenType,
     UnknownKeyError,
+    VerificationKey,
     VerificationKeys,
     VerificationPolicy,
     generate_signing_key,
@@ -181,3 +182,10 @@ def test_keys_are_published_before_they_sign_and_after_they_did() -> None:
     for current in ((), (old, new)):
         with pytest.raises(CrossauthError, match="one for each algorithm"):
             SigningKeys(current)
+
+
+def test_a_key_is_not_taken_with_an_algorithm_that_it_does_not_fit() -> None:
+    key = generate_signing_key("ES256").public().key
+    with pytest.raises(CrossauthError, match="the key does not fit RS256") as e:
+        VerificationKey(key, frozenset({"RS256"}))
+    assert e.value.code is ErrorCode.Configuration

@@ -51,7 +51,7 @@ _IMPORT_ERRORS: Final = (JoseError, ValueError, TypeError, KeyError, AttributeEr
 
 
 class _Registry(JWSRegistry):
-    """The algorithms that one caller allows."""
+    """The algorithm that a caller allows."""
 
     def get_alg(self, name: str) -> Any:
         # joserfc's own warns of EdDSA each time; which algorithms are good is decided in `ALGORITHMS`.
@@ -61,15 +61,9 @@ class _Registry(JWSRegistry):
 
 
 @lru_cache(maxsize=64)
-def registry_for(algorithms: tuple[str, ...]) -> JWSRegistry:
-    """What joserfc allows where exactly these algorithms are allowed; headers that are not understood are ignored."""
-    return _Registry(algorithms=algorithms, strict_check_header=False)
-
-
-@lru_cache(maxsize=64)
-def model_of(algorithm: str) -> Any:
-    """What verifies one algorithm."""
-    return registry_for((algorithm,)).get_alg(algorithm)
+def registry_for(algorithm: str) -> JWSRegistry:
+    """What joserfc allows where only this algorithm is allowed; headers that are not understood are ignored."""
+    return _Registry(algorithms=[algorithm], strict_check_header=False)
 
 
 def is_symmetric(algorithm: str) -> bool:
@@ -95,12 +89,12 @@ class VerificationKey:
     kid: str | None = None
 
     def __post_init__(self) -> None:
-        # Once, and not for every token.
-        for algorithm in self.algorithms:
-            try:
-                model_of(algorithm).check_key(self.key)
-            except JoseError:
-                raise _wrong(f"the key does not fit {algorithm}") from None
+        try:
+            # Once, and not for every token.
+            for algorithm in self.algorithms:
+                registry_for(algorithm).get_alg(algorithm).check_key(self.key)
+        except JoseError:
+            raise _wrong(f"the key does not fit {', '.join(sorted(self.algorithms))}") from None
 
 
 class VerificationKeys:

@@ -82,11 +82,11 @@ def check_keys(sign_key: str, verify_key: str, algorithm: str) -> None:
     with _key_problem(f"JWT: the key cannot sign with {algorithm}: it must be a private key that fits the algorithm"):
         probe = _signed({"alg": algorithm}, {}, signs, algorithm)
     with _key_problem(f"JWT: the key that verifies {algorithm} does not fit the key that signs"):
-        jwt.decode(probe, verifies, registry=registry_for((algorithm,)))
+        jwt.decode(probe, verifies, registry=registry_for(algorithm))
 
 
 def _signed(header: dict[str, str], claims: Mapping[str, Any], key: Any, algorithm: str) -> str:
-    return jwt.encode(dict(header), dict(claims), key, registry=registry_for((algorithm,)), encoder_cls=_Encoder)
+    return jwt.encode(dict(header), dict(claims), key, registry=registry_for(algorithm), encoder_cls=_Encoder)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from joserfc.errors import ClaimError, JoseError
 from joserfc.jwt import BaseClaimsRegistry, JWTClaimsRegistry
 
 from crossauth_backend.core.jose.cache import MAX_DEPTH, ClaimsCache, copied, size_of
-from crossauth_backend.core.jose.keys import VerificationKeys, model_of, single_key
+from crossauth_backend.core.jose.keys import VerificationKeys, registry_for, single_key
 from crossauth_backend.core.secrets import from_base64url, hash_token
 
 MAX_TOKEN: Final = 16 * 1024
@@ -307,7 +307,7 @@ class _Parsed(NamedTuple):
 
 def _is_signed(found: _Parsed, key: Any, algorithm: str) -> bool:
     try:
-        return bool(model_of(algorithm).verify(found.signed, found.signature, key))
+        return bool(registry_for(algorithm).get_alg(algorithm).verify(found.signed, found.signature, key))
     except _PARSE_ERRORS:
         return False
 
