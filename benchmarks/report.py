@@ -61,8 +61,8 @@ class Report:
             "a second with bare FastAPI, "
             f"medians and quartiles over {self.rounds} rounds, for each of which those that keep nothing are started anew; "
             "sessions and API keys are 500 of 50 users in rotation. Our servers have every source switched on: sessions, API "
-            "keys, access tokens. The column h11 is the same under asyncio and h11, where bare FastAPI costs twice as much and every "
-            "share looks higher.",
+            "keys, access tokens. The column h11 is the same under asyncio and h11, where bare FastAPI costs twice as much and "
+            "every share looks higher.",
             "",
             "PostgreSQL runs with fsync, synchronous_commit and full_page_writes off and its other defaults, SQLite in WAL mode "
             "with synchronous=NORMAL, Redis without persistence: reads are as in production, writes are cheaper.",
