@@ -27,14 +27,15 @@ class AcceptedTokens:
     Parameters:
         server: what accepts tokens.
         users: finds the user of a token.
+        every_token: whether all tokens that are judged come here, so that the consumer need not remember any.
     """
 
-    def __init__(self, server: OAuthResourceServer, users: UserLookup) -> None:
+    def __init__(self, server: OAuthResourceServer, users: UserLookup, *, every_token: bool = True) -> None:
         consumer = server.token_consumers[0]
         alone = len(server.token_consumers) == 1 and users.storage is None
         ours = type(consumer) is OAuthTokenConsumer and type(server).authorize is OAuthResourceServer.authorize
         self._consumer = consumer if alone and ours else None
-        if self._consumer is not None:
+        if self._consumer is not None and every_token:
             self._consumer.remembers = False
         self._kept = ClaimsCache()
 

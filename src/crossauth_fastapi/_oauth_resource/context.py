@@ -63,9 +63,10 @@ class ResourceContext:
     source: BearerSource = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "source", BearerSource(self.read, self.challenge, self.server, self.users, self.events)
+        source = BearerSource(
+            self.read, self.challenge, self.server, self.users, self.events, header_alone=SESSION not in self.locations
         )
+        object.__setattr__(self, "source", source)
 
     @property
     def error_body(self) -> Mapping[str, Any]:

@@ -46,6 +46,7 @@ class BearerSource:
         server: what accepts tokens, and says which scope includes which.
         users: finds the user of a token.
         events: is told of good tokens whose user's account refuses.
+        header_alone: whether tokens come in the header alone, and not in sessions as well.
     """
 
     name = "bearer"
@@ -53,12 +54,13 @@ class BearerSource:
     header: bytes | None = b"authorization"
 
     def __init__(
-        self, read: Read, challenge: Challenge, server: OAuthResourceServer, users: UserLookup, events: Events
-    ) -> None:
+        self, read: Read, challenge: Challenge, server: OAuthResourceServer, users: UserLookup, events: Events, *,
+        header_alone: bool = True,
+    ) -> None:  # fmt: skip
         self._read, self._challenge, self._implied = read, challenge, server.implied_scopes
         self._events, self._seldom = events, Seldom(utc_now)
         self.server, self.users = server, users
-        self._accepted = AcceptedTokens(server, users)
+        self._accepted = AcceptedTokens(server, users, every_token=header_alone)
 
     @property
     def authorization_code(self) -> dict[str, str] | None:

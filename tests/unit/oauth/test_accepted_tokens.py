@@ -5,7 +5,7 @@ from typing import Any
 from crossauth_backend import OAuthResourceServer, OAuthTokenConsumer
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.core.jose import generate_signing_key
-from crossauth_backend.storages.memory import InMemoryUserStorage
+from crossauth_backend.storages.memory import InMemoryKeyStorage, InMemoryUserStorage
 from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._oauth_resource.accepted import AcceptedTokens
 from crossauth_fastapi._oauth_resource.users import UserLookup
@@ -89,3 +89,15 @@ def test_what_is_kept_is_bounded() -> None:
         text = "x" * 200_000
         tokens.keep(name, f"aaaa.{text}.cccc", said(text=text))
     assert 0 < sum(tokens.find(name) is not None for name in names if name is not None) < 20
+
+
+def test_only_tokens_that_all_come_here_are_not_remembered_twice() -> None:
+    alone, beside, asking = (
+        consumer(),
+        consumer(),
+        consumer(persist_access_token=True, key_storage=InMemoryKeyStorage()),
+    )
+    AcceptedTokens(OAuthResourceServer([alone]), UserLookup())
+    AcceptedTokens(OAuthResourceServer([beside]), UserLookup(), every_token=False)
+    AcceptedTokens(OAuthResourceServer([asking]), UserLookup(InMemoryUserStorage()))
+    assert (alone.remembers, beside.remembers, asking.remembers) == (False, True, True)
