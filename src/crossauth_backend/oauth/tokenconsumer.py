@@ -80,7 +80,7 @@ class OAuthTokenConsumer:
         self._introspector = introspector(settings, self._fetcher, clock)
         self._asks_further = settings.persist_access_token or settings.introspection == "always"
         self.remembers = True
-        """Whether it remembers for a while what verified tokens say; of no use to whoever does that itself."""
+        """Whether it caches the claims of verified tokens; false where the caller caches them itself."""
 
     @property
     def auth_server_base_url(self) -> str:

@@ -74,7 +74,7 @@ class AuthenticationMiddleware:
                 await attached.lifecycle.start()
             sent = dict(scope["headers"])
             for source in attached.sources if is_http else _for_socket(attached.sources, state):
-                # Nothing is asked whose credential the request cannot hold.
+                # A source is skipped where the request cannot hold its credential.
                 if source.header is None or source.header in sent:
                     identity = await source.identify(scope, state)
                     if identity is not None:

@@ -284,7 +284,7 @@ def _own_policy(algorithm: str, audience: tuple[str, ...], needs_exp: bool) -> V
 
 
 def _verified(token: str, keys: VerificationKeys, policy: VerificationPolicy) -> dict[str, Any]:
-    """What a token says whose signature is good."""
+    """The claims of a token, after its signature was verified."""
     found = _parse(token)
     policy.check_header(found.header)
     kid, algorithm = found.header.get("kid"), found.header["alg"]
