@@ -37,6 +37,10 @@ class Attached(Protocol):
 
     site: Site
     lifecycle: Lifecycle
+    headers: set[bytes]
+    """Those that can hold a credential."""
+    anywhere: bool
+    """Whether a source looks for its credential elsewhere too."""
 
     @property
     def sources(self) -> Sequence[Source]:
@@ -72,13 +76,9 @@ class AuthenticationMiddleware:
         try:
             if not attached.lifecycle.running:
                 await attached.lifecycle.start()
-            sent = dict(scope["headers"])
-            for source in attached.sources if is_http else _for_socket(attached.sources, state):
-                # A source is skipped where the request cannot hold its credential.
-                if source.header is None or source.header in sent:
-                    identity = await source.identify(scope, state)
-                    if identity is not None:
-                        state.add_identity(source.name, identity)
+            held = [name for name, _ in scope["headers"] if name in attached.headers]
+            if held or attached.anywhere:
+                await _ask(attached.sources if is_http else _for_socket(attached.sources, state), held, scope, state)
             if state.method not in SAFE_METHODS:
                 receive = await self._check_body(scope, state, receive)
         except ClientDisconnect:
@@ -105,6 +105,19 @@ class AuthenticationMiddleware:
                 receive = _recheck_when_late(source, scope, state, receive)
         check = state.site.csrf_check
         return receive if check is None or is_known_by_header(state.principal) else await check(state, receive)
+
+
+async def _ask(sources: Sequence[Source], held: Sequence[bytes], scope: Scope, state: RequestState) -> None:
+    """Let `sources` say who is asking; one is skipped where the request cannot hold its credential.
+
+    Parameters:
+        held: those headers of the request that can hold one.
+    """
+    for source in sources:
+        if source.header is None or source.header in held:
+            identity = await source.identify(scope, state)
+            if identity is not None:
+                state.add_identity(source.name, identity)
 
 
 def _for_socket(sources: Sequence[Source], state: RequestState) -> list[Source]:

@@ -30,6 +30,8 @@ class Servers:
         self.protections = Protections()
         self.lifecycle = Lifecycle(self.protections.install)
         self.sources: list[Source] = []
+        self.headers: set[bytes] = set()
+        self.anywhere = False
         self.lists: list[Callable[[], Iterable[ListedGuard]]] = []
         """What tells of the routes that lists of paths guard; asked when OpenAPI is made."""
         self._told: dict[str, Any] = {}
@@ -65,6 +67,10 @@ class Servers:
             self._check_scheme(source.name, _scheme(challenge))
             self.site = replace(self.site, challenges={**self.site.challenges, source.name: challenge})
         self.sources.append(source)
+        if source.header is None:
+            self.anywhere = True
+        else:
+            self.headers.add(source.header)
 
     def _check_scheme(self, name: str, scheme: str) -> None:
         """One header has one reader: to the other one, every credential of the first would be a bad one."""

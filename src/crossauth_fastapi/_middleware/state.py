@@ -44,6 +44,8 @@ SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
 _OURS: Final = IDENTITY | {"set_cookies", "delete_cookies"}
 _NOTHING: Final = object()
 _NOBODY: Final[Mapping[str, Identity]] = MappingProxyType({})
+# What middlewares around us can read, whoever asked.
+_NOBODY_ASKED: Final = {"user": None, "auth_type": None}
 
 
 class RequestState(dict[str, Any]):
@@ -54,8 +56,9 @@ class RequestState(dict[str, Any]):
         site: the application.
     """
 
-    # Defaults on the class, not set by the constructor: a request that nobody asks about pays for none of them.
-    site: Site = NO_SITE
+    # What every request has. Everything else has its default on the class: a request that nobody asks about pays for none of it.
+    __slots__ = ("__dict__", "_connection", "_outer", "headers", "method", "site")
+
     root_path: str = ""
     """Where the application is mounted, or what a proxy has taken away before its paths."""
     personal: bool = False
@@ -69,7 +72,6 @@ class RequestState(dict[str, Any]):
     principal: Identity | None = None
     """Who the request is made in the name of; see `choose_principal`."""
     _identity: dict[str, Any] | None = None
-    _outer: dict[str, Any] | None = None
     nested: bool = False
     """Whether an application of ours is around this one."""
     administrator: bool | None = None
@@ -90,29 +92,30 @@ class RequestState(dict[str, Any]):
 
     def __init__(self, scope: Any, site: Site = NO_SITE) -> None:
         get = scope.get
-        outer = get("state")
-        if outer is not None:
-            self._share(outer)
+        self.site: Site = site
         # Not the scope itself: a circle of scope and state would be left to the garbage collector on every request.
         self.headers = scope["headers"]
-        self.method = get("method", "GET")
+        self.method: str = get("method", "GET")
         self._connection = get("scheme"), get("http_version", ""), get("client")
-        self.site = site
+        outer: dict[str, Any] | None = get("state")
+        self._outer = outer
         root_path = get("root_path")
         if root_path:
             self.root_path = root_path.rstrip("/")
+        # One of ours can know who is asking and still be an empty dictionary.
+        if outer or isinstance(outer, RequestState):
+            self._share(outer)
+        elif outer is not None:
+            outer.update(_NOBODY_ASKED)
 
     def _share(self, outer: dict[str, Any]) -> None:
         """Take over what middlewares around us put there, and let them see what is put here."""
-        self._outer = outer
-        if outer:
-            super().update((name, value) for name, value in outer.items() if name not in _OURS)
+        super().update((name, value) for name, value in outer.items() if name not in _OURS)
         if isinstance(outer, RequestState):
             self.nested = True
         else:
-            # So that a middleware around us can read them whoever asked.
-            outer.setdefault("user", None)
-            outer.setdefault("auth_type", None)
+            for name, value in _NOBODY_ASKED.items():
+                outer.setdefault(name, value)
 
     def add_identity(self, name: str, identity: Identity) -> None:
         """Say what the credential of a source says from now on, and choose anew who the request is made in the name of."""
