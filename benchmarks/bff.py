@@ -16,7 +16,10 @@ from benchmarks.measure import Server, interleaved, middle
 from crossauth_backend.testing import FakeProvider
 
 MB, READ = 1_000_000, 2**18
-LEAST_SHARE, LEAST_MB, MOST_GROWTH_MB = 0.38, 2500, 5
+LEAST_SHARE, MOST_GROWTH_MB = 0.38, 5
+# 2,500 of the 3,500 MB per CPU second that a bare route with aiohttp has where bare FastAPI serves 16,400 requests in one. How
+# many megabytes it is depends on the machine; which part of what a proxy can be at best, much less.
+LEAST_OF_BARE_PROXY = 0.71
 OURS, BARE_PROXY = "Crossauth", "a bare route with aiohttp"
 
 
@@ -134,16 +137,19 @@ def measure(provider: FakeProvider, rounds: int, seconds: float, quick: bool) ->
             ours.shares.clear()
             interleaved([direct, ours], rounds, seconds)
             of_its_own = middle(ours.shares)[0]
-            loads = [download(server, 1 if quick else 5) for server in (ours, proxy)]
+            loads = [[download(server, 1 if quick else 5) for server in (ours, proxy)] for _ in range(rounds)]
             firsts = [first_byte(server, 5 if quick else 50) for server in (ours, proxy)]
             rate = logins(ours, 20 if quick else 300)
-    (ours_mb, ours_grown), (proxy_mb, proxy_grown) = loads
+    ours_mb, proxy_mb = (statistics.median(load[0] for load in of_one) for of_one in zip(*loads, strict=True))
+    ours_grown, proxy_grown = (max(load[1] for load in of_one) for of_one in zip(*loads, strict=True))
+    of_bare = statistics.median(ours[0] / proxy[0] for ours, proxy in loads)
     return [
         Row("GET, share of the same route of the same session without a proxy, per CPU second", f"{of_its_own:.2f}",
             f"{shares[1]:.2f}", f"at least {LEAST_SHARE}", of_its_own >= LEAST_SHARE),
         Row("GET, share of bare FastAPI per CPU second", *(f"{share:.2f}" for share in shares)),
-        Row("100 MB download, MB per CPU second", f"{ours_mb:,.0f}", f"{proxy_mb:,.0f}", f"at least {LEAST_MB:,}",
-            ours_mb >= LEAST_MB),
+        Row("100 MB download, share of the bare route with aiohttp, per CPU second", f"{of_bare:.2f}", "1.00",
+            f"at least {LEAST_OF_BARE_PROXY}", of_bare >= LEAST_OF_BARE_PROXY),
+        Row("100 MB download, MB per CPU second", f"{ours_mb:,.0f}", f"{proxy_mb:,.0f}"),
         Row("memory for a 100 MB download", f"{ours_grown:.1f} MB more", f"{proxy_grown:.1f} MB more",
             f"under {MOST_GROWTH_MB} MB", ours_grown < MOST_GROWTH_MB),
         Row("first byte of an event stream, p50", *(f"{first:.1f} ms" for first in firsts)),
