@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
@@ -16,7 +16,8 @@ from crossauth_backend.events.record import Event, event_name
 from crossauth_backend.storages.fields import number_id
 from crossauth_backend.storages.sqlalchemy.batches import delete_in_batches
 from crossauth_backend.storages.sqlalchemy.constraints import writes
-from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
+from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_backend.storages.sqlalchemy.prepared import PreparedStorage
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.tables import audit_table, check_name
 from crossauth_backend.users.record import UserId
@@ -37,7 +38,7 @@ class SqlAuditSettings:
     migrate: bool = option(True, doc="Whether to create and upgrade the table when the application starts.")
 
 
-class SqlAlchemyAuditStorage:
+class SqlAlchemyAuditStorage(PreparedStorage):
     """Keeps security events in an SQL database. See `AuditStorage`.
 
     Parameters:
@@ -53,24 +54,6 @@ class SqlAlchemyAuditStorage:
         self._prepared = Prepared(
             [Schema(engine=engine, kind="audit", names=names, tables=(self.table,), migrate=own.migrate)]
         )
-
-    @property
-    def own_tables(self) -> tuple[sa.Table, ...]:
-        """The tables that the library makes for this storage."""
-        return self._prepared.own_tables
-
-    async def start(self) -> None:
-        """As documented for `SupportsLifecycle`."""
-        await self._prepared.once()
-
-    async def migrate(self) -> None:
-        """Create and upgrade the table now, whatever the option `migrate` says."""
-        for schema in self._prepared.schemas:
-            await replace(schema, migrate=True).prepare()
-
-    async def close(self) -> None:
-        """As documented for `SupportsLifecycle`."""
-        await dispose(self.engine)
 
     async def record(self, events: Sequence[Event]) -> None:
         """As documented for `AuditStorage`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import sqlalchemy as sa
@@ -13,7 +13,8 @@ from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.options import option, read_options
 from crossauth_backend.core.records import bad_field
 from crossauth_backend.storages.sqlalchemy.constraints import writes
-from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
+from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_backend.storages.sqlalchemy.prepared import PreparedStorage
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.tables import check_name, id_in, id_type, identity_table
 from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
@@ -45,7 +46,7 @@ class SqlIdentitySettings:
     migrate: bool = option(True, doc="Whether to create and upgrade the table when the application starts.")
 
 
-class SqlAlchemyIdentityStorage:
+class SqlAlchemyIdentityStorage(PreparedStorage):
     """Keeps them in an SQL database. See `IdentityStorage`.
 
     Parameters:
@@ -69,24 +70,6 @@ class SqlAlchemyIdentityStorage:
         self._prepared = Prepared(
             [Schema(engine=engine, kind="identities", names=names, tables=(self.table,), migrate=own.migrate)]
         )
-
-    @property
-    def own_tables(self) -> tuple[sa.Table, ...]:
-        """The tables that the library makes for this storage."""
-        return self._prepared.own_tables
-
-    async def start(self) -> None:
-        """As documented for `SupportsLifecycle`."""
-        await self._prepared.once()
-
-    async def migrate(self) -> None:
-        """Create and upgrade the table now, whatever the option `migrate` says."""
-        for schema in self._prepared.schemas:
-            await replace(schema, migrate=True).prepare()
-
-    async def close(self) -> None:
-        """As documented for `SupportsLifecycle`."""
-        await dispose(self.engine)
 
     def unfit_users(self, users: UserStorage) -> list[str]:
         """As documented for `SupportsUserCheck`: their ids must be of the type that the option `userid_type` names."""

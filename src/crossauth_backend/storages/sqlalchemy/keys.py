@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypedDict
 
@@ -25,7 +25,8 @@ from crossauth_backend.storages.fields import number_id
 from crossauth_backend.storages.sqlalchemy.batches import ROWS, delete_in_batches
 from crossauth_backend.storages.sqlalchemy.constraints import refused_key, writes
 from crossauth_backend.storages.sqlalchemy.counting import count_up, count_within
-from crossauth_backend.storages.sqlalchemy.engine import dispose, refusals
+from crossauth_backend.storages.sqlalchemy.engine import refusals
+from crossauth_backend.storages.sqlalchemy.prepared import PreparedStorage
 from crossauth_backend.storages.sqlalchemy.read import SessionReader
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
 from crossauth_backend.storages.sqlalchemy.tables import check_name, id_type, is_counter, key_table
@@ -62,7 +63,7 @@ class SqlKeySettings:
     migrate: bool = option(True, doc="Whether to create and upgrade the table when the application starts.")
 
 
-class SqlAlchemyKeyStorage(KeyStorage):
+class SqlAlchemyKeyStorage(PreparedStorage, KeyStorage):
     """Keeps keys in an SQL database.
 
     Parameters:
@@ -99,25 +100,11 @@ class SqlAlchemyKeyStorage(KeyStorage):
             return issubclass(kind, int)
         return not isinstance(column, sa.Uuid) or issubclass(kind, uuid.UUID)
 
-    @property
-    def own_tables(self) -> tuple[sa.Table, ...]:
-        """The tables that the library makes for this storage."""
-        return self._prepared.own_tables
-
-    async def start(self) -> None:
-        """As documented for `SupportsLifecycle`."""
-        await self._prepared.once()
-
-    async def migrate(self) -> None:
-        """Create and upgrade the table now, whatever the option `migrate` says."""
-        for schema in self._prepared.schemas:
-            await replace(schema, migrate=True).prepare()
-
     async def close(self) -> None:
         """As documented for `SupportsLifecycle`."""
         for reader in self._readers.values():
             await reader.close()
-        await dispose(self.engine)
+        await super().close()
 
     def unfit_users(self, users: UserStorage) -> list[str]:
         """As documented for `KeyStorage`: their ids must be of the type that the option `userid_type` names."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,8 +23,8 @@ from crossauth_backend.storages.fields import (
 )
 from crossauth_backend.storages.sqlalchemy.columnvalues import fitting
 from crossauth_backend.storages.sqlalchemy.constraints import refused_deletion, refused_write, writes
-from crossauth_backend.storages.sqlalchemy.engine import dispose
 from crossauth_backend.storages.sqlalchemy.owntable import check_table, unfit_fields, unique_columns
+from crossauth_backend.storages.sqlalchemy.prepared import PreparedStorage
 from crossauth_backend.storages.sqlalchemy.read import UserReader
 from crossauth_backend.storages.sqlalchemy.salvage import salvaged_user, salvaged_users
 from crossauth_backend.storages.sqlalchemy.schema import Prepared, Schema
@@ -51,7 +50,7 @@ from crossauth_backend.users.states import UNFINISHED
 from crossauth_backend.users.storage import UserStorage
 
 
-class SqlAlchemyUserStorage(UserStorage):
+class SqlAlchemyUserStorage(PreparedStorage, UserStorage):
     """Keeps users in an SQL database.
 
     Parameters:
@@ -114,25 +113,11 @@ class SqlAlchemyUserStorage(UserStorage):
         """Whether the tables are known to be there."""
         return self._prepared.done
 
-    @property
-    def own_tables(self) -> tuple[sa.Table, ...]:
-        """The tables that the library makes for this storage."""
-        return self._prepared.own_tables
-
-    async def start(self) -> None:
-        """As documented for `SupportsLifecycle`."""
-        await self._prepared.once()
-
-    async def migrate(self) -> None:
-        """Create and upgrade the tables now, whatever the option `migrate` says."""
-        for schema in self._prepared.schemas:
-            await replace(schema, migrate=True).prepare()
-
     async def close(self) -> None:
         """As documented for `SupportsLifecycle`."""
         if self._reader is not None:
             await self._reader.close()
-        await dispose(self.engine)
+        await super().close()
 
     def user_reader(self) -> ReadUser:
         """As documented for `SupportsUserReader`."""
