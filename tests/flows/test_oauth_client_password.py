@@ -273,3 +273,21 @@ async def test_it_needs_a_csrf_token(provider: FakeProvider) -> None:
         for path in ("/passwordflow", "/passwordotp", "/passwordoob"):
             refused = await browser.post(path, data={"username": "alice", "password": "password of alice"})
             assert (refused.status_code, refused.json()["error_code_name"]) == (403, "InvalidCsrf")
+
+
+@pytest.mark.parametrize("error", ["slow_down", "authorization_pending"])
+async def test_there_is_nothing_to_wait_for(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    """What a provider says to those who poll makes no sense anywhere else: it is its fault, and no success."""
+
+    def wait(*_: Any) -> Reply:
+        return failed(error)
+
+    monkeypatch.setattr(type(provider), "_token", wait)
+    async with ClientSite(provider).open() as browser:
+        for answer in (
+            await browser.call("/clientcredflow", scope="read"),
+            await browser.call("/passwordflow", username="alice", password="password of alice"),
+        ):
+            assert (answer.status_code, answer.json()["error_code_name"]) == (502, "FetchError")

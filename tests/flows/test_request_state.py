@@ -1,5 +1,8 @@
 """`request.state` is the application's: our middleware fills it, and shares it with whatever is around."""
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -92,3 +95,11 @@ def test_the_state_is_a_dictionary_like_any_other() -> None:
     assert ("user" in state, state.get("user"), outer["user"]) == (True, "alice", "alice")
     assert (state.pop("user"), state["user"], "user" in state) == ("alice", None, False)
     assert {n: outer[n] for n in outer if n not in ("user", "auth_type")} == {"a": 1, "d": 4}
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))])
+def test_what_leaves_the_request_is_a_plain_dictionary(copied: Callable[[Any], Any]) -> None:
+    state = RequestState({"headers": [(b"cookie", b"secret")], "state": {"trace": "t1"}})
+    state["a"] = [1]
+    again = copied(state)
+    assert (type(again), again) == (dict, {"trace": "t1", "a": [1]})

@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 from crossauth_backend import CrossauthError, InMemoryKeyStorage, InMemoryUserStorage, LocalPasswordAuthenticator, User
 from crossauth_backend.keys.data import KeyDataEntry
 from crossauth_backend.testing import FakeIssuer
-from crossauth_fastapi import FastApiOAuthResourceServer, FastApiServer, FastApiSessionAdapter
+from crossauth_fastapi import FastApiApiKeyServer, FastApiOAuthResourceServer, FastApiServer, FastApiSessionAdapter
 from tests.resource import AUDIENCE, add_routes, bearer, consumer_of, serving
 from tests.support import CHEAP, CSRF, PASSWORD, SECRET
 
@@ -336,3 +336,21 @@ def test_tokens_in_sessions_need_sessions() -> None:
     with pytest.raises(CrossauthError, match="needs option 'session_adapter'"):
         FastApiServer({"oauth_resserver": {"options": {
             "auth_server_base_url": "https://as.example.com", "audience": "x", "token_locations": ["session"]}}})  # fmt: skip
+
+
+async def test_a_key_in_the_header_says_more_than_a_token_in_the_session(issuer: FakeIssuer) -> None:
+    server = a_server(issuer, {"/orders": {}}, token_locations=["header", "session"])
+    users = server.session_server.session_manager.user_storage
+    keys = FastApiApiKeyServer(server.app, InMemoryKeyStorage(), {"user_storage": users, "secret": SECRET})
+    async with browsing(server) as browser:
+        await browser.sign_up()
+        await browser.keep(issuer.issue_token(AUDIENCE, sub="alice"))
+        csrf = await browser.csrf()
+        assert (await browser.post("/orders", headers=csrf)).json()["auth_type"] == "oauth"
+        good = (await keys.manager.create_key("mine", 1)).token
+        for key in ("bad", good):
+            for answer in (
+                await browser.get("/orders", headers={"Authorization": f"ApiKey {key}"}),
+                await browser.post("/orders", headers={**csrf, "Authorization": f"ApiKey {key}"}),
+            ):
+                assert answer.status_code == 401

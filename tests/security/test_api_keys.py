@@ -10,8 +10,9 @@ import httpx2
 import pytest
 
 from crossauth_backend import CrossauthError, ErrorCode, InMemoryKeyStorage, UserStorage
+from crossauth_backend.events.record import EventName
 from tests.accounts import Browser, World, name_of
-from tests.support import PASSWORD
+from tests.support import CSRF, PASSWORD
 
 ALICE, BOB = 1, 2
 
@@ -213,3 +214,16 @@ def test_a_storage_that_is_away(site: Site, bob: Browser) -> None:
         assert bob.get(path, headers=headers).status_code == 503
     site.keys.away = False
     assert bob.get("/maybe", headers=headers).json()["username"] == "alice"
+
+
+def test_a_key_beside_a_session_logs_nobody_out_by_itself(site: Site, bob: Browser) -> None:
+    """What is done to the session of a cookie needs the CSRF token, whatever else was sent, and is said of the session's user."""
+    for token, status in (("bad", 401), (site.key(), 403)):
+        assert bob.post("/api/logout", headers=with_key(token)).status_code == status
+        assert bob.post("/logout", headers=with_key(token)).status_code == status
+        assert bob.get("/api/userforsessionkey").json()["user"]["username"] == "bob"
+    csrf = bob.get("/api/getcsrftoken").json()["csrfToken"]
+    assert bob.post("/api/logout", headers={**with_key(site.key()), CSRF: csrf}).json()["ok"] is True
+    assert bob.get("/api/userforsessionkey").json()["user"] is None
+    last = [event for event in site.world.heard.events if event.name is EventName.logged_out][-1]
+    assert last.userid == BOB

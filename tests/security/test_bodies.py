@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import Request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -216,3 +217,40 @@ def test_no_fields_of_the_further_endpoints_are_a_500(somebody: Browser, name: s
     query = {n: str(v).encode("utf-8", "replace").decode() for n, v in fields.items()}
     for page in (f"/{name}", path):
         assert somebody.get(page, params=query).status_code < 500
+
+
+@pytest.mark.parametrize("value", [["x"], [1], {"a": 1}, [], 1e300, True, None])
+def test_what_no_form_could_have_sent_is_not_shown_again(somebody: Browser, value: Any) -> None:
+    """A page shows again what was typed, and JSON can hold more than a form."""
+    for name in (*ENDPOINTS, *FURTHER, "resetpassword/x", "verifyemail/x"):
+        fields = dict.fromkeys(("next", "username", "email", "required", "persist", "user_email"), value)
+        for token in ({}, {CSRF: somebody.token()}):
+            answer = somebody.post(f"/{name}", json=fields, headers={"Accept": "text/html", **token})
+            assert answer.status_code < 500, (name, answer.text)
+
+
+@pytest.mark.parametrize("path", ["/api/login", "/login", "/api/signup", "/own"])
+async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_fault(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, said = World(), []
+
+    @world.server.app.post("/own")
+    async def own(request: Request) -> int:
+        return len(await request.body())
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"} if said else said.append(1) or {
+            "type": "http.request", "body": b"{", "more_body": True,
+        }  # fmt: skip
+
+    async def send(message: Any) -> None:
+        pass
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http", "path": path,
+        "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": ("127.0.0.1", 1), "server": ("localhost", 80),
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"50")],
+    }  # fmt: skip
+    await world.server.app(scope, receive, send)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

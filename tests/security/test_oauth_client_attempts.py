@@ -246,3 +246,16 @@ async def test_logins_that_are_finished_are_counted_before_they_cost_anything(pr
         assert provider.requests["token"] == asked
         for _ in range(5):
             assert (await browser.get("/authzcode?state=x&code=y")).status_code == 401, "which costs nothing"
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "漢", "😀"])
+@pytest.mark.parametrize("size", [100, 900, 999, 1100, 2400])
+async def test_no_target_makes_a_cookie_that_browsers_drop(provider: FakeProvider, letter: str, size: int) -> None:
+    """Name and value of a cookie have 4096 bytes at most (RFC 6265bis §5.6)."""
+    async with ClientSite(provider, OIDC).open() as browser:
+        back = query_of(
+            provider.sign_in(await start(browser, next="/" + letter * (size // len(letter.encode()))), "alice")
+        )
+        cookies = [c for c in browser.cookies.jar if "OAUTH-" in c.name]
+        assert [len(c.name) + len(c.value or "") < 4096 for c in cookies] == [True]
+        assert (await returned(browser, **back)).status_code == 302

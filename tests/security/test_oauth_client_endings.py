@@ -11,7 +11,7 @@ import pytest
 from fastapi import Request, Response
 
 from crossauth_backend import CrossauthError, ErrorCode, InMemoryIdentityStorage, InMemoryKeyStorage
-from crossauth_backend.testing import FakeProvider
+from crossauth_backend.testing import FakeProvider, Fault
 from crossauth_backend.users.identities import Identity
 from crossauth_fastapi.fastapioauthclient import FastApiOAuthClient, save_in_session_and_redirect
 from tests.flows.test_oauth_client_links import listed
@@ -49,12 +49,6 @@ async def forget(browser: Visitor, provider: FakeProvider) -> None:
     assert (await browser.call("/api/deletetokens")).json() == {"ok": True}
 
 
-async def refuse(browser: Visitor, provider: FakeProvider) -> None:
-    """The provider has ended them already, when they are to be renewed."""
-    provider.refresh_tokens.clear()
-    assert (await browser.call("/api/refreshtokens")).status_code == 401
-
-
 async def replace(browser: Visitor, provider: FakeProvider) -> None:
     """They are replaced by those of somebody else at the provider."""
     assert (await browser.call("/passwordflow", username="bob", password="password of bob")).status_code == 303
@@ -66,7 +60,7 @@ async def replace_and_forget(browser: Visitor, provider: FakeProvider) -> None:
     await forget(browser, provider)
 
 
-@pytest.mark.parametrize("become", [nothing, forget, refuse, replace, replace_and_forget])
+@pytest.mark.parametrize("become", [nothing, forget, replace, replace_and_forget])
 async def test_a_local_session_ends_with_its_login_whatever_became_of_the_tokens(
     provider: FakeProvider, become: Any
 ) -> None:
@@ -369,3 +363,20 @@ async def test_a_login_under_way_brings_no_session_back_that_was_ended_meanwhile
         assert (await tab.post("/api/logout", headers={CSRF: csrf})).status_code == 200
         assert (await under_way).status_code == 302
         assert [await tokens(name) for name in ("one", "two")] == [False, True]
+
+
+async def test_a_local_session_ends_with_the_refresh_token_of_its_login(provider: FakeProvider) -> None:
+    """RFC 10017. A provider that only has no answer ends nothing, nor do tokens of another login than the session's."""
+    async with ClientSite(provider, LOCAL).open() as browser, browser.another() as owner:
+        await owner.sign_up("alice")
+        await log_in(browser, provider)
+        provider.faults["token"] = Fault.UNAVAILABLE
+        assert (await browser.call("/api/refreshtokens")).status_code == 502
+        del provider.faults["token"]
+        assert (await who(browser), await has_tokens(browser)) == ("alice", True)
+        await replace(owner, provider)
+        provider.refresh_tokens.clear()
+        for one in (browser, owner):
+            assert (await one.call("/api/refreshtokens")).status_code == 401
+            assert not await has_tokens(one)
+        assert [await who(b) for b in (browser, owner)] == [None, "alice"]

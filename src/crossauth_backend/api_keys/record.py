@@ -17,6 +17,8 @@ from crossauth_backend.users.record import User
 
 # Where a key's data keep what is ours; the rest of them, `scope` included, is the application's.
 OURS: Final = "crossauth"
+# Of the numbers of a limit, requests and seconds.
+MAX_LIMIT: Final = 2**31
 _ID_LENGTH: Final = 16
 
 
@@ -144,6 +146,6 @@ def _time(seconds: object) -> datetime | None:
 
 
 def _limit(value: object) -> Limit | None:
-    if isinstance(value, list) and len(value) == 2 and all(type(n) is int and n > 0 for n in value):
+    if isinstance(value, list) and len(value) == 2 and all(type(n) is int and 0 < n <= MAX_LIMIT for n in value):
         return Limit(*value)
     return None

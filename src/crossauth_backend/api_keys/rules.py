@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from crossauth_backend.api_keys.record import ApiKey
+from crossauth_backend.api_keys.record import MAX_LIMIT, ApiKey
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.core.lookalikes import has_control_characters
 from crossauth_backend.core.text import is_storable
@@ -96,7 +96,7 @@ def checked_limit(limit: Limit | tuple[int, int] | None) -> Limit | None:
     if limit is None:
         return None
     pair = (limit.attempts, limit.seconds) if isinstance(limit, Limit) else limit
-    if not (isinstance(pair, tuple) and len(pair) == 2 and all(type(n) is int and 0 < n <= 2**31 for n in pair)):
+    if not (isinstance(pair, tuple) and len(pair) == 2 and all(type(n) is int and 0 < n <= MAX_LIMIT for n in pair)):
         raise CrossauthError(
             ErrorCode.BadRequest, mark("The limit of an API key is (requests, seconds), whole numbers above 0")
         )

@@ -68,7 +68,6 @@ class OAuthResourceServer:
         Raises:
             InvalidToken: it is not.
             TemporarilyUnavailable: the authorization server does not answer and nothing is known of the token.
-            ServerError: the authorization server refuses to answer us.
         """
         return await self._consumer_for(token).authorize(token, "access")
 

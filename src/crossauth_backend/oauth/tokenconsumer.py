@@ -78,6 +78,9 @@ class OAuthTokenConsumer:
         self._policies = policies(settings)
         self._remote = remote_keys(settings, self._fetcher, clock)
         self._introspector = introspector(settings, self._fetcher, clock)
+        known = settings.oidc_config if settings.introspection_endpoint is None else None
+        if self._introspector is not None and known is not None and endpoint(known, "introspection_endpoint") is None:
+            raise wrong("option 'oidc_config' names no introspection_endpoint; set option 'introspection_endpoint'")
         self._asks_further = settings.persist_access_token or settings.introspection == "always"
         self.remembers = True
         """Whether it caches the claims of verified tokens; false where the caller caches them itself."""
@@ -199,7 +202,6 @@ class OAuthTokenConsumer:
         Raises:
             InvalidToken: it is not.
             TemporarilyUnavailable: the authorization server does not answer and nothing is known of the token.
-            ServerError: the authorization server refuses to answer us.
             CrossauthError: `Configuration` for a kind of token that there is not.
         """
         if kind not in _KINDS:
@@ -249,8 +251,6 @@ class OAuthTokenConsumer:
             except CrossauthError as e:
                 raise _as_unavailable(e) from None
             url = endpoint(metadata, "introspection_endpoint")
-        if url is None:
-            raise wrong("the authorization server offers no introspection; set option 'introspection_endpoint'")
         return await asks.introspect(token, url, introspection_methods(metadata))
 
     @staticmethod

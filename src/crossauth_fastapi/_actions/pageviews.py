@@ -143,6 +143,8 @@ def _refuse(action: AnyAction | None, call: AnyRequest, e: CrossauthError, shown
         if isinstance(e, PasswordRequired) or call.form.get(action.own_password):
             variables["passwordNeeded"] = True
         variables |= field_variables(_field_errors(action, call, e))
-        variables |= {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
+        # Of JSON, too, only what a form could have sent.
+        typed = {n: call.form.get(n) for n in call.form if n in action.echo or n.startswith("user_")}
+        variables |= {n: value for n, value in typed.items() if isinstance(value, (str, bool, int, float))}
     page = _template_of(action, call.ctx)
     return with_retry_after(call.ctx.render(call.request, page, variables, e.http_status, shown.policy), e)

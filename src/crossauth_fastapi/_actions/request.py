@@ -21,7 +21,7 @@ from crossauth_fastapi._http.bodies import JsonOrFormData, bad_request
 from crossauth_fastapi._http.errors import LoginRequired
 from crossauth_fastapi._http.redirects import local_path
 from crossauth_fastapi._middleware.decision import csrf_refusal
-from crossauth_fastapi._middleware.identity import AMBIENT, OIDC
+from crossauth_fastapi._middleware.identity import AMBIENT, OIDC, has_ambient
 from crossauth_fastapi._middleware.state import RequestState, is_administrator, state_of
 
 
@@ -30,6 +30,7 @@ class CsrfRule(Enum):
 
     ALWAYS = "always"
     WITH_COOKIE = "with a session cookie"
+    ON_SESSION = "with a session cookie, whatever else was sent"
     NEVER = "never"
 
 
@@ -93,7 +94,8 @@ class ActionRequest(Generic[C, B]):
         """Refuse a request that may come from another site.
 
         A token is needed where the browser by itself says who is asking, by a cookie; and by actions such as logging in also
-        where nobody is known. Whoever is known by a header needs none: no other site can send it.
+        where nobody is known. Whoever is known by a header needs none: no other site can send it. What is done to the session
+        of a cookie needs one whatever else was sent.
 
         Parameters:
             rule: the action's.
@@ -103,7 +105,11 @@ class ActionRequest(Generic[C, B]):
             CrossauthError: `InvalidCsrf`; `Unauthorized` where somebody must be logged in and there is no session at all.
         """
         auth_type = self.state["auth_type"]
-        needed = auth_type in AMBIENT or (auth_type is None and rule is CsrfRule.ALWAYS)
+        needed = (
+            auth_type in AMBIENT
+            or (auth_type is None and rule is CsrfRule.ALWAYS)
+            or (rule is CsrfRule.ON_SESSION and has_ambient(self.state.identities))
+        )
         if not needed or rule is CsrfRule.NEVER or self.state["csrf_token"]:
             return
         if session and auth_type is None:

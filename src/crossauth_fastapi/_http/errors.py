@@ -6,6 +6,7 @@ import logging
 from typing import Any, Final
 
 from pydantic import BaseModel, Field
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
@@ -86,7 +87,13 @@ def reason_of(e: OAuthError) -> CrossauthError:
 
 
 def as_reason(e: Exception) -> CrossauthError:
-    """What is answered for `e`, after logging it. Texts of unexpected exceptions stay in the log."""
+    """What is answered for `e`, after logging it. Texts of unexpected exceptions stay in the log.
+
+    Raises:
+        ClientDisconnect: where `e` is one: nobody waits for an answer.
+    """
+    if isinstance(e, ClientDisconnect):
+        raise e
     if isinstance(e, OAuthError):
         e = reason_of(e)
     if isinstance(e, CrossauthError):

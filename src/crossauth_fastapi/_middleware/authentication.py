@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from crossauth_backend.core.errors import CrossauthError
 from crossauth_fastapi._http.errors import as_reason
 from crossauth_fastapi._http.proxies import believe_proxies
-from crossauth_fastapi._middleware.identity import is_known_by_header
+from crossauth_fastapi._middleware.identity import has_ambient, is_known_by_header
 from crossauth_fastapi._middleware.languages import SpokenApp
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.site import Site
@@ -104,7 +104,9 @@ class AuthenticationMiddleware:
             if source.name in state.identities:
                 receive = _recheck_when_late(source, scope, state, receive)
         check = state.site.csrf_check
-        return receive if check is None or is_known_by_header(state.principal) else await check(state, receive)
+        if check is None or (is_known_by_header(state.principal) and not has_ambient(state.identities)):
+            return receive
+        return await check(state, receive)
 
 
 async def _ask(sources: Sequence[Source], held: Sequence[bytes], scope: Scope, state: RequestState) -> None:

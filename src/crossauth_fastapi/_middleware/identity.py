@@ -11,6 +11,8 @@ from crossauth_backend.users.record import User
 
 # Whose word counts where a request carries several credentials: what a program sends by itself before what a browser adds.
 PRECEDENCE: Final = ("bearer", "api_key", "session", "id_token")
+# Those in the header `Authorization`, which says more than any cookie.
+BY_HEADER: Final = ("bearer", "api_key")
 # `auth_type` of somebody who is known by an ID token in the session alone, and not logged in here.
 OIDC: Final = "oidc"
 # `auth_type` of principals whom a browser names by itself, also for a page of somebody else's.
@@ -74,6 +76,11 @@ def choose_principal(found: Mapping[str, Identity]) -> Identity | None:
         if identity is not None and identity.is_somebody:
             return identity
     return found.get("session")
+
+
+def has_ambient(found: Mapping[str, Identity]) -> bool:
+    """Whether the browser by itself names somebody, whoever the request is made in the name of."""
+    return any(identity.auth_type in AMBIENT for identity in found.values())
 
 
 def is_known_by_header(principal: Identity | None) -> bool:

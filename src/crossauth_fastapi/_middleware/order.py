@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_backend.oauth.wire.errors import OAuthError
@@ -16,7 +17,7 @@ from crossauth_fastapi._middleware.authentication import AuthenticationMiddlewar
 from crossauth_fastapi._middleware.described import ListedGuard, check_guards, describe
 from crossauth_fastapi._middleware.lifespan import Lifecycle
 from crossauth_fastapi._middleware.protection import SOURCES_ATTRIBUTE, Protections, all_targets, has_own_users
-from crossauth_fastapi._middleware.refusals import refuse, refuse_oauth
+from crossauth_fastapi._middleware.refusals import answer_nobody, refuse, refuse_oauth
 from crossauth_fastapi._middleware.sentusers import check_parameters
 from crossauth_fastapi._middleware.site import Site
 from crossauth_fastapi._middleware.sources import Source
@@ -133,6 +134,7 @@ def _answer_on(app: Starlette) -> None:
     handlers: dict[Any, Any] = app.exception_handlers
     handlers.setdefault(CrossauthError, refuse)
     handlers.setdefault(OAuthError, refuse_oauth)
+    handlers.setdefault(ClientDisconnect, answer_nobody)
 
 
 def _reach_mounted(app: FastAPI, servers: Servers) -> None:

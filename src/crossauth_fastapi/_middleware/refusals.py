@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request, WebSocket
 from starlette.exceptions import WebSocketException
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 
 from crossauth_backend.core.errors import CrossauthError
@@ -42,6 +42,11 @@ async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
     answer = _as_page(request, e, reason) if prefers_html(request) else error_json(reason)
     # A browser that is sent to the login page is not challenged.
     return with_challenges(answer, state_of(request), reason) if answer.status_code >= 400 else answer
+
+
+async def answer_nobody(request: Request | WebSocket, e: ClientDisconnect) -> Response | None:
+    """An answer that nobody waits for: the client went away while it sent the request. That is no fault, and nothing to log."""
+    return None if isinstance(request, WebSocket) else Response(status_code=400)
 
 
 async def refuse_oauth(request: Request | WebSocket, e: OAuthError) -> Response | None:

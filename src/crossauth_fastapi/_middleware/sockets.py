@@ -21,7 +21,7 @@ from crossauth_fastapi._middleware.decision import RouteDemand, decide
 from crossauth_fastapi._middleware.state import RequestState
 
 logger = logging.getLogger("crossauth.http")
-RECHECK_SECONDS = 30.0
+RECHECK_SECONDS = 5.0
 # RFC 6455 §7.4.1, and the IANA registry of close codes: a rule of ours forbids it; come again later.
 POLICY_VIOLATION: Final = 1008
 TRY_AGAIN_LATER: Final = 1013

@@ -117,6 +117,10 @@ class RequestState(dict[str, Any]):
             for name, value in _NOBODY_ASKED.items():
                 outer.setdefault(name, value)
 
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        """Copied or pickled, it is a plain dictionary of what was put there: what it knows of the request stays with that."""
+        return dict, (dict(self),)
+
     def add_identity(self, name: str, identity: Identity) -> None:
         """Say what the credential of a source says from now on, and choose anew who the request is made in the name of."""
         if not self.identities and identity.error is None:

@@ -26,10 +26,10 @@ from crossauth_fastapi._oauth_client.decoded import decode_payload
 
 logger = logging.getLogger("crossauth.oauth")
 _C = ErrorCode
-# Errors of an authorization server that say what a user or an operator can do about it, and the status that they get here.
+# Errors of an authorization server that say what a user or an operator can do about it, and the status that they get here. That
+# something is still to be waited for is for the flows that wait; elsewhere it makes no sense.
 _REASONS: Final[Mapping[str, tuple[ErrorCode, int]]] = {
     "access_denied": (_C.Unauthorized, 401),
-    "authorization_pending": (_C.AuthorizationPending, 200),
     "consent_required": (_C.Unauthorized, 401),
     "expired_token": (_C.ExpiredToken, 401),
     "interaction_required": (_C.Unauthorized, 401),
@@ -42,7 +42,6 @@ _REASONS: Final[Mapping[str, tuple[ErrorCode, int]]] = {
     "invalid_token": (_C.InvalidToken, 401),
     "login_required": (_C.Unauthorized, 401),
     "mfa_required": (_C.MfaRequired, 401),
-    "slow_down": (_C.SlowDown, 200),
     "temporarily_unavailable": (_C.Connection, 503),
     "unauthorized_client": (_C.UnauthorizedClient, 401),
     "unsupported_grant_type": (_C.BadRequest, 400),

@@ -28,7 +28,7 @@ PURPOSE: Final = "oauth client attempts"
 LASTS: Final = timedelta(minutes=10)
 # As many as one browser has under way at once; the oldest is given up for one more.
 MOST: Final = 10
-# A longer target would fill the cookies that a browser sends with every request.
+# Bytes. A longer target would fill the cookies that a browser sends with every request.
 MAX_TARGET: Final = 1000
 _NAME: Final = 16
 _TAG: Final = 6
@@ -115,7 +115,8 @@ class Attempts:
         expires = now + LASTS
         stored = {**_to_data(attempt), "c": self._client, "s": hash_token(text), "x": int(expires.timestamp())}
         # The time stands in clear, so that the oldest is known without decrypting them all; nothing else rests on it.
-        value = f"{int(now.timestamp() * 1000)}.{self._ring.encrypt(json.dumps(stored, separators=(',', ':')))}"
+        text_of = json.dumps(stored, separators=(",", ":"), ensure_ascii=False)
+        value = f"{int(now.timestamp() * 1000)}.{self._ring.encrypt(text_of)}"
         cookie = self._cookie(text)
         state.queue(Cookie(cookie.shape(state.local).name, value, cookie.options(state.local, expires)))
         return text

@@ -101,7 +101,7 @@ async def begin(
 def wanted(request: Request, form: JsonOrFormData) -> str:
     """Where the browser wants to go afterwards: a path of this site; empty where it does not say, or says another site."""
     target = local_path(form.getAsStr("next") or request.query_params.get("next"), "")
-    return target if len(target) <= MAX_TARGET else ""
+    return target if len(target.encode()) <= MAX_TARGET else ""
 
 
 async def come_back(ctx: ClientContext, request: Request, form: JsonOrFormData) -> Response:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from crossauth_backend.core.secrets import from_base64url
-from crossauth_fastapi._http.jsonbody import BadFields, parse_fields
+from crossauth_backend.core.values import is_sound
+from crossauth_fastapi._http.jsonbody import MAX_DEPTH, BadFields, parse_fields
 
 _LONGEST: Final = 64 * 1024
 _TRUE: Final = ("true", "t", "on", "1", "yes", "y")
@@ -20,9 +21,11 @@ def decode_payload(token: str | None) -> dict[str, Any] | None:
     if not isinstance(token, str) or len(token) > _LONGEST or token.count(".") != 2:
         return None
     try:
-        return parse_fields(from_base64url(token.split(".")[1])) or None
+        claims = parse_fields(from_base64url(token.split(".")[1]))
     except (BadFields, ValueError):
         return None
+    # Text that no answer could hold comes from nobody who means well.
+    return claims if claims and is_sound(claims, MAX_DEPTH) else None
 
 
 def string_is_true(val: str) -> bool:

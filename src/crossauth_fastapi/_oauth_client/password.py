@@ -124,7 +124,7 @@ async def _log_in(ctx: ClientContext, request: Request, body: PasswordBody) -> R
             raise CrossauthError(ErrorCode.UsernameOrPasswordInvalid)
         if error not in _NOT_COUNTED:
             raise as_crossauth_error(response)
-    if error in UNAVAILABLE:
+    if error in (*UNAVAILABLE, *WAITING):
         raise as_crossauth_error(response)
     if error is None:
         return await answer_tokens(ctx, request, response, OAuthFlows.Password)

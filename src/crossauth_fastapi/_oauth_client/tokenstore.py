@@ -241,10 +241,21 @@ class StoredTokens:
         entry = await self._place.now(connection)
         return self._seal.open(entry), entry
 
-    async def swap(self, connection: HTTPConnection, before: Any, tokens: TokenSet | None) -> bool:
-        """Replace the tokens, or remove them, where the entry still is `before`; whether it was."""
-        stored = {} if tokens is None else self._seal.close(tokens)
-        return await self._place.swap(connection, before, {**stored, **login_in(before)} or None)
+    async def swap(self, connection: HTTPConnection, before: Any, tokens: TokenSet) -> bool:
+        """Replace the tokens where the entry still is `before`; whether it was."""
+        return await self._place.swap(connection, before, {**self._seal.close(tokens), **login_in(before)})
+
+    async def give_up(self, connection: HTTPConnection, before: Any) -> bool:
+        """Remove the tokens, which the authorization server takes no more, where the entry still is `before`; whether it was.
+
+        A session that their login has opened ends with them (RFC 10017, on sessions and refresh tokens).
+        """
+        tokens = self._seal.open(before)
+        if not await self._place.swap(connection, before, login_in(before) or None):
+            return False
+        if tokens is not None and tokens.opened_session and self._end_session is not None:
+            await self._end_session(connection)
+        return True
 
     async def _login(self, connection: HTTPConnection) -> dict[str, Any]:
         """What stays in the entry, whatever becomes of the tokens: a session is opened once."""
@@ -285,6 +296,8 @@ class _Kept:
     async def write(self, tokens: TokenSet | None) -> bool:
         """Replace them, or remove them, if they still are what was read; whether they were."""
         try:
+            if tokens is None:
+                return await self._store.give_up(self._connection, self._entry)
             return await self._store.swap(self._connection, self._entry, tokens)
         except CrossauthError as e:
             if e.code is not ErrorCode.InvalidSession:

@@ -23,7 +23,9 @@ async def log_out(call: SessionRequest) -> Outcome:
     """End the session and delete the cookies."""
     session_id = call.state["session_id"]
     if session_id is not None:
-        await sessions.log_out(call.ctx.accounts, session_id, call.user, call.origin)
+        # Whoever's the session is: the request may be made in the name of somebody else, who has sent a key.
+        session = call.state.identities.get(call.ctx.source.name)
+        await sessions.log_out(call.ctx.accounts, session_id, session.user if session else None, call.origin)
         call.ctx.end_session(call.request)
     return Outcome({"ok": True}, Redirect(call.next_page(call.ctx.settings.logout_redirect)))
 
@@ -40,6 +42,6 @@ LOGOUT = Action(
     page_option="logout_page",
     body=LogoutBody,
     answer=Ok,
-    csrf=CsrfRule.WITH_COOKIE,
+    csrf=CsrfRule.ON_SESSION,
     session=True,
 )

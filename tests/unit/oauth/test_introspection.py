@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crossauth_backend import CrossauthError, OAuthTokenConsumer
-from crossauth_backend.oauth.wire.errors import InvalidToken, ServerError, TemporarilyUnavailable
+from crossauth_backend.oauth.wire.errors import InvalidToken, TemporarilyUnavailable
 from crossauth_backend.testing import FakeClock, FakeIssuer, Fault
 from tests.unit.oauth.conftest import MakeConsumer
 
@@ -47,7 +47,7 @@ async def test_a_client_that_is_refused_is_our_mistake_and_nobody_s_token(
 ) -> None:
     consumer = make_consumer(**{**OPAQUE, "introspection_client_secret": "wrong secret"})
     token = issuer.issue_opaque_token()
-    with pytest.raises(ServerError):
+    with pytest.raises(TemporarilyUnavailable):
         await consumer.authorize(token)
     with pytest.raises(CrossauthError):
         await consumer.token_authorized(token, "access")
@@ -197,11 +197,17 @@ async def test_a_jwt_is_asked_about_only_where_that_is_said(
 
 
 async def test_an_issuer_without_introspection_is_a_mistake_in_the_options(
-    issuer: FakeIssuer, make_consumer: MakeConsumer
+    issuer: FakeIssuer, make_consumer: MakeConsumer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    consumer = make_consumer(**OPAQUE, oidc_config={"issuer": issuer.url})
     with pytest.raises(CrossauthError, match="set option 'introspection_endpoint'"):
-        await consumer.authorize(issuer.issue_opaque_token())
+        make_consumer(**OPAQUE, oidc_config={"issuer": issuer.url})
+    consumer = make_consumer(**OPAQUE)
+    # The metadata that it fetches say no more than these; nobody's token is to blame.
+    consumer.oidc_config = {"issuer": issuer.url}
+    for _ in range(2):
+        with pytest.raises(TemporarilyUnavailable):
+            await consumer.authorize(issuer.issue_opaque_token())
+    assert caplog.text.count("set option 'introspection_endpoint'") == 1
     named = make_consumer(**OPAQUE, introspection_endpoint=f"{issuer.origin}/introspect")
     assert await named.authorize(issuer.issue_opaque_token())
     assert issuer.requests["metadata"] == 0

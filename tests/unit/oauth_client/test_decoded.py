@@ -18,7 +18,21 @@ def test_the_claims_are_what_the_token_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "token", [None, "", "a", "a.b", jwt([]), jwt({}), jwt("x"), "e30.!!!.x", "e30.e30.x.y", "x" * 70_000]
+    "token",
+    [
+        None,
+        "",
+        "a",
+        "a.b",
+        jwt([]),
+        jwt({}),
+        jwt("x"),
+        jwt({"a": "\ud800"}),
+        jwt({"\ud800": 1}),
+        "e30.!!!.x",
+        "e30.e30.x.y",
+        "x" * 70_000,
+    ],
 )
 def test_what_is_no_token_has_none(token: str | None) -> None:
     assert decode_payload(token) is None

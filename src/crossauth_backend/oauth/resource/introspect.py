@@ -18,7 +18,7 @@ from crossauth_backend.core.jose.cache import copied, size_of
 from crossauth_backend.core.single_flight import SingleFlight
 from crossauth_backend.oauth.resource.remote_keys import read_document
 from crossauth_backend.oauth.resource.verify_jwt import check_bearer, check_kind
-from crossauth_backend.oauth.wire.errors import InvalidToken, ServerError, TemporarilyUnavailable
+from crossauth_backend.oauth.wire.errors import InvalidToken, TemporarilyUnavailable
 
 MAX_RESPONSE: Final = 64 * 1024
 # Anybody can send tokens that nobody has issued: so many are asked about at a time, and no more.
@@ -74,19 +74,21 @@ class Introspector:
 
         self._with_audience, self._without = claims_policy(policy.audiences), claims_policy(None)
 
-    async def introspect(self, token: str, endpoint: str, methods: object = None) -> dict[str, Any]:
+    async def introspect(self, token: str, endpoint: str | None, methods: object = None) -> dict[str, Any]:
         """What the authorization server says of a token that is active and for us; a copy of its own for every caller.
 
         Parameters:
             token: as it came.
-            endpoint: URL of the introspection endpoint.
+            endpoint: URL of the introspection endpoint; `None` where the authorization server has none.
             methods: `introspection_endpoint_auth_methods_supported` of its metadata.
 
         Raises:
             InvalidToken: it is not active, or not for us.
-            TemporarilyUnavailable: there is no answer.
-            ServerError: the authorization server refuses to answer us.
+            TemporarilyUnavailable: there is no answer, or the authorization server offers none, or none to us.
         """
+        if endpoint is None:
+            self._log("the authorization server offers no introspection: set option 'introspection_endpoint'")
+            raise TemporarilyUnavailable(detail="no introspection endpoint")
         name = ClaimsCache.name(token, endpoint)
         known = self._cache.get(name)
         if known is not None and known["until"] > self._clock().timestamp():
@@ -106,7 +108,7 @@ class Introspector:
                 self._log(
                     "the introspection endpoint refuses us with %d: check the introspection client", response.status
                 )
-                raise ServerError(detail=f"introspection: status {response.status}")
+                raise TemporarilyUnavailable(detail=f"introspection: status {response.status}")
             if response.status == 400:
                 self._log("the introspection endpoint answers 400: check the introspection client")
                 raise InvalidToken(detail="introspection: status 400")

@@ -19,7 +19,7 @@ from crossauth_fastapi._oauth_client.bff.upload import Upload
 _SOON: Final = 0.1
 _BETWEEN: Final = 0.25
 # What goes on for longer than this is looked at again: whether the session that it was begun with is still there.
-RECHECK_SECONDS = 30.0
+RECHECK_SECONDS = 5.0
 
 
 class Ending(Enum):
