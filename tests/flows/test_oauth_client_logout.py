@@ -8,9 +8,10 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx2
 import pytest
 
-from crossauth_backend import CrossauthError
+from crossauth_backend import CrossauthError, InMemoryKeyStorage
 from crossauth_backend.core.errors import ErrorCode
 from crossauth_backend.testing import FakeProvider
+from crossauth_fastapi import FastApiApiKeyServer
 from tests.oauthclient import HTML, IN_SESSION, JSON, TOKENS, ClientSite, Visitor
 from tests.support import CSRF, SECRET
 
@@ -207,3 +208,20 @@ async def test_the_back_channel_needs_a_key_storage(provider: FakeProvider) -> N
     async with ClientSite(provider, options, sessions=False).open() as browser:
         assert (await browser.post("/backchannellogout", data={"logout_token": "x"}, headers=JSON)).status_code == 404
         assert (await browser.get("/logoutoidc")).status_code == 404
+
+
+async def test_a_key_in_the_header_ends_no_session_of_a_cookie(provider: FakeProvider) -> None:
+    """Nor its tokens: what is done to a session needs the CSRF token, whatever else was sent."""
+    site = ClientSite(provider, OIDC)
+    assert site.server.session_server is not None
+    users = site.server.session_server.session_manager.user_storage
+    keys = FastApiApiKeyServer(site.server.app, InMemoryKeyStorage(), {"user_storage": users, "secret": SECRET})
+    async with site.open() as browser:
+        await browser.sign_up("alice")
+        await log_in(browser, provider)
+        for key in ("bad", (await keys.manager.create_key("mine", 1)).token):
+            for headers in ({}, {CSRF: "x"}):
+                for path in ("logoutoidc", "api/logoutoidc", "deletetokens", "api/deletetokens"):
+                    sent = {**headers, "Authorization": f"ApiKey {key}"}
+                    assert (await browser.post(f"/{path}", json={}, headers=sent)).status_code == 403, path
+        assert await has_tokens(browser)

@@ -19,6 +19,7 @@ from tests.support import SECRET
 
 ROOT = Path(__file__).parents[2]
 ID_TOKENS, ADVISORIES = "security/test_oauth_client_id_tokens.py", "security/test_oauth_client_advisories.py"
+ENDINGS = "security/test_oauth_client_endings.py"
 ANSWERS, BACKCHANNEL = "security/test_oauth_client_answers.py", "security/test_oauth_client_backchannel.py"
 BFF, LOGOUT, HERE = "security/test_bff.py", "flows/test_oauth_client_logout.py", "security/test_oauth_client_lines.py"
 SPOILED = "test_oidcc_client_test_a_spoiled_id_token_is_no_login"
@@ -106,7 +107,7 @@ BACKEND_FOR_FRONTEND: dict[str, tuple[str, str]] = {
     "4 a list of methods and paths": ("flows/test_bff.py", "test_only_named_methods_and_paths_are_served"),
     "4 paths that are not what they look like": (BFF, "test_paths_that_leave_what_is_offered"),
     "4 one host": (BFF, "test_redirects_stay_where_they_are_offered"),
-    "5 tokens end with the refresh token": ("flows/test_bff_tokens.py", "test_tokens_that_are_gone_for_good_are_forgotten"),
+    "5 the session ends with the refresh token": (ENDINGS, "test_a_local_session_ends_with_the_refresh_token_of_its_login"),
     "6 tokens stay": (HERE, "test_no_token_leaves_the_server_in_a_whole_walk"),
     "6 and the API gets no cookie": ("flows/test_bff.py", "test_a_request_is_passed_on_with_the_access_token"),
 }  # fmt: skip

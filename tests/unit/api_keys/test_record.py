@@ -57,6 +57,7 @@ def test_the_applications_data_hide_no_field() -> None:
         '{"limit":[0,1],"until":"x"}',
         '{"limit":[1],"until":1e999}',
         '{"limit":[true,1]}',
+        '{"limit":[1,999999999999999999999999999999]}',
         '{"limit":{"a":1}}',
         '{"until":99999999999999}',
         '{"pending":1}',
