@@ -1,4 +1,4 @@
-"""Draws the diagrams of docs/concepts as SVG, from the code that they show: states, stages of a login, kinds of keys.
+"""Draws the diagrams of docs as SVG: those of docs/concepts from the code that they show, those of flows from scripts/sequences.
 
 With --check it only says whether the pictures are up to date.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Final
+
+from picture import Picture
+from sequence import Sequence, drawing, steps
 
 from crossauth_backend.accounts.attempt import Attempt
 from crossauth_backend.accounts.stages import LOGIN_STAGES, Refuse, Requirement, next_step
@@ -21,64 +22,7 @@ from crossauth_backend.users.states import REFUSALS, UserState
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
 PICTURES: Final = DOCS / "pictures"
-FONT: Final = 15
-LETTER: Final = 8.2
-LINE: Final = 21
-STYLE: Final = """
-.box{fill:#fff;stroke:#4a5568}.ok{fill:#e6f4ea;stroke:#1e7b3a}.no{fill:#fdecea;stroke:#b3261e}.ask{fill:#fff6dd;stroke:#8a6100}
-text{fill:#1a202c;font:15px system-ui,sans-serif}.line{stroke:#4a5568;fill:none}.quiet{fill:#4a5568}.head{fill:#4a5568}
-.bold{font-weight:600}.page{fill:#fff}
-@media(prefers-color-scheme:dark){.page{fill:#16181d}.box{fill:#23262d;stroke:#a0aec0}.ok{fill:#12341f;stroke:#6fcf8f}
-.no{fill:#3d1815;stroke:#f2a19a}.ask{fill:#3a2d0a;stroke:#e8c265}text{fill:#edf2f7}.line{stroke:#a0aec0}.quiet,.head{fill:#a0aec0}}
-"""
-
-
-@dataclass
-class Picture:
-    """One picture; its parts are added from the top to the bottom.
-
-    Parameters:
-        title: what it shows, for people who can't see it.
-        width, height: in pixels.
-    """
-
-    title: str
-    width: int
-    height: int
-    parts: list[str] = field(default_factory=list)
-
-    def box(self, x: float, y: float, w: float, lines: str, kind: str = "box") -> float:
-        """A box with text in its middle; returns where it ends."""
-        texts = lines.split("\n")
-        h = len(texts) * LINE + 16
-        self.parts.append(f'<rect class="{kind}" x="{x}" y="{y}" width="{w}" height="{h}" rx="8"/>')
-        for n, text in enumerate(texts):
-            bold = ' class="bold"' if n == 0 and len(texts) > 1 else ""
-            at = y + 8 + LINE * n + 16
-            self.parts.append(f'<text{bold} x="{x + w / 2}" y="{at}" text-anchor="middle">{escape(text)}</text>')
-        return y + h
-
-    def text(self, x: float, y: float, text: str, kind: str = "quiet", anchor: str = "start") -> None:
-        """A line of text."""
-        self.parts.append(f'<text class="{kind}" x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>')
-
-    def arrow(self, *points: tuple[float, float]) -> None:
-        """An arrow through these points."""
-        line = " ".join(f"{x},{y}" for x, y in points)
-        self.parts.append(f'<polyline class="line" points="{line}" marker-end="url(#head)"/>')
-
-    def svg(self) -> str:
-        """The picture."""
-        head = (
-            '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '
-            'orient="auto-start-reverse"><path class="head" d="M0 0 10 5 0 10z"/></marker></defs>'
-        )
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" width="{self.width}" '
-            f'height="{self.height}" role="img" aria-labelledby="t"><title id="t">{escape(self.title)}</title>'
-            f"<style>{STYLE}</style>{head}"
-            f'<rect class="page" width="{self.width}" height="{self.height}"/>' + "".join(self.parts) + "</svg>\n"
-        )
+SEQUENCES: Final = Path(__file__).parent / "sequences"
 
 
 def states() -> dict[str, str]:
@@ -245,6 +189,27 @@ def keys_table() -> str:
     return KEYS_BEGIN + "\n".join(rows) + "\n" + KEYS_END
 
 
+SEQUENCE_BEGIN: Final = "<!-- sequence: written by scripts/draw_diagrams.py from scripts/sequences/{name}.mmd -->\n"
+SEQUENCE_END: Final = "<!-- end of sequence -->"
+
+
+def sequences() -> Iterator[tuple[Path, str]]:
+    """The pictures of sequences, and the pages that show them, with the steps in words."""
+    for source in sorted(SEQUENCES.glob("*.mmd")):
+        sequence = Sequence(source.read_text())
+        picture = PICTURES / f"{source.stem}.svg"
+        yield picture, drawing(sequence).svg()
+        words = (
+            f"[![{sequence.title}](pictures/{picture.name})](pictures/{picture.name})\n\n"
+            "<details markdown>\n<summary>The same in words</summary>\n\n"
+            + "\n".join(steps(sequence))
+            + "\n\n</details>\n"
+        )
+        page = DOCS / f"{source.stem}.md"
+        before, begin, rest = page.read_text().partition(SEQUENCE_BEGIN.format(name=source.stem))
+        yield page, before + begin + words + SEQUENCE_END + rest.partition(SEQUENCE_END)[2]
+
+
 def pages() -> Iterator[tuple[Path, str]]:
     """Every file that this script writes, with its content."""
     yield PICTURES / "login_stages.svg", stages_picture().svg()
@@ -253,6 +218,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield PICTURES / "csrf.svg", csrf_picture().svg()
     yield PICTURES / "roles.svg", roles_picture().svg()
     yield PICTURES / "deployment.svg", deployment_picture().svg()
+    yield from sequences()
     tokens = DOCS / "concepts" / "tokens.md"
     before, _, rest = tokens.read_text().partition(KEYS_BEGIN)
     yield tokens, before + keys_table() + rest.partition(KEYS_END)[2]

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+SVG = "{http://www.w3.org/2000/svg}"
 # Attributes from which a browser fetches something without being asked.
 FETCHED = {
     ("script", "src"),
@@ -24,6 +26,8 @@ FETCHED = {
 }
 # Links that say what a page is and fetch nothing.
 SAID = {"canonical", "prev", "next", "alternate"}
+# Pages that explain a sequence of requests.
+SEQUENCES = [*sorted(path.stem for path in (ROOT / "docs").glob("flow_*.md")), "backend_for_frontend"]
 
 
 class Page(HTMLParser):
@@ -35,6 +39,7 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.fetched: list[str] = []
         self.classes: set[str] = set()
+        self.pictures: dict[str, str] = {}
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -42,6 +47,7 @@ class Page(HTMLParser):
         self.ids |= {provided[name] for name in ("id", "name") if name in provided}
         self.classes |= set(provided.get("class", "").split())
         self.links += [provided["href"]] if tag == "a" and "href" in provided else []
+        self.pictures |= {provided["src"]: provided.get("alt", "")} if tag == "img" and "src" in provided else {}
         if not SAID & set(provided.get("rel", "").split()):
             self.fetched += [provided[name] for name in provided if (tag, name) in FETCHED]
 
@@ -111,3 +117,34 @@ def test_nothing_is_loaded_from_another_host(site: Path, pages: dict[Path, Page]
         assert "mermaid" not in page.classes, path.relative_to(site)
     for sheet in site.rglob("*.css"):
         assert re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//[^)]+", sheet.read_text()) == [], sheet.name
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_every_page_has_a_picture_and_says_when_to_use_it(site: Path, pages: dict[Path, Page], name: str) -> None:
+    path = site / f"{name}.html"
+    (address,) = [address for address in pages[path].pictures if address.endswith(".svg")]
+    assert len(pages[path].pictures[address]) > 50, "for people who can't see it"
+    picture = ElementTree.parse(path.parent / address).getroot()
+    (description,) = picture.iterfind(f"{SVG}desc")
+    text = path.read_text()
+    assert (description.text or "").splitlines()[-1].partition(": ")[2] in text, "the steps in words"
+    assert len(list(picture.iter(f"{SVG}polyline"))) > 4
+    assert "<strong>When to use it.</strong>" in text
+
+
+def test_no_page_shows_the_source_of_a_picture(pages: dict[Path, Page]) -> None:
+    shown = [path.name for path in pages if "sequenceDiagram" in path.read_text()]
+    assert shown == [], "a Mermaid block is shown as code: put the sequence into scripts/sequences"
+
+
+def test_drawn_pictures_run_and_load_nothing(site: Path) -> None:
+    drawn = sorted((site / "pictures").rglob("*.svg"))
+    assert len(drawn) >= len(SEQUENCES)
+    for path in drawn:
+        picture = ElementTree.parse(path).getroot()
+        assert picture.findtext(f"{SVG}title"), path.name
+        for element in picture.iter():
+            assert element.tag.removeprefix(SVG) not in {"script", "foreignObject", "image", "a", "use"}, path.name
+            assert [name for name in element.attrib if name.startswith("on") or name.endswith("href")] == [], path.name
+        assert "prefers-color-scheme:dark" in picture.findtext(f"{SVG}style", "")
+        assert re.search(r"@import|@font-face|url\((?!#)", path.read_text()) is None, path.name

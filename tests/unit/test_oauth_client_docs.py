@@ -117,13 +117,6 @@ def test_every_block_is_run_here() -> None:
     assert len(blocks("docs/backend_for_frontend.md")) == 1, "and in tests/browser/test_backend_for_frontend_page.py"
 
 
-@pytest.mark.parametrize("page", [*(f"flow_{name}" for name in FLOWS), "backend_for_frontend"])
-def test_every_page_has_a_picture_and_says_when_to_use_it(page: str) -> None:
-    (picture,) = blocks(f"docs/{page}.md", "mermaid")
-    assert picture.startswith("sequenceDiagram\n")
-    assert "**When to use it.**" in (ROOT / "docs" / f"{page}.md").read_text()
-
-
 def test_logging_in_takes_fewer_than_fifteen_lines(provider: FakeProvider, tmp_path: Path) -> None:
     block = next(block for block in blocks("README.md") if "oauth_client" in block)
     assert len([line for line in block.splitlines() if line.strip()]) < 15
