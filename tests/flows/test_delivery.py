@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Form, Request
+from fastapi import FastAPI, Form, Request, Response
 from fastapi.responses import JSONResponse
 
 from crossauth_backend import (
@@ -24,7 +24,11 @@ from crossauth_backend import (
     TwilioSender,
 )  # fmt: skip
 from crossauth_backend.core.clock import utc_now
+from crossauth_backend.core.fetch import FetchRequest, FetchResponse
+from crossauth_backend.core.http_client import HttpClient
 from crossauth_backend.delivery import queue as queue_room
+from crossauth_backend.delivery import twilio as twilio_room
+from crossauth_backend.delivery.mailer import DeliveryRefused
 from crossauth_backend.delivery.options import MailSettings, smtp_security
 from crossauth_backend.delivery.queue import DeliveryQueue
 from crossauth_backend.delivery.sms import valid_phone
@@ -233,6 +237,18 @@ def test_message_templates_are_an_applications_own(tmp_path: Path) -> None:
         World(password_reset_text_body="nowhere.jinja2")
 
 
+# Numbers by which the stand-in for Twilio is told to misbehave.
+SLOW = "+441632960009"
+ODD = {
+    "+441632960000": JSONResponse({"unexpected": True}, 201),
+    "+441632960001": JSONResponse({"code": 21211}, 400),
+    "+441632960002": JSONResponse({"sid": "SM0"}, 307, {"Location": "/2010-04-01/Accounts/AC2/Messages.json"}),
+    "+441632960003": JSONResponse({"sid": "SM0", "more": "x" * 300_000}, 201),
+    "+441632960004": Response("[" * 100_000, 201, media_type="application/json"),
+    "+441632960005": JSONResponse({"code": 20500}, 500),
+}
+
+
 @pytest.fixture
 def twilio() -> Any:
     """A local HTTP server standing for Twilio's endpoint; `sent` is what it was told."""
@@ -242,11 +258,13 @@ def twilio() -> Any:
     @app.post("/2010-04-01/Accounts/{sid}/Messages.json", status_code=201)
     async def messages(
         request: Request, sid: str, To: str = Form(), From: str = Form(), Body: str = Form()
-    ) -> JSONResponse:  # fmt: skip
+    ) -> Response:  # fmt: skip
         if request.headers.get("authorization") != "Basic QUMxOnRva2Vu":
             return JSONResponse({"code": 20003}, 401)
-        if To == "+441632960000":
-            return JSONResponse({"unexpected": True}, 201)
+        if To in ODD and sid == "AC1":
+            return ODD[To]
+        if To == SLOW:
+            await asyncio.sleep(5)
         app.state.sent.append((sid, To, From, Body))
         return JSONResponse({"sid": f"SM{len(app.state.sent)}"}, 201)
 
@@ -259,12 +277,53 @@ async def test_twilio(twilio: FastAPI) -> None:
         sender = TwilioSender(auth_token="token", **options)
         assert await sender.send("+441632960961", "Hello ✓") == "SM1"
         assert twilio.state.sent == [("AC1", "+441632960961", "+15005550006", "Hello ✓")]
-        for wrong, to in ((TwilioSender(auth_token="other", **options), "+441632960961"), (sender, "+441632960000")):
-            with pytest.raises(CrossauthError, match=UNREACHABLE):
-                await wrong.send(to, "Hello")
+        with pytest.raises(CrossauthError, match=UNREACHABLE):
+            await TwilioSender(auth_token="other", **options).send("+441632960961", "Hello")
     with pytest.raises(CrossauthError, match=UNREACHABLE):
         await sender.send("+441632960961", "Hello")
     assert "token" not in repr(sender).replace("auth_token", "")
+
+
+@pytest.mark.parametrize("to", [*ODD, SLOW])
+async def test_what_twilio_answers_is_judged_within_the_limits_of_every_request(
+    twilio: FastAPI, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    monkeypatch.setattr(twilio_room, "_TIMEOUT", timedelta(seconds=0.5))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with serve(twilio) as url:
+        sender = TwilioSender(account_sid="AC1", auth_token="token", sender="+15005550006", base_url=url)
+        assert await sender.send("+441632960961", "Hello") == "SM1"
+        with pytest.raises(CrossauthError) as refused:
+            await sender.send(to, "Hello")
+        assert isinstance(refused.value, DeliveryRefused) is (to == "+441632960001")
+        assert isinstance(refused.value, DeliveryRefused) or refused.value.code is ErrorCode.Connection
+        assert len(twilio.state.sent) == 1
+        assert not {"token", "AC1", to[1:]} & set(re.findall(r"\w+", f"{refused.value} {refused.value.detail}"))
+
+
+async def test_twilio_is_asked_by_a_client_of_the_application() -> None:
+    asked: list[FetchRequest] = []
+
+    class Own:
+        async def fetch(self, request: FetchRequest) -> FetchResponse:
+            asked.append(request)
+            return FetchResponse(status=201, headers={}, body=b'{"sid": "SM7"}')
+
+    sender = TwilioSender(account_sid="AC1", auth_token="token", sender="Shop", fetcher=Own())
+    assert await sender.send("+441632960961", "a & b") == "SM7"
+    assert asked[0].url == "https://api.twilio.com/2010-04-01/Accounts/AC1/Messages.json"
+    assert asked[0].body == b"To=%2B441632960961&From=Shop&Body=a+%26+b"
+
+
+def test_without_aiohttp_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossauth_backend.core.http_client.find_spec", lambda name: None)
+    for name in ("ACCOUNT_SID", "AUTH_TOKEN"):
+        monkeypatch.setenv(f"TWILIO_{name}", "x")
+    with pytest.raises(CrossauthError, match=r"aiohttp: install crossauth\[sms\]") as refused:
+        TwilioAuthenticator({"sms_authenticator_from": "+15005550006"})
+    assert refused.value.code is ErrorCode.Configuration
+    TwilioAuthenticator({"sms_sender": TwilioSender(account_sid="x", auth_token="x", sender="x", fetcher=HttpClient())})
 
 
 def test_a_login_with_a_code_by_twilio(twilio: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:

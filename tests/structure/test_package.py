@@ -4,6 +4,8 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +85,32 @@ DRIVERS = "aiohttp aiosmtplib aiosqlite alembic asyncpg bcrypt httpx2 httpx_oaut
 def test_a_star_import_brings_what_is_installed(missing: str) -> None:
     done = subprocess.run([sys.executable, "-c", STAR, missing], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# What could send requests, and where it may stand: our client, the helpers for an application's tests, a test of what is there.
+SENDERS = r"aiohttp|httpx2?|requests|urllib3|urllib\.request|http\.client|pycurl|niquests"
+USE = re.compile(rf"""^\s*(?:import|from)\s+({SENDERS})\b|import_module\(\s*["']({SENDERS})["']""", re.MULTILINE)
+MAY_SEND = {
+    "crossauth_backend/core/http_client.py": {"aiohttp"}, "crossauth_backend/core/http_stream.py": {"aiohttp"},
+    "crossauth_fastapi/testing/clients.py": {"httpx", "httpx2"},
+}  # fmt: skip
+
+
+def test_requests_leave_by_one_client() -> None:
+    source = Path(importlib.import_module("crossauth_backend").__path__[0]).parent
+    found = {
+        path.relative_to(source).as_posix(): {"".join(names) for names in USE.findall(path.read_text())}
+        for path in source.rglob("*.py")
+    }
+    assert {path: names for path, names in found.items() if names} == MAY_SEND
+
+
+def test_the_extra_for_text_messages_brings_what_sends_them() -> None:
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert "crossauth[client]" in extras["sms"]
+    assert not [name for name, needed in extras.items() if any(need.startswith("httpx2") for need in needed)]
 
 
 # What an application pays for only where it asks for it.

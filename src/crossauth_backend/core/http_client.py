@@ -100,15 +100,20 @@ def load_aiohttp() -> Any:
         raise _missing() from e
 
 
-def check_aiohttp() -> None:
+def check_aiohttp(extra: str = "client") -> None:
     """Find out whether aiohttp is there, without the time that it takes to import it.
+
+    Parameters:
+        extra: of this package; it installs what is missing.
 
     Raises:
         CrossauthError: `Configuration`, saying what to install.
     """
     if find_spec("aiohttp") is None:
-        raise _missing()
+        raise _missing(extra)
 
 
-def _missing() -> CrossauthError:
-    return CrossauthError(ErrorCode.Configuration, "Requests to other servers need aiohttp: install crossauth[client]")
+def _missing(extra: str = "client") -> CrossauthError:
+    return CrossauthError(
+        ErrorCode.Configuration, f"Requests to other servers need aiohttp: install crossauth[{extra}]"
+    )

@@ -116,7 +116,7 @@ class TwilioAuthenticator(SmsAuthenticator):
         options: see `SmsAuthenticatorOptions`; `sms_authenticator_from` is required.
 
     Raises:
-        CrossauthError: `Configuration` where a credential or the sender is missing.
+        CrossauthError: `Configuration` where a credential, the sender or aiohttp (`crossauth[sms]`) is missing.
     """
 
     def __init__(self, options: SmsAuthenticatorOptions | None = None) -> None:
