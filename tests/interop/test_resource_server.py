@@ -1,7 +1,15 @@
 """The example of a resource server, and one that asks about opaque tokens, with tokens of a certified provider."""
 
+import ast
 import base64
+import errno
 import hashlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +22,12 @@ from fastapi import FastAPI
 from crossauth_backend import OAuthTokenConsumer
 from crossauth_fastapi import FastApiOAuthResourceServer
 from tests.resource import add_routes, bearer
-from tests.services.oidc import CLIENT_ID, CLIENT_SECRET, OidcProvider, oidc_provider
+from tests.services.oidc import CLIENT_ID, CLIENT_SECRET, OidcProvider, example_provider, oidc_provider
 from tests.services.processes import free_port, running
 from tests.services.uvicorn import serve
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "resource_server.py"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "resource_server.py"
 BACK = "http://127.0.0.1:1/cb"
 OPAQUE = "https://api.example.com/opaque"
 MACHINE = ("machine", "a secret of the machine's, long enough")
@@ -91,6 +100,62 @@ def test_the_example_accepts_tokens_of_a_certified_provider(provider: OidcProvid
         }
         for other in (tokens["id_token"], machine_token(provider, "https://other.example.com", "orders:read")):
             assert client.get("/orders", headers=bearer(other)).status_code == 401
+
+
+def documented() -> list[str]:
+    """The commands of the page: the authorization server, the example, and a call of it."""
+    page = (ROOT / "docs" / "resource_server.md").read_text()
+    return [block.strip() for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL)[:3]]
+
+
+def usual_or_free(port: int) -> int:
+    """The port, where nobody has it."""
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as e:
+                if e.errno == errno.EADDRINUSE:
+                    return free_port()
+    return port
+
+
+def test_the_example_tells_of_the_same_commands_as_the_page() -> None:
+    told = ast.get_docstring(ast.parse(EXAMPLE.read_text())) or ""
+    assert textwrap.dedent(told.split("\n\n")[-1]) == "\n".join(documented())
+
+
+def test_the_documented_commands_work_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without settings, but for the ports where somebody has them."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    for name in ("PORT", "ISSUER", "RESOURCE", "CLIENT_URL", *(n for n in os.environ if n.startswith("CROSSAUTH_"))):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "localhost")
+    provide, start, call = documented()
+    assert (provide, start) == ("make provider", f".venv/bin/python {EXAMPLE.relative_to(ROOT)}")
+    provider_port, port = usual_or_free(9000), usual_or_free(8000)
+    issuer, api = f"http://localhost:{provider_port}", f"http://localhost:{port}"
+    usual = (provider_port, port) == (9000, 8000)
+    with (
+        example_provider(**({} if usual else {"PORT": str(provider_port), "CLIENT_URL": api})),
+        running([str(EXAMPLE)], tmp_path, {} if usual else {"ISSUER": issuer}, port=port, told=not usual),
+    ):
+        call = call.replace("http://localhost:8000", api).replace("http://localhost:9000", issuer)
+        done = subprocess.run(["sh", "-c", call], capture_output=True, text=True, check=False, timeout=60)
+        assert done.stdout == '["tea"]', done
+
+
+def test_the_defaults_of_the_example_and_of_the_provider_fit() -> None:
+    """Also where a port is taken, and the commands run at others."""
+    example, provider = EXAMPLE.read_text(), (ROOT / "examples" / "provider.mjs").read_text()
+    issuer = re.search(r'"ISSUER", "http://localhost:(\d+)"', example)
+    port = re.search(r'"PORT", "(\d+)"', example)
+    assert issuer is not None
+    assert port is not None
+    assert f"env.PORT ?? {issuer[1]})" in provider
+    assert f'env.CLIENT_URL ?? "http://localhost:{port[1]}")' in provider
 
 
 def test_opaque_tokens_are_asked_about_and_end_when_they_are_revoked(provider: OidcProvider) -> None:

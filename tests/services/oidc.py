@@ -117,6 +117,27 @@ class OidcProvider:
 
 
 @contextmanager
+def example_provider(**settings: str) -> Iterator[OidcProvider]:
+    """The provider that `make provider` runs, until the end of the block, with no settings but these."""
+    ours = ("PORT", "CLIENT_URL", "RESOURCE", "REDIRECT_PATHS")
+    environment = {name: value for name, value in os.environ.items() if name not in ours} | settings
+    process = subprocess.Popen(
+        [NODE, "examples/provider.mjs"], cwd=PEERS.parents[1], env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        url, app = settings.get("PORT", "9000"), settings.get("CLIENT_URL", "http://localhost:8000")
+        assert f"http://localhost:{url}, for {app}" in process.stdout.readline().decode(), (
+            "is `npm ci` of tests/peers done?"
+        )
+        yield OidcProvider(f"http://localhost:{url}")
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+@contextmanager
 def oidc_provider(*redirect_urls: str, port: int | None = None, **settings: str) -> Iterator[OidcProvider]:
     """A provider until the end of the block, which sends users back to these URLs only.
 

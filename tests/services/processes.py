@@ -31,16 +31,20 @@ def running(
     settings: dict[str, str] | None = None,
     port: int | None = None,
     python: Path | None = None,
+    told: bool = True,
 ) -> Iterator[str]:
     """Run `python command` in `folder` until the end of the block; yields its URL.
 
-    The port is given as PORT, and to uvicorn as an option. `python` may be that of another environment.
+    The port is given as PORT, and to uvicorn as an option; unless it is `told` it has to be the server's own. `python` may be
+    that of another environment.
     """
     port = port or free_port()
     url = f"http://localhost:{port}"
     options = ["--port", str(port)] if "uvicorn" in command else []
     settings = {"PORT": str(port), **(settings or {})}
     environment = clean_environment(**settings) if python else {**os.environ, **settings}
+    if not told:
+        del environment["PORT"]
     process = subprocess.Popen([python or sys.executable, *command, *options], cwd=folder, env=environment)
     _processes[url] = process
     try:
