@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import re
+import runpy
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 import schemathesis
+from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -25,13 +27,14 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from crossauth_backend.testing import FakeProvider
+from crossauth_fastapi.testing import create_user
 from tests.resource import bearer
 from tests.services.processes import free_port, running
+from tests.services.uvicorn import serve
 from tests.support import CSRF, PASSWORD
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-# Those that can be run; the shop is there to be tested.
-NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py") if not path.stem.startswith("test_"))
 CHECKS: list[Any] = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
 ]  # fmt: skip
@@ -110,12 +113,24 @@ def by_provider(client: httpx2.Client) -> dict[str, str]:
 CREDENTIALS: dict[str, list[Credential]] = {
     "accounts": [by_administrator], "api_keys": [by_session, by_key, by_administrator],
     "fastapi_users_routes": [by_jwt], "oauth_client": [by_provider, by_session], "resource_server": [],
-    "session_adapter": [by_adapter], "session_server": [by_session],
+    "session_adapter": [by_adapter], "session_server": [by_session], "shop": [by_session, by_administrator],
 }  # fmt: skip
 
 
 def test_every_example_is_tried() -> None:
     assert sorted(CREDENTIALS) == NAMES
+
+
+@contextmanager
+def a_shop() -> Iterator[str]:
+    """The shop has no program of its own, for it is there to be tested: its application, with a customer and an administrator."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CROSSAUTH_SECRET", "s" * 40)
+        app: FastAPI = runpy.run_path(str(EXAMPLES / "shop.py"))["create_app"]()
+    create_user(app, "alice", PASSWORD, email="alice@example.com", company="Acme")
+    create_user(app, ADMIN, PASSWORD, email="root@example.com", admin=True)
+    with serve(app) as url:
+        yield url
 
 
 @dataclass(frozen=True)
@@ -141,8 +156,9 @@ def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         def by_token(client: httpx2.Client) -> dict[str, str]:
             return bearer(issuer.issue_token(resource, scope="orders:write"))
 
+        program = [str(EXAMPLES / f"{name}.py")]
         with (
-            running([str(EXAMPLES / f"{name}.py")], folder, environment, port=port) as url,
+            a_shop() if name == "shop" else running(program, folder, environment, port=port) as url,
             httpx2.Client(base_url=url, trust_env=False, timeout=20) as client,
         ):
             yield Running(name, client, CREDENTIALS[name] or [by_token])
