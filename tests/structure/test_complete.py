@@ -20,6 +20,7 @@ from crossauth_backend.storages.sqlalchemy.tables import EXTRA_SECRETS, secrets_
 from crossauth_backend.users.record import UserSecrets, UserSecretsInputFields
 from crossauth_fastapi._session.actions import ACTIONS
 from crossauth_fastapi._session.endpoints import AllEndpoints
+from tests.structure.option_reads import Code
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
@@ -40,6 +41,48 @@ ONLY_IN_THE_REFERENCE = set(
 _FEATURES = runpy.run_path(str(ROOT / "scripts" / "generate_docs.py"))["FEATURES"]
 TABLES = list(dict.fromkeys(section.settings for sections in _FEATURES.values() for section in sections))
 
+_MAIL = (
+    "crossauth_backend/email_tokens/manager.py",
+    'getattr(s, f"{kind}_{part}") for part in ("subject", "text_body",',
+)
+_CORE = "crossauth_fastapi/fastapi_users/_core.py"
+# Options that are read where no class says so: the file, and what in it reads them.
+READ_BY_NAME = {
+    "ServerParams.oauth_auth_server": (
+        "crossauth_fastapi/_assembly/options.py",
+        'params.get("oauth_auth_server") is not None',
+    ),
+    "ServerSettings.app": ("crossauth_fastapi/fastapiserver.py", "settings.app or FastAPI()"),
+    "SessionServerSettings.email_verification_text_body": _MAIL,
+    "SessionServerSettings.email_verification_html_body": _MAIL,
+    "SessionServerSettings.email_verification_subject": _MAIL,
+    "SessionServerSettings.password_reset_text_body": _MAIL,
+    "SessionServerSettings.password_reset_html_body": _MAIL,
+    "SessionServerSettings.password_reset_subject": _MAIL,
+    "SessionServerSettings.factor2_protected_page_endpoints": (
+        "crossauth_fastapi/_session/stepup.py",
+        "(PAGES_OPTION, False)",
+    ),
+    "SessionServerSettings.factor2_protected_api_endpoints": (
+        "crossauth_fastapi/_session/stepup.py",
+        "(APIS_OPTION, True)",
+    ),
+    "EmailAuthenticatorSettings.friendly_name": ("crossauth_backend/factors/base.py", "self.settings.friendly_name"),
+    # Arguments that are used as they are.
+    "FastAPIUsersSettings.session_manager": (_CORE, "session_manager.accounts()"),
+    "FastAPIUsersSettings.key_storage": (_CORE, "self.keys = key_storage"),
+}
+# What an omission looks like: where an option is handed on, or read for the only time.
+OMISSIONS = [
+    ("crossauth_backend/_sessionmanagerbase.py", "self.settings.session_max_per_user", "SessionServerSettings"),
+    ("crossauth_backend/_sessionmanagerbase.py", "self.settings.before_delete_user", "SessionServerSettings"),
+    ("crossauth_backend/oauth/resource/parts.py", "settings.introspection_cache_seconds", "TokenConsumerSettings"),
+    ("crossauth_fastapi/_oauth_resource/context.py", "self.settings.error_body", "FastApiResourceServerSettings"),
+    ("crossauth_backend/api_keys/rows.py", "self.settings.max_per_user", "ApiKeySettings"),
+    ("crossauth_fastapi/_oauth_client/logout.py", "ctx.options.logout_id_token_hint", "ClientServerSettings"),
+    ("crossauth_backend/factors/password/authenticator.py", "s.hashing_queue", "LocalPasswordSettings"),
+]
+
 
 @pytest.mark.parametrize("kind", schema.HEADS)
 def test_the_heads_are_those_of_the_migrations(kind: str) -> None:
@@ -58,13 +101,34 @@ def test_every_action_that_is_read_and_sent_says_what_reading_it_does() -> None:
     assert {a.name for a in ACTIONS if a.json_summary} == {a.name for a in ACTIONS if a.get_json and a.submit}
 
 
-def test_every_option_is_read() -> None:
-    text = "\n".join(path.read_text() for path in sorted(SOURCE.rglob("*.py")))
-    for table in TABLES:
-        for name, field in table.__dataclass_fields__.items():
-            told = field.metadata
-            if "doc" in told and not (told["planned"] or told["unread"]):
-                assert re.search(rf"\.{name}\b|[\"']{name}[\"']", text), f"nothing reads {table.__name__}.{name}"
+@pytest.fixture(scope="module")
+def code() -> Code:
+    return Code([*TABLES, Accounts])
+
+
+def unread(code: Code) -> set[str]:
+    """The options that nothing outside of the tables reads, and not the doctor alone."""
+    rows = [(t, n, f.metadata) for t in TABLES for n, f in t.__dataclass_fields__.items() if "doc" in f.metadata]
+    expected = [(t, n) for t, n, told in rows if not (told["planned"] or told["unread"])]
+    return {f"{table.__name__}.{name}" for table, name in expected if not code.is_read(table, name)}
+
+
+def test_every_option_is_read(code: Code) -> None:
+    assert unread(code) == set(READ_BY_NAME)
+    for file, text in READ_BY_NAME.values():
+        assert text in (SOURCE / file).read_text(), text
+
+
+def test_an_option_that_is_not_handed_on_is_noticed(code: Code) -> None:
+    """Although the doctor, its table and its page name it, and other classes have attributes of the same name."""
+    changed: dict[str, str] = {}
+    for file, text, _ in OMISSIONS:
+        source = changed.get(file) or (SOURCE / file).read_text()
+        assert text in source, text
+        changed[file] = source.replace(text, "None")
+    assert unread(Code(TABLES, changed)) - unread(code) == {
+        f"{table}.{text.rpartition('.')[2]}" for _, text, table in OMISSIONS
+    }
 
 
 def test_every_option_is_on_the_page_of_its_feature() -> None:
@@ -86,6 +150,10 @@ def test_everything_that_accounts_work_with_is_handed_to_them() -> None:
     provided = {keyword.arg for call in calls for keyword in call.keywords}
     # As the request found the application: set for each request.
     assert set(Accounts.__dataclass_fields__) - {"root_path"} == provided
+
+
+def test_everything_that_accounts_work_with_is_used(code: Code) -> None:
+    assert [name for name in Accounts.__dataclass_fields__ if not code.is_read(Accounts, name)] == []
 
 
 def test_every_second_factor_is_in_the_table_of_its_page() -> None:
