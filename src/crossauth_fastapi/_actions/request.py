@@ -105,11 +105,8 @@ class ActionRequest(Generic[C, B]):
             CrossauthError: `InvalidCsrf`; `Unauthorized` where somebody must be logged in and there is no session at all.
         """
         auth_type = self.state["auth_type"]
-        needed = (
-            auth_type in AMBIENT
-            or (auth_type is None and rule is CsrfRule.ALWAYS)
-            or (rule is CsrfRule.ON_SESSION and has_ambient(self.state.identities))
-        )
+        needed = auth_type in AMBIENT or (auth_type is None and rule is CsrfRule.ALWAYS)
+        needed = needed or (rule is CsrfRule.ON_SESSION and has_ambient(self.state.identities))
         if not needed or rule is CsrfRule.NEVER or self.state["csrf_token"]:
             return
         if session and auth_type is None:

@@ -104,17 +104,12 @@ class AuthenticationMiddleware:
             if source.name in state.identities:
                 receive = _recheck_when_late(source, scope, state, receive)
         check = state.site.csrf_check
-        if check is None or (is_known_by_header(state.principal) and not has_ambient(state.identities)):
-            return receive
-        return await check(state, receive)
+        needless = is_known_by_header(state.principal) and not has_ambient(state.identities)
+        return receive if check is None or needless else await check(state, receive)
 
 
 async def _ask(sources: Sequence[Source], held: Sequence[bytes], scope: Scope, state: RequestState) -> None:
-    """Let `sources` say who is asking; one is skipped where the request cannot hold its credential.
-
-    Parameters:
-        held: those headers of the request that can hold one.
-    """
+    """Let those of `sources` say who is asking whose credential can be in one of the headers `held`."""
     for source in sources:
         if source.header is None or source.header in held:
             identity = await source.identify(scope, state)

@@ -11,8 +11,6 @@ from crossauth_backend.users.record import User
 
 # Whose word counts where a request carries several credentials: what a program sends by itself before what a browser adds.
 PRECEDENCE: Final = ("bearer", "api_key", "session", "id_token")
-# Those in the header `Authorization`, which says more than any cookie.
-BY_HEADER: Final = ("bearer", "api_key")
 # `auth_type` of somebody who is known by an ID token in the session alone, and not logged in here.
 OIDC: Final = "oidc"
 # `auth_type` of principals whom a browser names by itself, also for a page of somebody else's.

@@ -114,8 +114,7 @@ class RequestState(dict[str, Any]):
         if isinstance(outer, RequestState):
             self.nested = True
         else:
-            for name, value in _NOBODY_ASKED.items():
-                outer.setdefault(name, value)
+            outer.update({**_NOBODY_ASKED, **outer})
 
     def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
         """Copied or pickled, it is a plain dictionary of what was put there: what it knows of the request stays with that."""

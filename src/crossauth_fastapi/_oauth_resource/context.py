@@ -19,7 +19,7 @@ from crossauth_backend.users.record import User
 from crossauth_fastapi._actions.kepttokens import kept_tokens
 from crossauth_fastapi._http.router import route_path
 from crossauth_fastapi._middleware.decision import CLAIMS, check_csrf_token
-from crossauth_fastapi._middleware.identity import BY_HEADER, Identity
+from crossauth_fastapi._middleware.identity import Identity
 from crossauth_fastapi._middleware.state import RequestState, state_of
 from crossauth_fastapi._middleware.whereabouts import connection_of, is_from_this_site
 from crossauth_fastapi._oauth_resource.endpoints import EndpointRule
@@ -32,6 +32,8 @@ from crossauth_fastapi.fastapisessionadapter import FastApiSessionAdapter
 
 HEADER: Final = "header"
 SESSION: Final = "session"
+# Credentials in the header `Authorization`.
+_BY_HEADER: Final = ("bearer", "api_key")
 _TOKEN: Final = "access_token"
 
 
@@ -112,7 +114,7 @@ class ResourceContext:
         adapter, scope, state = self.adapter, connection.scope, state_of(connection)
         if adapter is None or (scope["type"] == "websocket" and not is_from_this_site(state)):
             return None
-        if any(name in state.identities for name in BY_HEADER if name != self.source.name):
+        if any(name in state.identities for name in _BY_HEADER if name != self.source.name):
             # The header `Authorization` has another credential, good or bad: a cookie does not say more than that.
             return None
         token = await self._kept_token(adapter, scope)
