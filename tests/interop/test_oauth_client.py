@@ -1,7 +1,6 @@
 """The OAuth client with a certified provider: every flow that the provider has, step by step as applications take them."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
-from crossauth_backend.core.jose import SigningKey, generate_signing_key
+from crossauth_backend.core.jose import generate_signing_key
 from crossauth_backend.oauth.client import OAuthClient
 from crossauth_backend.oauth.wire.errors import InvalidRequest
 from crossauth_backend.testing import FakeIssuer
@@ -27,6 +26,7 @@ from tests.services.oidc import (
     PUBLIC_ID,
     OidcProvider,
     oidc_provider,
+    private_jwks,
 )
 from tests.services.processes import free_port
 
@@ -242,11 +242,6 @@ async def test_keys_may_change_between_two_logins() -> None:
             assert await client.validate_id_token(before["id_token"]) is None
     finally:
         await client.aclose()
-
-
-def private_jwks(key: SigningKey) -> str:
-    document = {**key.key.as_dict(private=True), "kid": key.kid, "alg": key.algorithm, "use": "sig"}
-    return json.dumps({"keys": [document]})
 
 
 async def test_a_provider_that_is_gone_is_an_error_and_its_return_is_noticed() -> None:

@@ -4,6 +4,7 @@ import ast
 import base64
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import textwrap
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -20,9 +22,12 @@ import pytest
 from fastapi import FastAPI
 
 from crossauth_backend import OAuthTokenConsumer
+from crossauth_backend.core.clock import utc_now
+from crossauth_backend.core.jose import generate_signing_key
 from crossauth_fastapi import FastApiOAuthResourceServer
+from tests.bff import soon
 from tests.resource import add_routes, bearer
-from tests.services.oidc import CLIENT_ID, CLIENT_SECRET, OidcProvider, example_provider, oidc_provider
+from tests.services.oidc import CLIENT_ID, CLIENT_SECRET, OidcProvider, example_provider, oidc_provider, private_jwks
 from tests.services.processes import free_port, running
 from tests.services.uvicorn import serve
 
@@ -177,3 +182,51 @@ def test_opaque_tokens_are_asked_about_and_end_when_they_are_revoked(provider: O
         assert client.get("/orders", headers=bearer(other)).status_code == 401
         assert asked(f"{provider.url}/token/revocation", token=token).is_success
         assert client.get("/orders", headers=bearer(token)).status_code == 401
+
+
+class Time:
+    """A clock that can be put forward."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return utc_now() + self.ahead
+
+
+def key_of(token: str) -> str:
+    head = token.split(".")[0]
+    kid: str = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
+    return kid
+
+
+def test_the_provider_may_sign_with_a_new_key_and_later_withdraw_the_old_one() -> None:
+    """This side is not started again, and goes by the keys that the provider publishes."""
+    old, new = generate_signing_key("RS256"), generate_signing_key("RS256")
+    port, time, app = free_port(), Time(), FastAPI()
+    options: Any = {"auth_server_base_url": f"http://127.0.0.1:{port}", "jwks_max_age": 60, "jwks_cooldown": 30}
+    consumer = OAuthTokenConsumer("https://api.example.com", options, clock=time)
+    FastApiOAuthResourceServer(app, [consumer], {"protected_endpoints": {"/orders": {"scope": ["orders:read"]}}})
+    add_routes(app)
+    tokens = {}
+    with serve(app) as url, httpx2.Client(base_url=url, trust_env=False) as client:
+
+        def statuses() -> dict[str, int]:
+            return {name: client.get("/orders", headers=bearer(token)).status_code for name, token in tokens.items()}
+
+        with oidc_provider(BACK, port=port, jwks=private_jwks(old)) as provider:
+            tokens["before"] = machine_token(provider, "https://api.example.com", "orders:read")
+            assert (key_of(tokens["before"]), statuses()) == (old.kid, {"before": 200})
+        with oidc_provider(BACK, port=port, jwks=private_jwks(new, old)) as provider:
+            tokens["after"] = machine_token(provider, "https://api.example.com", "orders:read")
+            assert key_of(tokens["after"]) == new.kid
+            assert statuses() == {"before": 200, "after": 401}, "keys were fetched just now"
+            time.ahead = timedelta(seconds=31)
+            assert statuses() == {"before": 200, "after": 200}
+            tokens["user"] = user_tokens(provider, "https://api.example.com", "orders:read")["access_token"]
+            assert (key_of(tokens["user"]), statuses()["user"]) == (new.kid, 200)
+        with oidc_provider(BACK, port=port, jwks=private_jwks(new)):
+            assert set(statuses().values()) == {200}, "nobody has asked for the keys"
+            time.ahead = timedelta(seconds=31 + 61)
+            assert soon(lambda: statuses()["before"] == 401)
+            assert statuses() == {"before": 401, "after": 200, "user": 200}

