@@ -35,6 +35,8 @@ ENDPOINTS = (
     BffEndpoint("/stream", ["GET", "POST"], True),
     BffEndpoint("/ws", ["GET"], True),
 )
+# Seconds until the API hears that the browser has left.
+LEAVING = 1.0
 
 
 class Api:
@@ -304,7 +306,7 @@ def open_site(**options: Any) -> Iterator[tuple[Client, Api, Site]]:
 
 
 def soon(what: Callable[[], Any], seconds: float = 5.0) -> bool:
-    """Whether something becomes true: within a second where nothing else runs, later where tests run side by side."""
+    """Whether something becomes true in so many seconds, which are plenty unless a test is about them."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if what():

@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from crossauth_fastapi._oauth_client.bff import sockets, watch
-from tests.bff import Api, Site, open_site, soon
+from tests.bff import LEAVING, Api, Site, open_site, soon
 from tests.support import Client
 
 World = tuple[Client, Api, Site]
@@ -73,11 +73,11 @@ def test_where_the_browser_closes_the_api_hears_it(world: World) -> None:
     client, api, _ = world
     with opened(client) as socket:
         socket.close(4002, "enough")
-    assert soon(lambda: api.gone == ["socket 4002"])
+    assert soon(lambda: api.gone == ["socket 4002"], LEAVING)
     with opened(client) as socket:
         # The connection is lost, without a word.
         socket.socket.shutdown(2)
-    assert soon(lambda: len(api.gone) == 2)
+        assert soon(lambda: len(api.gone) == 2, LEAVING)
 
 
 def test_where_the_api_closes_the_browser_hears_it(world: World) -> None:

@@ -16,7 +16,7 @@ from crossauth_backend import CrossauthError, ErrorCode
 from crossauth_backend.oauth.client.token_set import TokenSet
 from crossauth_fastapi._oauth_client.bff import watch
 from crossauth_fastapi._oauth_client.bff.upload import Upload
-from tests.bff import Api, Site, open_site, sent, soon
+from tests.bff import LEAVING, Api, Site, open_site, sent, soon
 from tests.support import CSRF, Client
 
 World = tuple[Client, Api, Site]
@@ -35,6 +35,13 @@ def world(shared: World) -> World:
     api.forget()
     api.go_on.clear()
     return client, api, site
+
+
+@pytest.fixture
+def patient() -> Iterator[World]:
+    """Nothing ends here because it took too long."""
+    with open_site() as world:
+        yield world
 
 
 def memory() -> int:
@@ -122,19 +129,19 @@ def test_events_come_as_they_are_sent(world: World) -> None:
         assert b"data: 0" in next(events)
 
 
-def test_where_the_browser_leaves_the_stream_of_the_api_ends(world: World) -> None:
-    client, api, _ = world
+def test_where_the_browser_leaves_the_stream_of_the_api_ends(patient: World) -> None:
+    client, api, _ = patient
     with client.stream("GET", "/bff/stream/events") as answer:
         next(answer.iter_raw())
-    assert soon(lambda: "events" in api.gone)
+    assert soon(lambda: "events" in api.gone, LEAVING)
     connection = raw(client, "GET /bff/stream/silence HTTP/1.1\nHost: 127.0.0.1\nCookie: COOKIES\n\n")
     time.sleep(0.3)
     connection.close()
-    assert soon(lambda: "silence" in api.gone), "also before it has answered"
+    assert soon(lambda: "silence" in api.gone, LEAVING), "also before it has answered"
 
 
-def test_where_the_browser_leaves_its_upload_ends(world: World) -> None:
-    client, api, _ = world
+def test_where_the_browser_leaves_its_upload_ends(patient: World) -> None:
+    client, api, _ = patient
     api.go_on.set()
     head = (
         f"POST /bff/stream/slow HTTP/1.1\nHost: 127.0.0.1\nCookie: COOKIES\n{CSRF}: TOKEN\nContent-Length: 100000\n\n"
@@ -143,7 +150,7 @@ def test_where_the_browser_leaves_its_upload_ends(world: World) -> None:
     connection.sendall(b"x" * 70_000)
     assert soon(lambda: api.received > 0)
     connection.close()
-    assert soon(lambda: "upload" in api.gone)
+    assert soon(lambda: "upload" in api.gone, LEAVING)
 
 
 @pytest.mark.parametrize("query", ["", "?length"])
