@@ -55,6 +55,7 @@ TIPS = [
         "text": "By the authorization code flow.",
         "href": f"/authzcodeflow?scope={SCOPE}",
     },
+    {"title": "Log in with PKCE", "text": "The same, never without it.", "href": f"/authzcodeflowpkce?scope={SCOPE}"},
     {"title": "Log in by password", "text": "You enter it here. Better not.", "href": f"/passwordflow?scope={SCOPE}"},
     {"title": "Log in by device code", "text": "Confirm by phone.", "action": "/devicecodeflow", "scope": SCOPE},
     {"title": "Get a token for this application", "text": "By client credentials.", "action": "/clientcredflow"},

@@ -5,9 +5,10 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.test_pages import Visitor
 from tests.services.oidc import NODE
@@ -110,6 +111,11 @@ async def test_the_home_page_has_a_button_for_every_flow(browser: Browser, site:
     context = await browser.new_context(viewport={"width": width, "height": 800}, bypass_csp=True)
     visitor = Visitor(await context.new_page(), site, f"{width}")
     await visitor.visit("/", "oauth-client-home")
+    page = visitor.page
+    for starter in ("authzcodeflow", "authzcodeflowpkce", "passwordflow"):
+        await expect(page.locator(f'main a[href^="/{starter}?"]')).to_be_visible()
+    for starter in ("devicecodeflow", "clientcredflow", "refreshtokens"):
+        await expect(page.locator(f'main form[action="/{starter}"] button')).to_be_visible()
     assert visitor.complaints == []
     await context.close()
 
@@ -148,6 +154,50 @@ async def test_code_flow_api_call_refresh_and_logout(browser: Browser, site: str
         await alice.is_out()
         await alice.follow("Call the API")
         await expect(alice.page.locator("body")).to_contain_text("log in first")
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_code_flow_with_pkce(browser: Browser, site: str) -> None:
+    async with person(browser, site) as erin:
+        await erin.home()
+        async with erin.page.expect_request(lambda request: "/auth?" in request.url) as asked:
+            await erin.follow("Log in with PKCE")
+        query = parse_qs(urlsplit((await asked.value).url).query)
+        assert (query["code_challenge_method"], len(query["code_challenge"][0])) == (["S256"], 43)
+        await erin.at_the_provider("erin")
+        await expect(erin.page).to_have_url(f"{site}/")
+        await erin.is_in("erin")
+        await erin.press("Try it: See your tokens")
+        await expect(erin.page.locator("body")).to_contain_text('"sub":"erin"')
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_refresh_token_flow_of_the_session(browser: Browser, site: str) -> None:
+    """A page whose button begins the flow itself; that of the example renews the tokens of the session by another path."""
+
+    async def another_button(route: Route) -> None:
+        answer = await route.fetch()
+        text = (await answer.text()).replace('action="/refreshtokens"', 'action="/refreshtokenflow"')
+        await route.fulfill(response=answer, body=text)
+
+    async with person(browser, site) as frank:
+        await frank.page.route(f"{site}/", another_button)
+        await frank.home()
+        await frank.press("Try it: Refresh them")
+        await frank.look("refreshtokenflow-refused")
+        await expect(frank.page).to_have_url(f"{site}/refreshtokenflow")
+        await expect(frank.page.get_by_role("main")).to_contain_text("There is no refresh token")
+        await frank.home()
+        await frank.follow("Log in at the provider")
+        await frank.at_the_provider("frank")
+        for _ in range(2):
+            await frank.home()
+            async with frank.page.expect_request(f"{site}/refreshtokenflow"):
+                await frank.press("Try it: Refresh them")
+            await expect(frank.page).to_have_url(f"{site}/")
+            await frank.is_in("frank")
+        await frank.follow("Call the API")
+        await expect(frank.page.locator("body")).to_contain_text('"sub":"frank"')
 
 
 @pytest.mark.asyncio(loop_scope="session")
