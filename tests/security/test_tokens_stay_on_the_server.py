@@ -1,10 +1,12 @@
 """Tokens that are kept in the session never reach a browser, a log or a storage in clear, whatever flow they came by
 
-A whole walk of every flow is recorded: what the application sends, and what it logs. Nothing of it may hold a token, or so much
-of one as its signature.
+A whole walk of every flow, and of what is done with the tokens afterwards, is recorded: what the application sends, frames of
+WebSockets included, and what it logs. Nothing of it may hold a token, or so much of one as its signature.
 """
 
+import html
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,10 +14,15 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from websockets.asyncio.client import ClientConnection, connect
 
+from crossauth_backend import InMemoryIdentityStorage
 from crossauth_backend.testing import FakeProvider, Fault, ProviderFault
-from tests.oauthclient import IN_SESSION, ON_PAGE, ClientSite, Visitor, hidden_field
+from crossauth_fastapi import BffEndpoint
+from tests.bff import Api
+from tests.oauthclient import HTML, IN_SESSION, ON_PAGE, ClientSite, Visitor, hidden_field
 from tests.services.uvicorn import serve
+from tests.support import PASSWORD
 
 DELETING = {
     "delete_tokens_get_url": "deletetokens",
@@ -59,7 +66,10 @@ class Recorder:
         async def record(message: Message) -> None:
             for name, value in message.get("headers", ()):
                 self.sent += name + b": " + value + b"\n"
-            self.sent += message.get("body", b"") + b"\n"
+            # What comes in parts is searched as one.
+            self.sent += message.get("body", b"") + (b"" if message.get("more_body") else b"\n")
+            self.sent += (message.get("bytes") or b"") + b"\n"
+            self.sent += ((message.get("text") or "") + message.get("reason", "")).encode() + b"\n"
             await send(message)
 
         await self.app(scope, receive, record)
@@ -80,6 +90,15 @@ class Log(logging.Handler):
 async def provider() -> AsyncIterator[WatchedProvider]:
     async with WatchedProvider() as provider:
         yield provider
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    """An API that tells nobody what it was sent."""
+    api = Api()
+    api.answer = (200, [], b"orders")
+    with serve(api.app) as api.url:
+        yield api
 
 
 @pytest.fixture
@@ -166,6 +185,80 @@ async def fail(browser: Visitor, provider: FakeProvider) -> None:
     provider.faults.clear()
 
 
+def passing(api: Api) -> dict[str, Any]:
+    """The options of a backend-for-frontend."""
+    endpoints = [BffEndpoint(path, ["GET"], True) for path in ("/answer", "/stream", "/ws")]
+    return {"bff_base_url": f"{api.url}/v1", "bff_endpoints": endpoints}
+
+
+def opened(browser: Visitor) -> connect:
+    """A WebSocket through the backend-for-frontend."""
+    base = str(browser.base_url).rstrip("/")
+    headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items()), "Origin": base}
+    return connect(base.replace("http", "ws", 1) + "/bff/ws", additional_headers=headers, proxy=None)
+
+
+async def use_api(browser: Visitor) -> None:
+    """Call the API, listen to it, and talk with it."""
+    assert (await browser.get("/bff/answer")).text == "orders"
+    async with browser.stream("GET", "/bff/stream/events") as answer:
+        assert await anext(answer.aiter_raw()) == b"data: first\n\n"
+    socket: ClientConnection
+    async with opened(browser) as socket:
+        for message in ("tea", b"milk"):
+            await socket.send(message)
+            assert await socket.recv() == message
+        await socket.send("close")
+        await socket.wait_closed()
+
+
+async def link_accounts(browser: Visitor, provider: FakeProvider) -> None:
+    """Link an account and unlink it, by script and by page."""
+    told = (await browser.call("/api/linkaccount")).json()["url"]
+    page = await browser.press(await browser.get("/linkedaccounts", headers=HTML), "Link 127.0.0.1")
+    shown = re.search(r'http-equiv="refresh" content="0; url=([^"]*)"', page.text)
+    assert shown is not None
+    for url in (told, html.unescape(shown.group(1))):
+        back = urlsplit(provider.sign_in(url, "alice"))
+        done = await browser.get(f"{back.path}?{back.query}", headers=HTML)
+        assert done.headers["location"] == "/linkedaccounts?linked=true"
+        page = await browser.get(done.headers["location"], headers=HTML)
+        (account,) = (await browser.get("/api/linkedaccounts")).json()["linkedAccounts"]
+        if url is told:
+            assert (await browser.call("/api/linkedaccounts", account=account["account"])).status_code == 200
+        else:
+            assert "The account has been unlinked" in (await browser.press(page, "Unlink")).text
+
+
+async def log_in_there(browser: Visitor, provider: FakeProvider) -> None:
+    back = await come_back(browser, provider, await browser.get("/authzcodeflow?scope=openid%20email"))
+    assert back.status_code < 400, back.text
+
+
+async def leave(browser: Visitor, provider: FakeProvider) -> None:
+    """Log out here and at the provider, by page and by script."""
+    await log_in_there(browser, provider)
+    there = await browser.press(await browser.get("/logoutoidc", headers=HTML), "Log out")
+    async with httpx2.AsyncClient(trust_env=False) as elsewhere:
+        back = urlsplit((await elsewhere.get(there.headers["location"])).headers["location"])
+    assert "You're logged out" in (await browser.get(f"{back.path}?{back.query}", headers=HTML)).text
+    await log_in_there(browser, provider)
+    assert (await browser.call("/api/logoutoidc")).json()["url"].startswith(f"{provider.url}/end_session?")
+
+
+async def log_in_here_too(browser: Visitor, provider: FakeProvider) -> None:
+    """Come back from the provider, and log in by a local account."""
+    await log_in_there(browser, provider)
+    await look(browser)
+    logged_in = await browser.call("/api/login", username="alice", password=PASSWORD)
+    assert logged_in.json()["user"]["username"] == "alice"
+    # A session of somebody's begins without what one of nobody had.
+    assert (await browser.call("/tokens")).status_code == 204
+    await log_in_there(browser, provider)
+    await look(browser)
+    await use_api(browser)
+
+
 async def look(browser: Visitor) -> None:
     for decode in (True, False):
         told = await browser.call("/tokens", decode=decode)
@@ -180,11 +273,16 @@ async def walk(browser: Visitor, provider: FakeProvider) -> None:
     for flow in (authorize, give_password, use_device):
         await flow(browser, provider)
         await look(browser)
+        await use_api(browser)
     await refresh(browser, provider)
+    await leave(browser, provider)
+    await log_in_here_too(browser, provider)
     await fail(browser, provider)
     await browser.get("/deletetokens")
     await browser.submit("/deletetokens")
     await browser.call("/api/deletetokens")
+    # The last: what is unlinked ends every login of that second.
+    await link_accounts(browser, provider)
     await browser.get("/api/userforsessionkey")
 
 
@@ -196,10 +294,11 @@ async def kept(site: ClientSite) -> str:
 @pytest.mark.parametrize("errors", ["json_error", "page_error"])
 @pytest.mark.parametrize("kind", [ON_PAGE, IN_SESSION], ids=["page", "redirect"])
 async def test_no_token_is_in_anything_that_is_sent_or_logged(
-    provider: WatchedProvider, log: Log, kind: Mapping[str, Any], errors: str
+    provider: WatchedProvider, api: Api, log: Log, kind: Mapping[str, Any], errors: str
 ) -> None:
     options = {
-        **kind, **DELETING, "error_response_type": errors, "token_endpoints": HAVE,
+        **kind, **DELETING, **passing(api), "identity_storage": InMemoryIdentityStorage(), "link_accounts": True,
+        "error_response_type": errors, "token_endpoints": HAVE,
         "oauth_log_fetch": True,
     }  # fmt: skip
     site = ClientSite(provider, options)
@@ -208,6 +307,9 @@ async def test_no_token_is_in_anything_that_is_sent_or_logged(
         async with Visitor(url) as browser:
             await walk(browser, provider)
     assert len(provider.given) > 20
+    sockets = [seen["headers"]["authorization"] for seen in api.seen if "headers" in seen]
+    assert len(sockets) == 4
+    assert {header.removeprefix("Bearer ") for header in sockets} <= provider.given, "the API has got them"
     sent = recorder.sent.decode("utf-8", "replace")
     assert [secret for secret in provider.secrets if secret in sent] == []
     assert log.text.strip()
@@ -233,6 +335,24 @@ async def test_the_search_finds_a_token_that_is_sent(provider: WatchedProvider) 
         sent = recorder.sent.decode("utf-8", "replace")
         assert len([secret for secret in provider.secrets if secret in sent]) >= 5
         provider.given.clear()
+
+
+@pytest.mark.parametrize("kind", [str, bytes])
+async def test_the_search_finds_a_token_in_a_frame(
+    provider: WatchedProvider, api: Api, kind: type[str | bytes]
+) -> None:
+    # A page that knows one has it sent back by the API.
+    site = ClientSite(provider, {**IN_SESSION, **passing(api)})
+    recorder = Recorder(site.server.app)
+    with serve(recorder) as url:
+        async with Visitor(url) as browser:
+            await browser.log_in_by_password()
+            (token, *_) = provider.given
+            assert token not in recorder.sent.decode("utf-8", "replace")
+            async with opened(browser) as socket:
+                await socket.send(token if kind is str else token.encode())
+                await socket.recv()
+    assert token in recorder.sent.decode("utf-8", "replace")
 
 
 async def test_what_a_page_carries_is_of_no_use_at_the_provider(provider: WatchedProvider) -> None:
