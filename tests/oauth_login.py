@@ -22,7 +22,7 @@ class Login:
         self.client = self.another()
 
     def another(self, **options: Any) -> OAuthClient:
-        provided: Any = {"redirect_uri": BACK, "fetch_timeout": 1, **self.provider.client_options, **options}
+        provided: Any = {"redirect_uri": BACK, "fetch_timeout": 2, **self.provider.client_options, **options}
         client = OAuthClient(self.provider.url, {n: v for n, v in provided.items() if v is not None}, clock=self.clock)
         self._clients.append(client)
         return client

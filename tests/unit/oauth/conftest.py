@@ -30,7 +30,7 @@ async def make_consumer(issuer: FakeIssuer, clock: FakeClock) -> AsyncIterator[M
 
         def make(audience: Any = "api", of: FakeIssuer = issuer, **options: Any) -> OAuthTokenConsumer:
             consumer = OAuthTokenConsumer(
-                audience, {"auth_server_base_url": of.url, "fetch_timeout": 1, **options}, clock=clock
+                audience, {"auth_server_base_url": of.url, "fetch_timeout": 5, **options}, clock=clock
             )
             stack.push_async_callback(consumer.aclose)
             return consumer

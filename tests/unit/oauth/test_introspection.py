@@ -169,8 +169,9 @@ async def test_only_true_is_active(active: Any, issuer: FakeIssuer, consumer: OA
     ],
 )  # fmt: skip
 async def test_an_issuer_that_misbehaves_makes_no_token_active(
-    fault: Fault, issuer: FakeIssuer, consumer: OAuthTokenConsumer
+    fault: Fault, issuer: FakeIssuer, make_consumer: MakeConsumer
 ) -> None:
+    consumer = make_consumer(**OPAQUE, fetch_timeout=1)
     await consumer.load_config()
     token, issuer.fault = issuer.issue_opaque_token(), fault
     with pytest.raises(TemporarilyUnavailable):
