@@ -20,7 +20,6 @@ from crossauth_fastapi._api_keys.options import (
     read_server_settings,
 )
 from crossauth_fastapi._api_keys.source import ApiKeySource
-from crossauth_fastapi._http.router import ExactRouter, include
 from crossauth_fastapi._middleware.order import attach_source, servers_on
 
 __all__: Final = ["FastApiApiKeyServer", "FastApiApiKeyServerOptions"]
@@ -68,10 +67,7 @@ class FastApiApiKeyServer:
         storages = (key_storage, manager.user_storage)
         servers_on(app).lifecycle.add([*(s for s in storages if isinstance(s, SupportsLifecycle)), manager])
         if settings.enable_endpoints:
-            router = ExactRouter()
-            # Included first, so that our routes come before the application's; filled when there is a session server.
-            include(app, router)
-            with_accounts(app, lambda accounts: add_endpoints(router, manager, settings, accounts))
+            with_accounts(app, lambda accounts: add_endpoints(manager, settings, accounts))
 
     @property
     def app(self) -> FastAPI:

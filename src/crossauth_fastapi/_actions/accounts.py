@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.accounts.attempt import Attempt
@@ -48,6 +48,11 @@ class AccountServices(Protocol):
     @property
     def context(self) -> ActionContext:
         """Its pages, prefixes and endpoints. Whoever adds to the endpoints gets links to them."""
+        ...
+
+    @property
+    def router(self) -> APIRouter:
+        """Its routes, with those of other servers for its accounts: each router more costs every request of the application."""
         ...
 
     @property

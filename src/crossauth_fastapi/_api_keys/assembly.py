@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from crossauth_backend.api_keys.manager import ApiKeyManager
 from crossauth_backend.core.errors import CrossauthError, ErrorCode
 from crossauth_fastapi._actions.accounts import AccountServices
@@ -13,13 +11,10 @@ from crossauth_fastapi._api_keys.context import ApiKeyContext, Templates
 from crossauth_fastapi._api_keys.options import COMPONENT, ApiKeyServerSettings
 
 
-def add_endpoints(
-    router: APIRouter, manager: ApiKeyManager, settings: ApiKeyServerSettings, accounts: AccountServices
-) -> None:
+def add_endpoints(manager: ApiKeyManager, settings: ApiKeyServerSettings, accounts: AccountServices) -> None:
     """Add the pages and JSON endpoints of users, and of administrators where the application has endpoints for them.
 
     Parameters:
-        router: has the routes.
         manager: keeps the keys.
         settings: the options.
         accounts: the session server.
@@ -51,8 +46,8 @@ def add_endpoints(
     for action in ACTIONS:
         if accounts.has_administrators or not action.admin:
             ctx.endpoints.update(action.endpoints)
-            page_routes(router, ctx, action)
-            api_routes(router, ctx, action)
+            page_routes(accounts.router, ctx, action)
+            api_routes(accounts.router, ctx, action)
 
 
 def _check_templates(ctx: ApiKeyContext) -> None:

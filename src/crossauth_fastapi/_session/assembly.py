@@ -147,7 +147,7 @@ def attach(app: FastAPI, ctx: SessionContext, router: APIRouter) -> None:
         **languages_of(settings, COMPONENT),
     )
     attach_lifecycle(app, manager.parts())
-    offer_accounts(app, SessionServices(ctx))
+    offer_accounts(app, SessionServices(ctx, router))
     attach_landing_page(app, ctx)
     attach_change_password(app, ctx)
 

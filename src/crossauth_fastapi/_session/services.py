@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from starlette.requests import HTTPConnection
 
 from crossauth_backend.accounts.attempt import Attempt
@@ -40,9 +40,11 @@ class SessionServices:
 
     Parameters:
         context: the session server.
+        router: its routes.
     """
 
     context: SessionContext
+    router: APIRouter
 
     @property
     def users(self) -> UserStorage | None:
