@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import textwrap
@@ -133,8 +132,6 @@ def test_the_example_tells_of_the_same_commands_as_the_page() -> None:
 
 def test_the_documented_commands_work_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without settings, but for the ports where somebody has them."""
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
     for name in ("PORT", "ISSUER", "RESOURCE", "CLIENT_URL", *(n for n in os.environ if n.startswith("CROSSAUTH_"))):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "localhost")

@@ -69,7 +69,7 @@ class TwilioSender:
         )
         if self.fetcher is not None:
             return await fetch_with(self.fetcher, request)
-        # Messages are rare, and nothing tells a sender that the server ends: no connection is kept.
+        # Messages are rare, and a sender is not closed when the server stops: no connection is kept.
         client = HttpClient()
         try:
             return await client.fetch(request)

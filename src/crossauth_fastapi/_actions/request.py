@@ -94,7 +94,7 @@ class ActionRequest(Generic[C, B]):
         """Refuse a request that may come from another site.
 
         A token is needed where the browser by itself says who is asking, by a cookie; and by actions such as logging in also
-        where nobody is known. Whoever is known by a header needs none: no other site can send it. What is done to the session
+        where nobody is known. Whoever is known by a header needs none: no other site can send it. A change to the session
         of a cookie needs one whatever else was sent.
 
         Parameters:

@@ -90,7 +90,7 @@ def as_reason(e: Exception) -> CrossauthError:
     """What is answered for `e`, after logging it. Texts of unexpected exceptions stay in the log.
 
     Raises:
-        ClientDisconnect: where `e` is one: nobody waits for an answer.
+        ClientDisconnect: where `e` is one: the client is not there to be answered.
     """
     if isinstance(e, ClientDisconnect):
         raise e

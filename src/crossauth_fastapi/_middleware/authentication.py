@@ -109,7 +109,7 @@ class AuthenticationMiddleware:
 
 
 async def _ask(sources: Sequence[Source], held: Sequence[bytes], scope: Scope, state: RequestState) -> None:
-    """Let those of `sources` say who is asking whose credential can be in one of the headers `held`."""
+    """Ask each of `sources` whose credential can be in one of the headers `held` who sends the request."""
     for source in sources:
         if source.header is None or source.header in held:
             identity = await source.identify(scope, state)

@@ -77,7 +77,7 @@ def choose_principal(found: Mapping[str, Identity]) -> Identity | None:
 
 
 def has_ambient(found: Mapping[str, Identity]) -> bool:
-    """Whether the browser by itself names somebody, whoever the request is made in the name of."""
+    """Whether a cookie authenticates a user, also where the principal is that of another credential."""
     return any(identity.auth_type in AMBIENT for identity in found.values())
 
 

@@ -45,7 +45,7 @@ async def refuse(request: Request | WebSocket, e: Exception) -> Response | None:
 
 
 async def answer_nobody(request: Request | WebSocket, e: ClientDisconnect) -> Response | None:
-    """An answer that nobody waits for: the client went away while it sent the request. That is no fault, and nothing to log."""
+    """An answer that is not read: the client disconnected while it sent the request. That is no error, and is not logged."""
     return None if isinstance(request, WebSocket) else Response(status_code=400)
 
 

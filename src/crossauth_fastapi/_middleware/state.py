@@ -44,7 +44,7 @@ SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
 _OURS: Final = IDENTITY | {"set_cookies", "delete_cookies"}
 _NOTHING: Final = object()
 _NOBODY: Final[Mapping[str, Identity]] = MappingProxyType({})
-# What middlewares around us can read, whoever asked.
+# What middlewares around ours can read of an anonymous request.
 _NOBODY_ASKED: Final = {"user": None, "auth_type": None}
 
 
@@ -56,7 +56,7 @@ class RequestState(dict[str, Any]):
         site: the application.
     """
 
-    # What every request has. Everything else has its default on the class: a request that nobody asks about pays for none of it.
+    # What every request has. Everything else has its default on the class: an anonymous request pays for none of it.
     __slots__ = ("__dict__", "_connection", "_outer", "headers", "method", "site")
 
     root_path: str = ""

@@ -24,7 +24,7 @@ def decode_payload(token: str | None) -> dict[str, Any] | None:
         claims = parse_fields(from_base64url(token.split(".")[1]))
     except (BadFields, ValueError):
         return None
-    # Text that no answer could hold comes from nobody who means well.
+    # Text that is not valid Unicode cannot be encoded in an answer.
     return claims if claims and is_sound(claims, MAX_DEPTH) else None
 
 

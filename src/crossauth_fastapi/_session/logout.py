@@ -23,7 +23,7 @@ async def log_out(call: SessionRequest) -> Outcome:
     """End the session and delete the cookies."""
     session_id = call.state["session_id"]
     if session_id is not None:
-        # Whoever's the session is: the request may be made in the name of somebody else, who has sent a key.
+        # The user of the session: with an API key in the header, the principal is the user of the key.
         session = call.state.identities.get(call.ctx.source.name)
         await sessions.log_out(call.ctx.accounts, session_id, session.user if session else None, call.origin)
         call.ctx.end_session(call.request)
