@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from crossauth_backend import SqlAlchemyKeyStorage, open_engine
 from crossauth_fastapi import FastApiServer
 from crossauth_fastapi.fastapioauthclient import BffEndpoint
+from tests.patience import PATIENCE
 from tests.support import SECRET
 
 PROCESS = "x-process"
@@ -40,7 +41,7 @@ def create() -> FastAPI:
                 "auth_server_base_url": os.environ["SITE_PROVIDER"],
                 "options": {
                     "client_id": os.environ["SITE_CLIENT_ID"], "client_secret": os.environ["SITE_CLIENT_SECRET"],
-                    "valid_flows": ["password", "refresh_token"], "fetch_timeout": 10,
+                    "valid_flows": ["password", "refresh_token"], "fetch_timeout": PATIENCE,
                     "token_response_type": "save_in_session_and_load", "bff_base_url": os.environ["SITE_API"],
                     "bff_endpoints": [BffEndpoint("/me", ["GET"], False)],
                 },

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from crossauth_backend.oauth.client import OAuthClient, OAuthTokenResponse
 from crossauth_backend.testing import FakeClock, FakeProvider
+from tests.patience import PATIENCE
 
 BACK = "http://localhost:8000/authzcode"
 
@@ -22,7 +23,7 @@ class Login:
         self.client = self.another()
 
     def another(self, **options: Any) -> OAuthClient:
-        provided: Any = {"redirect_uri": BACK, "fetch_timeout": 2, **self.provider.client_options, **options}
+        provided: Any = {"redirect_uri": BACK, "fetch_timeout": PATIENCE, **self.provider.client_options, **options}
         client = OAuthClient(self.provider.url, {n: v for n, v in provided.items() if v is not None}, clock=self.clock)
         self._clients.append(client)
         return client

@@ -20,7 +20,8 @@ from crossauth_backend import (
 from crossauth_backend.core.clock import utc_now
 from crossauth_backend.testing import FakeProvider
 from crossauth_fastapi import FastApiServer
-from tests.services.uvicorn import serve
+from tests.patience import PATIENCE
+from tests.services.uvicorn import serve_beside
 from tests.support import CHEAP, CSRF, PASSWORD, SECRET
 
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -64,7 +65,7 @@ class ClientSite:
         self.ahead = timedelta(seconds=3600 - utc_now().timestamp() % 3600) if sessions else timedelta()
         # What is issued at a time is good for a time: both go by one clock.
         provider._clock = lambda: utc_now() + self.ahead
-        provided = {**provider.client_options, "valid_flows": ["all"], "fetch_timeout": 2, **(client or {})}
+        provided = {**provider.client_options, "valid_flows": ["all"], "fetch_timeout": PATIENCE, **(client or {})}
         params: dict[str, Any] = {"oauth_client": {"auth_server_base_url": provider.url, "options": provided}}
         shared: dict[str, Any] = {"app": FastAPI(), "secret": SECRET, "site_url": "http://localhost:8000"}
         if clients is not None:
@@ -95,9 +96,8 @@ class ClientSite:
     @asynccontextmanager
     async def open(self, *browsers: str) -> AsyncIterator["Visitor"]:
         """Serve it; yields one browser."""
-        with serve(self.server.app) as url:
-            async with Visitor(url) as visitor:
-                yield visitor
+        async with serve_beside(self.server.app) as url, Visitor(url) as visitor:
+            yield visitor
 
 
 class Visitor(httpx2.AsyncClient):

@@ -15,7 +15,8 @@ from fastapi import FastAPI, Request, WebSocket
 from crossauth_backend import OAuthTokenConsumer
 from crossauth_backend.testing import FakeIssuer
 from crossauth_fastapi import CurrentUser, FastApiOAuthResourceServer, OptionalUser
-from tests.services.uvicorn import serve
+from tests.patience import PATIENCE
+from tests.services.uvicorn import serve_beside
 
 AUDIENCE = "https://api.example.com"
 
@@ -24,7 +25,7 @@ _consumers: list[OAuthTokenConsumer] = []
 
 
 def consumer_of(issuer: FakeIssuer, audience: Any = AUDIENCE, **options: Any) -> OAuthTokenConsumer:
-    consumer = OAuthTokenConsumer(audience, {"auth_server_base_url": issuer.url, "fetch_timeout": 2, **options})
+    consumer = OAuthTokenConsumer(audience, {"auth_server_base_url": issuer.url, "fetch_timeout": PATIENCE, **options})
     _consumers.append(consumer)
     return consumer
 
@@ -78,9 +79,11 @@ def add_routes(app: FastAPI) -> None:
 @asynccontextmanager
 async def serving(app: FastAPI, **settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of `app` under uvicorn."""
-    with serve(app, **settings) as url:
-        async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=20) as client:
-            yield client
+    async with (
+        serve_beside(app, **settings) as url,
+        httpx2.AsyncClient(base_url=url, trust_env=False, timeout=20) as client,
+    ):
+        yield client
 
 
 @asynccontextmanager

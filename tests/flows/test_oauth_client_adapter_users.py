@@ -16,6 +16,7 @@ from crossauth_backend.testing import FakeProvider
 from crossauth_fastapi import CurrentUser, FastApiServer, OptionalUser
 from tests.oauthclient import CSRF, IN_SESSION, Visitor
 from tests.oauthpeople import asking, come
+from tests.patience import PATIENCE
 from tests.services.uvicorn import serve
 from tests.support import SECRET
 
@@ -45,7 +46,7 @@ def application(provider: FakeProvider, adapter: Any, outside: bool, **client: A
     provided = {
         **provider.client_options,
         "valid_flows": ["all"],
-        "fetch_timeout": 2,
+        "fetch_timeout": PATIENCE,
         "secret": SECRET,
         **IN_SESSION,
         **client,

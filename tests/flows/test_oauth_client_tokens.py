@@ -26,6 +26,7 @@ from crossauth_fastapi import FastApiServer, FastApiSessionAdapter
 from tests.accounts import storages
 from tests.flows.test_oauth_client_code_flow import log_in
 from tests.oauthclient import IN_SESSION, ClientSite, Visitor
+from tests.patience import PATIENCE
 from tests.services.uvicorn import serve
 from tests.support import CHEAP, SECRET
 
@@ -122,7 +123,7 @@ async def test_a_hundred_requests_at_two_workers_make_one_refresh(
     saved = [storages(request, kind)]
     saved.append(saved[0] if kind == "memory" else storages(request, kind))
     provider.settings.token_lifetime = 60
-    workers = [ClientSite(provider, {**OIDC, "fetch_timeout": 10}, **one) for one in saved]
+    workers = [ClientSite(provider, {**OIDC, "fetch_timeout": PATIENCE}, **one) for one in saved]
     for worker in workers:
         with_token_route(worker.server)
         worker.ahead = workers[0].ahead

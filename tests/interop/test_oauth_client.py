@@ -14,6 +14,7 @@ from crossauth_backend.oauth.client import OAuthClient
 from crossauth_backend.oauth.wire.errors import InvalidRequest
 from crossauth_backend.testing import FakeIssuer
 from crossauth_backend.testing.wire import Received, Reply
+from tests.patience import PATIENCE
 from tests.services.oidc import (
     BASIC_ID,
     BASIC_SECRET,
@@ -247,7 +248,7 @@ async def test_keys_may_change_between_two_logins() -> None:
 async def test_a_provider_that_is_gone_is_an_error_and_its_return_is_noticed() -> None:
     port = free_port()
     with oidc_provider(BACK, port=port) as provider:
-        client = OAuthClient(provider.url, {"redirect_uri": BACK, "fetch_timeout": 2, **CLIENTS["Basic"]})
+        client = OAuthClient(provider.url, {"redirect_uri": BACK, "fetch_timeout": PATIENCE, **CLIENTS["Basic"]})
         tokens = await logged_in(client, provider)
     try:
         answer = await client.refresh_token_flow(tokens["refresh_token"], id_payload=tokens["id_payload"])

@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from crossauth_backend.core.fetch import FetchRequest, FetchResponse
 from crossauth_backend.oauth.client import OAuthClient
 from crossauth_backend.testing import Fault, ProviderFault
 from tests.oauth_login import BACK, Login, login_at_provider
+from tests.patience import Impatient
 
 AWAY = ("temporarily_unavailable", "server_error")
 SECRETS = ("the secret of the client", "the password", "the refresh token", "the code", "the mfa token")
@@ -69,13 +71,15 @@ async def test_nonsense_is_a_typed_error_in_every_flow(
 
 @pytest.mark.parametrize("fault", NEVER, ids=lambda fault: fault.name.lower())
 async def test_an_answer_that_never_ends_ends_with_the_time(login: Login, fault: Fault) -> None:
-    await login.client.load_config()
-    login.provider.faults.update(dict.fromkeys(ENDPOINTS, fault))
-    async with asyncio.timeout(20):
-        answers = await asyncio.gather(*(flow(login.client) for flow in FLOWS.values()))
-    assert {answer["error"] for answer in answers} == {"temporarily_unavailable"}
-    login.provider.faults.clear()
-    assert "error" not in await login.client.client_credentials_flow("a")
+    async with aclosing(Impatient(login.provider)) as fetcher:
+        client = login.another(fetcher=fetcher)
+        await client.load_config()
+        login.provider.faults.update(dict.fromkeys(ENDPOINTS, fault))
+        async with asyncio.timeout(20):
+            answers = await asyncio.gather(*(flow(client) for flow in FLOWS.values()))
+        assert {answer["error"] for answer in answers} == {"temporarily_unavailable"}
+        login.provider.faults.clear()
+        assert "error" not in await client.client_credentials_flow("a")
 
 
 async def test_a_provider_that_is_away_when_we_start_is_found_later(login: Login) -> None:

@@ -21,6 +21,7 @@ from crossauth_fastapi._oauth_client.attempts import MOST, Attempt, Attempts
 from crossauth_fastapi._oauth_client.once import InMemory
 from tests.flows.test_oauth_client_code_flow import claims, finish, query_of, start
 from tests.oauthclient import HTML, IN_SESSION, TOKENS, ClientSite, Visitor
+from tests.patience import PATIENCE
 from tests.support import SECRET
 
 OIDC = {"valid_flows": ["oidcAuthorizationCode"], **IN_SESSION, **TOKENS}
@@ -94,7 +95,7 @@ async def test_the_answer_of_another_provider_is_not_taken_to_this_one(provider:
     async with FakeProvider() as evil:
         options = [
             {"auth_server_base_url": one.url, "options": {
-                **one.client_options, **OIDC, "prefix": f"/{name}/", "session_data_name": name, "fetch_timeout": 2,
+                **one.client_options, **OIDC, "prefix": f"/{name}/", "session_data_name": name, "fetch_timeout": PATIENCE,
                 "authorized_url": "/welcome",
             }}
             for name, one in (("good", provider), ("evil", evil))

@@ -19,6 +19,7 @@ from tests.flows.test_oauth_client_logout import OIDC, has_tokens, log_in
 from tests.oauthclient import HTML, IN_SESSION, TOKENS, ClientSite, Visitor
 from tests.oauthpeople import LOCAL as BY_LINK
 from tests.oauthpeople import PeopleSite, come, finish, who
+from tests.patience import PATIENCE
 from tests.support import CSRF, PASSWORD
 
 LOCAL = {
@@ -336,7 +337,7 @@ async def test_a_login_under_way_brings_no_session_back_that_was_ended_meanwhile
                 **OIDC,
                 "prefix": f"/{name}/",
                 "session_data_name": name,
-                "fetch_timeout": 5,
+                "fetch_timeout": PATIENCE,
                 "site_url": "http://localhost:8000",
                 "redirect_uri": f"http://localhost:8000/{name}/authzcode",
             },

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from fastapi import FastAPI
 from crossauth_backend.core.jose import TokenType
 from crossauth_backend.testing import FakeIssuer, Fault
 from crossauth_fastapi import FastApiOAuthResourceServer
+from tests.patience import Impatient
 from tests.resource import AUDIENCE, add_routes, ask, claims_of, close_consumers, consumer_of, encoded, signed
 
 ASKS = {
@@ -178,13 +180,14 @@ async def test_what_introspection_says_is_taken_at_its_word(issuer: FakeIssuer) 
 async def test_an_introspection_that_never_ends_lets_nobody_in(issuer: FakeIssuer, fault: Fault) -> None:
     """50 MB, chunks without end, deep JSON, a redirect: cut off, and the same request may succeed later."""
     issuer.tokens["opaque"] = {"aud": AUDIENCE, "sub": "7"}
-    app = an_app(issuer, **ASKS)
-    assert await status(app, "opaque") == 200
-    issuer.fault = fault
-    answer = await ask(app, "/orders", ("authorization", b"Bearer opaque"))
-    assert (answer.status, json.loads(answer.body)["error"]) == (503, "temporarily_unavailable")
-    issuer.fault = None
-    assert await status(app, "opaque") == 200
+    async with aclosing(Impatient(issuer)) as fetcher:
+        app = an_app(issuer, **ASKS, fetcher=fetcher)
+        assert await status(app, "opaque") == 200
+        issuer.fault = fault
+        answer = await ask(app, "/orders", ("authorization", b"Bearer opaque"))
+        assert (answer.status, json.loads(answer.body)["error"]) == (503, "temporarily_unavailable")
+        issuer.fault = None
+        assert await status(app, "opaque") == 200
 
 
 class OddIssuer(FakeIssuer):

@@ -4,8 +4,8 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
@@ -40,3 +40,14 @@ def serve(app: Any, port: int = 0, **settings: Any) -> Iterator[str]:
         server.should_exit = True
         thread.join(10)
         listener.close()
+
+
+@asynccontextmanager
+async def serve_beside(app: Any, **settings: Any) -> AsyncIterator[str]:
+    """As `serve`, for what needs an answer of the test's own event loop until its end, of an authorization server there."""
+    served = serve(app, **settings)
+    url = await asyncio.to_thread(served.__enter__)
+    try:
+        yield url
+    finally:
+        await asyncio.to_thread(served.__exit__, None, None, None)

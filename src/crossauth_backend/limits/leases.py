@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from crossauth_backend.core.clock import Clock, utc_now
@@ -13,8 +14,11 @@ from crossauth_backend.limits.manager import window_counter
 from crossauth_backend.limits.rules import Limit
 from crossauth_backend.limits.switch import limits_are_off
 
-# What part of a limit is counted ahead. Of a limit below so many every request is counted by itself.
-_PARTS: Final = 100
+# What part of a limit is counted ahead at first, and at least. Of a limit below so many its last requests are counted one by one.
+_OF_THE_LIMIT: Final = 100
+# What part of what is left of it is counted ahead by a worker that needs more: much in the middle of a window, and little where
+# the workers share its last requests.
+_OF_WHAT_IS_LEFT: Final = 20
 # Of how many subjects what is left of a block is remembered; what is forgotten stays counted.
 _MOST: Final = 10_000
 
@@ -34,11 +38,19 @@ class Reached:
 
 @dataclass(slots=True)
 class _Lease:
-    """What this worker may still do in one window, whether more can be had, and whether it is to tell of the end."""
+    """What this worker may still do in one window, and what it knows of the window
+
+    Attributes:
+        left: what it may do without asking.
+        unclaimed: what no worker had counted yet when it asked last.
+        exhausted: whether nothing more can be had.
+        tells: whether it is to tell of the end.
+    """
 
     limit: Limit
     counter: Counter
     left: int = 0
+    unclaimed: int = 0
     exhausted: bool = False
     tells: bool = False
 
@@ -46,9 +58,10 @@ class _Lease:
 class LeasedLimit:
     """A limit whose counts all workers share in the key storage.
 
-    Requests are counted before they are served, a hundredth of the limit at once, so that most of them cost no write. A subject
-    never gets more than its limit; what a worker has counted ahead and not used when the window ends is lost to the others. Once
-    the limit is reached, refusing costs nothing.
+    Requests are counted before they are served: first a hundredth of the limit at once, then a twentieth of what is left of it,
+    so that most of them cost no write. A subject never gets more than its limit; what a worker has counted ahead and not used
+    when the window ends is lost to the others. Once the limit is reached, refusing costs nothing. Where more subjects ask at once
+    than a worker can remember, every request is counted by itself.
 
     Parameters:
         storage: where the counts are.
@@ -68,6 +81,7 @@ class LeasedLimit:
             )
         self._storage, self._name, self._clock = storage, name, clock
         self._leases: dict[str, _Lease] = {}
+        self._crowded = False
 
     async def count(self, subject: str, limit: Limit) -> Reached | None:
         """Count a request of `subject`; `None` where it is within `limit`."""
@@ -85,9 +99,12 @@ class LeasedLimit:
 
     async def _count_ahead(self, lease: _Lease) -> None:
         counter = lease.counter
-        block = max(1, counter.most // _PARTS)
+        ahead = max(1, lease.unclaimed // _OF_WHAT_IS_LEFT, counter.most // _OF_THE_LIMIT)
+        # A block that is forgotten before it is used would be lost, and with it the subject's limit.
+        block = 1 if self._crowded else ahead
         counted = (await self._storage.count_up({counter.value: counter.expires}, block))[counter.value]
         granted = max(0, min(block, counter.most - (counted - block)))
+        lease.unclaimed = max(0, counter.most - counted)
         # Added, not set: another request of this worker may have counted a block meanwhile.
         lease.left += granted
         lease.exhausted = lease.exhausted or granted < block
@@ -98,6 +115,14 @@ class LeasedLimit:
         if lease is None or lease.limit != limit or now >= lease.counter.expires:
             self._leases.pop(subject, None)
             lease = self._leases[subject] = _Lease(limit, window_counter(self._name, subject, limit, now))
-            if len(self._leases) > _MOST:
-                del self._leases[next(iter(self._leases))]
+            self._forget(now)
         return lease
+
+    def _forget(self, now: datetime) -> None:
+        """Forget windows that have ended, and the oldest one where there are too many still."""
+        for subject in list(islice(self._leases, 2)):
+            if now >= self._leases[subject].counter.expires:
+                del self._leases[subject]
+        self._crowded = len(self._leases) > _MOST
+        if self._crowded:
+            del self._leases[next(iter(self._leases))]

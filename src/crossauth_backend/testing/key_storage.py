@@ -280,6 +280,7 @@ class KeyStorageContract:
         assert sorted(counts["n:a"] for counts in both) == list(range(1, 21))
         assert await keys.count_up({"n:b": soon, "n:c": soon}) == {"n:b": 21, "n:c": 1}
         assert await keys.count_up({"n:b": soon}, -1) == {"n:b": 20}
+        assert await keys.count_up({}) == {}
         assert (await keys.get_key("n:a")).expires == soon
 
     async def test_counting_stops_one_beyond_the_most(self, keys: KeyStorage) -> None:

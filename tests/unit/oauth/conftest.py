@@ -1,7 +1,7 @@
 """An issuer on a real socket, and what reads its tokens."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 
 from crossauth_backend import OAuthTokenConsumer
 from crossauth_backend.testing import FakeClock, FakeIssuer
+from tests.patience import PATIENCE, Impatient
 
 MakeConsumer = Callable[..., OAuthTokenConsumer]
 
@@ -25,12 +26,18 @@ async def issuer(clock: FakeClock) -> AsyncIterator[FakeIssuer]:
 
 
 @pytest.fixture
+async def impatient(issuer: FakeIssuer) -> AsyncIterator[Impatient]:
+    async with aclosing(Impatient(issuer)) as client:
+        yield client
+
+
+@pytest.fixture
 async def make_consumer(issuer: FakeIssuer, clock: FakeClock) -> AsyncIterator[MakeConsumer]:
     async with AsyncExitStack() as stack:
 
         def make(audience: Any = "api", of: FakeIssuer = issuer, **options: Any) -> OAuthTokenConsumer:
             consumer = OAuthTokenConsumer(
-                audience, {"auth_server_base_url": of.url, "fetch_timeout": 5, **options}, clock=clock
+                audience, {"auth_server_base_url": of.url, "fetch_timeout": PATIENCE, **options}, clock=clock
             )
             stack.push_async_callback(consumer.aclose)
             return consumer

@@ -9,6 +9,7 @@ from crossauth_backend import CrossauthError, ErrorCode
 from crossauth_backend.core.fetch import FetchRequest
 from crossauth_backend.core.http_client import HttpClient
 from crossauth_backend.testing import FakeIssuer, Fault
+from tests.patience import IMPATIENCE, PATIENCE
 
 
 async def test_a_response_of_any_status_is_returned_and_no_redirect_followed(issuer: FakeIssuer) -> None:
@@ -28,7 +29,8 @@ async def test_what_is_no_whole_response_in_time_is_an_error_that_names_only_the
     fault: Fault, issuer: FakeIssuer
 ) -> None:
     client, issuer.fault = HttpClient(), fault
-    request = FetchRequest(url=f"{issuer.origin}/secret?token=abc", timeout=timedelta(seconds=0.3), max_bytes=1000)
+    timeout = IMPATIENCE if fault in (Fault.HANGS, Fault.DRIPS) else timedelta(seconds=PATIENCE)
+    request = FetchRequest(url=f"{issuer.origin}/secret?token=abc", timeout=timeout, max_bytes=1000)
     with pytest.raises(CrossauthError) as refused:
         await client.fetch(request)
     assert refused.value.code is ErrorCode.Connection

@@ -9,6 +9,7 @@ import pytest
 from crossauth_backend import CrossauthError, OAuthTokenConsumer
 from crossauth_backend.oauth.wire.errors import InvalidToken, TemporarilyUnavailable
 from crossauth_backend.testing import FakeClock, FakeIssuer, Fault
+from tests.patience import Impatient
 from tests.unit.oauth.conftest import MakeConsumer
 
 SECRET = "the secret of the resource server"
@@ -115,7 +116,7 @@ async def test_many_requests_with_one_token_ask_once(issuer: FakeIssuer, consume
 async def test_a_flood_of_tokens_is_refused_before_it_reaches_the_issuer(
     issuer: FakeIssuer, make_consumer: MakeConsumer
 ) -> None:
-    consumer = make_consumer(**OPAQUE, fetch_timeout=10)
+    consumer = make_consumer(**OPAQUE)
     await consumer.load_config()
     issuer.held = asyncio.Event()
     waiting = [asyncio.create_task(consumer.authorize(f"garbage-{n}")) for n in range(200)]
@@ -169,9 +170,9 @@ async def test_only_true_is_active(active: Any, issuer: FakeIssuer, consumer: OA
     ],
 )  # fmt: skip
 async def test_an_issuer_that_misbehaves_makes_no_token_active(
-    fault: Fault, issuer: FakeIssuer, make_consumer: MakeConsumer
+    fault: Fault, issuer: FakeIssuer, impatient: Impatient, make_consumer: MakeConsumer
 ) -> None:
-    consumer = make_consumer(**OPAQUE, fetch_timeout=1)
+    consumer = make_consumer(**OPAQUE, fetcher=impatient)
     await consumer.load_config()
     token, issuer.fault = issuer.issue_opaque_token(), fault
     with pytest.raises(TemporarilyUnavailable):

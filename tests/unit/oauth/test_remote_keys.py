@@ -2,23 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
 from crossauth_backend import CrossauthError, ErrorCode
 from crossauth_backend.core.fetch import FetchRequest, FetchResponse
-from crossauth_backend.core.http_client import HttpClient
 from crossauth_backend.core.jose import SigningKey, UnknownKeyError, generate_signing_key
 from crossauth_backend.core.secrets import to_base64url
 from crossauth_backend.oauth.resource.remote_keys import FetchLimits, RemoteKeys
 from crossauth_backend.oauth.resource.verify_jwt import TokenPolicies, verify_jwt
 from crossauth_backend.oauth.wire.errors import InvalidToken, TemporarilyUnavailable
 from crossauth_backend.testing import FakeClock, FakeIssuer, Fault
+from tests.patience import PATIENCE, Impatient
 from tests.unit.oauth.conftest import MakeConsumer
 
-LIMITS = FetchLimits(timeout=timedelta(seconds=0.3))
+LIMITS = FetchLimits(timeout=timedelta(seconds=PATIENCE))
 DOCUMENT_FAULTS = [
     Fault.WRONG_ISSUER, Fault.INSECURE_KEYS, Fault.NO_KEYS_URL, Fault.NO_KEYS, Fault.SECRET_KEYS, Fault.NOT_FOUND, Fault.REDIRECT,
     Fault.UNAVAILABLE, Fault.HUGE, Fault.DEEP, Fault.NO_JSON, Fault.NO_OBJECT, Fault.HTML, Fault.COMPRESSED, Fault.DIES,
@@ -27,15 +26,8 @@ DOCUMENT_FAULTS = [
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-def remote(issuer: FakeIssuer, http: HttpClient, clock: FakeClock) -> RemoteKeys:
-    return RemoteKeys(issuer.url, http, clock, LIMITS)
+def remote(issuer: FakeIssuer, impatient: Impatient, clock: FakeClock) -> RemoteKeys:
+    return RemoteKeys(issuer.url, impatient, clock, LIMITS)
 
 
 def kids(issuer: FakeIssuer) -> list[str | None]:

@@ -15,24 +15,27 @@ from crossauth_backend.keys.storage import Counter
 _UPSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def count_up(table: sa.Table, dialect: str, counters: Mapping[str, datetime], by: int, now: datetime) -> Any:
-    """The statement for `SupportsCounting`; its rows are values and counts.
+def count_up(table: sa.Table, dialect: str) -> Any:
+    """The statement for `SupportsCounting`, to be executed with `counter_rows`; its rows are values and counts.
+
+    It is the same for all counters and amounts, so that it is made and compiled once.
 
     Raises:
         CrossauthError: `Configuration` for another database.
     """
-    # In one order everywhere, so that two requests that count the same things do not wait for each other in a circle.
-    rows = [
+    insert = _insert(table, dialect)
+    counted = sa.cast(_count(table) + sa.cast(insert.excluded.data, sa.Integer), sa.Text)
+    return insert.on_conflict_do_update(index_elements=[table.c.value], set_={"data": counted}).returning(
+        table.c.value, table.c.data
+    )
+
+
+def counter_rows(counters: Mapping[str, datetime], by: int, now: datetime) -> list[dict[str, Any]]:
+    """What `count_up` inserts, in one order everywhere, so that two requests do not wait for each other in a circle."""
+    return [
         {"value": value, "created": now, "expires": expires, "data": str(by)}
         for value, expires in sorted(counters.items())
     ]
-    counted = sa.cast(_count(table) + by, sa.Text)
-    return (
-        _insert(table, dialect)
-        .values(rows)
-        .on_conflict_do_update(index_elements=[table.c.value], set_={"data": counted})
-        .returning(table.c.value, table.c.data)
-    )
 
 
 def count_within(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, TypedDict
 
 import sqlalchemy as sa
@@ -24,7 +25,7 @@ from crossauth_backend.keys.storage import Counter, KeyStorage, KeyWithUserReade
 from crossauth_backend.storages.fields import number_id
 from crossauth_backend.storages.sqlalchemy.batches import ROWS, delete_in_batches
 from crossauth_backend.storages.sqlalchemy.constraints import refused_key, writes
-from crossauth_backend.storages.sqlalchemy.counting import count_up, count_within
+from crossauth_backend.storages.sqlalchemy.counting import count_up, count_within, counter_rows
 from crossauth_backend.storages.sqlalchemy.engine import refusals
 from crossauth_backend.storages.sqlalchemy.prepared import PreparedStorage
 from crossauth_backend.storages.sqlalchemy.read import SessionReader
@@ -279,7 +280,7 @@ class SqlAlchemyKeyStorage(PreparedStorage, KeyStorage):
             CrossauthError: `Configuration` on any other database.
         """
         await self._prepared.once()
-        return await self._counts(count_up(self.table, self.engine.dialect.name, counters, by, utc_now()))
+        return await self._counts(self._count_up, counter_rows(counters, by, utc_now())) if counters else {}
 
     async def count_within(self, first: Sequence[Counter], then: Sequence[Counter]) -> dict[str, int]:
         """As documented for `SupportsBoundedCounting`; one statement, on SQLite and PostgreSQL.
@@ -290,10 +291,14 @@ class SqlAlchemyKeyStorage(PreparedStorage, KeyStorage):
         await self._prepared.once()
         return await self._counts(count_within(self.table, self.engine.dialect.name, first, then, utc_now()))
 
-    async def _counts(self, statement: Any) -> dict[str, int]:
+    @cached_property
+    def _count_up(self) -> Any:
+        return count_up(self.table, self.engine.dialect.name)
+
+    async def _counts(self, statement: Any, rows: list[dict[str, Any]] | None = None) -> dict[str, int]:
         with writes():
             async with self.engine.begin() as connection:
-                return {value: int(data) for value, data in (await connection.execute(statement)).all()}
+                return {value: int(data) for value, data in (await connection.execute(statement, rows)).all()}
 
     async def touch_key(self, value: str, lastactive: datetime) -> None:
         """As documented for `SupportsTouch`."""
