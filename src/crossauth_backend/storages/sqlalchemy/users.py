@@ -108,11 +108,6 @@ class SqlAlchemyUserStorage(PreparedStorage, UserStorage):
         """The column of the table of secrets that says whose they are."""
         return self.secrets.c[self._userid]
 
-    @property
-    def ready(self) -> bool:
-        """Whether the tables are known to be there."""
-        return self._prepared.done
-
     async def close(self) -> None:
         """As documented for `SupportsLifecycle`."""
         if self._reader is not None:
