@@ -35,6 +35,7 @@ LONGEST = (
     "tests/flows/test_examples_schema.py",
     "tests/security/test_bodies.py",
     "tests/security/test_column_values.py",
+    "tests/security/test_database_faults.py",
     "tests/security/test_limits.py",
     "tests/security/test_login_machine.py",
     "tests/security/test_mail.py",

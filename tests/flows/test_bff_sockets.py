@@ -85,7 +85,7 @@ def test_where_the_api_closes_the_browser_hears_it(world: World) -> None:
     with opened(client) as socket:
         socket.send("close")
         with pytest.raises(ConnectionClosed) as e:
-            socket.recv(timeout=1)
+            socket.recv(timeout=20)
     assert e.value.rcvd is not None
     assert (e.value.rcvd.code, e.value.rcvd.reason) == (4001, "as you wish")
 
@@ -95,7 +95,7 @@ def test_where_the_api_is_lost_the_browser_hears_that_too(world: World) -> None:
     with opened(client) as socket:
         socket.send("die")
         with pytest.raises(ConnectionClosed) as e:
-            socket.recv(timeout=1)
+            socket.recv(timeout=20)
     assert e.value.rcvd is not None
     assert e.value.rcvd.code in (1011, 1014)
 
@@ -107,13 +107,13 @@ def test_messages_have_so_many_bytes(world: World, monkeypatch: pytest.MonkeyPat
     with opened(client) as socket:
         socket.send("x" * 1001)
         with pytest.raises(ConnectionClosed) as e:
-            socket.recv(timeout=5)
+            socket.recv(timeout=20)
     assert e.value.rcvd is not None
     assert (e.value.rcvd.code, api.received) == (1009, 0)
     with opened(client) as socket:
         socket.send("big 1001")
         with pytest.raises(ConnectionClosed) as e:
-            socket.recv(timeout=5)
+            socket.recv(timeout=20)
     assert e.value.rcvd is not None
     assert e.value.rcvd.code == 1009
 
@@ -178,7 +178,7 @@ def test_a_socket_ends_with_its_session(world: World, monkeypatch: pytest.Monkey
         with opened(other) as socket:
             other.call("/api/logout")
             with pytest.raises(ConnectionClosed) as e:
-                socket.recv(timeout=5)
+                socket.recv(timeout=20)
     assert e.value.rcvd is not None
     assert (e.value.rcvd.code, e.value.rcvd.reason) == (1008, "InvalidSession")
     assert soon(lambda: len(api.gone) == 1)

@@ -25,7 +25,7 @@ MEGABYTE = 1024 * 1024
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[World]:
-    with open_site(bff_timeout=1, bff_max_body_size=512 * MEGABYTE) as world:
+    with open_site(bff_max_body_size=512 * MEGABYTE) as world:
         yield world
 
 
@@ -38,9 +38,9 @@ def world(shared: World) -> World:
 
 
 @pytest.fixture
-def patient() -> Iterator[World]:
-    """Nothing ends here because it took too long."""
-    with open_site() as world:
+def impatient() -> Iterator[World]:
+    """One that waits no longer than a second."""
+    with open_site(bff_timeout=1) as world:
         yield world
 
 
@@ -129,8 +129,8 @@ def test_events_come_as_they_are_sent(world: World) -> None:
         assert b"data: 0" in next(events)
 
 
-def test_where_the_browser_leaves_the_stream_of_the_api_ends(patient: World) -> None:
-    client, api, _ = patient
+def test_where_the_browser_leaves_the_stream_of_the_api_ends(world: World) -> None:
+    client, api, _ = world
     with client.stream("GET", "/bff/stream/events") as answer:
         next(answer.iter_raw())
     assert soon(lambda: "events" in api.gone, LEAVING)
@@ -140,8 +140,8 @@ def test_where_the_browser_leaves_the_stream_of_the_api_ends(patient: World) -> 
     assert soon(lambda: "silence" in api.gone, LEAVING), "also before it has answered"
 
 
-def test_where_the_browser_leaves_its_upload_ends(patient: World) -> None:
-    client, api, _ = patient
+def test_where_the_browser_leaves_its_upload_ends(world: World) -> None:
+    client, api, _ = world
     api.go_on.set()
     head = (
         f"POST /bff/stream/slow HTTP/1.1\nHost: 127.0.0.1\nCookie: COOKIES\n{CSRF}: TOKEN\nContent-Length: 100000\n\n"
@@ -162,15 +162,15 @@ def test_an_answer_that_is_cut_short_does_not_look_complete(world: World, query:
             answer.read()
 
 
-def test_the_api_may_take_so_long_until_it_answers(world: World) -> None:
-    client, api, _ = world
+def test_the_api_may_take_so_long_until_it_answers(impatient: World) -> None:
+    client, api, _ = impatient
     answer = client.get("/bff/stream/silence")
     assert (answer.status_code, answer.json()["error_code_name"]) == (504, "Connection")
     assert soon(lambda: "silence" in api.gone), "nobody waits for it"
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(world: World) -> None:
-    client, _, _ = world
+def test_a_body_that_does_not_come_is_not_waited_for(impatient: World) -> None:
+    client, _, _ = impatient
     with raw(
         client, f"POST /bff/echo HTTP/1.1\nHost: 127.0.0.1\nCookie: COOKIES\n{CSRF}: TOKEN\nContent-Length: 10\n\nabc"
     ) as connection:

@@ -28,7 +28,9 @@ from tests.support import CSRF, PASSWORD
 
 ARTHUR = "arthur@camelot.bt"
 
-SHORT: dict[str, Any] = {"pool_timeout": 1, "connect_args": {"timeout": 1, "command_timeout": 1}}
+# Seconds: few, for some of these tests wait for them, and enough for what a busy machine takes a while to do.
+BOUND = 3
+SHORT: dict[str, Any] = {"pool_timeout": BOUND, "connect_args": {"timeout": BOUND, "command_timeout": BOUND}}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def browser(
     server: PostgresServer, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Browser]:
     """One that is logged in at an application with short bounds: of a session server, or of the routes of FastAPI Users."""
-    monkeypatch.setattr(drivers, "_QUERY_SECONDS", 1)
+    monkeypatch.setattr(drivers, "_QUERY_SECONDS", BOUND)
     url = server.create_database()
     engine = open_engine(url, **SHORT)
     if request.param == "routes":
