@@ -17,7 +17,10 @@ IMPATIENCE: Final = timedelta(seconds=0.5)
 
 
 class Impatient(HttpClient):
-    """Sends requests to an authorization server, and gives it little time while it misbehaves."""
+    """Sends requests to an authorization server, and gives it little time while it misbehaves.
+
+    For requests of the test's own event loop: its connections are closed by the loop that opened them.
+    """
 
     def __init__(self, server: FakeIssuer) -> None:
         super().__init__()

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Annotated, Any
 
 import httpx2
@@ -15,7 +14,6 @@ from websockets.exceptions import InvalidStatus
 from crossauth_backend import CrossauthError, ErrorCode, User
 from crossauth_backend.testing import FakeIssuer, Fault
 from crossauth_fastapi import FastApiOAuthResourceServer, require
-from tests.patience import Impatient
 from tests.resource import AUDIENCE, add_routes, an_api, bearer, consumer_of, serving
 
 READ: dict[str, Any] = {"/orders": {"scope": ["read"]}}
@@ -219,7 +217,7 @@ async def test_twenty_requests_at_once_fetch_keys_once(issuer: FakeIssuer) -> No
 async def test_an_issuer_that_misbehaves_is_no_fault_of_the_token(issuer: FakeIssuer, fault: Fault) -> None:
     issuer.fault = fault
     token = bearer(issuer.issue_token(AUDIENCE, scope="read"))
-    async with aclosing(Impatient(issuer)) as fetcher, an_api(issuer, READ, consumer={"fetcher": fetcher}) as client:
+    async with an_api(issuer, READ, consumer={"fetch_timeout": 1}) as client:
         away = await client.get("/orders", headers=token)
         assert (away.status_code, away.json()["error"]) == (503, "temporarily_unavailable")
         assert "www-authenticate" not in away.headers
