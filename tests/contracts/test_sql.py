@@ -368,3 +368,15 @@ async def test_a_time_that_other_software_wrote_is_the_same_by_both_queries(sqli
     assert found[0].expires.tzinfo is UTC
     assert found[0].expires == (await keys.get_key("s:1")).expires
     await keys.close()
+
+
+async def test_counting_needs_no_option_of_the_engine(url: str) -> None:
+    """An application's own engine may be one that does not insert several rows at once."""
+    made = open_engine(url)
+    engine = create_async_engine(made.url, use_insertmanyvalues=False)
+    await made.dispose()
+    keys, soon = SqlAlchemyKeyStorage(engine), datetime.now(UTC) + timedelta(hours=1)
+    assert await keys.count_up({"n:a": soon}, 2) == {"n:a": 2}
+    assert await keys.count_up({"n:b": soon, "n:a": soon}, 3) == {"n:a": 5, "n:b": 3}
+    await keys.close()
+    await engine.dispose()

@@ -280,7 +280,13 @@ class SqlAlchemyKeyStorage(PreparedStorage, KeyStorage):
             CrossauthError: `Configuration` on any other database.
         """
         await self._prepared.once()
-        return await self._counts(self._count_up, counter_rows(counters, by, utc_now())) if counters else {}
+        if not counters:
+            return {}
+        rows = counter_rows(counters, by, utc_now())
+        if self.engine.dialect.use_insertmanyvalues:
+            return await self._counts(self._count_up, rows)
+        # The application has switched off what returns rows of a statement that is executed with several.
+        return await self._counts(self._count_up.values(rows))
 
     async def count_within(self, first: Sequence[Counter], then: Sequence[Counter]) -> dict[str, int]:
         """As documented for `SupportsBoundedCounting`; one statement, on SQLite and PostgreSQL.
