@@ -38,7 +38,7 @@ class Reached:
 
 @dataclass(slots=True)
 class _Lease:
-    """What this worker may still do in one window, and what it knows of the window
+    """What this worker may still do in one window, and what it knows of that window.
 
     Attributes:
         left: what it may do without asking.
